@@ -1,0 +1,77 @@
+"""The door upstream, as attempt needs it: send, read, close.
+
+``transport/`` implements it twice (``ry`` and ``aiohttp``), and one conformance suite holds
+both to this contract. Every failure is an ``UpstreamError`` whose ``sent`` says how far the
+request got; nothing else ever leaves an implementation, cancellation apart.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class UpstreamRequest(Struct, frozen=True):
+    """One HTTP request to a provider; header names lower case, the body complete."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes | None = None
+    connect_timeout_s: float = 3.0
+    first_byte_timeout_s: float = 600.0
+    """From the start of sending to the response's head."""
+
+    def __repr__(self) -> str:
+        return f"UpstreamRequest({self.method} {self.url})"
+
+
+class UpstreamReply(Protocol):
+    """A response whose head has arrived; its body is read in pieces or whole."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Header names in lower case; of repeated ones the last."""
+        ...
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body, at most ``limit`` bytes; more is an ``UpstreamError``."""
+        ...
+
+    async def next(self) -> bytes | None:
+        """The next piece of the body as it arrived, None at its regular end.
+
+        A body that breaks off (reset, wrong length) is an ``UpstreamError`` of kind ``upstream``
+        with code ``stream_connection_lost``.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Gives the connection back if the body was read to its end, else closes it.
+
+        The provider sees the close within 200 ms. Never raises; may be called twice.
+        """
+        ...
+
+
+class Transport(Protocol):
+    """A pooled HTTP client. Cancelling ``send`` or ``next`` closes the upstream connection."""
+
+    async def send(self, request: UpstreamRequest) -> UpstreamReply:
+        """Sends a request and waits for the head of the response.
+
+        Redirects are not followed, environment proxies not used, cookies not kept, and
+        bodies not decompressed unless the response says ``content-encoding: gzip`` or ``deflate``,
+        with a cap on the ratio.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        ...

@@ -1,0 +1,145 @@
+"""What crosses between the rooms: the call, its caller, its ticket, its outcome.
+
+Rooms never import one another; they hand these on (`design.md` §1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from dragoman.core.loss import Loss
+from dragoman.core.provider import Family, Operation
+from dragoman.core.usage import Usage
+
+Role: TypeAlias = Literal["admin", "user"]
+
+
+class Proof(Struct, frozen=True, gc=False):
+    """The credential that a caller presented: the value and the header that it came in."""
+
+    value: str
+    via: str
+
+    def __repr__(self) -> str:
+        return f"Proof(via={self.via!r})"
+
+
+class Limits(Struct, frozen=True, gc=False):
+    """Requests per second, minute and day; 0 or None: not limited."""
+
+    rps: int | None = None
+    rpm: int | None = None
+    rpd: int | None = None
+
+
+class Caller(Struct, frozen=True):
+    """Who is calling; ``key_id`` is the public id of the key, safe to log."""
+
+    key_id: str
+    tenant: str
+    name: str = ""
+    role: Role = "user"
+    limits: Limits = Limits()
+
+
+@dataclass(slots=True)
+class Call:
+    """One request of a caller, from its first byte to its last.
+
+    ``headers`` are the request's, lower case, last one wins; nothing of them reaches a
+    provider but what D9 lists.
+    """
+
+    id: str
+    request_id: str
+    trace_id: str
+    dialect: Family
+    operation: Operation
+    route: str
+    """The path of the matched route, never the raw URL: a label, and what permissions hang on."""
+    proof: Proof | None
+    headers: dict[str, str]
+    read_body: Callable[[], Awaitable[bytes]]
+    received: float
+    """Monotonic seconds."""
+    wall: float
+    """Unix seconds."""
+    strict: bool = False
+    query: dict[str, str] = field(default_factory=dict)
+
+
+class Allowed(Struct, frozen=True, gc=False):
+    """Admission's yes, with the state of the tightest limit for the caller's headers."""
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset_s: float | None = None
+
+
+class Denied(Struct, frozen=True, gc=False):
+    """Admission's no: which limit, and when to come back."""
+
+    limit_name: str
+    limit: int
+    retry_after_s: float
+
+
+Status: TypeAlias = Literal[
+    "complete",
+    "upstream_error",
+    "upstream_cut",
+    "client_cut",
+    "timeout",
+    "refused",
+    "unknown",
+    "house_error",
+]
+"""How an attempt or a request ended; ``unknown`` stands for what a crash left open."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try at one candidate, as the ledger will know it."""
+
+    id: str
+    number: int
+    provider: str
+    model: str
+    credential: str | None
+    started: float
+    """Monotonic seconds."""
+    wall: float
+    status: Status = "unknown"
+    upstream_status: int | None = None
+    upstream_id: str | None = None
+    error_kind: str | None = None
+    first_event_s: float | None = None
+    duration_s: float | None = None
+    usage: Usage | None = None
+    cost: Decimal | None = None
+    cost_from: Literal["provider", "priced", "estimated", "none"] = "none"
+    tokens_from: Literal["reported", "reconciled", "estimated", "none"] = "none"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a call; filled on its way, read by accounting, headers and metrics."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+    requested_model: str = ""
+    stream: bool = False
+    losses: tuple[Loss, ...] = ()
+    adjusted: tuple[str, ...] = ()
+    status: Status = "unknown"
+    http_status: int = 0
+    error_code: str | None = None
+
+    @property
+    def served(self) -> Attempt | None:
+        """The attempt that answered, or the last that tried."""
+        return self.attempts[-1] if self.attempts else None

@@ -1,0 +1,26 @@
+"""Money is Decimal in code, an integer of 10⁻¹² USD at rest, a plain string on the wire (D24)."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+PICO = Decimal(10) ** 12
+_EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+
+
+def to_pico(usd: Decimal) -> int:
+    """The amount at rest: 10⁻¹² USD, rounded half to even once."""
+    return int(_EXACT.multiply(usd, PICO).to_integral_value(ROUND_HALF_EVEN))
+
+
+def from_pico(pico: int) -> Decimal:
+    """The amount in USD."""
+    return _EXACT.divide(Decimal(pico), PICO)
+
+
+def plain(usd: Decimal) -> str:
+    """The amount as people and JSON read it: no exponent, no trailing zeros."""
+    text = f"{usd:f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return text if text not in {"", "-0"} else "0"

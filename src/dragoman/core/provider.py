@@ -1,0 +1,114 @@
+"""What the house knows about a provider and a model, as plain data.
+
+The catalogue fills these from files; routing chooses among them; attempt and the dialects
+read them. A difference between providers of one dialect family is a member here, never an
+``if`` on a provider's name (`design.md` §3).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from dragoman.core.capability import Capability
+from dragoman.core.secret import Secret
+
+Family: TypeAlias = Literal["chat", "responses", "anthropic", "gemini", "ollama"]
+"""A wire family; within one, frames pass through as they are (D1)."""
+
+Operation: TypeAlias = Literal["chat", "embeddings", "count_tokens", "models"]
+
+
+class Quirks(Struct, frozen=True):
+    """How a provider's spelling of its family differs from the family's own.
+
+    ``flavour`` names the reader's and writer's variant of the chat family (``openai``,
+    ``groq``, ``openrouter``, ``mistral``, ``deepseek``, ``plain``). ``rename`` maps top-level
+    request members, ``drop`` lists those that the provider refuses, ``steps`` names the
+    tested request steps of ``dialects/chat/steps.py``.
+    """
+
+    flavour: str = "plain"
+    rename: dict[str, str] = {}
+    drop: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    usage_in_stream: Literal["asked", "always", "unsupported"] = "asked"
+    """Whether usage in a stream has to be asked for by ``stream_options`` (D2)."""
+
+
+class Auth(Struct, frozen=True):
+    """How a credential is shown to a provider: a header and what stands before the key in it."""
+
+    header: str = "authorization"
+    prefix: str = "Bearer "
+    required: bool = True
+
+
+class Provider(Struct, frozen=True):
+    """One provider, ready to be called.
+
+    ``paths`` holds the path for each operation it serves, appended to ``base_url``.
+    """
+
+    name: str
+    family: Family
+    base_url: str
+    paths: dict[Operation, str]
+    auth: Auth = Auth()
+    quirks: Quirks = Quirks()
+    headers: dict[str, str] = {}
+    """Headers of its own, such as ``anthropic-version``."""
+    on_disconnect: Literal["close", "drain"] = "close"
+    stub: bool = False
+    """Answered inside the process, without any network (D20)."""
+
+
+class Price(Struct, frozen=True):
+    """USD per million tokens; None: no price known for that kind.
+
+    ``source`` and ``effective_from`` (ISO date) are written into the ledger.
+    """
+
+    input: Decimal | None = None
+    output: Decimal | None = None
+    cache_read: Decimal | None = None
+    cache_write: Decimal | None = None
+    cache_write_1h: Decimal | None = None
+    audio_input: Decimal | None = None
+    audio_output: Decimal | None = None
+    per_request: Decimal | None = None
+    source: str = ""
+    effective_from: str = ""
+
+
+class Credential(Struct, frozen=True):
+    """One key of ours at a provider; ``id`` is safe to log."""
+
+    id: str
+    secret: Secret
+
+
+class Candidate(Struct, frozen=True):
+    """One way to serve a call: this model at this provider with this credential."""
+
+    provider: Provider
+    model: str
+    """The provider's own id of the model."""
+    credential: Credential | None = None
+    capability: Capability = Capability()
+    known: bool = False
+    """Whether the catalogue knows the model (metric labels, auto-disable)."""
+
+    @property
+    def name(self) -> str:
+        """``provider/model``, as it stands in headers and the ledger."""
+        return f"{self.provider.name}/{self.model}"
+
+
+class Plan(Struct, frozen=True):
+    """The ordered candidates of a call, and what the caller had asked for."""
+
+    requested: str
+    candidates: tuple[Candidate, ...]

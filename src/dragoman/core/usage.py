@@ -1,0 +1,72 @@
+"""Token counts as a provider reports them: None is unknown, which is not zero.
+
+Invariants (`dialects.md` §2): input = uncached + cache_read + cache_write, and output
+includes reasoning. Anthropic's ``input_tokens`` leaves the cache out and is added up on
+reading (P125).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+from msgspec import Struct
+
+
+class Usage(Struct, frozen=True, gc=False):
+    """What one attempt consumed, in tokens; ``cost`` in USD where the provider says it."""
+
+    input: int | None = None
+    """All input tokens, the cached ones included."""
+    cache_read: int | None = None
+    cache_write: int | None = None
+    cache_write_1h: int | None = None
+    """The part of ``cache_write`` that is kept for an hour."""
+    output: int | None = None
+    """All output tokens, reasoning included."""
+    reasoning: int | None = None
+    audio_input: int | None = None
+    audio_output: int | None = None
+    accepted_prediction: int | None = None
+    rejected_prediction: int | None = None
+    total: int | None = None
+    web_searches: int | None = None
+    cost: Decimal | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether the provider reported anything that can be charged."""
+        return self.input is not None or self.output is not None or self.cost is not None
+
+    @property
+    def uncached(self) -> int | None:
+        """Input tokens that were neither read from nor written to a cache; never negative."""
+        if self.input is None:
+            return None
+        return max(0, self.input - (self.cache_read or 0) - (self.cache_write or 0))
+
+
+def merge(earlier: Usage | None, later: Usage) -> Usage:
+    """Later numbers replace earlier ones field by field; None does not erase (P126)."""
+    if earlier is None:
+        return later
+    fields = {
+        name: value
+        for name in Usage.__struct_fields__
+        if (value := getattr(later, name)) is not None
+    }
+    return msgspec.structs.replace(earlier, **fields)
+
+
+LARGEST = 10**12
+
+
+def count(value: object) -> int | None:
+    """A token count from the wire: absurd or negative numbers are unknown, never charged (M11)."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and 0 <= value <= LARGEST:
+        return value
+    return None

@@ -1,0 +1,228 @@
+"""What a dialect is: a record of pure functions and three small state machines.
+
+A dialect reads what a caller or a provider wrote into the canonical words of ``core`` and
+writes those words as its own. It does no I/O, reads no clock, rolls no dice, logs nothing
+and looks nothing up: facts about the target come in ``Target``, ids and times in ``Context``.
+
+Two ways lead through a dialect:
+
+- *translated*: ``read_request`` of the caller's dialect → ``write_request`` of the
+  provider's; back by ``read_response``/``write_response`` or by a ``StreamReader`` whose events
+  feed a ``StreamWriter``. What the target cannot say becomes a ``Loss`` or a ``CallerError``
+  (`dialects.md` §5).
+- *same dialect*: ``patch_request`` replaces top-level members of the caller's own JSON and
+  leaves every nested value byte for byte (D2); back, a ``Relay`` passes whole frames on as
+  they came, reads what accounting needs, and mends only what D1 lists.
+
+Any bytes into any reader give events or an ``UpstreamError`` (a ``CallerError`` for
+``read_request``), never another exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from msgspec import Raw, Struct
+
+from dragoman.core.capability import Capability
+from dragoman.core.errors import GatewayError, UpstreamError
+from dragoman.core.events import Event
+from dragoman.core.loss import Loss
+from dragoman.core.provider import Family, Quirks
+from dragoman.core.request import Request
+from dragoman.core.response import Finish, Response
+from dragoman.core.usage import Usage
+
+__all__ = [
+    "Context",
+    "Dialect",
+    "ErrorContext",
+    "ErrorReply",
+    "Facts",
+    "Outgoing",
+    "Relay",
+    "StreamReader",
+    "StreamWriter",
+    "Tapped",
+    "Target",
+    "Undo",
+    "Written",
+]
+
+
+class Target(Struct, frozen=True):
+    """Whom a request is written for."""
+
+    provider: str
+    model: str
+    """The provider's own id, which replaces the caller's string."""
+    quirks: Quirks = Quirks()
+    capability: Capability = Capability()
+    reserved_output: int = 4096
+    """Tokens to send where the target demands a bound and the caller gave none (D27)."""
+    stream: bool = False
+
+
+class Undo(Struct, frozen=True):
+    """What ``write_request`` changed and a reader of the reply has to change back."""
+
+    tool_names: dict[str, str] = {}
+    """Name sent → the caller's own name (P57)."""
+    json_tool: str | None = None
+    """The forced tool that stands for a JSON schema: its call becomes text (P64)."""
+    custom_tools: frozenset[str] = frozenset()
+    """Free-text tools that were wrapped as functions ``{"input": text}`` (P67)."""
+
+
+class Outgoing(Struct, frozen=True):
+    """A request ready for the provider, and what writing it cost."""
+
+    body: bytes
+    losses: tuple[Loss, ...] = ()
+    adjusted: tuple[str, ...] = ()
+    """``member=value`` for what was filled in because the target demands it (D27)."""
+    undo: Undo = Undo()
+    headers: dict[str, str] = {}
+
+
+class Context(Struct, frozen=True):
+    """What a writer must know of the caller it writes for.
+
+    Ids that a provider did not give are derived from ``call_id`` (hex digits), times from
+    ``created`` (Unix seconds). ``cost`` prices a usage, where a price is known.
+    """
+
+    call_id: str
+    created: int
+    model: str
+    """The id that was sent; written where the provider wrote none (D4)."""
+    request: Request | None = None
+    """The caller's request, on the translated way."""
+    include_usage: bool = False
+    """Whether a chat caller asked for usage in its stream."""
+    cost: Callable[[Usage], Decimal | None] | None = None
+
+
+class Written(Struct, frozen=True):
+    """A whole reply in the caller's dialect."""
+
+    body: bytes
+    losses: tuple[Loss, ...] = ()
+
+
+class Tapped(Struct, frozen=True):
+    """A whole reply of the same dialect: its bytes, mended if need be, and what they said."""
+
+    body: bytes
+    usage: Usage | None = None
+    finish: Finish | None = None
+    id: str | None = None
+
+
+class ErrorContext(Struct, frozen=True):
+    """What R-ADD-024 adds to an error body."""
+
+    request_id: str
+    trace_id: str = ""
+    attempts: int = 0
+
+
+class ErrorReply(Struct, frozen=True):
+    """An error as an HTTP response: status, body, content type."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+
+
+@dataclass(slots=True)
+class Facts:
+    """What a stream has said so far, for the gate, accounting and health.
+
+    ``content``: something that a person would read, or a tool call, has come.
+    ``finished``: the provider ended the answer regularly; end of file is no surprise now.
+    ``error``: the provider reported a failure inside the stream.
+    """
+
+    content: bool = False
+    finished: bool = False
+    finish: Finish | None = None
+    usage: Usage | None = None
+    error: UpstreamError | None = None
+    id: str | None = None
+    losses: tuple[Loss, ...] = ()
+
+
+class StreamReader(Protocol):
+    """Provider's bytes → events, however the bytes are cut. One for each attempt."""
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Events that ``data`` completes. After a ``Failure`` or ``End`` everything is ignored."""
+        ...
+
+    def close(self) -> list[Event]:
+        """The end of the bytes: what was still open, then ``End``; or ``Failure`` if it was cut."""
+        ...
+
+
+class StreamWriter(Protocol):
+    """Events → the caller's bytes. One for each caller."""
+
+    def send(self, event: Event) -> bytes:
+        """The frames that the event makes due, perhaps none, always whole.
+
+        ``Failure`` gives the one terminal error frame and closes the writer (D3).
+        """
+        ...
+
+
+class Relay(Protocol):
+    """Provider's stream → caller's stream, whichever way; what attempt drives."""
+
+    facts: Facts
+
+    def feed(self, data: bytes) -> bytes:
+        """Whole frames for the caller; empty while none is complete.
+
+        If the provider reports a failure in the stream, ``facts.error`` is set and the terminal
+        error frame is **not** among the returned bytes: attempt decides whether it may still
+        go to another candidate, and calls ``fail`` if not.
+        """
+        ...
+
+    def close(self) -> bytes:
+        """The provider's regular end of bytes; sets ``facts.error`` if it came too early."""
+        ...
+
+    def fail(self, error: GatewayError) -> bytes:
+        """The one terminal error frame of the caller's dialect; nothing follows it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A wire family, as functions; see the module's first lines for how they play together."""
+
+    family: Family
+    content_type: str
+    """Of whole replies."""
+    stream_content_type: str
+    heartbeat: bytes | None
+    """What may be sent into an idle stream, None if the family's clients break on anything (P15)."""
+    read_request: Callable[[bytes], Request]
+    write_request: Callable[[Request, Target], Outgoing]
+    patch_request: Callable[[dict[str, Raw], Target], Outgoing]
+    read_response: Callable[[bytes, Target, Undo], Response]
+    write_response: Callable[[Response, Context], Written]
+    tap_response: Callable[[bytes, Target, Context], Tapped]
+    """Raises ``UpstreamError`` where a 200 holds an error or no reply at all (P140, P11)."""
+    stream_reader: Callable[[Target, Undo], StreamReader]
+    stream_writer: Callable[[Context], StreamWriter]
+    relay: Callable[[Target, Context], Relay]
+    read_error: Callable[[int, dict[str, str], bytes], UpstreamError]
+    write_error: Callable[[GatewayError, ErrorContext], ErrorReply]
+    response_frames: Callable[[bytes], bytes]
+    """A whole reply of this family as a stream of it, for a provider that ignored ``stream`` (P11)."""
