@@ -1,0 +1,103 @@
+"""Server-sent events: bytes → frames, however the bytes are cut (WHATWG HTML §9.2.6).
+
+A frame is what stands up to a blank line. Its own bytes are kept beside what they say, so
+that a relay can pass them on as they came (D1). Lines may end in LF, CRLF or CR, mixed (P2);
+``data:`` may lack its space, stand on several lines or carry a BOM before it (P3); a last
+frame without its blank line is flushed at the end (P4). Comments stay in the bytes of
+the frame that they precede; a frame of comments alone has no data.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from dragoman.core.errors import UpstreamError
+
+_BOM = b"\xef\xbb\xbf"
+_BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+
+LIMIT = 32 * 1024 * 1024
+"""Bytes of one frame; media inside a frame is legal and large (P25), endless frames are not (S11)."""
+
+
+class Frame(Struct, frozen=True, gc=False):
+    """One event: its joined ``data``, its name if it has one, and its own bytes."""
+
+    data: bytes
+    event: bytes | None
+    raw: bytes
+
+
+class SseFrames:
+    """Cuts a byte stream into frames; one for each response."""
+
+    __slots__ = ("_buffer", "_limit", "_scanned", "_started")
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._buffer = b""
+        self._scanned = 0
+        self._started = False
+        self._limit = limit
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that ``data`` completes.
+
+        Raises:
+            UpstreamError: a frame grows beyond the limit.
+        """
+        buffer = self._buffer + data if self._buffer else data
+        if not self._started:
+            if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
+                self._buffer = buffer
+                return []
+            buffer = buffer.removeprefix(_BOM)
+            self._started = True
+        frames: list[Frame] = []
+        position = 0
+        if b"\r" in buffer:
+            # A CR at the very end may be half of a CRLF: it waits for its neighbour.
+            end = len(buffer) - 1 if buffer.endswith(b"\r") else len(buffer)
+            search = max(0, self._scanned - 3)
+            while found := _BLANK_LINE.search(buffer, max(position, search), end):
+                frames.append(parse_frame(buffer[position : found.end()]))
+                position = found.end()
+        else:
+            search = max(0, self._scanned - 1)
+            while (found_at := buffer.find(b"\n\n", max(position, search))) >= 0:
+                frames.append(parse_frame(buffer[position : found_at + 2]))
+                position = found_at + 2
+        self._buffer = buffer[position:] if position else buffer
+        self._scanned = len(self._buffer)
+        if self._scanned > self._limit:
+            raise UpstreamError(
+                "upstream",
+                f"The provider sent an event of more than {self._limit} bytes.",
+                code="frame_too_large",
+            )
+        return frames
+
+    def close(self) -> list[Frame]:
+        """The frame that was still open at the end of the bytes, if it says anything."""
+        rest, self._buffer, self._scanned = self._buffer, b"", 0
+        if not rest.strip():
+            return []
+        return [parse_frame(rest)]
+
+
+def parse_frame(raw: bytes) -> Frame:
+    """One frame from its own bytes, blank line included."""
+    if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
+        return Frame(raw[6:-2], None, raw)
+    data: list[bytes] = []
+    event: bytes | None = None
+    lines = _LINE_END.split(raw) if b"\r" in raw else raw.split(b"\n")
+    for line in lines:
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            data.append(value.removeprefix(b" "))
+        elif name == b"event":
+            event = value.removeprefix(b" ")
+    return Frame(b"\n".join(data), event, raw)

@@ -1,0 +1,82 @@
+"""One dialect's stream to another's: a reader's events into a writer.
+
+Stands between the dialects and whoever drives a stream, so that a translated stream and a
+relayed one look alike (``base.Relay``).
+"""
+
+from __future__ import annotations
+
+from dragoman.core.errors import GatewayError, UpstreamError
+from dragoman.core.events import (
+    Cited,
+    Failure,
+    Finished,
+    LogprobNote,
+    PartDelta,
+    PartStart,
+    PartStop,
+    Start,
+    UsageNote,
+)
+from dragoman.core.events import Event as _Event
+from dragoman.core.usage import merge
+from dragoman.dialects.base import Facts, StreamReader, StreamWriter
+
+
+class Translation:
+    """A ``Relay`` across two dialects."""
+
+    __slots__ = ("_reader", "_writer", "facts")
+
+    def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self.facts = Facts()
+
+    def feed(self, data: bytes) -> bytes:
+        """The caller's frames that the provider's bytes make due."""
+        return self._write(self._reader.feed(data))
+
+    def close(self) -> bytes:
+        """What was still due at the end of the provider's bytes."""
+        return self._write(self._reader.close())
+
+    def fail(self, error: GatewayError) -> bytes:
+        """The caller's terminal error frame."""
+        return self._writer.send(Failure(error))
+
+    def _write(self, events: list[_Event]) -> bytes:
+        facts = self.facts
+        pieces: list[bytes] = []
+        for event in events:
+            if isinstance(event, Failure):
+                error = event.error
+                facts.error = (
+                    error
+                    if isinstance(error, UpstreamError)
+                    else UpstreamError(error.kind, error.message, code=error.code)
+                )
+                break
+            self._note(event)
+            written = self._writer.send(event)
+            if written:
+                pieces.append(written)
+        return b"".join(pieces) if len(pieces) != 1 else pieces[0]
+
+    def _note(self, event: _Event) -> None:
+        facts = self.facts
+        match event:
+            case PartDelta() | PartStart() | PartStop() | Cited() | LogprobNote():
+                facts.content = True
+            case UsageNote():
+                facts.usage = merge(facts.usage, event.usage)
+            case Start():
+                facts.id = event.id or facts.id
+                if event.usage is not None:
+                    facts.usage = merge(facts.usage, event.usage)
+            case Finished():
+                facts.finish = facts.finish or event.finish
+                facts.finished = True
+                facts.content = True
+            case _:
+                pass
