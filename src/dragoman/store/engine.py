@@ -1,0 +1,184 @@
+"""Opens the database: SQLite by default, PostgreSQL by URL, both through SQLAlchemy's async engine.
+
+SQLite runs in WAL mode with ``synchronous=FULL``, so that a committed row survives a crash of
+the machine, and with one writer at a time: ``write`` takes the write lock at its beginning
+(BEGIN IMMEDIATE), where waiting for it is safe; a reader that turns writer half-way would
+fail instead. Import this module only where a database is needed: SQLAlchemy is heavy (D32).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from sqlalchemy import event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from dragoman.core.errors import HouseError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from sqlalchemy import Connection
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+Backend: TypeAlias = Literal["sqlite", "postgresql"]
+
+BUSY_TIMEOUT_MS = 5000
+POOL_TIMEOUT_S = 1.0
+"""A drained pool fails fast (`reliability.md` D3)."""
+QUERY_TIMEOUT_S = 2.0
+
+_WRITES = "dragoman_writes"
+_DRIVERS: dict[str, tuple[Backend, str]] = {
+    "sqlite": ("sqlite", "sqlite+aiosqlite"),
+    "sqlite+aiosqlite": ("sqlite", "sqlite+aiosqlite"),
+    "postgres": ("postgresql", "postgresql+asyncpg"),
+    "postgresql": ("postgresql", "postgresql+asyncpg"),
+    "postgresql+asyncpg": ("postgresql", "postgresql+asyncpg"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An open database; whoever opened it closes it."""
+
+    engine: AsyncEngine
+    backend: Backend
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection in a transaction that only reads."""
+        with mapped():
+            async with self.engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A connection in a transaction that writes; it commits at the end, or rolls back."""
+        with mapped():
+            async with self.engine.connect() as connection:
+                await connection.execution_options(**{_WRITES: True})
+                async with connection.begin():
+                    yield connection
+
+    async def ping(self) -> None:
+        """Asks the database for a sign of life; a ``HouseError`` if there is none."""
+        async with self.read() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self.engine.dispose()
+
+
+@contextmanager
+def mapped() -> Iterator[None]:
+    """Turns the driver's failures into one ``HouseError`` that says nothing of the inside.
+
+    A row that breaks a constraint is the store's own to judge and passes unchanged.
+    """
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except PoolTimeoutError as error:
+        raise _unavailable("has no free connection") from error
+    except (DBAPIError, OSError) as error:
+        raise _unavailable("cannot be reached or refused the query") from error
+
+
+def _unavailable(what: str) -> HouseError:
+    return HouseError(
+        "overloaded",
+        f"The database {what}; try again, and look at the server's log.",
+        code="database_error",
+        retryable=True,
+    )
+
+
+def parse_url(url: str) -> tuple[Backend, URL]:
+    """The backend that ``url`` names, and the URL with the driver that we use for it."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise _misconfigured("DATABASE_URL is not a database URL") from None
+    known = _DRIVERS.get(parsed.drivername)
+    if known is None:
+        raise _misconfigured(f"DATABASE_URL names {parsed.drivername!r}, which is not supported")
+    backend, driver = known
+    if backend == "sqlite" and (not parsed.database or parsed.database == ":memory:"):
+        raise _misconfigured("DATABASE_URL names no file, and keys must outlive the process")
+    if backend == "postgresql" and importlib.util.find_spec("asyncpg") is None:
+        raise _misconfigured(
+            "DATABASE_URL names PostgreSQL, whose driver is missing",
+            "install it with `pip install asyncpg`, or use sqlite:///…",
+        )
+    return backend, parsed.set(drivername=driver)
+
+
+def _misconfigured(
+    what: str, remedy: str = "say sqlite:///<file> or postgresql://…"
+) -> HouseError:
+    return HouseError("server", f"{what}: {remedy}.", code="configuration_error")
+
+
+def open_database(url: str) -> Database:
+    """Opens the database at ``url``; nothing is connected until it is used.
+
+    The file of a SQLite URL, and its folder, are made here where they are missing, readable
+    by their owner alone; its ``-wal`` and ``-shm`` files inherit that.
+    """
+    backend, parsed = parse_url(url)
+    if backend == "postgresql":
+        engine = create_async_engine(
+            parsed,
+            pool_timeout=POOL_TIMEOUT_S,
+            pool_pre_ping=True,
+            connect_args={"command_timeout": QUERY_TIMEOUT_S, "timeout": QUERY_TIMEOUT_S},
+        )
+        return Database(engine, backend)
+    _make_file(Path(parsed.database or ""))
+    engine = create_async_engine(parsed, pool_timeout=POOL_TIMEOUT_S)
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return Database(engine, backend)
+
+
+def _make_file(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise _misconfigured(
+            f"The database file {path} cannot be opened ({error.strerror})",
+            "check the folder's owner, or set DRAGOMAN_HOME or DATABASE_URL",
+        ) from None
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    """Sets what SQLite keeps per connection; transactions begin only where we say so."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA foreign_keys = ON",
+    ):
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
