@@ -7,9 +7,14 @@ request got; nothing else ever leaves an implementation, cancellation apart.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Protocol
 
 from msgspec import Struct
+
+from dragoman.core.call import Attempt
+from dragoman.core.provider import Candidate
+from dragoman.core.usage import Usage
 
 
 class UpstreamRequest(Struct, frozen=True):
@@ -74,4 +79,24 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Closes every connection."""
+        ...
+
+
+class Tab(Protocol):
+    """Where attempts are written down; accounting implements it."""
+
+    def opened(self, attempt: Attempt) -> None:
+        """An attempt is about to reach its provider.
+
+        Raises:
+            HouseError: the record cannot be kept (``storage_full``); nothing is sent then.
+        """
+        ...
+
+    def closed(self, attempt: Attempt) -> None:
+        """An attempt is over; fills in its cost, and keeps the record before the last frame goes out."""
+        ...
+
+    def cost(self, candidate: Candidate, usage: Usage) -> Decimal | None:
+        """What this usage costs in USD at this candidate, None where no price is known."""
         ...

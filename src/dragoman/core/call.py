@@ -47,32 +47,6 @@ class Caller(Struct, frozen=True):
     limits: Limits = Limits()
 
 
-@dataclass(slots=True)
-class Call:
-    """One request of a caller, from its first byte to its last.
-
-    ``headers`` are the request's, lower case, last one wins; nothing of them reaches a
-    provider but what D9 lists.
-    """
-
-    id: str
-    request_id: str
-    trace_id: str
-    dialect: Family
-    operation: Operation
-    route: str
-    """The path of the matched route, never the raw URL: a label, and what permissions hang on."""
-    proof: Proof | None
-    headers: dict[str, str]
-    read_body: Callable[[], Awaitable[bytes]]
-    received: float
-    """Monotonic seconds."""
-    wall: float
-    """Unix seconds."""
-    strict: bool = False
-    query: dict[str, str] = field(default_factory=dict)
-
-
 class Allowed(Struct, frozen=True, gc=False):
     """Admission's yes, with the state of the tightest limit for the caller's headers."""
 
@@ -138,8 +112,53 @@ class Outcome:
     status: Status = "unknown"
     http_status: int = 0
     error_code: str | None = None
+    label_model: str = "other"
+    """The model's id if the catalogue knows it: a metric label (D12)."""
+    estimated: bool = False
+    """The answer is a labelled estimate of ours (D38)."""
 
     @property
     def served(self) -> Attempt | None:
         """The attempt that answered, or the last that tried."""
         return self.attempts[-1] if self.attempts else None
+
+
+@dataclass(slots=True)
+class Call:
+    """One request of a caller, from its first byte to its last.
+
+    ``headers`` are the request's, lower case, last one wins; nothing of them reaches a
+    provider but what D9 lists.
+    """
+
+    id: str
+    request_id: str
+    trace_id: str
+    dialect: Family
+    operation: Operation
+    route: str
+    """The path of the matched route, never the raw URL: a label, and what permissions hang on."""
+    proof: Proof | None
+    headers: dict[str, str]
+    read_body: Callable[[], Awaitable[bytes]]
+    received: float
+    """Monotonic seconds."""
+    wall: float
+    """Unix seconds."""
+    strict: bool = False
+    query: dict[str, str] = field(default_factory=dict)
+    caller: Caller | None = None
+    """Set once the proof has been checked."""
+    allowed: Allowed | None = None
+    """Set once the rate limits have let it pass."""
+    outcome: Outcome = field(default_factory=Outcome)
+
+
+class Head(Struct, frozen=True):
+    """The beginning of an answer: ``body`` is the whole of it, None where a stream follows."""
+
+    status: int
+    content_type: str
+    body: bytes | None = None
+    heartbeat: bytes | None = None
+    """What may be sent into the stream while it is silent."""

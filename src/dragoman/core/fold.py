@@ -107,7 +107,9 @@ def fold(events: list[Event]) -> Response:
             case PartStart():
                 parts[event.choice, event.part] = _Open(event.head)
             case PartDelta():
-                parts[event.choice, event.part].fields.setdefault(event.field, []).append(event.text)
+                parts[event.choice, event.part].fields.setdefault(event.field, []).append(
+                    event.text
+                )
             case Cited():
                 parts[event.choice, event.part].citations.append(event.citation)
             case LogprobNote():

@@ -178,9 +178,7 @@ class Opaque(Struct, frozen=True, tag="opaque"):
     payload: Raw
 
 
-Part: TypeAlias = (
-    Text | Refusal | Media | SearchResult | Thinking | ToolCall | ToolResult | Opaque
-)
+Part: TypeAlias = Text | Refusal | Media | SearchResult | Thinking | ToolCall | ToolResult | Opaque
 
 
 class Message(Struct, frozen=True):

@@ -1,0 +1,31 @@
+"""How long and how often: the numbers of D17, as data."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Policy(Struct, frozen=True):
+    """Bounds of one call's attempts; seconds and bytes."""
+
+    connect_s: float = 3.0
+    first_event_s: float = 600.0
+    """Until the first event of a stream or a whole unary reply, all attempts together."""
+    idle_s: float = 120.0
+    """Between two pieces of a stream."""
+    write_s: float = 60.0
+    """How long a caller may leave a stream unread."""
+    gate_s: float = 10.0
+    """How long the 200 is held for the first content, after the provider's own 200 (D11)."""
+    linger_s: float = 5.0
+    """How long a finished stream is waited for to end."""
+    drain_s: float = 60.0
+    """How long an abandoned stream is read on where the provider's file says drain (D18)."""
+    max_retries: int = 2
+    backoff_s: float = 0.25
+    backoff_cap_s: float = 4.0
+    retry_after_cap_s: float = 10.0
+    reply_limit: int = 64 * 1024 * 1024
+    """Bytes of a whole reply."""
+    error_limit: int = 1024 * 1024
+    """Bytes of an error body."""

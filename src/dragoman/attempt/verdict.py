@@ -1,0 +1,88 @@
+"""What a failed try means: again, the next candidate, or the end. Pure (D17, `design.md` §4).
+
+| failure | says | so |
+|---|---|---|
+| the request is wrong (400, 413, 422 …) | it would fail anywhere | give up |
+| the model is not there, our key is refused, no quota | something of this candidate | next |
+| rate limit, come back within 10 s | wait | retry |
+| rate limit, later | not now | next |
+| no answer within the time | perhaps it is still working on it | next |
+| connection, 5xx, overload, garbage, an error before any content | trouble | retry, then next |
+
+Retries cost from a budget; without one left the next candidate is tried at once.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from dragoman.attempt.policy import Policy
+from dragoman.core.errors import Kind, UpstreamError
+
+
+class Retry(Struct, frozen=True, gc=False):
+    """The same candidate again, after a pause in seconds."""
+
+    after_s: float
+
+
+class Next(Struct, frozen=True, gc=False):
+    """The next candidate of the plan."""
+
+
+class GiveUp(Struct, frozen=True, gc=False):
+    """The error goes to the caller."""
+
+
+Verdict: TypeAlias = Retry | Next | GiveUp
+
+_ABOUT_THE_REQUEST: frozenset[Kind] = frozenset(
+    {
+        "invalid_request",
+        "unsupported_feature",
+        "conflict",
+        "too_large",
+        "unprocessable",
+        "content_policy",
+        "context_length",
+    }
+)
+_ABOUT_THE_CANDIDATE: frozenset[Kind] = frozenset(
+    {"authentication", "billing", "permission", "not_found", "quota"}
+)
+
+
+def verdict(
+    error: UpstreamError,
+    policy: Policy,
+    *,
+    retries: int,
+    affordable: bool,
+    more: bool,
+    dice: float,
+) -> Verdict:
+    """What to do about a failure before the caller has got anything.
+
+    Args:
+        error: what the provider or the way to it said.
+        policy: the numbers.
+        retries: how many retries this call has had.
+        affordable: whether the retry budget has one left.
+        more: whether the plan has another candidate.
+        dice: a random number in [0, 1), for full jitter.
+    """
+    onward: Verdict = Next() if more else GiveUp()
+    if error.kind in _ABOUT_THE_REQUEST:
+        return GiveUp()
+    if error.kind in _ABOUT_THE_CANDIDATE:
+        return onward
+    if retries >= policy.max_retries or not affordable:
+        return onward
+    if error.kind == "timeout" and error.sent != "no":
+        return onward
+    if error.retry_after_s is not None:
+        wait = max(0.0, error.retry_after_s)
+        return Retry(wait) if wait <= policy.retry_after_cap_s else onward
+    return Retry(dice * min(policy.backoff_cap_s, policy.backoff_s * 2**retries))

@@ -1,0 +1,139 @@
+"""Where settings come from: flag > environment > ``.env`` > ``dragoman.toml`` > default (D37)."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+)
+
+from dragoman.config.settings import ConfigError, Settings
+
+CONFIG_FILE = "dragoman.toml"
+TOP_LEVEL = ("format", "provider_order", "server", "providers", "aliases", "prices")
+SERVER = ("host", "port", "workers")
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def load_settings(
+    flags: Mapping[str, object] | None = None,
+    env_file: Path | None = None,
+    *,
+    config_file: Path | None = None,
+) -> Settings:
+    """The settings of this process; a flag of None says nothing.
+
+    Raises:
+        ConfigError: a value is wrong; the message names the setting and where it came from.
+    """
+    said = {name: value for name, value in (flags or {}).items() if value is not None}
+    if env_file is not None and not env_file.is_file():
+        raise ConfigError(f"The file {env_file} given by --env-file does not exist.")
+    path = env_file or Path(".env")
+    table = read_config_file(config_file or Path(os.environ.get("DRAGOMAN_CONFIG", CONFIG_FILE)))
+
+    class Sourced(Settings):
+        """Settings with their sources in order."""
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  ours is made below
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return (
+                init_settings,
+                EnvSettingsSource(settings_cls, env_ignore_empty=True),
+                DotEnvSettingsSource(settings_cls, env_file=path, env_ignore_empty=True),
+                _Table(settings_cls, table),
+            )
+
+    try:
+        return Sourced(**cast("dict[str, Any]", said))
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from None
+
+
+class _Table(PydanticBaseSettingsSource):
+    """The members of ``dragoman.toml``, already flat."""
+
+    def __init__(self, settings_cls: type[BaseSettings], table: dict[str, Any]) -> None:
+        super().__init__(settings_cls)
+        self._table = table
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        return self._table.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return self._table
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """The settings in a ``dragoman.toml``, flat and with ``${ENV}`` filled in; empty if there is none.
+
+    Raises:
+        ConfigError: the file is no TOML, says an unknown member (the nearest name is told), or
+            refers to a variable that is not set.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from None
+    if table.pop("format", 1) != 1:
+        raise ConfigError(f"{path}: format must be 1.")
+    _known(table, TOP_LEVEL, str(path))
+    server = table.pop("server", {})
+    _known(server, SERVER, f"{path} [server]")
+    return {**_filled(table, str(path)), **server}
+
+
+def _known(table: Mapping[str, object], names: tuple[str, ...], where: str) -> None:
+    for name in table:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"
+            raise ConfigError(f"{where}: unknown member {name!r}{hint}")
+
+
+def _filled(value: Any, where: str) -> Any:
+    """The same value with every ``${ENV}`` replaced."""
+    if isinstance(value, dict):
+        return {name: _filled(item, where) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, where) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def fill(found: re.Match[str]) -> str:
+        name = found.group(1)
+        if name not in os.environ:
+            raise ConfigError(f"{where} refers to ${{{name}}}, which is not set.")
+        return os.environ[name]
+
+    return _REFERENCE.sub(fill, value)
+
+
+def _explain(error: ValidationError) -> str:
+    """A validation error in plain words; values are never shown, they may be secrets."""
+    lines = []
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        name = ".".join(str(step) for step in item["loc"])
+        shown = name.upper() if "." not in name else name
+        lines.append(f"{shown}: {item['msg']}")
+    return "The configuration is wrong: " + "; ".join(lines)

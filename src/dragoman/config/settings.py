@@ -1,0 +1,229 @@
+"""Every setting, once: its name, its type, its default and what it means.
+
+A setting's environment variable is its name in capitals. Where a value comes from is decided
+in ``load.py``: flag, environment, ``.env``, ``dragoman.toml``, default (D37). Times end in their unit.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from dragoman.core.errors import GatewayError
+
+Mode = Literal["local", "test", "prod"]
+
+
+class ConfigError(GatewayError):
+    """The configuration cannot be used; the message says which part and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("invalid_request", message, code="configuration_error", status=500)
+
+
+def _comma_list(value: object) -> object:
+    if isinstance(value, str):
+        return [item.strip() for item in value.split(",") if item.strip()]
+    return value
+
+
+CommaList = Annotated[list[str], NoDecode, BeforeValidator(_comma_list)]
+
+
+def _mode(value: object) -> object:
+    if isinstance(value, str):
+        return {"production": "prod"}.get(value.lower(), value.lower())
+    return value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def default_home() -> Path:
+    """Where state is kept unless ``DRAGOMAN_HOME`` says otherwise: the user's data folder."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "dragoman"
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "dragoman"
+
+
+class ProviderRow(BaseModel):
+    """One ``[[providers]]`` table of ``dragoman.toml``: a built-in provider adjusted, or one of your own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    dialect: Literal["chat", "anthropic"] | None = None
+    base_url: str | None = None
+    flavour: str | None = None
+    credentials: list[CredentialRow] = []
+    models: list[str] = []
+    headers: dict[str, str] = {}
+    on_disconnect: Literal["close", "drain"] | None = None
+    usage_in_stream: Literal["asked", "always", "unsupported"] | None = None
+
+
+class CredentialRow(BaseModel):
+    """One key of a pool: ``key = "${ENV}"`` or ``key_file``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: SecretStr | None = None
+    key_file: Path | None = None
+    weight: int = Field(default=1, ge=1)
+
+
+class PriceRow(BaseModel):
+    """USD per million tokens, as strings."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: Decimal | None = None
+    output: Decimal | None = None
+    cache_read: Decimal | None = None
+    cache_write: Decimal | None = None
+
+
+class Settings(BaseSettings):
+    """The configuration of one process."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, case_sensitive=False)
+
+    # --- server
+    mode: Annotated[Mode, BeforeValidator(_mode)] = "prod"
+    """local: for one person on one machine; test: fixed quotas; prod: fail-closed."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    workers: int = Field(default=1, ge=1, le=64)
+    dragoman_home: Path = Field(default_factory=default_home)
+    """Folder of the database, the journal and the sealed secrets."""
+    database_url: str | None = None
+    """Default: SQLite in ``dragoman_home``; must be said in prod."""
+    allowed_hosts: CommaList = []
+    """Names beyond localhost that a Host header may say in local mode."""
+    cors_allow_origins: CommaList = []
+    local_keys: CommaList = ["2api_test"]
+    """Keys accepted in local mode on a bind beyond loopback."""
+    max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+    drain_timeout_s: float = Field(default=120, ge=0)
+    """How long streams may run on after SIGTERM."""
+    strict_local_guards: bool = False
+
+    # --- surfaces
+    enable_openai_routes: bool = True
+    enable_anthropic_routes: bool = True
+    enable_models_routes: bool = True
+
+    # --- secrets and keys
+    fernet_key: SecretStr | None = None
+    """Comma list; the first encrypts (``dragoman init --prod`` makes one)."""
+    key_prefix: str = Field(default="drg", pattern=r"^[a-z][a-z0-9]{1,15}$")
+    default_admin_user_id: str | None = None
+    default_admin_api_key: SecretStr | None = None
+    api_key_hash_secret: SecretStr = SecretStr("anygpt-api")
+    """Names keys in logs; it protects nothing at rest (D19)."""
+    rate_limit_hash_secret: SecretStr = SecretStr("anygpt-rate-limit")
+
+    # --- upstream, as D17 says
+    connect_timeout_ms: int = Field(default=3_000, ge=1)
+    first_event_timeout_ms: int = Field(default=600_000, ge=1)
+    stream_idle_timeout_ms: int = Field(default=120_000, ge=1)
+    upstream_timeout_ms: int | None = Field(default=None, ge=1)
+    """Bounds ``first_event_timeout_ms`` where set."""
+    stream_write_timeout_ms: int = Field(default=60_000, ge=1)
+    """How long a caller may leave a stream unread."""
+    max_retries: int = Field(default=2, ge=0, le=10)
+    breaker_failures: int = Field(default=5, ge=1)
+    breaker_open_s: float = Field(default=30, gt=0)
+    upstream_client: Literal["ry", "aiohttp"] | None = None
+    max_upstream_connections: int = Field(default=4096, ge=1)
+    use_stub_adapters: bool | None = None
+    """Forces (true) or forbids (false) the stub that answers without a provider."""
+
+    # --- ledger
+    usage_buffer_size: int = Field(default=100, ge=1)
+    usage_flush_interval: float = Field(default=5.0, gt=0)
+    """Seconds."""
+    usage_durability: Literal["process", "host"] = "process"
+    estimate_missing_usage: bool = False
+
+    # --- telemetry
+    log_level: Annotated[
+        Literal["debug", "info", "warn", "warning", "error", "critical", "silent"] | None,
+        BeforeValidator(_lower),
+    ] = None
+    """Default: debug in local, else info."""
+    log_format: Annotated[Literal["json", "text"], BeforeValidator(_lower)] = "json"
+    log_sensitive_payloads: bool = False
+
+    # --- test mode
+    test_rate_limit_rpm: int = Field(default=2, ge=1)
+
+    # --- from dragoman.toml only
+    provider_order: CommaList = []
+    providers: list[ProviderRow] = []
+    aliases: dict[str, str] = {}
+    prices: dict[str, PriceRow] = {}
+
+    @property
+    def database(self) -> str:
+        """The database's URL; SQLite in the home folder unless one is said."""
+        return self.database_url or f"sqlite:///{self.dragoman_home / 'dragoman.db'}"
+
+    @property
+    def level(self) -> str:
+        """The level of logs."""
+        return self.log_level or ("debug" if self.mode == "local" else "info")
+
+    @property
+    def first_event_timeout_s(self) -> float:
+        """Seconds until the first event, or a whole unary reply."""
+        bound = self.first_event_timeout_ms
+        if self.upstream_timeout_ms is not None:
+            bound = min(bound, self.upstream_timeout_ms)
+        return bound / 1000
+
+
+def check_serving(settings: Settings) -> None:
+    """Refuses a half-configured production (D21, R-SEC-002).
+
+    Raises:
+        ConfigError: names what is missing, a command that makes it, and ``--local``.
+    """
+    if settings.mode != "prod":
+        return
+    missing = []
+    if not settings.database_url:
+        missing.append(
+            "DATABASE_URL is not set. Say where the data lives, for example\n"
+            f"    export DATABASE_URL=sqlite:///{settings.dragoman_home / 'dragoman.db'}"
+        )
+    if settings.fernet_key is None or not settings.fernet_key.get_secret_value():
+        missing.append(
+            "FERNET_KEY is not set. Make one with\n    export FERNET_KEY=$(python3 -c "
+            "'import base64,os;print(base64.urlsafe_b64encode(os.urandom(32)).decode())')"
+        )
+    if not settings.cors_allow_origins:
+        missing.append(
+            "CORS_ALLOW_ORIGINS is not set. List the web origins that may call, for example\n"
+            "    export CORS_ALLOW_ORIGINS=https://app.example.com"
+        )
+    if any("*" in origin for origin in settings.cors_allow_origins):
+        missing.append("CORS_ALLOW_ORIGINS holds a wildcard. Name each origin instead of *.")
+    if settings.use_stub_adapters:
+        missing.append(
+            "USE_STUB_ADAPTERS is set. The stub does not serve in production: unset it."
+        )
+    if missing:
+        listed = "\n".join(f"  - {line}" for line in missing)
+        raise ConfigError(
+            f"Dragoman does not start half-configured in MODE=prod:\n{listed}\n"
+            "To try it on this machine without any of this: dragoman serve --local"
+        )

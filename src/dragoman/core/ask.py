@@ -1,0 +1,87 @@
+"""What a request says at its top level, before any dialect reads the rest.
+
+The body is decoded once, one level deep: nested values stay the caller's own bytes (D2).
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw, Struct
+
+from dragoman.core.errors import CallerError, invalid
+
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
+_ANY = msgspec.json.Decoder()
+
+
+class Ask(Struct, frozen=True):
+    """A request's bytes, its members, and the two that steer it."""
+
+    body: bytes
+    members: dict[str, Raw]
+    model: str
+    stream: bool
+
+
+def read_ask(body: bytes) -> Ask:
+    """The top level of a JSON request.
+
+    Raises:
+        CallerError: no JSON object, no model, or a member of the wrong type; the message says which.
+    """
+    try:
+        members = _MEMBERS.decode(body)
+    except msgspec.ValidationError as error:
+        raise invalid(f"The request body must be a JSON object: {error}.") from None
+    except msgspec.DecodeError as error:
+        if not body.strip():
+            raise invalid("The request body is empty; send a JSON object.") from None
+        raise invalid(f"The request body is not valid JSON: {error}.") from None
+    except RecursionError:
+        raise invalid("The request body is nested too deeply.") from None
+    return Ask(body, members, _model(members), _stream(members))
+
+
+def _model(members: dict[str, Raw]) -> str:
+    value = members.get("model")
+    if value is None:
+        raise CallerError(
+            "invalid_request",
+            "The request names no model; say one as provider/model, see GET /v1/models.",
+            code="missing_required_field",
+            param="model",
+        )
+    model = _value(value, "model")
+    if not isinstance(model, str):
+        raise invalid(
+            f"model must be a string, not {_kind(model)}.", "model", "invalid_field_type"
+        )
+    if not model.strip():
+        raise invalid("model is empty; say one as provider/model.", "model", "invalid_field_value")
+    return model
+
+
+def _stream(members: dict[str, Raw]) -> bool:
+    value = members.get("stream")
+    if value is None:
+        return False
+    stream = _value(value, "stream")
+    if stream is None or isinstance(stream, bool):
+        return bool(stream)
+    raise invalid(
+        f"stream must be true or false, not {_kind(stream)}.", "stream", "invalid_field_type"
+    )
+
+
+def _value(raw: Raw, param: str) -> object:
+    try:
+        return _ANY.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise invalid(f"{param} is not valid JSON: {error}.", param) from None
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
+    if value is None:
+        return "null"
+    return names.get(type(value), "a number")

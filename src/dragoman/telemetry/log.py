@@ -1,0 +1,128 @@
+"""Log lines: JSON or text to standard error, redacted, never in the way of a request.
+
+structlog builds the lines of the control side. The line of a request is written by ``access``,
+encoded once by msgspec (R-OBS-005), for it stands on the data path. A line that cannot be
+written (disk full, pipe closed) is counted and dropped: serving goes on (D9).
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from dragoman.telemetry.redact import redact_member
+
+LEVELS = {
+    "debug": 10,
+    "info": 20,
+    "warn": 30,
+    "warning": 30,
+    "error": 40,
+    "critical": 50,
+    "silent": 100,
+}
+
+_encode = msgspec.json.Encoder().encode
+
+
+class AccessLine(msgspec.Struct, gc=False, omit_defaults=True, kw_only=True):
+    """What is told of a request: no word of its content, no key."""
+
+    timestamp: str
+    level: str
+    message: str
+    request_id: str
+    trace_id: str
+    route: str
+    status: int
+    duration_ms: float
+    logger: str = "dragoman"
+    call_id: str | None = None
+    key: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    stream: bool | None = None
+    attempts: int = 0
+    first_event_ms: float | None = None
+    tokens: dict[str, int] | None = None
+    cost_usd: str | None = None
+    error: str | None = None
+
+
+class Log:
+    """Where lines go: a file descriptor, a threshold and a form."""
+
+    def __init__(self, level: str = "info", form: str = "json", descriptor: int = 2) -> None:
+        self.threshold = LEVELS[level]
+        self.form = form
+        self.lost = 0
+        self._descriptor = descriptor
+        renderer: Any = (
+            structlog.dev.ConsoleRenderer(colors=False)
+            if form == "text"
+            else structlog.processors.JSONRenderer(serializer=_dumps)
+        )
+        self._logger: Any = structlog.wrap_logger(
+            self,
+            processors=[_stamp, _redact, renderer],
+            wrapper_class=structlog.make_filtering_bound_logger(min(self.threshold, 50)),
+        )
+
+    def event(self, level: str, message: str, **members: object) -> None:
+        """One line of the control side."""
+        if LEVELS[level] >= self.threshold:
+            getattr(self._logger, level)(message, **members)
+
+    def access(self, line: AccessLine) -> None:
+        """The line of one request."""
+        if self.threshold > LEVELS["info"]:
+            return
+        if self.form == "text":
+            members = {k: v for k, v in msgspec.structs.asdict(line).items() if v is not None}
+            members.pop("level")
+            self.event("info", str(members.pop("message")), **members)
+        else:
+            self._write(_encode(line))
+
+    def _write(self, line: bytes) -> None:
+        try:
+            os.write(self._descriptor, line + b"\n")
+        except OSError:
+            self.lost += 1
+
+    def msg(self, line: str | bytes) -> None:
+        """What structlog calls with a finished line."""
+        self._write(line if isinstance(line, bytes) else line.encode("utf-8", "replace"))
+
+    debug = info = warn = warning = error = critical = msg
+
+
+def timestamp(wall: float) -> str:
+    """Milliseconds in UTC, ending in Z."""
+    return (
+        datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
+
+
+def _dumps(members: EventDict, **_: object) -> str:
+    return msgspec.json.encode(members, enc_hook=str).decode()
+
+
+def _stamp(_: WrappedLogger, method: str, members: EventDict) -> EventDict:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {
+        "timestamp": now,
+        "level": method,
+        "logger": "dragoman",
+        "message": members.pop("event"),
+        **members,
+    }
+
+
+def _redact(_: WrappedLogger, __: str, members: EventDict) -> EventDict:
+    return {name: redact_member(name, value) for name, value in members.items()}
