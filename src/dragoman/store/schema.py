@@ -1,0 +1,115 @@
+"""Brings the tables to the version that this code needs, or says that they are not there.
+
+``serve`` in production only checks; every other command, and ``serve`` in local and test
+mode, also upgrades. Alembic is imported only where it has work to do (D32). An upgrade is one
+transaction under a lock: a process killed in the middle leaves the old version, and of two
+processes that start at once the second finds the work done.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from sqlalchemy import inspect, text
+
+from dragoman.core.errors import HouseError
+from dragoman.store.engine import Database, open_database
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_UPGRADE_LOCK = 0x64726167
+"""PostgreSQL's advisory lock that migrations hold: "drag"."""
+
+
+def newest_version() -> str:
+    """The version that this code needs: the number of the last file in ``versions/``."""
+    return max(file.name[:4] for file in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+
+
+async def schema_version(database: Database) -> str | None:
+    """The version that the database has, None where it has no tables of ours."""
+    async with database.read() as connection:
+        return await connection.run_sync(_version)
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version: str | None = connection.execute(
+        text("SELECT version_num FROM alembic_version")
+    ).scalar()
+    return version
+
+
+async def check_schema(database: Database) -> None:
+    """Refuses, as a ``HouseError``, a database whose tables are not those of this code."""
+    has, needs = await schema_version(database), newest_version()
+    if has == needs:
+        return
+    if has is not None and has > needs:
+        raise _refusal(
+            f"has tables of version {has}, made by a newer Dragoman than this one, which knows "
+            f"{needs}: install that version, or restore the backup made before it",
+        )
+    state = "has no tables yet" if has is None else f"has tables of version {has}"
+    raise _refusal(f"{state}, and {needs} is needed: run `dragoman keys list`, which makes them")
+
+
+def _refusal(what: str) -> HouseError:
+    return HouseError("server", f"The database {what}.", code="configuration_error")
+
+
+async def open_upgraded(url: str) -> Database:
+    """Opens the database at ``url`` with its tables made or brought up to date."""
+    database = open_database(url)
+    try:
+        version = await schema_version(database)
+        if version is None or version < newest_version():
+            await _migrate(database, "upgrade", "head")
+        await check_schema(database)
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+async def upgrade(url: str) -> None:
+    """Makes the tables at ``url``, or brings them up to date."""
+    database = await open_upgraded(url)
+    await database.close()
+
+
+async def downgrade(url: str, version: str) -> None:
+    """Takes the tables at ``url`` back to ``version``; ``base`` removes them and what they hold."""
+    database = open_database(url)
+    try:
+        await _migrate(database, "downgrade", version)
+    finally:
+        await database.close()
+
+
+async def _migrate(
+    database: Database, direction: Literal["upgrade", "downgrade"], version: str
+) -> None:
+    async with database.write() as connection:
+        if database.backend == "postgresql":
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
+        await connection.run_sync(_run_alembic, direction, version)
+
+
+def _run_alembic(
+    connection: Connection, direction: Literal["upgrade", "downgrade"], version: str
+) -> None:
+    from alembic import command  # noqa: PLC0415 - only where a migration runs (D32)
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    if direction == "upgrade":
+        command.upgrade(config, version)
+    else:
+        command.downgrade(config, version)
