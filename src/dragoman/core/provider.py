@@ -79,15 +79,23 @@ class Price(Struct, frozen=True):
     audio_input: Decimal | None = None
     audio_output: Decimal | None = None
     per_request: Decimal | None = None
+    per_search: Decimal | None = None
+    """USD of one web search that the provider ran."""
+    above: tuple[tuple[int, Price], ...] = ()
+    """Prices that hold for the whole of a request with more input tokens than the number; rising."""
     source: str = ""
     effective_from: str = ""
 
 
 class Credential(Struct, frozen=True):
-    """One key of ours at a provider; ``id`` is safe to log."""
+    """One key of ours at a provider; ``id`` is safe to log.
+
+    ``origin`` is the only place that the secret may be sent to (``https://api.example.com``).
+    """
 
     id: str
     secret: Secret
+    origin: str = ""
 
 
 class Candidate(Struct, frozen=True):
@@ -112,3 +120,5 @@ class Plan(Struct, frozen=True):
 
     requested: str
     candidates: tuple[Candidate, ...]
+    max_attempts: int | None = None
+    """The caller's own bound; None: the house's."""
