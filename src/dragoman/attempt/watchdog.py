@@ -1,6 +1,6 @@
 """One timer for a whole stream: it wakes whoever waits too long.
 
-A timeout around each read would cost 3–5 µs a piece (D17). Here a piece costs two attribute
+A timeout around each read would cost 3 to 5 µs a piece (D17). Here a piece costs two attribute
 writes; the timer looks at them when it fires, and sets itself again for what is left.
 """
 

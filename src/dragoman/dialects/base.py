@@ -48,6 +48,7 @@ __all__ = [
     "StreamWriter",
     "Tapped",
     "Target",
+    "Unary",
     "Undo",
     "Written",
 ]
@@ -226,3 +227,11 @@ class Dialect:
     write_error: Callable[[GatewayError, ErrorContext], ErrorReply]
     response_frames: Callable[[bytes], bytes]
     """A whole reply of this family as a stream of it, for a provider that ignored ``stream`` (P11)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """An operation that is one question and one answer, both of one family."""
+
+    patch: Callable[[dict[str, Raw], Target], Outgoing]
+    tap: Callable[[bytes, Target, Context], Tapped]

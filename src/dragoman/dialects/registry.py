@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dragoman.core.provider import Family
+from dragoman.core.provider import Family, Operation
 from dragoman.dialects.anthropic import ANTHROPIC
-from dragoman.dialects.base import Context, Dialect, Relay, Target, Undo
+from dragoman.dialects.anthropic.count_tokens import patch_count_tokens, tap_count_tokens
+from dragoman.dialects.base import Context, Dialect, Relay, Target, Unary, Undo
 from dragoman.dialects.chat import CHAT
+from dragoman.dialects.chat.embeddings import patch_embeddings, tap_embeddings
 from dragoman.dialects.translate import Translation
 
 DIALECTS: dict[Family, Dialect] = {"chat": CHAT, "anthropic": ANTHROPIC}
+
+UNARY: dict[tuple[Operation, Family], Unary] = {
+    ("embeddings", "chat"): Unary(patch_embeddings, tap_embeddings),
+    ("count_tokens", "anthropic"): Unary(patch_count_tokens, tap_count_tokens),
+}
+"""What a family serves besides completions, on the same-dialect way."""
 
 
 def open_relay(

@@ -1,0 +1,201 @@
+"""A call written for one candidate: the bytes to send, and how the answer will come back.
+
+Runs again for every try, for each candidate may speak another dialect. Everything that can be
+refused is refused here, before a provider hears of the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from dragoman.attempt.policy import Policy
+from dragoman.attempt.ports import UpstreamRequest
+from dragoman.core.ask import Ask
+from dragoman.core.call import Call
+from dragoman.core.errors import CallerError, unsupported
+from dragoman.core.loss import Loss
+from dragoman.core.provider import Candidate, Operation, Provider
+from dragoman.core.request import Request
+from dragoman.core.usage import Usage
+from dragoman.credentials.static import header_of
+from dragoman.dialects.base import Context, Dialect, Outgoing, Relay, Tapped, Target, Written
+from dragoman.dialects.registry import DIALECTS, UNARY, open_relay
+
+DEFAULT_RESERVE = 8192
+"""Tokens reserved for a model whose bound nobody knows (D27)."""
+
+_FORWARDED = {
+    "chat": ("openai-beta",),
+    "responses": ("openai-beta",),
+    "anthropic": ("anthropic-version", "anthropic-beta"),
+    "gemini": ("x-goog-api-client",),
+    "ollama": (),
+}
+"""What of a caller's headers reaches a provider of the same family (D9)."""
+_TO_OPENROUTER = ("http-referer", "x-title")
+_QUERY = ("alt", "beta")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One try, ready to be sent."""
+
+    candidate: Candidate
+    caller: Dialect
+    provider: Dialect
+    target: Target
+    context: Context
+    outgoing: Outgoing
+    request: UpstreamRequest
+
+    @property
+    def same(self) -> bool:
+        """Whether both sides speak one family."""
+        return self.caller.family == self.provider.family
+
+    def relay(self) -> Relay:
+        """The way back of a stream."""
+        return open_relay(
+            self.caller, self.provider, self.target, self.context, self.outgoing.undo
+        )
+
+    def tap(self, operation: Operation, body: bytes) -> tuple[Tapped, tuple[Loss, ...]]:
+        """The way back of a whole reply: the caller's bytes, and what they said."""
+        if operation != "chat":
+            tapped = UNARY[operation, self.provider.family].tap(body, self.target, self.context)
+            return tapped, ()
+        if self.same:
+            return self.provider.tap_response(body, self.target, self.context), ()
+        response = self.provider.read_response(body, self.target, self.outgoing.undo)
+        written: Written = self.caller.write_response(response, self.context)
+        finish = response.choices[0].finish if response.choices else None
+        return Tapped(written.body, response.usage, finish, response.id), written.losses
+
+
+def prepare(
+    call: Call,
+    ask: Ask,
+    candidate: Candidate,
+    policy: Policy,
+    cost: Callable[[Usage], Decimal | None],
+    user_agent: str,
+) -> Prepared:
+    """Writes the call for a candidate.
+
+    Raises:
+        CallerError: the candidate's dialect cannot say what is asked for, or ``x-dragoman-strict``
+            forbids what would be lost.
+    """
+    provider = candidate.provider
+    caller_dialect = DIALECTS[call.dialect]
+    provider_dialect = DIALECTS.get(provider.family)
+    path = provider.paths.get(call.operation)
+    if provider_dialect is None or path is None:
+        raise unsupported(
+            f"{provider.name} does not serve {call.operation.replace('_', ' ')} here.", "model"
+        )
+    target = Target(
+        provider=provider.name,
+        model=candidate.model,
+        quirks=provider.quirks,
+        capability=candidate.capability,
+        reserved_output=candidate.capability.max_output_tokens or DEFAULT_RESERVE,
+        stream=ask.stream,
+    )
+    request: Request | None = None
+    if call.operation != "chat":
+        unary = UNARY.get((call.operation, provider.family))
+        if unary is None or call.dialect != provider.family:
+            raise unsupported(
+                f"{provider.name} has no {call.operation.replace('_', ' ')} of this kind; "
+                "choose another model.",
+                "model",
+            )
+        outgoing = unary.patch(ask.members, target)
+    elif caller_dialect is provider_dialect:
+        outgoing = provider_dialect.patch_request(ask.members, target)
+    else:
+        request = caller_dialect.read_request(ask.body)
+        outgoing = provider_dialect.write_request(request, target)
+    if call.strict and outgoing.losses:
+        lost = outgoing.losses[0]
+        raise CallerError(
+            "unsupported_feature",
+            f"x-dragoman-strict is set, and {lost.path} would be {lost.action} on the way to "
+            f"{provider.name}: {lost.reason}.",
+            code="unsupported_feature",
+            param=lost.path,
+        )
+    context = Context(
+        call_id=call.id.replace("-", ""),
+        created=int(call.wall),
+        model=candidate.model,
+        request=request,
+        include_usage=_include_usage(ask) if request is None else request.include_usage,
+        cost=cost,
+    )
+    return Prepared(
+        candidate=candidate,
+        caller=caller_dialect,
+        provider=provider_dialect,
+        target=target,
+        context=context,
+        outgoing=outgoing,
+        request=UpstreamRequest(
+            method="POST",
+            url=_url(provider, path, call, same=call.dialect == provider.family),
+            headers=_headers(call, candidate, outgoing, ask.stream, user_agent),
+            body=outgoing.body,
+            connect_timeout_s=policy.connect_s,
+            first_byte_timeout_s=policy.first_event_s,
+        ),
+    )
+
+
+def _include_usage(ask: Ask) -> bool:
+    """Whether a chat caller asked for usage in its stream."""
+    options = ask.members.get("stream_options")
+    return options is not None and b'"include_usage"' in options and _says_true(bytes(options))
+
+
+def _says_true(options: bytes) -> bool:
+    tail = options.split(b'"include_usage"', 1)[1].lstrip()
+    return tail.startswith(b":") and tail[1:].lstrip().startswith(b"true")
+
+
+def _url(provider: Provider, path: str, call: Call, *, same: bool) -> str:
+    url = provider.base_url + path
+    if same and call.query:
+        kept = [f"{name}={call.query[name]}" for name in _QUERY if name in call.query]
+        if kept:
+            return url + "?" + "&".join(kept)
+    return url
+
+
+def _headers(
+    call: Call, candidate: Candidate, outgoing: Outgoing, stream: bool, user_agent: str
+) -> dict[str, str]:
+    provider = candidate.provider
+    headers = {
+        "content-type": "application/json",
+        "accept": "text/event-stream" if stream else "application/json",
+        "user-agent": user_agent,
+        "traceparent": f"00-{call.trace_id}-{call.id.replace('-', '')[:16]}-01",
+        **provider.headers,
+    }
+    if stream:
+        headers["accept-encoding"] = "identity"
+    given = call.headers
+    if call.dialect == provider.family:
+        for name in _FORWARDED[provider.family]:
+            if name in given:
+                headers[name] = given[name]
+    if provider.quirks.flavour == "openrouter":
+        for name in _TO_OPENROUTER:
+            if name in given:
+                headers[name] = given[name]
+    headers.update(outgoing.headers)
+    headers.update(header_of(provider, candidate.credential))
+    return headers

@@ -1,0 +1,112 @@
+"""Every route in one table: what it is, in which dialect it speaks, and who may use it.
+
+A route without a permission stops the start (A4); authorisation is decided on the matched
+row of this table, never on a URL (`reliability.md` §3.6 A3).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from dragoman.core.provider import Family, Operation
+from dragoman.identity.permissions import Permission
+
+Switch: TypeAlias = Literal[
+    "enable_openai_routes", "enable_anthropic_routes", "enable_models_routes"
+]
+Page: TypeAlias = Literal["models", "model", "usage", "health", "ready", "metrics", "openapi"]
+
+
+class Route(Struct, frozen=True):
+    """One row: data routes have an operation, all others a page."""
+
+    method: str
+    path: str
+    permission: Permission
+    summary: str
+    dialect: Family = "chat"
+    operation: Operation | None = None
+    page: Page | None = None
+    switch: Switch | None = None
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "POST",
+        "/v1/chat/completions",
+        "completions",
+        "A chat completion, whole or streamed, in OpenAI's dialect",
+        operation="chat",
+        switch="enable_openai_routes",
+    ),
+    Route(
+        "POST",
+        "/v1/embeddings",
+        "completions",
+        "Vectors for texts, in OpenAI's dialect",
+        operation="embeddings",
+        switch="enable_openai_routes",
+    ),
+    Route(
+        "POST",
+        "/v1/messages",
+        "completions",
+        "A message, whole or streamed, in Anthropic's dialect",
+        dialect="anthropic",
+        operation="chat",
+        switch="enable_anthropic_routes",
+    ),
+    Route(
+        "POST",
+        "/v1/messages/count_tokens",
+        "completions",
+        "The input tokens of a message, by the provider's own counter or as a labelled estimate",
+        dialect="anthropic",
+        operation="count_tokens",
+        switch="enable_anthropic_routes",
+    ),
+    *(
+        Route(
+            "GET",
+            path,
+            "models",
+            "The models that can be asked for",
+            page="models",
+            switch="enable_models_routes",
+        )
+        for path in (
+            "/v1/models",
+            "/v1/chat/completions/models",
+            "/v1/chat/completion/models",
+        )
+    ),
+    Route(
+        "GET",
+        "/v1/models/{id:path}",
+        "models",
+        "One model; the id may hold slashes",
+        page="model",
+        switch="enable_models_routes",
+    ),
+    Route("GET", "/v1/usage", "usage", "What the presented key has used", page="usage"),
+    Route("GET", "/health", "public", "Whether the process lives", page="health"),
+    Route("GET", "/ready", "public", "Whether requests can be served", page="ready"),
+    Route("GET", "/metrics", "public", "Prometheus metrics", page="metrics"),
+    Route("GET", "/openapi.json", "public", "This interface as OpenAPI", page="openapi"),
+    Route("GET", "/api/openapi.json", "public", "This interface as OpenAPI", page="openapi"),
+)
+
+
+def check_table(routes: tuple[Route, ...] = ROUTES) -> None:
+    """Refuses a table with a row that says nothing of permission, or is neither data nor page.
+
+    Raises:
+        ValueError: names the row.
+    """
+    for route in routes:
+        if not route.permission:
+            raise ValueError(f"{route.method} {route.path} declares no permission.")
+        if (route.operation is None) == (route.page is None):
+            raise ValueError(f"{route.method} {route.path} must be a data route or a page.")
