@@ -1,0 +1,66 @@
+"""Running the mock: as a program of its own, or inside a test."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from dragoman.mock.config import IMMEDIATE, MockConfig
+from dragoman.mock.connection import listen
+from dragoman.mock.service import Mock
+from dragoman.mock.truth import Truth
+
+__all__ = ["Running", "open_mock", "run"]
+
+
+class Running(Struct, frozen=True):
+    """A mock that is listening."""
+
+    mock: Mock
+    url: str
+    """``http://host:port``, without a path."""
+
+
+@asynccontextmanager
+async def open_mock(
+    config: MockConfig = IMMEDIATE, *, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[Running]:
+    """A mock for as long as the block lasts: by default immediate, faultless, on a free port."""
+    mock = Mock(config)
+    async with listen(mock, host, port) as (address, bound):
+        yield Running(mock, f"http://{address}:{bound}")
+
+
+def run(config: MockConfig, *, host: str, port: int, truth_file: Path | None = None) -> int:
+    """Serves until SIGINT or SIGTERM; the exit code."""
+    try:
+        import uvloop  # noqa: PLC0415 - an ordinary event loop does where uvloop is not
+    except ImportError:
+        return asyncio.run(_serve(config, host, port, truth_file))
+    return uvloop.run(_serve(config, host, port, truth_file))
+
+
+async def _serve(config: MockConfig, host: str, port: int, truth_file: Path | None) -> int:
+    truth = Truth(truth_file)
+    mock = Mock(config, truth, log=lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    try:
+        async with listen(mock, host, port) as (address, bound):
+            sys.stdout.write(f"Mock provider ready: http://{address}:{bound}\n")
+            sys.stdout.flush()
+            await ended.wait()
+    except OSError as error:
+        sys.stderr.write(f"The mock cannot listen on {host}:{port}: {error.strerror}.\n")
+        return 1
+    finally:
+        truth.shut()
+    return 0

@@ -1,0 +1,332 @@
+"""One request in, one play out: routes, scripts, dice and the log come together here."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from random import Random
+
+import msgspec
+from msgspec import Struct
+
+from dragoman.mock import anthropic, chat
+from dragoman.mock.answer import NOTHING, Billed, answer
+from dragoman.mock.anthropic_request import read_messages
+from dragoman.mock.ask import Ask, Json, Refused
+from dragoman.mock.chat_request import read_chat
+from dragoman.mock.config import MockConfig, MockConfigError, changed
+from dragoman.mock.embeddings import embed, model, models
+from dragoman.mock.errors import Dialect, Fault, error_body, error_headers
+from dragoman.mock.persona import Persona, persona
+from dragoman.mock.play import HANG, Pace, Play, stage
+from dragoman.mock.reply import Reply, json_reply
+from dragoman.mock.script import Script, ScriptError, Scripts, read_scripts
+from dragoman.mock.truth import Entry, Truth
+
+__all__ = ["Exchange", "Mock", "Received"]
+
+_SIMULATED = (429, 500, 503, 400)
+"""What a failing die may show (R-MOCK-003)."""
+_REFUSED_KEYS = ("invalid", "sk-invalid", "sk-ant-invalid")
+"""Credentials that are answered by 401; any other, or none, is taken."""
+
+
+_SURPRISES = (TypeError, ValueError, AttributeError, LookupError, RecursionError)
+"""What reading JSON of any shape by hand may raise: the caller's mistake, not an end of the mock."""
+
+
+class Received(Struct):
+    """A request as it came; header names in lower case, of repeated ones the last."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+    keep_alive: bool = True
+
+
+class Exchange(Struct):
+    """A request on its way: what will happen, and the log's entry about it."""
+
+    play: Play
+    status: int
+    billed: Billed = NOTHING
+    entry: Entry | None = None
+    """None for the mock's own routes, which are not logged."""
+
+
+class Mock:
+    """The provider; it knows nothing of sockets."""
+
+    def __init__(
+        self,
+        config: MockConfig,
+        truth: Truth | None = None,
+        log: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._first = config
+        self.config = config
+        self.truth = truth or Truth()
+        self.scripts = Scripts()
+        self._log = log
+        self._number = 0
+        self._roll()
+
+    def _roll(self) -> None:
+        seed = self.config.seed
+        self._seed = secrets.randbits(32) if seed is None else seed
+        self._dice = Random(self._seed)  # noqa: S311 - determinism is the point
+
+    def reset(self) -> None:
+        """Start-up values, fresh dice, no scripts, numbers from 1; the log stays."""
+        self.config = self._first
+        self.scripts.clear()
+        self._number = 0
+        self._roll()
+
+    def receive(self, request: Received) -> Exchange:
+        """What is to happen with a request."""
+        if request.path.startswith("/mock/") or request.path in {"/", "/health"}:
+            return _immediate(self._control(request), request)
+        self._number += 1
+        entry = self._entry(request)
+        self.truth.open(entry)
+        call = _Call(request, self._number)
+        chance = self._dice.random(), self._dice.random(), self._dice.uniform(-1, 1)
+        try:
+            exchange = self._provide(call, entry, chance)
+        except ScriptError as error:
+            exchange = _immediate(
+                call.failed(Fault(400, str(error), "mock_script_error")), request
+            )
+        except Refused as refusal:
+            fault = Fault(
+                refusal.status, refusal.message, refusal.type, refusal.code, refusal.param
+            )
+            exchange = _immediate(call.failed(fault), request)
+        except _SURPRISES as surprise:
+            text = f"The request has an unexpected shape: {surprise}."
+            exchange = _immediate(call.failed(Fault(400, text)), request)
+        exchange.entry = entry
+        return exchange
+
+    def _entry(self, request: Received) -> Entry:
+        headers = request.headers
+        trace = headers.get("traceparent", "")[3:35]
+        return Entry(
+            id=f"req_mock{self._number:06d}",
+            time=time.time(),
+            method=request.method,
+            path=request.path,
+            trace=trace,
+            attempt=self.truth.attempt(trace, headers.get("x-stainless-retry-count", "")),
+            auth=_seen(headers),
+        )
+
+    def _provide(self, call: _Call, entry: Entry, chance: tuple[float, float, float]) -> Exchange:
+        """Script before dice, dice before the request's own merits."""
+        request = call.request
+        body = call.body()
+        entry.model = str(body.get("model", ""))[:256] if body else ""
+        script = self.scripts.choose(request.headers, entry.model, request.path)
+        config = self.config
+        failing, silent, drift = chance
+        pace = _pace(config, script, drift)
+        if script is not None:
+            entry.script = script.told
+        elif silent < config.timeout_rate:
+            return Exchange(HANG, 0)
+        elif failing < config.error_rate:
+            status = _SIMULATED[int(failing / config.error_rate * len(_SIMULATED))]
+            script = Script(status=status)
+        script = script or Script()
+        if script.fails and script.status is not None:
+            reply = call.failed(_told(script, script.status))
+        else:
+            call.check_key()
+            reply = self._reply(call, body, script)
+            if script.status is not None:
+                reply = msgspec.structs.replace(reply, status=script.status)
+        entry.stream = reply.streamed
+        play = stage(
+            reply,
+            script,
+            pace,
+            keep_alive=request.keep_alive,
+            error_frame=call.error_frame(script) if script.error_after is not None else b"",
+        )
+        return Exchange(play, reply.status, reply.billed)
+
+    def _reply(self, call: _Call, body: Json | None, script: Script) -> Reply:
+        path, method = call.request.path, call.request.method
+        if method == "GET" and "/models" in path:
+            return _models(call)
+        if body is None:
+            raise Refused(f"Unknown request URL: {method} {path}.", status=404, code="unknown_url")
+        number = self._number
+        if path.endswith("/chat/completions"):
+            ask = read_chat(body)
+            write = chat.stream if ask.stream else chat.whole
+            said = answer(ask, script, number, self._seed)
+            setting = chat.Setting(call.persona, script, number, int(time.time()))
+            return write(ask, said, setting)
+        if path.endswith("/embeddings"):
+            return embed(body, script, number, self._seed)
+        if path.endswith("/messages/count_tokens"):
+            counted = read_messages(body, counting=True)
+            return json_reply(200, b'{"input_tokens":%d}' % counted.input)
+        if path.endswith("/messages"):
+            return self._message(call, read_messages(body), script)
+        raise Refused(f"Unknown request URL: {method} {path}.", status=404, code="unknown_url")
+
+    def _message(self, call: _Call, ask: Ask, script: Script) -> Reply:
+        if "anthropic-version" not in call.request.headers:
+            raise Refused("anthropic-version: header is required")
+        said = answer(ask, script, self._number, self._seed)
+        write = anthropic.stream if ask.stream else anthropic.whole
+        return write(ask, said, script, self._number)
+
+    def finish(self, exchange: Exchange, output: int, *, whole: bool, left: bool = False) -> None:
+        """The exchange is over: ``output`` tokens went out before its end."""
+        entry = exchange.entry
+        if entry is None:
+            return
+        billed = exchange.billed
+        entry.output = billed.output if whole else min(output, billed.output)
+        self.truth.close(entry, whole=whole, left=left)
+        if self.config.enable_logs:
+            took_ms = ((entry.ended or entry.time) - entry.time) * 1000
+            end = "caller left" if left else "whole" if whole else "broken off"
+            self._log(
+                f"{entry.id} {entry.method} {entry.path} {entry.model or '-'} "
+                f"{entry.status or '-'} {entry.input}+{entry.output} tokens {took_ms:.0f} ms {end}"
+            )
+
+    def sent(self, exchange: Exchange) -> None:
+        """The head of the answer is out: from here on it is billed."""
+        if (entry := exchange.entry) is not None:
+            entry.status = exchange.status
+            entry.input, entry.cached = exchange.billed.input, exchange.billed.cached
+
+    def _control(self, request: Received) -> Reply:
+        """The mock's own routes."""
+        try:
+            return self._obey(f"{request.method} {request.path}", request)
+        except (MockConfigError, ScriptError) as error:
+            return json_reply(400, msgspec.json.encode({"error": str(error)}))
+
+    def _obey(self, wish: str, request: Received) -> Reply:
+        match wish:
+            case "GET /" | "GET /health":
+                return _ok({"status": "ok", "mock": "dragoman", "see": "/mock/config"})
+            case "GET /mock/config":
+                return _ok(self.config)
+            case "POST /mock/config":
+                before, self.config = self.config, changed(self.config, request.body)
+                if before.seed != self.config.seed:
+                    self._roll()
+                return _ok(self.config)
+            case "POST /mock/reset":
+                self.reset()
+                return _ok(self.config)
+            case "POST /mock/script":
+                self.scripts.add(read_scripts(request.body))
+            case "DELETE /mock/script":
+                self.scripts.clear()
+            case "GET /mock/script":
+                pass
+            case "POST /mock/truth/reset":
+                self.truth.reset()
+                return _ok({"status": "ok"})
+            case "GET /mock/truth":
+                newest = request.query.removeprefix("limit=")
+                return json_reply(
+                    200, self.truth.report(int(newest) if newest.isdecimal() else None)
+                )
+            case _:
+                return json_reply(404, msgspec.json.encode({"error": f"The mock has no {wish}."}))
+        return _ok({"scripts": self.scripts.waiting})
+
+
+class _Call:
+    """What a provider's routes need to know of one request."""
+
+    def __init__(self, request: Received, number: int) -> None:
+        self.request = request
+        self.number = number
+        self.dialect: Dialect = "anthropic" if "/messages" in request.path else "chat"
+        self.persona: Persona = persona(request.path)
+
+    def body(self) -> Json | None:
+        """The request's JSON object; None for a request that has no body."""
+        if self.request.method != "POST":
+            return None
+        try:
+            return msgspec.json.decode(self.request.body, type=dict)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise Refused("We could not parse the JSON body of your request.") from None
+
+    def check_key(self) -> None:
+        """Refuses the few credentials that stand for wrong ones."""
+        headers = self.request.headers
+        key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
+        if key in _REFUSED_KEYS:
+            raise Refused("Incorrect API key provided.", status=401)
+
+    def failed(self, fault: Fault) -> Reply:
+        """An error reply in the dialect and the service's own form."""
+        body = error_body(fault, self.dialect, self.persona, self.number)
+        return json_reply(fault.status, body, error_headers(fault, self.dialect, self.number))
+
+    def error_frame(self, script: Script) -> bytes:
+        """The frame that ends a stream: overloaded, unless the script says otherwise."""
+        fault = _told(script, 529 if self.dialect == "anthropic" else 503)
+        body = error_body(fault, self.dialect, self.persona, self.number)
+        write = anthropic.error_frame if self.dialect == "anthropic" else chat.error_frame
+        return write(body)
+
+
+def _told(script: Script, status: int) -> Fault:
+    return Fault(
+        status, script.message, script.error_type, script.error_code, None, script.retry_after
+    )
+
+
+def _pace(config: MockConfig, script: Script | None, drift: float) -> Pace:
+    """Seconds: the script's, where it has some, else the configuration's with its variance."""
+    first_ms = max(0.0, config.base_delay + drift * config.delay_variance)
+    if script is not None and script.delay is not None:
+        first_ms = script.delay
+    between = None if script is None else script.chunk_delay
+    return Pace(
+        first_s=first_ms / 1000,
+        token_s=1 / config.token_speed if config.token_speed else 0.0,
+        between_s=None if between is None else between / 1000,
+    )
+
+
+def _models(call: _Call) -> Reply:
+    anthropic_shape = "anthropic-version" in call.request.headers
+    _, _, name = call.request.path.partition("/models")
+    if name.strip("/"):
+        return json_reply(200, model(name.strip("/"), anthropic=anthropic_shape))
+    return json_reply(200, models(anthropic=anthropic_shape))
+
+
+def _seen(headers: dict[str, str]) -> str:
+    for name in ("authorization", "x-api-key", "api-key", "x-goog-api-key"):
+        if value := headers.get(name):
+            return f"{name}:{sha256(value.encode('latin-1', 'replace')).hexdigest()[:12]}"
+    return ""
+
+
+def _ok(value: object) -> Reply:
+    return json_reply(200, msgspec.json.encode(value))
+
+
+def _immediate(reply: Reply, request: Received) -> Exchange:
+    play = stage(reply, Script(), Pace(), keep_alive=request.keep_alive)
+    return Exchange(play, reply.status)
