@@ -1,0 +1,175 @@
+"""Remembers what the store said of a credential, so that a request costs a dict look-up.
+
+A change of any key moves the store's generation on. While requests come, the generation is
+read again every half second beside them; a request that finds the last reading a second old
+waits for the next. So a key revoked by another process is refused within a second, and
+requests do not pay for SQL. If the database cannot be asked, what is known stays known for a
+minute, and the rest is a 503, never a 401 (`reliability.md` D2).
+
+Entries are keyed by the whole keyed digest of the whole credential, never by a part of it
+(CVE-2026-35030); what is known and what is unknown are kept apart, so that a flood of guesses
+cannot push out good keys. Who does not have the pepper cannot steer a digest, hence the
+timing of a dict tells nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from dragoman.core.clock import Clock
+from dragoman.core.errors import GatewayError, HouseError
+from dragoman.identity.ports import Finding, WatchedKeyStore
+
+REFRESH_S = 0.5
+FRESH_S = 1.0
+"""A change by another process is noticed within this."""
+PATIENCE_S = 0.5
+"""The longest that a request waits for the generation."""
+STALE_S = 60.0
+"""How long known keys go on while the store cannot be asked."""
+UNKNOWN_S = 5.0
+ASKING_S = 2.0
+"""After this a question to the store has failed (`reliability.md` D3)."""
+CAPACITY = 10_000
+
+T = TypeVar("T")
+
+
+class CachedKeys:
+    """A ``KeyStore`` in front of another; one per process and event loop."""
+
+    def __init__(self, store: WatchedKeyStore, clock: Clock, capacity: int = CAPACITY) -> None:
+        self._store = store
+        self._clock = clock
+        self._capacity = capacity
+        self._known: dict[bytes, Finding] = {}
+        self._unknown: dict[bytes, tuple[float, Finding]] = {}
+        self._asking: dict[bytes, asyncio.Task[Finding]] = {}
+        self._generation: int | None = None
+        self._epoch = 0
+        """Moves on whenever all is forgotten: an answer from before is not remembered."""
+        self._read_at = float("-inf")
+        """When the last reading that succeeded began."""
+        self._failed_at = float("-inf")
+        self._look_at = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
+        self._reading_since = 0.0
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def find(self, credential: str, public_id: str | None) -> Finding:
+        """What the store knows of ``credential``, from memory where that is fresh."""
+        digest = self._store.digest(credential)
+        now = self._clock.monotonic()
+        if now >= self._look_at:
+            await self._look(now)
+        known = self._known.get(digest)
+        if known is not None:
+            return known
+        unknown = self._unknown.get(digest)
+        if unknown is not None and now < unknown[0]:
+            return unknown[1]
+        return await self._ask(digest, credential, public_id)
+
+    def forget(self) -> None:
+        """Drops all that is remembered, as when this process itself has changed a key."""
+        self._epoch += 1
+        self._known.clear()
+        self._unknown.clear()
+        self._asking.clear()
+
+    async def close(self) -> None:
+        """Ends what runs beside the requests."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look(self, now: float) -> None:
+        """Has the generation read again; waits only where the last reading is too old."""
+        reading = self._reading
+        if reading is None:
+            self._reading_since = now
+            reading = self._reading = self._start(self._read(now))
+        if now - self._read_at < FRESH_S:
+            self._look_at = self._read_at + FRESH_S
+            return
+        patience = self._reading_since + PATIENCE_S - now
+        if patience > 0 and now - self._failed_at >= FRESH_S:
+            await asyncio.wait([reading], timeout=patience)
+        if now - self._read_at < FRESH_S:
+            return
+        self._look_at = now + REFRESH_S
+        if now - self._read_at >= STALE_S:
+            self.forget()
+
+    async def _read(self, now: float) -> None:
+        try:
+            async with asyncio.timeout(ASKING_S):
+                generation = await self._store.generation()
+        except (GatewayError, TimeoutError):
+            self._failed_at = self._clock.monotonic()
+        else:
+            if generation != self._generation:
+                self._generation = generation
+                self.forget()
+            self._read_at = now
+            self._look_at = now + REFRESH_S
+        finally:
+            self._reading = None
+
+    async def _ask(self, digest: bytes, credential: str, public_id: str | None) -> Finding:
+        """Asks the store, once for all who want to know the same at the same time."""
+        task = self._asking.get(digest)
+        if task is None:
+            task = self._start(self._fetch(self._epoch, digest, credential, public_id))
+            self._asking[digest] = task
+        return await asyncio.shield(task)
+
+    async def _fetch(
+        self, epoch: int, digest: bytes, credential: str, public_id: str | None
+    ) -> Finding:
+        try:
+            async with asyncio.timeout(ASKING_S):
+                finding = await self._store.find(credential, public_id)
+        except TimeoutError:
+            raise HouseError(
+                "overloaded",
+                "The database of keys does not answer: try again.",
+                code="database_error",
+                retryable=True,
+            ) from None
+        finally:
+            if epoch == self._epoch:
+                del self._asking[digest]
+        if epoch == self._epoch:
+            self._remember(digest, finding)
+        return finding
+
+    def _remember(self, digest: bytes, finding: Finding) -> None:
+        if finding.record is not None:
+            _put(self._known, digest, finding, self._capacity)
+        else:
+            until = self._clock.monotonic() + UNKNOWN_S
+            _put(self._unknown, digest, (until, finding), self._capacity)
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._end)
+        return task
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            # Looked at, so that an error that nobody waited for is not reported as lost.
+            task.exception()
+
+
+def _put(entries: dict[bytes, T], digest: bytes, entry: T, capacity: int) -> None:
+    """Adds an entry; a full dict loses its oldest."""
+    entries.pop(digest, None)
+    if len(entries) >= capacity:
+        del entries[next(iter(entries))]
+    entries[digest] = entry

@@ -1,0 +1,24 @@
+"""What a route may ask of its caller; every route declares one of these (`reliability.md` A4)."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, get_args
+
+from dragoman.core.call import Caller
+from dragoman.core.errors import CallerError
+
+Permission: TypeAlias = Literal["public", "completions", "models", "usage", "admin"]
+"""``public`` routes need no caller at all."""
+
+PERMISSIONS: frozenset[str] = frozenset(get_args(Permission))
+"""All of them, for the check of the route table at start."""
+
+
+def permit(caller: Caller, permission: Permission) -> None:
+    """Refuses, with 403, a caller whose role does not reach ``permission``."""
+    if permission == "admin" and caller.role != "admin":
+        raise CallerError(
+            "permission",
+            "This API key has the role 'user', and this route needs the role 'admin'.",
+            code="insufficient_permissions",
+        )

@@ -1,0 +1,57 @@
+"""What identity needs of a store of keys."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from dragoman.core.call import Limits, Role
+
+
+class KeyRecord(Struct, frozen=True):
+    """A stored key, without the key; times are Unix seconds."""
+
+    id: str
+    tenant: str
+    name: str
+    created: float
+    role: Role = "user"
+    limits: Limits = Limits()
+    user_id: str | None = None
+    expires: float | None = None
+    revoked: float | None = None
+
+
+class Finding(Struct, frozen=True):
+    """What the store knows of a credential.
+
+    ``mark`` names the credential without giving it away, the same in every process on this
+    database; ``record`` is None where it is not stored.
+    """
+
+    mark: str
+    record: KeyRecord | None = None
+
+
+class KeyStore(Protocol):
+    """Finds keys."""
+
+    async def find(self, credential: str, public_id: str | None) -> Finding:
+        """What is known of ``credential``; ``public_id`` is its own where it has our form.
+
+        Compares in constant time. A ``HouseError`` means that the store cannot tell.
+        """
+        ...
+
+
+class WatchedKeyStore(KeyStore, Protocol):
+    """A store whose findings may be kept as long as its generation stands still."""
+
+    def digest(self, credential: str) -> bytes:
+        """The keyed digest of all of ``credential``."""
+        ...
+
+    async def generation(self) -> int:
+        """A number that every change of any key moves on, in whichever process."""
+        ...

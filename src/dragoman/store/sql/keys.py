@@ -1,0 +1,254 @@
+"""Callers' keys in SQL: made, listed, revoked, found; of the key itself only a keyed digest.
+
+The digest is HMAC-SHA-256 under a pepper that never leaves the process unsealed; a slow hash
+would add nothing to 256 random bits and cost every request (`reliability.md` §4.11). Every
+credential is looked up the same way, by one statement with bound parameters only, and
+compared in constant time, so that a wrong key and an unknown one look alike.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from sqlalchemy import insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from dragoman.core.call import Limits, Role
+from dragoman.core.errors import CallerError
+from dragoman.core.secret import Secret
+from dragoman.identity.keyform import (
+    LONGEST_CREDENTIAL,
+    SHORTEST_STORABLE,
+    is_storable,
+    make_key,
+    make_public_id,
+    parse_key,
+)
+from dragoman.identity.ports import Finding, KeyRecord
+from dragoman.store.sql.secrets import SecretVersions, open_secret
+from dragoman.store.tables import keys, meta
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import RowMapping
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from dragoman.core.clock import Clock
+    from dragoman.store.engine import Database
+    from dragoman.store.seal import Sealer
+
+DEFAULT_TENANT = "default"
+PEPPER = "pepper"
+_GENERATION = "keys_generation"
+_MARK = 12
+
+
+class NewKey(Struct, frozen=True):
+    """What a key to be stored is to be; ``expires`` is in Unix seconds."""
+
+    name: str
+    tenant: str = DEFAULT_TENANT
+    role: Role = "user"
+    limits: Limits = Limits()
+    expires: float | None = None
+    user_id: str | None = None
+
+
+class SqlKeys:
+    """The keys in a database."""
+
+    def __init__(
+        self, database: Database, peppers: SecretVersions, clock: Clock, prefix: str = "drg"
+    ) -> None:
+        self._database = database
+        self._peppers = peppers.versions
+        self._version = peppers.newest
+        self._pepper = peppers.versions[peppers.newest]
+        self._clock = clock
+        self._prefix = prefix
+
+    # --- making and changing
+
+    async def create(self, new: NewKey) -> tuple[KeyRecord, Secret]:
+        """Makes a key; it is given out here and never again."""
+        while True:
+            key = make_key(self._prefix)
+            form = parse_key(key, self._prefix)
+            assert form is not None
+            try:
+                return await self._insert(form.public_id, key, new), Secret(key)
+            except IntegrityError:
+                if await self.get(form.public_id) is None:
+                    raise _taken(new) from None
+
+    async def store(self, key: str, new: NewKey) -> KeyRecord:
+        """Stores a key that was made elsewhere: 8 to 256 visible ASCII characters."""
+        if not is_storable(key, self._prefix):
+            raise CallerError(
+                "invalid_request",
+                f"A key must be {SHORTEST_STORABLE} to {LONGEST_CREDENTIAL} visible ASCII "
+                f"characters, and one that begins with '{self._prefix}_' must be whole.",
+                code="invalid_field_value",
+                param="key",
+            )
+        form = parse_key(key, self._prefix)
+        public_id = form.public_id if form is not None else make_public_id()
+        try:
+            return await self._insert(public_id, key, new)
+        except IntegrityError:
+            raise _taken(new) from None
+
+    async def ensure_admin(self, user_id: str, key: str) -> KeyRecord:
+        """The admin ``user_id``, made with ``key`` where there is none; never overwritten."""
+        found = await self._of_user(user_id)
+        if found is not None:
+            return found
+        try:
+            return await self.store(key, NewKey(user_id, role="admin", user_id=user_id))
+        except CallerError as error:
+            found = await self._of_user(user_id)  # another process was quicker
+            if found is None:
+                raise error from None
+            return found
+
+    async def revoke(self, key_id: str, *, tenant: str | None = None) -> KeyRecord | None:
+        """Revokes a key for good; None where there is none, in ``tenant`` if that is said."""
+        statement = update(keys).where(keys.c.id == key_id, keys.c.revoked_ms.is_(None))
+        if tenant is not None:
+            statement = statement.where(keys.c.tenant == tenant)
+        async with self._database.write() as connection:
+            changed = await connection.execute(statement.values(revoked_ms=self._now_ms()))
+            if changed.rowcount:
+                await _move_generation(connection)
+        return await self.get(key_id, tenant=tenant)
+
+    async def _insert(self, public_id: str, key: str, new: NewKey) -> KeyRecord:
+        row = {
+            "id": public_id,
+            "tenant": new.tenant,
+            "name": new.name,
+            "user_id": new.user_id,
+            "role": new.role,
+            "digest": self.digest(key),
+            "pepper_version": self._version,
+            "rps": new.limits.rps,
+            "rpm": new.limits.rpm,
+            "rpd": new.limits.rpd,
+            "created_ms": self._now_ms(),
+            "expires_ms": _ms(new.expires),
+            "revoked_ms": None,
+        }
+        async with self._database.write() as connection:
+            await connection.execute(insert(keys).values(row))
+            await _move_generation(connection)
+        return _record(row)
+
+    def _now_ms(self) -> int:
+        return int(self._clock.wall() * 1000)
+
+    # --- reading
+
+    async def get(self, key_id: str, *, tenant: str | None = None) -> KeyRecord | None:
+        """The key with that public id, in ``tenant`` if that is said."""
+        statement = select(keys).where(keys.c.id == key_id)
+        if tenant is not None:
+            statement = statement.where(keys.c.tenant == tenant)
+        async with self._database.read() as connection:
+            row = (await connection.execute(statement)).mappings().first()
+        return None if row is None else _record(row)
+
+    async def list(self, *, tenant: str | None = None) -> tuple[KeyRecord, ...]:
+        """All keys, oldest first, of ``tenant`` if that is said."""
+        statement = select(keys).order_by(keys.c.created_ms, keys.c.id)
+        if tenant is not None:
+            statement = statement.where(keys.c.tenant == tenant)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(statement)).mappings().all()
+        return tuple(_record(row) for row in rows)
+
+    async def _of_user(self, user_id: str) -> KeyRecord | None:
+        async with self._database.read() as connection:
+            found = await connection.execute(select(keys).where(keys.c.user_id == user_id))
+            row = found.mappings().first()
+        return None if row is None else _record(row)
+
+    # --- finding, as identity asks for it
+
+    def digest(self, credential: str) -> bytes:
+        """The keyed digest of all of ``credential``."""
+        return hmac.digest(self._pepper, credential.encode(), "sha256")
+
+    async def find(self, credential: str, public_id: str | None) -> Finding:
+        """What is stored of ``credential``."""
+        digests = {
+            version: hmac.digest(pepper, credential.encode(), "sha256")
+            for version, pepper in self._peppers.items()
+        }
+        async with self._database.read() as connection:
+            found = await connection.execute(
+                select(keys).where(
+                    or_(keys.c.id == public_id, keys.c.digest.in_(digests.values()))
+                )
+            )
+            rows = found.mappings().all()
+        mine = digests[self._version]
+        record: KeyRecord | None = None
+        for row in rows:
+            expected = digests.get(row["pepper_version"], b"")
+            if hmac.compare_digest(expected, bytes(row["digest"])):
+                record = _record(row)
+        if not rows:
+            hmac.compare_digest(mine, bytes(len(mine)))  # as long as for a wrong key
+        return Finding(mine.hex()[:_MARK], record)
+
+    async def generation(self) -> int:
+        """A number that every change of a key moves on."""
+        async with self._database.read() as connection:
+            found = await connection.execute(
+                select(meta.c.number).where(meta.c.name == _GENERATION)
+            )
+            number: int = found.scalar_one()
+        return number
+
+
+async def _move_generation(connection: AsyncConnection) -> None:
+    await connection.execute(
+        update(meta).where(meta.c.name == _GENERATION).values(number=meta.c.number + 1)
+    )
+
+
+def _taken(new: NewKey) -> CallerError:
+    whose = "" if new.user_id is None else f", or the user {new.user_id!r} has one"
+    return CallerError(
+        "conflict", f"This key is stored already{whose}; nothing was changed.", code="conflict"
+    )
+
+
+def _record(row: RowMapping | dict[str, Any]) -> KeyRecord:
+    return KeyRecord(
+        id=row["id"],
+        tenant=row["tenant"],
+        name=row["name"],
+        created=row["created_ms"] / 1000,
+        role=row["role"],
+        limits=Limits(row["rps"], row["rpm"], row["rpd"]),
+        user_id=row["user_id"],
+        expires=_seconds(row["expires_ms"]),
+        revoked=_seconds(row["revoked_ms"]),
+    )
+
+
+def _ms(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds * 1000)
+
+
+def _seconds(ms: int | None) -> float | None:
+    return None if ms is None else ms / 1000
+
+
+async def open_keys(
+    database: Database, sealer: Sealer, clock: Clock, prefix: str = "drg"
+) -> SqlKeys:
+    """The keys in ``database``, with its pepper opened, or made where it has none."""
+    return SqlKeys(database, await open_secret(database, sealer, clock, PEPPER), clock, prefix)
