@@ -1,0 +1,135 @@
+"""The headers of an answer, and an error as an answer, each in one place."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from dragoman.admission.headers import headers_of
+from dragoman.core.call import Call
+from dragoman.core.errors import CallerError, GatewayError, HouseError, UpstreamError
+from dragoman.core.loss import header as losses_header
+from dragoman.core.money import plain
+from dragoman.core.provider import Family
+from dragoman.dialects.base import ErrorContext, ErrorReply
+from dragoman.dialects.registry import DIALECTS
+
+Headers = list[tuple[bytes, bytes]]
+
+_ALWAYS: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+]
+_STREAM: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+def answer_headers(
+    call: Call,
+    content_type: str,
+    length: int | None,
+    now: float,
+    extra: dict[str, str] | None = None,
+) -> Headers:
+    """Everything that is told beside the body (R-ADD-030 and the ``x-dragoman-*`` family).
+
+    Args:
+        call: with its outcome so far.
+        content_type: of the body.
+        length: of the body in bytes, None for a stream.
+        now: monotonic seconds.
+        extra: further headers.
+    """
+    outcome = call.outcome
+    found: dict[str, str] = {
+        "content-type": content_type,
+        "x-request-id": call.request_id,
+        "x-trace-id": call.trace_id,
+        "x-dragoman-call-id": call.id,
+        "x-latency-ms": f"{(now - call.received) * 1000:.1f}",
+    }
+    if call.dialect == "anthropic":
+        found["request-id"] = call.request_id
+    attempt = outcome.served
+    if attempt is not None:
+        found["x-dragoman-provider"] = found["x-provider"] = attempt.provider
+        found["x-dragoman-model"] = f"{attempt.provider}/{attempt.model}"
+        found["x-dragoman-attempts"] = str(len(outcome.attempts))
+        if attempt.upstream_id:
+            found["x-dragoman-upstream-id"] = _visible(attempt.upstream_id)
+        first = outcome.attempts[0]
+        fell_back = (first.provider, first.model) != (attempt.provider, attempt.model)
+        found["x-fallback-attempted"] = "true" if fell_back else "false"
+        if length is not None and attempt.cost is not None:
+            found["x-dragoman-cost-usd"] = found["x-cost-usd"] = plain(attempt.cost)
+    if outcome.requested_model:
+        found["x-dragoman-requested-model"] = _visible(outcome.requested_model)
+    if outcome.losses:
+        found["x-dragoman-dropped"] = losses_header(outcome.losses)
+    if outcome.adjusted:
+        found["x-dragoman-adjusted"] = ", ".join(map(_visible, outcome.adjusted))
+    if outcome.estimated:
+        found["x-dragoman-estimated"] = "true"
+    if call.allowed is not None and call.allowed.limit is not None:
+        found.update(headers_of(call.allowed))
+    if extra:
+        found.update(extra)
+    headers = list(_STREAM if length is None else _ALWAYS)
+    headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in found.items()]
+    if length is not None:
+        headers.append((b"content-length", str(length).encode()))
+    return headers
+
+
+def _visible(text: str) -> str:
+    """Header-safe: anything but visible ASCII percent-encoded (P145)."""
+    if text.isascii() and text.isprintable():
+        return text[:512]
+    return "".join(
+        character
+        if " " <= character <= "~"
+        else "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "replace"))
+        for character in text[:256]
+    )
+
+
+def as_gateway_error(error: Exception) -> GatewayError:
+    """Any failure as one that can be told; what is ours says nothing of the inside."""
+    if isinstance(error, GatewayError):
+        return error
+    return HouseError(
+        "server", "The gateway failed while serving this request.", code="internal_error"
+    )
+
+
+def error_reply(error: GatewayError, dialect: Family, call: Call) -> ErrorReply:
+    """The error in the caller's dialect."""
+    context = ErrorContext(call.request_id, call.trace_id, len(call.outcome.attempts))
+    return DIALECTS[dialect].write_error(error, context)
+
+
+def error_headers(error: GatewayError) -> dict[str, str]:
+    """What an error says beside its body."""
+    found = {
+        "x-error-code": _visible(error.code or error.kind),
+        "x-error-type": "semantic_error" if isinstance(error, CallerError) else "infra_error",
+    }
+    if error.retry_after_s is not None:
+        found["retry-after"] = str(max(0, math.ceil(error.retry_after_s)))
+        if error.retry_after_s != math.ceil(error.retry_after_s):
+            found["retry-after-ms"] = str(math.ceil(error.retry_after_s * 1000))
+    if error.status == 401:
+        found["www-authenticate"] = "Bearer"
+    # Clients of the official SDKs would add their retries to ours (D10); a rate limit is theirs to wait out.
+    spent = isinstance(error, UpstreamError) and error.kind != "rate_limit"
+    if spent and error.status >= 500:
+        found["x-should-retry"] = "false"
+    return found
+
+
+def now() -> float:
+    """Monotonic seconds."""
+    return time.monotonic()

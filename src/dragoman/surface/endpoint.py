@@ -1,0 +1,208 @@
+"""The one handler of every data route: a scope in, an answer out.
+
+It knows HTTP and the caller's dialect, and nothing of providers or money: the pipeline does the
+work and yields a head and pieces. Whatever goes wrong is told in the caller's dialect. A caller
+that leaves cancels everything at once, in whatever phase it is (D18).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dragoman.core.call import Call, Head
+from dragoman.core.ids import REQUEST_ID
+from dragoman.identity.proof import read_proof
+from dragoman.pipeline import House, carry
+from dragoman.surface.answer import (
+    answer_headers,
+    as_gateway_error,
+    error_headers,
+    error_reply,
+    now,
+)
+from dragoman.surface.body import ClientGoneError, read_body
+from dragoman.surface.pulse import Pulse
+from dragoman.surface.table import Route
+
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_NO_TRACE = "0" * 32
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the surface needs beside the house."""
+
+    body_cap: int
+    new_id: Callable[[], str]
+    wall: Callable[[], float]
+    finished: Callable[[Call, float], None]
+    """Told once a request is over: metrics and the access log."""
+    failed: Callable[[Exception, Call], None]
+    """Told of failures that are ours."""
+
+
+def headers_of_scope(scope: Scope) -> dict[str, str]:
+    """The request's headers; names come in lower case from the server, of repeated ones the last counts."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call:
+    """The call that a request makes; nothing is checked yet."""
+    headers = headers_of_scope(scope)
+    call_id = entry.new_id()
+    given = headers.get("x-request-id", "")
+    traced = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+    bare = call_id.replace("-", "")
+    query = scope["query_string"]
+    return Call(
+        id=call_id,
+        request_id=given if REQUEST_ID.fullmatch(given) else f"req_{bare}",
+        trace_id=traced[1] if traced and traced[1] != _NO_TRACE else bare,
+        dialect=route.dialect,
+        operation=route.operation or "models",
+        route=route.path,
+        proof=None,
+        headers=headers,
+        read_body=lambda: read_body(receive, headers, entry.body_cap),
+        received=now(),
+        wall=entry.wall(),
+        strict=headers.get("x-dragoman-strict", "").strip().lower() in {"true", "1", "yes"},
+        query=dict(parse_qsl(query.decode("latin-1"))) if query else {},
+    )
+
+
+def data_endpoint(route: Route, house: House, entry: Entry) -> ASGIApp:
+    """The ASGI application of one data route."""
+
+    async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+        call = new_call(scope, receive, route, entry)
+        exchange = _Exchange(call, receive, send)
+        try:
+            call.proof = read_proof(call.headers, call.query)
+            await exchange.run(route, house)
+        except ClientGoneError:
+            call.outcome.status = "client_cut"
+        except asyncio.CancelledError:
+            if not exchange.gone and call.outcome.status != "client_cut":
+                raise
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+            call.outcome.status = "client_cut"
+        except Exception as error:  # noqa: BLE001  whatever it is, the caller gets a clear answer
+            await exchange.refuse(error, entry)
+        finally:
+            exchange.stop()
+            entry.finished(call, now() - call.received)
+
+    return endpoint
+
+
+class _Exchange:
+    """One request and its answer: what was sent so far, and whether the caller is still there."""
+
+    __slots__ = ("_call", "_ending", "_receive", "_send", "_started", "_watcher", "gone")
+
+    def __init__(self, call: Call, receive: Receive, send: Send) -> None:
+        self._call = call
+        self._receive = receive
+        self._send = send
+        self._started = False
+        self._ending = False
+        self._watcher: asyncio.Task[None] | None = None
+        self.gone = False
+
+    async def run(self, route: Route, house: House) -> None:
+        """Carries the call and sends what comes of it."""
+        call = self._call
+        read = call.read_body
+
+        async def read_then_watch() -> bytes:
+            # Before the body is read, receive() belongs to the reader.
+            body = await read()
+            task = asyncio.current_task()
+            assert task is not None, "a request runs in a task"
+            self._watcher = asyncio.get_running_loop().create_task(self._watch(task))
+            return body
+
+        call.read_body = read_then_watch
+        pieces = carry(call, route.permission, house)
+        async with aclosing(pieces):
+            head = await anext(pieces)
+            assert isinstance(head, Head), "an answer begins with its head"
+            if head.body is not None:
+                await self._whole(head, head.body)
+                return
+            await self._start(head, None)
+            pulse = Pulse(self._send, head.heartbeat)
+            try:
+                async for piece in pieces:
+                    assert isinstance(piece, bytes), "a stream has one head"
+                    if piece:
+                        pulse.beat()
+                        await self._send(
+                            {"type": "http.response.body", "body": piece, "more_body": True}
+                        )
+            finally:
+                await pulse.stop()
+            self._ending = True
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _whole(self, head: Head, body: bytes) -> None:
+        self._ending = True
+        await self._start(head, len(body))
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def _start(self, head: Head, length: int | None) -> None:
+        self._started = True
+        self._call.outcome.http_status = head.status
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": head.status,
+                "headers": answer_headers(self._call, head.content_type, length, now()),
+            }
+        )
+
+    async def refuse(self, error: Exception, entry: Entry) -> None:
+        """Tells the caller of a failure, if the answer has not begun yet."""
+        call = self._call
+        told = as_gateway_error(error)
+        if told is not error or told.kind == "server":
+            entry.failed(error, call)
+        call.outcome.error_code = told.code or told.kind
+        if self._started:
+            return
+        reply = error_reply(told, call.dialect, call)
+        self._started = True
+        call.outcome.http_status = reply.status
+        headers = answer_headers(
+            call, reply.content_type, len(reply.body), now(), error_headers(told)
+        )
+        await self._send(
+            {"type": "http.response.start", "status": reply.status, "headers": headers}
+        )
+        await self._send({"type": "http.response.body", "body": reply.body})
+
+    async def _watch(self, task: asyncio.Task[None]) -> None:
+        """Cancels the request's task once the caller has left."""
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                # The server says so after a complete answer as well.
+                if not self._ending:
+                    self.gone = True
+                    task.cancel()
+                return
+
+    def stop(self) -> None:
+        """The exchange is over."""
+        if self._watcher is not None:
+            self._watcher.cancel()
