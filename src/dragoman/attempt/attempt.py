@@ -274,7 +274,7 @@ class _Trial:
                 self._candidate, self._means.monotonic(), self._record.first_event_s
             )
             ready = True
-            return self._under_way(reply, relay, held, pending, ended)
+            return self._under_way(reply, relay, held, pending, ended=ended)
         except UpstreamError as error:
             self._failed(error)
             raise
@@ -353,6 +353,7 @@ class _Trial:
         relay: Relay,
         held: bytes,
         pending: asyncio.Future[bytes | None] | None,
+        *,
         ended: bool,
     ) -> AsyncGenerator[Head | bytes, None]:
         """The head and the frames; from here on nothing is retried."""

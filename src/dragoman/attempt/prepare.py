@@ -146,7 +146,7 @@ def prepare(
         request=UpstreamRequest(
             method="POST",
             url=_url(provider, path, call, same=call.dialect == provider.family),
-            headers=_headers(call, candidate, outgoing, ask.stream, user_agent),
+            headers=_headers(call, candidate, outgoing, user_agent, stream=ask.stream),
             body=outgoing.body,
             connect_timeout_s=policy.connect_s,
             first_byte_timeout_s=policy.first_event_s,
@@ -175,7 +175,7 @@ def _url(provider: Provider, path: str, call: Call, *, same: bool) -> str:
 
 
 def _headers(
-    call: Call, candidate: Candidate, outgoing: Outgoing, stream: bool, user_agent: str
+    call: Call, candidate: Candidate, outgoing: Outgoing, user_agent: str, *, stream: bool
 ) -> dict[str, str]:
     provider = candidate.provider
     headers = {

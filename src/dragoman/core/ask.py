@@ -33,7 +33,7 @@ def read_ask(body: bytes) -> Ask:
         members = _MEMBERS.decode(body)
     except msgspec.ValidationError as error:
         raise invalid(f"The request body must be a JSON object: {error}.") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         if not body.strip():
             raise invalid("The request body is empty; send a JSON object.") from None
         raise invalid(f"The request body is not valid JSON: {error}.") from None
@@ -44,14 +44,14 @@ def read_ask(body: bytes) -> Ask:
 
 def _model(members: dict[str, Raw]) -> str:
     value = members.get("model")
-    if value is None:
+    model = None if value is None else _value(value, "model")
+    if model is None:
         raise CallerError(
             "invalid_request",
             "The request names no model; say one as provider/model, see GET /v1/models.",
             code="missing_required_field",
             param="model",
         )
-    model = _value(value, "model")
     if not isinstance(model, str):
         raise invalid(
             f"model must be a string, not {_kind(model)}.", "model", "invalid_field_type"
@@ -76,7 +76,9 @@ def _stream(members: dict[str, Raw]) -> bool:
 def _value(raw: Raw, param: str) -> object:
     try:
         return _ANY.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except RecursionError:
+        raise invalid(f"{param} is nested too deeply.", param) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise invalid(f"{param} is not valid JSON: {error}.", param) from None
 
 

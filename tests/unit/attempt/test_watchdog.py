@@ -1,0 +1,55 @@
+"""One timer for a whole stream."""
+
+import asyncio
+
+import pytest
+
+from dragoman.attempt.watchdog import Watchdog
+
+
+def test_a_silent_provider_wakes_the_reader():
+    async def story():
+        dog = Watchdog(0.05, 5)
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.sleep(5)
+        asyncio.current_task().uncancel()
+        assert dog.fired == "upstream"
+
+    asyncio.run(story())
+
+
+def test_a_caller_that_does_not_read_is_noticed_too():
+    async def story():
+        dog = Watchdog(5, 0.05)
+        dog.writing()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.sleep(5)
+        asyncio.current_task().uncancel()
+        assert dog.fired == "caller"
+
+    asyncio.run(story())
+
+
+def test_pieces_keep_it_quiet_and_a_finished_stream_has_less_time():
+    async def story():
+        dog = Watchdog(0.12, 5)
+        for _ in range(5):
+            await asyncio.sleep(0.05)
+            dog.reading()
+        dog.tighten(0.03)
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.sleep(0.1)
+        asyncio.current_task().uncancel()
+        assert dog.fired == "upstream"
+
+    asyncio.run(story())
+
+
+def test_a_stopped_one_never_fires():
+    async def story():
+        dog = Watchdog(0.02, 0.02)
+        dog.stop()
+        await asyncio.sleep(0.06)
+        assert dog.fired is None
+
+    asyncio.run(story())

@@ -1,0 +1,89 @@
+"""Frames of server-sent events, however the bytes are cut."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dragoman.core.errors import UpstreamError
+from dragoman.dialects.framing.sse import Frame, SseFrames
+
+LINE_ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
+VALUES = st.binary(max_size=12).filter(lambda v: b"\n" not in v and b"\r" not in v)
+
+
+def frames_of(data: bytes, sizes: list[int]) -> list[Frame]:
+    reader = SseFrames()
+    found: list[Frame] = []
+    position = 0
+    for size in sizes:
+        found += reader.feed(data[position : position + size])
+        position += size
+    found += reader.feed(data[position:])
+    return found + reader.close()
+
+
+def said(frames: list[Frame]) -> list[tuple[bytes, bytes | None]]:
+    return [(frame.data, frame.event) for frame in frames]
+
+
+@pytest.mark.pitfall(2)
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_every_line_end_ends_a_line(end):
+    data = end.join([b"event: a", b"data: 1", b"", b"data: 2", b"", b""])
+    assert said(frames_of(data, [])) == [(b"1", b"a"), (b"2", None)]
+
+
+@pytest.mark.pitfall(3)
+def test_comments_missing_spaces_and_several_data_lines_are_understood():
+    data = b"\xef\xbb\xbf: OPENROUTER PROCESSING\n\ndata:x\ndata: y\nid: 7\nretry: 5\n\n"
+    assert said(frames_of(data, [])) == [(b"", None), (b"x\ny", None)]
+
+
+@pytest.mark.pitfall(4)
+def test_a_last_frame_without_its_blank_line_is_flushed_at_the_end():
+    assert said(frames_of(b"data: 1\n\ndata: 2", [])) == [(b"1", None), (b"2", None)]
+
+
+@pytest.mark.pitfall(1, 5)
+def test_utf8_and_json_cut_anywhere_give_the_same_frames():
+    data = 'data: {"text":"größe 🐉"}\r\n\r\ndata: [DONE]\r\n\r\n'.encode()
+    whole = said(frames_of(data, []))
+    for cut in range(len(data)):
+        assert said(frames_of(data, [cut])) == whole
+
+
+def test_a_frames_own_bytes_are_kept_with_its_comments():
+    data = b": hi\ndata: 1\n\n: bye\n\ndata: 2\n\n"
+    frames = frames_of(data, [])
+    assert b"".join(frame.raw for frame in frames) == data
+    assert frames[0].raw == b": hi\ndata: 1\n\n"
+
+
+@pytest.mark.pitfall(25)
+def test_a_frame_of_several_megabytes_passes_and_an_endless_one_does_not():
+    large = b"data: " + b"x" * 3_000_000 + b"\n\n"
+    assert len(frames_of(large, [1_000_000, 1_000_000])[0].data) == 3_000_000
+    reader = SseFrames(limit=1000)
+    with pytest.raises(UpstreamError, match="more than 1000 bytes"):
+        reader.feed(b"data: " + b"x" * 2000)
+
+
+@given(
+    st.lists(st.tuples(VALUES, st.one_of(st.none(), VALUES)), max_size=6),
+    LINE_ENDS,
+    st.lists(st.integers(0, 9), max_size=30),
+)
+def test_any_cut_of_any_frames_reads_the_same(events, end, sizes):
+    data = b""
+    for value, name in events:
+        if name is not None:
+            data += b"event: " + name + end
+        data += b"data: " + value + end + end
+    expected = [(value, name) for value, name in events]
+    assert said(frames_of(data, sizes)) == expected
+
+
+@given(st.binary(max_size=200), st.lists(st.integers(0, 9), max_size=30))
+def test_any_bytes_are_cut_alike_and_none_is_lost(data, sizes):
+    whole, cut = frames_of(data, []), frames_of(data, sizes)
+    assert said(whole) == said(cut)
