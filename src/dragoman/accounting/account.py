@@ -1,0 +1,350 @@
+"""The verb of this room: a tab is opened for a call, and every attempt is written on it.
+
+All that a tab does is synchronous and cheap, as it stands on the data path: a record in the
+journal before an attempt's upstream call, one before the answer's last frame. SQL is fed
+behind its back (``ledger.py``). The order that makes an answered call appear once, whatever
+dies when (`reliability.md` §4.6):
+
+    tab = accountant.open_tab(call, caller)
+    tab.opened(attempt)      before the upstream call; a HouseError if the disk is full
+    await tab.kept()         only waits where usage_durability = "host"
+    tab.closed(attempt)      before the last frame, with outcome.http_status set
+    await tab.kept()
+    tab.finish()             before an error's body, else at the very end
+
+``closed`` settles the attempt's cost and writes it on the attempt, for headers and usage.
+A failure to account never breaks an answer (R-USE-013): it is noticed, and the call goes on;
+only a full disk refuses the *next* call, as nothing may be consumed unrecorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from dragoman.accounting.drain import drain
+from dragoman.accounting.durability import GroupSync
+from dragoman.accounting.entry import fit
+from dragoman.accounting.journal import ROTATE_BYTES, Journal
+from dragoman.accounting.ledger import MOST, Settled, Writer
+from dragoman.accounting.ports import Ledger, Notice, silent
+from dragoman.accounting.price import settle
+from dragoman.accounting.records import (
+    About,
+    Closed,
+    Finished,
+    Opened,
+    Record,
+    Tokens,
+)
+from dragoman.core import ids, money
+from dragoman.core.call import Attempt, Call, Caller
+from dragoman.core.clock import Clock
+from dragoman.core.errors import HouseError
+from dragoman.core.loss import header
+from dragoman.core.provider import Candidate, Price
+from dragoman.core.usage import Usage, count
+
+Prices: TypeAlias = Callable[[str, str], Price | None]
+"""The price of a provider's model, as it holds now."""
+
+DRAIN_EVERY_S = 10.0
+_LONGEST_NAME = 256
+
+
+def no_prices(provider: str, model: str) -> None:
+    """No model has a price."""
+
+
+class Accountant:
+    """One process's accounts: its journal, its buffer, and the way to SQL."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        writer: Writer,
+        *,
+        clock: Clock,
+        prices: Prices = no_prices,
+        notice: Notice = silent,
+        sync: GroupSync | None = None,
+    ) -> None:
+        self.journal = journal
+        self.writer = writer
+        self.clock = clock
+        self.prices = prices
+        self.notice = notice
+        self.sync = sync
+        self._draining = asyncio.Lock()
+
+    @property
+    def storage_full(self) -> bool:
+        """Whether the journal's disk refused its last record; new calls are then refused."""
+        return self.journal.full
+
+    def open_tab(self, call: Call, caller: Caller) -> Tab:
+        """Begins the account of an authenticated call; its ``outcome`` is read as it fills."""
+        return Tab(self, call, caller)
+
+    async def flush(self) -> bool:
+        """Brings SQL up to date with this process and with dead ones; whether it is now (D26)."""
+        drained = await self.drain()
+        return await self.writer.flush() and drained
+
+    async def drain(self) -> bool:
+        """Brings dead processes' journals into SQL; whether that worked. Never raises."""
+        async with self._draining:
+            try:
+                await drain(self.journal.folder, self.writer.ledger, self.notice)
+            except Exception as error:  # noqa: BLE001 -- the journals stay; the next try comes
+                self.notice("flush_failed", 0, type(error).__name__)
+                return False
+        return True
+
+
+class Tab:
+    """The account of one call."""
+
+    __slots__ = (
+        "_about",
+        "_accounts",
+        "_call",
+        "_files",
+        "_finishing",
+        "_open",
+        "_outcome",
+        "_records",
+    )
+
+    def __init__(self, accounts: Accountant, call: Call, caller: Caller) -> None:
+        self._accounts = accounts
+        self._call = call
+        self._outcome = call.outcome
+        self._about = About(
+            call.id,
+            call.request_id,
+            call.trace_id,
+            caller.tenant,
+            caller.key_id,
+            caller.name,
+            call.dialect,
+            call.operation,
+            call.wall,
+        )
+        self._records: list[Record] = []
+        self._files: list[int] = []
+        self._open: dict[str, Price | None] = {}
+        self._finishing = False
+
+    def opened(self, attempt: Attempt) -> None:
+        """Writes down that ``attempt`` is about to be made, and pins its price (M8).
+
+        Raises ``HouseError`` (503 ``storage_full``) where that cannot be written.
+        """
+        price = self._accounts.prices(attempt.provider, attempt.model)
+        outcome = self._outcome
+        record = Opened(
+            attempt.id,
+            self._about,
+            fit(outcome.requested_model, _LONGEST_NAME),
+            outcome.stream,
+            attempt.number,
+            attempt.provider,
+            fit(attempt.model, _LONGEST_NAME),
+            attempt.credential,
+            attempt.started - self._call.received,
+            price.source if price is not None else "",
+            price.effective_from if price is not None else "",
+        )
+        try:
+            self._hold(
+                self._accounts.journal.append(record, self._files[-1] if self._files else 0)
+            )
+        except OSError as error:
+            raise _storage_full() from error
+        self._records.append(record)
+        self._open[attempt.id] = price
+
+    def cost(self, candidate: Candidate, usage: Usage) -> Decimal | None:
+        """What ``usage`` costs at the candidate, at the price pinned for the attempt under way."""
+        for price in self._open.values():
+            return settle(usage, price)[0]
+        return settle(usage, self._accounts.prices(candidate.provider.name, candidate.model))[0]
+
+    def closed(self, attempt: Attempt) -> None:
+        """Settles ``attempt`` and writes down how it ended; a second time does nothing."""
+        if attempt.id not in self._open:
+            return
+        price = self._open.pop(attempt.id)
+        try:
+            self._settle(attempt, price)
+            self._keep(self._closed(attempt))
+        except Exception as error:  # noqa: BLE001 -- R-USE-013: never breaks the answer
+            self._accounts.notice("accounting_failed", 1, f"{self._call.id}: {error!r}")
+        if self._finishing and not self._open:
+            self._end()
+
+    def _settle(self, attempt: Attempt, price: Price | None) -> None:
+        usage = attempt.usage
+        if usage is None:
+            return
+        if attempt.tokens_from == "none" and (usage.input is not None or usage.output is not None):
+            attempt.tokens_from = "reported"
+        if attempt.cost_from == "none":
+            estimated = attempt.tokens_from == "estimated"
+            attempt.cost, attempt.cost_from = settle(usage, price, estimated=estimated)
+
+    def _closed(self, attempt: Attempt) -> Closed:
+        outcome = self._outcome
+        return Closed(
+            attempt.id,
+            self._call.id,
+            attempt.status,
+            outcome.http_status,
+            attempt.upstream_status,
+            fit(attempt.upstream_id, _LONGEST_NAME) if attempt.upstream_id else None,
+            attempt.error_kind,
+            _tokens(attempt.usage) if attempt.usage is not None else _NO_TOKENS,
+            attempt.tokens_from,
+            money.to_pico(attempt.cost) if attempt.cost is not None else None,
+            attempt.cost_from,
+            attempt.first_event_s,
+            attempt.duration_s,
+            self._accounts.clock.monotonic() - self._call.received,
+            header(outcome.losses) if outcome.losses else "",
+        )
+
+    def finish(self) -> None:
+        """Ends the account; a second time does nothing.
+
+        An attempt may outlive its caller, where an abandoned stream is read on (D18): the account
+        then ends with that attempt.
+        """
+        if self._finishing:
+            return
+        self._finishing = True
+        if not self._open:
+            self._end()
+
+    def _end(self) -> None:
+        try:
+            if not self._is_complete():
+                self._keep(self._finished())
+            self._accounts.writer.add(Settled(self._records, self._files))
+        except Exception as error:  # noqa: BLE001 -- R-USE-013: never breaks the answer
+            self._accounts.notice("accounting_failed", 1, f"{self._call.id}: {error!r}")
+
+    def _is_complete(self) -> bool:
+        last = self._records[-1] if self._records else None
+        return isinstance(last, Closed) and last.status == "complete"
+
+    def _finished(self) -> Finished:
+        outcome = self._outcome
+        return Finished(
+            self._about,
+            fit(outcome.requested_model, _LONGEST_NAME),
+            outcome.stream,
+            outcome.status,
+            outcome.http_status,
+            outcome.error_code,
+            self._accounts.clock.monotonic() - self._call.received,
+            header(outcome.losses) if outcome.losses else "",
+        )
+
+    async def kept(self) -> None:
+        """Returns when what was written is as durable as the operator asked for."""
+        if self._accounts.sync is not None:
+            await self._accounts.sync.kept()
+
+    def _keep(self, record: Record) -> None:
+        journal = self._accounts.journal
+        self._hold(journal.append_or_hold(record, self._files[-1] if self._files else 0))
+        self._records.append(record)
+        if journal.full:
+            self._accounts.notice("records_held", 1, self._call.id)
+
+    def _hold(self, number: int) -> None:
+        if not self._files or self._files[-1] != number:
+            self._files.append(number)
+
+
+_NO_TOKENS = Tokens()
+
+
+def _tokens(usage: Usage) -> Tokens:
+    """The counts, each of them cleaned once more: a reader may have summed up hostile ones."""
+    return Tokens(
+        count(usage.input),
+        count(usage.output),
+        count(usage.cache_read),
+        count(usage.cache_write),
+        count(usage.cache_write_1h),
+        count(usage.reasoning),
+        count(usage.audio_input),
+        count(usage.audio_output),
+        count(usage.web_searches),
+    )
+
+
+def _storage_full() -> HouseError:
+    return HouseError(
+        "overloaded",
+        "The gateway cannot record usage because its disk is full; try again later.",
+        code="storage_full",
+        retry_after_s=5.0,
+        retryable=True,
+    )
+
+
+@asynccontextmanager
+async def open_accountant(
+    folder: Path,
+    ledger: Ledger,
+    *,
+    clock: Clock,
+    prices: Prices = no_prices,
+    notice: Notice = silent,
+    buffer_size: int = 100,
+    flush_interval_s: float = 5.0,
+    durability: Literal["process", "host"] = "process",
+    rotate_bytes: int = ROTATE_BYTES,
+    most_waiting: int = MOST,
+    drain_every_s: float = DRAIN_EVERY_S,
+) -> AsyncIterator[Accountant]:
+    """Accounts kept in ``folder``; on leaving, everything is written to SQL if it can be reached."""
+    host = durability == "host"
+    journal = Journal(
+        folder,
+        ids.uuid7(clock.wall(), os.urandom),
+        rotate_bytes=rotate_bytes,
+        remember_unsynced=host,
+    )
+    writer = Writer(
+        journal, ledger, notice, size=buffer_size, interval_s=flush_interval_s, most=most_waiting
+    )
+    sync = GroupSync(journal) if host else None
+    accountant = Accountant(journal, writer, clock=clock, prices=prices, notice=notice, sync=sync)
+    tasks = [
+        asyncio.create_task(writer.run(), name="ledger writer"),
+        asyncio.create_task(_drain(accountant, drain_every_s), name="journal drain"),
+    ]
+    try:
+        yield accountant
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await accountant.flush()
+        journal.close()
+
+
+async def _drain(accountant: Accountant, every_s: float) -> None:
+    """Drains dead processes' journals at once and then every so often."""
+    while True:
+        await accountant.drain()
+        await asyncio.sleep(every_s)

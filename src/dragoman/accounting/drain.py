@@ -1,0 +1,111 @@
+"""Brings the journals of dead processes into the ledger (D26).
+
+A lock that can be taken belongs to nobody alive. Whoever takes it reads the dead process's
+files in the order of their writing, writes every call to the ledger, and only then deletes
+them; a death in between costs nothing, as the ledger takes each call once. A file with a
+torn tail gives all its whole records and is then set aside as ``….torn`` for a person, as is
+one with an entry that the ledger refuses (``….refused``): nothing is thrown away unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from dragoman.accounting.entry import Calls, Entry
+from dragoman.accounting.journal import claim, journal_files, release
+from dragoman.accounting.ports import EntryRefused, Ledger, Notice, silent
+from dragoman.accounting.records import read
+
+BATCH = 500
+
+
+def tags(folder: Path) -> list[str]:
+    """The processes that left anything in the folder, oldest first."""
+    names = (path.name for path in folder.glob("*.*"))
+    return sorted({name.split(".")[0] for name in names if name.endswith((".lock", ".journal"))})
+
+
+async def drain(folder: Path, ledger: Ledger, notice: Notice = silent) -> int:
+    """Drains every journal whose owner is dead; how many calls were new to the ledger."""
+    new = 0
+    for tag in tags(folder):
+        lock = claim(folder, tag)
+        if lock is None:
+            continue
+        empty = False
+        try:
+            new += await _drain_tag(folder, tag, ledger, notice)
+            empty = True
+        finally:
+            release(folder, tag, lock, empty=empty)
+    return new
+
+
+async def _drain_tag(folder: Path, tag: str, ledger: Ledger, notice: Notice) -> int:
+    files = journal_files(folder, tag)
+    calls = Calls()
+    torn: set[Path] = set()
+    new = refused = 0
+    async for entries in _entries(files, calls, torn, notice):
+        written, bad = await write_all(ledger, entries, notice)
+        new += written
+        refused += bad
+    if calls.orphans:
+        notice("journal_orphans", calls.orphans, tag)
+    for path in files:
+        if path in torn:
+            path.rename(path.with_suffix(".torn"))
+        elif refused:
+            path.rename(path.with_suffix(".refused"))
+        else:
+            path.unlink(missing_ok=True)
+    if files:
+        notice("journal_drained", new, tag)
+    return new
+
+
+async def _entries(
+    files: Sequence[Path], calls: Calls, torn: set[Path], notice: Notice
+) -> AsyncIterator[list[Entry]]:
+    """Entries in batches, first those that came to their end, then those that never did."""
+    batch: list[Entry] = []
+    for path in files:
+        data = await asyncio.to_thread(path.read_bytes)
+        end = 0
+        while end < len(data):
+            reading = await asyncio.to_thread(read, data, end, 2 * BATCH)
+            batch.extend(filter(None, map(calls.feed, reading.records)))
+            if reading.torn:
+                torn.add(path)
+                notice("journal_torn", reading.torn, path.name)
+                break
+            end = reading.end
+            if len(batch) >= BATCH:
+                yield batch
+                batch = []
+    for entry in calls.rest():
+        batch.append(entry)
+        if len(batch) >= BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+async def write_all(ledger: Ledger, entries: Sequence[Entry], notice: Notice) -> tuple[int, int]:
+    """Writes entries, halving a batch that is refused until the bad ones stand alone.
+
+    Returns how many calls were new and how many were refused.
+    """
+    try:
+        return await ledger.write(entries), 0
+    except EntryRefused as error:
+        if len(entries) == 1:
+            notice("entry_refused", 1, f"{entries[0].request.call_id}: {error}")
+            return 0, 1
+    half = len(entries) // 2
+    first = await write_all(ledger, entries[:half], notice)
+    second = await write_all(ledger, entries[half:], notice)
+    return first[0] + second[0], first[1] + second[1]

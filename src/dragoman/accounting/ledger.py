@@ -1,0 +1,145 @@
+"""The buffer between the data path and SQL: settled calls wait in memory and go in batches.
+
+A batch goes when ``size`` calls wait or ``interval_s`` has passed, but size alone triggers at
+most every ``_SPREAD_S``: a busy process writes few large transactions. While SQL fails, calls
+wait, and tries are spaced out. The buffer is bounded: over ``most`` calls the newcomers are
+left to the journal alone, and are read back from it when SQL takes rows again. A call's
+journal files are let go only when SQL has its rows, so nothing is lost whatever ends first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import islice
+
+from msgspec import Struct
+
+from dragoman.accounting.drain import BATCH, write_all
+from dragoman.accounting.entry import Calls, Entry, entry_of
+from dragoman.accounting.journal import Journal
+from dragoman.accounting.ports import Ledger, Notice
+from dragoman.accounting.records import Record, read
+
+MOST = 20_000
+_SPREAD_S = 0.25
+_BACK_OFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+_WRITE_TIMEOUT_S = 10.0
+
+
+class Settled(Struct, frozen=True):
+    """A call that has ended: its records, and the journal files that hold them."""
+
+    records: list[Record]
+    files: list[int]
+
+
+class Writer:
+    """Takes settled calls and sees them into the ledger."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        ledger: Ledger,
+        notice: Notice,
+        *,
+        size: int = 100,
+        interval_s: float = 5.0,
+        most: int = MOST,
+    ) -> None:
+        self._journal = journal
+        self.ledger = ledger
+        self._notice = notice
+        self._size = size
+        self._interval_s = interval_s
+        self._most = most
+        self._waiting: deque[Settled] = deque()
+        self._left_to_journal: Counter[int] = Counter()
+        self._writing = asyncio.Lock()
+        self._due = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """Calls that SQL does not have yet and memory does."""
+        return len(self._waiting)
+
+    def add(self, settled: Settled) -> None:
+        """Takes a call that has ended; never waits."""
+        if len(self._waiting) >= self._most:
+            self._left_to_journal.update(settled.files)
+            return
+        self._waiting.append(settled)
+        if len(self._waiting) >= self._size:
+            self._due.set()
+
+    async def flush(self) -> bool:
+        """Writes all that waits now; whether SQL has it. Never raises."""
+        async with self._writing:
+            due = len(self._waiting)
+            try:
+                while due > 0:
+                    due -= await self._write_batch()
+                if self._left_to_journal:
+                    await self._catch_up()
+            except Exception as error:  # noqa: BLE001 -- all of it waits for the next try
+                self._notice("flush_failed", len(self._waiting), type(error).__name__)
+                return False
+            finally:
+                if len(self._waiting) < self._size:
+                    self._due.clear()
+        return True
+
+    async def _write_batch(self) -> int:
+        batch = list(islice(self._waiting, BATCH))
+        entries = [entry for settled in batch if (entry := entry_of(settled.records))]
+        refused = await self._write(entries)
+        for settled in batch:
+            self._waiting.popleft()
+            if not refused:
+                for number in settled.files:
+                    self._journal.let_go(number)
+        return len(batch)
+
+    async def _write(self, entries: Sequence[Entry]) -> int:
+        async with asyncio.timeout(_WRITE_TIMEOUT_S):
+            new, refused = await write_all(self.ledger, entries, self._notice)
+        self._notice("written", new, "")
+        return refused
+
+    async def _catch_up(self) -> None:
+        """Reads back from our own files what the buffer had no room for.
+
+        Calls that have not ended are not written, and those that SQL has it takes no second time.
+        """
+        self._journal.rotate()
+        left = Counter(self._left_to_journal)
+        calls = Calls()
+        refused = 0
+        for number in sorted(left):
+            data = await asyncio.to_thread(self._journal.path_of(number).read_bytes)
+            end = torn = 0
+            while end < len(data) and not torn:
+                reading = await asyncio.to_thread(read, data, end, 2 * BATCH)
+                refused += await self._write([*filter(None, map(calls.feed, reading.records))])
+                end, torn = reading.end, reading.torn
+        self._left_to_journal -= left
+        for number, count in left.items():
+            if not refused:
+                self._journal.let_go(number, count)
+
+    async def run(self) -> None:
+        """Writes batches as they fall due, until it is cancelled."""
+        failures = 0
+        while True:
+            if failures:
+                await asyncio.sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S)) - 1])
+            else:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._interval_s):
+                        await self._due.wait()
+            if self._journal.full:
+                self._journal.write_held()
+            failures = 0 if await self.flush() else failures + 1
+            await asyncio.sleep(_SPREAD_S)

@@ -1,0 +1,122 @@
+"""What accounting needs of the house: a ledger to write to and read from, and an ear.
+
+``store/sql/ledger.py`` implements the ledger. A failure to reach it is a ``HouseError``; entries
+that it can reach but not take are ``EntryRefused``, so that one bad row is set aside and the
+rest goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Literal, Protocol, TypeAlias
+
+from msgspec import Struct
+
+from dragoman.accounting.entry import Entry
+
+Happening: TypeAlias = Literal[
+    "written",
+    "flush_failed",
+    "entry_refused",
+    "records_held",
+    "journal_drained",
+    "journal_torn",
+    "journal_orphans",
+    "accounting_failed",
+]
+"""``written``: calls now in SQL. ``records_held``: the journal's disk refused a record that had
+already cost money. ``journal_torn``: bytes of a dead process's file that were no whole record."""
+
+Notice: TypeAlias = Callable[[Happening, int, str], None]
+"""The metric hook: what happened, how often or how much, and a word for the log."""
+
+
+def silent(happening: Happening, number: int, detail: str) -> None:
+    """Nobody listens."""
+
+
+class EntryRefused(Exception):  # noqa: N818 -- an answer of the ledger, not a failure of it
+    """The ledger could be reached and does not take the batch as it is."""
+
+
+class Scope(Struct, frozen=True):
+    """Whose rows: a tenant's, or of it one key's; from ``since_us`` on, before ``until_us``."""
+
+    tenant: str
+    key_id: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+
+
+class Sums(Struct, gc=False):
+    """Sums over calls; those of estimated numbers stand apart (D25)."""
+
+    requests: int = 0
+    failed: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_pico: int = 0
+    estimated_requests: int = 0
+    estimated_input_tokens: int = 0
+    estimated_output_tokens: int = 0
+    estimated_cost_pico: int = 0
+    unknown_tokens: int = 0
+    """Calls that a provider worked on and whose tokens nobody knows."""
+    unknown_cost: int = 0
+
+
+class Line(Struct, frozen=True, gc=False):
+    """One call in a report."""
+
+    call_id: str
+    request_id: str
+    created_us: int
+    status: str
+    http_status: int | None
+    stream: bool
+    dialect: str
+    operation: str
+    caller: str
+    requested_model: str
+    provider: str | None
+    model: str | None
+    attempts: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    tokens_from: str
+    cost_pico: int | None
+    cost_from: str
+    upstream_id: str | None
+    first_event_s: float | None
+    duration_s: float | None
+    error_code: str | None
+
+
+class Ledger(Protocol):
+    """The record of what was consumed."""
+
+    async def write(self, entries: Sequence[Entry]) -> int:
+        """Writes what is not there yet, in one transaction; how many calls were new."""
+        ...
+
+    async def sums(self, scope: Scope) -> Sums:
+        """The totals of a scope."""
+        ...
+
+    async def by_day(self, scope: Scope) -> dict[int, Sums]:
+        """The totals of each UTC day, counted from 1970."""
+        ...
+
+    async def by_model(self, scope: Scope) -> dict[tuple[str, str], Sums]:
+        """The totals of each provider and model."""
+        ...
+
+    def lines(self, scope: Scope, limit: int) -> AsyncIterator[list[Line]]:
+        """The newest calls first, at most ``limit``, in lists of some thousands."""
+        ...

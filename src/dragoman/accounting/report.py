@@ -1,0 +1,289 @@
+"""What ``GET /v1/usage`` answers: totals, or a row a request, a day, a month, a model.
+
+Amounts go out as plain decimal strings (D24), and sums of estimated numbers apart from real
+ones (D25). ``?group=request`` may be long: it is read and encoded in pieces of some thousand
+lines, so that neither memory nor the event loop pays for all of it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal, TypeAlias, get_args
+
+import msgspec
+from msgspec import Struct
+
+from dragoman.accounting.ports import Ledger, Line, Scope, Sums
+from dragoman.core.call import Caller
+from dragoman.core.errors import CallerError, invalid
+
+Group: TypeAlias = Literal["request", "day", "month", "model"]
+
+MOST_LINES = 100_000
+_FEW_LINES = 100
+_PLACES = 12
+_EPOCH = date(1970, 1, 1)
+_encoder = msgspec.json.Encoder()
+
+
+class Query(Struct, frozen=True):
+    """What a caller asked of its usage."""
+
+    group: Group | None = None
+    limit: int = _FEW_LINES
+    since_us: int | None = None
+    until_us: int | None = None
+
+
+class Estimated(Struct, frozen=True):
+    """Sums of numbers that nobody reported."""
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: str
+
+
+class Totals(Struct, frozen=True, omit_defaults=True):
+    """Sums over calls; ``unknown_usage`` of them consumed what nobody has told us."""
+
+    requests: int
+    failed_requests: int
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    cost_usd: str
+    estimated: Estimated
+    unknown_usage: int
+    unknown_cost: int
+    day: str | None = None
+    month: str | None = None
+    provider: str | None = None
+    model: str | None = None
+
+
+class Shown(Struct, frozen=True, gc=False):
+    """One call, as its caller sees it; None is unknown."""
+
+    request_id: str
+    call_id: str
+    created_at: str
+    status: str
+    http_status: int | None
+    stream: bool
+    dialect: str
+    operation: str
+    caller: str
+    requested_model: str
+    provider: str | None
+    model: str | None
+    generation_id: str | None
+    attempts: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    tokens_from: str
+    estimated: bool
+    cost_usd: str | None
+    cost_from: str
+    first_event_ms: float | None
+    latency_ms: float | None
+    error_code: str | None
+
+
+def parse_query(query: Mapping[str, str]) -> Query:
+    """Reads ``group``, ``limit``, ``since`` and ``until``; a ``CallerError`` names what is wrong."""
+    group = query.get("group") or None
+    if group is not None and group not in get_args(Group):
+        raise invalid(
+            f"group is {group[:40]!r}; it must be one of {', '.join(get_args(Group))}.", "group"
+        )
+    since, until = (_moment(query, name) for name in ("since", "until"))
+    if since is not None and until is not None and since > until:
+        raise invalid("since is later than until; swap them.", "since")
+    return Query(
+        group=msgspec.convert(group, Group | None),
+        limit=_limit(query.get("limit")),
+        since_us=since,
+        until_us=until,
+    )
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return _FEW_LINES
+    if text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= MOST_LINES:
+        return int(text)
+    raise invalid(
+        f"limit is {text[:40]!r}; it must be a whole number from 1 to {MOST_LINES}.", "limit"
+    )
+
+
+def _moment(query: Mapping[str, str], name: str) -> int | None:
+    """Unix microseconds of an ISO 8601 date or time, or of Unix seconds."""
+    text = query.get(name)
+    if not text:
+        return None
+    try:
+        if text.isascii() and text.isdigit():
+            moment = datetime.fromtimestamp(int(text), UTC)
+        else:
+            # A plus sign in a query that was not encoded arrives as a space.
+            moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError, OSError):
+        raise _bad_moment(name, text) from None
+    return round(moment.timestamp() * 1_000_000)
+
+
+def _bad_moment(name: str, text: str) -> CallerError:
+    return invalid(
+        f"{name} is {text[:40]!r}; it must be an ISO 8601 time such as 2026-01-31T12:00:00Z, "
+        "or Unix seconds.",
+        name,
+    )
+
+
+async def usage_report(ledger: Ledger, caller: Caller, query: Query) -> bytes:
+    """The JSON body for the presented key's own usage."""
+    scope = Scope(caller.tenant, caller.key_id, query.since_us, query.until_us)
+    match query.group:
+        case "request":
+            return await _lines(ledger, scope, query.limit)
+        case "day" | "month" | "model":
+            data = await _groups(ledger, scope, query.group)
+            return _encoder.encode({"object": "list", "data": data[: query.limit]})
+        case None:
+            return _encoder.encode(totals(await ledger.sums(scope)))
+
+
+async def _groups(
+    ledger: Ledger, scope: Scope, group: Literal["day", "month", "model"]
+) -> list[Totals]:
+    if group == "model":
+        by_model = await ledger.by_model(scope)
+        dearest = sorted(by_model.items(), key=lambda item: (-item[1].cost_pico, item[0]))
+        return [totals(sums, provider=key[0], model=key[1]) for key, sums in dearest]
+    days = await ledger.by_day(scope)
+    if group == "day":
+        return [totals(days[day], day=_day(day)) for day in sorted(days, reverse=True)]
+    months: dict[str, Sums] = {}
+    for day, sums in days.items():
+        add(months.setdefault(_day(day)[:7], Sums()), sums)
+    return [totals(months[month], month=month) for month in sorted(months, reverse=True)]
+
+
+def _day(number: int) -> str:
+    return (_EPOCH + timedelta(days=number)).isoformat()
+
+
+def add(into: Sums, sums: Sums) -> None:
+    """Adds ``sums`` to ``into``."""
+    for name in Sums.__struct_fields__:
+        setattr(into, name, getattr(into, name) + getattr(sums, name))
+
+
+def totals(
+    sums: Sums,
+    *,
+    day: str | None = None,
+    month: str | None = None,
+    provider: str | None = None,
+    model: str | None = None,
+) -> Totals:
+    """Sums as they go out."""
+    return Totals(
+        requests=sums.requests,
+        failed_requests=sums.failed,
+        input_tokens=sums.input_tokens,
+        output_tokens=sums.output_tokens,
+        total_tokens=sums.input_tokens + sums.output_tokens,
+        cache_read_tokens=sums.cache_read_tokens,
+        cache_write_tokens=sums.cache_write_tokens,
+        reasoning_tokens=sums.reasoning_tokens,
+        cost_usd=usd(sums.cost_pico),
+        estimated=Estimated(
+            sums.estimated_requests,
+            sums.estimated_input_tokens,
+            sums.estimated_output_tokens,
+            usd(sums.estimated_cost_pico),
+        ),
+        unknown_usage=sums.unknown_tokens,
+        unknown_cost=sums.unknown_cost,
+        day=day,
+        month=month,
+        provider=provider,
+        model=model,
+    )
+
+
+def usd(pico: int) -> str:
+    """10⁻¹² USD as a plain decimal string; equal to ``money.plain(money.from_pico(pico))``.
+
+    By text, as a report may hold a hundred thousand of them (0.3 µs against 1.6 µs).
+    """
+    digits = f"{abs(pico):013}"
+    fraction = digits[-_PLACES:].rstrip("0")
+    whole = digits[:-_PLACES]
+    sign = "-" if pico < 0 else ""
+    return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
+
+
+async def _lines(ledger: Ledger, scope: Scope, limit: int) -> bytes:
+    pieces = [
+        await asyncio.to_thread(_encode, lines) async for lines in ledger.lines(scope, limit)
+    ]
+    return b'{"object":"list","data":[' + b",".join(pieces) + b"]}"
+
+
+def _encode(lines: list[Line]) -> bytes:
+    """The lines as members of a JSON array, without its brackets."""
+    return _encoder.encode([shown(line) for line in lines])[1:-1]
+
+
+def shown(line: Line) -> Shown:
+    """A line as it goes out."""
+    return Shown(
+        request_id=line.request_id,
+        call_id=line.call_id,
+        created_at=_time(line.created_us),
+        status=line.status,
+        http_status=line.http_status,
+        stream=line.stream,
+        dialect=line.dialect,
+        operation=line.operation,
+        caller=line.caller,
+        requested_model=line.requested_model,
+        provider=line.provider,
+        model=line.model,
+        generation_id=line.upstream_id,
+        attempts=line.attempts,
+        input_tokens=line.input_tokens,
+        output_tokens=line.output_tokens,
+        cache_read_tokens=line.cache_read_tokens,
+        cache_write_tokens=line.cache_write_tokens,
+        reasoning_tokens=line.reasoning_tokens,
+        tokens_from=line.tokens_from,
+        estimated="estimated" in {line.tokens_from, line.cost_from},
+        cost_usd=usd(line.cost_pico) if line.cost_pico is not None else None,
+        cost_from=line.cost_from,
+        first_event_ms=_ms(line.first_event_s),
+        latency_ms=_ms(line.duration_s),
+        error_code=line.error_code,
+    )
+
+
+def _ms(seconds: float | None) -> float | None:
+    return round(seconds * 1000, 3) if seconds is not None else None
+
+
+def _time(micros: int) -> str:
+    moment = datetime.fromtimestamp(micros // 1_000_000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{micros % 1_000_000:06}Z"

@@ -1,0 +1,293 @@
+"""The ledger in SQL: batches in, sums and lines out.
+
+A batch is one transaction: rows that are not there yet, and the hours' sums of just those.
+Rows go in by the driver's own executemany, as SQLAlchemy's per-row work would cost four times
+the insert. Reports add whole hours from the sums and the broken hours at both ends from the
+rows, by the same expressions, so that any span of time is exact.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, bindparam, case, func, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+from dragoman.accounting.entry import Consumed, Entry
+from dragoman.accounting.ports import EntryRefused, Line, Scope, Sums
+from dragoman.core.errors import HouseError
+from dragoman.store.ledger_tables import SUMS, attempts, hours, requests
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Table
+    from sqlalchemy.engine import Dialect, Row
+
+    from dragoman.store.engine import Database
+
+HOUR_US = 3_600_000_000
+_PAGE = 5000
+_REFUSALS = ("22", "23")
+"""SQLSTATE classes of data that does not fit and of broken constraints."""
+
+_CONSUMED = Consumed.__struct_fields__
+_LINE = [requests.c[name] for name in Line.__struct_fields__]
+
+
+class SqlLedger:
+    """A ``Ledger`` in SQLite or PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        dialect = database.engine.dialect
+        self._add_request, self._of_request = _insert(dialect, requests)
+        self._add_attempt, self._of_attempt = _insert(dialect, attempts)
+        self._add_hours = _upsert_hours(dialect)
+
+    async def write(self, entries: Sequence[Entry]) -> int:
+        """Writes what is not there yet, in one transaction; how many calls were new."""
+        if not entries:
+            return 0
+        batch = int.from_bytes(os.urandom(8), "big") >> 1
+        calls = [(*self._of_request(entry.request), batch) for entry in entries]
+        tries = [self._of_attempt(attempt) for entry in entries for attempt in entry.attempts]
+        named = {"batch": batch, "calls": [entry.request.call_id for entry in entries]}
+        try:
+            async with self._database.write() as connection:
+                await connection.exec_driver_sql(self._add_request, calls)
+                if tries:
+                    await connection.exec_driver_sql(self._add_attempt, tries)
+                new: int = (await connection.execute(_NEW, named)).scalar_one()
+                if new:
+                    await connection.execute(self._add_hours, named)
+        except (IntegrityError, OverflowError) as error:
+            raise EntryRefused(type(error).__name__) from error
+        except HouseError as error:
+            if _is_refusal(error.__cause__):
+                raise EntryRefused(type(error.__cause__).__name__) from error
+            raise
+        return new
+
+    async def sums(self, scope: Scope) -> Sums:
+        """The totals of a scope."""
+        found = await self._grouped(scope, [], [])
+        return found.get((), Sums())
+
+    async def by_day(self, scope: Scope) -> dict[int, Sums]:
+        """The totals of each UTC day, counted from 1970."""
+        found = await self._grouped(
+            scope, [hours.c.hour // 24], [requests.c.created_us // (24 * HOUR_US)]
+        )
+        return {key[0]: sums for key, sums in found.items()}
+
+    async def by_model(self, scope: Scope) -> dict[tuple[str, str], Sums]:
+        """The totals of each provider and model."""
+        found = await self._grouped(
+            scope,
+            [hours.c.provider, hours.c.model],
+            [func.coalesce(requests.c.provider, ""), func.coalesce(requests.c.model, "")],
+        )
+        return {(key[0], key[1]): sums for key, sums in found.items()}
+
+    async def _grouped(
+        self,
+        scope: Scope,
+        of_hours: list[ColumnElement[Any]],
+        of_requests: list[ColumnElement[Any]],
+    ) -> dict[tuple[Any, ...], Sums]:
+        """Sums by group: whole hours from their sums, what is left of the span from its rows."""
+        whole, edges = split(scope.since_us, scope.until_us)
+        queries = []
+        if whole is not None:
+            within = _within(hours, hours.c.hour, scope, *whole)
+            kept = {name: hours.c[name] for name in SUMS}
+            queries.append(_sum_query(of_hours, kept).where(within))
+        for edge in edges:
+            within = _within(requests, requests.c.created_us, scope, *edge)
+            queries.append(_sum_query(of_requests, _COUNTED).where(within))
+        found: dict[tuple[Any, ...], Sums] = {}
+        async with self._database.read() as connection:
+            for query in queries:
+                for row in (await connection.execute(query)).all():
+                    _add(found, row, len(of_hours))
+        return found
+
+    async def lines(self, scope: Scope, limit: int) -> AsyncIterator[list[Line]]:
+        """The newest calls first, at most ``limit``, in lists of some thousands.
+
+        Each list continues after the last call of the one before, so none comes twice.
+        """
+        within = _within(requests, requests.c.created_us, scope, scope.since_us, scope.until_us)
+        query = (
+            select(*_LINE)
+            .where(within)
+            .order_by(requests.c.created_us.desc(), requests.c.call_id.desc())
+        )
+        left, page = limit, query
+        while left > 0:
+            async with self._database.read() as connection:
+                found = (await connection.execute(page.limit(min(left, _PAGE)))).all()
+            lines = [Line(*row) for row in found]
+            if lines:
+                yield lines
+            if len(lines) < min(left, _PAGE):
+                return
+            left -= len(lines)
+            page = query.where(_older(lines[-1]))
+
+
+def _older(line: Line) -> ColumnElement[bool]:
+    created, call = requests.c.created_us, requests.c.call_id
+    return or_(created < line.created_us, and_(created == line.created_us, call < line.call_id))
+
+
+def split(
+    since: int | None, until: int | None
+) -> tuple[tuple[int | None, int | None] | None, list[tuple[int | None, int | None]]]:
+    """A span of microseconds as whole hours and what is left of it at its ends."""
+    first = -(-since // HOUR_US) if since is not None else None
+    last = until // HOUR_US if until is not None else None
+    if first is not None and last is not None and first >= last:
+        return None, [(since, until)]
+    edges: list[tuple[int | None, int | None]] = []
+    if since is not None and first is not None and since < first * HOUR_US:
+        edges.append((since, first * HOUR_US))
+    if until is not None and last is not None and last * HOUR_US < until:
+        edges.append((last * HOUR_US, until))
+    return (first, last), edges
+
+
+def _within(
+    table: Table,
+    moment: ColumnElement[int],
+    scope: Scope,
+    since: int | None,
+    until: int | None,
+) -> ColumnElement[bool]:
+    conditions = [table.c.tenant == scope.tenant]
+    if scope.key_id is not None:
+        conditions.append(table.c.key_id == scope.key_id)
+    if since is not None:
+        conditions.append(moment >= since)
+    if until is not None:
+        conditions.append(moment < until)
+    return and_(*conditions)
+
+
+def _one_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return case((condition, 1), else_=0)
+
+
+def _where(condition: ColumnElement[bool], name: str) -> ColumnElement[int]:
+    return case((condition, func.coalesce(requests.c[name], 0)), else_=0)
+
+
+def _counted() -> dict[str, ColumnElement[int]]:
+    """What one call adds to each of the sums."""
+    row = requests.c
+    guessed, guessed_cost = row.tokens_from == "estimated", row.cost_from == "estimated"
+    worked = and_(
+        row.attempts > 0,
+        row.operation.in_(("chat", "embeddings")),
+        row.status.in_(("complete", "client_cut", "upstream_cut", "timeout", "unknown")),
+    )
+    sums: dict[str, ColumnElement[int]] = {
+        "requests": _one_if(row.call_id.is_not(None)),
+        "failed": _one_if(row.status.not_in(("complete", "client_cut"))),
+        "cost_pico": _where(~guessed_cost, "cost_pico"),
+        "estimated_requests": _one_if(or_(guessed, guessed_cost)),
+        "estimated_input_tokens": _where(guessed, "input_tokens"),
+        "estimated_output_tokens": _where(guessed, "output_tokens"),
+        "estimated_cost_pico": _where(guessed_cost, "cost_pico"),
+        "unknown_tokens": _one_if(and_(worked, row.tokens_from == "none")),
+        "unknown_cost": _one_if(and_(worked, row.cost_from == "none")),
+    }
+    for name in SUMS:
+        if name not in sums:
+            sums[name] = _where(~guessed, name)
+    return {name: sums[name] for name in SUMS}
+
+
+_COUNTED = _counted()
+_MONEY = tuple(name for name in SUMS if name.endswith("_pico"))
+_SPLIT = 10**9
+
+
+def _sum_query(group: list[ColumnElement[Any]], sums: Mapping[str, ColumnElement[int]]) -> Any:
+    """Sums by group; money in two halves, as SQLite's SUM of integers ends at 9.2 million USD."""
+    terms: list[ColumnElement[Any]] = []
+    for name, term in sums.items():
+        if name in _MONEY:
+            terms.extend((func.sum(term // _SPLIT), func.sum(term % _SPLIT)))
+        else:
+            terms.append(func.sum(term))
+    return select(*group, *terms).group_by(*group) if group else select(*terms)
+
+
+def _add(found: dict[tuple[Any, ...], Sums], row: Row[Any], groups: int) -> None:
+    key, numbers = tuple(row[:groups]), iter(row[groups:])
+    sums = found.setdefault(key, Sums())
+    for name in SUMS:
+        number = int(next(numbers) or 0)
+        if name in _MONEY:
+            number = number * _SPLIT + int(next(numbers) or 0)
+        setattr(sums, name, getattr(sums, name) + number)
+
+
+def _mine() -> ColumnElement[bool]:
+    """The rows that this transaction has inserted."""
+    return and_(
+        requests.c.call_id.in_(bindparam("calls", expanding=True)),
+        requests.c.batch == bindparam("batch"),
+    )
+
+
+_NEW = select(func.count()).select_from(requests).where(_mine())
+
+
+def _insert(dialect: Dialect, table: Table) -> tuple[str, Callable[[Any], tuple[Any, ...]]]:
+    """The statement for the driver's executemany, and what makes its parameters of a row.
+
+    ``batch`` is no member of a row and the last column, so it is put behind them.
+    """
+    make = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
+    statement = make(table).on_conflict_do_nothing(index_elements=list(table.primary_key))
+    compiled = statement.compile(dialect=dialect)
+    names = [column.name for column in table.columns if column.name != "batch"]
+    assert list(compiled.positiontup or ())[: len(names)] == names
+    return str(compiled), attrgetter(
+        *(f"consumed.{name}" if name in _CONSUMED else name for name in names)
+    )
+
+
+def _upsert_hours(dialect: Dialect) -> Any:
+    make = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
+    row = requests.c
+    key: dict[str, ColumnElement[Any]] = {
+        "tenant": row.tenant,
+        "key_id": row.key_id,
+        "hour": row.created_us // HOUR_US,
+        "provider": func.coalesce(row.provider, ""),
+        "model": func.coalesce(row.model, ""),
+    }
+    added = (
+        select(*key.values(), *(func.sum(term) for term in _COUNTED.values()))
+        .where(_mine())
+        .group_by(*key.values())
+    )
+    statement = make(hours).from_select([*key, *SUMS], added)
+    return statement.on_conflict_do_update(
+        index_elements=list(key),
+        set_={name: hours.c[name] + statement.excluded[name] for name in SUMS},
+    )
+
+
+def _is_refusal(cause: BaseException | None) -> bool:
+    """Whether the database was there and did not want this data."""
+    if isinstance(cause, DataError | IntegrityError):
+        return True
+    state = getattr(cause.orig, "sqlstate", None) if isinstance(cause, DBAPIError) else None
+    return isinstance(state, str) and state[:2] in _REFUSALS
