@@ -1,0 +1,1 @@
+"""How providers are doing: breakers, rests of keys, times. Pure: the time is passed in."""

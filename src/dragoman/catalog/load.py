@@ -1,0 +1,232 @@
+"""From files, environment and the operator's rows to a registry.
+
+A provider is switched on by its key, or, where it needs none, by its address (D15).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from dragoman.catalog.base_url import clean_base, host_as_base, origin_of
+from dragoman.catalog.files import GENERIC, definitions
+from dragoman.catalog.registry import Registry
+from dragoman.catalog.schema import CatalogError, Definition, Keyed, OperatorRow
+from dragoman.core.provider import Credential, Family, Price, Provider
+from dragoman.core.secret import Secret
+
+SERVED: frozenset[Family] = frozenset({"chat", "anthropic"})
+"""Families whose dialect is there."""
+
+
+def load_providers(
+    env: Mapping[str, str],
+    extra: Sequence[OperatorRow] = (),
+    *,
+    provider_order: Sequence[str] = (),
+    aliases: Mapping[str, str | Sequence[str]] | None = None,
+    prices: Mapping[str, Price] | None = None,
+    served: frozenset[Family] = SERVED,
+) -> Registry:
+    """The registry of everything that is switched on.
+
+    Raises:
+        CatalogError: an address, a key, a row, an alias or the order is wrong; the message names it.
+    """
+    known = dict(definitions())
+    rows = _by_name(extra)
+    for row in rows.values():
+        known[row.name] = _adjusted(known, row)
+    providers: dict[str, Provider] = {}
+    credentials: dict[str, tuple[Keyed, ...]] = {}
+    unserved: dict[str, str] = {}
+    for name, definition in known.items():
+        keyed = _keys(definition, rows.get(name), env)
+        where, base = _base(definition, rows.get(name), env)
+        if not _switched_on(definition, rows.get(name), keyed, where):
+            continue
+        if not base:
+            raise CatalogError(f"The provider {name} has no address: say its base_url.")
+        base = clean_base(base, tuple(definition.paths.values()), where or f"{name}'s base_url")
+        if definition.family not in served:
+            unserved[name] = definition.family
+            continue
+        providers[name] = _provider(definition, base)
+        credentials[name] = _bound(keyed, origin_of(base))
+    return Registry(
+        providers=_ordered(providers, provider_order, known),
+        definitions=known,
+        credentials=credentials,
+        aliases=_aliases(aliases or {}),
+        overrides=dict(prices or {}),
+        declared={row.name: row.models for row in rows.values() if row.models},
+        unserved=unserved,
+    )
+
+
+def key_source(definition: Definition, env: Mapping[str, str]) -> str | None:
+    """The environment variable that holds the provider's key, None if none does."""
+    return next((name for name in definition.env.key if env.get(name, "").strip()), None)
+
+
+def _by_name(extra: Iterable[OperatorRow]) -> dict[str, OperatorRow]:
+    rows: dict[str, OperatorRow] = {}
+    for row in extra:
+        if row.name in rows:
+            raise CatalogError(f"[[providers]]: the name {row.name!r} is given twice.")
+        rows[row.name] = row
+    return rows
+
+
+def _adjusted(known: Mapping[str, Definition], row: OperatorRow) -> Definition:
+    """The built-in provider of that name with the row's changes, or a new one."""
+    built_in = known.get(row.name)
+    if built_in is None:
+        start = known["anthropic" if row.dialect == "anthropic" else GENERIC]
+        auth = msgspec.structs.replace(start.auth, required=False)
+        built_in = Definition(
+            name=row.name,
+            family=row.dialect or start.family,
+            paths=start.paths,
+            auth=auth,
+            headers=start.headers,
+            listing=start.listing,
+        )
+        if row.base_url is None:
+            raise CatalogError(f"[[providers]] {row.name}: base_url is missing.")
+        if built_in.family != start.family and row.paths is None:
+            raise CatalogError(
+                f"[[providers]] {row.name}: dialect {row.dialect!r} is not served by this version."
+            )
+    elif row.dialect is not None and row.dialect != built_in.family:
+        raise CatalogError(
+            f"[[providers]] {row.name}: the built-in provider speaks {built_in.family}; "
+            "give yours another name."
+        )
+    quirks = msgspec.structs.replace(
+        built_in.quirks,
+        **_said(
+            flavour=row.flavour,
+            rename=row.rename,
+            drop=row.drop,
+            steps=row.steps,
+            usage_in_stream=row.usage_in_stream,
+        ),
+    )
+    return msgspec.structs.replace(
+        built_in,
+        quirks=quirks,
+        headers={**built_in.headers, **row.headers},
+        **_said(paths=row.paths, auth=row.auth, on_disconnect=row.on_disconnect),
+    )
+
+
+def _said(**members: object) -> dict[str, object]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _keys(
+    definition: Definition, row: OperatorRow | None, env: Mapping[str, str]
+) -> tuple[tuple[Secret, int], ...]:
+    """The keys and their weights: the operator's row, else the environment (several by commas)."""
+    if row is not None and row.credentials:
+        where = f"[[providers]] {row.name}: a credential"
+        return tuple((_secret(item.key, where), item.weight) for item in row.credentials)
+    source = key_source(definition, env)
+    if source is None:
+        return ()
+    found = [item.strip() for item in env[source].split(",")]
+    return tuple((_secret(item, source), 1) for item in dict.fromkeys(found) if item)
+
+
+def _secret(value: str, where: str) -> Secret:
+    """A key that may stand in a header; anything else could smuggle another header in."""
+    value = value.strip()
+    if not value or not value.isascii() or any(not "!" <= sign <= "~" for sign in value):
+        raise CatalogError(f"{where} must be visible ASCII without blanks.")
+    return Secret(value)
+
+
+def _base(
+    definition: Definition, row: OperatorRow | None, env: Mapping[str, str]
+) -> tuple[str | None, str]:
+    """Who says the address (None: the file), and the address."""
+    if row is not None and row.base_url is not None:
+        return f"[[providers]] {row.name}: base_url", row.base_url
+    for name in definition.env.base_url:
+        if text := env.get(name, "").strip():
+            return name, host_as_base(text) if name.endswith("_HOST") else text
+    return None, definition.base_url
+
+
+def _switched_on(
+    definition: Definition,
+    row: OperatorRow | None,
+    keyed: tuple[tuple[Secret, int], ...],
+    where: str | None,
+) -> bool:
+    if keyed:
+        return True
+    if definition.auth.required:
+        return False
+    return row is not None or where is not None
+
+
+def _provider(definition: Definition, base: str) -> Provider:
+    return Provider(
+        name=definition.name,
+        family=definition.family,
+        base_url=base,
+        paths=dict(definition.paths),
+        auth=definition.auth,
+        quirks=definition.quirks,
+        headers={name.lower(): value for name, value in definition.headers.items()},
+        on_disconnect=definition.on_disconnect,
+    )
+
+
+def _bound(keyed: tuple[tuple[Secret, int], ...], origin: str) -> tuple[Keyed, ...]:
+    """The credentials, each bound to the only place it may be sent to; ids are their numbers."""
+    return tuple(
+        Keyed(Credential(id=f"key-{number}", secret=secret, origin=origin), weight)
+        for number, (secret, weight) in enumerate(keyed, 1)
+    )
+
+
+def _ordered(
+    providers: dict[str, Provider], order: Sequence[str], known: Mapping[str, Definition]
+) -> dict[str, Provider]:
+    """The operator's order first; the rest as shipped: makers of models before those who resell them."""
+    for name in order:
+        if name not in known:
+            raise CatalogError(
+                f"provider_order names {name!r}, which is no provider; known: {', '.join(known)}."
+            )
+    shipped = ("openai", "anthropic", "google", "mistral", "deepseek", "xai", "groq", "cerebras")
+    last = ("openrouter",)
+    rest = [name for name in providers if name not in shipped and name not in last]
+    wanted = dict.fromkeys((*order, *shipped, *rest, *last))
+    return {name: providers[name] for name in wanted if name in providers}
+
+
+def _aliases(said: Mapping[str, str | Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name, target in said.items():
+        targets = (target,) if isinstance(target, str) else tuple(target)
+        if not name or not targets or not all(targets):
+            raise CatalogError(f"The alias {name!r} must name at least one model.")
+        found[name] = targets
+    _refuse_circles(found)
+    return found
+
+
+def _refuse_circles(aliases: Mapping[str, tuple[str, ...]]) -> None:
+    def walk(name: str, path: tuple[str, ...]) -> None:
+        for target in aliases.get(name, ()):
+            if target in path and target in aliases:
+                raise CatalogError(f"Aliases go in a circle: {' → '.join((*path, target))}.")
+            walk(target, (*path, target))
+
+    for name in aliases:
+        walk(name, (name,))

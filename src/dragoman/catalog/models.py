@@ -1,0 +1,230 @@
+"""Bundled facts and prices of models, and the rule by which an id is one of them.
+
+**A price is never a guess.** An id has a price if it is the catalogue's own, one of the spellings
+that the catalogue lists, or one of these with a version behind it (``-2024-08-06``,
+``-20250929``, ``@20250929``, ``-latest``). Anything further behind it (``gpt-4o--x12``, a fine-tune)
+is an unknown model with an unknown price. The catalogue's looser patterns ("starts with",
+"contains") are therefore not used as patterns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, time
+from typing import Any
+
+from msgspec import Struct
+
+from dragoman.catalog.genai.bundled import bundled_version, read_bundled
+from dragoman.catalog.tariff import Units, price_of
+from dragoman.core.provider import Price
+
+_VERSION = re.compile(r"(?:-\d{4}-\d{2}-\d{2}|[-@]\d{8}|-latest)$")
+_SHORT_VERSION = re.compile(r"-\d{3,4}$")
+"""``-2506``, ``-001``: a version only behind a name for which the catalogue takes any ending."""
+_DAY_S = 86_400
+_ORDINARY = frozenset({"", "auto", "default", "standard", "on_demand", "standard_only"})
+"""Service tiers at the ordinary price."""
+
+
+class When(Struct, frozen=True):
+    """When a price holds: from a day on, within hours of the day, or always; UTC."""
+
+    start: str = ""
+    start_s: float | None = None
+    hours: tuple[float, float] | None = None
+
+    def holds(self, wall: float) -> bool:
+        """Whether it holds at that Unix time."""
+        if self.start_s is not None:
+            return wall >= self.start_s
+        if self.hours is None:
+            return True
+        begin, end = self.hours
+        now = wall % _DAY_S
+        return begin <= now < end if begin <= end else now >= begin or now < end
+
+
+class Dated(Struct, frozen=True):
+    """Prices by unit and when they hold; ``tier`` is a service tier, empty for the ordinary ones."""
+
+    units: Units
+    when: When = When()
+    tier: str = ""
+
+
+@dataclass(slots=True)
+class Model:
+    """One model as the bundled catalogue knows it."""
+
+    id: str
+    name: str | None
+    context_tokens: int | None
+    dated: tuple[Dated, ...]
+    variants: tuple[Dated, ...] = ()
+    source: str = ""
+    _made: dict[tuple[int, int], Price | None] = field(default_factory=dict, repr=False)
+
+    def price(self, wall: float, tier: str | None = None) -> Price | None:
+        """The price at a Unix time for a service tier; None: unknown."""
+        if not self.dated:
+            return None
+        # Of several the last that holds counts; where none does, the first (genai-prices' rule).
+        index = next(
+            (at for at in range(len(self.dated) - 1, -1, -1) if self.dated[at].when.holds(wall)), 0
+        )
+        variant = -1
+        if tier is not None and tier not in _ORDINARY:
+            variant = next(
+                (
+                    at
+                    for at, item in enumerate(self.variants)
+                    if item.tier == tier and item.when.holds(wall)
+                ),
+                -1,
+            )
+            if variant < 0:
+                return None
+        key = (index, variant)
+        if key not in self._made:
+            chosen = self.dated[index]
+            units = chosen.units
+            if variant >= 0:
+                units = {**units, **self.variants[variant].units}
+            self._made[key] = price_of(units, self.source, chosen.when.start)
+        return self._made[key]
+
+
+@dataclass(slots=True)
+class Shelf:
+    """The models of one provider: by every spelling in lower case, and by prefix."""
+
+    names: dict[str, Model] = field(default_factory=dict)
+    prefixes: dict[str, Model] = field(default_factory=dict)
+    patterns: list[tuple[re.Pattern[str], Model]] = field(default_factory=list)
+    ids: dict[str, Model] = field(default_factory=dict)
+    """What is listed: the provider's own spelling of each."""
+
+    def find(self, model: str) -> Model | None:
+        """The model that an id means, by the rule above."""
+        name = model.lower()
+        found = self._exact(name)
+        if found is None and (version := _VERSION.search(name)) is not None:
+            found = self._exact(name[: version.start()])
+        if found is None and (version := _SHORT_VERSION.search(name)) is not None:
+            found = self.prefixes.get(name[: version.start()])
+        return found
+
+    def _exact(self, name: str) -> Model | None:
+        found = self.names.get(name)
+        if found is None:
+            found = next((model for rule, model in self.patterns if rule.search(name)), None)
+        return found
+
+
+def read_shelves(wanted: Iterable[str], markers: dict[str, str]) -> dict[str, Shelf]:
+    """The shelves of the wanted providers, by genai-prices' names of them.
+
+    ``markers`` holds, by the same names, the text that tells a provider's own ids from other spellings.
+    """
+    names = frozenset(wanted)
+    if not names:
+        return {}
+    source = bundled_version()
+    return {
+        provider.id: _shelf(provider.models, markers.get(provider.id, ""), source)
+        for provider in read_bundled()
+        if provider.id in names
+    }
+
+
+def _shelf(models: Iterable[Any], marker: str, source: str) -> Shelf:
+    shelf = Shelf()
+    for info in models:
+        if "ft:" in info.id or ".ft-" in info.id:
+            continue  # fine-tunes have ids of their own; these entries are patterns
+        model = Model(
+            id=info.id,
+            name=info.name,
+            context_tokens=info.context_window,
+            dated=tuple(_dated(info.prices)),
+            variants=tuple(_variants(info.price_variants or ())),
+            source=source,
+        )
+        spellings = [info.id]
+        for kind, text in _spellings(info.match):
+            if kind == "ClauseRegex":
+                if text.startswith("^") and text.endswith("$"):
+                    shelf.patterns.append((re.compile(text), model))
+                continue
+            if kind == "ClauseStartsWith":
+                shelf.prefixes.setdefault(text.rstrip("-@").lower(), model)
+            spellings.append(text)
+        for spelling in spellings:
+            shelf.names.setdefault(spelling.lower(), model)
+        own = [spelling for spelling in spellings if marker in spelling] if marker else [info.id]
+        if info.deprecated is not True and _is_charged_by_tokens(model):
+            shelf.ids.update(dict.fromkeys(own, model))
+    # A model's own id wins over another's list of spellings.
+    for info_id, model in {model.id: model for model in shelf.names.values()}.items():
+        shelf.names[info_id.lower()] = model
+    return shelf
+
+
+def _is_charged_by_tokens(model: Model) -> bool:
+    """Chat and embedding models are; transcription, speech and pages are another surface's."""
+    return any("input_mtok" in item.units for item in model.dated)
+
+
+def _spellings(clause: Any) -> Iterator[tuple[str, str]]:
+    """Kind and text of the clauses that name an id; what only hints at one is left out."""
+    kind = type(clause).__name__
+    if kind == "ClauseOr":
+        for inner in clause.or_:
+            yield from _spellings(inner)
+    elif kind == "ClauseEquals":
+        yield kind, clause.equals
+    elif kind == "ClauseStartsWith":
+        yield kind, clause.starts_with
+    elif kind == "ClauseRegex":
+        yield kind, clause.regex
+
+
+def _units(price: Any) -> Units:
+    members = getattr(price, "prices", None)
+    if not isinstance(members, dict):
+        members = vars(price)
+    return {unit: value for unit, value in members.items() if value is not None}
+
+
+def _dated(prices: Any) -> Iterator[Dated]:
+    if not isinstance(prices, list):
+        yield Dated(_units(prices))
+        return
+    for item in prices:
+        yield Dated(_units(item.prices), _when(item.constraint))
+
+
+def _variants(variants: Iterable[Any]) -> Iterator[Dated]:
+    for item in variants:
+        if set(item.when) == {"service_tier"}:
+            yield Dated(_units(item.prices), _when(item.constraint), item.when["service_tier"])
+
+
+def _when(constraint: Any) -> When:
+    if constraint is None:
+        return When()
+    start = getattr(constraint, "start_date", None)
+    if isinstance(start, date):
+        days = start.toordinal() - date(1970, 1, 1).toordinal()
+        return When(start.isoformat(), float(days * _DAY_S))
+    return When(hours=(_seconds(constraint.start_time), _seconds(constraint.end_time)))
+
+
+def _seconds(moment: time) -> float:
+    """Seconds of the UTC day; a time without a zone is UTC."""
+    offset = moment.utcoffset()
+    shift = offset.total_seconds() if offset is not None else 0.0
+    return (moment.hour * 3600 + moment.minute * 60 + moment.second - shift) % _DAY_S

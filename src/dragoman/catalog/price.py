@@ -1,0 +1,93 @@
+"""What a usage costs at a price: exact, and None as soon as a part of it is unknown.
+
+Pure, and apart from the rooms, so that admission, routing and accounting may all use it
+(D16). What a provider itself says it charged is accounting's to prefer.
+"""
+
+from __future__ import annotations
+
+from decimal import Context, Decimal
+
+from dragoman.core.provider import Price
+from dragoman.core.usage import Usage
+
+_EXACT = Context(prec=60)
+_MILLION = 6
+
+
+def cost_of(usage: Usage, price: Price) -> Decimal | None:
+    """The cost in USD; None where the provider did not report what the price is asked for.
+
+    Tokens of a kind without a price of its own cost what the wider kind does: cached input and
+    audio as input, an hour's cache as the cache (genai-prices' rule).
+    """
+    if usage.input is None:
+        return None
+    price = _tier(price, usage.input)
+    parts = (_input(usage, price), _output(usage, price), _searches(usage, price))
+    total = price.per_request or Decimal(0)
+    for part in parts:
+        if part is None:
+            return None
+        total = _EXACT.add(total, part)
+    return total
+
+
+def _tier(price: Price, tokens: int) -> Price:
+    for start, dearer in reversed(price.above):
+        if tokens > start:
+            return dearer
+    return price
+
+
+def _input(usage: Usage, price: Price) -> Decimal | None:
+    read = usage.cache_read or 0
+    written = usage.cache_write or 0
+    hour = min(usage.cache_write_1h or 0, written)
+    audio = usage.audio_input or 0
+    if audio and (read or written) and price.audio_input is not None:
+        # Which of the audio was cached is not said, and cached audio has another price.
+        return None
+    plain = max(0, (usage.input or 0) - read - written - audio)
+    cache_write = _first(price.cache_write, price.input)
+    return _sum(
+        (plain, price.input),
+        (audio, _first(price.audio_input, price.input)),
+        (read, _first(price.cache_read, price.input)),
+        (written - hour, cache_write),
+        (hour, _first(price.cache_write_1h, cache_write)),
+    )
+
+
+def _output(usage: Usage, price: Price) -> Decimal | None:
+    if usage.output is None:
+        # An embedding has no output and no price for it.
+        return Decimal(0) if not price.output else None
+    audio = min(usage.audio_output or 0, usage.output)
+    return _sum(
+        (usage.output - audio, price.output),
+        (audio, _first(price.audio_output, price.output)),
+    )
+
+
+def _searches(usage: Usage, price: Price) -> Decimal | None:
+    if not usage.web_searches:
+        return Decimal(0)
+    if price.per_search is None:
+        return None
+    return _EXACT.multiply(price.per_search, Decimal(usage.web_searches))
+
+
+def _first(own: Decimal | None, wider: Decimal | None) -> Decimal | None:
+    return wider if own is None else own
+
+
+def _sum(*parts: tuple[int, Decimal | None]) -> Decimal | None:
+    total = Decimal(0)
+    for count, price in parts:
+        if count == 0:
+            continue
+        if price is None:
+            return None
+        total = _EXACT.add(total, _EXACT.multiply(price, Decimal(count)))
+    return total.scaleb(-_MILLION, _EXACT)

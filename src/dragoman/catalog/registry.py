@@ -1,0 +1,162 @@
+"""The providers that are switched on, with everything that is known of their models.
+
+Made once by ``load.load_providers`` (and anew when the configuration changes); what it holds
+beside live listings never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from msgspec import Struct
+
+from dragoman.catalog.capability import capability_of
+from dragoman.catalog.listing import Listed, ListingRequest, Listings
+from dragoman.catalog.models import Model, Shelf, read_shelves
+from dragoman.catalog.schema import Definition, Keyed
+from dragoman.core.capability import Capability
+from dragoman.core.provider import Price, Provider
+
+STUB = Provider(
+    name="stub",
+    family="chat",
+    base_url="stub://local",
+    paths={"chat": "/chat/completions", "embeddings": "/embeddings"},
+    stub=True,
+)
+STUB_MODELS = ("openai/gpt-4o-mini", "openai/text-embedding-3-small")
+"""What the stub answers for (R-ADD-036)."""
+
+
+class Known(Struct, frozen=True):
+    """One model that may be listed: the provider's own id and what is known of it."""
+
+    id: str
+    name: str | None = None
+    created: int = 0
+
+
+@dataclass(slots=True)
+class Registry:
+    """Configured providers, in the order in which a bare id is looked for."""
+
+    providers: dict[str, Provider]
+    definitions: Mapping[str, Definition]
+    credentials: Mapping[str, tuple[Keyed, ...]] = field(default_factory=dict)
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    overrides: Mapping[str, Price] = field(default_factory=dict)
+    """The operator's own prices by ``provider/model``."""
+    declared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Models that the operator named in a provider's row."""
+    unserved: Mapping[str, str] = field(default_factory=dict)
+    """Providers that have a key but speak a family that is not served, with that family."""
+    listings: Listings = field(default_factory=Listings)
+    _shelves: dict[str, Shelf] | None = field(default=None, repr=False)
+
+    # --- facts
+
+    def load_models(self) -> None:
+        """Reads the bundled facts of the configured providers, if that has not been done yet."""
+        if self._shelves is None:
+            wanted = {
+                definition.prices: definition.id_marker
+                for name, definition in self.definitions.items()
+                if definition.prices and name in self.providers
+            }
+            self._shelves = read_shelves(wanted, wanted)
+
+    def facts(self, provider: str, model: str) -> Model | None:
+        """The bundled facts of a model; None: it is not in the bundled catalogue."""
+        shelf = self._shelf(provider)
+        return shelf.find(model) if shelf is not None else None
+
+    def knows(self, provider: str, model: str) -> bool:
+        """Whether the catalogue knows the model: listed, declared, or bundled."""
+        if model in (self.listings.of(provider) or ()):
+            return True
+        if model in self.declared.get(provider, ()):
+            return True
+        return self.facts(provider, model) is not None
+
+    def price(
+        self, provider: str, model: str, wall: float, service_tier: str | None = None
+    ) -> Price | None:
+        """The price of a model at a Unix time; None: unknown, and never guessed."""
+        own = self.overrides.get(f"{provider}/{model}")
+        if own is not None:
+            return own
+        facts = self.facts(provider, model)
+        return facts.price(wall, service_tier) if facts is not None else None
+
+    def capability(self, provider: str, model: str) -> Capability:
+        """What the model accepts."""
+        target = self.providers[provider]
+        facts = self.facts(provider, model)
+        context = facts.context_tokens if facts is not None else None
+        if context is None:
+            listed = (self.listings.of(provider) or {}).get(model)
+            context = listed.context_tokens if listed is not None else None
+        return capability_of(target.family, target.quirks.flavour, model, context)
+
+    def models(self, provider: str) -> Iterator[Known]:
+        """What the provider offers: its own list where it was had, else the bundled one."""
+        listed = self.listings.of(provider)
+        seen = set(self.declared.get(provider, ()))
+        for model in self.declared.get(provider, ()):
+            yield Known(model)
+        if listed is not None:
+            for item in listed.values():
+                if item.id not in seen:
+                    yield self._named(provider, item)
+            return
+        shelf = self._shelf(provider)
+        for model, facts in shelf.ids.items() if shelf is not None else ():
+            if model not in seen:
+                yield Known(model, facts.name)
+
+    def _named(self, provider: str, item: Listed) -> Known:
+        name = item.name
+        if name is None:
+            facts = self.facts(provider, item.id)
+            name = facts.name if facts is not None else None
+        return Known(item.id, name, item.created)
+
+    def _shelf(self, provider: str) -> Shelf | None:
+        self.load_models()
+        assert self._shelves is not None
+        definition = self.definitions.get(provider)
+        return self._shelves.get(definition.prices) if definition is not None else None
+
+    # --- live listings
+
+    def listings_due(self, now: float) -> list[ListingRequest]:
+        """The listings to fetch now: never had, an hour old, or failed a minute ago."""
+        return self.listings.due(self.providers.values(), self._listing_query, now)
+
+    def note_listing(self, provider: str, models: tuple[Listed, ...], now: float) -> None:
+        """A listing has come; an empty one counts as not had."""
+        if models:
+            self.listings.note(provider, models, now)
+        else:
+            self.listings.fail(provider, now)
+
+    def fail_listing(self, provider: str, now: float) -> None:
+        """A listing could not be had."""
+        self.listings.fail(provider, now)
+
+    def _listing_query(self, provider: str) -> str:
+        definition = self.definitions.get(provider)
+        return definition.listing.query if definition is not None else ""
+
+
+def with_stub(registry: Registry) -> Registry:
+    """The same registry with the stub, which gets its models' names before any provider (D20)."""
+    stubs = {model: (f"{STUB.name}/{model}",) for model in STUB_MODELS}
+    return replace(
+        registry,
+        providers={**registry.providers, STUB.name: STUB},
+        aliases={**stubs, **registry.aliases},
+        declared={**registry.declared, STUB.name: STUB_MODELS},
+        _shelves=None,
+    )

@@ -1,0 +1,167 @@
+"""From a model string to who serves it: the order of D12, and plain words where nothing fits.
+
+1. An alias of the operator's (the stub's names are aliases, too).
+2. ``provider/model``: split at the first slash, if the head is a configured provider. The tail
+   goes to it, known or not, and its own 404 comes back.
+3. ``provider:model``, the same way; ``llama3.2:3b`` stays whole.
+4. The whole string as an exact id in the configured providers' catalogues, in their order;
+   where it is in none, stale listings are asked once (the caller fetches and asks again).
+5. 404 ``model_not_found`` with the three nearest ids. There is no default model.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from dragoman.catalog.listing import ListingRequest
+from dragoman.catalog.nearest import nearest
+from dragoman.catalog.registry import Registry
+from dragoman.core.errors import CallerError, invalid
+from dragoman.core.provider import Provider
+
+LONGEST = 512
+"""Characters of a model string; the longest real ones have a hundred."""
+
+
+class Target(Struct, frozen=True):
+    """One provider and its own id of a model."""
+
+    provider: Provider
+    model: str
+    known: bool
+
+
+class ListingsNeeded(Struct, frozen=True):
+    """Nothing is known of the string yet: fetch these listings, note them, and resolve again."""
+
+    requests: tuple[ListingRequest, ...]
+
+
+Resolved: TypeAlias = tuple[Target, ...] | ListingsNeeded
+
+
+def resolve(
+    model: object, registry: Registry, now: float, *, param: str = "model", asked: bool = False
+) -> Resolved:
+    """Who serves the model, in order; several only where an alias names several.
+
+    ``asked``: stale listings have been asked; what is unknown now is not there.
+
+    Raises:
+        CallerError: it is no model string (400), or names nothing that is configured (404).
+    """
+    name = _model_string(model, param)
+    targets = _walk(name, registry)
+    if targets:
+        return tuple({(item.provider.name, item.model): item for item in targets}.values())
+    if name == "auto":
+        raise CallerError(
+            "invalid_request",
+            "The model auto needs a routing strategy or an alias of that name, and none is configured; "
+            "say a model as provider/model.",
+            code="routing_not_configured",
+            param=param,
+        )
+    due = () if asked else tuple(registry.listings_due(now))
+    if due:
+        return ListingsNeeded(due)
+    raise _not_found(name, registry, param)
+
+
+def _model_string(model: object, param: str) -> str:
+    if model is None:
+        raise CallerError(
+            "invalid_request",
+            "The request names no model; say one as provider/model, see GET /v1/models.",
+            code="missing_required_field",
+            param=param,
+        )
+    if not isinstance(model, str):
+        kind = type(model).__name__
+        raise invalid(f"{param} must be a string, not {kind}.", param, "invalid_field_type")
+    name = model.strip()
+    if not name:
+        raise invalid(
+            f"{param} is empty; say one as provider/model.", param, "invalid_field_value"
+        )
+    if len(name) > LONGEST:
+        raise invalid(
+            f"{param} has {len(name)} characters; at most {LONGEST} are accepted.",
+            param,
+            "invalid_field_value",
+        )
+    return name
+
+
+def _walk(name: str, registry: Registry) -> list[Target]:
+    """Aliases have no circles: ``load`` refuses them."""
+    aliased = registry.aliases.get(name)
+    if aliased is None:
+        found = _one(name, registry)
+        return [found] if found is not None else []
+    return [target for item in aliased for target in _walk(item, registry)]
+
+
+def _one(name: str, registry: Registry) -> Target | None:
+    signs: tuple[Literal["/", ":"], ...] = ("/", ":")
+    for sign in signs:
+        head, found, tail = name.partition(sign)
+        if not found:
+            continue
+        if head in registry.unserved:
+            raise CallerError(
+                "not_found",
+                f"{head} is configured, but it speaks {registry.unserved[head]}, which this version "
+                "does not serve.",
+                code="model_not_found",
+                param="model",
+            )
+        provider = registry.providers.get(head)
+        if provider is not None:
+            if not tail.strip():
+                raise invalid(
+                    f"The model string names {head} but no model of it; "
+                    f"say {head}/ and the model's id.",
+                    "model",
+                    "invalid_field_value",
+                )
+            return Target(provider, tail, registry.knows(head, tail))
+    for provider in registry.providers.values():
+        if registry.knows(provider.name, name):
+            return Target(provider, name, known=True)
+    return None
+
+
+def _not_found(name: str, registry: Registry, param: str) -> CallerError:
+    near = nearest(name, _all_names(registry))
+    shown = name if len(name) <= 80 else name[:80] + "…"
+    hints = []
+    head = name.partition("/")[0]
+    definition = registry.definitions.get(head)
+    if definition is not None and head not in registry.providers:
+        places = (*definition.env.key, *definition.env.base_url)[:1]
+        hints.append(f"{head} is not configured" + (f" (set {places[0]})" if places else ""))
+    if near:
+        hints.append(f"nearest: {', '.join(near)}")
+    if not registry.providers:
+        hints.append("no provider is configured: set a provider's key such as OPENAI_API_KEY")
+    told = "; ".join(hints) if hints else "see GET /v1/models"
+    return CallerError(
+        "not_found",
+        f"No configured provider has a model {shown!r}; {told}.",
+        code="model_not_found",
+        param=param,
+        details={"nearest": list(near)} if near else None,
+    )
+
+
+def _all_names(registry: Registry) -> list[str]:
+    names = [
+        f"{provider}/{model.id}"
+        for provider in registry.providers
+        if not registry.providers[provider].stub
+        for model in registry.models(provider)
+    ]
+    return [*registry.aliases, *names]

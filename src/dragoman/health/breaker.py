@@ -1,0 +1,156 @@
+"""Breakers, one for each (provider, model, credential): closed, open, half open (D17).
+
+    closed      5 failures in a row, each within a minute of the last,
+                or at least half of 20 or more in 10 s failed             → open
+    open        every request is refused; 30 s later                      → half open
+    half open   one request at a time goes through as a probe:
+                two that succeed one after the other                      → closed
+                one that fails                                            → open
+                one without a word (the caller left, a 404): the next may probe
+
+Per model, because a provider's models fail apart; per credential, because limits do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+Key: TypeAlias = tuple[str, str, str]
+"""Provider, model, credential."""
+State: TypeAlias = Literal["closed", "open", "half_open"]
+GAUGE: dict[State, int] = {"closed": 0, "open": 1, "half_open": 2}
+"""The value that metrics show (R-REL-002)."""
+
+
+class BreakerPolicy(Struct, frozen=True):
+    """When a breaker opens and closes."""
+
+    failures: int = 5
+    failures_within_s: float = 60.0
+    """A failure that comes later than this after the one before begins a new row (R-ADD-028)."""
+    window_s: int = 10
+    window_least: int = 20
+    window_share: float = 0.5
+    open_s: float = 30.0
+    probes_to_close: int = 2
+    most: int = 4096
+    """Breakers kept; model names are foreign input."""
+
+
+@dataclass(slots=True)
+class _Cell:
+    row: int = 0
+    """Failures one after the other."""
+    last_failure: float = float("-inf")
+    opened: float | None = None
+    probing: float | None = None
+    """When the probe under way set out."""
+    passed: int = 0
+    seconds: list[tuple[int, int, int]] = field(default_factory=list)
+    """Second, successes, failures; the newest last."""
+
+
+class Breakers:
+    """The table of all breakers."""
+
+    def __init__(self, policy: BreakerPolicy | None = None) -> None:
+        self._policy = policy or BreakerPolicy()
+        self._cells: dict[Key, _Cell] = {}
+
+    def state(self, key: Key, now: float) -> State:
+        """The state of a breaker; asking changes nothing."""
+        cell = self._cells.get(key)
+        if cell is None or cell.opened is None:
+            return "closed"
+        return "open" if now < cell.opened + self._policy.open_s else "half_open"
+
+    def admits(self, key: Key, now: float) -> bool:
+        """Whether a request may go through; in half open the one that is admitted is the probe."""
+        match self.state(key, now):
+            case "closed":
+                return True
+            case "open":
+                return False
+            case "half_open":
+                cell = self._cells[key]
+                # A probe that never came back must not keep the breaker for good.
+                if cell.probing is not None and now < cell.probing + self._policy.open_s:
+                    return False
+                cell.probing = now
+                return True
+
+    def succeeded(self, key: Key, now: float) -> None:
+        """A request was answered."""
+        cell = self._cell(key)
+        cell.row = 0
+        cell.probing = None
+        if cell.opened is None:
+            self._count(cell, now, failed=False)
+        elif now >= cell.opened + self._policy.open_s:
+            cell.passed += 1
+            if cell.passed >= self._policy.probes_to_close:
+                del self._cells[key]
+
+    def failed(self, key: Key, now: float) -> None:
+        """A request failed through the provider's fault."""
+        cell = self._cell(key)
+        if cell.opened is not None:
+            if now >= cell.opened + self._policy.open_s:
+                self._open(cell, now)
+            return
+        recent = now - cell.last_failure <= self._policy.failures_within_s
+        cell.row = cell.row + 1 if recent else 1
+        cell.last_failure = now
+        self._count(cell, now, failed=True)
+        if cell.row >= self._policy.failures or self._half_failed(cell):
+            self._open(cell, now)
+
+    def abandoned(self, key: Key) -> None:
+        """A request ended without a word about the provider: a probe may be made again."""
+        cell = self._cells.get(key)
+        if cell is not None:
+            cell.probing = None
+
+    def states(self, now: float) -> dict[Key, State]:
+        """Every breaker that is not closed."""
+        found = {key: self.state(key, now) for key in self._cells}
+        return {key: state for key, state in found.items() if state != "closed"}
+
+    def _cell(self, key: Key) -> _Cell:
+        cell = self._cells.get(key)
+        if cell is None:
+            if len(self._cells) >= self._policy.most:
+                self._forget_one()
+            cell = self._cells[key] = _Cell()
+        return cell
+
+    def _forget_one(self) -> None:
+        """Makes room: the oldest closed one goes, else the oldest."""
+        closed = (key for key, cell in self._cells.items() if cell.opened is None)
+        del self._cells[next(closed, next(iter(self._cells)))]
+
+    def _open(self, cell: _Cell, now: float) -> None:
+        cell.opened = now
+        cell.probing = None
+        cell.passed = 0
+        cell.row = 0
+        cell.seconds.clear()
+
+    def _count(self, cell: _Cell, now: float, *, failed: bool) -> None:
+        second = int(now)
+        seconds = cell.seconds
+        if seconds and seconds[-1][0] >= second:
+            at, good, bad = seconds[-1]
+            seconds[-1] = (at, good + (not failed), bad + failed)
+            return
+        while seconds and seconds[0][0] <= second - self._policy.window_s:
+            del seconds[0]
+        seconds.append((second, int(not failed), int(failed)))
+
+    def _half_failed(self, cell: _Cell) -> bool:
+        bad = sum(item[2] for item in cell.seconds)
+        total = bad + sum(item[1] for item in cell.seconds)
+        return total >= self._policy.window_least and bad >= total * self._policy.window_share

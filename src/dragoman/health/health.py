@@ -1,0 +1,67 @@
+"""The health of candidates: what attempts tell, and what routing and attempts ask."""
+
+from __future__ import annotations
+
+from dragoman.core.errors import UpstreamError
+from dragoman.core.provider import Candidate
+from dragoman.health.breaker import BreakerPolicy, Breakers, Key, State
+from dragoman.health.judge import blame
+from dragoman.health.latency import Paces
+from dragoman.health.rest import Rests
+
+
+class Health:
+    """Breakers, rests and paces of one process."""
+
+    def __init__(self, policy: BreakerPolicy | None = None) -> None:
+        self.breakers = Breakers(policy)
+        self.rests = Rests()
+        self.paces = Paces()
+
+    def admits(self, candidate: Candidate, now: float) -> bool:
+        """Whether the candidate may be tried now; an open breaker's probe is claimed by asking."""
+        return self.breakers.admits(key_of(candidate), now)
+
+    def is_well(self, candidate: Candidate, now: float) -> bool:
+        """Whether the candidate is one to be tried first; asking changes nothing."""
+        provider, model, credential = key_of(candidate)
+        if self.breakers.state((provider, model, credential), now) == "open":
+            return False
+        return not self.rests.rests(provider, credential, model, now)
+
+    def succeeded(self, candidate: Candidate, now: float, first_event_s: float | None) -> None:
+        """The candidate answered."""
+        provider, model, credential = key_of(candidate)
+        self.breakers.succeeded((provider, model, credential), now)
+        self.rests.release(provider, credential, model)
+        self.paces.note(provider, model, failed=False, first_event_s=first_event_s)
+
+    def failed(self, candidate: Candidate, error: UpstreamError, now: float) -> None:
+        """The candidate failed; what says nothing about it does not count."""
+        provider, model, credential = key = key_of(candidate)
+        match blame(error):
+            case "provider":
+                self.breakers.failed(key, now)
+                self.paces.note(provider, model, failed=True, first_event_s=None)
+            case "rate":
+                self.breakers.abandoned(key)
+                self.rests.cool(provider, credential, model, now, error.retry_after_s)
+            case "credential":
+                self.breakers.abandoned(key)
+                self.rests.quarantine(provider, credential, now)
+            case "nobody":
+                self.breakers.abandoned(key)
+
+    def abandoned(self, candidate: Candidate) -> None:
+        """The try ended without a word about the candidate's health."""
+        self.breakers.abandoned(key_of(candidate))
+
+    def states(self, now: float) -> dict[Key, State]:
+        """Every breaker that is not closed, for metrics and ``/ready``."""
+        return self.breakers.states(now)
+
+
+def key_of(candidate: Candidate) -> Key:
+    """What a candidate's health is kept under; every name in it is safe to show."""
+    credential = candidate.credential
+    return (candidate.provider.name, candidate.model, credential.id if credential else "")

@@ -1,0 +1,51 @@
+"""Times and errors of each provider's models, smoothed (exponential moving average, R-PROV-003)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ALPHA = 0.2
+"""Weight of the newest: five requests are remembered well, twenty faintly."""
+MOST = 4096
+
+
+@dataclass(slots=True)
+class Pace:
+    """How one model at one provider has been doing."""
+
+    first_event_s: float | None = None
+    errors: float = 0.0
+    """Share of requests that failed through the provider's fault, 0 to 1."""
+    requests: int = 0
+
+
+class Paces:
+    """The paces of all models."""
+
+    def __init__(self) -> None:
+        self._paces: dict[tuple[str, str], Pace] = {}
+
+    def note(
+        self, provider: str, model: str, *, failed: bool, first_event_s: float | None
+    ) -> None:
+        """One request is over."""
+        pace = self._pace((provider, model))
+        pace.requests += 1
+        pace.errors += ALPHA * (float(failed) - pace.errors)
+        if first_event_s is not None:
+            before = pace.first_event_s
+            pace.first_event_s = (
+                first_event_s if before is None else before + ALPHA * (first_event_s - before)
+            )
+
+    def of(self, provider: str, model: str) -> Pace | None:
+        """The pace of a model; None: it was not used yet."""
+        return self._paces.get((provider, model))
+
+    def _pace(self, key: tuple[str, str]) -> Pace:
+        pace = self._paces.get(key)
+        if pace is None:
+            if len(self._paces) >= MOST:
+                del self._paces[next(iter(self._paces))]
+            pace = self._paces[key] = Pace()
+        return pace

@@ -1,0 +1,81 @@
+"""The plan of a call: who is tried, in which order (`design.md` §4).
+
+One concrete model is served by that model or fails in plain words. Several candidates come from
+an alias with several models, from the caller's own fallback list, and from several keys at one
+provider. Who is well goes before who rests; otherwise the order is as it was said.
+"""
+
+from __future__ import annotations
+
+from dragoman.catalog.registry import Registry
+from dragoman.catalog.resolve import ListingsNeeded, Target, resolve
+from dragoman.core.errors import unsupported
+from dragoman.core.provider import Candidate, Operation, Plan
+from dragoman.credentials.pool import Pools
+from dragoman.health.health import Health
+from dragoman.routing.wish import NONE, Wish
+
+MOST = 32
+"""Candidates of a plan."""
+_ANYWHERE: frozenset[Operation] = frozenset({"count_tokens", "models"})
+"""Operations that the house answers where a provider does not."""
+
+
+def route(
+    model: object,
+    registry: Registry,
+    health: Health,
+    pools: Pools,
+    now: float,
+    *,
+    operation: Operation = "chat",
+    wish: Wish = NONE,
+    asked: bool = False,
+) -> Plan | ListingsNeeded:
+    """The plan for a model string, or the listings that must be fetched before one can be made.
+
+    After fetching them, call again with ``asked``.
+
+    Raises:
+        CallerError: a name resolves to nothing, or nothing of it serves the operation.
+    """
+    targets: list[Target] = []
+    # OpenRouter's callers may name the model in `models` alone.
+    names = [("model", model)] if model is not None or not wish.fallback else []
+    names += [(f"models[{place}]", name) for place, name in enumerate(wish.fallback)]
+    for param, name in names:
+        found = resolve(name, registry, now, param=param, asked=asked)
+        if isinstance(found, ListingsNeeded):
+            return found
+        targets += found
+    serving = [item for item in targets if _serves(item, operation)]
+    if not serving:
+        provider = targets[0].provider.name
+        raise unsupported(
+            f"{provider} does not serve {operation.replace('_', ' ')} here; choose another model.",
+            "model",
+        )
+    candidates = _candidates(serving, registry, pools)
+    if len(candidates) > 1:
+        candidates.sort(key=lambda item: not health.is_well(item, now))
+    requested = model if isinstance(model, str) else wish.fallback[0]
+    return Plan(requested, tuple(candidates[:MOST]), wish.max_attempts)
+
+
+def _serves(target: Target, operation: Operation) -> bool:
+    return operation in target.provider.paths or operation in _ANYWHERE
+
+
+def _candidates(targets: list[Target], registry: Registry, pools: Pools) -> list[Candidate]:
+    """One candidate for each target and key, the keys of a target one after the other."""
+    found: dict[tuple[str, str, str], Candidate] = {}
+    for target in targets:
+        provider = target.provider
+        capability = registry.capability(provider.name, target.model)
+        for credential in pools.turn(provider.name) or (None,):
+            key = (provider.name, target.model, credential.id if credential else "")
+            if key not in found:
+                found[key] = Candidate(
+                    provider, target.model, credential, capability, target.known
+                )
+    return list(found.values())
