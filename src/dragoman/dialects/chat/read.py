@@ -57,7 +57,8 @@ def _read(body: Object) -> Request:
     if not messages:
         raise invalid("messages must hold at least one message.", "messages")
     system, turns = read_messages(messages)
-    body.pop("routing", None)  # spoken to the gateway, not to a model
+    for name in ("routing", "models"):  # spoken to the gateway, which has read them
+        body.pop(name, None)
     legacy = body.get("functions") is not None
     include_usage, options = _stream_options(body)
     request = Request(
