@@ -55,6 +55,10 @@ class Health(Protocol):
         """The try ended without a word about the candidate's health."""
         ...
 
+    def states(self, now: float) -> dict[str, int]:
+        """Provider → 0 closed, 1 open, 2 half-open: the worst of its breakers (R-REL-002)."""
+        ...
+
 
 @dataclass(slots=True)
 class Means:
@@ -111,6 +115,7 @@ async def attempt(
             continue
         trial.open(prepared)
         try:
+            await tab.kept()
             if ask.stream and call.operation == "chat":
                 opened = await trial.stream()
             else:
@@ -246,7 +251,9 @@ class _Trial:
             self._means.health.succeeded(
                 self._candidate, self._means.monotonic(), self._record.first_event_s
             )
+            self._call.outcome.http_status = 200
             self._close(status)
+            await self._tab.kept()
             return Head(200, self._prepared.caller.content_type, tapped.body)
         except UpstreamError as error:
             self._failed(error)
@@ -368,6 +375,7 @@ class _Trial:
         drained = False
         try:
             dog.writing()
+            self._call.outcome.http_status = 200
             yield Head(200, dialect.stream_content_type, heartbeat=dialect.heartbeat)
             if held:
                 if facts.finished:
@@ -405,6 +413,7 @@ class _Trial:
                     yield out
                     dog.reading()
             status = self._settle(relay, failure)
+            await self._tab.kept()
             dog.writing()
             if failure is not None:
                 yield relay.fail(failure)
@@ -420,6 +429,13 @@ class _Trial:
                     failure = _silent(policy.idle_s)
                     status = self._settle(relay, failure)
                     yield relay.fail(failure)
+            elif not self._call.gone and dog.fired is None and not self._closed:
+                # The server shuts down and its patience is over (R2).
+                _uncancel()
+                status = "house_error"
+                self._note(relay)
+                self._close(status)
+                yield relay.fail(_draining())
             else:
                 drained = self._drain_if_told(reply, relay)
                 raise
@@ -538,6 +554,15 @@ class _Trial:
 
 
 _DRAINING: set[asyncio.Task[None]] = set()
+
+
+def _draining() -> HouseError:
+    return HouseError(
+        "overloaded",
+        "The gateway is shutting down; ask again.",
+        code="server_draining",
+        retryable=True,
+    )
 
 
 def _silent(idle_s: float) -> UpstreamError:

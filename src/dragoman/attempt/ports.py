@@ -97,6 +97,10 @@ class Tab(Protocol):
         """An attempt is over; fills in its cost, and keeps the record before the last frame goes out."""
         ...
 
+    async def kept(self) -> None:
+        """Returns when what was written is as durable as the operator asked for."""
+        ...
+
     def cost(self, candidate: Candidate, usage: Usage) -> Decimal | None:
         """What this usage costs in USD at this candidate, None where no price is known."""
         ...

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from dotenv import dotenv_values
 from pydantic import ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -66,6 +67,12 @@ def load_settings(
         return Sourced(**cast("dict[str, Any]", said))
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
+
+
+def environment(env_file: Path | None = None) -> dict[str, str]:
+    """The environment over the ``.env`` file, for what is named by data, such as providers' keys."""
+    said = dotenv_values(env_file or Path(".env"))
+    return {**{name: value for name, value in said.items() if value}, **os.environ}
 
 
 class _Table(PydanticBaseSettingsSource):

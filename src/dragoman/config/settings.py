@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dragoman.core.errors import GatewayError
@@ -52,43 +51,6 @@ def default_home() -> Path:
         return Path.home() / "Library" / "Application Support" / "dragoman"
     base = os.environ.get("XDG_DATA_HOME")
     return (Path(base) if base else Path.home() / ".local" / "share") / "dragoman"
-
-
-class ProviderRow(BaseModel):
-    """One ``[[providers]]`` table of ``dragoman.toml``: a built-in provider adjusted, or one of your own."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str
-    dialect: Literal["chat", "anthropic"] | None = None
-    base_url: str | None = None
-    flavour: str | None = None
-    credentials: list[CredentialRow] = []
-    models: list[str] = []
-    headers: dict[str, str] = {}
-    on_disconnect: Literal["close", "drain"] | None = None
-    usage_in_stream: Literal["asked", "always", "unsupported"] | None = None
-
-
-class CredentialRow(BaseModel):
-    """One key of a pool: ``key = "${ENV}"`` or ``key_file``."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    key: SecretStr | None = None
-    key_file: Path | None = None
-    weight: int = Field(default=1, ge=1)
-
-
-class PriceRow(BaseModel):
-    """USD per million tokens, as strings."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    input: Decimal | None = None
-    output: Decimal | None = None
-    cache_read: Decimal | None = None
-    cache_write: Decimal | None = None
 
 
 class Settings(BaseSettings):
@@ -168,9 +130,10 @@ class Settings(BaseSettings):
 
     # --- from dragoman.toml only
     provider_order: CommaList = []
-    providers: list[ProviderRow] = []
-    aliases: dict[str, str] = {}
-    prices: dict[str, PriceRow] = {}
+    providers: list[dict[str, Any]] = []
+    """Rows as written; the catalogue's schema reads them."""
+    aliases: dict[str, str | list[str]] = {}
+    prices: dict[str, dict[str, Any]] = {}
 
     @property
     def database(self) -> str:

@@ -149,8 +149,10 @@ class Call:
     query: dict[str, str] = field(default_factory=dict)
     caller: Caller | None = None
     """Set once the proof has been checked."""
-    allowed: Allowed | None = None
-    """Set once the rate limits have let it pass."""
+    allowed: Allowed | Denied | None = None
+    """Set once the rate limits have judged it."""
+    gone: bool = False
+    """The caller has closed its connection."""
     outcome: Outcome = field(default_factory=Outcome)
 
 

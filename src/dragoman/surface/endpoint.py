@@ -42,6 +42,8 @@ class Entry:
     body_cap: int
     new_id: Callable[[], str]
     wall: Callable[[], float]
+    started: Callable[[], None]
+    """Told once a data request has begun."""
     finished: Callable[[Call, float], None]
     """Told once a request is over: metrics and the access log."""
     failed: Callable[[Exception, Call], None]
@@ -84,13 +86,14 @@ def data_endpoint(route: Route, house: House, entry: Entry) -> ASGIApp:
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         call = new_call(scope, receive, route, entry)
         exchange = _Exchange(call, receive, send)
+        entry.started()
         try:
             call.proof = read_proof(call.headers, call.query)
             await exchange.run(route, house)
         except ClientGoneError:
             call.outcome.status = "client_cut"
         except asyncio.CancelledError:
-            if not exchange.gone and call.outcome.status != "client_cut":
+            if not call.gone and call.outcome.status != "client_cut":
                 raise
             task = asyncio.current_task()
             if task is not None:
@@ -108,7 +111,7 @@ def data_endpoint(route: Route, house: House, entry: Entry) -> ASGIApp:
 class _Exchange:
     """One request and its answer: what was sent so far, and whether the caller is still there."""
 
-    __slots__ = ("_call", "_ending", "_receive", "_send", "_started", "_watcher", "gone")
+    __slots__ = ("_call", "_ending", "_receive", "_send", "_started", "_watcher")
 
     def __init__(self, call: Call, receive: Receive, send: Send) -> None:
         self._call = call
@@ -117,7 +120,6 @@ class _Exchange:
         self._started = False
         self._ending = False
         self._watcher: asyncio.Task[None] | None = None
-        self.gone = False
 
     async def run(self, route: Route, house: House) -> None:
         """Carries the call and sends what comes of it."""
@@ -198,7 +200,7 @@ class _Exchange:
             if message["type"] == "http.disconnect":
                 # The server says so after a complete answer as well.
                 if not self._ending:
-                    self.gone = True
+                    self._call.gone = True
                     task.cancel()
                 return
 

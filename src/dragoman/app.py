@@ -1,0 +1,293 @@
+"""The composition root: settings → services → the ASGI application → a server that drains.
+
+``serve`` is what the command line calls. One worker runs here; several are processes of the same
+factory behind one socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dragoman.accounting.report import parse_query, usage_report
+from dragoman.catalog.listing import ModelRow, models_list
+from dragoman.config.load import environment, load_settings
+from dragoman.config.settings import Settings, check_serving
+from dragoman.core.call import Call
+from dragoman.core.errors import GatewayError
+from dragoman.core.money import plain
+from dragoman.services import Services, new_id, open_services
+from dragoman.surface.app import Surface, build
+from dragoman.surface.endpoint import Entry
+from dragoman.surface.guards import Guards
+from dragoman.surface.pages import Desk, Readiness
+from dragoman.telemetry.log import AccessLine, timestamp
+
+WORKERS = "DRAGOMAN_WORKERS"
+ENV_FILE = "DRAGOMAN_ENV_FILE"
+KEEP_ALIVE_S = 75
+BACKLOG = 4096
+
+
+class Application:
+    """The gateway as an ASGI application; its services live as long as its lifespan."""
+
+    def __init__(
+        self, settings: Settings, env_file: Path | None = None, *, workers: int = 1
+    ) -> None:
+        self.settings = settings
+        self.draining = False
+        self._env_file = env_file
+        self._workers = workers
+        self._stack = AsyncExitStack()
+        self._app: ASGIApp | None = None
+        self.services: Services | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection's scope."""
+        if self._app is None:
+            await self._lifespan(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def open(self) -> None:
+        """Opens the services and builds the application."""
+        env = environment(self._env_file)
+        services = await self._stack.enter_async_context(
+            open_services(self.settings, env, workers=self._workers)
+        )
+        self.services = services
+        self._app = build(surface(self, services))
+        # What is here now lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+
+    async def close(self) -> None:
+        """Closes everything, the ledger's buffer written."""
+        await self._stack.aclose()
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "lifespan", "the server starts the application first"
+        await receive()
+        try:
+            await self.open()
+        except GatewayError as error:
+            await send({"type": "lifespan.startup.failed", "message": error.message})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def surface(application: Application, services: Services) -> Surface:
+    """What the ASGI application is made of."""
+    settings, house = services.settings, services.house
+
+    async def models() -> list[ModelRow]:
+        due = tuple(house.registry.listings_due(time.monotonic()))
+        await house.fetch_listings(due)
+        return models_list(house.registry)
+
+    async def usage(call: Call) -> bytes:
+        assert call.caller is not None, "the route needs a caller"
+        query = parse_query(call.query)
+        await house.accountant.flush()
+        return await usage_report(house.accountant.writer.ledger, call.caller, query)
+
+    async def readiness() -> Readiness:
+        if application.draining:
+            return Readiness(ready=False, reason="draining")
+        try:
+            await services.database.ping()
+        except GatewayError as error:
+            return Readiness(ready=False, reason=error.message)
+        if not house.registry.providers:
+            return Readiness(ready=False, reason="no provider is configured: set a provider's key")
+        return Readiness(ready=True)
+
+    def metrics() -> bytes:
+        for provider, state in house.means.health.states(time.monotonic()).items():
+            services.metrics.breaker.labels(provider).set(state)
+        return services.metrics.text()
+
+    def providers() -> dict[str, str]:
+        states = house.means.health.states(time.monotonic())
+        return {
+            name: "degraded" if states.get(name) else "healthy"
+            for name in house.registry.providers
+        }
+
+    return Surface(
+        house=house,
+        entry=Entry(
+            body_cap=settings.max_body_bytes,
+            new_id=new_id,
+            wall=time.time,
+            started=services.metrics.active.inc,
+            finished=_finished(services),
+            failed=house.means.report,
+        ),
+        desk=Desk(
+            mode=settings.mode,
+            models=models,
+            usage=usage,
+            readiness=readiness,
+            providers=providers,
+            metrics=metrics,
+        ),
+        guards=Guards(
+            local=settings.mode == "local",
+            allowed_hosts=frozenset(name.lower() for name in settings.allowed_hosts),
+            origins=frozenset(settings.cors_allow_origins),
+        ),
+        switches={
+            "enable_openai_routes": settings.enable_openai_routes,
+            "enable_anthropic_routes": settings.enable_anthropic_routes,
+            "enable_models_routes": settings.enable_models_routes,
+        },
+        lifespan=application._lifespan,  # noqa: SLF001  the same object's own protocol
+    )
+
+
+def _finished(services: Services) -> Callable[[Call, float], None]:
+    """What is told of every request that is over: counters, and one line in the log."""
+    metrics, log = services.metrics, services.log
+
+    def finished(call: Call, duration_s: float) -> None:
+        metrics.active.dec()
+        outcome = call.outcome
+        metrics.finished(outcome, duration_s)
+        attempt = outcome.served
+        usage = attempt.usage if attempt else None
+        log.access(
+            AccessLine(
+                timestamp=timestamp(call.wall),
+                level="info",
+                message="request",
+                request_id=call.request_id,
+                trace_id=call.trace_id,
+                route=call.route,
+                status=outcome.http_status,
+                duration_ms=round(duration_s * 1000, 3),
+                call_id=call.id,
+                key=call.caller.key_id if call.caller else None,
+                provider=attempt.provider if attempt else None,
+                model=attempt.model if attempt else None,
+                stream=outcome.stream,
+                attempts=len(outcome.attempts),
+                first_event_ms=_ms(attempt.first_event_s) if attempt else None,
+                tokens={"input": usage.input or 0, "output": usage.output or 0} if usage else None,
+                cost_usd=plain(attempt.cost) if attempt and attempt.cost is not None else None,
+                error=outcome.error_code,
+            )
+        )
+
+    return finished
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which drains on a signal and then ends with status 0.
+
+    The library raises the signal again after a graceful end; a supervisor would take that
+    for a crash. ``/ready`` says 503 from the first moment on.
+    """
+
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+        super().__init__(config)
+        self._application = application
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handles SIGTERM and SIGINT while serving."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._drain, number)
+        yield
+
+    def _drain(self, number: int) -> None:
+        if self._application.draining and number == signal.SIGINT:
+            self.force_exit = True
+        self._application.draining = True
+        self.should_exit = True
+
+
+def server_config(
+    application: ASGIApp | str, settings: Settings, *, factory: bool = False
+) -> uvicorn.Config:
+    """How uvicorn serves: httptools and uvloop, no access log, no WebSocket yet."""
+    return uvicorn.Config(
+        application,
+        factory=factory,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=int(settings.drain_timeout_s),
+        workers=settings.workers if factory else None,
+    )
+
+
+def serve(settings: Settings, env_file: Path | None = None) -> int:
+    """Serves until a signal; the exit status.
+
+    Raises:
+        ConfigError: the configuration may not be served with.
+    """
+    check_serving(settings)
+    if settings.workers > 1:
+        return _serve_many(settings, env_file)
+    application = Application(settings, env_file)
+    server = _Server(server_config(application, settings), application)
+    server.run()
+    return 0 if server.started else 1
+
+
+def _serve_many(settings: Settings, env_file: Path | None) -> int:
+    """Several processes behind one socket; each reads its settings again."""
+    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415  only where it is needed
+
+    os.environ.update(
+        {
+            "MODE": settings.mode,
+            "HOST": settings.host,
+            "PORT": str(settings.port),
+            "DRAGOMAN_HOME": str(settings.dragoman_home),
+            WORKERS: str(settings.workers),
+        }
+    )
+    if env_file is not None:
+        os.environ[ENV_FILE] = str(env_file)
+    config = server_config("dragoman.app:worker", settings, factory=True)
+    socket = config.bind_socket()
+    Multiprocess(config, target=uvicorn.Server(config).run, sockets=[socket]).run()
+    return 0
+
+
+def worker() -> Application:
+    """The application of one of several worker processes."""
+    file = os.environ.get(ENV_FILE)
+    env_file = Path(file) if file else None
+    workers = int(os.environ.get(WORKERS, "1"))
+    return Application(load_settings(env_file=env_file), env_file, workers=workers)

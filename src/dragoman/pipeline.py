@@ -1,0 +1,112 @@
+"""The one sentence: who calls, may they, what do they ask, who can answer, and the answer.
+
+    bytes → surface → identity → admission → routing → attempt → dialects → bytes
+                                                        accounting listens all along
+
+Every request goes this way, top to bottom; streaming and whole replies are one path. Whoever
+reads ``carry`` has read the product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from dragoman.accounting.account import Accountant
+from dragoman.admission.admit import admit, refusal
+from dragoman.admission.ports import LimitStore
+from dragoman.attempt.attempt import Means, attempt
+from dragoman.attempt.estimate import estimate, has_counter
+from dragoman.catalog.listing import ListingRequest
+from dragoman.catalog.registry import Registry
+from dragoman.catalog.resolve import ListingsNeeded
+from dragoman.core.ask import Ask, read_ask
+from dragoman.core.call import Call, Caller, Denied, Head, Limits
+from dragoman.core.clock import Clock
+from dragoman.core.errors import GatewayError
+from dragoman.core.provider import Plan
+from dragoman.credentials.pool import Pools
+from dragoman.identity.authenticate import IdentityMode, authenticate
+from dragoman.identity.permissions import Permission, permit
+from dragoman.identity.ports import KeyStore
+from dragoman.routing.route import route
+
+
+@dataclass(slots=True)
+class House:
+    """What a call needs on its way; ``services`` puts it together."""
+
+    keys: KeyStore
+    mode: IdentityMode
+    limits: LimitStore
+    everyone: Limits | None
+    """In test mode: limits in place of each key's own (R-TIER-006)."""
+    registry: Registry
+    pools: Pools
+    fetch_listings: Callable[[tuple[ListingRequest, ...]], Awaitable[None]]
+    accountant: Accountant
+    means: Means
+    clock: Clock
+    limited: Callable[[str], None]
+    """Told the name of a limit that has refused a call."""
+
+
+async def carry(
+    call: Call, permission: Permission, house: House
+) -> AsyncGenerator[Head | bytes, None]:
+    """Carries one call from its caller to a provider and back: its head, then the pieces of a stream.
+
+    Raises:
+        GatewayError: the call was refused or failed; nothing has been yielded then.
+    """
+    caller = await identify(call, permission, house)
+    tab = house.accountant.open_tab(call, caller)
+    try:
+        await let_in(call, caller, house)
+        ask = read_ask(await call.read_body())
+        call.outcome.requested_model = ask.model
+        call.outcome.stream = ask.stream and call.operation == "chat"
+        plan = await choose(ask, call, house)
+        if call.operation == "count_tokens" and not has_counter(plan.candidates[0]):
+            call.outcome.estimated = True
+            call.outcome.status, call.outcome.http_status = "complete", 200
+            yield estimate(ask, plan.candidates[0])
+            return
+        async with aclosing(attempt(plan, ask, call, tab, house.means)) as pieces:
+            async for piece in pieces:
+                yield piece
+    except GatewayError as error:
+        call.outcome.http_status = error.status
+        call.outcome.error_code = error.code or error.kind
+        if not call.outcome.attempts:
+            call.outcome.status = "refused"
+        raise
+    finally:
+        tab.finish()
+
+
+async def identify(call: Call, permission: Permission, house: House) -> Caller:
+    """Who is calling, if the matched route is theirs to use."""
+    caller = await authenticate(call.proof, house.keys, house.mode, house.clock)
+    permit(caller, permission)
+    call.caller = caller
+    return caller
+
+
+async def let_in(call: Call, caller: Caller, house: House) -> None:
+    """Counts the call against the caller's limits, before its body is read."""
+    call.allowed = await admit(caller, house.limits, house.clock, house.everyone)
+    if isinstance(call.allowed, Denied):
+        house.limited(call.allowed.limit_name)
+        raise refusal(call.allowed)
+
+
+async def choose(ask: Ask, call: Call, house: House) -> Plan:
+    """Who may answer, in order; models that nobody knows yet are looked up once (D13)."""
+    plan = route(ask, call, house.registry, house.pools, house.clock.monotonic(), asked=False)
+    if isinstance(plan, ListingsNeeded):
+        await house.fetch_listings(plan.requests)
+        plan = route(ask, call, house.registry, house.pools, house.clock.monotonic(), asked=True)
+    assert isinstance(plan, Plan), "listings are asked for once"
+    return plan

@@ -1,0 +1,356 @@
+"""Where ports meet implementations, and nowhere else: settings in, a furnished house out.
+
+Whatever is opened here is closed here, in reverse order. The database and what speaks SQL is
+imported inside, so that commands that need none stay quick (D32).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dragoman import __version__
+from dragoman.accounting.account import Accountant, open_accountant
+from dragoman.accounting.ports import Happening
+from dragoman.attempt.attempt import Means
+from dragoman.attempt.policy import Policy
+from dragoman.attempt.ports import Transport, UpstreamRequest
+from dragoman.catalog.listing import TIMEOUT_S, ListingRequest, read_listing
+from dragoman.catalog.load import load_providers
+from dragoman.catalog.registry import Registry, with_stub
+from dragoman.catalog.schema import CatalogError, OperatorRow, read_strictly
+from dragoman.config.settings import ConfigError, Settings
+from dragoman.core import ids
+from dragoman.core.call import Call, Limits
+from dragoman.core.clock import SystemClock
+from dragoman.core.errors import UpstreamError
+from dragoman.core.provider import Price
+from dragoman.credentials.pool import Pools
+from dragoman.credentials.static import header_of
+from dragoman.health.watch import Watch
+from dragoman.identity.authenticate import IdentityMode
+from dragoman.identity.cache import CachedKeys
+from dragoman.pipeline import House
+from dragoman.store.memory.limits import MemoryLimits
+from dragoman.telemetry.log import Log
+from dragoman.telemetry.metrics import Metrics
+from dragoman.transport.http import open_transport
+from dragoman.transport.stub import StubTransport
+
+if TYPE_CHECKING:
+    from dragoman.store.engine import Database
+    from dragoman.store.sql.keys import SqlKeys
+
+LISTING_LIMIT = 8 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Services:
+    """A running process's possessions."""
+
+    settings: Settings
+    house: House
+    database: Database
+    log: Log
+    metrics: Metrics
+    first_admin_key: str | None = None
+    """Made at the very first start in local mode; shown once."""
+
+
+def new_id() -> str:
+    """A UUIDv7 of now."""
+    return ids.uuid7(time.time(), os.urandom)
+
+
+# --------------------------------------------------------------------------- the catalogue
+
+
+def open_registry(settings: Settings, env: Mapping[str, str]) -> Registry:
+    """The providers that are switched on, with the stub where it serves (D20).
+
+    Raises:
+        ConfigError: a provider's row, key, address, alias or price is wrong.
+    """
+    try:
+        rows = [
+            read_strictly(OperatorRow, _with_files(row), "[[providers]]")
+            for row in settings.providers
+        ]
+        registry = load_providers(
+            env,
+            rows,
+            provider_order=settings.provider_order,
+            aliases=settings.aliases,
+            prices={name: _price(row, name) for name, row in settings.prices.items()},
+        )
+    except CatalogError as error:
+        raise ConfigError(str(error)) from None
+    wanted = settings.use_stub_adapters
+    lonely = not registry.providers and settings.mode in {"local", "test"}
+    return with_stub(registry) if wanted or (wanted is None and lonely) else registry
+
+
+def _with_files(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with every ``key_file`` read: secrets stand in files, never in the configuration."""
+    credentials = row.get("credentials")
+    if not isinstance(credentials, list):
+        return row
+    filled = []
+    for item in credentials:
+        if isinstance(item, dict) and "key_file" in item:
+            path = Path(str(item["key_file"])).expanduser()
+            try:
+                key = path.read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise ConfigError(f"key_file {path} cannot be read: {error.strerror}.") from None
+            filled.append({**{k: v for k, v in item.items() if k != "key_file"}, "key": key})
+        else:
+            filled.append(item)
+    return {**row, "credentials": filled}
+
+
+def _price(row: dict[str, Any], name: str) -> Price:
+    known = ("input", "output", "cache_read", "cache_write", "effective_from")
+    unknown = [member for member in row if member not in known]
+    if unknown:
+        raise ConfigError(f"[prices.{name!r}]: unknown member {unknown[0]!r}; known: {known}.")
+    try:
+        money = {
+            member: Decimal(str(value))
+            for member, value in row.items()
+            if member != "effective_from"
+        }
+    except ArithmeticError:
+        raise ConfigError(f"[prices.{name!r}]: prices are numbers as strings.") from None
+    return Price(
+        **money, source="dragoman.toml", effective_from=str(row.get("effective_from", ""))
+    )
+
+
+class _Fetcher:
+    """Fetches providers' lists of models, once for all who wait, and never for long (D13)."""
+
+    def __init__(self, registry: Registry, pools: Pools, transport: Transport, log: Log) -> None:
+        self._registry = registry
+        self._pools = pools
+        self._transport = transport
+        self._log = log
+        self._flights: dict[str, asyncio.Task[None]] = {}
+
+    async def fetch(self, requests: tuple[ListingRequest, ...]) -> None:
+        """Has every list fetched; returns when they are there, or their time is over."""
+        flights = []
+        for request in requests:
+            name = request.provider.name
+            flight = self._flights.get(name)
+            if flight is None:
+                flight = self._flights[name] = asyncio.create_task(self._one(request))
+                flight.add_done_callback(lambda _, name=name: self._flights.pop(name, None))
+            flights.append(flight)
+        if flights:
+            await asyncio.wait(flights, timeout=TIMEOUT_S)
+
+    async def _one(self, request: ListingRequest) -> None:
+        name = request.provider.name
+        credential = self._pools.any(name)
+        headers = {
+            "accept": "application/json",
+            "user-agent": f"dragoman/{__version__}",
+            **request.provider.headers,
+            **header_of(request.provider, credential),
+        }
+        question = UpstreamRequest("GET", request.url, headers, None, TIMEOUT_S, TIMEOUT_S)
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                reply = await self._transport.send(question)
+                try:
+                    if reply.status != 200:
+                        raise UpstreamError("upstream", f"It answered {reply.status}.")
+                    models = read_listing(await reply.read(LISTING_LIMIT))
+                finally:
+                    await reply.close()
+        except (UpstreamError, TimeoutError) as error:
+            self._registry.fail_listing(name, time.monotonic())
+            self._log.event("debug", "listing failed", provider=name, error=str(error))
+        else:
+            self._registry.note_listing(name, models, time.monotonic())
+
+
+# --------------------------------------------------------------------------- keys
+
+
+@asynccontextmanager
+async def open_keys(settings: Settings) -> AsyncIterator[SqlKeys]:
+    """The stored keys alone, for commands that need no server."""
+    async with _open_store(settings) as (database, keys):
+        del database
+        yield keys
+
+
+@asynccontextmanager
+async def _open_store(settings: Settings) -> AsyncIterator[tuple[Database, SqlKeys]]:
+    from dragoman.store.schema import open_upgraded  # noqa: PLC0415  SQL only where it is needed
+    from dragoman.store.seal import open_sealer  # noqa: PLC0415
+    from dragoman.store.sql.keys import open_keys as open_sql_keys  # noqa: PLC0415
+
+    given = settings.fernet_key.get_secret_value() if settings.fernet_key else None
+    sealer = open_sealer(settings.dragoman_home, given)
+    database = await open_upgraded(settings.database)
+    try:
+        yield database, await open_sql_keys(database, sealer, SystemClock(), settings.key_prefix)
+    finally:
+        await database.close()
+
+
+async def _first_admin(settings: Settings, keys: SqlKeys) -> str | None:
+    """The configured admin; in local mode, one made at the first start and told once (R-AUTH-004)."""
+    from dragoman.store.sql.keys import NewKey  # noqa: PLC0415
+
+    if settings.default_admin_user_id and settings.default_admin_api_key:
+        await keys.ensure_admin(
+            settings.default_admin_user_id, settings.default_admin_api_key.get_secret_value()
+        )
+        return None
+    if settings.mode != "local" or any(key.role == "admin" for key in await keys.list()):
+        return None
+    _, secret = await keys.create(NewKey("local admin", role="admin"))
+    return secret.reveal()
+
+
+def identity_mode(settings: Settings, registry: Registry) -> IdentityMode:
+    """Which keys are accepted (D20)."""
+    if settings.mode != "local":
+        return IdentityMode(settings.key_prefix)
+    loopback = settings.host in {"127.0.0.1", "localhost", "::1"} or settings.host.startswith(
+        "127."
+    )
+    paid = any(not provider.stub for provider in registry.providers.values())
+    listed = frozenset(settings.local_keys)
+    accepts: Any = "listed" if paid and not loopback else "wellformed"
+    return IdentityMode(settings.key_prefix, accepts, listed)
+
+
+# --------------------------------------------------------------------------- everything
+
+
+def _notice(log: Log, metrics: Metrics) -> Callable[[Happening, int, str], None]:
+    """What accounting tells: to the log, and where it is trouble to a counter."""
+
+    def notice(happening: Happening, number: int, detail: str) -> None:
+        if happening == "written":
+            return
+        if happening in {"flush_failed", "entry_refused", "accounting_failed", "records_held"}:
+            metrics.usage_lost.inc()
+            log.event("error", "ledger trouble", what=happening, number=number, detail=detail)
+        else:
+            log.event("info", "journal", what=happening, number=number, detail=detail)
+
+    return notice
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, env: Mapping[str, str], *, workers: int = 1
+) -> AsyncIterator[Services]:
+    """Everything that serving needs, open while the block runs.
+
+    Raises:
+        ConfigError, HouseError: something cannot be opened; the message says what to do.
+    """
+    from dragoman.store.sql.ledger import SqlLedger  # noqa: PLC0415
+
+    clock = SystemClock()
+    log = Log(settings.level, settings.log_format)
+    metrics = Metrics()
+    registry = open_registry(settings, env)
+    registry.load_models()
+    async with AsyncExitStack() as stack:
+        database, keys = await stack.enter_async_context(_open_store(settings))
+        first = await _first_admin(settings, keys)
+        cached = CachedKeys(keys, clock)
+        stack.push_async_callback(cached.close)
+        transport = open_transport(
+            settings.upstream_client, max_connections=settings.max_upstream_connections
+        )
+        stack.push_async_callback(transport.close)
+        accountant: Accountant = await stack.enter_async_context(
+            open_accountant(
+                settings.dragoman_home / "journal",
+                SqlLedger(database),
+                clock=clock,
+                prices=lambda provider, model: registry.price(provider, model, time.time()),
+                notice=_notice(log, metrics),
+                buffer_size=settings.usage_buffer_size,
+                flush_interval_s=settings.usage_flush_interval,
+                durability=settings.usage_durability,
+            )
+        )
+        pools = Pools(registry.credentials)
+        house = House(
+            keys=cached,
+            mode=identity_mode(settings, registry),
+            limits=MemoryLimits(share=workers),
+            everyone=Limits(rpm=settings.test_rate_limit_rpm) if settings.mode == "test" else None,
+            registry=registry,
+            pools=pools,
+            fetch_listings=_Fetcher(registry, pools, transport, log).fetch,
+            accountant=accountant,
+            means=_means(
+                settings, transport, Watch(settings.breaker_failures, settings.breaker_open_s), log
+            ),
+            clock=clock,
+            limited=metrics.limited,
+        )
+        yield Services(settings, house, database, log, metrics, first)
+
+
+def _means(settings: Settings, transport: Transport, watch: Watch, log: Log) -> Means:
+    policy = Policy(
+        connect_s=settings.connect_timeout_ms / 1000,
+        first_event_s=settings.first_event_timeout_s,
+        idle_s=settings.stream_idle_timeout_ms / 1000,
+        write_s=settings.stream_write_timeout_ms / 1000,
+        max_retries=settings.max_retries,
+    )
+
+    def report(error: Exception, call: Call) -> None:
+        log.event(
+            "error",
+            "internal error",
+            request_id=call.request_id,
+            call_id=call.id,
+            route=call.route,
+            error=type(error).__name__,
+            at=_place(error),
+        )
+
+    return Means(
+        transport=transport,
+        stub=StubTransport(),
+        health=watch,
+        policy=policy,
+        monotonic=time.monotonic,
+        wall=time.time,
+        dice=random.random,
+        new_id=new_id,
+        user_agent=f"dragoman/{__version__}",
+        report=report,
+    )
+
+
+def _place(error: Exception) -> str:
+    """Where an error was raised: file and line, without the values that a traceback may show."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
