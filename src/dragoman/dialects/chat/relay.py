@@ -1,0 +1,274 @@
+"""A chat provider's stream → a chat client: whole frames, as their own bytes (D1).
+
+Each frame is read once, for what accounting needs and for what a client could not live with.
+Only a frame that needs one of D1's repairs is written anew. Comments always pass: where a
+frame is mended or dropped, those before it go on alone.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from dragoman.core.errors import GatewayError, UpstreamError
+from dragoman.core.money import plain
+from dragoman.core.response import Finish
+from dragoman.core.usage import Usage, merge
+from dragoman.dialects.base import Context, Facts, Target
+from dragoman.dialects.chat.error import DONE, error_frames, malformed, truncated
+from dragoman.dialects.chat.finish import failed_finish, read_finish
+from dragoman.dialects.chat.frames import response_frames
+from dragoman.dialects.chat.mend import Repair, fragment_fix, mend_chunk
+from dragoman.dialects.chat.reply_wire import REPLY, ChoiceWire, ReplyWire, Said, said
+from dragoman.dialects.chat.response import is_whole_body, reported_error
+from dragoman.dialects.chat.stream_calls import Calls
+from dragoman.dialects.chat.usage import usage_of
+from dragoman.dialects.framing.sse import LIMIT, Frame, SseFrames
+
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+
+
+class ChatRelay:
+    """One stream from provider to client; see ``base.Relay``."""
+
+    __slots__ = ("_calls", "_context", "_done", "_finishes", "_frames", "_own", "_whole", "facts")
+
+    def __init__(self, target: Target, context: Context) -> None:
+        self.facts = Facts()
+        self._context = context
+        self._own = target.quirks.flavour == "openai"
+        self._frames = SseFrames()
+        self._calls: dict[int, Calls] = {}
+        self._finishes: dict[int, bool] = {}
+        """Which choices have begun, and whether each has finished."""
+        self._done = False
+        self._whole: bytearray | None = bytearray()
+        """Bytes of a body that is no event stream (P11); None once it is known to be one."""
+
+    def feed(self, data: bytes) -> bytes:
+        """The frames that ``data`` completes."""
+        if self._is_over() or not data:
+            return b""
+        if self._whole is not None:
+            self._whole += data
+            if is_whole_body(self._whole) or not self._whole.strip():
+                if len(self._whole) > LIMIT:
+                    self.facts.error = malformed()
+                return b""
+            data, self._whole = bytes(self._whole), None
+        try:
+            return self._pass(self._frames.feed(data))
+        except UpstreamError as error:
+            self.facts.error = error
+            return b""
+
+    def close(self) -> bytes:
+        """The last frame, if it is whole, and a ``[DONE]`` that the provider forgot."""
+        if self._is_over():
+            return b""
+        if self._whole is not None:
+            return self._close_whole(bytes(self._whole))
+        sent = self._pass(
+            [_closed(frame) for frame in self._frames.close() if _is_sound(frame.data)]
+        )
+        if self._is_over():
+            return sent
+        if not self.facts.finished:
+            self.facts.error = truncated()
+            return sent
+        self._done = True
+        return sent + DONE
+
+    def fail(self, error: GatewayError) -> bytes:
+        """The terminal error frame; half a frame that was waiting is forgotten."""
+        if self._done:
+            return b""
+        self._done = True
+        house: dict[str, object] = {"call_id": self._context.call_id}
+        if self.facts.content:
+            house["partial_content"] = True
+        return error_frames(error, house)
+
+    def _is_over(self) -> bool:
+        return self._done or self.facts.error is not None
+
+    def _close_whole(self, body: bytes) -> bytes:
+        if not body.strip():
+            self.facts.error = truncated()
+            return b""
+        try:
+            return self._pass(SseFrames().feed(response_frames(body)))
+        except UpstreamError as error:
+            self.facts.error = error
+            return b""
+
+    # ------------------------------------------------------------------ frames
+
+    def _pass(self, frames: list[Frame]) -> bytes:
+        if len(frames) == 1:
+            return self._frame(frames[0])
+        sent: list[bytes] = []
+        for frame in frames:
+            sent.append(self._frame(frame))
+            if self._is_over():
+                break
+        return b"".join(sent)
+
+    def _frame(self, frame: Frame) -> bytes:
+        data = frame.data
+        if not data:
+            return _comments(frame.raw)
+        if data.startswith(b"[DONE]"):
+            return self._end(frame)
+        found = REPLY.read(data)
+        if found is None:
+            self.facts.error = malformed()
+            return b""
+        chunk, oddity = found
+        error = reported_error(chunk, data, named=frame.event == b"error")
+        if error is not None:
+            self.facts.error = error
+            return b""
+        facts = self.facts
+        if facts.id is None:
+            facts.id = chunk.id or None
+        usage = usage_of(chunk)
+        if usage is not None:
+            facts.usage = merge(facts.usage, usage)
+        choices = chunk.choices
+        if not choices:
+            return self._bare(chunk, usage, frame)
+        repair = Repair(types=oddity == "loose")
+        for place, choice in enumerate(choices):
+            self._choice(choice, place, repair)
+        if facts.error is not None:
+            return b""
+        if not self._own and data.count(b'"finish_reason"') < len(choices):
+            repair.finish_reason = True
+        if chunk.usage is not None and self._context.include_usage:
+            repair.cost = self._cost(usage)
+        if not repair.needed or oddity == "torn":
+            return frame.raw
+        return self._mended(frame, repair)
+
+    def _bare(self, chunk: ReplyWire, usage: Usage | None, frame: Frame) -> bytes:
+        """A frame without choices: usage, or something of the provider's own."""
+        asked = self._context.include_usage
+        if chunk.usage is not None and not asked:
+            return _comments(frame.raw)
+        cost = self._cost(usage) if chunk.usage is not None else None
+        repair = Repair(choices=chunk.choices is None, cost=cost)
+        return self._mended(frame, repair) if repair.needed else frame.raw
+
+    def _mended(self, frame: Frame, repair: Repair) -> bytes:
+        try:
+            payload = mend_chunk(frame.data, repair)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return frame.raw  # stranger than any repair here knows: the client gets what there is
+        comments = _comments(frame.raw)
+        return comments + b"data: " + payload + b"\n\n"
+
+    def _cost(self, usage: Usage | None) -> str | None:
+        """The price of a usage, where it has one and the provider does not say it itself."""
+        if usage is None or usage.cost is not None or self._context.cost is None:
+            return None
+        cost = self._context.cost(usage)
+        return None if cost is None else plain(cost)
+
+    def _end(self, frame: Frame) -> bytes:
+        """``[DONE]``: what comes behind it is nothing to anybody (P6)."""
+        if not self._finishes:
+            self.facts.error = truncated()
+            return b""
+        self._done = True
+        self.facts.finished = True
+        if self.facts.finish is None:
+            self.facts.finish = read_finish(None, has_calls=bool(self._calls))
+        return frame.raw
+
+    # ------------------------------------------------------------------ choices
+
+    def _choice(self, choice: ChoiceWire, place: int, repair: Repair) -> None:
+        facts, index = self.facts, choice.index
+        words = said(choice)
+        if words is not None:
+            if not facts.content:
+                facts.content = says_something(words)
+            if isinstance(words.content, list):
+                repair.types = True
+            if words.tool_calls:
+                self._tools(words, index, place, repair)
+        reason = choice.finish_reason
+        if index not in self._finishes:
+            self._finishes[index] = False
+            facts.finished = False
+        if reason:
+            facts.error = failed_finish(reason)
+            self._finishes[index] = True
+            facts.content = True
+            facts.finished = all(self._finishes.values())
+            if facts.finish is None or index == 0:
+                facts.finish = self._finish(reason, words, index)
+
+    def _finish(self, reason: str, words: Said | None, index: int) -> Finish:
+        legacy = words is not None and words.function_call is not None
+        called = index in self._calls or legacy or reason == "function_call"
+        return read_finish(reason, has_calls=called)
+
+    def _tools(self, words: Said, index: int, place: int, repair: Repair) -> None:
+        """Numbers the calls, and notes which fragments lack what a client needs."""
+        calls = self._calls.get(index)
+        if calls is None:
+            calls = self._calls[index] = Calls()
+        for at, fragment in enumerate(words.tool_calls or ()):
+            function = fragment.function or fragment.custom
+            name = (function.name if function else None) or ""
+            arguments = (fragment.function.arguments if fragment.function else None) or ""
+            placed = calls.place(fragment.index, fragment.id or "", name, arguments)
+            if placed is None:
+                continue
+            call, new = placed
+            opens = new or bool(fragment.id or name)
+            fix = fragment_fix(fragment, call.number, opens=opens, own=self._own)
+            if fix is not None:
+                repair.calls[place, at] = fix
+
+
+def says_something(words: Said) -> bool:
+    """Whether a delta holds anything that a person would read, or a call."""
+    return bool(
+        words.content
+        or words.reasoning_content
+        or words.reasoning
+        or words.refusal
+        or words.tool_calls
+        or words.function_call is not None
+        or words.reasoning_details
+        or words.annotations
+        or words.images
+        or words.audio
+    )
+
+
+def _comments(raw: bytes) -> bytes:
+    """The comment lines of a frame, as a frame of their own; nothing if it has none."""
+    if raw[:1] != b":" and b"\n:" not in raw and b"\r:" not in raw:
+        return b""
+    lines = [line for line in _LINE_END.split(raw) if line.startswith(b":")]
+    return b"\n".join(lines) + b"\n\n" if lines else b""
+
+
+def _closed(frame: Frame) -> Frame:
+    """A last frame with the blank line that it lacks (P4)."""
+    return Frame(frame.data, frame.event, frame.raw.rstrip(b"\r\n") + b"\n\n")
+
+
+def _is_sound(data: bytes) -> bool:
+    """Whether the last frame is whole: a piece of JSON that broke off is never sent."""
+    return not data or data.startswith(b"[DONE]") or REPLY.read(data) is not None
+
+
+def open_relay(target: Target, context: Context) -> ChatRelay:
+    """A relay for one attempt."""
+    return ChatRelay(target, context)

@@ -1,0 +1,237 @@
+"""An answer as a whole ``chat.completion``, and the words it shares with the stream of chunks."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import msgspec
+from msgspec import Raw
+
+from dragoman.core.loss import Loss
+from dragoman.core.parts import (
+    Citation,
+    Media,
+    Opaque,
+    Refusal,
+    SearchResult,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from dragoman.core.response import Choice, Finish, Response
+from dragoman.dialects.base import Context, Written
+from dragoman.dialects.chat.citations import write_annotation
+from dragoman.dialects.chat.finish import write_finish
+from dragoman.dialects.chat.pictures import write_image
+from dragoman.dialects.chat.thoughts import details_of
+from dragoman.dialects.chat.tool_calls import write_call
+from dragoman.dialects.chat.usage import write_usage
+
+_ENCODER = msgspec.json.Encoder()
+_FOREIGN_PREFIXES = ("msg_", "resp_")
+
+
+def write_response(response: Response, context: Context) -> Written:
+    """The answer for a chat client.
+
+    Raises:
+        UpstreamError: the answer ended in a failure, which chat has no finish reason for (P137).
+    """
+    losses: list[Loss] = []
+    body: dict[str, object] = {
+        "id": reply_id(response.id, context),
+        "object": "chat.completion",
+        "created": context.created if response.created is None else response.created,
+        "model": response.model or context.model,
+        "choices": [_choice(choice, context, losses) for choice in response.choices],
+    }
+    if response.usage is not None:
+        body["usage"] = write_usage(response.usage)
+    body |= origin(response.service_tier, response.system_fingerprint)
+    return Written(_ENCODER.encode(body), tuple(losses))
+
+
+def reply_id(given: str, context: Context) -> str:
+    """The provider's id under chat's prefix; one made of the call's where there is none (P134)."""
+    if not given:
+        return f"chatcmpl-{context.call_id.replace('-', '')}"
+    for prefix in _FOREIGN_PREFIXES:
+        if given.startswith(prefix):
+            return f"chatcmpl-{given.removeprefix(prefix)}"
+    return given
+
+
+def origin(service_tier: str | None, system_fingerprint: str | None) -> dict[str, object]:
+    """Optional members of a reply and of every chunk."""
+    known = {"service_tier": service_tier, "system_fingerprint": system_fingerprint}
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _choice(choice: Choice, context: Context, losses: list[Loss]) -> dict[str, object]:
+    at = f"choices[{choice.index}]"
+    message = _Message(at, losses, legacy=is_legacy(context))
+    for part in choice.parts:
+        message.add(part)
+    refusal = spoken_refusal(choice.finish)
+    if refusal and not message.refusals:
+        message.refusals.append(refusal)
+    finish = choice.finish
+    losses += finish_losses(finish, at)
+    written: dict[str, object] = {
+        "index": choice.index,
+        "message": message.wire(choice),
+        "logprobs": choice.logprobs,
+        "finish_reason": finish_word(finish, context, has_calls=message.called),
+    }
+    if finish.reason == "unknown" and finish.raw:
+        written["native_finish_reason"] = finish.raw
+    return written
+
+
+def is_legacy(context: Context) -> bool:
+    """Whether the caller speaks the deprecated ``functions`` (P68)."""
+    return context.request is not None and context.request.legacy_functions
+
+
+def finish_word(finish: Finish, context: Context, *, has_calls: bool) -> str:
+    """The finish reason in the words that the caller knows."""
+    word = write_finish(finish, has_calls=has_calls)
+    return "function_call" if word == "tool_calls" and is_legacy(context) else word
+
+
+def spoken_refusal(finish: Finish) -> str | None:
+    """What a refusal that is only a stop reason elsewhere says in words (P138)."""
+    return finish.explanation if finish.reason == "refusal" else None
+
+
+def finish_losses(finish: Finish, at: str) -> list[Loss]:
+    """What the finish says and chat has no word for."""
+    if finish.reason == "pause":
+        return [Loss(f"{at}.finish_reason", "chat cannot say that a turn is paused", "changed")]
+    if finish.stop_sequence is not None:
+        return [Loss(f"{at}.stop_sequence", "chat does not say which stop sequence was met")]
+    return []
+
+
+class _Message:
+    """Collects an answer's parts into chat's one message."""
+
+    __slots__ = (
+        "annotations",
+        "at",
+        "audio",
+        "calls",
+        "details",
+        "images",
+        "legacy",
+        "length",
+        "losses",
+        "refusals",
+        "texts",
+        "thinking",
+        "thoughts",
+    )
+
+    def __init__(self, at: str, losses: list[Loss], *, legacy: bool) -> None:
+        self.at = at
+        self.losses = losses
+        self.legacy = legacy
+        self.length = 0
+        self.thoughts = 0
+        self.texts: list[str] = []
+        self.refusals: list[str] = []
+        self.thinking: list[str] = []
+        self.details: list[dict[str, object]] = []
+        self.annotations: list[object] = []
+        self.calls: list[ToolCall] = []
+        self.images: list[dict[str, object]] = []
+        self.audio: Raw | None = None
+
+    @property
+    def called(self) -> bool:
+        """Whether the caller is asked to do something."""
+        return bool(self.calls)
+
+    def add(self, part: object) -> None:
+        """One more part of the answer."""
+        match part:
+            case Text():
+                start, self.length = self.length, self.length + len(part.text)
+                self.texts.append(part.text)
+                self._cite(part.citations, start)
+            case Refusal():
+                self.refusals.append(part.text)
+            case Thinking():
+                self.thinking.append(part.text)
+                self.details += details_of(part, self.thoughts)
+                self.thoughts += 1
+            case ToolCall():
+                self.calls.append(part)
+            case Media():
+                image = write_image(part)
+                if image is None:
+                    self.lose(part.kind)
+                else:
+                    self.images.append(image)
+            case Opaque(dialect="chat", kind="audio"):
+                self.audio = part.payload
+            case Opaque():
+                self.lose(part.kind)
+            case SearchResult() | ToolResult():
+                self.lose(type(part).__name__)
+            case _:
+                assert_never(part)  # type: ignore[arg-type]  # the union is checked by its parts
+
+    def lose(self, what: str) -> None:
+        """Notes a part that chat cannot say."""
+        self.losses.append(Loss(f"{self.at}.message.{what}", "chat has no place for it"))
+
+    def _cite(self, citations: tuple[Citation, ...], start: int) -> None:
+        for citation in citations:
+            annotation = write_annotation(citation, start, self.length)
+            if annotation is None:
+                self.lose("citation")
+            else:
+                self.annotations.append(annotation)
+
+    def wire(self, choice: Choice) -> dict[str, object]:
+        """The message; members that say nothing are left out."""
+        silent = bool(self.calls or self.refusals or self.audio is not None)
+        message: dict[str, object] = {
+            "role": "assistant",
+            "content": "".join(self.texts) if self.texts or not silent else None,
+            "refusal": "".join(self.refusals) or None,
+        }
+        thought = "".join(self.thinking)
+        if thought:
+            message["reasoning_content"] = thought
+        optional: dict[str, object] = {
+            "reasoning_details": self.details,
+            "annotations": self.annotations + own_annotations(choice),
+            "images": self.images,
+        }
+        message.update({name: value for name, value in optional.items() if value})
+        if self.audio is not None:
+            message["audio"] = self.audio
+        message.update(self._called())
+        return message
+
+    def _called(self) -> dict[str, object]:
+        """The calls; a zero-argument one says ``{}`` (P34), a legacy caller knows only one."""
+        calls = [_spelled(call) for call in self.calls]
+        if self.legacy and len(calls) == 1 and calls[0].kind == "function":
+            return {"function_call": {"name": calls[0].name, "arguments": calls[0].arguments}}
+        return {"tool_calls": [write_call(call) for call in calls]} if calls else {}
+
+
+def _spelled(call: ToolCall) -> ToolCall:
+    if call.kind == "function" and not call.arguments.strip():
+        return msgspec.structs.replace(call, arguments="{}")
+    return call
+
+
+def own_annotations(choice: Choice) -> list[object]:
+    """Annotations that only a chat provider could say, which come back as they were."""
+    kept = ((choice.ext or {}).get("chat") or {}).get("annotations")
+    return [] if kept is None else list(msgspec.json.decode(kept, type=list[Raw]))

@@ -1,0 +1,104 @@
+"""Chat's ``usage`` in both directions (`dialects.md` §3.2, usage mapping)."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from dragoman.core.money import plain
+from dragoman.core.usage import Usage, count
+from dragoman.dialects.chat.reply_wire import ReplyWire, TokenDetails, UsageWire
+
+_NONE = TokenDetails()
+
+
+def usage_of(reply: ReplyWire) -> Usage | None:
+    """What a chunk or a reply says of usage, wherever it says it (P130)."""
+    if reply.usage is not None:
+        return read_usage(reply.usage)
+    if reply.x_groq is not None and reply.x_groq.usage is not None:
+        return read_usage(reply.x_groq.usage)
+    return None
+
+
+def read_usage(wire: UsageWire) -> Usage:
+    """The counts in canonical form."""
+    prompt = wire.prompt_tokens_details or _NONE
+    completion = wire.completion_tokens_details or _NONE
+    reasoning = count(_first(completion.reasoning_tokens, wire.reasoning_tokens))
+    given = count(wire.prompt_tokens)
+    total = count(wire.total_tokens)
+    cost = wire.cost if wire.cost is not None and wire.cost.is_finite() else None
+    return Usage(
+        input=given,
+        cache_read=count(
+            _first(
+                prompt.cached_tokens,
+                wire.prompt_cache_hit_tokens,
+                wire.num_cached_tokens,
+                wire.cache_read_input_tokens,
+            )
+        ),
+        cache_write=count(_first(prompt.cache_write_tokens, wire.cache_creation_input_tokens)),
+        output=_output(given, count(wire.completion_tokens), reasoning, total),
+        reasoning=reasoning,
+        audio_input=count(prompt.audio_tokens),
+        audio_output=count(completion.audio_tokens),
+        accepted_prediction=count(completion.accepted_prediction_tokens),
+        rejected_prediction=count(completion.rejected_prediction_tokens),
+        total=total,
+        cost=cost if cost is not None and cost >= 0 else None,
+    )
+
+
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _output(
+    given: int | None, output: int | None, reasoning: int | None, total: int | None
+) -> int | None:
+    """All output tokens: xAI leaves reasoning out of ``completion_tokens``, and its total tells."""
+    if given is None or output is None or not reasoning or total is None:
+        return output
+    return output + reasoning if total == given + output + reasoning else output
+
+
+def write_usage(usage: Usage) -> dict[str, object]:
+    """The counts in OpenAI's shape: unknown numbers that it requires are 0, others are left out."""
+    given, output = usage.input or 0, usage.output or 0
+    total = usage.total if usage.total is not None else given + output
+    wire: dict[str, object] = {
+        "prompt_tokens": given,
+        "completion_tokens": output,
+        "total_tokens": total,
+    }
+    prompt = _known(
+        cached_tokens=usage.cache_read,
+        cache_write_tokens=usage.cache_write,
+        audio_tokens=usage.audio_input,
+    )
+    if prompt:
+        wire["prompt_tokens_details"] = prompt
+    completion = _known(
+        reasoning_tokens=usage.reasoning,
+        audio_tokens=usage.audio_output,
+        accepted_prediction_tokens=usage.accepted_prediction,
+        rejected_prediction_tokens=usage.rejected_prediction,
+    )
+    if completion:
+        wire["completion_tokens_details"] = completion
+    if usage.cost is not None:
+        wire["cost"] = Raw(plain(usage.cost).encode())
+    return wire
+
+
+def _known(**counts: int | None) -> dict[str, int]:
+    return {name: value for name, value in counts.items() if value is not None}
+
+
+def with_cost(usage: Raw, cost: str) -> bytes:
+    """A raw ``usage`` object with its cost as a JSON number; one that is there stays (P132)."""
+    members = msgspec.json.decode(usage, type=dict[str, Raw])
+    members.setdefault("cost", Raw(cost.encode()))
+    return msgspec.json.encode(members)
