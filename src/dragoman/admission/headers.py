@@ -14,13 +14,11 @@ def headers_of(verdict: Allowed | Denied) -> dict[str, str]:
     duration such as ``6m0s``; both say when the whole limit is free again, and for a refusal
     when one request is. ``retry-after`` belongs to the error, not here.
     """
-    match verdict:
-        case Denied(limit=limit, retry_after_s=seconds):
-            return _headers(limit, 0, seconds)
-        case Allowed(limit=int(limit), remaining=int(remaining), reset_s=float(seconds)):
-            return _headers(limit, remaining, seconds)
-        case Allowed():
-            return {}
+    if isinstance(verdict, Denied):
+        return _headers(verdict.limit, 0, verdict.retry_after_s)
+    if verdict.limit is None or verdict.remaining is None or verdict.reset_s is None:
+        return {}
+    return _headers(verdict.limit, verdict.remaining, verdict.reset_s)
 
 
 def _headers(limit: int, remaining: int, seconds: float) -> dict[str, str]:

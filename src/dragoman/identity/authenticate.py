@@ -79,13 +79,11 @@ def _caller(record: KeyRecord, clock: Clock) -> Caller:
 
 
 def _is_local(credential: str, mode: IdentityMode) -> bool:
-    match mode.accepts:
-        case "stored":
-            return False
-        case "listed":
-            return credential in mode.listed
-        case "wellformed":
-            return credential in mode.listed or _WELL_FORMED.fullmatch(credential) is not None
+    if mode.accepts == "stored":
+        return False
+    if credential in mode.listed:
+        return True
+    return mode.accepts == "wellformed" and _WELL_FORMED.fullmatch(credential) is not None
 
 
 def _invalid(reason: str) -> CallerError:

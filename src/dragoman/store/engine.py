@@ -8,10 +8,10 @@ fail instead. Import this module only where a database is needed: SQLAlchemy is 
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 Backend: TypeAlias = Literal["sqlite", "postgresql"]
 
-BUSY_TIMEOUT_MS = 5000
 POOL_TIMEOUT_S = 1.0
 """A drained pool fails fast (`reliability.md` D3)."""
 QUERY_TIMEOUT_S = 2.0
@@ -118,7 +117,7 @@ def parse_url(url: str) -> tuple[Backend, URL]:
     backend, driver = known
     if backend == "sqlite" and (not parsed.database or parsed.database == ":memory:"):
         raise _misconfigured("DATABASE_URL names no file, and keys must outlive the process")
-    if backend == "postgresql" and importlib.util.find_spec("asyncpg") is None:
+    if backend == "postgresql" and find_spec("asyncpg") is None:
         raise _misconfigured(
             "DATABASE_URL names PostgreSQL, whose driver is missing",
             "install it with `pip install asyncpg`, or use sqlite:///…",
@@ -170,7 +169,7 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in (
-        f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
+        "PRAGMA busy_timeout = 5000",
         "PRAGMA journal_mode = WAL",
         "PRAGMA synchronous = FULL",
         "PRAGMA foreign_keys = ON",

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from sqlalchemy import inspect, text
+from sqlalchemy import func, inspect, select, text
 
 from dragoman.core.errors import HouseError
 from dragoman.store.engine import Database, open_database
@@ -96,7 +96,7 @@ async def _migrate(
 ) -> None:
     async with database.write() as connection:
         if database.backend == "postgresql":
-            await connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
+            await connection.execute(select(func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
         await connection.run_sync(_run_alembic, direction, version)
 
 

@@ -8,6 +8,7 @@ a key is rotated by putting the new one first.
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -99,8 +100,7 @@ def _make_once(path: Path, content: bytes) -> None:
     """Writes a file for its owner alone, whole or not at all, unless it is there already."""
     if path.exists():
         return
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    descriptor, draft = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -111,7 +111,7 @@ def _make_once(path: Path, content: bytes) -> None:
         except FileExistsError:
             return
     finally:
-        draft.unlink()
+        os.unlink(draft)  # noqa: PTH108 - as tempfile named it
 
 
 def _refusal(what: str, remedy: str) -> HouseError:

@@ -1,0 +1,61 @@
+"""What a caller is told of its limits."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dragoman.admission.headers import duration, headers_of
+from dragoman.core.call import Allowed, Denied
+
+
+@pytest.mark.req("R-ADD-030")
+def test_what_is_left_is_told_in_both_namings():
+    assert headers_of(Allowed(60, 59, 1.2)) == {
+        "x-ratelimit-limit": "60",
+        "x-ratelimit-remaining": "59",
+        "x-ratelimit-reset": "2",
+        "x-ratelimit-limit-requests": "60",
+        "x-ratelimit-remaining-requests": "59",
+        "x-ratelimit-reset-requests": "1.2s",
+    }
+
+
+def test_a_refusal_tells_that_nothing_is_left_and_when_something_is():
+    headers = headers_of(Denied("rpm", 60, 30.0))
+    assert headers["x-ratelimit-remaining"] == "0"
+    assert headers["x-ratelimit-reset"] == "30"
+
+
+def test_who_has_no_limit_is_told_nothing():
+    assert headers_of(Allowed()) == {}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0ms"),
+        (0.0001, "1ms"),
+        (0.12, "120ms"),
+        (1, "1s"),
+        (1.5, "1.5s"),
+        (59.9995, "1m0s"),
+        (360, "6m0s"),
+        (86_340, "23h59m0s"),
+    ],
+)
+def test_durations_are_written_as_openai_does(seconds, text):
+    assert duration(seconds) == text
+
+
+@given(st.floats(0, 1e6))
+def test_a_duration_is_never_shorter_than_the_wait_by_a_second(seconds):
+    text = duration(seconds)
+    units = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
+    parts = re.findall(r"([\d.]+)(ms|h|m|s)", text)
+    assert "".join(number + unit for number, unit in parts) == text
+    total = sum(float(number) * units[unit] for number, unit in parts)
+    assert total == pytest.approx(seconds, abs=1.0)

@@ -1,0 +1,311 @@
+"""What is remembered of credentials, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+
+import pytest
+
+from dragoman.core.clock import ManualClock
+from dragoman.core.errors import HouseError
+from dragoman.identity import cache
+from dragoman.identity.cache import CachedKeys
+from dragoman.identity.ports import Finding, KeyRecord
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+class Store:
+    """Keys in a dict, as another process sees and changes them."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, KeyRecord] = {}
+        self.number = 1
+        self.finds = 0
+        self.readings = 0
+        self.fails = False
+        self.gate: asyncio.Event | None = None
+
+    def digest(self, credential: str) -> bytes:
+        return hmac.digest(b"pepper", credential.encode(), "sha256")
+
+    async def find(self, credential: str, public_id: str | None) -> Finding:
+        self.finds += 1
+        record = self.records.get(credential)
+        await self._wait()
+        return Finding(hashlib.sha256(credential.encode()).hexdigest()[:12], record)
+
+    async def generation(self) -> int:
+        self.readings += 1
+        await self._wait()
+        return self.number
+
+    async def _wait(self) -> None:
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.fails:
+            raise HouseError("overloaded", "The database is gone.", code="database_error")
+
+    def change(self, credential: str, *, revoked: float | None = None) -> None:
+        self.records[credential] = KeyRecord("id", "acme", credential, 1.0, revoked=revoked)
+        self.number += 1
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def store():
+    store = Store()
+    store.change("good-key")
+    return store
+
+
+@pytest.fixture
+async def keys(store, clock):
+    keys = CachedKeys(store, clock)
+    yield keys
+    await keys.close()
+
+
+async def is_good(keys: CachedKeys, credential: str = "good-key") -> bool:
+    record = (await keys.find(credential, None)).record
+    return record is not None and record.revoked is None
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_a_known_key_is_asked_for_once(keys, store):
+    for _ in range(100):
+        assert await is_good(keys)
+    assert (store.finds, store.readings) == (1, 1)
+
+
+async def test_a_hundred_at_once_ask_once(keys, store):
+    store.gate = asyncio.Event()
+    asked = [asyncio.create_task(is_good(keys)) for _ in range(100)]
+    await settle()
+    store.gate.set()
+    assert all(await asyncio.gather(*asked))
+    assert (store.finds, store.readings) == (1, 1)
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.3, 0.7, 1.0, 30.0])
+async def test_a_key_revoked_elsewhere_is_refused_within_a_second(keys, store, clock, rate):
+    for _ in range(7):
+        assert await is_good(keys)
+        clock.advance(rate)
+        await settle()
+    store.change("good-key", revoked=1.0)
+    revoked_at = clock.monotonic()
+    while await is_good(keys):
+        assert clock.monotonic() - revoked_at < 1.0
+        clock.advance(rate)
+        await settle()
+
+
+async def test_a_steady_caller_never_waits_for_the_generation(keys, store, clock):
+    assert await is_good(keys)
+    for _ in range(50):
+        clock.advance(0.2)
+        find = keys.find("good-key", None)
+        with pytest.raises(StopIteration):  # it ended without waiting
+            find.send(None)
+        await settle()
+    assert store.finds == 1
+    assert 15 <= store.readings <= 21
+
+
+async def test_a_new_key_is_known_although_it_was_unknown_before(keys, store, clock):
+    assert not await is_good(keys, "coming-soon")
+    store.change("coming-soon")
+    clock.advance(1.0)
+    assert await is_good(keys, "coming-soon")
+
+
+async def test_an_unknown_credential_is_asked_for_again_after_five_seconds(keys, store, clock):
+    for _ in range(10):
+        assert not await is_good(keys, "guess")
+    assert store.finds == 1
+    clock.advance(cache.UNKNOWN_S)
+    assert not await is_good(keys, "guess")
+    assert store.finds == 2
+
+
+async def test_a_flood_of_guesses_leaves_good_keys_known(store, clock):
+    keys = CachedKeys(store, clock, capacity=10)
+    assert await is_good(keys)
+    for number in range(50):
+        assert not await is_good(keys, f"guess-{number}")
+    finds = store.finds
+    assert await is_good(keys)
+    assert not await is_good(keys, "guess-49")
+    assert store.finds == finds
+    assert not await is_good(keys, "guess-0")
+    assert store.finds == finds + 1
+
+
+async def test_more_keys_than_fit_push_out_the_oldest(store, clock):
+    keys = CachedKeys(store, clock, capacity=2)
+    for name in ("one-key", "two-key", "three-key"):
+        store.change(name)
+    for name in ("one-key", "two-key", "three-key"):
+        assert await is_good(keys, name)
+    finds = store.finds
+    assert await is_good(keys, "three-key")
+    assert store.finds == finds
+    assert await is_good(keys, "one-key")
+    assert store.finds == finds + 1
+
+
+async def test_forget_takes_effect_at_once(keys, store):
+    assert await is_good(keys)
+    store.change("good-key", revoked=1.0)
+    keys.forget()
+    assert not await is_good(keys)
+
+
+async def test_an_answer_from_before_a_change_is_not_remembered(keys, store, clock):
+    assert not await is_good(keys, "other")  # the generation is read
+    store.gate = asyncio.Event()
+    early = asyncio.create_task(is_good(keys))
+    await settle()
+    store.change("good-key", revoked=1.0)
+    keys.forget()
+    late = asyncio.create_task(is_good(keys))
+    await settle()
+    store.gate.set()
+    await early
+    assert not await late
+    assert not await is_good(keys)
+
+
+async def test_a_question_dropped_before_it_began_ends_well(keys, store):
+    assert not await is_good(keys, "other")
+    asked = asyncio.create_task(is_good(keys))
+    await asyncio.sleep(0)
+    keys.forget()
+    assert await asked
+    assert await is_good(keys)
+    assert store.finds == 3  # what was asked before the change was not remembered
+
+
+async def test_known_keys_go_on_for_a_minute_without_the_store(keys, store, clock):
+    assert await is_good(keys)
+    store.fails = True
+    for _ in range(59):
+        clock.advance(1.0)
+        assert await is_good(keys)
+        with pytest.raises(HouseError):
+            await keys.find("unknown", None)
+    clock.advance(1.1)
+    with pytest.raises(HouseError) as error:
+        await is_good(keys)
+    assert error.value.status == 503
+
+
+async def test_a_store_that_is_back_is_heard_within_a_second(keys, store, clock):
+    assert await is_good(keys)
+    store.fails = True
+    clock.advance(2.0)
+    assert await is_good(keys)
+    store.fails = False
+    store.change("good-key", revoked=1.0)
+    clock.advance(0.6)
+    await keys.find("good-key", None)
+    await settle()
+    assert not await is_good(keys)
+
+
+async def test_after_an_idle_outage_the_first_request_waits_for_the_store(keys, store, clock):
+    assert await is_good(keys)
+    store.fails = True
+    clock.advance(2.0)
+    assert await is_good(keys)
+    store.fails = False
+    store.change("good-key", revoked=1.0)
+    clock.advance(5.0)
+    assert not await is_good(keys)
+
+
+async def test_a_store_that_hangs_is_waited_for_once(keys, store, clock, monkeypatch):
+    monkeypatch.setattr(cache, "PATIENCE_S", 0.02)
+    monkeypatch.setattr(cache, "ASKING_S", 0.05)
+    assert await is_good(keys)
+    store.gate = asyncio.Event()
+    clock.advance(2.0)
+    assert await is_good(keys)  # waits, then goes by what is known
+    clock.advance(0.6)
+    with pytest.raises(StopIteration):
+        keys.find("good-key", None).send(None)
+    with pytest.raises(HouseError, match="does not answer") as error:
+        await keys.find("unknown", None)
+    assert (error.value.status, error.value.code) == (503, "database_error")
+    await asyncio.sleep(0.06)  # the reading has failed by now
+    clock.advance(0.6)
+    with pytest.raises(StopIteration):
+        keys.find("good-key", None).send(None)
+    await settle()
+    assert store.readings == 3
+
+
+async def test_a_caller_who_leaves_does_not_end_the_question_of_others(keys, store):
+    store.gate = asyncio.Event()
+    leaves = asyncio.create_task(is_good(keys))
+    stays = asyncio.create_task(is_good(keys))
+    await settle()
+    leaves.cancel()
+    await settle()
+    store.gate.set()
+    assert await stays
+    with pytest.raises(asyncio.CancelledError):
+        await leaves
+
+
+async def test_close_ends_what_is_under_way(store, clock):
+    keys = CachedKeys(store, clock)
+    assert await is_good(keys)
+    store.gate = asyncio.Event()
+    clock.advance(0.6)
+    assert await is_good(keys)
+    asked = asyncio.create_task(is_good(keys, "other"))
+    await settle()
+    await keys.close()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+
+
+async def test_an_error_that_nobody_waits_for_is_not_reported_as_lost(keys, store, caplog):
+    await keys.find("other", None)
+    store.gate = asyncio.Event()
+    store.fails = True
+    asked = asyncio.create_task(is_good(keys))
+    await settle()
+    asked.cancel()
+    store.gate.set()
+    await settle()
+    assert caplog.records == []
+
+
+async def test_credentials_that_share_most_of_their_text_are_told_apart(keys, store):
+    # reliability.md A9, CVE-2026-35030
+    good = "sk-" + "a" * 240
+    store.change(good)
+    assert await is_good(keys, good)
+    for length in (20, 64, 200, 242):
+        for number in range(1000):
+            assert not await is_good(keys, f"{good[:length]}{number}")
+            assert not await is_good(keys, f"{number}{good[-length:]}")
+    assert await is_good(keys, good)
