@@ -1,0 +1,177 @@
+"""Every version of the tables can be reached, left and reached again."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from dragoman.core.errors import HouseError
+from dragoman.store import ledger_tables, schema
+from dragoman.store.engine import open_database
+from dragoman.store.schema import (
+    MIGRATIONS,
+    check_schema,
+    downgrade,
+    newest_version,
+    open_upgraded,
+    schema_version,
+    upgrade,
+)
+from dragoman.store.tables import metadata
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/100%/dragoman.db"
+
+
+def shape(url: str) -> list[tuple[str, str]]:
+    """Every table and index, as SQLite wrote them down."""
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+        rows = connection.execute(
+            "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
+        ).fetchall()
+    connection.close()
+    return rows
+
+
+def scripts() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return ScriptDirectory.from_config(config)
+
+
+async def version_of(url: str) -> str | None:
+    database = open_database(url)
+    try:
+        return await schema_version(database)
+    finally:
+        await database.close()
+
+
+async def test_up_down_and_up_again_gives_the_same_tables(url):
+    assert await version_of(url) is None
+    await upgrade(url)
+    assert await version_of(url) == newest_version()
+    made = shape(url)
+    await downgrade(url, "base")
+    assert [name for name, _ in shape(url)] == ["alembic_version"]
+    await upgrade(url)
+    assert shape(url) == made
+
+
+async def test_every_single_step_goes_down_and_up(url):
+    await upgrade(url)
+    made = shape(url)
+    for script in scripts().walk_revisions():
+        await downgrade(url, script.down_revision or "base")
+        assert await version_of(url) == script.down_revision
+    await upgrade(url)
+    assert shape(url) == made
+
+
+async def test_the_migrations_make_what_the_tables_say(url):
+    assert ledger_tables.metadata is metadata
+    database = await open_upgraded(url)
+    async with database.read() as connection:
+        differences = await connection.run_sync(
+            lambda sync: compare_metadata(MigrationContext.configure(sync), metadata)
+        )
+    await database.close()
+    assert differences == []
+
+
+def test_the_last_file_is_alembics_only_head():
+    assert scripts().get_heads() == [newest_version()]
+    for script in scripts().walk_revisions():
+        assert Path(script.path).name.startswith(f"{script.revision}_")
+
+
+async def test_an_upgrade_keeps_what_is_there(url):
+    database = await open_upgraded(url)
+    async with database.write() as connection:
+        await connection.execute(text("INSERT INTO meta (name, number) VALUES ('mine', 7)"))
+    await database.close()
+    await downgrade(url, "0001")
+    await upgrade(url)
+    database = await open_upgraded(url)
+    async with database.read() as connection:
+        found = await connection.execute(text("SELECT number FROM meta WHERE name = 'mine'"))
+        assert found.scalar_one() == 7
+    await database.close()
+
+
+async def test_several_who_upgrade_at_once_agree(url):
+    await asyncio.gather(*(upgrade(url) for _ in range(5)))
+    assert await version_of(url) == newest_version()
+
+
+async def test_serving_asks_for_the_version_that_it_knows(url, monkeypatch):
+    database = open_database(url)
+    with pytest.raises(HouseError, match="has no tables yet") as error:
+        await check_schema(database)
+    assert error.value.code == "configuration_error"
+    assert "dragoman keys list" in error.value.message
+    await upgrade(url)
+    await check_schema(database)
+    monkeypatch.setattr(schema, "newest_version", lambda: "9999")
+    with pytest.raises(HouseError, match="has tables of version"):
+        await check_schema(database)
+    monkeypatch.setattr(schema, "newest_version", lambda: "0000")
+    with pytest.raises(HouseError, match="newer Dragoman"):
+        await open_upgraded(url)
+    await database.close()
+
+
+async def test_a_failed_migration_leaves_the_old_version_whole(url, monkeypatch):
+    # reliability.md D12
+    await upgrade(url)
+    await downgrade(url, "0001")
+    made = shape(url)
+    run = schema._run_alembic
+
+    def run_and_die(connection, direction, version):
+        run(connection, direction, version)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(schema, "_run_alembic", run_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        await upgrade(url)
+    monkeypatch.undo()
+    assert shape(url) == made
+    await upgrade(url)
+    assert await version_of(url) == newest_version()
+
+
+def test_alembic_is_not_imported_where_nothing_is_to_be_done(tmp_path):
+    code = f"""
+import asyncio, sys
+from dragoman.store.schema import open_upgraded, upgrade
+url = "sqlite:///{tmp_path}/x.db"
+if sys.argv[1] == "make":
+    asyncio.run(upgrade(url))
+else:
+    async def serve():
+        await (await open_upgraded(url)).close()
+    asyncio.run(serve())
+    assert "alembic" not in sys.modules
+"""
+    for step in ("make", "serve"):
+        subprocess.run([sys.executable, "-c", code, step], check=True, timeout=60)
