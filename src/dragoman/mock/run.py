@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from dragoman.mock.config import IMMEDIATE, MockConfig
@@ -37,16 +39,26 @@ async def open_mock(
         yield Running(mock, f"http://{address}:{bound}")
 
 
-def run(config: MockConfig, *, host: str, port: int, truth_file: Path | None = None) -> int:
+def run(
+    config: MockConfig,
+    *,
+    host: str,
+    port: int,
+    truth_file: Path | None = None,
+    as_json: bool = False,
+) -> int:
     """Serves until SIGINT or SIGTERM; the exit code."""
+    serving = _serve(config, (host, port), truth_file, as_json=as_json)
     try:
         import uvloop  # noqa: PLC0415 - an ordinary event loop does where uvloop is not
     except ImportError:
-        return asyncio.run(_serve(config, host, port, truth_file))
-    return uvloop.run(_serve(config, host, port, truth_file))
+        return asyncio.run(serving)
+    return uvloop.run(serving)
 
 
-async def _serve(config: MockConfig, host: str, port: int, truth_file: Path | None) -> int:
+async def _serve(
+    config: MockConfig, where: tuple[str, int], truth_file: Path | None, *, as_json: bool
+) -> int:
     truth = Truth(truth_file)
     mock = Mock(config, truth, log=lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
     ended = asyncio.Event()
@@ -54,12 +66,15 @@ async def _serve(config: MockConfig, host: str, port: int, truth_file: Path | No
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
     try:
-        async with listen(mock, host, port) as (address, bound):
-            sys.stdout.write(f"Mock provider ready: http://{address}:{bound}\n")
+        async with listen(mock, *where) as (address, bound):
+            url = f"http://{address}:{bound}"
+            told = {"url": url, "pid": os.getpid(), "config": config}
+            line = msgspec.json.encode(told).decode() if as_json else f"Mock provider ready: {url}"
+            sys.stdout.write(line + "\n")
             sys.stdout.flush()
             await ended.wait()
     except OSError as error:
-        sys.stderr.write(f"The mock cannot listen on {host}:{port}: {error.strerror}.\n")
+        sys.stderr.write(f"The mock cannot listen on {where[0]}:{where[1]}: {error.strerror}.\n")
         return 1
     finally:
         truth.shut()

@@ -1,0 +1,217 @@
+"""``dragoman keys``: callers' keys, made, listed and revoked on the database itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from dragoman.cli.output import JsonOption, fail, say, say_json, table
+from dragoman.cli.settings import EnvFileOption, settings_or_fail
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dragoman.config.settings import Settings
+    from dragoman.identity.ports import KeyRecord
+    from dragoman.store.sql.keys import SqlKeys
+
+SUMMARY = "Create, list and revoke callers' keys."
+
+_HELP = """Create, list and revoke callers' keys.
+
+These commands work on the database of DATABASE_URL (by default SQLite in DRAGOMAN_HOME), with or without
+a running gateway; a running one notices within seconds.
+
+    dragoman keys create --name alice
+
+    dragoman keys revoke 4fG7hJ2k
+"""
+
+_DAY_S = 86_400
+_T = TypeVar("_T")
+
+
+class Role(StrEnum):
+    """What a key may do."""
+
+    user = "user"
+    admin = "admin"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the group."""
+    group = typer.Typer(help=_HELP, short_help=SUMMARY, no_args_is_help=True)
+    group.command("create", short_help="Make a key and print it, once.")(create)
+    group.command("list", short_help="Show all keys, never their secrets.")(list_)
+    group.command("revoke", short_help="Revoke a key for good.")(revoke)
+    app.add_typer(group, name="keys")
+
+
+def create(
+    *,
+    name: Annotated[str, typer.Option(help="Who or what the key is for.")],
+    tenant: Annotated[str, typer.Option(help="Whom it belongs to.")] = "default",
+    role: Annotated[Role, typer.Option(help="An admin may manage the gateway.")] = Role.user,
+    rps: Annotated[
+        int | None, typer.Option(min=1, help="Requests a second. [not limited]")
+    ] = None,
+    rpm: Annotated[
+        int | None, typer.Option(min=1, help="Requests a minute. [not limited]")
+    ] = None,
+    rpd: Annotated[int | None, typer.Option(min=1, help="Requests a day. [not limited]")] = None,
+    expires: Annotated[
+        float | None, typer.Option(min=0, metavar="DAYS", help="Days until it expires. [never]")
+    ] = None,
+    env_file: EnvFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key and print it. It is shown this once and stored only as a digest: keep it now.
+
+    dragoman keys create --name alice --rpm 60 --expires 90
+    """
+    from dragoman.core.call import Limits
+
+    limits = Limits(rps=rps, rpm=rpm, rpd=rpd)
+    until = None if expires is None else time.time() + expires * _DAY_S
+
+    async def make(keys: SqlKeys) -> tuple[KeyRecord, str]:
+        from dragoman.store.sql.keys import NewKey
+
+        wanted = NewKey(name, tenant=tenant, role=role.value, limits=limits, expires=until)
+        record, secret = await keys.create(wanted)
+        return record, secret.reveal()
+
+    record, key = _with_keys(make, env_file, as_json=as_json)
+    if as_json:
+        say_json({"id": record.id, "key": key, **_described(record)})
+        return
+    say(key)
+    say(f"\nKey {record.id} for {record.name!r}, tenant {record.tenant!r}, role {record.role}.")
+    say("It is not shown again.")
+
+
+def list_(
+    *,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's. [all]")] = None,
+    env_file: EnvFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show all keys, oldest first. The keys themselves are not stored and cannot be shown."""
+
+    async def read(keys: SqlKeys) -> tuple[KeyRecord, ...]:
+        return await keys.list(tenant=tenant)
+
+    records = _with_keys(read, env_file, as_json=as_json)
+    if as_json:
+        say_json({"keys": [{"id": record.id, **_described(record)} for record in records]})
+    elif not records:
+        say("There are no keys. Make one: dragoman keys create --name alice")
+    else:
+        table(
+            "Keys",
+            ("id", "name", "tenant", "role", "limits", "created", "state"),
+            [
+                (
+                    record.id,
+                    record.name,
+                    record.tenant,
+                    record.role,
+                    _limits(record),
+                    _day(record.created),
+                    _state(record),
+                )
+                for record in records
+            ],
+        )
+
+
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The id, as `keys list` shows it.")],
+    *,
+    env_file: EnvFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Revoke a key for good. Requests that are under way end as they would have."""
+
+    async def end(keys: SqlKeys) -> KeyRecord | None:
+        return await keys.revoke(key_id)
+
+    record = _with_keys(end, env_file, as_json=as_json)
+    if record is None:
+        fail(f"There is no key {key_id!r}; `dragoman keys list` shows all.", as_json=as_json)
+    if as_json:
+        say_json({"id": record.id, **_described(record)})
+    else:
+        say(f"Key {record.id} of {record.name!r} is revoked.")
+
+
+def status() -> str:
+    """Where the keys are."""
+    from dragoman.config.load import load_settings
+
+    settings = load_settings()
+    database = settings.database
+    if not database.startswith("sqlite:///"):
+        return f"ready, in {database.partition(':')[0]}"
+    file = database.removeprefix("sqlite:///")
+    return f"ready, in {file}"
+
+
+def _with_keys(
+    work: Callable[[SqlKeys], Awaitable[_T]], env_file: Path | None, *, as_json: bool
+) -> _T:
+    """Does ``work`` with the keys open; a failure of the store ends the program with its sentence."""
+    settings = settings_or_fail(None, env_file, as_json=as_json)
+    from dragoman.core.errors import GatewayError
+
+    try:
+        return asyncio.run(_opened(work, settings))
+    except GatewayError as error:
+        fail(error.message, as_json=as_json)
+
+
+async def _opened(work: Callable[[SqlKeys], Awaitable[_T]], settings: Settings) -> _T:
+    from dragoman.services import open_keys
+
+    async with open_keys(settings) as keys:
+        return await work(keys)
+
+
+def _described(record: KeyRecord) -> dict[str, object]:
+    return {
+        "name": record.name,
+        "tenant": record.tenant,
+        "role": record.role,
+        "limits": {
+            "rps": record.limits.rps,
+            "rpm": record.limits.rpm,
+            "rpd": record.limits.rpd,
+        },
+        "created": record.created,
+        "expires": record.expires,
+        "revoked": record.revoked,
+    }
+
+
+def _limits(record: KeyRecord) -> str:
+    limits = record.limits
+    told = ((limits.rps, "s"), (limits.rpm, "min"), (limits.rpd, "day"))
+    return ", ".join(f"{number}/{unit}" for number, unit in told if number) or "none"
+
+
+def _state(record: KeyRecord) -> str:
+    if record.revoked is not None:
+        return f"revoked {_day(record.revoked)}"
+    if record.expires is None:
+        return "valid"
+    ended = "expired" if record.expires <= time.time() else "valid until"
+    return f"{ended} {_day(record.expires)}"
+
+
+def _day(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))

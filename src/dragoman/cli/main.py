@@ -1,0 +1,98 @@
+"""The command line's front door: finds the commands, shows what is there, routes to one.
+
+Nothing heavy is imported before a command needs it: ``dragoman --help`` is there at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from dragoman import __version__
+from dragoman.cli.discovery import Found, discover
+from dragoman.cli.output import JsonOption, say, say_json, table
+
+__all__ = ["make_app", "run"]
+
+_HELP = """One gateway between every program that uses AI and every provider that serves it.
+
+Start one that anybody on this machine can try:
+
+    dragoman serve --local
+
+Then talk to it:
+
+    dragoman chat "Tell me a story" --model openai/gpt-4o-mini
+
+Without a command, it shows what is there and whether it can be used.
+"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command; the exit code."""
+    try:
+        make_app()(args=list(arguments), prog_name="dragoman")
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return 0
+
+
+def make_app() -> typer.Typer:
+    """The program, with every command that could be loaded."""
+    found = discover()
+    app = typer.Typer(
+        name="dragoman",
+        help=_HELP,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback(invoke_without_command=True)
+    def main(
+        context: typer.Context,
+        *,
+        as_json: JsonOption = False,
+        version: Annotated[
+            bool, typer.Option("--version", help="Print the version and exit.")
+        ] = False,
+    ) -> None:
+        if version:
+            _say_version(as_json=as_json)
+        elif context.invoked_subcommand is None:
+            _introduce(found, as_json=as_json)
+
+    main.__doc__ = _HELP
+    for each in found:
+        if each.command is not None:
+            each.command.add_to(app)
+    return app
+
+
+def _say_version(*, as_json: bool) -> None:
+    if as_json:
+        say_json({"name": "dragoman", "version": __version__})
+    else:
+        say(f"dragoman {__version__}")
+    raise typer.Exit
+
+
+def _introduce(found: Sequence[Found], *, as_json: bool) -> None:
+    """What is there, and whether it can be used (R-CLI-001)."""
+    rows = [(each.name, *each.describe()) for each in found]
+    if as_json:
+        say_json(
+            {
+                "version": __version__,
+                "commands": [
+                    {"name": name, "summary": summary, "status": status}
+                    for name, summary, status in rows
+                ],
+            }
+        )
+        return
+    table(f"dragoman {__version__}", ("command", "what it does", "here and now"), rows)
+    say("dragoman COMMAND --help tells more of each.")
