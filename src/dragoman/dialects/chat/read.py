@@ -16,6 +16,7 @@ from dragoman.dialects.chat.read_messages import read_messages
 from dragoman.dialects.chat.read_tools import read_tool_choice, read_tools
 from dragoman.dialects.chat.reasoning import read_reasoning
 from dragoman.dialects.chat.wire import (
+    NULL,
     Object,
     array,
     boolean,
@@ -59,7 +60,7 @@ def _read(body: Object) -> Request:
     system, turns = read_messages(messages)
     for name in ("routing", "models"):  # spoken to the gateway, which has read them
         body.pop(name, None)
-    legacy = body.get("functions") is not None
+    legacy = body.get("functions", NULL) != NULL
     include_usage, options = _stream_options(body)
     request = Request(
         model=model,

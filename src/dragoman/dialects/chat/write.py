@@ -202,7 +202,7 @@ def _extras(request: Request, body: Object, draft: Draft) -> None:
         tier = flavour.tiers.get(request.service_tier)
         if tier is not None:
             body["service_tier"] = tier
-        elif request.service_tier != "auto":
+        elif request.service_tier not in {"auto", "default"}:
             draft.lose("service_tier", f"no tier {request.service_tier} at this provider")
     if request.cache is not None:
         if "cache_control" in flavour.extras:

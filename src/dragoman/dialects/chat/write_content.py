@@ -87,8 +87,9 @@ def mark(item: Object, cache: CacheMark | None, at: str, draft: Draft) -> None:
             return
     if ttl is not None:
         spelled["ttl"] = ttl
-        if cache.ttl != ttl:
-            draft.lose(f"{at}.cache_control.ttl", f"{cache.ttl} became {ttl}", "changed")
+    if cache.ttl not in {None, ttl}:
+        became = ttl or "the provider's default"
+        draft.lose(f"{at}.cache_control.ttl", f"{cache.ttl} became {became}", "changed")
     item[name] = spelled
 
 
@@ -129,7 +130,7 @@ def _media(part: Media, at: str, draft: Draft) -> list[Object]:
         draft.lose(f"{at}.citations", "this provider does not cite documents")
     if content:
         draft.extend(content[-1], part.ext, at)
-        if content[-1].get("type") == "text" or draft.flavour.marks == "breakpoint":
+        if content[-1].get("type") == "text" or draft.flavour.marks != "cache_control":
             mark(content[-1], part.cache, at, draft)
         elif part.cache is not None:
             draft.lose(f"{at}.cache_control", "only texts carry cache marks at this provider")

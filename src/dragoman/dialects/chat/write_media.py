@@ -56,7 +56,10 @@ def _address(part: Media, at: str, draft: Draft) -> str:
         case Url() as source:
             return source.url
         case FileRef():
-            raise unsupported(f"{at} is a file that is stored at another provider (P82).", at)
+            # P82
+            raise unsupported(
+                f"{at} is a file that is stored at one provider only; send its bytes instead.", at
+            )
         case _:
             raise _refusal(part.kind, at, draft)
 

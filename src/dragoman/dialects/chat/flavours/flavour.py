@@ -74,6 +74,8 @@ def ask_effort(asked: Reasoning, capability: Capability) -> Asked:
         if sent != effort and asked.budget is None:
             losses.append(Loss("reasoning_effort", f"this model takes {sent} instead", "changed"))
         members["reasoning_effort"] = sent
+    elif thinks(asked) and not capability.reasons_by_default:
+        losses.append(Loss("thinking", "it has no switch here, only an effort", "changed"))
     if asked.visibility in {"full", "summary"}:
         losses.append(Loss("reasoning.visibility", "this provider does not show reasoning"))
     return members, tuple(losses)
