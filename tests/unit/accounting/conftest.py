@@ -18,6 +18,8 @@ from dragoman.core.errors import HouseError
 from dragoman.core.ids import uuid7
 from dragoman.core.provider import Price
 
+STREAM = True
+
 
 @dataclass
 class MemoryLedger:
@@ -148,7 +150,7 @@ def about() -> Callable[[str], About]:
 def opened(about: Callable[[str], About]) -> Callable[..., Opened]:
     def make(call_id: str = "call-1", attempt_id: str = "attempt-1", number: int = 1) -> Opened:
         return Opened(
-            attempt_id, about(call_id), "fast", True, number, "openai", "gpt-5-mini", "c1", 0.25,
+            attempt_id, about(call_id), "fast", STREAM, number, "openai", "gpt-5-mini", "c1", 0.25,
             "genai-prices", "2025-01-01",
         )  # fmt: skip
 
@@ -170,9 +172,9 @@ def closed() -> Callable[..., Closed]:
 
 @pytest.fixture
 def finished(about: Callable[[str], About]) -> Callable[..., Finished]:
-    def make(
-        call_id: str = "call-1", status: str = "refused", http_status: int = 429
-    ) -> Finished:
-        return Finished(about(call_id), "fast", False, status, http_status, "rate_limited", 0.01)
+    def make(call_id: str = "call-1", status: str = "refused", http_status: int = 429) -> Finished:
+        return Finished(
+            about(call_id), "fast", not STREAM, status, http_status, "rate_limited", 0.01
+        )
 
     return make

@@ -7,7 +7,7 @@ from zlib import crc32
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.accounting import records
@@ -81,6 +81,7 @@ def test_a_zeroed_tail_is_no_record(opened):
         assert (len(reading.records), reading.end, reading.torn) == (1, len(data), zeros)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_without_an_exception(data):
     reading = read(data)
@@ -122,6 +123,7 @@ _TEXT = st.text(max_size=40)
 _COUNT = st.none() | st.integers(0, 10**12)
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         Opened, _TEXT, st.builds(About, *[_TEXT] * 8, st.floats(0, 4e9)), _TEXT, st.booleans(),
