@@ -43,6 +43,7 @@ def _pieces(choice: dict[str, Raw]) -> list[dict[str, object]]:
     index = choice.pop("index", Raw(b"0"))
     reason = choice.pop("finish_reason", _NULL)
     message = choice.pop("message", Raw(b"{}"))
+    choice.pop("delta", None)  # Perplexity puts an empty one beside the message
     delta: dict[str, object] = dict(_OBJECT.decode(message))
     calls = delta.get("tool_calls")
     if isinstance(calls, Raw) and bytes(calls) != b"null":

@@ -44,13 +44,6 @@ class Repair(Struct):
     calls: dict[tuple[int, int], Fix] = {}
     cost: str | None = None
 
-    @property
-    def needed(self) -> bool:
-        """Whether anything is wrong at all."""
-        return bool(
-            self.choices or self.finish_reason or self.types or self.calls or self.cost is not None
-        )
-
 
 def mend_chunk(data: bytes, repair: Repair) -> bytes:
     """The payload of a frame with its repairs."""
@@ -81,7 +74,7 @@ def mend_whole(body: bytes, reply: ReplyWire, *, loose: bool, target: Target) ->
         for at, call in enumerate(words.tool_calls or ()):
             if not own and not call.type:
                 repair.calls = {**repair.calls, (place, at): Fix(None, opens=True)}
-    if not repair.needed or reply.choices is None:
+    if not (repair.types or repair.calls) or reply.choices is None:
         return body
     try:
         top = _OBJECT.decode(body.removeprefix(b"\xef\xbb\xbf"))

@@ -20,7 +20,15 @@ from dragoman.dialects.chat.error import DONE, error_frames, malformed, truncate
 from dragoman.dialects.chat.finish import failed_finish, read_finish
 from dragoman.dialects.chat.frames import response_frames
 from dragoman.dialects.chat.mend import Repair, fragment_fix, mend_chunk
-from dragoman.dialects.chat.reply_wire import REPLY, ChoiceWire, ReplyWire, Said, said
+from dragoman.dialects.chat.reply_wire import (
+    REPLY,
+    CallWire,
+    ChoiceWire,
+    CustomWire,
+    FunctionWire,
+    ReplyWire,
+    Said,
+)
 from dragoman.dialects.chat.response import is_whole_body, reported_error
 from dragoman.dialects.chat.stream_calls import Calls
 from dragoman.dialects.chat.usage import usage_of
@@ -126,29 +134,36 @@ class ChatRelay:
             self.facts.error = malformed()
             return b""
         chunk, oddity = found
-        error = reported_error(chunk, data, named=frame.event == b"error")
-        if error is not None:
-            self.facts.error = error
-            return b""
         facts = self.facts
+        if b'"error"' in data or frame.event is not None:
+            error = reported_error(chunk, data, named=frame.event == b"error")
+            if error is not None:
+                facts.error = error
+                return b""
         if facts.id is None:
             facts.id = chunk.id or None
-        usage = usage_of(chunk)
-        if usage is not None:
-            facts.usage = merge(facts.usage, usage)
+        usage = None
+        if chunk.usage is not None or chunk.x_groq is not None:
+            usage = usage_of(chunk)
+            if usage is not None:
+                facts.usage = merge(facts.usage, usage)
         choices = chunk.choices
         if not choices:
             return self._bare(chunk, usage, frame)
-        repair = Repair(types=oddity == "loose")
+        repair = Repair(types=True) if oddity == "loose" else None
         for place, choice in enumerate(choices):
-            self._choice(choice, place, repair)
+            repair = self._choice(choice, place, repair)
         if facts.error is not None:
             return b""
         if not self._own and data.count(b'"finish_reason"') < len(choices):
+            repair = repair or Repair()
             repair.finish_reason = True
         if chunk.usage is not None and self._context.include_usage:
-            repair.cost = self._cost(usage)
-        if not repair.needed or oddity == "torn":
+            cost = self._cost(usage)
+            if cost is not None:
+                repair = repair or Repair()
+                repair.cost = cost
+        if repair is None or oddity == "torn":
             return frame.raw
         return self._mended(frame, repair)
 
@@ -158,8 +173,9 @@ class ChatRelay:
         if chunk.usage is not None and not asked:
             return _comments(frame.raw)
         cost = self._cost(usage) if chunk.usage is not None else None
-        repair = Repair(choices=chunk.choices is None, cost=cost)
-        return self._mended(frame, repair) if repair.needed else frame.raw
+        if chunk.choices is not None and cost is None:
+            return frame.raw
+        return self._mended(frame, Repair(choices=chunk.choices is None, cost=cost))
 
     def _mended(self, frame: Frame, repair: Repair) -> bytes:
         try:
@@ -189,20 +205,21 @@ class ChatRelay:
 
     # ------------------------------------------------------------------ choices
 
-    def _choice(self, choice: ChoiceWire, place: int, repair: Repair) -> None:
+    def _choice(self, choice: ChoiceWire, place: int, repair: Repair | None) -> Repair | None:
         facts, index = self.facts, choice.index
-        words = said(choice)
+        words = choice.delta if choice.delta is not None else choice.message
         if words is not None:
             if not facts.content:
                 facts.content = says_something(words)
-            if isinstance(words.content, list):
-                repair.types = True
             if words.tool_calls:
-                self._tools(words, index, place, repair)
-        reason = choice.finish_reason
+                repair = self._tools(words.tool_calls, index, place, repair)
+            if words.content.__class__ is list:
+                repair = repair or Repair()
+                repair.types = True
         if index not in self._finishes:
             self._finishes[index] = False
             facts.finished = False
+        reason = choice.finish_reason
         if reason:
             facts.error = failed_finish(reason)
             self._finishes[index] = True
@@ -210,21 +227,25 @@ class ChatRelay:
             facts.finished = all(self._finishes.values())
             if facts.finish is None or index == 0:
                 facts.finish = self._finish(reason, words, index)
+        return repair
 
     def _finish(self, reason: str, words: Said | None, index: int) -> Finish:
         legacy = words is not None and words.function_call is not None
         called = index in self._calls or legacy or reason == "function_call"
         return read_finish(reason, has_calls=called)
 
-    def _tools(self, words: Said, index: int, place: int, repair: Repair) -> None:
+    def _tools(
+        self, fragments: list[CallWire], index: int, place: int, repair: Repair | None
+    ) -> Repair | None:
         """Numbers the calls, and notes which fragments lack what a client needs."""
         calls = self._calls.get(index)
         if calls is None:
             calls = self._calls[index] = Calls()
-        for at, fragment in enumerate(words.tool_calls or ()):
-            function = fragment.function or fragment.custom
-            name = (function.name if function else None) or ""
-            arguments = (fragment.function.arguments if fragment.function else None) or ""
+        for at, fragment in enumerate(fragments):
+            function = fragment.function
+            named: FunctionWire | CustomWire | None = function or fragment.custom
+            name = (named.name if named else None) or ""
+            arguments = (function.arguments if function else None) or ""
             placed = calls.place(fragment.index, fragment.id or "", name, arguments)
             if placed is None:
                 continue
@@ -232,7 +253,9 @@ class ChatRelay:
             opens = new or bool(fragment.id or name)
             fix = fragment_fix(fragment, call.number, opens=opens, own=self._own)
             if fix is not None:
+                repair = repair or Repair()
                 repair.calls[place, at] = fix
+        return repair
 
 
 def says_something(words: Said) -> bool:

@@ -154,7 +154,7 @@ class ReplyWire(Struct, gc=False):
 
 def present(raw: Raw) -> bool:
     """Whether a raw member holds something that counts: not null, false, "", {} or []."""
-    return bytes(raw) not in {b"", b"null", b"false", b'""', b"{}", b"[]"}
+    return raw is not ABSENT and bytes(raw) not in {b"", b"null", b"false", b'""', b"{}", b"[]"}
 
 
 class Reader(Generic[S]):

@@ -214,12 +214,15 @@ class _Message:
         message.update({name: value for name, value in optional.items() if value})
         if self.audio is not None:
             message["audio"] = self.audio
-        message.update(self._called())
+        message.update(self._called(cut=choice.finish.reason == "length"))
         return message
 
-    def _called(self) -> dict[str, object]:
-        """The calls; a zero-argument one says ``{}`` (P34), a legacy caller knows only one."""
-        calls = [_spelled(call) for call in self.calls]
+    def _called(self, *, cut: bool) -> dict[str, object]:
+        """The calls; without arguments they say ``{}`` (P34) unless they were cut off.
+
+        A legacy caller knows one call only: several are told as tool calls.
+        """
+        calls = self.calls if cut else [_spelled(call) for call in self.calls]
         if self.legacy and len(calls) == 1 and calls[0].kind == "function":
             return {"function_call": {"name": calls[0].name, "arguments": calls[0].arguments}}
         return {"tool_calls": [write_call(call) for call in calls]} if calls else {}

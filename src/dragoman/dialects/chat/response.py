@@ -40,7 +40,7 @@ from dragoman.dialects.chat.usage import usage_of
 
 def is_whole_body(data: bytes | bytearray) -> bool:
     """Whether bytes begin like a JSON object or a page, which no event stream does (P11)."""
-    return data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"{", b"<"}
+    return bytes(data[:256]).lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"<"))
 
 
 def open_reply(body: bytes) -> tuple[ReplyWire, Oddity]:
@@ -62,6 +62,8 @@ def open_reply(body: bytes) -> tuple[ReplyWire, Oddity]:
         failure = failed_finish(choice.finish_reason) if choice.finish_reason else None
         if failure is not None:
             raise failure
+        if choice.message is not None:
+            choice.delta = None  # Perplexity puts an empty one beside the message
     return reply, oddity
 
 

@@ -142,7 +142,7 @@ class ChatStreamReader:
 
     def _chunk(self, chunk: ReplyWire, frame: Frame, out: list[Event]) -> None:
         choices = chunk.choices
-        usage = usage_of(chunk)
+        usage = usage_of(chunk) if chunk.usage is not None or chunk.x_groq is not None else None
         started = self._choices
         if started is None:
             if not (choices or chunk.id):
@@ -162,6 +162,8 @@ class ChatStreamReader:
 
     def _report(self, chunk: ReplyWire, frame: Frame, out: list[Event]) -> bool:
         """Fails if the chunk tells a failure (P140)."""
+        if frame.event is None and b'"error"' not in frame.data:
+            return False
         error = reported_error(chunk, frame.data, named=frame.event == b"error")
         if error is not None:
             self._fail(error, out)

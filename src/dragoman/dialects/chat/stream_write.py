@@ -72,7 +72,7 @@ HEARTBEAT = b": ping\n\n"
 class _Part:
     """A part under way: which member its deltas are said in."""
 
-    __slots__ = ("argued", "call", "head", "index", "offset")
+    __slots__ = ("argued", "head", "index", "offset")
 
     def __init__(self, head: Part, index: int, offset: int) -> None:
         self.head = head
@@ -80,20 +80,21 @@ class _Part:
         """Of a call or of a thinking block, counted in its choice."""
         self.offset = offset
         """Where a text begins in the choice's whole content."""
-        self.call = isinstance(head, ToolCall)
         self.argued = False
 
 
 class _Choice:
     """What has been said of one choice."""
 
-    __slots__ = ("before", "calls", "length", "parts", "refused", "thoughts")
+    __slots__ = ("before", "calls", "length", "parts", "refused", "silent", "thoughts")
 
     def __init__(self, before: bytes) -> None:
         self.before = before
         """Everything that stands before a delta's members in a chunk of this choice."""
         self.parts: dict[int, _Part] = {}
         self.calls = 0
+        self.silent: list[_Part] = []
+        """Calls that have stopped without a word of arguments."""
         self.thoughts = 0
         self.length = 0
         self.refused = False
@@ -330,12 +331,11 @@ class ChatStreamWriter:
         return self._said(choice, _encode({"reasoning_details": told})) if told else b""
 
     def _stop(self, event: PartStop) -> bytes:
-        """A call without arguments says ``{}`` before it ends (P34)."""
         choice = self._choices[event.choice]
         part = choice.parts.pop(event.part, None)
-        if part is None or part.argued or getattr(part.head, "kind", "") != "function":
-            return b""
-        return self._argue(choice, part, "{}")
+        if part is not None and not part.argued and getattr(part.head, "kind", "") == "function":
+            choice.silent.append(part)
+        return b""
 
     def _cite(self, event: Cited) -> bytes:
         choice = self._choices[event.choice]
@@ -355,6 +355,9 @@ class ChatStreamWriter:
             return first + self._fail(error)
         self.losses += finish_losses(finish, f"choices[{event.choice}]")
         pieces = [first]
+        if word != "length":
+            # A call without arguments says {} (P34); one that was cut off does not.
+            pieces += [self._argue(choice, part, "{}") for part in choice.silent]
         refusal = spoken_refusal(finish)
         if refusal and not choice.refused:
             pieces.append(self._said(choice, _encode({"refusal": refusal})))
