@@ -1,0 +1,56 @@
+"""``/v1/messages/count_tokens``: the provider's own counter, or an estimate that says so (D38)."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw, Struct
+
+from dragoman.core.usage import count
+from dragoman.dialects.anthropic import wire
+from dragoman.dialects.anthropic.error import not_understood, read_stream_error
+from dragoman.dialects.anthropic.patch import patch_request
+from dragoman.dialects.anthropic.wire import encode
+from dragoman.dialects.base import Outgoing, Target
+
+_BYTES_PER_TOKEN = 4
+
+
+class _Count(Struct, frozen=True):
+    type: str | None = None
+    input_tokens: object = None
+
+
+_COUNT = msgspec.json.Decoder(_Count)
+
+
+def patch_count_tokens(members: dict[str, Raw], target: Target) -> Outgoing:
+    """The caller's own members with the provider's model, for the provider's counter."""
+    return patch_request(members, target)
+
+
+def estimate_tokens(body: bytes) -> int:
+    """A quarter of the bytes of the rendered request, rounded up."""
+    return -(-len(body) // _BYTES_PER_TOKEN)
+
+
+def write_count(tokens: int) -> bytes:
+    """The body of the answer."""
+    return encode({"input_tokens": tokens})
+
+
+def read_count(body: bytes) -> int:
+    """The number in a provider's answer, whose bytes may go on to the caller as they are.
+
+    Raises:
+        UpstreamError: a 200 that holds an error, or no number.
+    """
+    try:
+        answer = _COUNT.decode(body)
+    except wire.BAD_JSON:
+        raise not_understood("a token count") from None
+    if answer.type == "error":
+        raise read_stream_error(body)
+    tokens = count(answer.input_tokens)
+    if tokens is None:
+        raise not_understood("a token count")
+    return tokens

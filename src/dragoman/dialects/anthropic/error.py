@@ -1,0 +1,328 @@
+"""Failures in this dialect's words, both ways (`dialects.md` §1.3, §3.2, D10)."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from msgspec import Raw, Struct
+
+from dragoman.core.errors import GatewayError, Kind, UpstreamError
+from dragoman.dialects.anthropic import wire
+from dragoman.dialects.anthropic.wire import encode
+from dragoman.dialects.base import ErrorContext, ErrorReply
+
+LONGEST = 1000
+"""Characters of a provider's message that are passed on; the rest of an HTML page is no help."""
+
+# --------------------------------------------------------------------------- from the provider
+
+_KIND_OF_TYPE: dict[str, Kind] = {
+    "invalid_request_error": "invalid_request",
+    "authentication_error": "authentication",
+    "billing_error": "billing",
+    "permission_error": "permission",
+    "not_found_error": "not_found",
+    "conflict_error": "conflict",
+    "request_too_large": "too_large",
+    "rate_limit_error": "rate_limit",
+    "timeout_error": "timeout",
+    "api_error": "server",
+    "overloaded_error": "overloaded",
+}
+
+_KIND_OF_STATUS: dict[int, Kind] = {
+    400: "invalid_request",
+    401: "authentication",
+    402: "billing",
+    403: "permission",
+    404: "not_found",
+    408: "timeout",
+    409: "conflict",
+    413: "too_large",
+    422: "unprocessable",
+    429: "rate_limit",
+    500: "server",
+    502: "upstream",
+    503: "overloaded",
+    504: "timeout",
+    529: "overloaded",
+}
+
+_OURS: frozenset[Kind] = frozenset({"authentication", "billing", "permission"})
+"""Refusals of the gateway's own credential, of which the caller's is not to blame (P144)."""
+
+_RETRYABLE: frozenset[Kind] = frozenset(
+    {"rate_limit", "timeout", "server", "overloaded", "upstream", "conflict"}
+)
+
+_INVALID_REPLY = "upstream_invalid_reply"
+
+_TOO_LONG = ("prompt is too long", "context window", "context limit", "context_length")
+
+_KEY = re.compile(
+    r"(?:sk|pk|gsk|xai|drg|rk|key|AIza|AKIA|ghp|eyJ)[-_]?[A-Za-z0-9][A-Za-z0-9_.\-]{15,}"
+    r"|(?i:bearer)\s+[A-Za-z0-9_.\-]{8,}"
+)
+
+
+class _Error(Struct, frozen=True):
+    type: str | None = None
+    message: str | None = None
+    details: Raw = wire.NULL
+
+
+class _Body(Struct, frozen=True):
+    error: _Error
+    request_id: str | None = None
+
+
+class _Loose(Struct, frozen=True):
+    """How proxies and other servers spell errors."""
+
+    error: str | None = None
+    message: str | None = None
+    detail: str | None = None
+
+
+_BODY = msgspec.json.Decoder(_Body)
+_LOOSE = msgspec.json.Decoder(_Loose)
+_DETAILS = msgspec.json.Decoder(dict[str, object])
+
+
+def redact(text: str) -> str:
+    """The text with everything that looks like a key cut out (K8)."""
+    return _KEY.sub("[redacted]", text)
+
+
+def read_error(status: int, headers: dict[str, str], body: bytes) -> UpstreamError:
+    """A provider's refusal as the gateway's own."""
+    parsed = _parsed(body)
+    kind = _kind(status, parsed.error)
+    message = redact(parsed.error.message or f"The provider answered with status {status}.")
+    details = _details(parsed.error.details)
+    code = details.get("error_code") if details else None
+    shown: int | None = None
+    own_body: bytes | None = redact(body.decode("utf-8", "replace")).encode()
+    if kind in _OURS:
+        message = f"The provider refused the gateway's own credential ({status}): {message}"
+        kind, code, shown, own_body = "upstream", "upstream_auth", 502, None
+    elif kind == "context_length":
+        code = code or "context_length_exceeded"
+    elif status < 400:
+        kind, shown = "upstream", 502
+    elif kind in {"invalid_request", "conflict", "unprocessable"}:
+        shown = status if 400 <= status < 500 else None
+    asked = headers.get("x-should-retry")
+    return UpstreamError(
+        kind,
+        message[:LONGEST],
+        upstream_status=status,
+        status=shown,
+        code=code if isinstance(code, str) else None,
+        retry_after_s=retry_after(headers),
+        provider_request_id=headers.get("request-id") or parsed.request_id,
+        retryable=asked == "true" if asked in {"true", "false"} else kind in _RETRYABLE,
+        body=own_body,
+        details=details,
+    )
+
+
+def _parsed(body: bytes) -> _Body:
+    try:
+        return _BODY.decode(body)
+    except wire.BAD_JSON:
+        pass
+    try:
+        loose = _LOOSE.decode(body)
+    except wire.BAD_JSON:
+        text = body.decode("utf-8", "replace").strip()
+        # A page for people says nothing that a program's user could use (P141).
+        return _Body(_Error(message=None if text.startswith("<") else text or None))
+    return _Body(_Error(message=loose.message or loose.error or loose.detail))
+
+
+def _kind(status: int, error: _Error) -> Kind:
+    by_status = _KIND_OF_STATUS.get(status)
+    if by_status is None:
+        by_status = "server" if status >= 500 else "invalid_request"
+    kind = _KIND_OF_TYPE.get(error.type or "", by_status)
+    if kind in {"server", "invalid_request"} and by_status not in {"server", "invalid_request"}:
+        kind = by_status
+    message = (error.message or "").lower()
+    if kind == "invalid_request" and any(words in message for words in _TOO_LONG):
+        return "context_length"
+    return kind
+
+
+def _details(raw: Raw) -> dict[str, object] | None:
+    try:
+        return _DETAILS.decode(raw)
+    except wire.BAD_JSON:
+        return None
+
+
+def retry_after(headers: dict[str, str]) -> float | None:
+    """Seconds to wait; dates are left to whoever has a clock."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers.get(name, "")) * unit
+        except ValueError:
+            continue
+        if 0 <= seconds < 86_400 * 366:
+            return seconds
+    return None
+
+
+_STREAM_STATUS: dict[str, int] = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+
+
+def read_stream_error(data: bytes) -> UpstreamError:
+    """An ``error`` event, as if it had come with the status that belongs to its type."""
+    status = _STREAM_STATUS.get(_parsed(data).error.type or "", 500)
+    return read_error(status, {}, data)
+
+
+def truncated() -> UpstreamError:
+    """A stream that ended before its ``message_stop`` (P14)."""
+    return UpstreamError(
+        "upstream",
+        "The provider's stream ended before the answer was complete.",
+        code="upstream_truncated",
+        retryable=True,
+    )
+
+
+def not_understood(what: str) -> UpstreamError:
+    """Bytes that are no reply of this dialect (U10)."""
+    return UpstreamError(
+        "upstream",
+        f"The provider sent {what} that is not valid in its own dialect.",
+        code=_INVALID_REPLY,
+        retryable=True,
+    )
+
+
+def is_garbled(error: GatewayError) -> bool:
+    """Whether the error says that bytes were not understood."""
+    return error.code == _INVALID_REPLY
+
+
+# --------------------------------------------------------------------------- to the caller
+
+_TYPE: dict[Kind, str] = {
+    "invalid_request": "invalid_request_error",
+    "unsupported_feature": "invalid_request_error",
+    "authentication": "authentication_error",
+    "billing": "billing_error",
+    "permission": "permission_error",
+    "not_found": "not_found_error",
+    "conflict": "conflict_error",
+    "too_large": "request_too_large",
+    "unprocessable": "invalid_request_error",
+    "rate_limit": "rate_limit_error",
+    "quota": "rate_limit_error",
+    "timeout": "timeout_error",
+    "server": "api_error",
+    "overloaded": "overloaded_error",
+    "content_policy": "invalid_request_error",
+    "context_length": "invalid_request_error",
+    "upstream": "api_error",
+}
+
+_CODE: dict[Kind, str] = {
+    "authentication": "invalid_api_key",
+    "not_found": "model_not_found",
+    "rate_limit": "rate_limited",
+    "quota": "insufficient_quota",
+    "overloaded": "upstream_overloaded",
+    "server": "internal_error",
+    "upstream": "provider_error",
+    "context_length": "context_length_exceeded",
+    "permission": "insufficient_permissions",
+}
+
+_INFRA: frozenset[Kind] = frozenset(
+    {"rate_limit", "quota", "timeout", "server", "overloaded", "upstream"}
+)
+
+
+def write_error(error: GatewayError, context: ErrorContext) -> ErrorReply:
+    """The error as a response of this dialect."""
+    return ErrorReply(_status(error), encode(_body(error, context)))
+
+
+def error_frame(error: GatewayError, context: ErrorContext) -> bytes:
+    """The error as the one event that ends a stream (D3)."""
+    return b"event: error\ndata: " + encode(_body(error, context)) + b"\n\n"
+
+
+def _status(error: GatewayError) -> int:
+    if (
+        isinstance(error, UpstreamError)
+        and error.upstream_status is not None
+        and _native(error) is not None
+    ):
+        return error.upstream_status
+    if error.kind == "overloaded":
+        return 529
+    if error.kind == "unprocessable":
+        return 400
+    return error.status
+
+
+def _native(error: GatewayError) -> _Error | None:
+    """The provider's own words, if it spoke this dialect."""
+    if error.body is None or wire.kind(Raw(error.body)) != "error":
+        return None
+    try:
+        return _BODY.decode(error.body).error
+    except wire.BAD_JSON:
+        return None
+
+
+def _body(error: GatewayError, context: ErrorContext) -> dict[str, object]:
+    native = _native(error)
+    message = error.message
+    if native is not None and native.message:
+        message = native.message
+    elif error.kind == "context_length" and "prompt is too long" not in message.lower():
+        # Programs of this dialect know a full context by these words and shorten it (P142).
+        message = f"prompt is too long: {message}"
+    told: dict[str, object] = {
+        "type": (native.type if native is not None else None) or _TYPE[error.kind],
+        "message": message,
+    }
+    if error.details is not None:
+        told["details"] = error.details
+    told["dragoman"] = _members(error, context)
+    return {"type": "error", "error": told, "request_id": context.request_id}
+
+
+def _members(error: GatewayError, context: ErrorContext) -> dict[str, object]:
+    """R-ADD-024's members."""
+    members: dict[str, object] = {
+        "code": error.code or _CODE.get(error.kind, error.kind),
+        "type": "infra_error" if error.kind in _INFRA else "semantic_error",
+        "request_id": context.request_id,
+        "trace_id": context.trace_id,
+        "retryable": error.retryable,
+        "fallback_attempted": context.attempts > 1,
+    }
+    optional = (
+        ("provider", error.provider),
+        ("param", error.param),
+        ("provider_request_id", error.provider_request_id),
+        ("retry_after", error.retry_after_s),
+    )
+    return members | {name: said for name, said in optional if said is not None}
