@@ -142,6 +142,7 @@ def read_shelves(wanted: Iterable[str], markers: dict[str, str]) -> dict[str, Sh
 
 def _shelf(models: Iterable[Any], marker: str, source: str) -> Shelf:
     shelf = Shelf()
+    own_ids: dict[str, Model] = {}
     for info in models:
         if "ft:" in info.id or ".ft-" in info.id:
             continue  # fine-tunes have ids of their own; these entries are patterns
@@ -153,6 +154,7 @@ def _shelf(models: Iterable[Any], marker: str, source: str) -> Shelf:
             variants=tuple(_variants(info.price_variants or ())),
             source=source,
         )
+        own_ids[info.id.lower()] = model
         spellings = [info.id]
         for kind, text in _spellings(info.match):
             if kind == "ClauseRegex":
@@ -168,8 +170,7 @@ def _shelf(models: Iterable[Any], marker: str, source: str) -> Shelf:
         if info.deprecated is not True and _is_charged_by_tokens(model):
             shelf.ids.update(dict.fromkeys(own, model))
     # A model's own id wins over another's list of spellings.
-    for info_id, model in {model.id: model for model in shelf.names.values()}.items():
-        shelf.names[info_id.lower()] = model
+    shelf.names.update(own_ids)
     return shelf
 
 
