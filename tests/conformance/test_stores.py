@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sqlite3
 import subprocess
@@ -20,7 +21,7 @@ from dragoman.identity.authenticate import IdentityMode, authenticate
 from dragoman.identity.cache import CachedKeys
 from dragoman.identity.keyform import make_key, parse_key
 from dragoman.identity.proof import read_proof
-from dragoman.store.schema import open_upgraded
+from dragoman.store.schema import downgrade, open_upgraded, upgrade
 from dragoman.store.seal import open_sealer
 from dragoman.store.sql import keys as module
 from dragoman.store.sql.keys import NewKey, SqlKeys, open_keys
@@ -36,11 +37,25 @@ def anyio_backend():
     return "asyncio"
 
 
-@pytest.fixture(params=["sqlite"])
+POSTGRES = os.environ.get("DRAGOMAN_TEST_POSTGRES")
+"""The URL of an empty PostgreSQL database; where it is set, the suite runs over that as well."""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"] if POSTGRES else ["sqlite"])
 async def database(request, tmp_path):
-    database = await open_upgraded(f"sqlite:///{tmp_path}/dragoman.db")
+    url = f"sqlite:///{tmp_path}/dragoman.db"
+    if request.param == "postgresql":
+        assert POSTGRES is not None
+        url = POSTGRES
+        await upgrade(url)
+        await downgrade(url, "base")
+    database = await open_upgraded(url)
     yield database
     await database.close()
+
+
+only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+"""For what is seen in the file itself."""
 
 
 @pytest.fixture
@@ -59,6 +74,7 @@ async def find(keys: SqlKeys, key: str):
 
 
 @pytest.mark.req("R-AUTH-006", "R-AUTH-007")
+@only_sqlite
 async def test_a_made_key_is_found_and_stands_nowhere_in_the_database(keys, clock, tmp_path):
     new = NewKey("ci", tenant="acme", role="admin", limits=Limits(1, 2, 3), expires=2e9)
     record, secret = await keys.create(new)
@@ -321,6 +337,7 @@ async def test_credentials_with_long_parts_in_common_have_digests_of_their_own(k
     assert len({keys.digest(credential) for credential in credentials}) == len(credentials)
 
 
+@only_sqlite
 async def test_a_key_revoked_by_another_process_is_refused_within_a_second(database, tmp_path):
     # reliability.md A10
     clock = SystemClock()
@@ -372,6 +389,7 @@ async def test_a_hot_key_costs_no_sql(keys, clock):
     await cached.close()
 
 
+@only_sqlite
 async def test_two_processes_may_write_at_once(database, keys, tmp_path):
     with sqlite3.connect(tmp_path / "dragoman.db", timeout=5) as connection:
         connection.execute("UPDATE meta SET number = number + 1")

@@ -1,0 +1,173 @@
+"""The only door upstream: chooses the client, sends, and translates every failure once.
+
+The rules that both clients share stand here: the deadline for the first byte, the limit of
+connections, one free retry over a new connection where an idle one turned out to be stale,
+and the border at which a library's exceptions become ``UpstreamError``. Which client is the
+default, and why, is told with figures in ``docs/transport.md``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, TypeAlias, assert_never
+
+from dragoman.attempt.ports import Transport, UpstreamReply, UpstreamRequest
+from dragoman.transport.connections import STALE_S, Connections
+from dragoman.transport.deadline import Deadline
+from dragoman.transport.failures import (
+    BAD_REQUEST,
+    CLOSED,
+    ENCODING,
+    FIRST_BYTE_TIMEOUT,
+    RESET,
+    Fault,
+    failure,
+)
+from dragoman.transport.limits import Corrupt, Inflation, inflation
+from dragoman.transport.reply import PASSES, Reply
+from dragoman.transport.wire import Arrival, Driver
+
+Client: TypeAlias = Literal["ry", "aiohttp"]
+
+DEFAULT: Client = "ry"
+
+MAX_CONNECTIONS = 10_000
+"""In use at once, idle ones not counted; beyond it a request is refused at once."""
+
+
+def open_transport(
+    name: Client | None = None,
+    *,
+    max_connections: int = MAX_CONNECTIONS,
+    tls_ca: Path | None = None,
+) -> Transport:
+    """A transport over the named client; it opens no socket before the first request.
+
+    ``tls_ca`` is a PEM file of authorities trusted beside the system's.
+    """
+    return HttpTransport(_driver(name or DEFAULT, tls_ca), max_connections=max_connections)
+
+
+def _driver(name: Client, tls_ca: Path | None) -> Driver:
+    # Imported here: the client that is not used costs no memory (D32).
+    match name:
+        case "ry":
+            from dragoman.transport.ry_client import RyDriver  # noqa: PLC0415
+
+            return RyDriver(tls_ca)
+        case "aiohttp":
+            try:
+                from dragoman.transport.aiohttp_client import AiohttpDriver  # noqa: PLC0415
+            except ModuleNotFoundError as error:
+                raise ModuleNotFoundError(
+                    "The transport 'aiohttp' needs the package aiohttp; install it with: "
+                    "pip install 'dragoman[aiohttp]'",
+                    name=error.name,
+                ) from error
+            return AiohttpDriver(tls_ca)
+        case _:
+            assert_never(name)
+
+
+class HttpTransport:
+    """``Transport`` over any driver."""
+
+    def __init__(self, driver: Driver, *, max_connections: int) -> None:
+        self._driver = driver
+        self._connections = Connections(max_connections)
+        self._closed = False
+
+    async def send(self, request: UpstreamRequest) -> UpstreamReply:
+        """Sends a request and waits for the head of the response."""
+        host = _host(request.url)
+        if host is None:
+            raise failure(BAD_REQUEST, "the provider")
+        if self._closed:
+            raise failure(CLOSED, host)
+        now = asyncio.get_running_loop().time()
+        taken = self._connections.take(host, now)
+        try:
+            arrival = await self._arrive(request, host, taken)
+        except BaseException:
+            self._connections.discard()
+            raise
+        if isinstance(arrival, Fault):
+            self._connections.discard()
+            raise failure(arrival, host)
+        return await self._open(arrival, host, now + request.first_byte_timeout_s)
+
+    async def _arrive(
+        self, request: UpstreamRequest, host: str, taken: int | None
+    ) -> Arrival | Fault:
+        """The head of the response, after one free retry at most, within the deadline."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        deadline = Deadline(request.first_byte_timeout_s)
+        try:
+            arrival = await self._fetch(request, fresh=False)
+            if (
+                arrival is RESET
+                and loop.time() - started < STALE_S
+                and self._connections.may_be_used(host, taken)
+                and not self._closed
+            ):
+                arrival = await self._fetch(request, fresh=True)
+        except asyncio.CancelledError:
+            if not deadline.is_own():
+                raise
+            return FIRST_BYTE_TIMEOUT
+        finally:
+            deadline.lift()
+        return arrival
+
+    async def _fetch(self, request: UpstreamRequest, *, fresh: bool) -> Arrival | Fault:
+        """One try; this is the border at which a library's exceptions end."""
+        try:
+            return await self._driver.fetch(request, fresh=fresh)
+        except PASSES:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a panic in Rust is no Exception
+            return self._driver.fault(error, in_body=False)
+
+    async def _open(self, arrival: Arrival, host: str, until: float) -> UpstreamReply:
+        """The reply as the caller reads it; one that cannot be read is closed at once."""
+        inflating: Inflation | Fault | None = None
+        if "content-encoding" in arrival.headers:
+            try:
+                inflating = inflation(arrival.headers["content-encoding"])
+            except Corrupt:
+                inflating = ENCODING
+        if self._closed:
+            inflating = CLOSED
+        if isinstance(inflating, Fault):
+            self._connections.discard()
+            await arrival.close()
+            raise failure(inflating, host, arrival.status)
+        return Reply(arrival, self._driver, self._connections, host, inflating, until)
+
+    async def close(self) -> None:
+        """Closes every connection; a request under way fails when its reply arrives."""
+        self._closed = True
+        for reader in list(self._connections.readers):
+            await reader.close()
+        await self._driver.close()
+
+
+@lru_cache(maxsize=1024)
+def _host(url: str) -> str | None:
+    """Host and port as they stand in the URL, None if it is not one to send a key to.
+
+    A user name in it is refused: what stands before the ``@`` reads as the host to people
+    and to some parsers (F6).
+    """
+    scheme, separator, rest = url.partition("://")
+    authority = rest.partition("/")[0].partition("?")[0].partition("#")[0]
+    if not separator or scheme not in {"http", "https"} or not _is_authority(authority):
+        return None
+    return authority
+
+
+def _is_authority(text: str) -> bool:
+    return bool(text) and text.isascii() and text.isprintable() and not set(text) & set("@\\ ")

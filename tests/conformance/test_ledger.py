@@ -1,0 +1,485 @@
+"""The ledger's contract, against every database that is there: SQLite always, PostgreSQL by URL."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+from sqlalchemy import delete, event, func, inspect, select, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DataError, OperationalError
+
+from dragoman.accounting.entry import AttemptRow, Consumed, Entry, RequestRow
+from dragoman.accounting.ports import EntryRefused, Scope, Sums
+from dragoman.core.errors import HouseError
+from dragoman.store.engine import Database
+from dragoman.store.ledger_tables import SUMS, attempts, hours, requests
+from dragoman.store.schema import downgrade, open_upgraded
+from dragoman.store.sql import ledger as module
+from dragoman.store.sql.ledger import HOUR_US, SqlLedger, split
+
+HOUR = 1_750_000_000_000_000 // HOUR_US
+START = HOUR * HOUR_US
+NOTHING = Consumed(None, None, None, None, None, None, None, None, None, "none", None, "none")
+POSTGRES = os.environ.get("DRAGOMAN_TEST_POSTGRES_URL", "")
+
+Story = Callable[[SqlLedger, Database], Awaitable[None]]
+
+
+def consumed(cost_pico: int | None = 1000, **changes) -> Consumed:
+    full = Consumed(100, 20, 30, 5, 0, 7, None, None, None, "reported", cost_pico, "priced")
+    return msgspec.structs.replace(full, **changes)
+
+
+def entry(number: int, at: int = START, tries: int = 1, **changes) -> Entry:
+    call = f"00000000-0000-7000-8000-{number:012}"
+    request = RequestRow(
+        call_id=call,
+        request_id=f"r-{number}",
+        trace_id="f" * 32,
+        tenant="t1",
+        key_id="k1",
+        caller="me",
+        dialect="chat",
+        operation="chat",
+        requested_model="fast",
+        provider="openai" if tries else None,
+        model="gpt-5-mini" if tries else None,
+        status="complete",
+        http_status=200,
+        stream=True,
+        attempts=tries,
+        consumed=consumed() if tries else NOTHING,
+        upstream_id=f"chatcmpl-{number}",
+        first_event_s=0.5,
+        duration_s=1.5,
+        created_us=at,
+        error_code=None,
+        losses="",
+    )
+    request = msgspec.structs.replace(request, **changes)
+    rows = tuple(
+        AttemptRow(
+            attempt_id=f"00000000-0000-7000-9000-{number * 100 + place:012}",
+            call_id=call,
+            number=place + 1,
+            tenant=request.tenant,
+            provider="openai",
+            model="gpt-5-mini",
+            credential="c1",
+            status=request.status if place == tries - 1 else "upstream_error",
+            upstream_status=200,
+            upstream_id=f"chatcmpl-{number}",
+            error_kind=None,
+            consumed=request.consumed,
+            price_source="genai-prices",
+            price_from="2025-01-01",
+            first_event_s=0.5,
+            duration_s=1.5,
+            created_us=at,
+        )
+        for place in range(tries)
+    )
+    return Entry(request, rows)
+
+
+@asynccontextmanager
+async def opened(kind: str, folder: Path) -> AsyncIterator[tuple[SqlLedger, Database]]:
+    url = f"sqlite:///{folder}/d.sqlite" if kind == "sqlite" else POSTGRES
+    database = await open_upgraded(url)
+    try:
+        if kind != "sqlite":
+            async with database.write() as connection:
+                for table in (requests, attempts, hours):
+                    await connection.execute(delete(table))
+        yield SqlLedger(database), database
+    finally:
+        await database.close()
+
+
+@pytest.fixture(params=["sqlite", *(["postgresql"] if POSTGRES else [])])
+def play(request, tmp_path) -> Callable[[Story], None]:
+    def run(story: Story) -> None:
+        async def whole() -> None:
+            async with opened(request.param, tmp_path) as (ledger, database):
+                await story(ledger, database)
+
+        asyncio.run(whole())
+
+    return run
+
+
+async def count(database: Database, table) -> int:
+    async with database.read() as connection:
+        return (await connection.execute(select(func.count()).select_from(table))).scalar_one()
+
+
+async def lines(ledger, scope, limit=100):
+    return [line async for page in ledger.lines(scope, limit) for line in page]
+
+
+MINE = Scope("t1", "k1")
+
+
+@pytest.mark.req("M2", "D4")
+def test_what_is_written_twice_counts_once(play):
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        batch = [entry(number, tries=2) for number in range(10)]
+        assert await ledger.write(batch) == 10
+        assert await ledger.write(batch) == 0
+        assert await ledger.write([*batch, entry(10)]) == 1
+        assert await count(database, requests) == 11
+        assert await count(database, attempts) == 21
+        sums = await ledger.sums(MINE)
+        assert (sums.requests, sums.input_tokens, sums.cost_pico) == (11, 1100, 11_000)
+
+    play(story)
+
+
+def test_a_call_that_comes_twice_in_one_batch_counts_once(play):
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        assert await ledger.write([entry(1), entry(1)]) == 1
+        assert (await ledger.sums(MINE)).requests == 1
+
+    play(story)
+
+
+@pytest.mark.req("M2")
+def test_two_writers_of_the_same_calls_count_them_once(play):
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        batches = [[entry(number) for number in range(start, start + 20)] for start in (0, 0, 10)]
+        new = await asyncio.gather(*(ledger.write(batch) for batch in batches))
+        assert sum(new) == 30
+        assert (await ledger.sums(MINE)).requests == 30
+        assert await count(database, attempts) == 30
+
+    play(story)
+
+
+def test_an_empty_batch_writes_nothing(play):
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        assert await ledger.write([]) == 0
+        assert await ledger.sums(MINE) == Sums()
+        assert await lines(ledger, MINE) == []
+
+    play(story)
+
+
+def test_a_line_shows_what_was_written(play):
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        await ledger.write([entry(1, tries=2, error_code="x", http_status=None)])
+        (line,) = await lines(ledger, MINE)
+        assert line.call_id.endswith("000000000001")
+        assert (line.request_id, line.upstream_id) == ("r-1", "chatcmpl-1")
+        assert (line.status, line.http_status, line.stream) == ("complete", None, True)
+        assert (line.input_tokens, line.output_tokens, line.cost_pico) == (100, 20, 1000)
+        assert (line.tokens_from, line.cost_from) == ("reported", "priced")
+        assert (line.attempts, line.created_us, line.error_code) == (2, START, "x")
+        assert isinstance(line.stream, bool)
+        assert isinstance(line.first_event_s, float)
+
+    play(story)
+
+
+def test_lines_come_newest_first_and_not_beyond_the_limit(play, monkeypatch):
+    monkeypatch.setattr(module, "_PAGE", 3)
+
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        await ledger.write([entry(number, START + number // 2) for number in range(11)])
+        for limit in (1, 3, 4, 6, 11, 12, 100):
+            found = await lines(ledger, MINE, limit)
+            assert len(found) == min(limit, 11)
+            keys = [(line.created_us, line.call_id) for line in found]
+            assert all(later > earlier for later, earlier in pairwise(keys))
+        assert found[0].request_id == "r-10"
+
+    play(story)
+
+
+def test_a_key_sees_its_own_calls_and_a_tenant_all_of_its_keys(play):
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        await ledger.write(
+            [entry(1), entry(2, key_id="k2"), entry(3, tenant="t2"), entry(4, tenant="t2")]
+        )
+        for scope, expected in (
+            (Scope("t1", "k1"), 1),
+            (Scope("t1", "k2"), 1),
+            (Scope("t1"), 2),
+            (Scope("t2"), 2),
+            (Scope("t3"), 0),
+        ):
+            assert (await ledger.sums(scope)).requests == expected
+            assert len(await lines(ledger, scope)) == expected
+            edge = msgspec.structs.replace(scope, since_us=START, until_us=START + 1)
+            assert (await ledger.sums(edge)).requests == expected
+
+    play(story)
+
+
+def test_estimated_and_unknown_numbers_stand_apart(play):
+    rows = [
+        entry(1),
+        entry(2, consumed=consumed(500, tokens_from="estimated", cost_from="estimated")),
+        entry(3, consumed=consumed(700, cost_from="estimated")),
+        entry(4, consumed=NOTHING, status="unknown", http_status=None),
+        entry(5, consumed=consumed(None, cost_from="none"), status="client_cut"),
+        entry(6, consumed=NOTHING, status="upstream_error", http_status=502),
+        entry(7, tries=0, status="refused", http_status=429),
+        entry(8, consumed=NOTHING, operation="count_tokens"),
+    ]
+
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        await ledger.write(rows)
+        from_hours = await ledger.sums(MINE)
+        from_rows = await ledger.sums(Scope("t1", "k1", START, START + 1))
+        assert from_hours == from_rows
+        assert from_hours == Sums(
+            requests=8,
+            failed=3,
+            input_tokens=300,
+            output_tokens=60,
+            cache_read_tokens=90,
+            cache_write_tokens=15,
+            reasoning_tokens=21,
+            cost_pico=1000,
+            estimated_requests=2,
+            estimated_input_tokens=100,
+            estimated_output_tokens=20,
+            estimated_cost_pico=1200,
+            unknown_tokens=1,
+            unknown_cost=2,
+        )
+
+    play(story)
+
+
+def test_any_span_of_time_is_exact(play):
+    moments = [
+        START - HOUR_US - 1, START - 1, START, START + 1, START + HOUR_US - 1, START + HOUR_US,
+        START + 2 * HOUR_US, START + 2 * HOUR_US + 5, START + 30 * HOUR_US,
+    ]  # fmt: skip
+
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        await ledger.write([entry(number, at) for number, at in enumerate(moments)])
+        bounds = [None, *moments, START + HOUR_US // 2]
+        for since in bounds:
+            for until in bounds:
+                expected = sum(
+                    (since is None or at >= since) and (until is None or at < until)
+                    for at in moments
+                )
+                scope = Scope("t1", "k1", since, until)
+                assert (await ledger.sums(scope)).requests == expected, (since, until)
+                if since is None or since == moments[3]:
+                    assert len(await lines(ledger, scope)) == expected
+                    days = await ledger.by_day(scope)
+                    assert sum(day.requests for day in days.values()) == expected
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "whole", "edges"),
+    [
+        (None, None, (None, None), []),
+        (0, HOUR_US, (0, 1), []),
+        (1, None, (1, None), [(1, HOUR_US)]),
+        (None, HOUR_US + 1, (None, 1), [(HOUR_US, HOUR_US + 1)]),
+        (5, 6, None, [(5, 6)]),
+        (0, 3 * HOUR_US + 7, (0, 3), [(3 * HOUR_US, 3 * HOUR_US + 7)]),
+    ],
+)
+def test_a_span_is_whole_hours_and_what_is_left_at_its_ends(since, until, whole, edges):
+    assert split(since, until) == (whole, edges)
+
+
+def test_groups_by_day_and_model_add_up_to_the_total(play):
+    day = 24 * HOUR_US
+    first = START // day
+
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        await ledger.write(
+            [
+                entry(1),
+                entry(2, START + 5),
+                entry(3, START + day, model="other", provider="groq"),
+                entry(4, START + day, tries=0, status="refused"),
+            ]
+        )
+        for scope in (MINE, Scope("t1", "k1", START, START + day + 1)):
+            by_day = await ledger.by_day(scope)
+            assert {key: sums.requests for key, sums in by_day.items()} == {first: 2, first + 1: 2}
+            by_model = await ledger.by_model(scope)
+            assert {key: sums.requests for key, sums in by_model.items()} == {
+                ("openai", "gpt-5-mini"): 2,
+                ("groq", "other"): 1,
+                ("", ""): 1,
+            }
+            total = await ledger.sums(scope)
+            assert sum(sums.cost_pico for sums in by_model.values()) == total.cost_pico == 3000
+
+    play(story)
+
+
+@pytest.mark.req("M9", "M11")
+def test_sums_of_money_are_exact_beyond_what_an_integer_column_sums(play):
+    most = 10**16
+
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        await ledger.write(
+            [
+                entry(number, START + number * HOUR_US, consumed=consumed(most + 1))
+                for number in range(1000)
+            ]
+        )
+        assert (await ledger.sums(MINE)).cost_pico == 1000 * (most + 1)
+
+    play(story)
+
+
+@pytest.mark.req("M2")
+def test_the_hours_sums_are_the_sums_of_the_rows(play):
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        for start in range(0, 60, 15):
+            batch = [
+                entry(
+                    number,
+                    START + number * HOUR_US // 7,
+                    tries=number % 3,
+                    tenant=f"t{number % 2}",
+                )
+                for number in range(start, start + 30)
+            ]
+            await ledger.write(batch)
+        for tenant in ("t0", "t1"):
+            whole = await ledger.sums(Scope(tenant, "k1"))
+            found = await lines(ledger, Scope(tenant, "k1"), 1000)
+            assert whole.requests == len(found)
+            for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cost_pico"):
+                assert getattr(whole, name) == sum(getattr(line, name) or 0 for line in found)
+
+    play(story)
+
+
+@pytest.mark.req("D4")
+@pytest.mark.parametrize("nth", [1, 2, 3, 4])
+def test_a_batch_that_breaks_half_way_leaves_nothing_behind(play, nth):
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        seen = 0
+
+        def fail(connection, cursor, statement, parameters, context, executemany):
+            nonlocal seen
+            if "ledger_" in statement:
+                seen += 1
+                if seen == nth:
+                    raise OperationalError(statement, None, RuntimeError("gone"))
+
+        engine = database.engine.sync_engine
+        event.listen(engine, "before_cursor_execute", fail)
+        with pytest.raises(HouseError):
+            await ledger.write([entry(1), entry(2)])
+        event.remove(engine, "before_cursor_execute", fail)
+        for table in (requests, attempts, hours):
+            assert await count(database, table) == 0
+        assert await ledger.write([entry(1), entry(2)]) == 2
+
+    play(story)
+
+
+def test_entries_that_the_database_does_not_take_are_refused_and_not_retried(play):
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        with pytest.raises(EntryRefused):
+            await ledger.write([entry(1), entry(2, provider="openai", losses=None)])
+        with pytest.raises(EntryRefused):
+            await ledger.write([entry(1), entry(2, created_us=2**70)])
+        assert await count(database, requests) == 0
+        assert await ledger.write([entry(1)]) == 1
+
+    play(story)
+
+
+def test_a_refusal_is_told_from_an_outage_by_its_sqlstate():
+    def failure(state: str | None) -> OperationalError:
+        return OperationalError("INSERT", None, SimpleNamespace(sqlstate=state))
+
+    assert module._is_refusal(DataError("INSERT", None, RuntimeError()))
+    assert module._is_refusal(failure("22021"))
+    assert module._is_refusal(failure("23502"))
+    assert not module._is_refusal(failure("57P01"))
+    assert not module._is_refusal(failure(None))
+    assert not module._is_refusal(OSError())
+    assert not module._is_refusal(None)
+
+
+def test_a_database_that_is_gone_is_an_outage(play):
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        async with database.write() as connection:
+            await connection.execute(text("ALTER TABLE ledger_requests RENAME TO elsewhere"))
+        try:
+            with pytest.raises(HouseError):
+                await ledger.write([entry(1)])
+        finally:
+            async with database.write() as connection:
+                await connection.execute(text("ALTER TABLE elsewhere RENAME TO ledger_requests"))
+
+    play(story)
+
+
+def test_the_migration_makes_the_tables_that_the_code_describes(tmp_path):
+    async def story() -> None:
+        async with opened("sqlite", tmp_path) as (_, database), database.read() as connection:
+            for table in (requests, attempts, hours):
+                made = await connection.run_sync(
+                    lambda sync, name=table.name: (
+                        {
+                            column["name"]: (str(column["type"]), column["nullable"])
+                            for column in inspect(sync).get_columns(name)
+                        },
+                        {
+                            (index["name"], tuple(index["column_names"]))
+                            for index in inspect(sync).get_indexes(name)
+                        },
+                        inspect(sync).get_pk_constraint(name)["constrained_columns"],
+                    )
+                )
+                dialect = database.engine.dialect
+                assert made == (
+                    {
+                        column.name: (str(column.type.compile(dialect)), column.nullable)
+                        for column in table.columns
+                    },
+                    {
+                        (index.name, tuple(column.name for column in index.columns))
+                        for index in table.indexes
+                    },
+                    [column.name for column in table.primary_key],
+                )
+        await downgrade(f"sqlite:///{tmp_path}/d.sqlite", "0001")
+        database = await open_upgraded(f"sqlite:///{tmp_path}/d.sqlite")
+        assert await count(database, requests) == 0
+        await database.close()
+
+    asyncio.run(story())
+
+
+def test_a_line_and_the_sums_name_columns_of_the_tables():
+    assert Sums.__struct_fields__ == SUMS
+    assert set(SUMS) <= set(hours.c.keys())
+
+
+def test_the_statements_are_postgresqls_own_where_that_is_the_database():
+    dialect = postgresql.asyncpg.dialect()
+    statement, values = module._insert(dialect, requests)
+    assert statement.count("$") == len(requests.columns)
+    assert statement.endswith("ON CONFLICT (call_id) DO NOTHING")
+    assert values(entry(1).request)[:2] == (entry(1).request.call_id, "r-1")
+    hourly = str(module._upsert_hours(dialect).compile(dialect=dialect))
+    assert "ON CONFLICT (tenant, key_id, hour, provider, model) DO UPDATE SET" in hourly
+    assert "requests = (ledger_hours.requests + excluded.requests)" in hourly
