@@ -44,8 +44,9 @@ class Store:
 
     async def generation(self) -> int:
         self.readings += 1
+        number = self.number
         await self._wait()
-        return self.number
+        return number
 
     async def _wait(self) -> None:
         if self.gate is not None:
@@ -126,6 +127,20 @@ async def test_a_steady_caller_never_waits_for_the_generation(keys, store, clock
         await settle()
     assert store.finds == 1
     assert 15 <= store.readings <= 21
+
+
+async def test_a_reading_is_as_old_as_its_beginning(keys, store, clock):
+    assert await is_good(keys)
+    store.gate = asyncio.Event()
+    clock.advance(0.6)
+    assert await is_good(keys)
+    await settle()  # a reading is under way, and has seen the number as it was
+    store.change("good-key", revoked=1.0)
+    clock.advance(0.35)
+    store.gate.set()
+    await settle()
+    clock.advance(0.7)
+    assert not await is_good(keys)
 
 
 async def test_a_new_key_is_known_although_it_was_unknown_before(keys, store, clock):
@@ -262,6 +277,7 @@ async def test_a_store_that_hangs_is_waited_for_once(keys, store, clock, monkeyp
 
 
 async def test_a_caller_who_leaves_does_not_end_the_question_of_others(keys, store):
+    assert not await is_good(keys, "other")  # the generation is read
     store.gate = asyncio.Event()
     leaves = asyncio.create_task(is_good(keys))
     stays = asyncio.create_task(is_good(keys))
