@@ -131,7 +131,7 @@ def _misconfigured(
     return HouseError("server", f"{what}: {remedy}.", code="configuration_error")
 
 
-def open_database(url: str) -> Database:
+def open_database(url: str, *, query_timeout_s: float | None = QUERY_TIMEOUT_S) -> Database:
     """Opens the database at ``url``; nothing is connected until it is used.
 
     The file of a SQLite URL, and its folder, are made here where they are missing, readable
@@ -143,7 +143,7 @@ def open_database(url: str) -> Database:
             parsed,
             pool_timeout=POOL_TIMEOUT_S,
             pool_pre_ping=True,
-            connect_args={"command_timeout": QUERY_TIMEOUT_S, "timeout": QUERY_TIMEOUT_S},
+            connect_args={"command_timeout": query_timeout_s, "timeout": QUERY_TIMEOUT_S},
         )
         return Database(engine, backend)
     _make_file(Path(parsed.database or ""))

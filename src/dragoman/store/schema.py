@@ -68,7 +68,7 @@ async def open_upgraded(url: str) -> Database:
     try:
         version = await schema_version(database)
         if version is None or version < newest_version():
-            await _migrate(database, "upgrade", "head")
+            await _migrate_at(url, "upgrade", "head")
         await check_schema(database)
     except BaseException:
         await database.close()
@@ -84,9 +84,14 @@ async def upgrade(url: str) -> None:
 
 async def downgrade(url: str, version: str) -> None:
     """Takes the tables at ``url`` back to ``version``; ``base`` removes them and what they hold."""
-    database = open_database(url)
+    await _migrate_at(url, "downgrade", version)
+
+
+async def _migrate_at(url: str, direction: Literal["upgrade", "downgrade"], version: str) -> None:
+    """Migrates on a connection of its own: a large table may take longer than a query may."""
+    database = open_database(url, query_timeout_s=None)
     try:
-        await _migrate(database, "downgrade", version)
+        await _migrate(database, direction, version)
     finally:
         await database.close()
 

@@ -168,6 +168,8 @@ async def test_a_postgresql_engine_has_timeouts_everywhere(monkeypatch):
     assert made["url"].drivername == "postgresql+asyncpg"
     assert made["pool_timeout"] == 1.0
     assert made["connect_args"] == {"command_timeout": 2.0, "timeout": 2.0}
+    open_database("postgresql://u:p@h/d", query_timeout_s=None)
+    assert made["connect_args"] == {"command_timeout": None, "timeout": 2.0}
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
