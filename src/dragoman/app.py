@@ -19,12 +19,14 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.accounting.report import parse_query, usage_report
-from dragoman.catalog.listing import ModelRow, models_list
+from dragoman.catalog.rows import ModelRow, models_list
 from dragoman.config.load import environment, load_settings
 from dragoman.config.settings import Settings, check_serving
 from dragoman.core.call import Call
 from dragoman.core.errors import GatewayError
 from dragoman.core.money import plain
+from dragoman.health.breaker import GAUGE
+from dragoman.pipeline import House
 from dragoman.services import Services, new_id, open_services
 from dragoman.surface.app import Surface, build
 from dragoman.surface.endpoint import Entry
@@ -67,6 +69,9 @@ class Application:
         )
         self.services = services
         self._app = build(surface(self, services))
+        if services.first_admin_key is not None:
+            # Told once, to whoever started the server, and in no log (R-AUTH-004).
+            print(f"Admin key, shown this once: {services.first_admin_key}", flush=True)  # noqa: T201
         # What is here now lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -116,16 +121,12 @@ def surface(application: Application, services: Services) -> Surface:
         return Readiness(ready=True)
 
     def metrics() -> bytes:
-        for provider, state in house.means.health.states(time.monotonic()).items():
+        for provider, state in _worst(house).items():
             services.metrics.breaker.labels(provider).set(state)
         return services.metrics.text()
 
     def providers() -> dict[str, str]:
-        states = house.means.health.states(time.monotonic())
-        return {
-            name: "degraded" if states.get(name) else "healthy"
-            for name in house.registry.providers
-        }
+        return {name: "degraded" if state else "healthy" for name, state in _worst(house).items()}
 
     return Surface(
         house=house,
@@ -159,6 +160,15 @@ def surface(application: Application, services: Services) -> Surface:
     )
 
 
+def _worst(house: House) -> dict[str, int]:
+    """Provider → 0 closed, 1 open, 2 half-open: the worst of its breakers (R-REL-002)."""
+    found = dict.fromkeys(house.registry.providers, 0)
+    for (provider, _, _), state in house.health.states(time.monotonic()).items():
+        if found.get(provider) != 1:
+            found[provider] = GAUGE[state]
+    return found
+
+
 def _finished(services: Services) -> Callable[[Call, float], None]:
     """What is told of every request that is over: counters, and one line in the log."""
     metrics, log = services.metrics, services.log
@@ -177,6 +187,7 @@ def _finished(services: Services) -> Callable[[Call, float], None]:
                 request_id=call.request_id,
                 trace_id=call.trace_id,
                 route=call.route,
+                logger="dragoman",
                 status=outcome.http_status,
                 duration_ms=round(duration_s * 1000, 3),
                 call_id=call.id,
@@ -281,7 +292,7 @@ def _serve_many(settings: Settings, env_file: Path | None) -> int:
         os.environ[ENV_FILE] = str(env_file)
     config = server_config("dragoman.app:worker", settings, factory=True)
     socket = config.bind_socket()
-    Multiprocess(config, target=uvicorn.Server(config).run, sockets=[socket]).run()
+    Multiprocess(config, sockets=[socket]).run()
     return 0
 
 

@@ -27,10 +27,12 @@ from dragoman.core.clock import Clock
 from dragoman.core.errors import GatewayError
 from dragoman.core.provider import Plan
 from dragoman.credentials.pool import Pools
+from dragoman.health.health import Health
 from dragoman.identity.authenticate import IdentityMode, authenticate
 from dragoman.identity.permissions import Permission, permit
 from dragoman.identity.ports import KeyStore
 from dragoman.routing.route import route
+from dragoman.routing.wish import parse_wish
 
 
 @dataclass(slots=True)
@@ -43,6 +45,7 @@ class House:
     everyone: Limits | None
     """In test mode: limits in place of each key's own (R-TIER-006)."""
     registry: Registry
+    health: Health
     pools: Pools
     fetch_listings: Callable[[tuple[ListingRequest, ...]], Awaitable[None]]
     accountant: Accountant
@@ -65,7 +68,7 @@ async def carry(
     try:
         await let_in(call, caller, house)
         ask = read_ask(await call.read_body())
-        call.outcome.requested_model = ask.model
+        call.outcome.requested_model = ask.model or ""
         call.outcome.stream = ask.stream and call.operation == "chat"
         plan = await choose(ask, call, house)
         if call.operation == "count_tokens" and not has_counter(plan.candidates[0]):
@@ -104,9 +107,24 @@ async def let_in(call: Call, caller: Caller, house: House) -> None:
 
 async def choose(ask: Ask, call: Call, house: House) -> Plan:
     """Who may answer, in order; models that nobody knows yet are looked up once (D13)."""
-    plan = route(ask, call, house.registry, house.pools, house.clock.monotonic(), asked=False)
+    wish = parse_wish(ask.members.get("routing"), ask.members.get("models"))
+
+    def planned(*, asked: bool) -> Plan | ListingsNeeded:
+        return route(
+            ask.model,
+            house.registry,
+            house.health,
+            house.pools,
+            house.clock.monotonic(),
+            operation=call.operation,
+            wish=wish,
+            asked=asked,
+        )
+
+    plan = planned(asked=False)
     if isinstance(plan, ListingsNeeded):
         await house.fetch_listings(plan.requests)
-        plan = route(ask, call, house.registry, house.pools, house.clock.monotonic(), asked=True)
+        plan = planned(asked=True)
     assert isinstance(plan, Plan), "listings are asked for once"
+    call.outcome.requested_model = plan.requested
     return plan

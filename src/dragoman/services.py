@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,8 @@ from dragoman.core.errors import UpstreamError
 from dragoman.core.provider import Price
 from dragoman.credentials.pool import Pools
 from dragoman.credentials.static import header_of
-from dragoman.health.watch import Watch
+from dragoman.health.breaker import BreakerPolicy
+from dragoman.health.health import Health
 from dragoman.identity.authenticate import IdentityMode
 from dragoman.identity.cache import CachedKeys
 from dragoman.pipeline import House
@@ -123,15 +125,16 @@ def _price(row: dict[str, Any], name: str) -> Price:
     if unknown:
         raise ConfigError(f"[prices.{name!r}]: unknown member {unknown[0]!r}; known: {known}.")
     try:
-        money = {
-            member: Decimal(str(value))
-            for member, value in row.items()
-            if member != "effective_from"
-        }
+        money = {member: Decimal(str(row[member])) for member in known[:-1] if member in row}
     except ArithmeticError:
         raise ConfigError(f"[prices.{name!r}]: prices are numbers as strings.") from None
     return Price(
-        **money, source="dragoman.toml", effective_from=str(row.get("effective_from", ""))
+        input=money.get("input"),
+        output=money.get("output"),
+        cache_read=money.get("cache_read"),
+        cache_write=money.get("cache_write"),
+        source="dragoman.toml",
+        effective_from=str(row.get("effective_from", "")),
     )
 
 
@@ -153,14 +156,17 @@ class _Fetcher:
             flight = self._flights.get(name)
             if flight is None:
                 flight = self._flights[name] = asyncio.create_task(self._one(request))
-                flight.add_done_callback(lambda _, name=name: self._flights.pop(name, None))
+                flight.add_done_callback(partial(self._landed, name))
             flights.append(flight)
         if flights:
             await asyncio.wait(flights, timeout=TIMEOUT_S)
 
+    def _landed(self, name: str, _: asyncio.Task[None]) -> None:
+        self._flights.pop(name, None)
+
     async def _one(self, request: ListingRequest) -> None:
         name = request.provider.name
-        credential = self._pools.any(name)
+        credential = next(iter(self._pools.turn(name)), None)
         headers = {
             "accept": "application/json",
             "user-agent": f"dragoman/{__version__}",
@@ -294,25 +300,27 @@ async def open_services(
             )
         )
         pools = Pools(registry.credentials)
+        health = Health(
+            BreakerPolicy(failures=settings.breaker_failures, open_s=settings.breaker_open_s)
+        )
         house = House(
             keys=cached,
             mode=identity_mode(settings, registry),
             limits=MemoryLimits(share=workers),
             everyone=Limits(rpm=settings.test_rate_limit_rpm) if settings.mode == "test" else None,
             registry=registry,
+            health=health,
             pools=pools,
             fetch_listings=_Fetcher(registry, pools, transport, log).fetch,
             accountant=accountant,
-            means=_means(
-                settings, transport, Watch(settings.breaker_failures, settings.breaker_open_s), log
-            ),
+            means=_means(settings, transport, health, log),
             clock=clock,
             limited=metrics.limited,
         )
         yield Services(settings, house, database, log, metrics, first)
 
 
-def _means(settings: Settings, transport: Transport, watch: Watch, log: Log) -> Means:
+def _means(settings: Settings, transport: Transport, health: Health, log: Log) -> Means:
     policy = Policy(
         connect_s=settings.connect_timeout_ms / 1000,
         first_event_s=settings.first_event_timeout_s,
@@ -335,7 +343,7 @@ def _means(settings: Settings, transport: Transport, watch: Watch, log: Log) -> 
     return Means(
         transport=transport,
         stub=StubTransport(),
-        health=watch,
+        health=health,
         policy=policy,
         monotonic=time.monotonic,
         wall=time.time,

@@ -55,10 +55,6 @@ class Health(Protocol):
         """The try ended without a word about the candidate's health."""
         ...
 
-    def states(self, now: float) -> dict[str, int]:
-        """Provider → 0 closed, 1 open, 2 half-open: the worst of its breakers (R-REL-002)."""
-        ...
-
 
 @dataclass(slots=True)
 class Means:
@@ -123,6 +119,8 @@ async def attempt(
                 opened = None
         except UpstreamError as error:
             failure = trial.tell(error)
+            if plan.max_attempts is not None and len(call.outcome.attempts) >= plan.max_attempts:
+                break
             now = means.monotonic()
             budget = means.budget(candidate.provider.name)
             decision = verdict(

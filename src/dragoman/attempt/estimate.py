@@ -5,13 +5,10 @@ The figure is labelled, is no number of the ledger, and costs nothing.
 
 from __future__ import annotations
 
-import msgspec
-from msgspec import Raw
-
 from dragoman.core.ask import Ask
 from dragoman.core.call import Head
 from dragoman.core.provider import Candidate
-from dragoman.dialects.anthropic.count_tokens import estimate_tokens, write_count
+from dragoman.dialects.anthropic import estimate_tokens, read_count_request, write_count
 from dragoman.dialects.base import Target
 from dragoman.dialects.registry import DIALECTS
 
@@ -27,8 +24,7 @@ def estimate(ask: Ask, candidate: Candidate) -> Head:
     Raises:
         CallerError: the request cannot be read, or not be said to the candidate.
     """
-    members = {"max_tokens": Raw(b"1"), **ask.members}
-    request = DIALECTS["anthropic"].read_request(msgspec.json.encode(members))
+    request = read_count_request(ask.body)
     provider = candidate.provider
     target = Target(provider.name, candidate.model, provider.quirks, candidate.capability)
     written = DIALECTS[provider.family].write_request(request, target)

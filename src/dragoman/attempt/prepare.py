@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
+import msgspec
+from msgspec import Raw, Struct
+
 from dragoman.attempt.policy import Policy
 from dragoman.attempt.ports import UpstreamRequest
 from dragoman.core.ask import Ask
@@ -25,6 +28,15 @@ from dragoman.dialects.registry import DIALECTS, UNARY, open_relay
 
 DEFAULT_RESERVE = 8192
 """Tokens reserved for a model whose bound nobody knows (D27)."""
+
+
+class _Options(Struct):
+    """The member of ``stream_options`` that matters here."""
+
+    include_usage: bool | None = None
+
+
+_OPTIONS = msgspec.json.Decoder(_Options)
 
 _FORWARDED = {
     "chat": ("openai-beta",),
@@ -49,6 +61,7 @@ class Prepared:
     context: Context
     outgoing: Outgoing
     request: UpstreamRequest
+    members: dict[str, Raw]
 
     @property
     def same(self) -> bool:
@@ -64,8 +77,7 @@ class Prepared:
     def tap(self, operation: Operation, body: bytes) -> tuple[Tapped, tuple[Loss, ...]]:
         """The way back of a whole reply: the caller's bytes, and what they said."""
         if operation != "chat":
-            tapped = UNARY[operation, self.provider.family].tap(body, self.target, self.context)
-            return tapped, ()
+            return UNARY[operation, self.provider.family].tap(body, self.members), ()
         if self.same:
             return self.provider.tap_response(body, self.target, self.context), ()
         response = self.provider.read_response(body, self.target, self.outgoing.undo)
@@ -143,6 +155,7 @@ def prepare(
         target=target,
         context=context,
         outgoing=outgoing,
+        members=ask.members,
         request=UpstreamRequest(
             method="POST",
             url=_url(provider, path, call, same=call.dialect == provider.family),
@@ -157,12 +170,12 @@ def prepare(
 def _include_usage(ask: Ask) -> bool:
     """Whether a chat caller asked for usage in its stream."""
     options = ask.members.get("stream_options")
-    return options is not None and b'"include_usage"' in options and _says_true(bytes(options))
-
-
-def _says_true(options: bytes) -> bool:
-    tail = options.split(b'"include_usage"', 1)[1].lstrip()
-    return tail.startswith(b":") and tail[1:].lstrip().startswith(b"true")
+    if options is None:
+        return False
+    try:
+        return _OPTIONS.decode(options).include_usage is True
+    except (msgspec.DecodeError, RecursionError):
+        return False
 
 
 def _url(provider: Provider, path: str, call: Call, *, same: bool) -> str:

@@ -19,7 +19,8 @@ class Ask(Struct, frozen=True):
 
     body: bytes
     members: dict[str, Raw]
-    model: str
+    model: str | None
+    """None where the caller names its models in ``models`` alone, as OpenRouter's may."""
     stream: bool
 
 
@@ -42,9 +43,11 @@ def read_ask(body: bytes) -> Ask:
     return Ask(body, members, _model(members), _stream(members))
 
 
-def _model(members: dict[str, Raw]) -> str:
+def _model(members: dict[str, Raw]) -> str | None:
     value = members.get("model")
     model = None if value is None else _value(value, "model")
+    if model is None and "models" in members:
+        return None
     if model is None:
         raise CallerError(
             "invalid_request",

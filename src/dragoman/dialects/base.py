@@ -234,4 +234,5 @@ class Unary:
     """An operation that is one question and one answer, both of one family."""
 
     patch: Callable[[dict[str, Raw], Target], Outgoing]
-    tap: Callable[[bytes, Target, Context], Tapped]
+    tap: Callable[[bytes, dict[str, Raw]], Tapped]
+    """Takes the reply and the caller's own members."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dragoman.core.provider import Family, Operation
 from dragoman.dialects.anthropic import ANTHROPIC
-from dragoman.dialects.anthropic.count_tokens import patch_count_tokens, tap_count_tokens
+from dragoman.dialects.anthropic.count_tokens import patch_count_tokens, tap_count
 from dragoman.dialects.base import Context, Dialect, Relay, Target, Unary, Undo
 from dragoman.dialects.chat import CHAT
-from dragoman.dialects.chat.embeddings import patch_embeddings, tap_embeddings
+from dragoman.dialects.chat.embeddings import asked_encoding, patch_embeddings, tap_embeddings
 from dragoman.dialects.translate import Translation
 
 DIALECTS: dict[Family, Dialect] = {"chat": CHAT, "anthropic": ANTHROPIC}
 
 UNARY: dict[tuple[Operation, Family], Unary] = {
-    ("embeddings", "chat"): Unary(patch_embeddings, tap_embeddings),
-    ("count_tokens", "anthropic"): Unary(patch_count_tokens, tap_count_tokens),
+    ("embeddings", "chat"): Unary(
+        patch_embeddings, lambda body, members: tap_embeddings(body, asked_encoding(members))
+    ),
+    ("count_tokens", "anthropic"): Unary(patch_count_tokens, lambda body, _: tap_count(body)),
 }
 """What a family serves besides completions, on the same-dialect way."""
 

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.core.call import Call
 from dragoman.core.errors import CallerError, GatewayError
+from dragoman.core.provider import Family
 from dragoman.pipeline import House
 from dragoman.surface.answer import answer_headers, error_headers, error_reply, now
 from dragoman.surface.endpoint import Entry, data_endpoint, headers_of_scope, new_call
@@ -132,7 +133,7 @@ async def _refuse(
     error: GatewayError, surface: Surface, scope: Scope, receive: Receive, send: Send
 ) -> None:
     call: Call = new_call(scope, receive, _NOWHERE, surface.entry)
-    default = "anthropic" if scope["path"].startswith("/v1/messages") else "chat"
+    default: Family = "anthropic" if scope["path"].startswith("/v1/messages") else "chat"
     call.dialect = spoken(call.headers, default)
     reply = error_reply(error, call.dialect, call)
     headers = answer_headers(

@@ -76,7 +76,7 @@ _BODIES: dict[str, dict[str, Any]] = {
         "properties": {"model": _TEXT, "messages": _MESSAGES},
     },
 }
-_QUERIES = {
+_QUERIES: dict[str, list[dict[str, Any]]] = {
     "usage": [
         {
             "name": "group",
@@ -170,7 +170,7 @@ def _operation(route: Route) -> dict[str, Any]:
             "required": True,
             "content": {"application/json": {"schema": body}},
         }
-    parameters = list(_QUERIES.get(str(route.page), []))
+    parameters: list[dict[str, Any]] = list(_QUERIES.get(str(route.page), []))
     if "{id:path}" in route.path:
         parameters.append({"name": "id", "in": "path", "required": True, "schema": _TEXT})
     if parameters:

@@ -15,7 +15,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from dragoman import __version__
-from dragoman.catalog.listing import ModelRow
+from dragoman.catalog.rows import ModelRow
 from dragoman.core.call import Call
 from dragoman.core.errors import CallerError
 from dragoman.core.money import plain
@@ -35,7 +35,6 @@ from dragoman.surface.table import Page, Route
 from dragoman.telemetry.metrics import CONTENT_TYPE
 
 _JSON = "application/json"
-MOST_ROWS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,21 +168,3 @@ def page_endpoint(
 def spoken(headers: dict[str, str], default: Family) -> Family:
     """The dialect of a caller whose path does not tell: Anthropic's clients say their version (D14)."""
     return "anthropic" if "anthropic-version" in headers else default
-
-
-def most_rows(text: str | None) -> int:
-    """The ``limit`` of a usage query.
-
-    Raises:
-        CallerError: it is no number between 1 and 100,000.
-    """
-    if text is None:
-        return 1000
-    if not text.isdigit() or not 1 <= int(text) <= MOST_ROWS:
-        raise CallerError(
-            "invalid_request",
-            f"limit must be a number from 1 to {MOST_ROWS}, not {text[:40]!r}.",
-            code="invalid_field_value",
-            param="limit",
-        )
-    return int(text)

@@ -41,7 +41,7 @@ class AccessLine(msgspec.Struct, gc=False, omit_defaults=True, kw_only=True):
     route: str
     status: int
     duration_ms: float
-    logger: str = "dragoman"
+    logger: str
     call_id: str | None = None
     key: str | None = None
     provider: str | None = None

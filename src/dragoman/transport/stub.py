@@ -55,7 +55,12 @@ class StubTransport:
     async def send(self, request: UpstreamRequest) -> UpstreamReply:
         """The reply to a request, whole or as a stream."""
         body = msgspec.json.decode(request.body or b"{}")
-        if request.url.endswith("/embeddings"):
+        embeds = request.url.endswith("/embeddings")
+        if str(body.get("model")).removeprefix("openai/") != (
+            EMBEDDING_MODEL if embeds else CHAT_MODEL
+        ):
+            return _unknown(body)
+        if embeds:
             return _embeddings(body)
         if body.get("stream"):
             return _stream(body)
@@ -63,6 +68,16 @@ class StubTransport:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+def _unknown(body: dict[str, object]) -> _StubReply:
+    error = {
+        "message": f"The stub has no model {str(body.get('model'))[:80]!r} of this kind.",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "model_not_found",
+    }
+    return _StubReply(404, "application/json", [_encode({"error": error})])
 
 
 def _words(value: object) -> int:

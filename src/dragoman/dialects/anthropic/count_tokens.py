@@ -10,7 +10,7 @@ from dragoman.dialects.anthropic import wire
 from dragoman.dialects.anthropic.error import not_understood, read_stream_error
 from dragoman.dialects.anthropic.patch import patch_request
 from dragoman.dialects.anthropic.wire import encode
-from dragoman.dialects.base import Outgoing, Target
+from dragoman.dialects.base import Outgoing, Tapped, Target
 
 _BYTES_PER_TOKEN = 4
 
@@ -36,6 +36,12 @@ def estimate_tokens(body: bytes) -> int:
 def write_count(tokens: int) -> bytes:
     """The body of the answer."""
     return encode({"input_tokens": tokens})
+
+
+def tap_count(body: bytes) -> Tapped:
+    """The provider's own answer; what is counted here is consumed by nobody."""
+    read_count(body)
+    return Tapped(body)
 
 
 def read_count(body: bytes) -> int:

@@ -16,7 +16,7 @@ from msgspec import Raw, Struct
 
 from dragoman.core.errors import invalid
 from dragoman.core.response import Embeddings
-from dragoman.dialects.base import Context, Outgoing, Tapped, Target
+from dragoman.dialects.base import Outgoing, Tapped, Target
 from dragoman.dialects.chat.error import malformed
 from dragoman.dialects.chat.reply_wire import REPLY, Reader, UsageWire
 from dragoman.dialects.chat.response import reported_error
@@ -118,9 +118,7 @@ def _value(raw: Raw, name: str) -> object:
 # --------------------------------------------------------------------------- replies
 
 
-def tap_embeddings(
-    body: bytes, target: Target, context: Context, asked: Encoding = "base64"
-) -> Tapped:
+def tap_embeddings(body: bytes, asked: Encoding = "base64") -> Tapped:
     """The provider's own bytes and what they cost; vectors recoded only if the caller must.
 
     Who ``asked`` for numbers (``asked_encoding``) and was given base64 gets numbers; the other
@@ -129,7 +127,6 @@ def tap_embeddings(
     Raises:
         UpstreamError: the body holds an error, or no vectors.
     """
-    del target, context
     reply = _open(body)
     if asked == "float" and any(isinstance(item.embedding, str) for item in reply.data or ()):
         body = _recoded(body)

@@ -1,0 +1,108 @@
+"""What a stranger meets: a gateway with nothing configured."""
+
+import json
+
+import pytest
+
+
+@pytest.mark.req("R-ADD-036", "R-STRM-001", "R-STRM-002")
+def test_the_stub_streams_with_a_role_several_pieces_and_an_end(lonely):
+    reply = lonely.chat(stream=True, stream_options={"include_usage": True})
+    frames = reply.body.decode().split("\n\n")
+    assert frames[-2:] == ["data: [DONE]", ""]
+    chunks = [json.loads(frame.removeprefix("data: ")) for frame in frames[:-2]]
+    assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
+    assert len({(chunk["id"], chunk["created"], chunk["model"]) for chunk in chunks}) == 1
+    deltas = [choice for chunk in chunks for choice in chunk["choices"]]
+    assert deltas[0]["delta"]["role"] == "assistant"
+    assert sum(bool(choice["delta"].get("content")) for choice in deltas) >= 2
+    assert [choice["finish_reason"] for choice in deltas] == [None] * (len(deltas) - 1) + ["stop"]
+    assert chunks[-1]["choices"] == []
+    assert chunks[-1]["usage"]["total_tokens"] > 0
+
+
+def test_the_stub_says_the_same_to_the_same(lonely):
+    assert lonely.chat().body == lonely.chat().body
+
+
+def test_the_stubs_embeddings_depend_on_the_text_alone(lonely):
+    def vectors(**members):
+        body = {"model": "openai/text-embedding-3-small", "dimensions": 4, **members}
+        reply = lonely.ask("POST", "/v1/embeddings", body)
+        assert reply.status == 200, reply.body
+        return [row["embedding"] for row in reply.json()["data"]]
+
+    assert vectors(input="a") == vectors(input=["a"])
+    assert len(vectors(input=["a", "b"])) == 2
+    assert vectors(input="a") != vectors(input="b")
+    assert isinstance(vectors(input="a", encoding_format="base64")[0], str)
+
+
+@pytest.mark.req("R-SURF-015", "R-SURF-016", "R-SURF-018", "R-CAT-006")
+def test_what_is_listed_can_be_asked_for_under_all_its_paths(lonely):
+    first = lonely.ask("GET", "/v1/models").json()
+    assert first["object"] == "list"
+    for path in ("/v1/chat/completions/models", "/v1/chat/completion/models"):
+        assert lonely.ask("GET", path).json() == first
+    ids = [row["id"] for row in first["data"]]
+    assert ids == ["openai/gpt-4o-mini", "openai/text-embedding-3-small"]
+    for row in first["data"]:
+        assert {"id", "object", "created", "owned_by", "name"} == set(row)
+        assert row["owned_by"] == "openai"
+    for spelled in ("openai/gpt-4o-mini", "openai%2Fgpt-4o-mini"):
+        assert lonely.ask("GET", f"/v1/models/{spelled}").json()["id"] == "openai/gpt-4o-mini"
+    assert lonely.ask("GET", "/v1/models/nope").status == 404
+    assert lonely.chat(model=ids[0]).status == 200
+
+
+@pytest.mark.req("R-SURF-015")
+def test_anthropic_clients_get_models_in_their_own_shape(lonely):
+    version = {"anthropic-version": "2023-06-01"}
+    page = lonely.ask("GET", "/v1/models", headers=version).json()
+    assert page["has_more"] is False
+    assert page["data"][0]["type"] == "model"
+    assert page["first_id"] == page["data"][0]["id"]
+    one = lonely.ask("GET", "/v1/models/openai/gpt-4o-mini", headers=version).json()
+    assert one["display_name"]
+
+
+@pytest.mark.req("R-SURF-030", "R-SURF-031", "R-SURF-032", "R-SURF-033", "R-ADD-031")
+def test_probes_metrics_and_the_description_need_no_key(lonely):
+    health = lonely.ask("GET", "/health", key=None).json()
+    assert health["status"] == "healthy"
+    assert health["mode"] == "local"
+    assert health["version"]
+    assert lonely.ask("GET", "/ready", key=None).json() == {"status": "ready"}
+    lonely.chat()
+    metrics = lonely.ask("GET", "/metrics", key=None)
+    assert metrics.headers["content-type"].startswith("text/plain")
+    for name in (
+        "dragoman_requests_total",
+        "dragoman_request_duration_seconds_bucket",
+        "dragoman_time_to_first_token_seconds_bucket",
+        "dragoman_tokens_total",
+        "dragoman_cost_usd_total",
+        "dragoman_active_requests",
+        "dragoman_circuit_breaker_state",
+    ):
+        assert name.encode() in metrics.body, name
+    document = lonely.ask("GET", "/openapi.json", key=None).json()
+    assert document == lonely.ask("GET", "/api/openapi.json", key=None).json()
+    assert "/v1/models/{id}" in document["paths"]
+    head = lonely.ask("HEAD", "/health", key=None)
+    assert (head.status, head.body) == (200, b"")
+
+
+def test_a_model_of_the_stub_that_does_not_exist_is_not_answered(lonely):
+    reply = lonely.chat(model="stub/nope")
+    assert reply.status == 404
+    assert reply.json()["error"]["code"] == "model_not_found"
+
+
+def test_the_admin_key_is_printed_at_the_first_start_and_never_logged(lonely):
+    lines = lonely.log.read_text().splitlines()
+    shown = [line for line in lines if line.startswith("Admin key, shown this once: drg_")]
+    assert len(shown) == 1
+    secret = shown[0].rsplit(" ", 1)[1]
+    assert sum(secret in line for line in lines) == 1
+    assert lonely.ask("GET", "/v1/usage", key=secret).status == 200
