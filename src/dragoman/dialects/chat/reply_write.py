@@ -24,7 +24,7 @@ from dragoman.dialects.base import Context, Written
 from dragoman.dialects.chat.citations import write_annotation
 from dragoman.dialects.chat.finish import write_finish
 from dragoman.dialects.chat.pictures import write_image
-from dragoman.dialects.chat.thoughts import details_of
+from dragoman.dialects.chat.thoughts import details_of, shares_index
 from dragoman.dialects.chat.tool_calls import write_call
 from dragoman.dialects.chat.usage import write_usage
 
@@ -130,6 +130,7 @@ class _Message:
         "refusals",
         "texts",
         "thinking",
+        "thought",
         "thoughts",
     )
 
@@ -139,6 +140,7 @@ class _Message:
         self.legacy = legacy
         self.length = 0
         self.thoughts = 0
+        self.thought: Thinking | None = None
         self.texts: list[str] = []
         self.refusals: list[str] = []
         self.thinking: list[str] = []
@@ -164,8 +166,10 @@ class _Message:
                 self.refusals.append(part.text)
             case Thinking():
                 self.thinking.append(part.text)
+                if self.thought is not None and not shares_index(self.thought, part):
+                    self.thoughts += 1
+                self.thought = part
                 self.details += details_of(part, self.thoughts)
-                self.thoughts += 1
             case ToolCall():
                 self.calls.append(part)
             case Media():

@@ -147,7 +147,7 @@ def _thinking(pieces: list[Thought]) -> list[Thinking]:
             under_way = None
         else:
             blocks.append(_extended(piece.head(), piece))
-            under_way = Thought(summary=piece.summary, index=piece.index)
+            under_way = Thought(summary=piece.summary, index=piece.index, id=piece.id)
     return blocks
 
 

@@ -135,7 +135,7 @@ class ChoiceParts:
                 self._whole(head, out)
                 return
             self._begin("thinking", piece.head(), out)
-            self._thought = Thought(summary=piece.summary, index=piece.index)
+            self._thought = Thought(summary=piece.summary, index=piece.index, id=piece.id)
         number, block = self._open, self._thought
         if block.index is None:
             block.index = piece.index

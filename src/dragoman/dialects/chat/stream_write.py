@@ -59,7 +59,7 @@ from dragoman.dialects.chat.reply_write import (
     reply_id,
     spoken_refusal,
 )
-from dragoman.dialects.chat.thoughts import details_of, format_of
+from dragoman.dialects.chat.thoughts import details_of, format_of, shares_index
 from dragoman.dialects.chat.tool_calls import write_call
 from dragoman.dialects.chat.usage import write_usage
 
@@ -86,7 +86,7 @@ class _Part:
 class _Choice:
     """What has been said of one choice."""
 
-    __slots__ = ("before", "calls", "length", "parts", "refused", "silent", "thoughts")
+    __slots__ = ("before", "calls", "length", "parts", "refused", "silent", "thought", "thoughts")
 
     def __init__(self, before: bytes) -> None:
         self.before = before
@@ -96,6 +96,7 @@ class _Choice:
         self.silent: list[_Part] = []
         """Calls that have stopped without a word of arguments."""
         self.thoughts = 0
+        self.thought: Thinking | None = None
         self.length = 0
         self.refused = False
 
@@ -244,8 +245,10 @@ class ChatStreamWriter:
         return self._said(choice, _encode({member: [value]}))
 
     def _think(self, number: int, head: Thinking, choice: _Choice) -> bytes:
+        if choice.thought is not None and not shares_index(choice.thought, head):
+            choice.thoughts += 1
+        choice.thought = head
         choice.parts[number] = part = _Part(head, choice.thoughts, 0)
-        choice.thoughts += 1
         sent = self._words(choice, part, head.text)
         if head.redacted or head.signature is not None or head.encrypted is not None:
             opaque = details_of(replace(head, text=""), part.index)

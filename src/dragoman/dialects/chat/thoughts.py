@@ -96,13 +96,31 @@ def _piece(detail: Detail) -> Thought | None:
     return piece
 
 
-def continues(open_part: Thought, piece: Thought) -> bool:
-    """Whether a piece belongs to the block that is open."""
-    if piece.index is None or open_part.index is None:
-        return piece.encrypted is None
+def continues(block: Thought, piece: Thought) -> bool:
+    """Whether a piece belongs to the block that is open.
+
+    Encrypted state joins the summary beside it only if both bear one id: OpenRouter gives
+    the id to the state alone, and a block that is open can take no id any more.
+    """
     if piece.encrypted is not None:
-        return open_part.index == piece.index and open_part.encrypted is None
-    return open_part.index == piece.index and open_part.summary == piece.summary
+        same = block.index == piece.index and block.id == piece.id
+        return same and block.encrypted is None
+    if piece.index is None or block.index is None:
+        return True
+    return block.index == piece.index and block.summary == piece.summary
+
+
+def shares_index(earlier: Thinking | None, later: Thinking) -> bool:
+    """Whether encrypted state is told under the index of the summary before it, as it came."""
+    return (
+        earlier is not None
+        and later.redacted
+        and later.id is not None
+        and earlier.id is None
+        and earlier.summary
+        and earlier.encrypted is None
+        and earlier.format == later.format
+    )
 
 
 def details_of(thinking: Thinking, index: int) -> list[dict[str, object]]:
