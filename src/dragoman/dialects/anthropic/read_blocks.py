@@ -75,7 +75,7 @@ def read_block(raw: Raw, path: str) -> Part:
         case None:
             raise WireError(f"{path}.type", "it is required and has to be a string")
         case _:
-            return Opaque(DIALECT, kind, raw)
+            return Opaque(DIALECT, kind, Raw(wire.compact(raw).encode()))
 
 
 def mark(control: wire.CacheControl | None) -> CacheMark | None:

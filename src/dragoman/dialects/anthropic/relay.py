@@ -24,7 +24,7 @@ from dragoman.dialects.anthropic.error import (
 from dragoman.dialects.anthropic.finish import read_finish
 from dragoman.dialects.anthropic.stream_write import frame as write_frame
 from dragoman.dialects.anthropic.usage import read_usage
-from dragoman.dialects.anthropic.wire import WireError, encode
+from dragoman.dialects.anthropic.wire import WireError, encode, mended
 from dragoman.dialects.base import Context, ErrorContext, Facts, Target
 from dragoman.dialects.framing.sse import Frame, SseFrames
 
@@ -113,7 +113,7 @@ class AnthropicRelay:
                 passed.append(self._frame(one))
             except UpstreamError as error:
                 self._stop(error)
-            except (*wire.BAD_JSON, WireError):
+            except (*wire.BAD_JSON, ValueError, WireError):
                 self._stop(not_understood("an event"))
             if self._done:
                 break
@@ -123,12 +123,18 @@ class AnthropicRelay:
         if not one.data:
             return one.raw
         if one.event == b"content_block_delta":
-            _TYPE.decode(one.data)
+            try:
+                _TYPE.decode(one.data)
+            except wire.BAD_JSON:
+                mended(one.data)
             self.facts.content = True
             return one.raw
         if one.data == b"[DONE]":
             return b""
-        probe = _PROBE.decode(one.data)
+        try:
+            probe = _PROBE.decode(one.data)
+        except wire.BAD_JSON:
+            probe = _PROBE.decode(mended(one.data))
         kind = probe.type or (one.event or b"").decode("ascii", "replace")
         raw = self._note(kind, probe, one)
         if one.event is None and kind:

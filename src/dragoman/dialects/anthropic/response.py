@@ -117,8 +117,7 @@ def read_response(body: bytes, target: Target, undo: Undo) -> Response:
 
 def _decode_leniently(body: bytes) -> _Message:
     try:
-        mended = encode(wire.without_surrogates(wire.loads_leniently(body)))
-        return _MESSAGE.decode(mended)
+        return _MESSAGE.decode(wire.mended(body))
     except (*wire.BAD_JSON, ValueError):
         raise not_understood("a reply") from None
 
