@@ -53,7 +53,7 @@ def resolve(
         CallerError: it is no model string (400), or names nothing that is configured (404).
     """
     name = _model_string(model, param)
-    targets = _walk(name, registry)
+    targets = _walk(name, registry, param)
     if targets:
         return tuple({(item.provider.name, item.model): item for item in targets}.values())
     if name == "auto":
@@ -95,16 +95,16 @@ def _model_string(model: object, param: str) -> str:
     return name
 
 
-def _walk(name: str, registry: Registry) -> list[Target]:
+def _walk(name: str, registry: Registry, param: str) -> list[Target]:
     """Aliases have no circles: ``load`` refuses them."""
     aliased = registry.aliases.get(name)
     if aliased is None:
-        found = _one(name, registry)
+        found = _one(name, registry, param)
         return [found] if found is not None else []
-    return [target for item in aliased for target in _walk(item, registry)]
+    return [target for item in aliased for target in _walk(item, registry, param)]
 
 
-def _one(name: str, registry: Registry) -> Target | None:
+def _one(name: str, registry: Registry, param: str) -> Target | None:
     signs: tuple[Literal["/", ":"], ...] = ("/", ":")
     for sign in signs:
         head, found, tail = name.partition(sign)
@@ -116,7 +116,7 @@ def _one(name: str, registry: Registry) -> Target | None:
                 f"{head} is configured, but it speaks {registry.unserved[head]}, which this version "
                 "does not serve.",
                 code="model_not_found",
-                param="model",
+                param=param,
             )
         provider = registry.providers.get(head)
         if provider is not None:
@@ -124,7 +124,7 @@ def _one(name: str, registry: Registry) -> Target | None:
                 raise invalid(
                     f"The model string names {head} but no model of it; "
                     f"say {head}/ and the model's id.",
-                    "model",
+                    param,
                     "invalid_field_value",
                 )
             return Target(provider, tail, registry.knows(head, tail))

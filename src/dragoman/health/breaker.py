@@ -14,7 +14,7 @@ Per model, because a provider's models fail apart; per credential, because limit
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, assert_never
 
 from msgspec import Struct
 
@@ -81,6 +81,8 @@ class Breakers:
                     return False
                 cell.probing = now
                 return True
+            case never:
+                assert_never(never)
 
     def succeeded(self, key: Key, now: float) -> None:
         """A request was answered."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from dragoman.core.errors import UpstreamError
 from dragoman.core.provider import Candidate
 from dragoman.health.breaker import BreakerPolicy, Breakers, Key, State
@@ -51,6 +53,8 @@ class Health:
                 self.rests.quarantine(provider, credential, now)
             case "nobody":
                 self.breakers.abandoned(key)
+            case never:
+                assert_never(never)
 
     def abandoned(self, candidate: Candidate) -> None:
         """The try ended without a word about the candidate's health."""

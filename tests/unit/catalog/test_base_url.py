@@ -11,10 +11,22 @@ from dragoman.catalog.schema import CatalogError
 @pytest.mark.parametrize(
     ("said", "paths", "meant"),
     [
-        ("https://api.openai.com/v1/", ("/chat/completions", "/models"), "https://api.openai.com/v1"),
+        (
+            "https://api.openai.com/v1/",
+            ("/chat/completions", "/models"),
+            "https://api.openai.com/v1",
+        ),
         ("https://api.anthropic.com", ("/v1/messages",), "https://api.anthropic.com"),
-        ("https://api.anthropic.com/v1/", ("/v1/messages", "/v1/models"), "https://api.anthropic.com"),
-        ("https://api.groq.com/openai/v1", ("/openai/v1/chat/completions",), "https://api.groq.com"),
+        (
+            "https://api.anthropic.com/v1/",
+            ("/v1/messages", "/v1/models"),
+            "https://api.anthropic.com",
+        ),
+        (
+            "https://api.groq.com/openai/v1",
+            ("/openai/v1/chat/completions",),
+            "https://api.groq.com",
+        ),
         ("http://127.0.0.1:9/groq", ("/openai/v1/chat/completions",), "http://127.0.0.1:9/groq"),
         ("http://127.0.0.1:9/openai/v1", ("/chat/completions",), "http://127.0.0.1:9/openai/v1"),
         ("http://h/chat", ("/chat/completions",), "http://h/chat"),

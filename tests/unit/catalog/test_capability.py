@@ -17,7 +17,12 @@ CLAUDES = {
         *("claude-opus-4-6", "claude-sonnet-4-6"),
     ],
     "neither": [
-        *("claude-opus-4-0", "claude-sonnet-4", "claude-sonnet-4-20250514", "claude-opus-4@20250514"),
+        *(
+            "claude-opus-4-0",
+            "claude-sonnet-4",
+            "claude-sonnet-4-20250514",
+            "claude-opus-4@20250514",
+        ),
         *("claude-3-haiku-20240307", "claude-3-7-sonnet-latest", "claude-2.1"),
     ],
 }
@@ -116,7 +121,10 @@ def test_how_much_a_claude_may_say(model, tokens) -> None:
 @pytest.mark.parametrize(
     ("model", "reasons"),
     [
-        *[(name, True) for name in ("o1", "o3-mini", "o4-mini", "gpt-5", "gpt-5-mini", "gpt-5-nano")],
+        *[
+            (name, True)
+            for name in ("o1", "o3-mini", "o4-mini", "gpt-5", "gpt-5-mini", "gpt-5-nano")
+        ],
         *[(name, True) for name in ("gpt-5.5", "gpt-5.6-sol", "gpt-6-astra", "gpt-5.1-codex")],
         *[(name, True) for name in ("gpt-5.2-pro", "gpt-5.3-chat-latest", "codex-mini-latest")],
         *[(name, False) for name in ("gpt-5.1", "gpt-5.2", "gpt-5.4-mini", "gpt-5-chat-latest")],
@@ -124,7 +132,9 @@ def test_how_much_a_claude_may_say(model, tokens) -> None:
     ],
 )
 @pytest.mark.parametrize("suffix", ["", "--x7"])
-def test_which_openai_models_reason_unasked_and_then_refuse_sampling(model, reasons, suffix) -> None:
+def test_which_openai_models_reason_unasked_and_then_refuse_sampling(
+    model, reasons, suffix
+) -> None:
     found = capability_of("chat", "openai", model + suffix)
     assert found.reasons_by_default is reasons
     assert found.rejects_sampling is reasons

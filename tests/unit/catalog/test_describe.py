@@ -27,7 +27,10 @@ def test_every_provider_and_every_variable_stands_in_the_table() -> None:
 
 
 def test_the_table_says_what_is_optional_and_what_must_be_said() -> None:
-    rows = {line.split(" | ")[0].strip("| "): line for line in providers_table(definitions()).splitlines()}
+    rows = {
+        line.split(" | ")[0].strip("| "): line
+        for line in providers_table(definitions()).splitlines()
+    }
     assert "(optional)" in rows["openai-compatible"]
     assert "| must be said |" in rows["openai-compatible"]
     assert "| none |" in rows["ollama"]

@@ -4,6 +4,8 @@ import gc
 import subprocess
 import sys
 
+import pytest
+
 from dragoman.catalog.genai import bundled
 
 
@@ -36,22 +38,16 @@ def test_a_release_of_another_form_is_read_by_its_own_import(monkeypatch) -> Non
 
 def test_without_the_package_the_import_says_so(monkeypatch) -> None:
     monkeypatch.setattr(bundled.importlib.util, "find_spec", lambda _: None)
-    try:
+    with pytest.raises(ModuleNotFoundError) as caught:
         bundled._execute()
-    except ModuleNotFoundError as error:
-        assert error.args == ("genai_prices",)
-    else:
-        raise AssertionError("it was found")
+    assert caught.value.args == ("genai_prices",)
 
 
 def test_a_place_that_holds_no_module_is_no_data(monkeypatch) -> None:
     monkeypatch.setattr(bundled.importlib.util, "spec_from_file_location", lambda *_: None)
-    try:
+    with pytest.raises(ModuleNotFoundError) as caught:
         bundled._execute()
-    except ModuleNotFoundError as error:
-        assert error.args == ("dragoman.catalog.genai.data",)
-    else:
-        raise AssertionError("it was found")
+    assert caught.value.args == ("dragoman.catalog.genai.data",)
 
 
 def test_collecting_goes_on_as_before() -> None:

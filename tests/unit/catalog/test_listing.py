@@ -11,7 +11,6 @@ from dragoman.catalog.listing import (
     MOST,
     RETRY_S,
     Listed,
-    ListingRequest,
     Listings,
     read_listing,
 )
@@ -101,7 +100,6 @@ def test_any_json_is_a_list_or_an_upstream_error(value) -> None:
 # --- when
 
 
-
 def query(name: str) -> str:
     return "limit=9" if name == "two" else ""
 
@@ -117,7 +115,9 @@ def test_a_list_is_due_again_after_an_hour_and_stays_known_meanwhile() -> None:
     assert listings.of("one") is None
     listings.note("one", [Listed("a"), Listed("b")], 100.0)
     assert [item.provider.name for item in listings.due([ONE], query, 99.0 + MAX_AGE_S)] == []
-    assert [item.provider.name for item in listings.due([ONE], query, 100.0 + MAX_AGE_S)] == ["one"]
+    assert [item.provider.name for item in listings.due([ONE], query, 100.0 + MAX_AGE_S)] == [
+        "one"
+    ]
     assert list(listings.of("one") or ()) == ["a", "b"]
 
 
@@ -126,7 +126,9 @@ def test_asking_what_is_due_changes_nothing() -> None:
     assert listings.due([ONE], query, 0.0) == listings.due([ONE], query, 0.0)
 
 
-def test_a_list_that_could_not_be_had_is_left_in_peace_for_a_minute_and_keeps_what_was_known() -> None:
+def test_a_list_that_could_not_be_had_is_left_in_peace_for_a_minute_and_keeps_what_was_known() -> (
+    None
+):
     listings = Listings()
     listings.fail("two", 0.0)
     assert listings.of("two") is None

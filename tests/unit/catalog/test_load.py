@@ -135,7 +135,9 @@ def test_a_row_with_a_built_in_name_adjusts_it_and_leaves_the_rest() -> None:
             "auth": {"header": "x-key", "prefix": ""},
         }
     )
-    registry = load_providers({"MISTRAL_API_KEY": "env", "MISTRAL_BASE_URL": "http://other"}, [row])
+    registry = load_providers(
+        {"MISTRAL_API_KEY": "env", "MISTRAL_BASE_URL": "http://other"}, [row]
+    )
     provider = registry.providers["mistral"]
     assert provider.base_url == "http://h/m"
     assert provider.quirks.drop == ()

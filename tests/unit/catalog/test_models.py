@@ -39,7 +39,9 @@ def price(provider: str, model: str):
         ("mistral", "magistral-medium-2506", "magistral-medium"),
     ],
 )
-def test_an_id_is_the_catalogues_own_or_one_with_a_version_behind_it(provider, model, means) -> None:
+def test_an_id_is_the_catalogues_own_or_one_with_a_version_behind_it(
+    provider, model, means
+) -> None:
     found = SHELVES[provider].find(model)
     assert found is not None
     assert found.id == means
@@ -95,7 +97,10 @@ def test_a_price_says_where_it_is_from_and_since_when() -> None:
 # --- when a price holds
 
 
-def dated(amount: str, when: When = When()) -> Dated:
+ALWAYS = When()
+
+
+def dated(amount: str, when: When = ALWAYS) -> Dated:
     return Dated({"input_mtok": Decimal(amount), "output_mtok": Decimal(0)}, when)
 
 
@@ -204,6 +209,19 @@ def test_a_models_own_id_wins_over_anothers_spelling() -> None:
     second = info("b", types.ClauseEquals(equals="b"))
     shelf = _shelf([first, second], "", "test")
     assert shelf.find("b").id == "b"
+
+
+def test_the_packages_own_records_are_read_like_ours(monkeypatch) -> None:
+    import genai_prices.data
+
+    from dragoman.catalog import models
+
+    monkeypatch.setattr(models, "read_bundled", lambda: genai_prices.data.providers)
+    theirs = read_shelves(["openai", "anthropic"], {})
+    for name, shelf in theirs.items():
+        assert list(shelf.ids) == list(SHELVES[name].ids)
+        for identity, model in shelf.ids.items():
+            assert model.price(WALL) == SHELVES[name].ids[identity].price(WALL)
 
 
 def test_an_empty_shelf_finds_nothing() -> None:

@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 
 from dragoman.catalog.nearest import nearest
 
-NAMES = ["openai/gpt-4o", "openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5", "groq/llama3-8b", "x"]
+NAMES = [
+    "openai/gpt-4o",
+    "openai/gpt-4o-mini",
+    "anthropic/claude-sonnet-4-5",
+    "groq/llama3-8b",
+    "x",
+]
 
 
 def test_letters_that_changed_places_are_seen_through() -> None:

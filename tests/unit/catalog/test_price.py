@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dragoman.catalog.genai.types import Tier, TieredPrices
 from dragoman.catalog.models import read_shelves
 from dragoman.catalog.price import cost_of
 from dragoman.catalog.tariff import price_of
@@ -79,7 +80,9 @@ def test_requests_and_searches_are_charged_by_number() -> None:
     assert cost_of(Usage(input=0, output=0, web_searches=3), price) == D("0.035")
 
 
-def test_a_provider_that_counts_more_in_the_cache_than_in_all_is_not_paid_less_than_nothing() -> None:
+def test_a_provider_that_counts_more_in_the_cache_than_in_all_is_not_paid_less_than_nothing() -> (
+    None
+):
     assert cost_of(Usage(input=5, cache_read=10, output=0), PRICE) == 10 * D("0.3") / 10**6
 
 
@@ -133,9 +136,31 @@ def test_units_become_members_and_thousands_become_ones() -> None:
     )
 
 
+def test_tiers_of_all_units_are_brought_together() -> None:
+    units = {
+        "input_mtok": TieredPrices(base=D(1), tiers=[Tier(start=200, price=D(3)), Tier(start=100, price=D(2))]),
+        "output_mtok": TieredPrices(base=D(4), tiers=[Tier(start=200, price=D(5))]),
+        "storage_searches_kcount": D(2),
+    }  # fmt: skip
+    assert price_of(units, "s", "") == Price(
+        input=D(1),
+        output=D(4),
+        source="s",
+        above=(
+            (100, Price(input=D(2), output=D(4), source="s")),
+            (200, Price(input=D(3), output=D(5), source="s")),
+        ),
+    )
+
+
 @pytest.mark.parametrize(
     "units",
-    [{}, {"input_mtok": D(1), "output_image_mtok": D(1)}, {"audio_hours": D(1)}, {"new_unit": D(1)}],
+    [
+        {},
+        {"input_mtok": D(1), "output_image_mtok": D(1)},
+        {"audio_hours": D(1)},
+        {"new_unit": D(1)},
+    ],
 )
 def test_a_unit_that_no_reply_counts_makes_the_price_unknown(units) -> None:
     assert price_of(units, "s", "") is None

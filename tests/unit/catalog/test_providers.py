@@ -32,8 +32,16 @@ def test_the_base_set_is_there() -> None:
 @pytest.mark.parametrize(
     ("name", "chat", "listing"),
     [
-        ("openai", "https://api.openai.com/v1/chat/completions", "https://api.openai.com/v1/models"),
-        ("anthropic", "https://api.anthropic.com/v1/messages", "https://api.anthropic.com/v1/models"),
+        (
+            "openai",
+            "https://api.openai.com/v1/chat/completions",
+            "https://api.openai.com/v1/models",
+        ),
+        (
+            "anthropic",
+            "https://api.anthropic.com/v1/messages",
+            "https://api.anthropic.com/v1/models",
+        ),
         (
             "groq",
             "https://api.groq.com/openai/v1/chat/completions",
@@ -44,17 +52,37 @@ def test_the_base_set_is_there() -> None:
             "https://openrouter.ai/api/v1/chat/completions",
             "https://openrouter.ai/api/v1/models",
         ),
-        ("deepseek", "https://api.deepseek.com/chat/completions", "https://api.deepseek.com/models"),
+        (
+            "deepseek",
+            "https://api.deepseek.com/chat/completions",
+            "https://api.deepseek.com/models",
+        ),
         ("xai", "https://api.x.ai/v1/chat/completions", "https://api.x.ai/v1/models"),
-        ("mistral", "https://api.mistral.ai/v1/chat/completions", "https://api.mistral.ai/v1/models"),
-        ("ollama", "http://127.0.0.1:11434/v1/chat/completions", "http://127.0.0.1:11434/v1/models"),
-        ("together", "https://api.together.xyz/v1/chat/completions", "https://api.together.xyz/v1/models"),
+        (
+            "mistral",
+            "https://api.mistral.ai/v1/chat/completions",
+            "https://api.mistral.ai/v1/models",
+        ),
+        (
+            "ollama",
+            "http://127.0.0.1:11434/v1/chat/completions",
+            "http://127.0.0.1:11434/v1/models",
+        ),
+        (
+            "together",
+            "https://api.together.xyz/v1/chat/completions",
+            "https://api.together.xyz/v1/models",
+        ),
         (
             "fireworks",
             "https://api.fireworks.ai/inference/v1/chat/completions",
             "https://api.fireworks.ai/inference/v1/models",
         ),
-        ("cerebras", "https://api.cerebras.ai/v1/chat/completions", "https://api.cerebras.ai/v1/models"),
+        (
+            "cerebras",
+            "https://api.cerebras.ai/v1/chat/completions",
+            "https://api.cerebras.ai/v1/models",
+        ),
         ("perplexity", "https://api.perplexity.ai/chat/completions", None),
         (
             "nvidia",

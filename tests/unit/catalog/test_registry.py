@@ -11,7 +11,11 @@ from dragoman.catalog.schema import OperatorRow
 from dragoman.core.provider import Price
 
 WALL = 1_790_000_000.0
-ENV = {"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k", "OPENAI_COMPATIBLE_BASE_URL": "http://h/v1"}
+ENV = {
+    "OPENAI_API_KEY": "k",
+    "ANTHROPIC_API_KEY": "k",
+    "OPENAI_COMPATIBLE_BASE_URL": "http://h/v1",
+}
 
 
 def test_bundled_facts_are_read_when_they_are_first_needed_and_once(monkeypatch) -> None:

@@ -9,7 +9,12 @@ from dragoman.catalog.registry import with_stub
 from dragoman.catalog.resolve import resolve
 from dragoman.catalog.rows import ModelRow, find_row, models_list
 
-ENV = {"OPENAI_API_KEY": "k", "OPENROUTER_API_KEY": "k", "MISTRAL_API_KEY": "k", "GEMINI_API_KEY": "k"}
+ENV = {
+    "OPENAI_API_KEY": "k",
+    "OPENROUTER_API_KEY": "k",
+    "MISTRAL_API_KEY": "k",
+    "GEMINI_API_KEY": "k",
+}
 
 
 @pytest.mark.req("R-SURF-016")

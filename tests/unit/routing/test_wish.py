@@ -1,0 +1,64 @@
+"""A caller's wish is understood or refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dragoman.core.errors import CallerError
+from dragoman.routing.wish import NONE, Wish, parse_wish
+
+
+@pytest.mark.parametrize(
+    ("routing", "models", "wish"),
+    [
+        (None, None, NONE),
+        (b"null", b"null", NONE),
+        (b"{}", None, NONE),
+        (b'{"max_attempts": 1}', None, Wish(max_attempts=1)),
+        (b'{"fallback": ["a/b", "c"]}', None, Wish(fallback=("a/b", "c"))),
+        (None, b'["a", "b"]', Wish(fallback=("a", "b"))),
+        (b'{"fallback": ["c"], "max_attempts": 3}', b'["a"]', Wish(3, ("a", "c"))),
+        (b'{"fallback": null, "max_attempts": null, "strategy": null}', None, NONE),
+    ],
+)
+def test_what_is_said_is_read(routing, models, wish) -> None:
+    assert parse_wish(routing, models) == wish
+
+
+@pytest.mark.parametrize(
+    ("routing", "models", "param", "said"),
+    [
+        (b'{"max_attempt": 1}', None, "routing", "unknown field `max_attempt`"),
+        (b'{"max_attempts": "1"}', None, "routing", "Expected `int | null`"),
+        (b'{"max_attempts": 0}', None, "routing.max_attempts", "between 1 and 10, not 0"),
+        (b'{"max_attempts": 11}', None, "routing.max_attempts", "between 1 and 10, not 11"),
+        (b'{"fallback": "a"}', None, "routing", "Expected `array | null`"),
+        (b"[]", None, "routing", "Expected `object | null`"),
+        (b"{", None, "routing", "routing is not valid JSON"),
+        (None, b'"a"', "models", "Expected `array | null`"),
+        (None, b"[1]", "models", "Expected `str`"),
+        (None, b"[" + b",".join([b'"a"'] * 17) + b"]", "models", "17 models"),
+        (
+            b'{"fallback": [' + b",".join([b'"a"'] * 17) + b"]}",
+            None,
+            "routing.fallback",
+            "17 models",
+        ),
+        (b'{"strategy": "cost"}', None, "routing.strategy", "no routing strategy is configured"),
+    ],
+)
+def test_what_is_not_understood_is_refused_by_its_name(routing, models, param, said) -> None:
+    with pytest.raises(CallerError) as caught:
+        parse_wish(routing, models)
+    assert caught.value.status == 400
+    assert caught.value.param == param
+    assert said in caught.value.message
+
+
+@given(st.binary(max_size=40), st.none() | st.binary(max_size=40))
+def test_any_bytes_are_a_wish_or_the_callers_error(routing, models) -> None:
+    try:
+        found = parse_wish(routing, models)
+    except CallerError as error:
+        found = error
+    assert isinstance(found, Wish) or found.status == 400
