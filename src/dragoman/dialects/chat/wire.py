@@ -61,9 +61,11 @@ def plain(value: object, at: str) -> Any:
 def members_of(value: Raw, at: str) -> Object:
     """The members of an object, their values untouched."""
     try:
-        return dict(_OBJECT.decode(value))
+        return _OBJECT.decode(value)
     except msgspec.ValidationError:
         raise wrong_type(at, "an object", plain(value, at)) from None
+    except (ValueError, RecursionError):
+        raise invalid(f"{at} is not valid JSON.", at) from None
 
 
 def items_of(value: Raw, at: str) -> list[Raw]:

@@ -146,7 +146,9 @@ def test_steps_look_into_the_messages_and_touch_nothing_else():
     assert [loss.path for loss in out.losses] == ["messages[1].name"]
 
 
-@pytest.mark.parametrize("messages", [b"3", b"[3]", b'[{"role":"user","content":"\\ud800 and then some"}]'])
+@pytest.mark.parametrize(
+    "messages", [b"3", b"[3]", b'[{"role":"user","content":"\xff"}]', b'[{"\xff":1}]']
+)
 def test_a_step_meets_malformed_messages_with_a_refusal(messages):
     with pytest.raises(CallerError) as caught:
         patch(b'{"model":"x","messages":%b}' % messages, steps=("join_text",))
