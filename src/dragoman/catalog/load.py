@@ -12,7 +12,7 @@ import msgspec
 from dragoman.catalog.base_url import clean_base, host_as_base, origin_of
 from dragoman.catalog.files import GENERIC, definitions
 from dragoman.catalog.registry import Registry
-from dragoman.catalog.schema import CatalogError, Definition, Keyed, OperatorRow
+from dragoman.catalog.schema import CatalogError, Definition, Keyed, OperatorRow, check_row
 from dragoman.core.provider import Credential, Family, Price, Provider
 from dragoman.core.secret import Secret
 
@@ -73,6 +73,7 @@ def key_source(definition: Definition, env: Mapping[str, str]) -> str | None:
 def _by_name(extra: Iterable[OperatorRow]) -> dict[str, OperatorRow]:
     rows: dict[str, OperatorRow] = {}
     for row in extra:
+        check_row(row)
         if row.name in rows:
             raise CatalogError(f"[[providers]]: the name {row.name!r} is given twice.")
         rows[row.name] = row

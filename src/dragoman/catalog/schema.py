@@ -125,17 +125,24 @@ def operator_row(table: Mapping[str, Any], where: str = "[[providers]]") -> Oper
     """An operator's row, read strictly; members that are None count as not said.
 
     Raises:
-        CatalogError: as ``read_strictly``; a bad name or weight as well.
+        CatalogError: as ``read_strictly``.
     """
     said = {name: value for name, value in table.items() if value is not None}
-    row = read_strictly(OperatorRow, said, where)
+    return read_strictly(OperatorRow, said, where)
+
+
+def check_row(row: OperatorRow, where: str = "[[providers]]") -> None:
+    """Refuses a name that would split a model string, and a share below one.
+
+    Raises:
+        CatalogError: the row has one.
+    """
     if not row.name or any(sign in row.name for sign in "/: \t\r\n"):
         raise CatalogError(
             f"{where}: the name {row.name!r} must not be empty or hold a slash, colon or blank."
         )
     if any(key.weight < 1 for key in row.credentials):
         raise CatalogError(f"{where} {row.name}: a credential's weight must be 1 or more.")
-    return row
 
 
 _NESTED: dict[str, type[Struct]] = {

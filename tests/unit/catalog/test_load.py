@@ -160,6 +160,7 @@ def test_keys_of_a_row_replace_those_of_the_environment() -> None:
     ("rows", "why"),
     [
         ([{"name": "x"}], "x: base_url is missing"),
+        ([{"name": "x/y", "base_url": "http://h"}], "'x/y' must not be empty or hold a slash"),
         ([{"name": "x", "base_url": "http://h"}] * 2, "'x' is given twice"),
         ([{"name": "openai", "dialect": "anthropic"}], "the built-in provider speaks chat"),
         ([{"name": "x", "base_url": "http://h", "dialect": "ollama"}], "'ollama' is not served"),

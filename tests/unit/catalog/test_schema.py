@@ -2,7 +2,15 @@
 
 import pytest
 
-from dragoman.catalog.schema import CatalogError, Definition, KeyRow, operator_row, read_strictly
+from dragoman.catalog.schema import (
+    CatalogError,
+    Definition,
+    KeyRow,
+    OperatorRow,
+    check_row,
+    operator_row,
+    read_strictly,
+)
 
 TABLE = {"name": "x", "family": "chat", "paths": {"chat": "/chat/completions"}}
 
@@ -46,12 +54,12 @@ def test_a_row_leaves_out_what_is_none() -> None:
 @pytest.mark.parametrize("name", ["", "a/b", "a:b", "a b"])
 def test_a_name_that_would_split_a_model_string_is_refused(name) -> None:
     with pytest.raises(CatalogError, match="must not be empty or hold a slash, colon or blank"):
-        operator_row({"name": name})
+        check_row(OperatorRow(name=name))
 
 
 def test_a_weight_below_one_is_refused() -> None:
     with pytest.raises(CatalogError, match="weight must be 1 or more"):
-        operator_row({"name": "x", "credentials": [{"key": "k", "weight": 0}]})
+        check_row(operator_row({"name": "x", "credentials": [{"key": "k", "weight": 0}]}))
 
 
 def test_a_key_never_prints_itself() -> None:
