@@ -25,7 +25,8 @@ Happening: TypeAlias = Literal[
     "accounting_failed",
 ]
 """``written``: calls now in SQL. ``records_held``: the journal's disk refused a record that had
-already cost money. ``journal_torn``: bytes of a dead process's file that were no whole record."""
+already cost money. ``journal_torn``: bytes of a dead process's file that were no whole record.
+``journal_orphans``: calls whose end was read and whose beginning lies behind such a tear."""
 
 Notice: TypeAlias = Callable[[Happening, int, str], None]
 """The metric hook: what happened, how often or how much, and a word for the log."""

@@ -93,11 +93,21 @@ def test_a_torn_tail_is_cut_off_and_the_file_set_aside(bench, opened, closed):
     assert bench.files() == ["a.000001.torn"]
 
 
-def test_an_end_whose_beginning_is_lost_is_told(bench, closed):
-    leave(bench.folder, "a", closed())
+def test_an_end_whose_beginning_lies_behind_a_tear_is_told(bench, opened, closed):
+    leave(bench.folder, "a", opened(), closed(), rotate_bytes=1)
+    path = bench.folder / "a.000001.journal"
+    path.write_bytes(b"x" + path.read_bytes())
     asyncio.run(drain(bench.folder, bench.ledger, bench.heard))
     assert bench.heard.of("journal_orphans") == [(1, "a")]
     assert bench.ledger.entries == {}
+    assert bench.files() == ["a.000001.torn"]
+
+
+def test_an_end_whose_beginning_was_deleted_is_in_sql_already(bench, closed):
+    leave(bench.folder, "a", closed())
+    asyncio.run(drain(bench.folder, bench.ledger, bench.heard))
+    assert bench.heard.of("journal_orphans") == []
+    assert list(bench.folder.iterdir()) == []
 
 
 @pytest.mark.req("D2")
