@@ -40,16 +40,13 @@ def patch_request(members: dict[str, Raw], target: Target) -> Outgoing:
 def _ask_usage(body: Object, target: Target, losses: list[Loss]) -> None:
     """Usage is always asked for, in the caller's own options (D2)."""
     options = body.get("stream_options", NULL)
-    match target.quirks.usage_in_stream:
-        case "asked":
-            if options == NULL:
-                body["stream_options"] = _ASK_USAGE
-            elif options != _ASK_USAGE:
-                asked = members_of(options, "stream_options")
-                asked["include_usage"] = True
-                body["stream_options"] = asked
-        case "unsupported":
-            if body.pop("stream_options", NULL) != NULL:
-                losses.append(Loss("stream_options", f"{target.provider} does not take it"))
-        case "always":
-            pass
+    told = target.quirks.usage_in_stream
+    if told == "asked":
+        if options == NULL:
+            body["stream_options"] = _ASK_USAGE
+        elif options != _ASK_USAGE:
+            asked = members_of(options, "stream_options")
+            asked["include_usage"] = True
+            body["stream_options"] = asked
+    elif told == "unsupported" and body.pop("stream_options", NULL) != NULL:
+        losses.append(Loss("stream_options", f"{target.provider} does not take it"))

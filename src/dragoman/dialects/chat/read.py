@@ -44,10 +44,8 @@ def read_request(body: bytes) -> Request:
     """
     try:
         return _read(dict(top_level(body)))
-    except RecursionError:
+    except RecursionError:  # what could just be decoded may be too deep to be kept in a bag
         raise invalid("The request body is nested too deeply.") from None
-    except UnicodeDecodeError:
-        raise invalid("The request body is not valid UTF-8.") from None
 
 
 def _read(body: Object) -> Request:

@@ -102,9 +102,9 @@ def _joined(earlier: Thinking, later: Thinking) -> Thinking | None:
     if earlier.family != later.family or earlier.redacted:
         return None
     if later.redacted:
-        if earlier.encrypted is not None:
+        if earlier.encrypted is not None or earlier.id != later.id:
             return None
-        return structs.replace(earlier, encrypted=later.encrypted, id=earlier.id or later.id)
+        return structs.replace(earlier, encrypted=later.encrypted)
     if earlier.summary != later.summary:
         return None
     return structs.replace(

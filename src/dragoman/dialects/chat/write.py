@@ -7,6 +7,8 @@ as `dialects.md` §5 has it. Pure and idempotent: a retry writes the same bytes.
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import msgspec
 from msgspec import Raw
 
@@ -156,6 +158,8 @@ def _output(request: Request, body: Object, draft: Draft) -> Object:
             return body
         case "json_schema":
             return _schema(request, body, draft)
+        case _:
+            assert_never(wish.format)
 
 
 def _schema(request: Request, body: Object, draft: Draft) -> Object:

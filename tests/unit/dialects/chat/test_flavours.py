@@ -261,6 +261,20 @@ def test_openrouter_gets_signed_reasoning_of_the_same_maker_byte_for_byte():
     assert again.messages[1].parts == (SIGNED, OWN, hidden, Text("so"))
 
 
+def test_a_summary_and_the_encrypted_state_beside_it_come_back_as_they_came():
+    form = "openai-responses-v1"
+    details = [
+        {"type": "reasoning.summary", "summary": "s", "format": form, "index": 0},
+        {"type": "reasoning.encrypted", "data": "e", "format": form, "id": "rs_1", "index": 0},
+        {"type": "reasoning.text", "text": "t", "signature": "g", "format": None, "index": 1},
+    ]
+    messages = [{"role": "assistant", "content": "b", "reasoning_details": details}]
+    messages.append({"role": "user", "content": "x"})
+    request = read_request(json.dumps({"model": "m", "messages": messages}).encode())
+    out = write_request(request, Target("p", "openai/gpt", Quirks(flavour="openrouter")))
+    assert json.loads(out.body)["messages"][0]["reasoning_details"] == details
+
+
 def test_reasoning_entries_that_nobody_can_read_come_back_beside_the_others():
     strange = {"type": "reasoning.server_tool_call", "tool_name": "x"}
     details = [{"type": "reasoning.text", "text": "a", "signature": "s", "index": 0}, strange]

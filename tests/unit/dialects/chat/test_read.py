@@ -277,6 +277,8 @@ def test_legacy_functions_become_tools_with_the_same_ids_each_time():
             },
             {"role": "function", "name": "f", "content": "1"},
             {"role": "function", "name": "lost", "content": "2"},
+            assistant(call("1", "g")),
+            {"role": "function", "name": "late", "content": "3"},
         ],
     }
     request = read_request(json.dumps(body).encode())
@@ -289,6 +291,7 @@ def test_legacy_functions_become_tools_with_the_same_ids_each_time():
         ToolResult("call_0", (Text("1"),), name="f"),
         ToolResult("call_1", (Text("2"),), name="lost"),
     )
+    assert request.messages[4].parts[0].call_id == "call_3"
 
 
 # ------------------------------------------------------------------ content parts
@@ -480,7 +483,7 @@ def test_a_summary_and_its_encrypted_reasoning_are_one_thought():
     form = "openai-responses-v1"
     details = [
         {"type": "reasoning.summary", "summary": "s", "index": 0, "format": form, "id": "rs"},
-        {"type": "reasoning.encrypted", "data": "e", "index": 0, "format": form},
+        {"type": "reasoning.encrypted", "data": "e", "index": 0, "format": form, "id": "rs"},
         {"type": "reasoning.encrypted", "data": "e2", "index": 0, "format": form},
         {"type": "reasoning.summary", "summary": "t", "index": 1, "format": form},
         {"type": "reasoning.text", "text": "u", "index": 1, "format": form},
@@ -817,6 +820,26 @@ def test_a_wrong_member_is_refused_by_its_path(members, param):
 )
 def test_what_is_no_json_is_the_callers_fault(body):
     assert refusal_of(body).kind == "invalid_request"
+
+
+@pytest.mark.parametrize("place", ["message", "member", "tool"])
+def test_whatever_the_depth_there_is_a_request_or_a_refusal(place):
+    """Around the limit a value may be decoded and yet be too deep to be looked at again."""
+    refusals = 0
+    for depth in range(300, 1010):
+        deep = b'{"a":' * depth + b"1" + b"}" * depth
+        message = b'"x":' + deep if place == "message" else b'"x":1'
+        member = b'"reasoning":' + deep if place == "member" else b'"y":1'
+        tool = deep if place == "tool" else b"{}"
+        body = (
+            b'{"model":"m","messages":[{"role":"user","content":"x",%b}],%b,'
+            b'"tools":[{"function":{"name":"f","parameters":%b}}]}' % (message, member, tool)
+        )
+        try:
+            read_request(body)
+        except CallerError:
+            refusals += 1
+    assert 0 < refusals < 710
 
 
 def test_the_last_of_two_equal_keys_wins():

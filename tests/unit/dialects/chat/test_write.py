@@ -41,7 +41,9 @@ from dragoman.core.request import (
     ToolChoice,
 )
 from dragoman.dialects.base import Target
+from dragoman.dialects.chat.draft import open_draft
 from dragoman.dialects.chat.write import write_request
+from dragoman.dialects.chat.write_media import write_media
 
 IMAGE = Media("image", Inline("AAAA", "image/png"))
 PDF = Media("document", Inline("JVBERi0=", "application/pdf"), filename="a.pdf")
@@ -253,6 +255,11 @@ def test_an_image_in_a_result_moves_behind_all_results():
 def test_an_image_in_a_result_stays_where_that_is_allowed(flavour):
     found = messages(called("1"), user(ToolResult("1", (IMAGE,))), flavour=flavour)
     assert found[1] == {"role": "tool", "tool_call_id": "1", "content": [IMAGE_PART]}
+
+
+def test_a_failure_that_is_only_an_image_is_said_before_it():
+    found = messages(called("1"), user(ToolResult("1", (IMAGE,), is_error=True)), flavour="groq")
+    assert found[1]["content"] == [{"type": "text", "text": "Error: "}, IMAGE_PART]
 
 
 def test_a_document_in_a_result_moves_even_there():
@@ -597,6 +604,18 @@ def test_a_tool_that_joins_later_is_on_offer_from_the_start():
     assert [(loss.path, loss.action) for loss in out.losses] == [
         ("messages[1].content[0]", "emulated")
     ]
+
+
+def test_instructions_that_say_nothing_leave_no_message():
+    added = Opaque("anthropic", "tool_addition", Raw(b"{}"))
+    assert messages(user(Text("a")), system=(added,)) == [{"role": "user", "content": "a"}]
+
+
+def test_words_have_no_address():
+    request = ask()
+    with pytest.raises(CallerError) as caught:
+        write_media(Media("image", TextDoc("x")), "here", open_draft(request, target()))
+    assert caught.value.param == "here"
 
 
 def test_thinking_and_calls_on_the_wrong_side():
@@ -983,7 +1002,10 @@ def test_state_that_another_provider_holds_is_refused(dialect, name):
 def test_quirks_are_applied_last():
     request = ask(sampling=Sampling(seed=1, logit_bias={"1": 1.0}), max_tokens=5)
     out = write(
-        request, rename={"seed": "random_seed"}, drop=("logit_bias",), steps=("reject_many",)
+        request,
+        rename={"seed": "random_seed", "n": "best_of"},
+        drop=("logit_bias", "echo"),
+        steps=("reject_many",),
     )
     assert json.loads(out.body)["random_seed"] == 1
     assert [loss.path for loss in out.losses] == ["logit_bias"]

@@ -7,7 +7,7 @@ from dragoman.core.loss import Loss
 from dragoman.core.parts import Thinking
 from dragoman.core.request import Reasoning
 from dragoman.dialects.chat.flavours.flavour import Asked, Flavour, Members, Recalled, nearest
-from dragoman.dialects.chat.thoughts import details_of
+from dragoman.dialects.chat.thoughts import details_of, shares_index
 
 _TIERS = ("auto", "default", "flex", "scale", "priority", "fast")
 
@@ -38,14 +38,19 @@ def ask(asked: Reasoning, capability: Capability) -> Asked:
 
 def recall(thoughts: tuple[Thinking, ...]) -> Recalled:
     """``reasoning_details`` where anything has to come back byte for byte, else ``reasoning``."""
-    entries = [details_of(thought, index) for index, thought in enumerate(thoughts)]
-    if not any(entries):
-        text = "".join(thought.text for thought in thoughts)
-        return Recalled({"reasoning": text}) if text else Recalled()
     details: list[Members] = []
-    for index, (thought, found) in enumerate(zip(thoughts, entries, strict=True)):
+    opaque = False
+    index, previous = -1, None
+    for thought in thoughts:
+        index += not shares_index(previous, thought)
+        found = details_of(thought, index)
+        opaque = opaque or bool(found)
         details += found or [{"type": "reasoning.text", "text": thought.text, "index": index}]
-    return Recalled({"reasoning_details": details})
+        previous = thought
+    if opaque:
+        return Recalled({"reasoning_details": details})
+    text = "".join(thought.text for thought in thoughts)
+    return Recalled({"reasoning": text}) if text else Recalled()
 
 
 OPENROUTER = Flavour(
