@@ -9,6 +9,12 @@ CHAT_MODEL = "openai/gpt-4o-mini"
 CLAUDE = "anthropic/claude-sonnet-4-5"
 
 
+@pytest.fixture
+def affordable():
+    """Retries are three a second for an idle provider: what the tests before have spent comes back."""
+    time.sleep(1.1)
+
+
 def scripted(model, **script):
     return model + "".join(
         f"--mock-{name.replace('_', '-')}-{value}" for name, value in script.items()
@@ -48,6 +54,7 @@ def test_trouble_is_retried_at_most_twice_and_then_told(gateway, mock, status):
     assert 1 <= len(truth(mock, model)) <= 3
 
 
+@pytest.mark.usefixtures("affordable")
 def test_a_passing_trouble_is_survived(gateway, mock):
     model = scripted(CHAT_MODEL, status=503, times=1)
     reply = gateway.chat(model)
@@ -56,12 +63,13 @@ def test_a_passing_trouble_is_survived(gateway, mock):
     assert [entry["status"] for entry in truth(mock, model)] == [503, 200]
 
 
+@pytest.mark.usefixtures("affordable")
 def test_a_streams_first_error_is_still_before_the_answer(gateway, mock):
     model = scripted(CHAT_MODEL, error_after=0, times=1)
     reply = gateway.chat(model, stream=True)
     assert reply.status == 200
     assert chat_frames(reply.body)[-1] == "[DONE]"
-    assert "error" not in reply.body.decode()
+    assert b'"error":' not in reply.body
     assert reply.headers["x-dragoman-attempts"] == "2"
 
 
@@ -129,6 +137,7 @@ def test_a_wrong_content_length_is_a_bad_gateway(gateway):
     assert gateway.chat(scripted(CHAT_MODEL, content_length=50)).status == 502
 
 
+@pytest.mark.usefixtures("affordable")
 @pytest.mark.parametrize("mode", ["close", "reset"])
 def test_a_connection_that_drops_before_the_answer_is_retried(gateway, mode):
     assert gateway.chat(scripted(CHAT_MODEL, drop=mode, times=1)).status == 200
@@ -150,8 +159,10 @@ def test_a_stream_in_tiny_pieces_is_the_same_stream(gateway, size):
     assert said(whole) == said(sliced)
 
 
+@pytest.mark.usefixtures("affordable")
 def test_every_attempt_and_its_end_is_in_the_ledger(gateway):
-    gateway.chat(scripted(CHAT_MODEL, status=503, times=1), headers={"x-request-id": "twice"})
+    again = scripted(CHAT_MODEL, status=503, times=1, length=9)
+    gateway.chat(again, headers={"x-request-id": "twice"})
     row = gateway.row("twice")
     assert (row["status"], row["attempts"]) == ("complete", 2)
     assert row["input_tokens"] > 0

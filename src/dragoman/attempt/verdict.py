@@ -4,6 +4,7 @@
 |---|---|---|
 | the request is wrong (400, 413, 422 …) | it would fail anywhere | give up |
 | the model is not there, our key is refused, no quota | something of this candidate | next |
+| a certificate or an address that is wrong | it stays wrong | next |
 | rate limit, come back within 10 s | wait | retry |
 | rate limit, later | not now | next |
 | no answer within the time | perhaps it is still working on it | next |
@@ -52,6 +53,8 @@ _ABOUT_THE_REQUEST: frozenset[Kind] = frozenset(
 _ABOUT_THE_CANDIDATE: frozenset[Kind] = frozenset(
     {"authentication", "billing", "permission", "not_found", "quota"}
 )
+_OUR_CREDENTIAL = frozenset({401, 402, 403})
+"""The caller is told 502 of these: its own key is fine."""
 
 
 def verdict(
@@ -76,7 +79,9 @@ def verdict(
     onward: Verdict = Next() if more else GiveUp()
     if error.kind in _ABOUT_THE_REQUEST:
         return GiveUp()
-    if error.kind in _ABOUT_THE_CANDIDATE:
+    if error.kind in _ABOUT_THE_CANDIDATE or error.upstream_status in _OUR_CREDENTIAL:
+        return onward
+    if error.sent == "no" and not error.retryable:
         return onward
     if retries >= policy.max_retries or not affordable:
         return onward

@@ -40,10 +40,13 @@ def route(
         CallerError: a name resolves to nothing, or nothing of it serves the operation.
     """
     targets: list[Target] = []
+    named = [(f"models[{place}]", name) for place, name in enumerate(wish.listed)]
+    others = [(f"routing.fallback[{place}]", name) for place, name in enumerate(wish.fallback)]
     # OpenRouter's callers may name the model in `models` alone.
-    names = [("model", model)] if model is not None or not wish.fallback else []
-    names += [(f"models[{place}]", name) for place, name in enumerate(wish.fallback)]
+    names = [*([] if model is None and named else [("model", model)]), *named, *others]
     for param, name in names:
+        if targets and param.startswith("models") and _walks_itself(targets[0]):
+            continue
         found = resolve(name, registry, now, param=param, asked=asked)
         if isinstance(found, ListingsNeeded):
             return found
@@ -58,8 +61,13 @@ def route(
     candidates = _candidates(serving, registry, pools)
     if len(candidates) > 1:
         candidates.sort(key=lambda item: not health.is_well(item, now))
-    requested = model if isinstance(model, str) else wish.fallback[0]
+    requested = model if isinstance(model, str) else wish.listed[0]
     return Plan(requested, tuple(candidates[:MOST]), wish.max_attempts)
+
+
+def _walks_itself(target: Target) -> bool:
+    """OpenRouter falls back along ``models`` on its own; twice would be once too often."""
+    return target.provider.quirks.flavour == "openrouter"
 
 
 def _serves(target: Target, operation: Operation) -> bool:

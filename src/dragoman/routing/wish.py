@@ -23,6 +23,8 @@ class Wish(Struct, frozen=True):
     max_attempts: int | None = None
     fallback: tuple[str, ...] = ()
     """Models to try after the one that is named, in order."""
+    listed: tuple[str, ...] = ()
+    """OpenRouter's ``models``: the same, unless the call goes to OpenRouter, which walks them itself."""
 
 
 NONE = Wish()
@@ -61,14 +63,14 @@ def parse_wish(routing: Raw | bytes | None, models: Raw | bytes | None = None) -
             "routing.max_attempts",
             "invalid_field_value",
         )
-    fallback = (*listed, *(said.fallback or ()))
-    if len(fallback) > MOST_MODELS:
+    fallback = said.fallback or ()
+    if len(fallback) + len(listed) > MOST_MODELS:
         raise invalid(
-            f"{len(fallback)} models are named to fall back on; at most {MOST_MODELS} are accepted.",
+            f"{len(fallback) + len(listed)} models are named to fall back on; at most {MOST_MODELS} are accepted.",
             "models" if listed else "routing.fallback",
             "invalid_field_value",
         )
-    return Wish(attempts, fallback)
+    return Wish(attempts, fallback, listed)
 
 
 def _read(decoder: msgspec.json.Decoder[Any], raw: Raw | bytes | None, param: str) -> Any:

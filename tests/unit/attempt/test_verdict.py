@@ -53,6 +53,17 @@ def test_trouble_is_retried_with_full_jitter_and_then_passed_on(kind):
     assert judge(kind, retries=2, more=True) == Next()
 
 
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_a_refused_credential_of_ours_is_not_tried_twice(status):
+    assert judge("upstream", upstream_status=status) == GiveUp()
+    assert judge("upstream", upstream_status=status, more=True) == Next()
+
+
+def test_a_wrong_certificate_stays_wrong():
+    assert judge("upstream", sent="no") == GiveUp()
+    assert judge("upstream", sent="no", retryable=True) == Retry(0.125)
+
+
 def test_without_a_budget_nothing_is_retried():
     assert judge("server", affordable=False) == GiveUp()
     assert judge("server", affordable=False, more=True) == Next()
@@ -68,7 +79,7 @@ def test_retry_after_is_honoured_up_to_its_cap():
 def test_a_provider_that_may_still_be_working_is_not_asked_again():
     assert judge("timeout", sent="maybe") == GiveUp()
     assert judge("timeout", sent="maybe", more=True) == Next()
-    assert judge("timeout", sent="no") == Retry(0.125)
+    assert judge("timeout", sent="no", retryable=True) == Retry(0.125)
 
 
 @given(st.sampled_from(sorted(STATUS)), st.integers(0, 9), st.booleans(), st.booleans())

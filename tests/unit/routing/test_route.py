@@ -86,9 +86,16 @@ def test_the_callers_own_list_follows_the_model_without_repeating_it() -> None:
 
 
 def test_a_list_alone_names_the_model_too() -> None:
-    found = plan(None, wish=Wish(fallback=("smart", "ollama/x")))
+    found = plan(None, wish=Wish(listed=("smart", "ollama/x")))
     assert shown(found) == [*SMART, "ollama/x -"]
     assert found.requested == "smart"
+
+
+def test_openrouter_walks_its_own_list_and_nobody_else_does() -> None:
+    wish = Wish(listed=("anthropic/claude-sonnet-4-5", "nothing-known"))
+    assert shown(plan("openrouter/openai/gpt-4o", wish=wish)) == ["openrouter/openai/gpt-4o key-1"]
+    with pytest.raises(CallerError, match="nothing-known"):
+        plan("ollama/x", wish=wish)
 
 
 def test_who_rests_goes_last_and_is_still_there() -> None:
@@ -128,8 +135,8 @@ def test_counting_tokens_is_planned_for_everyone() -> None:
         ("nothing", NONE, "model"),
         (None, NONE, "model"),
         (7, NONE, "model"),
-        ("ollama/x", Wish(fallback=("ollama/y", "nothing")), "models[1]"),
-        ("ollama/x", Wish(fallback=("openai/",)), "models[0]"),
+        ("ollama/x", Wish(listed=("ollama/y", "nothing")), "models[1]"),
+        ("ollama/x", Wish(fallback=("openai/",)), "routing.fallback[0]"),
     ],
 )
 def test_a_name_that_means_nothing_is_refused_by_its_place(model, wish, param) -> None:

@@ -16,8 +16,8 @@ from dragoman.routing.wish import NONE, Wish, parse_wish
         (b"{}", None, NONE),
         (b'{"max_attempts": 1}', None, Wish(max_attempts=1)),
         (b'{"fallback": ["a/b", "c"]}', None, Wish(fallback=("a/b", "c"))),
-        (None, b'["a", "b"]', Wish(fallback=("a", "b"))),
-        (b'{"fallback": ["c"], "max_attempts": 3}', b'["a"]', Wish(3, ("a", "c"))),
+        (None, b'["a", "b"]', Wish(listed=("a", "b"))),
+        (b'{"fallback": ["c"], "max_attempts": 3}', b'["a"]', Wish(3, ("c",), ("a",))),
         (b'{"fallback": null, "max_attempts": null, "strategy": null}', None, NONE),
     ],
 )
