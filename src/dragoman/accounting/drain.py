@@ -52,9 +52,9 @@ async def _drain_tag(folder: Path, tag: str, ledger: Ledger, notice: Notice) -> 
         written, bad = await write_all(ledger, entries, notice)
         new += written
         refused += bad
-    if calls.orphans and torn:
-        # Without a tear, an end has no beginning only where SQL has the call and the file with
-        # the beginning is gone already.
+    if torn and files[-1] not in torn:
+        # Otherwise an end has no beginning only where SQL has the call, and the file with the
+        # beginning is gone already.
         notice("journal_orphans", calls.orphans, tag)
     for path in files:
         if path in torn:

@@ -26,7 +26,7 @@ Happening: TypeAlias = Literal[
 ]
 """``written``: calls now in SQL. ``records_held``: the journal's disk refused a record that had
 already cost money. ``journal_torn``: bytes of a dead process's file that were no whole record.
-``journal_orphans``: calls whose end was read and whose beginning lies behind such a tear."""
+``journal_orphans``: calls whose end was read and whose beginning may lie behind such a tear."""
 
 Notice: TypeAlias = Callable[[Happening, int, str], None]
 """The metric hook: what happened, how often or how much, and a word for the log."""
