@@ -202,10 +202,10 @@ def test_tries_are_spaced_out_while_sql_fails_and_held_records_are_written(
     async def story() -> None:
         journal, writer, settle = begin(size=1, interval_s=60)
         bench.ledger.down = 3
-        journal.full = True
         task = asyncio.create_task(writer.run())
         started = asyncio.get_running_loop().time()
         settle(1)
+        journal.full = True
         await _until(lambda: bench.ledger.entries)
         assert asyncio.get_running_loop().time() - started >= 0.09
         assert len(bench.ledger.batches) == 4
