@@ -1,0 +1,115 @@
+"""A caller that leaves: the upstream sees it within 200 ms, and the ledger has the row."""
+
+import http.client
+import json
+import socket
+import struct
+import time
+
+import pytest
+
+WITHIN_S = 0.2
+
+
+def connect(gateway, path, body, request_id):
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
+    headers = {
+        "authorization": "Bearer drg_test",
+        "content-type": "application/json",
+        "x-request-id": request_id,
+    }
+    connection.request("POST", path, json.dumps(body), headers)
+    return connection
+
+
+def leave(connection, *, rudely=False):
+    """Closes the connection; its time."""
+    if rudely:
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    now = time.time()
+    if connection.sock is not None:
+        connection.sock.shutdown(socket.SHUT_RDWR) if not rudely else None
+        connection.sock.close()
+    connection.close()
+    return now
+
+
+def entry_of(mock, model):
+    for entry in mock.ask("GET", "/mock/truth", key=None).json()["requests"]:
+        if entry["model"] == model.split("/", 1)[1]:
+            return entry
+    return None
+
+
+def wait_for(condition, seconds=3.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.01)
+    pytest.fail("it did not happen in time")
+
+
+WAYS = [
+    ("/v1/chat/completions", "openai/gpt-4o-mini"),
+    ("/v1/chat/completions", "anthropic/claude-sonnet-4-5"),
+    ("/v1/messages", "anthropic/claude-sonnet-4-5"),
+    ("/v1/messages", "openai/gpt-4o-mini"),
+]
+
+
+def request_body(model, **members):
+    messages = [{"role": "user", "content": "Tell me a long story."}]
+    return {"model": model, "max_tokens": 4000, "messages": messages, **members}
+
+
+@pytest.mark.req("R-XLATE-038", "R-USE-011")
+@pytest.mark.pitfall(16)
+@pytest.mark.parametrize("rudely", [False, True])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("path", "model"), WAYS)
+def test_leaving_before_the_headers_closes_the_upstream(
+    gateway, mock, path, model, stream, rudely
+):
+    tag = f"{len(path)}{int(stream)}{int(rudely)}"
+    model = f"{model}--mock-delay-5000--mock-length-{tag}"
+    request_id = f"gone-head-{path[-8:].replace('/', '.')}-{model[:5]}-{stream}-{rudely}"
+    connection = connect(gateway, path, request_body(model, stream=stream), request_id)
+    wait_for(lambda: entry_of(mock, model))
+    left = leave(connection, rudely=rudely)
+    entry = wait_for(lambda: (e := entry_of(mock, model)) and e["ended"] and e)
+    assert entry["ended"] - left < WITHIN_S
+    row = wait_for(lambda: [r for r in gateway.rows() if r["request_id"] == request_id])[0]
+    assert row["status"] == "client_cut"
+    assert row["attempts"] == 1
+
+
+@pytest.mark.parametrize(("path", "model"), WAYS)
+def test_leaving_in_a_stream_closes_the_upstream(gateway, mock, path, model):
+    model = f"{model}--mock-chunk-delay-50--mock-length-6000"
+    model += "0" * WAYS.index((path, model.split("--")[0]))
+    request_id = f"gone-stream-{path[-8:].replace('/', '.')}-{model[:5]}"
+    connection = connect(gateway, path, request_body(model, stream=True), request_id)
+    response = connection.getresponse()
+    assert response.status == 200
+    response.read(200)
+    left = leave(connection)
+    response.close()
+    entry = wait_for(lambda: (e := entry_of(mock, model)) and e["ended"] and e)
+    assert entry["left"]
+    assert entry["ended"] - left < WITHIN_S
+    row = wait_for(lambda: [r for r in gateway.rows() if r["request_id"] == request_id])[0]
+    assert row["status"] == "client_cut"
+
+
+def test_leaving_between_two_retries_starts_no_further_attempt(gateway, mock):
+    model = "groq/llama-x--mock-status-429--mock-retry-after-3"
+    connection = connect(gateway, "/v1/chat/completions", request_body(model), "gone-between")
+    wait_for(lambda: (e := entry_of(mock, model)) and e["ended"])
+    time.sleep(0.2)
+    leave(connection)
+    wait_for(lambda: [r for r in gateway.rows() if r["request_id"] == "gone-between"])
+    time.sleep(3.2)
+    every = mock.ask("GET", "/mock/truth", key=None).json()["requests"]
+    assert sum(entry["model"] == model.split("/", 1)[1] for entry in every) == 1

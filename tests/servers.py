@@ -1,0 +1,189 @@
+"""Real processes for the tests: a mock provider and a gateway in front of it.
+
+Nothing is patched: what a test sees went over loopback through the program that users start.
+"""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+KEY = "drg_test"
+FAST_MOCK = {
+    "MOCK_BASE_DELAY": "0",
+    "MOCK_DELAY_VARIANCE": "0",
+    "MOCK_ERROR_RATE": "0",
+    "MOCK_TIMEOUT_RATE": "0",
+    "MOCK_TOKEN_SPEED": "0",
+    "MOCK_ENABLE_LOGS": "false",
+    "MOCK_SEED": "7",
+}
+_KEEP = {"PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Reply:
+    """An HTTP response, read to its end."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self):
+        return json.loads(self.body)
+
+
+@dataclass
+class Server:
+    """A process that listens on loopback."""
+
+    process: subprocess.Popen
+    port: int
+    log: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, method, path, body=None, headers=None, key=KEY, timeout=30) -> Reply:
+        sent = {"content-type": "application/json", **(headers or {})}
+        if key is not None and not {"authorization", "x-api-key", "api-key"} & set(sent):
+            sent["authorization"] = f"Bearer {key}"
+        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request(method, path, data, sent)
+            response = connection.getresponse()
+            found = {name.lower(): value for name, value in response.getheaders()}
+            return Reply(response.status, found, response.read())
+        finally:
+            connection.close()
+
+    def chat(self, model="openai/gpt-4o-mini", text="Hello!", headers=None, key=KEY, **members):
+        body = {"model": model, "messages": [{"role": "user", "content": text}], **members}
+        return self.ask("POST", "/v1/chat/completions", body, headers, key)
+
+    def message(self, model="anthropic/claude-sonnet-4-5", text="Hello!", headers=None, **members):
+        body = {
+            "model": model,
+            "max_tokens": 200,
+            "messages": [{"role": "user", "content": text}],
+            **members,
+        }
+        return self.ask("POST", "/v1/messages", body, headers)
+
+    def rows(self, key=KEY, limit=100) -> list[dict]:
+        reply = self.ask("GET", f"/v1/usage?group=request&limit={limit}", key=key)
+        assert reply.status == 200, reply.body
+        return reply.json()["data"]
+
+    def row(self, request_id, key=KEY) -> dict:
+        found = [row for row in self.rows(key) if row["request_id"] == request_id]
+        assert len(found) == 1, f"{len(found)} rows for {request_id}"
+        return found[0]
+
+    def stop(self, number=signal.SIGTERM, patience=20) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+            try:
+                self.process.wait(patience)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        return self.process.returncode
+
+    def tail(self) -> str:
+        return self.log.read_text(errors="replace")[-3000:]
+
+
+@contextmanager
+def running(arguments, port, log, environment, ready) -> Iterator[Server]:
+    """A ``dragoman`` command that serves while the block runs."""
+    kept = {name: value for name, value in os.environ.items() if name in _KEEP}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dragoman", *arguments],
+            env={**kept, **environment},
+            cwd=log.parent,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    server = Server(process, port, log, environment)
+    try:
+        wait_ready(server, ready)
+        yield server
+    finally:
+        server.stop()
+
+
+def wait_ready(server: Server, path: str, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            pytest.fail(f"the server ended with {server.process.returncode}:\n{server.tail()}")
+        try:
+            if server.ask("GET", path, key=None, timeout=2).status == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.03)
+    pytest.fail(f"the server was not ready after {seconds} s:\n{server.tail()}")
+
+
+def providers_at(port: int) -> dict[str, str]:
+    """The environment in which every provider is the mock on that port."""
+    base = f"http://127.0.0.1:{port}"
+    key = "sk-mock-0123456789abcdef0123456789abcdef"
+    return {
+        "OPENAI_API_KEY": key,
+        "OPENAI_BASE_URL": f"{base}/openai/v1",
+        "ANTHROPIC_API_KEY": "sk-ant-mock-0123456789abcdef0123456789abcdef",
+        "ANTHROPIC_BASE_URL": f"{base}/anthropic",
+        "GROQ_API_KEY": "gsk_mock0123456789abcdef0123456789abcdef",
+        "GROQ_BASE_URL": f"{base}/groq",
+        "OPENROUTER_API_KEY": "sk-or-v1-mock0123456789abcdef0123456789abcdef",
+        "OPENROUTER_BASE_URL": f"{base}/openrouter/api/v1",
+        "MISTRAL_API_KEY": "mock0123456789abcdef0123456789ab",
+        "MISTRAL_BASE_URL": f"{base}/mistral",
+        "DEEPSEEK_API_KEY": key,
+        "DEEPSEEK_BASE_URL": f"{base}/deepseek",
+        "XAI_API_KEY": "xai-mock0123456789abcdef0123456789abcdef",
+        "XAI_BASE_URL": f"{base}/xai/v1",
+        "OLLAMA_BASE_URL": f"{base}/ollama",
+    }
+
+
+@contextmanager
+def mock_server(folder: Path, **environment: str) -> Iterator[Server]:
+    port = free_port()
+    command = ["mock", "--port", str(port), "--quiet"]
+    with running(
+        command, port, folder / "mock.log", {**FAST_MOCK, **environment}, "/health"
+    ) as up:
+        yield up
+
+
+@contextmanager
+def gateway_server(folder: Path, *arguments: str, **environment: str) -> Iterator[Server]:
+    port = free_port()
+    command = ["serve", "--local", "--port", str(port), *arguments]
+    home = {"DRAGOMAN_HOME": str(folder / "home"), "LOG_LEVEL": "info", **environment}
+    with running(command, port, folder / "gateway.log", home, "/ready") as up:
+        yield up
