@@ -7,7 +7,7 @@ dies when (`reliability.md` §4.6):
 
     tab = accountant.open_tab(call, caller)
     tab.opened(attempt)      before the upstream call; a HouseError if the disk is full
-    await tab.kept()         only waits where usage_durability = "host"
+    await tab.kept()         with usage_durability = "host": waits for the disk, else at once
     tab.closed(attempt)      before the last frame, with outcome.http_status set
     await tab.kept()
     tab.finish()             before an error's body, else at the very end
@@ -269,6 +269,8 @@ class Tab:
             self._accounts.notice("records_held", 1, self._call.id)
 
     def _hold(self, number: int) -> None:
+        if self._accounts.sync is not None:
+            self._accounts.sync.soon()
         if not self._files or self._files[-1] != number:
             self._files.append(number)
 
@@ -340,6 +342,8 @@ async def open_accountant(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await accountant.flush()
+        if sync is not None:
+            await sync.close()
         journal.close()
 
 

@@ -25,13 +25,22 @@ class GroupSync:
         self._next: asyncio.Future[None] | None = None
         self._worker: asyncio.Task[None] | None = None
 
-    async def kept(self) -> None:
-        """Returns when all that was written before the call is on the disk."""
+    def soon(self) -> asyncio.Future[None]:
+        """Sees to it that all that was written before is on the disk soon; done when it is."""
         if self._next is None:
             self._next = asyncio.get_running_loop().create_future()
             if self._worker is None:
                 self._worker = asyncio.create_task(self._work())
-        await asyncio.shield(self._next)
+        return self._next
+
+    async def kept(self) -> None:
+        """Returns when all that was written before the call is on the disk."""
+        await asyncio.shield(self.soon())
+
+    async def close(self) -> None:
+        """Waits for the syncs under way; nothing may be written afterwards."""
+        if self._worker is not None:
+            await self._worker
 
     async def _work(self) -> None:
         try:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from decimal import Decimal
 
 import pytest
 
 from dragoman.accounting.account import Accountant, no_prices, open_accountant
+from dragoman.accounting.durability import GroupSync
 from dragoman.accounting.journal import Journal, journal_files
 from dragoman.accounting.ledger import Writer
 from dragoman.accounting.records import Closed, Finished, Opened, frame, read
@@ -322,6 +324,33 @@ def test_on_leaving_everything_is_in_sql_and_nothing_in_the_journal(bench, durab
             assert bench.ledger.entries == {}
         assert list(bench.ledger.entries) == [call.id]
         assert list(bench.folder.iterdir()) == []
+
+    asyncio.run(story())
+
+
+def test_host_durability_syncs_though_nobody_waits_for_it(bench, monkeypatch):
+    synced: list[int] = []
+    fdatasync = os.fdatasync
+
+    def watch(descriptor: int) -> None:
+        fdatasync(descriptor)
+        synced.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(GroupSync.__init__, "__defaults__", (watch,))
+
+    async def story() -> None:
+        async with open_accountant(
+            bench.folder, bench.ledger, clock=bench.clock, durability="host"
+        ) as accounts:
+            call = bench.call()
+            tab = accounts.open_tab(call, bench.caller)
+            attempt = bench.attempt(call)
+            tab.opened(attempt)
+            attempt.status = "complete"
+            tab.closed(attempt)
+            tab.finish()
+            size = accounts.journal.path_of(1).stat().st_size
+        assert synced[-1] == size
 
     asyncio.run(story())
 
