@@ -93,7 +93,8 @@ class Gateway:
         data = None if body is None else msgspec.json.encode(body)
         try:
             connection.request(method, self._path + path, data, headers)
-            yield connection.getresponse()
+            with connection.getresponse() as response:
+                yield response
         except ConnectionRefusedError:
             raise GatewayRefusal(
                 f"No gateway listens at {self._url}; start one with `dragoman serve --local`."
@@ -125,6 +126,8 @@ def _decoded(data: bytes) -> dict[str, Any]:
 def _pieces(response: http.client.HTTPResponse) -> Iterator[Piece]:
     """The stream's events; one that ends before ``[DONE]`` is an error, never a quiet end."""
     for line in response:
+        if not line.endswith(b"\n"):
+            break  # the connection ended in the middle of it
         if not line.startswith(b"data:"):
             continue
         data = line[5:].strip()

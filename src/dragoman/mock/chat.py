@@ -7,6 +7,7 @@ an empty delta with the finish reason, usage, ``[DONE]``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import assert_never
 
 import msgspec
 from msgspec import Struct
@@ -241,6 +242,8 @@ def _thought(text: str, as_: Persona) -> bytes:
             return (
                 b'"content":[{"type":"thinking","thinking":[{"type":"text","text":%b}]}]' % words
             )
+        case _:
+            assert_never(as_.thinking)
 
 
 def _call_id(call: ToolCall, as_: Persona) -> bytes:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from array import array
+import struct
 from base64 import b64encode
 from functools import lru_cache
 from math import sqrt
@@ -89,10 +88,8 @@ def _vector(text: str, size: int, seed: int, *, packed: bool) -> bytes:
     norm = sqrt(sum(value * value for value in raw))
     if not packed:
         return _encoded([round(value / norm, 8) for value in raw])
-    numbers = array("f", (value / norm for value in raw))
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return b'"' + b64encode(numbers.tobytes()) + b'"'
+    numbers = struct.pack(f"<{size}f", *(value / norm for value in raw))
+    return b'"' + b64encode(numbers) + b'"'
 
 
 def models(*, anthropic: bool) -> bytes:

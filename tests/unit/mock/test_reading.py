@@ -236,6 +236,11 @@ def test_calls_of_two_assistant_messages_in_a_row_are_one_turn():
     assert ask.results == ()
 
 
+def test_a_last_assistant_message_is_a_beginning_and_may_hold_open_calls():
+    assert messages(USER, {"role": "assistant", "content": "Well,"}).prompt == "hi"
+    assert messages(USER, blocks(use(), role="assistant")).results == ()
+
+
 @pytest.mark.pitfall(97)
 def test_thinking_comes_back_with_the_signature_it_was_given():
     thought = {"type": "thinking", "thinking": "hm", "signature": signature("hm")}

@@ -54,6 +54,7 @@ def test_references_are_followed_and_recursion_ends():
             "lost": {"$ref": "#/x"},
         },
     }
+    assert fitting({"properties": {"a": {"$ref": "#"}}, "maxProperties": 1})["a"]["a"]
     value = fitting(schema)
     assert value["n"] == 7
     assert value["lost"] is None

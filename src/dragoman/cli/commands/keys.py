@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
@@ -167,6 +166,8 @@ def _with_keys(
 ) -> _T:
     """Does ``work`` with the keys open; a failure of the store ends the program with its sentence."""
     settings = settings_or_fail(None, env_file, as_json=as_json)
+    import asyncio
+
     from dragoman.core.errors import GatewayError
 
     try:

@@ -176,5 +176,4 @@ def _switch(provider: str) -> str:
     from dragoman.catalog.files import definitions
 
     env = definitions()[provider].env
-    names = env.key or env.base_url
-    return f"set {' or '.join(names)}" if names else "give it a row in dragoman.toml"
+    return f"set {' or '.join(env.key or env.base_url)}"

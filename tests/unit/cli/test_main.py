@@ -1,0 +1,86 @@
+import json
+import sys
+import types
+
+import pytest
+
+from dragoman import __version__
+from dragoman.cli import discovery
+from dragoman.cli.discovery import Found, discover
+
+pytestmark = pytest.mark.req("R-CLI-001", "R-CLI-016", "R-CLI-017")
+
+COMMANDS = ["serve", "keys", "models", "chat", "doctor", "mock"]
+
+
+def test_without_a_command_it_shows_what_is_there_and_whether_it_can_be_used(dragoman):
+    code, out, _ = dragoman()
+    assert code == 0
+    assert all(name in out for name in COMMANDS)
+    assert "half-configured" in out
+    assert "no gateway at http://127.0.0.1:8000" in out
+
+
+def test_the_same_as_json(dragoman):
+    code, out, _ = dragoman("--json")
+    told = json.loads(out)
+    assert (code, told["version"]) == (0, __version__)
+    assert [each["name"] for each in told["commands"]] == COMMANDS
+    assert all(each["summary"] and each["status"] for each in told["commands"])
+
+
+def test_the_version_is_said_to_people_and_to_programs(dragoman):
+    assert dragoman("--version")[:2] == (0, f"dragoman {__version__}\n")
+    assert json.loads(dragoman("--json", "--version")[1]) == {
+        "name": "dragoman",
+        "version": __version__,
+    }
+
+
+def test_an_unknown_command_is_refused_with_the_nearest_one(dragoman):
+    code, out, err = dragoman("serv")
+    assert code == 2
+    assert out == ""
+    assert "No such command 'serv'" in err
+    assert "'serve'" in err
+    assert "-h" in err
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "keys create", "keys list", "keys revoke"])
+def test_every_command_teaches_itself_and_speaks_json(dragoman, command):
+    code, out, _ = dragoman(*command.split(), "--help")
+    assert code == 0
+    assert "--help" in out
+    assert len(out.splitlines()) >= 8
+    if command != "keys":
+        assert "--json" in out
+
+
+def test_help_lists_every_command_with_a_line(dragoman):
+    for flag in ("--help", "-h"):
+        out = dragoman(flag)[1]
+        assert all(f"\n  {name} " in out for name in COMMANDS)
+
+
+def test_commands_are_found_in_their_folder_in_a_newcomers_order(monkeypatch):
+    names = [types.SimpleNamespace(name=name) for name in ("zebra", "mock", "serve")]
+    monkeypatch.setattr(discovery.pkgutil, "iter_modules", lambda _: names)
+    assert [found.name for found in discover()] == ["serve", "mock", "zebra"]
+
+
+def test_a_broken_command_is_told_and_breaks_no_other(dragoman, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dragoman.cli.commands.models", None)
+    code, out, _ = dragoman("--json")
+    states = {each["name"]: each["status"] for each in json.loads(out)["commands"]}
+    assert code == 0
+    assert states["models"].startswith("broken: ModuleNotFoundError")
+    assert states["doctor"] == "ready"
+    assert dragoman("models")[0] == 2
+
+
+def test_a_state_that_cannot_be_said_is_told_as_such():
+    def status():
+        raise OSError("no disk")
+
+    command = types.SimpleNamespace(SUMMARY="Does it.", status=status, add_to=None)
+    assert Found("it", command).describe() == ("Does it.", "cannot say: no disk")
