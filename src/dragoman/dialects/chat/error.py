@@ -133,8 +133,7 @@ def _judge(status: int, envelope: Envelope) -> tuple[Kind, int, str | None]:
 
 def _strong_word(status: int, envelope: Envelope) -> Kind | None:
     """What a code, a type or the sentence says more exactly than the status."""
-    for said in (envelope.code, envelope.type, envelope.details.get("error_type")):
-        kind = _KIND_OF_WORD.get(str(said).lower()) if said else None
+    for kind in _kinds(envelope):
         if kind in _STRONG:
             return kind
     message = envelope.message or ""
@@ -154,11 +153,19 @@ def _status_of(envelope: Envelope) -> int:
         "overloaded": 503,
         "server": 500,
     }
-    for said in (envelope.code, envelope.type):
-        kind = _KIND_OF_WORD.get(said.lower()) if said else None
+    for kind in _kinds(envelope):
         if kind in statuses:
             return statuses[kind]
     return 502
+
+
+def _kinds(envelope: Envelope) -> list[Kind]:
+    """The kinds that code, type and OpenRouter's ``metadata.error_type`` name."""
+    metadata = envelope.details.get("metadata")
+    said = metadata.get("error_type") if isinstance(metadata, dict) else None
+    words = (envelope.code, envelope.type, said)
+    found = (_KIND_OF_WORD.get(word.lower()) for word in words if isinstance(word, str))
+    return [kind for kind in found if kind is not None]
 
 
 def _message(status: int, envelope: Envelope, *, ours: bool) -> str:
