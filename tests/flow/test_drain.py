@@ -5,6 +5,7 @@ import json
 import signal
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
@@ -18,11 +19,10 @@ BODY = {
 
 
 def stream(port, results, request_id):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    headers = {"authorization": "Bearer drg_test", "x-request-id": request_id}
-    connection.request("POST", "/v1/chat/completions", json.dumps(BODY), headers)
-    response = connection.getresponse()
-    results[request_id] = response.read()
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        headers = {"authorization": "Bearer drg_test", "x-request-id": request_id}
+        connection.request("POST", "/v1/chat/completions", json.dumps(BODY), headers)
+        results[request_id] = connection.getresponse().read()
 
 
 def start_streams(port, count):
@@ -58,10 +58,10 @@ def test_streams_beyond_the_drain_limit_get_an_error_frame(mock, tmp_path):
         results: dict[str, bytes] = {}
 
         def long_stream():
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
-            headers = {"authorization": "Bearer drg_test"}
-            connection.request("POST", "/v1/chat/completions", json.dumps(patient), headers)
-            results["long"] = connection.getresponse().read()
+            with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as up:
+                headers = {"authorization": "Bearer drg_test"}
+                up.request("POST", "/v1/chat/completions", json.dumps(patient), headers)
+                results["long"] = up.getresponse().read()
 
         thread = threading.Thread(target=long_stream)
         thread.start()
