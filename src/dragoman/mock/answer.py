@@ -143,7 +143,9 @@ def _calls(ask: Ask, script: Script, number: int) -> tuple[ToolCall, ...]:
     chosen = _scripted_tools(script.tool_calls, ask) if script.tool_calls else _tools(ask)
     return tuple(
         ToolCall(
-            id=f"{number:06d}{place:03d}", name=tool.name, arguments=_json(fitting(tool.schema))
+            id=f"{number % 1_000_000:06d}{place:03d}",
+            name=tool.name,
+            arguments=_json(fitting(tool.schema)),
         )
         for place, tool in enumerate(chosen)
     )

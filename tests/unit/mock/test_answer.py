@@ -135,3 +135,7 @@ def test_pieces_lose_nothing(words):
     text = "  one two\n three "
     assert "".join(pieces(text, words)) == text
     assert len(pieces(text, 50)) == 1
+
+
+def test_the_ids_of_calls_keep_their_nine_digits_after_a_million_requests():
+    assert said(Ask("m"), Script(tool_calls="1"), number=1_234_567).calls[0].id == "234567000"
