@@ -95,6 +95,8 @@ class ChoiceParts:
                 self.write("text", content, out)
             else:
                 self._chunks(said, out)
+        if said.annotations:
+            self._annotate(said.annotations, out)
         if said.refusal:
             self.write("refusal", said.refusal, out)
         if said.tool_calls:
@@ -102,8 +104,6 @@ class ChoiceParts:
                 self._fragment(fragment, out)
         if said.function_call is not None:
             self._function_call(said.function_call, out)
-        if said.annotations:
-            self._annotate(said.annotations, out)
         if said.images:
             for image in said.images:
                 media = read_image(image)

@@ -249,11 +249,9 @@ class ChatStreamWriter:
             choice.thoughts += 1
         choice.thought = head
         choice.parts[number] = part = _Part(head, choice.thoughts, 0)
-        sent = self._words(choice, part, head.text)
-        if head.redacted or head.signature is not None or head.encrypted is not None:
-            opaque = details_of(replace(head, text=""), part.index)
-            sent += self._details(choice, [_without_text(entry) for entry in opaque])
-        return sent
+        if head.redacted:
+            return self._details(choice, details_of(head, part.index))
+        return self._words(choice, part, head.text)
 
     def _call(self, number: int, head: ToolCall, choice: _Choice) -> bytes:
         choice.parts[number] = part = _Part(head, choice.calls, 0)
@@ -323,11 +321,13 @@ class ChatStreamWriter:
         if not isinstance(head, Thinking):
             return b""
         if event.field == "signature":
-            signed_head = replace(head, text="", signature=event.text, encrypted=None)
-        else:
-            signed_head = replace(head, text="", signature=None, encrypted=event.text)
-        entries = [_without_text(entry) for entry in details_of(signed_head, part.index)]
-        return self._details(choice, [entry for entry in entries if len(entry) > 0])
+            return self._seal(choice, part, replace(head, signature=event.text, encrypted=None))
+        return self._seal(choice, part, replace(head, signature=None, encrypted=event.text))
+
+    def _seal(self, choice: _Choice, part: _Part, head: Thinking) -> bytes:
+        """A block's opaque state, without the words that its deltas told."""
+        entries = details_of(replace(head, text=""), part.index)
+        return self._details(choice, [_without_text(entry) for entry in entries])
 
     def _details(self, choice: _Choice, entries: list[dict[str, object]]) -> bytes:
         told = [entry for entry in entries if "signature" in entry or "data" in entry]
@@ -336,7 +336,12 @@ class ChatStreamWriter:
     def _stop(self, event: PartStop) -> bytes:
         choice = self._choices[event.choice]
         part = choice.parts.pop(event.part, None)
-        if part is not None and not part.argued and getattr(part.head, "kind", "") == "function":
+        if part is None:
+            return b""
+        head = part.head
+        if isinstance(head, Thinking) and not head.redacted:
+            return self._seal(choice, part, head)  # what its head brought: state comes after words
+        if isinstance(head, ToolCall) and head.kind == "function" and not part.argued:
             choice.silent.append(part)
         return b""
 

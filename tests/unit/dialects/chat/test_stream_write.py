@@ -347,7 +347,7 @@ def test_encrypted_state_may_follow_its_summary_in_one_part():
         for entry in delta["reasoning_details"]
         if "data" in entry
     ]
-    assert told == ["e", "f"]
+    assert told == ["f", "e"]
 
 
 # --------------------------------------------------------------------------- other words
