@@ -86,6 +86,8 @@ async def carry(
             call.outcome.status = "refused"
         raise
     finally:
+        if call.outcome.status == "unknown" and not call.outcome.attempts:
+            call.outcome.status = "client_cut"
         tab.finish()
 
 
