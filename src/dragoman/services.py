@@ -32,7 +32,7 @@ from dragoman.config.settings import ConfigError, Settings
 from dragoman.core import ids
 from dragoman.core.call import Call, Limits
 from dragoman.core.clock import SystemClock
-from dragoman.core.errors import UpstreamError
+from dragoman.core.errors import CallerError, UpstreamError
 from dragoman.core.provider import Price
 from dragoman.credentials.pool import Pools
 from dragoman.credentials.static import header_of
@@ -227,7 +227,10 @@ async def _first_admin(settings: Settings, keys: SqlKeys) -> str | None:
         return None
     if settings.mode != "local" or any(key.role == "admin" for key in await keys.list()):
         return None
-    _, secret = await keys.create(NewKey("local admin", role="admin"))
+    try:
+        _, secret = await keys.create(NewKey("local admin", role="admin", user_id="local-admin"))
+    except CallerError:
+        return None  # another worker was quicker, and shows its key
     return secret.reveal()
 
 

@@ -66,6 +66,15 @@ def test_two_different_keys_are_refused(gateway):
     assert gateway.chat(headers=headers, key=None).status == 400
 
 
+def test_one_header_with_two_different_keys_is_refused(gateway):
+    with socket.create_connection(("127.0.0.1", gateway.port), 5) as raw:
+        raw.sendall(
+            b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
+            b"x-api-key: drg_one1\r\nx-api-key: drg_two2\r\n\r\n"
+        )
+        assert raw.recv(64).startswith(b"HTTP/1.1 400 ")
+
+
 def test_a_refused_request_is_in_the_ledger_with_what_is_known(gateway):
     reply = gateway.chat(model="no-such-model-anywhere", headers={"x-request-id": "refused-1"})
     assert reply.status == 404

@@ -16,7 +16,8 @@ from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dragoman.core.call import Call, Head
+from dragoman.core.call import Call, Head, Proof
+from dragoman.core.errors import CallerError
 from dragoman.core.ids import REQUEST_ID
 from dragoman.identity.proof import read_proof
 from dragoman.pipeline import House, carry
@@ -55,6 +56,28 @@ def headers_of_scope(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
+_CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+
+
+def proof_of(call: Call, scope: Scope) -> Proof | None:
+    """The one credential of a request.
+
+    Raises:
+        CallerError: there are two different ones, in two headers or in one that is repeated (A18).
+    """
+    given = scope["headers"]
+    if len(given) != len(call.headers):
+        seen: dict[bytes, bytes] = {}
+        for name, value in given:
+            if name in _CREDENTIALS and seen.setdefault(name, value) != value:
+                raise CallerError(
+                    "invalid_request",
+                    f"The header {name.decode()} is there twice with different values: send one.",
+                    code="conflicting_credentials",
+                )
+    return read_proof(call.headers, call.query)
+
+
 def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call:
     """The call that a request makes; nothing is checked yet."""
     headers = headers_of_scope(scope)
@@ -88,7 +111,7 @@ def data_endpoint(route: Route, house: House, entry: Entry) -> ASGIApp:
         exchange = _Exchange(call, receive, send)
         entry.started()
         try:
-            call.proof = read_proof(call.headers, call.query)
+            call.proof = proof_of(call, scope)
             await exchange.run(route, house)
         except ClientGoneError:
             call.outcome.status = "client_cut"

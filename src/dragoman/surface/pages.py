@@ -20,7 +20,6 @@ from dragoman.core.call import Call
 from dragoman.core.errors import CallerError
 from dragoman.core.money import plain
 from dragoman.core.provider import Family
-from dragoman.identity.proof import read_proof
 from dragoman.pipeline import House, identify
 from dragoman.surface.answer import (
     answer_headers,
@@ -29,7 +28,7 @@ from dragoman.surface.answer import (
     error_reply,
     now,
 )
-from dragoman.surface.endpoint import Entry, new_call
+from dragoman.surface.endpoint import Entry, new_call, proof_of
 from dragoman.surface.openapi import document
 from dragoman.surface.table import Page, Route
 from dragoman.telemetry.metrics import CONTENT_TYPE
@@ -143,7 +142,7 @@ def page_endpoint(
         extra: dict[str, str] | None = None
         try:
             if route.permission != "public":
-                call.proof = read_proof(call.headers, call.query)
+                call.proof = proof_of(call, scope)
                 await identify(call, route.permission, house)
             status, kind, body = await render(call, scope)
         except Exception as error:  # noqa: BLE001  whatever it is, the caller gets a clear answer
