@@ -185,8 +185,6 @@ class Reader(Generic[S]):
         """What msgspec refuses and the standard library reads: lone surrogates."""
         try:
             value = json.loads(data, parse_constant=_refuse)
-            if not isinstance(value, dict):
-                return None
             sound = json.dumps(put(value), ensure_ascii=False, allow_nan=False).encode()
         except (ValueError, RecursionError):
             return None

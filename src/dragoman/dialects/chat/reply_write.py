@@ -12,6 +12,7 @@ from dragoman.core.parts import (
     Citation,
     Media,
     Opaque,
+    Part,
     Refusal,
     SearchResult,
     Text,
@@ -155,7 +156,7 @@ class _Message:
         """Whether the caller is asked to do something."""
         return bool(self.calls)
 
-    def add(self, part: object) -> None:
+    def add(self, part: Part) -> None:
         """One more part of the answer."""
         match part:
             case Text():
@@ -185,7 +186,7 @@ class _Message:
             case SearchResult() | ToolResult():
                 self.lose(type(part).__name__)
             case _:
-                assert_never(part)  # type: ignore[arg-type]  # the union is checked by its parts
+                assert_never(part)
 
     def lose(self, what: str) -> None:
         """Notes a part that chat cannot say."""

@@ -6,7 +6,6 @@ of HTML or nothing. Whatever holds no completion is an ``UpstreamError``.
 
 from __future__ import annotations
 
-import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
@@ -15,7 +14,7 @@ from dragoman.core.parts import Citation, Ext, Opaque, Part, Refusal, Text, Thin
 from dragoman.core.response import Choice, Response
 from dragoman.dialects.base import Context, Tapped, Target, Undo
 from dragoman.dialects.chat.citations import read_annotation
-from dragoman.dialects.chat.envelope import envelope_of
+from dragoman.dialects.chat.envelope import open_envelope
 from dragoman.dialects.chat.error import malformed, upstream_error
 from dragoman.dialects.chat.finish import failed_finish, read_finish
 from dragoman.dialects.chat.mend import mend_whole
@@ -80,12 +79,8 @@ def reported_error(reply: ReplyWire, data: bytes, *, named: bool = False) -> Ups
         if not named:
             return None
         told = Raw(data)
-    try:
-        value = msgspec.json.decode(told)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        value = None
     body = b'{"error":' + bytes(told) + b"}"
-    return upstream_error(200, envelope_of({"error": value}), body=body)
+    return upstream_error(200, open_envelope(body), body=body)
 
 
 # --------------------------------------------------------------------------- reading

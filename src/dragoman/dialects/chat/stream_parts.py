@@ -16,7 +16,7 @@ from dragoman.core.parts import Citation, Opaque, Part, Refusal, Text, ToolCall,
 from dragoman.dialects.base import Undo
 from dragoman.dialects.chat.citations import read_annotation
 from dragoman.dialects.chat.pictures import read_image
-from dragoman.dialects.chat.reply_wire import CallWire, FunctionWire, Said
+from dragoman.dialects.chat.reply_wire import CallWire, ContentChunk, FunctionWire, Said
 from dragoman.dialects.chat.stream_calls import Call, Calls
 from dragoman.dialects.chat.surrogates import join
 from dragoman.dialects.chat.thoughts import Thought, continues, thoughts
@@ -27,14 +27,14 @@ _REFUSAL = Refusal("")
 
 
 class _Growing:
-    """A call on its way: its part's number once it has begun, and how it is told."""
+    """A call on its way: its part's number, -1 until it has begun, and how it is told."""
 
     __slots__ = ("call", "held", "mode", "number", "part", "stopped")
 
     def __init__(self, call: Call, number: int) -> None:
         self.call = call
         self.number = number
-        self.part: int | None = None
+        self.part = -1
         self.mode = "call"
         self.stopped = False
         self.held = ""
@@ -94,7 +94,7 @@ class ChoiceParts:
             if isinstance(content, str):
                 self.write("text", content, out)
             else:
-                self._chunks(said, out)
+                self._chunks(content, out)
         if said.annotations:
             self._annotate(said.annotations, out)
         if said.refusal:
@@ -151,11 +151,9 @@ class ChoiceParts:
             block.encrypted = piece.encrypted
             out.append(PartDelta(number, piece.encrypted, "encrypted", self.index))
 
-    def _chunks(self, said: Said, out: list[Event]) -> None:
+    def _chunks(self, content: list[ContentChunk], out: list[Event]) -> None:
         """Mistral's content list: thinking and text, in its order."""
-        for chunk in said.content or ():
-            if isinstance(chunk, str):
-                continue
+        for chunk in content:
             if chunk.type == "thinking":
                 inner = chunk.thinking
                 text = inner if isinstance(inner, str) else _words(inner)
@@ -208,7 +206,7 @@ class ChoiceParts:
             self._settle_whole_calls(out)
             self._growing[call] = _Growing(call, len(self._growing))
         growing = self._growing[call]
-        if growing.part is None:
+        if growing.part < 0:
             if call.name:
                 self._begin_call(growing, head, out)
             return
@@ -242,8 +240,6 @@ class ChoiceParts:
             self._add(growing, arguments, out)
 
     def _add(self, growing: _Growing, text: str, out: list[Event]) -> None:
-        if growing.part is None:
-            return
         if growing.mode == "text":
             out.append(PartDelta(growing.part, text, "text", self.index))
         else:
@@ -251,11 +247,11 @@ class ChoiceParts:
 
     def _settle_whole_calls(self, out: list[Event]) -> None:
         for growing in self._growing.values():
-            if growing.part is not None and not growing.stopped and growing.call.complete:
+            if growing.part >= 0 and not growing.stopped and growing.call.complete:
                 self._stop_call(growing, out)
 
     def _stop_call(self, growing: _Growing, out: list[Event]) -> None:
-        if growing.stopped or growing.part is None:
+        if growing.stopped or growing.part < 0:
             return
         growing.stopped = True
         if growing.held:
@@ -270,15 +266,14 @@ class ChoiceParts:
     def has_calls(self) -> bool:
         """Whether the caller is asked to do something."""
         return any(
-            growing.part is not None and growing.mode != "text"
-            for growing in self._growing.values()
+            growing.part >= 0 and growing.mode != "text" for growing in self._growing.values()
         )
 
     def stop(self, out: list[Event]) -> None:
         """Stops everything; what was waiting is told first."""
         for growing in self._growing.values():
             call = growing.call
-            if growing.part is None and (call.id or call.pieces):
+            if growing.part < 0 and (call.id or call.pieces):
                 # A call that never said its name is shown, not swallowed.
                 self._begin_call(growing, ToolCall(call.id, ""), out)
         if self._citations:

@@ -39,7 +39,7 @@ from dragoman.dialects.chat.response import is_whole_body, read_response, report
 from dragoman.dialects.chat.stream_parts import ChoiceParts
 from dragoman.dialects.chat.tool_calls import id_seed
 from dragoman.dialects.chat.usage import usage_of
-from dragoman.dialects.framing.sse import Frame, SseFrames
+from dragoman.dialects.framing.sse import LIMIT, Frame, SseFrames
 
 
 class ChatStreamReader:
@@ -78,7 +78,7 @@ class ChatStreamReader:
         if self._whole is not None:
             self._whole += data
             if is_whole_body(self._whole) or not self._whole.strip():
-                return out
+                return self._fail(malformed(), out) if len(self._whole) > LIMIT else out
             data, self._whole = bytes(self._whole), None
         try:
             frames = self._frames.feed(data)

@@ -27,6 +27,7 @@ def read_usage(wire: UsageWire) -> Usage:
     completion = wire.completion_tokens_details or _NONE
     reasoning = count(_first(completion.reasoning_tokens, wire.reasoning_tokens))
     given = count(wire.prompt_tokens)
+    output = count(wire.completion_tokens)
     total = count(wire.total_tokens)
     cost = wire.cost if wire.cost is not None and wire.cost.is_finite() else None
     return Usage(
@@ -40,7 +41,8 @@ def read_usage(wire: UsageWire) -> Usage:
             )
         ),
         cache_write=count(_first(prompt.cache_write_tokens, wire.cache_creation_input_tokens)),
-        output=_output(given, count(wire.completion_tokens), reasoning, total),
+        output=output,
+        apart=_apart(given, output, reasoning, total),
         reasoning=reasoning,
         audio_input=count(prompt.audio_tokens),
         audio_output=count(completion.audio_tokens),
@@ -55,19 +57,19 @@ def _first(*values: int | None) -> int | None:
     return next((value for value in values if value is not None), None)
 
 
-def _output(
+def _apart(
     given: int | None, output: int | None, reasoning: int | None, total: int | None
 ) -> int | None:
-    """All output tokens: xAI leaves reasoning out of ``completion_tokens``, and its total tells."""
+    """Reasoning that ``completion_tokens`` leaves out, as xAI does: the total gives it away."""
     if given is None or output is None or not reasoning or total is None:
-        return output
-    return output + reasoning if total == given + output + reasoning else output
+        return None
+    return reasoning if total == given + output + reasoning else None
 
 
 def write_usage(usage: Usage) -> dict[str, object]:
     """The counts in OpenAI's shape: unknown numbers that it requires are 0, others are left out."""
     given, output = usage.input or 0, usage.output or 0
-    total = usage.total if usage.total is not None else given + output
+    total = usage.total if usage.total is not None else given + (usage.billed_output or 0)
     wire: dict[str, object] = {
         "prompt_tokens": given,
         "completion_tokens": output,

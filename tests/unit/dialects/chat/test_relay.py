@@ -482,3 +482,21 @@ def test_a_page_or_an_error_in_place_of_a_stream_is_an_error(body, code):
 def test_a_whole_reply_without_usage_has_no_usage_chunk():
     body = {name: value for name, value in WHOLE.items() if name != "usage"}
     assert len(payloads(CHAT.response_frames(json.dumps(body).encode()))) == 2
+
+
+def test_a_whole_body_without_end_is_an_error(monkeypatch):
+    monkeypatch.setattr("dragoman.dialects.chat.relay.LIMIT", 10)
+    found = relay()
+    assert found.feed(b'{"id":"0123456789"') == b""
+    assert found.facts.error.code == "upstream_malformed"
+
+
+@pytest.mark.pitfall(37)
+def test_beside_arguments_that_are_an_object_others_stay_as_they_are():
+    calls = [
+        {"index": 0, "id": "x", "type": "function", "function": {"name": "f", "arguments": {}}},
+        {"index": 1, "id": "y", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+    ]
+    sent, _ = play(ROLE, chunk({"tool_calls": calls}), STOP, DONE)
+    told = payloads(sent)[1]["choices"][0]["delta"]["tool_calls"]
+    assert [call["function"]["arguments"] for call in told] == ["{}", "{}"]

@@ -15,6 +15,7 @@ from dragoman.core.parts import (
     Media,
     Opaque,
     Refusal,
+    SearchResult,
     Text,
     Thinking,
     ToolCall,
@@ -388,11 +389,16 @@ def test_what_chat_cannot_say_is_told_as_a_loss():
     page = Text("a", (Citation("page", document=0, unit="page"),))
     odd = Opaque("anthropic", "server_tool_use", Raw(b"{}"))
     _, losses = write(
-        page, odd, Media("video", Inline("AA", "video/mp4")), finish=Finish("pause", "pause_turn")
+        page,
+        odd,
+        SearchResult("s", "t", ()),
+        Media("video", Inline("AA", "video/mp4")),
+        finish=Finish("pause", "pause_turn"),
     )
     assert [(loss.path, loss.action) for loss in losses] == [
         ("choices[0].message.citation", "dropped"),
         ("choices[0].message.server_tool_use", "dropped"),
+        ("choices[0].message.SearchResult", "dropped"),
         ("choices[0].message.video", "dropped"),
         ("choices[0].finish_reason", "changed"),
     ]

@@ -885,3 +885,22 @@ def test_members_of_the_wrong_type_are_left_out_and_the_rest_is_read():
 def test_a_message_stands_in_for_a_missing_delta():
     frame = choices({"index": 0, "message": {"content": "a"}})
     assert parts(frame, choices({"index": 0}), STOP) == (Text("a"),)
+
+
+def test_a_whole_body_without_end_is_a_failure(monkeypatch):
+    monkeypatch.setattr("dragoman.dialects.chat.stream_read.LIMIT", 10)
+    reader = stream_reader(Target("p", "m"), Undo())
+    assert reader.feed(b'{"id":') == []
+    assert [event.error.code for event in reader.feed(b'"0123456789"')] == ["upstream_malformed"]
+
+
+@pytest.mark.pitfall(26)
+def test_half_a_character_outside_an_object_is_no_chunk_and_in_an_error_it_is_replaced():
+    assert failure("data: " + r'["\ud83c"]' + "\n\n").code == "upstream_malformed"
+    named = failure("event: error\ndata: " + r'{"message":"no \ud83c","code":"c"}' + "\n\n")
+    assert (named.message, named.code) == ("no ?", "c")
+
+
+def test_arguments_that_only_look_whole_do_not_end_their_call():
+    odd = [call(None, "{1}", None, "f"), call(None, "{2}", None, "f")]
+    assert parts(ROLE, chunk({"tool_calls": odd}), CALLS)[0].arguments == "{1}{2}"
