@@ -62,8 +62,11 @@ class Settings(BaseSettings):
     mode: Annotated[Mode, BeforeValidator(_mode)] = "prod"
     """local: for one person on one machine; test: fixed quotas; prod: fail-closed."""
     host: str = "127.0.0.1"
+    """The address to listen on."""
     port: int = Field(default=8000, ge=0, le=65535)
+    """The port to listen on."""
     workers: int = Field(default=1, ge=1, le=64)
+    """Processes that share the port."""
     dragoman_home: Path = Field(default_factory=default_home)
     """Folder of the database, the journal and the sealed secrets."""
     database_url: str | None = None
@@ -71,50 +74,71 @@ class Settings(BaseSettings):
     allowed_hosts: CommaList = []
     """Names beyond localhost that a Host header may say in local mode."""
     cors_allow_origins: CommaList = []
+    """Web origins whose pages may call; must be said in prod, without a wildcard."""
     local_keys: CommaList = ["2api_test"]
     """Keys accepted in local mode on a bind beyond loopback."""
     max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+    """The largest request body that is read; a larger one is 413."""
     drain_timeout_s: float = Field(default=120, ge=0)
     """How long streams may run on after SIGTERM."""
     strict_local_guards: bool = False
+    """Applies production's guards in local mode."""
 
     # --- surfaces
     enable_openai_routes: bool = True
+    """Serves chat completions and embeddings; without it their paths are 404."""
     enable_anthropic_routes: bool = True
+    """Serves Messages and their token counter."""
     enable_models_routes: bool = True
+    """Serves the lists of models."""
 
     # --- secrets and keys
     fernet_key: SecretStr | None = None
-    """Comma list; the first encrypts (``dragoman init --prod`` makes one)."""
+    """Seals the database's own secrets: a comma list, the first seals and all open; must be said in prod."""
     key_prefix: str = Field(default="drg", pattern=r"^[a-z][a-z0-9]{1,15}$")
+    """What the keys that are made here begin with."""
     default_admin_user_id: str | None = None
+    """The user of the admin key that is stored at the start, together with the next one."""
     default_admin_api_key: SecretStr | None = None
+    """That admin key: 8 to 256 visible ASCII characters."""
     api_key_hash_secret: SecretStr = SecretStr("anygpt-api")
     """Names keys in logs; it protects nothing at rest (D19)."""
     rate_limit_hash_secret: SecretStr = SecretStr("anygpt-rate-limit")
+    """Names keys in a shared store of limits; it protects nothing at rest."""
 
     # --- upstream, as D17 says
     connect_timeout_ms: int = Field(default=3_000, ge=1)
+    """How long connecting to a provider may take."""
     first_event_timeout_ms: int = Field(default=600_000, ge=1)
+    """How long a provider may take to its first event, or to a whole reply."""
     stream_idle_timeout_ms: int = Field(default=120_000, ge=1)
+    """How long a provider may be silent within a stream."""
     upstream_timeout_ms: int | None = Field(default=None, ge=1)
     """Bounds ``first_event_timeout_ms`` where set."""
     stream_write_timeout_ms: int = Field(default=60_000, ge=1)
     """How long a caller may leave a stream unread."""
     max_retries: int = Field(default=2, ge=0, le=10)
+    """Retries of one request, all candidates together, before its first byte."""
     breaker_failures: int = Field(default=5, ge=1)
+    """Failures in a row that open a breaker."""
     breaker_open_s: float = Field(default=30, gt=0)
+    """How long a breaker stays open before a request may probe."""
     upstream_client: Literal["ry", "aiohttp"] | None = None
+    """The HTTP client towards providers; ry unless said."""
     max_upstream_connections: int = Field(default=4096, ge=1)
+    """Connections to providers in use at once; beyond it a request is refused with 503."""
     use_stub_adapters: bool | None = None
     """Forces (true) or forbids (false) the stub that answers without a provider."""
 
     # --- ledger
     usage_buffer_size: int = Field(default=100, ge=1)
+    """Settled calls that are written to SQL in one batch."""
     usage_flush_interval: float = Field(default=5.0, gt=0)
-    """Seconds."""
+    """Seconds after which a smaller batch is written as well."""
     usage_durability: Literal["process", "host"] = "process"
+    """What the journal survives: kill -9 of the process, or the loss of the machine's power as well."""
     estimate_missing_usage: bool = False
+    """Estimates tokens where a provider reports none; the number is labelled."""
 
     # --- telemetry
     log_level: Annotated[
@@ -123,17 +147,23 @@ class Settings(BaseSettings):
     ] = None
     """Default: debug in local, else info."""
     log_format: Annotated[Literal["json", "text"], BeforeValidator(_lower)] = "json"
+    """One JSON object a line, or text for people."""
     log_sensitive_payloads: bool = False
+    """Lets URLs and pieces of bodies into the log."""
 
     # --- test mode
     test_rate_limit_rpm: int = Field(default=2, ge=1)
+    """Requests a minute of every key in MODE=test."""
 
     # --- from dragoman.toml only
     provider_order: CommaList = []
+    """The order in which a bare model id is looked for."""
     providers: list[dict[str, Any]] = []
     """Rows as written; the catalogue's schema reads them."""
     aliases: dict[str, str | list[str]] = {}
+    """Names of your own for a model, or for several to try in order."""
     prices: dict[str, dict[str, Any]] = {}
+    """Prices of your own by provider/model, in USD per million tokens."""
 
     @property
     def database(self) -> str:
