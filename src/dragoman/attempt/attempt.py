@@ -508,9 +508,8 @@ class _Trial:
         transport = means.stub if self._candidate.provider.stub else means.transport
         reply = self._reply = await transport.send(self._prepared.request)
         self._record.upstream_status = reply.status
-        self._record.upstream_id = reply.headers.get("x-request-id") or reply.headers.get(
-            "request-id"
-        )
+        request = reply.headers.get("x-request-id") or reply.headers.get("request-id")
+        self._record.upstream_id = self._record.upstream_request = request
         if 200 <= reply.status < 300:
             return reply
         body = await reply.read(means.policy.error_limit)
@@ -524,7 +523,7 @@ class _Trial:
         record.error_kind = error.kind
         error.provider = self._candidate.provider.name
         if error.provider_request_id is None:
-            error.provider_request_id = record.upstream_id
+            error.provider_request_id = record.upstream_request
         self._means.health.failed(self._candidate, error, self._means.monotonic())
         self._close("timeout" if error.kind == "timeout" else "upstream_error")
 

@@ -91,6 +91,9 @@ class Attempt:
     status: Status = "unknown"
     upstream_status: int | None = None
     upstream_id: str | None = None
+    """The id of what was generated (R-USE-002); the request's, where there is nothing."""
+    upstream_request: str | None = None
+    """The provider's own id of the request (D9)."""
     error_kind: str | None = None
     first_event_s: float | None = None
     duration_s: float | None = None

@@ -56,6 +56,11 @@ STATUS: dict[Kind, int] = {
     "upstream": 502,
 }
 
+INFRASTRUCTURE: frozenset[Kind] = frozenset(
+    {"rate_limit", "quota", "timeout", "server", "overloaded", "upstream"}
+)
+"""What R-ADD-024 calls ``infra_error``; the rest is ``semantic_error``."""
+
 
 class GatewayError(Exception):
     """A failure that can be told in any dialect."""

@@ -7,7 +7,7 @@ import time
 
 from dragoman.admission.headers import headers_of
 from dragoman.core.call import Call
-from dragoman.core.errors import CallerError, GatewayError, HouseError, UpstreamError
+from dragoman.core.errors import INFRASTRUCTURE, GatewayError, HouseError, UpstreamError
 from dragoman.core.loss import header as losses_header
 from dragoman.core.money import plain
 from dragoman.core.provider import Family
@@ -58,8 +58,8 @@ def answer_headers(
         found["x-dragoman-provider"] = found["x-provider"] = attempt.provider
         found["x-dragoman-model"] = f"{attempt.provider}/{attempt.model}"
         found["x-dragoman-attempts"] = str(len(outcome.attempts))
-        if attempt.upstream_id:
-            found["x-dragoman-upstream-id"] = _visible(attempt.upstream_id)
+        if attempt.upstream_request:
+            found["x-dragoman-upstream-id"] = _visible(attempt.upstream_request)
         first = outcome.attempts[0]
         fell_back = (first.provider, first.model) != (attempt.provider, attempt.model)
         found["x-fallback-attempted"] = "true" if fell_back else "false"
@@ -115,7 +115,7 @@ def error_headers(error: GatewayError) -> dict[str, str]:
     """What an error says beside its body."""
     found = {
         "x-error-code": _visible(error.code or error.kind),
-        "x-error-type": "semantic_error" if isinstance(error, CallerError) else "infra_error",
+        "x-error-type": "infra_error" if error.kind in INFRASTRUCTURE else "semantic_error",
     }
     if error.retry_after_s is not None:
         found["retry-after"] = str(max(0, math.ceil(error.retry_after_s)))

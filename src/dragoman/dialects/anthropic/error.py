@@ -7,7 +7,7 @@ import re
 import msgspec
 from msgspec import Raw, Struct
 
-from dragoman.core.errors import GatewayError, Kind, UpstreamError
+from dragoman.core.errors import INFRASTRUCTURE, GatewayError, Kind, UpstreamError
 from dragoman.dialects.anthropic import wire
 from dragoman.dialects.anthropic.wire import encode
 from dragoman.dialects.base import ErrorContext, ErrorReply
@@ -104,7 +104,8 @@ def read_error(status: int, headers: dict[str, str], body: bytes) -> UpstreamErr
     code = details.get("error_code") if details else None
     shown: int | None = None
     own_body: bytes | None = redact(body.decode("utf-8", "replace")).encode()
-    if kind in _OURS:
+    ours = kind in _OURS
+    if ours:
         message = f"The provider refused the gateway's own credential ({status}): {message}"
         kind, code, shown, own_body = "upstream", "upstream_auth", 502, None
     elif kind == "context_length":
@@ -122,7 +123,9 @@ def read_error(status: int, headers: dict[str, str], body: bytes) -> UpstreamErr
         code=code if isinstance(code, str) else None,
         retry_after_s=retry_after(headers),
         provider_request_id=headers.get("request-id") or parsed.request_id,
-        retryable=asked == "true" if asked in {"true", "false"} else kind in _RETRYABLE,
+        retryable=asked == "true"
+        if asked in {"true", "false"}
+        else kind in _RETRYABLE and not ours,
         body=own_body,
         details=details,
     )
@@ -252,10 +255,6 @@ _CODE: dict[Kind, str] = {
     "permission": "insufficient_permissions",
 }
 
-_INFRA: frozenset[Kind] = frozenset(
-    {"rate_limit", "quota", "timeout", "server", "overloaded", "upstream"}
-)
-
 
 def write_error(error: GatewayError, context: ErrorContext) -> ErrorReply:
     """The error as a response of this dialect."""
@@ -313,7 +312,7 @@ def _members(error: GatewayError, context: ErrorContext) -> dict[str, object]:
     """R-ADD-024's members."""
     members: dict[str, object] = {
         "code": error.code or _CODE.get(error.kind, error.kind),
-        "type": "infra_error" if error.kind in _INFRA else "semantic_error",
+        "type": "infra_error" if error.kind in INFRASTRUCTURE else "semantic_error",
         "request_id": context.request_id,
         "trace_id": context.trace_id,
         "retryable": error.retryable,
