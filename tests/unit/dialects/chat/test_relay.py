@@ -148,8 +148,9 @@ def test_missing_choices_are_added_where_the_usage_was_asked_for():
 @pytest.mark.pitfall(130)
 def test_groqs_own_usage_is_read_and_its_frame_left_alone():
     frame = chunk({}, "stop", x_groq={"id": "r", "usage": {"prompt_tokens": 5}})
-    sent, found = play(ROLE, frame, DONE, flavour="groq")
-    assert sent == ROLE + frame + DONE
+    first = chunk({"role": "assistant", "content": ""}, x_groq={"id": "r"})
+    sent, found = play(first, frame, DONE, flavour="groq")
+    assert sent == first + frame + DONE
     assert found.facts.usage == Usage(input=5)
 
 

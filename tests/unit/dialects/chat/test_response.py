@@ -367,12 +367,17 @@ def test_thinking_is_reasoning_content_with_its_state_beside_it():
 
 
 @pytest.mark.pitfall(138)
-def test_a_refusal_that_is_a_stop_reason_is_told_in_words():
-    finish = Finish("refusal", "refusal", explanation="policy")
-    written, _ = write(finish=finish)
-    assert written["choices"][0]["finish_reason"] == "content_filter"
-    assert written["choices"][0]["message"]["refusal"] == "policy"
+def test_a_refusal_that_is_a_stop_reason_stands_beside_the_finish():
+    details = raw({"type": "refusal", "category": "cyber", "explanation": "policy"})
+    finish = Finish("refusal", "refusal", explanation="policy", details=details)
+    choice = write(finish=finish)[0]["choices"][0]
+    assert choice["finish_reason"] == "content_filter"
+    assert choice["native_finish_reason"] == "refusal"
+    assert choice["stop_details"]["explanation"] == "policy"
+    assert choice["message"]["refusal"] is None
     assert message(Refusal("own"), finish=finish)["refusal"] == "own"
+    bare = write(finish=Finish("refusal", "refusal", explanation="policy"))[0]["choices"][0]
+    assert bare["stop_details"] == {"type": "refusal", "explanation": "policy"}
 
 
 def test_citations_stand_where_their_text_stands():

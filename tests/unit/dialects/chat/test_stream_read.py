@@ -271,12 +271,14 @@ def test_usage_of_odd_form_is_read_where_it_can_be(usage, expected):
     assert folded(ROLE, chunk({}, "stop", usage=usage), DONE).usage == expected
 
 
-def test_reasoning_that_xai_leaves_out_of_its_output_is_added_by_its_own_total():
+def test_reasoning_that_xai_leaves_out_of_its_output_is_told_by_its_own_total():
     details = {"completion_tokens_details": {"reasoning_tokens": 183}}
-    apart = {"prompt_tokens": 49, "completion_tokens": 32, "total_tokens": 264, **details}
-    assert folded(ROLE, chunk({}, "stop", usage=apart), DONE).usage.output == 215
+    beside = {"prompt_tokens": 49, "completion_tokens": 32, "total_tokens": 264, **details}
+    found = folded(ROLE, chunk({}, "stop", usage=beside), DONE).usage
+    assert (found.output, found.apart, found.billed_output) == (32, 183, 215)
     within = {"prompt_tokens": 49, "completion_tokens": 215, "total_tokens": 264, **details}
-    assert folded(ROLE, chunk({}, "stop", usage=within), DONE).usage.output == 215
+    found = folded(ROLE, chunk({}, "stop", usage=within), DONE).usage
+    assert (found.output, found.apart, found.billed_output) == (215, None, 215)
 
 
 @pytest.mark.pitfall(22)

@@ -358,11 +358,13 @@ def test_refusals_have_their_own_member():
 
 
 @pytest.mark.pitfall(138)
-def test_a_refusal_that_is_a_stop_reason_is_told_in_words():
+def test_a_refusal_that_is_a_stop_reason_stands_beside_the_finish():
     finish = Finish("refusal", "refusal", explanation="policy")
     chunks = answer(finish=finish)
-    assert deltas(chunks) == [{"refusal": "policy"}]
-    assert chunks[-2]["choices"][0]["finish_reason"] == "content_filter"
+    assert deltas(chunks) == []
+    last = chunks[-2]["choices"][0]
+    assert last["finish_reason"] == "content_filter"
+    assert last["stop_details"] == {"type": "refusal", "explanation": "policy"}
     assert deltas(answer(Refusal("no"), finish=finish)) == [{"refusal": "no"}]
 
 
