@@ -197,7 +197,7 @@ def _finished(services: Services) -> Callable[[Call, float], None]:
                 stream=outcome.stream,
                 attempts=len(outcome.attempts),
                 first_event_ms=_ms(attempt.first_event_s) if attempt else None,
-                tokens={"input": usage.input or 0, "output": usage.output or 0} if usage else None,
+                tokens={"input": usage.input or 0, "output": usage.billed_output or 0} if usage else None,
                 cost_usd=plain(attempt.cost) if attempt and attempt.cost is not None else None,
                 error=outcome.error_code,
             )

@@ -282,7 +282,7 @@ def _tokens(usage: Usage) -> Tokens:
     """The counts, each of them cleaned once more: a reader may have summed up hostile ones."""
     return Tokens(
         count(usage.input),
-        count(usage.output),
+        count(usage.billed_output),
         count(usage.cache_read),
         count(usage.cache_write),
         count(usage.cache_write_1h),

@@ -60,12 +60,13 @@ def _input(usage: Usage, price: Price) -> Decimal | None:
 
 
 def _output(usage: Usage, price: Price) -> Decimal | None:
-    if usage.output is None:
+    output = usage.billed_output
+    if output is None:
         # An embedding has no output and no price for it.
         return Decimal(0) if not price.output else None
-    audio = min(usage.audio_output or 0, usage.output)
+    audio = min(usage.audio_output or 0, output)
     return _sum(
-        (usage.output - audio, price.output),
+        (output - audio, price.output),
         (audio, _first(price.audio_output, price.output)),
     )
 

@@ -23,7 +23,12 @@ class Usage(Struct, frozen=True, gc=False):
     cache_write_1h: int | None = None
     """The part of ``cache_write`` that is kept for an hour."""
     output: int | None = None
-    """All output tokens, reasoning included."""
+    """All output tokens, reasoning included; but see ``apart``."""
+    apart: int | None = None
+    """Reasoning that the provider bills beside ``output`` and does not count in it (xAI).
+
+    Dialects repeat the provider's own figures; money and the ledger go by ``billed_output``.
+    """
     reasoning: int | None = None
     audio_input: int | None = None
     audio_output: int | None = None
@@ -37,6 +42,11 @@ class Usage(Struct, frozen=True, gc=False):
     def known(self) -> bool:
         """Whether the provider reported anything that can be charged."""
         return self.input is not None or self.output is not None or self.cost is not None
+
+    @property
+    def billed_output(self) -> int | None:
+        """Every output token that is paid for."""
+        return self.output if self.output is None else self.output + (self.apart or 0)
 
     @property
     def uncached(self) -> int | None:

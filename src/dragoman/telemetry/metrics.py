@@ -115,7 +115,7 @@ class Metrics:
             served.first_token.observe(attempt.first_event_s)
         if attempt.usage is not None:
             served.input_tokens.inc(attempt.usage.input or 0)
-            served.output_tokens.inc(attempt.usage.output or 0)
+            served.output_tokens.inc(attempt.usage.billed_output or 0)
         if attempt.cost is not None:
             served.cost.inc(float(attempt.cost))
 

@@ -11,6 +11,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
 from yarl import URL
@@ -20,6 +21,10 @@ from dragoman.transport import failures
 from dragoman.transport.connections import IDLE_S
 from dragoman.transport.failures import Fault
 from dragoman.transport.trust import authorities
+
+if TYPE_CHECKING:
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
 
 MAX_FIELD = 16 * 1024
 """The longest header line that is read."""
@@ -55,7 +60,7 @@ _FAULTS: tuple[tuple[type[BaseException], Fault], ...] = (
 class AiohttpArrival:
     """``Arrival`` over a response of aiohttp."""
 
-    __slots__ = ("_response", "headers", "length", "status")
+    __slots__ = ("_closed", "_response", "headers", "length", "status")
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
@@ -66,13 +71,18 @@ class AiohttpArrival:
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in response.raw_headers
         }
+        self._closed: asyncio.Future[None] | None = None
+        self._watch()
 
     def pieces(self) -> AsyncIterator[bytes]:
         """The body as it arrives."""
-        return self._response.content.iter_any()
+        pieces = self._response.content.iter_any()
+        if self.length is None and "transfer-encoding" not in self.headers:
+            return _UntilClosed(pieces, self._closed)
+        return pieces
 
     async def whole(self) -> bytes:
-        """The rest of the body in one."""
+        """The rest of the body in one; asked for where its length is known."""
         return await self._response.read()
 
     def drop(self) -> None:
@@ -82,6 +92,69 @@ class AiohttpArrival:
     async def close(self) -> None:
         """The same."""
         self.drop()
+
+    def _watch(self) -> None:
+        """Has the body fail with its connection.
+
+        aiohttp 3.14 closes the connection over a chunk that is none, and tells the reader
+        nothing, who would wait for ever.
+        """
+        connection = self._response.connection
+        if connection is None or connection.protocol is None:
+            return  # the whole body is here
+        closed = self._closed = connection.protocol.closed
+        if closed is not None:
+            closed.add_done_callback(self._lost)
+            # The connection outlives this reply in the pool.
+            self._response.content.on_eof(self._read)
+
+    def _read(self) -> None:
+        assert self._closed is not None
+        self._closed.remove_done_callback(self._lost)
+
+    def _lost(self, closed: asyncio.Future[None]) -> None:
+        closed.exception()  # taken note of, so that the loop does not log it
+        content = self._response.content
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError("closed over a broken body"))
+
+
+class _UntilClosed:
+    """A body that its connection's end ends: aiohttp takes a reset for that end too."""
+
+    def __init__(self, pieces: AsyncIterator[bytes], closed: asyncio.Future[None] | None) -> None:
+        self._pieces = pieces
+        self._closed = closed
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self._pieces.__anext__()
+        except StopAsyncIteration:
+            closed = self._closed
+            if closed is not None and closed.done() and closed.exception() is not None:
+                raise aiohttp.ClientPayloadError("reset") from None
+            raise
+
+
+class _Connector(aiohttp.TCPConnector):
+    """A pool that does not hand out a connection on which bytes came while it was idle.
+
+    aiohttp 3.14 keeps such bytes and reads them as the answer to the next request, whosever
+    that is.
+    """
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        """A connection from the pool, or a new one."""
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            if connection.protocol is None or not connection.protocol.should_close:
+                return connection
+            connection.close()
 
 
 class AiohttpDriver:
@@ -94,6 +167,8 @@ class AiohttpDriver:
 
     async def fetch(self, request: UpstreamRequest, *, fresh: bool) -> AiohttpArrival:
         """Sends the request and waits for the head."""
+        if "" in request.headers:
+            raise ValueError("a header without a name, which aiohttp would write")
         session = self._sessions.get(fresh)
         if session is None:
             session = self._sessions[fresh] = self._session(fresh=fresh)
@@ -147,7 +222,7 @@ class AiohttpDriver:
     def _session(self, *, fresh: bool) -> aiohttp.ClientSession:
         keep = {"force_close": True} if fresh else {"keepalive_timeout": IDLE_S}
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._context(), limit=0, limit_per_host=0, **keep),
+            connector=_Connector(ssl=self._context(), limit=0, limit_per_host=0, **keep),
             loop=asyncio.get_running_loop(),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,

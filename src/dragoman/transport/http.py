@@ -21,6 +21,7 @@ from dragoman.transport.failures import (
     CLOSED,
     ENCODING,
     FIRST_BYTE_TIMEOUT,
+    MALFORMED,
     RESET,
     Fault,
     failure,
@@ -139,10 +140,14 @@ class HttpTransport:
                 inflating = inflation(arrival.headers["content-encoding"])
             except Corrupt:
                 inflating = ENCODING
+        if arrival.status < 200:
+            # 101: a switch that nobody asked for; below 100: no status at all.
+            inflating = MALFORMED
         if self._closed:
             inflating = CLOSED
         if isinstance(inflating, Fault):
-            self._connections.discard()
+            # Of an empty body the client has already kept the connection.
+            self._connections.give_back(host, asyncio.get_running_loop().time())
             await arrival.close()
             raise failure(inflating, host, arrival.status)
         return Reply(arrival, self._driver, self._connections, host, inflating, until)

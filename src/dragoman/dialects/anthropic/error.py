@@ -61,9 +61,10 @@ _INVALID_REPLY = "upstream_invalid_reply"
 _TOO_LONG = ("prompt is too long", "context window", "context limit", "context_length")
 
 _KEY = re.compile(
-    r"(?:sk|pk|gsk|xai|drg|rk|key|AIza|AKIA|ghp|eyJ)[-_]?[A-Za-z0-9][A-Za-z0-9_.\-]{15,}"
-    r"|(?i:bearer)\s+[A-Za-z0-9_.\-]{8,}"
+    r"\b(?:(?:sk|pk|rk|gsk|xai|drg|ghp)[-_]|AIza|AKIA|eyJ)[A-Za-z0-9][A-Za-z0-9_.\-]{12,}"
+    r"|\b(?i:bearer)\s+[A-Za-z0-9_.\-]{16,}"
 )
+"""Keys by the beginnings that their makers give them, and whatever follows the word bearer."""
 
 
 class _Error(Struct, frozen=True):

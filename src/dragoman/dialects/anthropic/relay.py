@@ -90,7 +90,7 @@ class AnthropicRelay:
         """
         if self._done:
             return b""
-        passed = self._pass(self._frames.close())
+        passed = self._pass([last for last in self._frames.close() if last.data])
         if passed and not passed.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")):
             passed += b"\n" if passed.endswith(b"\n") else b"\n\n"
         if not self.facts.finished and (self.facts.error is None or is_garbled(self.facts.error)):
@@ -126,11 +126,13 @@ class AnthropicRelay:
             try:
                 _TYPE.decode(one.data)
             except wire.BAD_JSON:
-                mended(one.data)
+                _TYPE.decode(mended(one.data))
             self.facts.content = True
             return one.raw
         if one.data == b"[DONE]":
             return b""
+        if one.event == b"error":
+            raise read_stream_error(one.data)
         try:
             probe = _PROBE.decode(one.data)
         except wire.BAD_JSON:

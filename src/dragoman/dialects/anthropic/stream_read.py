@@ -142,6 +142,8 @@ class AnthropicStreamReader:
         data = frame.data
         if not data or data == b"[DONE]":
             return
+        if frame.event == b"error":
+            raise read_stream_error(data)
         words: str | None = None
         try:
             event = _EVENT.decode(data)
@@ -162,7 +164,8 @@ class AnthropicStreamReader:
             case "message_stop":
                 self._message_stop(events)
             case "ping":
-                events.append(Ping())
+                if self._started:  # Before the start there is nobody to keep awake.
+                    events.append(Ping())
             case "error":
                 raise read_stream_error(data)
             case _:

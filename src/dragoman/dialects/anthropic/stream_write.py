@@ -33,6 +33,7 @@ from dragoman.core.response import Finish
 from dragoman.core.usage import Usage, merge
 from dragoman.dialects.anthropic import wire
 from dragoman.dialects.anthropic.draft import own
+from dragoman.dialects.anthropic.envelope import is_native, wrap
 from dragoman.dialects.anthropic.error import error_frame
 from dragoman.dialects.anthropic.finish import BROKEN, write_details, write_reason
 from dragoman.dialects.anthropic.response import (
@@ -98,6 +99,16 @@ class _Block:
                 return bool(self.held or head.text) or (self.stopped and state)
             case _:
                 return True
+
+    def thinking(self) -> Thinking:
+        """The thought with the state that has come for it."""
+        assert isinstance(self.head, Thinking)
+        return replace(self.head, signature=self.signature, encrypted=self.encrypted)
+
+    def sealed(self) -> str:
+        """What goes behind the last word of a thought, so that it can come back."""
+        part = self.thinking()
+        return (part.signature or "") if is_native(part) else wrap(part)
 
 
 class AnthropicStreamWriter:
@@ -325,7 +336,7 @@ class AnthropicStreamWriter:
             case Thinking():
                 if head.text:
                     block.held.insert(0, (b"thinking_delta", b"thinking", _json(head.text)))
-                whole = self._thinking(block)
+                whole = write_thinking(block.thinking())
                 if whole["type"] == "redacted_thinking" and not block.held:
                     block.signature = block.encrypted = None
                     return whole
@@ -346,21 +357,13 @@ class AnthropicStreamWriter:
             case _:
                 return write_block(head, self._context, number)
 
-    @staticmethod
-    def _thinking(block: _Block) -> dict[str, object]:
-        """The thinking so far, its state included, as a whole block."""
-        assert isinstance(block.head, Thinking)
-        part = replace(block.head, signature=block.signature, encrypted=block.encrypted)
-        return write_thinking(part)
-
     def _close(self, number: int) -> bytes:
         """What a block still owes, and its stop."""
         block = self._blocks.pop(number)
         pieces: list[bytes] = []
         if isinstance(block.head, Thinking):
-            signature = self._thinking(block).get("signature")
-            if signature:
-                said = (b"signature_delta", b"signature", _json(str(signature)))
+            if signature := block.sealed():
+                said = (b"signature_delta", b"signature", _json(signature))
                 pieces.append(_WORDS % (self._index, *said))
         elif isinstance(block.head, ToolCall) and block.head.kind == "custom":
             wrapped = encode({"input": wire.mend("".join(block.arguments))}).decode()

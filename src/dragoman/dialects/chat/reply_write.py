@@ -74,9 +74,6 @@ def _choice(choice: Choice, context: Context, losses: list[Loss]) -> dict[str, o
     message = _Message(at, losses, legacy=is_legacy(context))
     for part in choice.parts:
         message.add(part)
-    refusal = spoken_refusal(choice.finish)
-    if refusal and not message.refusals:
-        message.refusals.append(refusal)
     finish = choice.finish
     losses += finish_losses(finish, at)
     written: dict[str, object] = {
@@ -85,9 +82,7 @@ def _choice(choice: Choice, context: Context, losses: list[Loss]) -> dict[str, o
         "logprobs": choice.logprobs,
         "finish_reason": finish_word(finish, context, has_calls=message.called),
     }
-    if finish.reason == "unknown" and finish.raw:
-        written["native_finish_reason"] = finish.raw
-    return written
+    return {**written, **beside_the_finish(finish)}
 
 
 def is_legacy(context: Context) -> bool:
@@ -101,9 +96,20 @@ def finish_word(finish: Finish, context: Context, *, has_calls: bool) -> str:
     return "function_call" if word == "tool_calls" and is_legacy(context) else word
 
 
-def spoken_refusal(finish: Finish) -> str | None:
-    """What a refusal that is only a stop reason elsewhere says in words (P138)."""
-    return finish.explanation if finish.reason == "refusal" else None
+def beside_the_finish(finish: Finish) -> dict[str, object]:
+    """What the provider says of the end and chat has no word for, as members of the choice.
+
+    A refusal's explanation is the provider's word and not the model's (P138): it stands in
+    ``stop_details`` as it came, and not in ``message.refusal``.
+    """
+    found: dict[str, object] = {}
+    if finish.reason in {"unknown", "refusal"} and finish.raw:
+        found["native_finish_reason"] = finish.raw
+    if finish.details is not None:
+        found["stop_details"] = finish.details
+    elif finish.explanation is not None:
+        found["stop_details"] = {"type": finish.reason, "explanation": finish.explanation}
+    return found
 
 
 def finish_losses(finish: Finish, at: str) -> list[Loss]:

@@ -51,13 +51,13 @@ from dragoman.dialects.chat.citations import write_annotation
 from dragoman.dialects.chat.error import DONE, error_frames
 from dragoman.dialects.chat.pictures import write_image
 from dragoman.dialects.chat.reply_write import (
+    beside_the_finish,
     finish_losses,
     finish_word,
     is_legacy,
     origin,
     own_annotations,
     reply_id,
-    spoken_refusal,
 )
 from dragoman.dialects.chat.thoughts import details_of, format_of, shares_index
 from dragoman.dialects.chat.tool_calls import write_call
@@ -86,7 +86,7 @@ class _Part:
 class _Choice:
     """What has been said of one choice."""
 
-    __slots__ = ("before", "calls", "length", "parts", "refused", "silent", "thought", "thoughts")
+    __slots__ = ("before", "calls", "length", "parts", "silent", "thought", "thoughts")
 
     def __init__(self, before: bytes) -> None:
         self.before = before
@@ -98,7 +98,6 @@ class _Choice:
         self.thoughts = 0
         self.thought: Thinking | None = None
         self.length = 0
-        self.refused = False
 
 
 class ChatStreamWriter:
@@ -196,13 +195,13 @@ class ChatStreamWriter:
         *,
         logprobs: Raw | None = None,
         finish_reason: str | None = None,
-        native: str | None = None,
+        beside: dict[str, object] | None = None,
     ) -> bytes:
         """A chunk of any content."""
         del index
         rest: dict[str, object] = {"logprobs": logprobs, "finish_reason": finish_reason}
-        if native is not None:
-            rest["native_finish_reason"] = native
+        if beside:
+            rest.update(beside)
         return choice.before + _encode(delta) + b"," + _encode(rest)[1:] + self._after
 
     # ------------------------------------------------------------------ parts
@@ -218,7 +217,6 @@ class ChatStreamWriter:
                     sent += self._cite(Cited(event.part, citation, event.choice))
             case Refusal():
                 choice.parts[event.part] = part = _Part(head, 0, 0)
-                choice.refused = True
                 sent = self._words(choice, part, head.text)
             case Thinking():
                 sent = self._think(event.part, head, choice)
@@ -366,14 +364,11 @@ class ChatStreamWriter:
         if word != "length":
             # A call without arguments says {} (P34); one that was cut off does not.
             pieces += [self._argue(choice, part, "{}") for part in choice.silent]
-        refusal = spoken_refusal(finish)
-        if refusal and not choice.refused:
-            pieces.append(self._said(choice, _encode({"refusal": refusal})))
         unknown = own_annotations(Choice((), finish, ext=event.ext))
         if unknown:
             pieces.append(self._said(choice, _encode({"annotations": unknown})))
-        native = finish.raw if finish.reason == "unknown" else None
-        pieces.append(self._chunk(event.choice, {}, choice, finish_reason=word, native=native))
+        beside = beside_the_finish(finish)
+        pieces.append(self._chunk(event.choice, {}, choice, finish_reason=word, beside=beside))
         return b"".join(pieces)
 
     def _end(self) -> bytes:
