@@ -142,7 +142,7 @@ class ChatStreamWriter:
             case LogprobNote():
                 choice, first = self._choice(event.choice)
                 logprobs = Raw(event.logprobs)
-                return first + self._chunk(event.choice, {}, choice, logprobs=logprobs)
+                return first + self._chunk({}, choice, logprobs=logprobs)
             case UsageNote():
                 self._usage = merge(self._usage, event.usage)
                 return b""
@@ -189,7 +189,6 @@ class ChatStreamWriter:
 
     def _chunk(
         self,
-        index: int,
         delta: dict[str, object],
         choice: _Choice,
         *,
@@ -198,7 +197,6 @@ class ChatStreamWriter:
         beside: dict[str, object] | None = None,
     ) -> bytes:
         """A chunk of any content."""
-        del index
         rest: dict[str, object] = {"logprobs": logprobs, "finish_reason": finish_reason}
         if beside:
             rest.update(beside)
@@ -368,7 +366,7 @@ class ChatStreamWriter:
         if unknown:
             pieces.append(self._said(choice, _encode({"annotations": unknown})))
         beside = beside_the_finish(finish)
-        pieces.append(self._chunk(event.choice, {}, choice, finish_reason=word, beside=beside))
+        pieces.append(self._chunk({}, choice, finish_reason=word, beside=beside))
         return b"".join(pieces)
 
     def _end(self) -> bytes:
