@@ -1,0 +1,162 @@
+"""Settings: where they come from, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from dragoman.config.load import environment, load_settings, read_config_file
+from dragoman.config.settings import ConfigError, check_serving, default_home
+
+FERNET = "ZmVybmV0LWtleS1vZi10aGlydHktdHdvLWJ5dGVzISE="
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch, tmp_path):
+    for name in ("MODE", "PORT", "HOST", "DATABASE_URL", "FERNET_KEY", "CORS_ALLOW_ORIGINS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DRAGOMAN_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.req("R-ENV-001", "R-ENV-015")
+def test_a_flag_beats_the_environment_the_env_file_the_toml_and_the_default(tmp_path, monkeypatch):
+    assert load_settings().port == 8000
+    (tmp_path / "dragoman.toml").write_text("format = 1\n[server]\nport = 8001\nhost = '::1'\n")
+    assert load_settings().port == 8001
+    (tmp_path / ".env").write_text("PORT=8002\nMODE=local\n")
+    assert load_settings().port == 8002
+    monkeypatch.setenv("PORT", "8003")
+    assert load_settings().port == 8003
+    settings = load_settings({"port": 8004, "host": None})
+    assert (settings.port, settings.host, settings.mode) == (8004, "::1", "local")
+
+
+@pytest.mark.req("R-SEC-001")
+@pytest.mark.parametrize(
+    ("said", "meant"), [("local", "local"), ("PRODUCTION", "prod"), ("Test", "test")]
+)
+def test_a_mode_is_one_of_three(monkeypatch, said, meant):
+    monkeypatch.setenv("MODE", said)
+    assert load_settings().mode == meant
+
+
+def test_nothing_said_is_prod():
+    assert load_settings().mode == "prod"
+
+
+@pytest.mark.req("R-SEC-001", "R-ENV-015")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MODE", "fast"),
+        ("PORT", "http"),
+        ("PORT", "70000"),
+        ("WORKERS", "0"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_bad_value_is_named_and_not_shown(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=name) as caught:
+        load_settings()
+    assert value not in str(caught.value).replace("'http'", "")
+
+
+def test_an_env_file_that_is_asked_for_must_be_there(tmp_path):
+    with pytest.raises(ConfigError, match=r"nope\.env"):
+        load_settings(env_file=tmp_path / "nope.env")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("format = 2", "format must be 1"),
+        ("format = ", "not valid TOML"),
+        ("[sever]\nport = 1", "did you mean 'server'"),
+        ("[server]\npart = 1", "did you mean 'port'"),
+        ("zzz = 1", "known: format"),
+        ('[aliases]\nfast = "${NOT_SET_ANYWHERE}"', "NOT_SET_ANYWHERE"),
+    ],
+)
+def test_a_bad_file_is_refused_with_the_nearest_name(tmp_path, text, says):
+    (tmp_path / "dragoman.toml").write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        load_settings()
+
+
+def test_secrets_in_the_file_come_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("VLLM_KEY", "k-123")
+    (tmp_path / "dragoman.toml").write_text(
+        '[[providers]]\nname = "corp"\ncredentials = [{ key = "${VLLM_KEY}", weight = 2 }]\n'
+        '[aliases]\nfast = "corp/llama"\n[prices."corp/llama"]\ninput = "0.10"\n'
+    )
+    settings = load_settings()
+    assert settings.providers[0]["credentials"] == [{"key": "k-123", "weight": 2}]
+    assert settings.aliases == {"fast": "corp/llama"}
+    assert settings.prices["corp/llama"] == {"input": "0.10"}
+    assert read_config_file(tmp_path / "nowhere.toml") == {}
+
+
+def test_providers_keys_are_read_from_the_env_file_below_the_environment(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("GROQ_API_KEY=from-file\nXAI_API_KEY=\nOPENAI_API_KEY=file\n")
+    monkeypatch.setenv("OPENAI_API_KEY", "env")
+    found = environment()
+    assert found["GROQ_API_KEY"] == "from-file"
+    assert found["OPENAI_API_KEY"] == "env"
+    assert "XAI_API_KEY" not in found
+
+
+def prod(monkeypatch, **changed):
+    full = {
+        "DATABASE_URL": "sqlite:///x.db",
+        "FERNET_KEY": FERNET,
+        "CORS_ALLOW_ORIGINS": "https://app.example",
+    }
+    for name, value in {**full, **changed}.items():
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    return load_settings()
+
+
+@pytest.mark.req("R-SEC-002", "R-SEC-003", "R-TEST-014", "R-ENV-010")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", None),
+        ("FERNET_KEY", None),
+        ("CORS_ALLOW_ORIGINS", None),
+        ("CORS_ALLOW_ORIGINS", "https://a.example,*"),
+        ("USE_STUB_ADAPTERS", "true"),
+    ],
+)
+def test_production_refuses_to_start_half_configured_and_says_how(monkeypatch, name, value):
+    with pytest.raises(ConfigError, match=name) as caught:
+        check_serving(prod(monkeypatch, **{name: value}))
+    assert "dragoman serve --local" in str(caught.value)
+    assert FERNET not in str(caught.value)
+
+
+def test_production_starts_when_all_is_said_and_local_needs_nothing(monkeypatch):
+    check_serving(prod(monkeypatch))
+    check_serving(load_settings({"mode": "local"}))
+
+
+def test_the_defaults_that_follow_from_others(monkeypatch, tmp_path):
+    settings = load_settings({"mode": "local"})
+    assert settings.database == f"sqlite:///{tmp_path / 'home' / 'dragoman.db'}"
+    assert settings.level == "debug"
+    assert load_settings().level == "info"
+    assert settings.first_event_timeout_s == 600
+    monkeypatch.setenv("UPSTREAM_TIMEOUT_MS", "1500")
+    assert load_settings().first_event_timeout_s == 1.5
+    monkeypatch.setenv("XDG_DATA_HOME", "/data")
+    assert default_home() in {
+        Path("/data/dragoman"),
+        Path.home() / "Library" / "Application Support" / "dragoman",
+    }
+
+
+def test_secrets_do_not_show_in_the_settings(monkeypatch):
+    assert FERNET not in repr(prod(monkeypatch))

@@ -1,0 +1,54 @@
+"""Counters: their names, and labels that no caller can multiply."""
+
+from decimal import Decimal
+
+import pytest
+
+from dragoman.core.call import Attempt, Outcome
+from dragoman.core.usage import Usage
+from dragoman.telemetry.metrics import Metrics
+
+
+def outcome(model="gpt-4o", **attempt):
+    tried = Attempt(
+        id="a", number=1, provider="openai", model=model, credential=None, started=0, wall=0
+    )
+    for name, value in attempt.items():
+        setattr(tried, name, value)
+    return Outcome(attempts=[tried], http_status=200, label_model=model)
+
+
+@pytest.mark.req("R-OBS-001", "R-ADD-034")
+def test_a_request_counts_under_its_names():
+    metrics = Metrics()
+    usage = Usage(input=3, output=5)
+    done = outcome(usage=usage, cost=Decimal("0.5"), first_event_s=0.2, status="complete")
+    metrics.finished(done, 1.5)
+    metrics.finished(done, 1.5)
+    text = metrics.text().decode()
+    labels = 'model="gpt-4o",provider="openai"'
+    assert f'dragoman_requests_total{{{labels},status="200"}} 2.0' in text
+    assert f'dragoman_tokens_total{{{labels},type="input"}} 6.0' in text
+    assert f'dragoman_tokens_total{{{labels},type="output"}} 10.0' in text
+    assert f"dragoman_cost_usd_total{{{labels}}} 1.0" in text
+    assert f'dragoman_time_to_first_token_seconds_bucket{{le="0.25",{labels}}} 2.0' in text
+    assert 'dragoman_attempts_total{outcome="complete",provider="openai"} 2.0' in text
+
+
+def test_a_refused_request_counts_without_a_provider():
+    metrics = Metrics()
+    metrics.finished(Outcome(http_status=401), 0.01)
+    metrics.limited("rpm")
+    text = metrics.text().decode()
+    assert 'dragoman_requests_total{model="none",provider="none",status="401"} 1.0' in text
+    assert 'dragoman_rate_limit_hits_total{limit="rpm"} 1.0' in text
+
+
+def test_unknown_usage_and_cost_add_nothing():
+    metrics = Metrics()
+    metrics.finished(outcome(), 0.1)
+    assert "dragoman_tokens_total{" not in metrics.text().decode().replace(
+        'type="input"} 0.0', ""
+    ).replace('type="output"} 0.0', "").replace(
+        'dragoman_tokens_total{model="gpt-4o",provider="openai",', ""
+    )
