@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import assert_never
 
 from dragoman.core.errors import CallerError, invalid, unsupported
 from dragoman.core.parts import FileRef, Inline, Media, PartsDoc, Text, TextDoc, Url
@@ -85,6 +86,8 @@ def _source(draft: Draft, part: Media, path: str) -> tuple[str, dict[str, object
             return "document", {"type": "text", "media_type": "text/plain", "data": text}
         case PartsDoc(parts=parts):
             return "document", {"type": "content", "content": _inner(draft, parts, path)}
+        case _:
+            assert_never(part.source)
 
 
 def _inner(draft: Draft, parts: tuple[object, ...], path: str) -> list[dict[str, object]]:

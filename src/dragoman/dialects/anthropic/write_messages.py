@@ -8,6 +8,7 @@ empty (P69, P155, P174).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from msgspec import Raw
 
@@ -70,6 +71,8 @@ def write_turns(draft: Draft) -> list[Turn]:
                 _join(turns, Turn("user", path, _user(draft, message, path, ids)))
             case "system":
                 _mid_system(draft, turns, message, path, ids)
+            case _:
+                assert_never(message.role)
     turns = _without_empty_assistants(turns)
     _place_results(turns)
     _end_with_assistant(draft, turns)
@@ -186,7 +189,7 @@ def _calls(turn: Turn) -> list[str]:
 
 
 def _check_results(turns: list[Turn], ids: CallIds) -> None:
-    """Every call is answered in the very next message, and nothing else is (P49)."""
+    """Every call is answered in the very next message (P49); a result is for one call only."""
     waiting: list[str] = []
     for turn in turns:
         answered = [
@@ -198,14 +201,6 @@ def _check_results(turns: list[Turn], ids: CallIds) -> None:
             missing = [call for call in waiting if call not in answered]
             if missing:
                 _refuse_missing(ids.original[missing[0]], turn.path)
-            stray = [call for call in answered if call not in waiting]
-            if stray:
-                raise invalid(
-                    f"The result of the tool call {ids.original[stray[0]]!r} has to stand right "
-                    "behind the message that makes the call.",
-                    turn.path,
-                    "tool_call_id_invalid",
-                )
             waiting = _calls(turn)
     if waiting:
         _refuse_missing(ids.original[waiting[0]], "messages")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from msgspec import Raw, Struct
 
 from dragoman.core.errors import invalid, unsupported
@@ -49,6 +51,8 @@ def write_form(draft: Draft, toolbox: Toolbox, *, thinks: bool) -> Form:
                 raise invalid(
                     f"The schema at {error.path} is not usable: {error.why}.", error.path
                 ) from None
+        case _:
+            assert_never(output.format)
 
 
 def _schema_form(draft: Draft, schema: Raw, toolbox: Toolbox, *, thinks: bool) -> Form:

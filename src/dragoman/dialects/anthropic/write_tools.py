@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -78,6 +80,8 @@ def _write_tool(draft: Draft, number: int, tool: Tool) -> Block:
                 f"{tool.dialect} runs itself and Anthropic does not have.",
                 path,
             )
+        case _:
+            assert_never(tool)
 
 
 def _function(draft: Draft, tool: FunctionTool, path: str) -> Block:

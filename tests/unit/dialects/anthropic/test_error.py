@@ -177,7 +177,7 @@ def test_when_to_come_back(headers, seconds):
         ("not_found", "not_found_error", 404),
         ("conflict", "conflict_error", 409),
         ("too_large", "request_too_large", 413),
-        ("unprocessable", "invalid_request_error", 400),
+        ("unprocessable", "invalid_request_error", 422),
         ("rate_limit", "rate_limit_error", 429),
         ("quota", "rate_limit_error", 429),
         ("timeout", "timeout_error", 504),

@@ -17,7 +17,8 @@ from dragoman.dialects.anthropic import (
     read_count,
     write_count,
 )
-from dragoman.dialects.base import Target
+from dragoman.dialects.anthropic.count_tokens import tap_count
+from dragoman.dialects.base import Tapped, Target
 
 BODY = (
     b'{"model":"asked","messages":[ {"role":"user","content":"\\u00e9"} ],"max_tokens":1e2,'
@@ -61,6 +62,13 @@ def test_an_estimate_is_a_quarter_of_the_bytes(size, tokens):
 def test_a_count_is_written_and_read():
     assert write_count(12) == b'{"input_tokens":12}'
     assert read_count(b'{"input_tokens": 12, "more": 1}') == 12
+
+
+def test_a_providers_answer_keeps_its_bytes_and_consumes_nothing():
+    answer = b'{"input_tokens": 12, "more": 1.0}'
+    assert tap_count(answer) == Tapped(answer)
+    with pytest.raises(UpstreamError):
+        tap_count(b"{}")
 
 
 @pytest.mark.parametrize(

@@ -386,6 +386,7 @@ def test_a_member_of_a_wrong_type_is_refused_by_its_path(members, path):
         b'{"model": NaN}',
         b'{"model":"m","max_tokens":1,"messages":' + b"[" * 100_000,
         b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"\xff"}]}',
+        b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"text","text":"\xff"}]}]}',
         b"\xff\xfe",
     ],
 )

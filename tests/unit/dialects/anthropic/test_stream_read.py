@@ -102,6 +102,10 @@ def test_an_answer_is_told_as_it_grows():
     ]
 
 
+def test_a_sign_of_life_before_the_start_wakes_nobody():
+    assert isinstance(events(frame("ping"), start(), end())[0], Start)
+
+
 @pytest.mark.pitfall(126)
 def test_later_counts_replace_earlier_ones():
     found = fold(

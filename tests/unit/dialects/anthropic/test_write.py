@@ -448,7 +448,7 @@ def test_its_own_members_go_back():
 
 
 def test_a_providers_declared_differences_hold():
-    quirks = Quirks(drop=("top_k", "seed"), rename={"max_tokens": "max_output"})
+    quirks = Quirks(drop=("top_k", "seed"), rename={"max_tokens": "max_output", "stream": "sse"})
     written = write(quirks=quirks, sampling=Sampling(top_k=4))
     sent = json.loads(written.body)
     assert "top_k" not in sent

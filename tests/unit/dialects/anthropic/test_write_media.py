@@ -65,6 +65,7 @@ def refused(part, capability=None) -> CallerError:
         ("image", WEBP, "image/webp", ("image", "image/webp")),
         ("image", b64(b"?"), "image/jpg", ("image", "image/jpeg")),
         ("image", "?", "image/png", ("image", "image/png")),
+        ("image", "A", "image/png", ("image", "image/png")),
         ("image", PDF, "image/png", ("document", "application/pdf")),
         ("document", PDF, "application/pdf", ("document", "application/pdf")),
         ("document", PNG, "application/octet-stream", ("image", "image/png")),
