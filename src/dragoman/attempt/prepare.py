@@ -147,6 +147,8 @@ def prepare(
         request=request,
         include_usage=_include_usage(ask) if request is None else request.include_usage,
         cost=cost,
+        request_id=call.request_id,
+        trace_id=call.trace_id,
     )
     return Prepared(
         candidate=candidate,

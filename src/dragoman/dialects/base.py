@@ -105,6 +105,9 @@ class Context(Struct, frozen=True):
     include_usage: bool = False
     """Whether a chat caller asked for usage in its stream."""
     cost: Callable[[Usage], Decimal | None] | None = None
+    request_id: str = ""
+    """What the caller knows the request by; told in an error inside a stream, as ``trace_id``."""
+    trace_id: str = ""
 
 
 class Written(Struct, frozen=True):

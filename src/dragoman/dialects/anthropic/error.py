@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 from dragoman.core.errors import INFRASTRUCTURE, GatewayError, Kind, UpstreamError
 from dragoman.dialects.anthropic import wire
 from dragoman.dialects.anthropic.wire import encode
-from dragoman.dialects.base import ErrorContext, ErrorReply
+from dragoman.dialects.base import Context, ErrorContext, ErrorReply
 
 LONGEST = 1000
 """Characters of a provider's message that are passed on; the rest of an HTML page is no help."""
@@ -267,6 +267,11 @@ def error_frame(error: GatewayError, context: ErrorContext) -> bytes:
     return b"event: error\ndata: " + encode(_body(error, context)) + b"\n\n"
 
 
+def told(context: Context) -> ErrorContext:
+    """What an error inside a stream says of the request."""
+    return ErrorContext(context.request_id or context.call_id, context.trace_id)
+
+
 def _status(error: GatewayError) -> int:
     if (
         isinstance(error, UpstreamError)
@@ -276,8 +281,6 @@ def _status(error: GatewayError) -> int:
         return error.upstream_status
     if error.kind == "overloaded":
         return 529
-    if error.kind == "unprocessable":
-        return 400
     return error.status
 
 

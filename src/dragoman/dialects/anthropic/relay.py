@@ -19,13 +19,14 @@ from dragoman.dialects.anthropic.error import (
     is_garbled,
     not_understood,
     read_stream_error,
+    told,
     truncated,
 )
 from dragoman.dialects.anthropic.finish import read_finish
 from dragoman.dialects.anthropic.stream_write import frame as write_frame
 from dragoman.dialects.anthropic.usage import read_usage
 from dragoman.dialects.anthropic.wire import WireError, encode, mended
-from dragoman.dialects.base import Context, ErrorContext, Facts, Target
+from dragoman.dialects.base import Context, Facts, Target
 from dragoman.dialects.framing.sse import Frame, SseFrames
 
 
@@ -100,7 +101,7 @@ class AnthropicRelay:
     def fail(self, error: GatewayError) -> bytes:
         """The terminal error event."""
         self._done = True
-        return error_frame(error, ErrorContext(self._context.call_id))
+        return error_frame(error, told(self._context))
 
     def _stop(self, error: UpstreamError) -> None:
         self._done = True

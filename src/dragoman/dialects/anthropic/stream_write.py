@@ -34,7 +34,7 @@ from dragoman.core.usage import Usage, merge
 from dragoman.dialects.anthropic import wire
 from dragoman.dialects.anthropic.draft import own
 from dragoman.dialects.anthropic.envelope import is_native, wrap
-from dragoman.dialects.anthropic.error import error_frame
+from dragoman.dialects.anthropic.error import error_frame, told
 from dragoman.dialects.anthropic.finish import BROKEN, write_details, write_reason
 from dragoman.dialects.anthropic.response import (
     TIER_WRITE,
@@ -46,7 +46,7 @@ from dragoman.dialects.anthropic.response import (
 )
 from dragoman.dialects.anthropic.usage import write_delta_usage, write_usage
 from dragoman.dialects.anthropic.wire import DIALECT, encode
-from dragoman.dialects.base import Context, ErrorContext
+from dragoman.dialects.base import Context
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -207,7 +207,7 @@ class AnthropicStreamWriter:
     def _fail(self, error: GatewayError) -> bytes:
         """The one terminal event; nothing that says completion may follow (D3)."""
         self._closed = True
-        return error_frame(error, ErrorContext(self._context.call_id))
+        return error_frame(error, told(self._context))
 
     def _end(self) -> bytes:
         pieces = [] if self._started else [self._start(Start())]

@@ -16,7 +16,7 @@ from math import isfinite
 import msgspec
 
 from dragoman.core.errors import CallerError, GatewayError, HouseError, Kind, UpstreamError
-from dragoman.dialects.base import ErrorContext, ErrorReply
+from dragoman.dialects.base import Context, ErrorContext, ErrorReply
 from dragoman.dialects.chat.envelope import Envelope, open_envelope
 
 _ENCODER = msgspec.json.Encoder()
@@ -307,6 +307,12 @@ def error_frames(error: GatewayError, house: dict[str, object] | None = None) ->
 
 
 # --------------------------------------------------------------------------- streams that fail
+
+
+def known_of(context: Context) -> dict[str, object]:
+    """What an error inside a stream says of the request."""
+    named = {"request_id": context.request_id, "trace_id": context.trace_id}
+    return {"call_id": context.call_id, **{name: value for name, value in named.items() if value}}
 
 
 def truncated() -> UpstreamError:

@@ -16,7 +16,7 @@ from dragoman.core.money import plain
 from dragoman.core.response import Finish
 from dragoman.core.usage import Usage, merge
 from dragoman.dialects.base import Context, Facts, Target
-from dragoman.dialects.chat.error import DONE, error_frames, malformed, truncated
+from dragoman.dialects.chat.error import DONE, error_frames, known_of, malformed, truncated
 from dragoman.dialects.chat.finish import failed_finish, read_finish
 from dragoman.dialects.chat.frames import response_frames
 from dragoman.dialects.chat.mend import Repair, fragment_fix, mend_chunk
@@ -93,7 +93,7 @@ class ChatRelay:
         if self._done:
             return b""
         self._done = True
-        house: dict[str, object] = {"call_id": self._context.call_id}
+        house = known_of(self._context)
         if self.facts.content:
             house["partial_content"] = True
         return error_frames(error, house)

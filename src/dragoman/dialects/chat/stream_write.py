@@ -48,7 +48,7 @@ from dragoman.core.response import Choice
 from dragoman.core.usage import Usage, merge
 from dragoman.dialects.base import Context
 from dragoman.dialects.chat.citations import write_annotation
-from dragoman.dialects.chat.error import DONE, error_frames
+from dragoman.dialects.chat.error import DONE, error_frames, known_of
 from dragoman.dialects.chat.pictures import write_image
 from dragoman.dialects.chat.reply_write import (
     beside_the_finish,
@@ -380,7 +380,7 @@ class ChatStreamWriter:
 
     def _fail(self, error: GatewayError) -> bytes:
         self._closed = True
-        house: dict[str, object] = {"call_id": self._context.call_id}
+        house = known_of(self._context)
         if self._choices:
             house["partial_content"] = True
         return error_frames(error, house)
