@@ -51,5 +51,6 @@ def _waits(value: Any) -> bool:
         hasattr(value, "__aiter__")
         or hasattr(value, "__aenter__")
         or inspect.isroutine(value)
+        or hasattr(value, "http_response")
         or type(value).__name__.startswith("Async")
     )
