@@ -154,9 +154,15 @@ def open_database(url: str, *, query_timeout_s: float | None = QUERY_TIMEOUT_S) 
 
 
 def _make_file(path: Path) -> None:
+    """Makes the file where it is missing; one that is there is never opened here.
+
+    A process that closes any descriptor of a file gives up all its POSIX locks on it, SQLite's
+    too: another process would then take our write-ahead log for abandoned and delete it.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise _misconfigured(
             f"The database file {path} cannot be opened ({error.strerror})",

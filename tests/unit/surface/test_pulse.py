@@ -1,0 +1,68 @@
+"""Heartbeats in a silent stream."""
+
+import asyncio
+
+import pytest
+
+from dragoman.surface import pulse
+from dragoman.surface.pulse import Pulse
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(pulse, "SILENCE_S", 0.05)
+
+
+def play(story):
+    sent = []
+
+    async def send(message):
+        sent.append(message["body"])
+
+    async def run():
+        await story(send)
+
+    asyncio.run(run())
+    return sent
+
+
+@pytest.mark.pitfall(15)
+def test_silence_is_filled_and_frames_keep_it_quiet():
+    async def story(send):
+        beat = Pulse(send, b": ping\n\n")
+        for _ in range(5):
+            await asyncio.sleep(0.02)
+            beat.beat()
+        await send({"body": b"frame"})
+        await asyncio.sleep(0.13)
+        await beat.stop()
+        await asyncio.sleep(0.1)
+
+    sent = play(story)
+    assert sent[0] == b"frame"
+    assert sent[1:] == [b": ping\n\n"] * 2
+
+
+@pytest.mark.pitfall(15)
+def test_dialects_whose_clients_break_on_it_get_none():
+    async def story(send):
+        beat = Pulse(send, None)
+        await asyncio.sleep(0.12)
+        await beat.stop()
+
+    assert play(story) == []
+
+
+def test_no_heartbeat_follows_the_end():
+    async def story(send):
+        async def slow(message):
+            await asyncio.sleep(0.05)
+            await send(message)
+
+        beat = Pulse(slow, b"x")
+        await asyncio.sleep(0.06)
+        await beat.stop()
+        await send({"body": b"end"})
+        await asyncio.sleep(0.1)
+
+    assert play(story) == [b"x", b"end"]
