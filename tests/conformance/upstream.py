@@ -43,6 +43,10 @@ class Connection:
     number: int
     closed_at: float | None = None
     closed: asyncio.Event = field(default_factory=asyncio.Event)
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when nothing is left of the connection on this side either."""
+    made: bool = False
+    """False until the TLS handshake, where there is one, has succeeded."""
 
 
 class _Watched(asyncio.StreamReaderProtocol):
@@ -57,12 +61,17 @@ class _Watched(asyncio.StreamReaderProtocol):
             self._connection.closed_at = asyncio.get_running_loop().time()
             self._connection.closed.set()
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._connection.made = True
+        super().connection_made(transport)
+
     def eof_received(self) -> bool | None:
         self._note()
         return super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._note()
+        self._connection.lost.set()
         super().connection_lost(exc)
 
 
@@ -124,7 +133,7 @@ class Upstream:
         self.connections: list[Connection] = []
         self.port = 0
         self._tls = tls
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     def url(self, path: str = "/", host: str | None = None) -> str:
         """An address of this provider; certificates are made for ``localhost``."""
@@ -145,7 +154,7 @@ class Upstream:
         async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None
-            self._tasks.add(task)
+            self._tasks[task] = writer
             try:
                 # Cancelled by ``stop`` alone, which streams would report as a failure;
                 # uvloop says RuntimeError of a peer that went between two writes.
@@ -154,7 +163,6 @@ class Upstream:
                 ):
                     await self._serve(reader, writer, connection)
             finally:
-                self._tasks.discard(task)
                 writer.close()
 
         return _Watched(asyncio.StreamReader(limit=2**20), run, connection)
@@ -170,10 +178,15 @@ class Upstream:
             served += 1
 
     async def stop(self, server: asyncio.Server) -> None:
+        """Ends every script and connection."""
         server.close()
-        for task in list(self._tasks):
+        for task, writer in self._tasks.items():
             task.cancel()
+            writer.transport.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for connection in self.connections:
+            if connection.made:
+                await connection.lost.wait()
 
 
 async def _read_request(reader: asyncio.StreamReader, number: int) -> Seen:
@@ -188,10 +201,14 @@ async def _read_request(reader: asyncio.StreamReader, number: int) -> Seen:
 
 @asynccontextmanager
 async def upstream(
-    script: Script, *, tls: ssl.SSLContext | None = None, backlog: int = 4096
+    script: Script,
+    *,
+    tls: ssl.SSLContext | None = None,
+    backlog: int = 4096,
+    kind: type[Upstream] = Upstream,
 ) -> AsyncIterator[Upstream]:
     """Serves a script on a free loopback port until the block ends."""
-    provider = Upstream(script, tls=tls is not None)
+    provider = kind(script, tls=tls is not None)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(provider._accept, "127.0.0.1", 0, ssl=tls, backlog=backlog)
     provider.port = server.sockets[0].getsockname()[1]

@@ -161,7 +161,7 @@ class AiohttpDriver:
     """``Driver`` over aiohttp: a session with a pool, and one that never keeps a connection."""
 
     def __init__(self, tls_ca: Path | None) -> None:
-        self._tls_ca = tls_ca
+        self._system, self._own = authorities(tls_ca)
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
@@ -233,10 +233,13 @@ class AiohttpDriver:
         )
 
     def _context(self) -> ssl.SSLContext:
-        pem = authorities(self._tls_ca)
-        if pem is not None:
-            return ssl.create_default_context(cadata=pem.decode("ascii", "ignore"))
+        if self._system:
+            return ssl.create_default_context(cadata=_text(self._system + self._own))
         context = ssl.create_default_context()
-        if self._tls_ca is not None:
-            context.load_verify_locations(self._tls_ca)
+        if self._own:
+            context.load_verify_locations(cadata=_text(self._own))
         return context
+
+
+def _text(blocks: list[bytes]) -> str:
+    return b"\n".join(blocks).decode("ascii")

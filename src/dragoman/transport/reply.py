@@ -58,7 +58,7 @@ class Reply:
         until: float,
     ) -> None:
         self.status = arrival.status
-        self.headers = arrival.headers
+        self.headers = arrival.headers if inflation is None else _plain(arrival.headers)
         self._arrival: Arrival | None = arrival
         self._driver = driver
         self._connections = connections
@@ -198,3 +198,12 @@ class Reply:
 
     def _failure(self, fault: Fault) -> UpstreamError:
         return failure(fault, self._host, self.status)
+
+
+def _plain(headers: dict[str, str]) -> dict[str, str]:
+    """The headers of the body as it comes out, of which neither coding nor length is known."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if name not in {"content-encoding", "content-length"}
+    }

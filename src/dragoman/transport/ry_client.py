@@ -30,19 +30,16 @@ if TYPE_CHECKING:
 
 _CONNECT: tuple[tuple[str, Fault], ...] = (
     ('"dns error"', failures.DNS),
+    ("ConnectionRefused", failures.REFUSED),
+    ('"tcp connect error"', failures.UNREACHABLE),
+    # What follows comes after TCP, and so from TLS.
     ("NotValidForName", failures.TLS_WRONG_HOST),
     ("NotValidYet", failures.TLS_NOT_YET_VALID),
     ("Expired", failures.TLS_EXPIRED),
     ("UnknownIssuer", failures.TLS_UNTRUSTED),
     ("CaUsedAsEndEntity", failures.TLS_UNTRUSTED),
     ("InvalidCertificate", failures.TLS_CERTIFICATE),
-    ("tls handshake eof", failures.TLS_HANDSHAKE),
-    ("InvalidMessage", failures.TLS_HANDSHAKE),
-    ("InappropriateMessage", failures.TLS_HANDSHAKE),
-    ("AlertReceived", failures.TLS_HANDSHAKE),
-    ("PeerIncompatible", failures.TLS_HANDSHAKE),
-    ("PeerMisbehaved", failures.TLS_HANDSHAKE),
-    ("ConnectionRefused", failures.REFUSED),
+    ("", failures.TLS_HANDSHAKE),
 )
 """What a failure to connect is called in the error's text, most telling first."""
 
@@ -57,6 +54,7 @@ _HEAD: tuple[tuple[str, Fault], ...] = (
     ("NotConnected", failures.RESET),
     ("Canceled", failures.RESET),
     ("ChannelClosed", failures.RESET),
+    ("", failures.BROKEN),
 )
 """The same between connecting and the head of the reply."""
 
@@ -102,7 +100,7 @@ class RyDriver:
     """``Driver`` over ry: a client for each connect timeout, as reqwest has it per client."""
 
     def __init__(self, tls_ca: Path | None) -> None:
-        self._tls_ca = tls_ca
+        self._system, self._own = authorities(tls_ca)
         self._clients: dict[tuple[float, bool], ry.Client] = {}
 
     async def fetch(self, request: UpstreamRequest, *, fresh: bool) -> RyArrival:
@@ -135,10 +133,10 @@ class RyDriver:
         if error.is_connect():
             if error.is_timeout():
                 return failures.CONNECT_TIMEOUT
-            return _find(_CONNECT, cause, failures.UNREACHABLE)
+            return _find(_CONNECT, cause)
         if error.is_builder():
             return failures.BAD_REQUEST
-        return _find(_HEAD, cause, failures.BROKEN)
+        return _find(_HEAD, cause)
 
     async def close(self) -> None:
         """Drops the clients, and with them their idle connections."""
@@ -146,13 +144,14 @@ class RyDriver:
 
     def _client(self, connect_timeout_s: float, *, fresh: bool) -> ry.Client:
         options: dict[str, Any] = {"pool_max_idle_per_host": 0} if fresh else {}
-        pem = authorities(self._tls_ca)
-        if pem is not None:
+        own = [ry.Certificate.from_pem(block) for block in self._own]
+        if self._system:
             # Only these, checked without the platform's verifier, which reads the
             # environment and writes its own lines to stderr.
-            options["tls_certs_only"] = ry.Certificate.from_pem_bundle(pem)
-        elif self._tls_ca is not None:
-            options["tls_certs_merge"] = ry.Certificate.from_pem_bundle(self._tls_ca.read_bytes())
+            system = [ry.Certificate.from_pem(block) for block in self._system]
+            options["tls_certs_only"] = system + own
+        elif own:
+            options["tls_certs_merge"] = own
         return ry.Client(
             connect_timeout=ry.Duration.from_secs_f64(connect_timeout_s),
             pool_idle_timeout=ry.Duration.from_secs_f64(IDLE_S),
@@ -193,5 +192,5 @@ def _not_sent(error: BaseException) -> Fault:
     return failures.BAD_REQUEST if isinstance(error, ValueError | TypeError) else failures.BROKEN
 
 
-def _find(table: tuple[tuple[str, Fault], ...], cause: str, otherwise: Fault) -> Fault:
-    return next((fault for needle, fault in table if needle in cause), otherwise)
+def _find(table: tuple[tuple[str, Fault], ...], cause: str) -> Fault:
+    return next(fault for needle, fault in table if needle in cause)

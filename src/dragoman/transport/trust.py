@@ -7,6 +7,7 @@ provider's key (F11). An authority of one's own is named in the configuration.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 SYSTEM_FILES = (
@@ -18,16 +19,32 @@ SYSTEM_FILES = (
 )
 
 
-def authorities(tls_ca: Path | None, system_files: tuple[str, ...] = SYSTEM_FILES) -> bytes | None:
-    """The trusted certificates as PEM; None where the system has no such file.
+_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
-    Then the client's own way to the system's authorities is left in charge, the operator's
-    file being added to it.
+
+def authorities(
+    tls_ca: Path | None, system_files: tuple[str, ...] = SYSTEM_FILES
+) -> tuple[list[bytes], list[bytes]]:
+    """The system's trusted certificates and the operator's, one PEM block each.
+
+    Where the system has no such file its list is empty, and the client's own way to the
+    system's authorities is left in charge. One block each, because ry keeps the whole text
+    with every certificate of a bundle: 32 MB for the usual 144.
     """
+    own = _blocks(tls_ca) if tls_ca is not None else []
+    if tls_ca is not None and not own:
+        raise ValueError(
+            f"The file of upstream authorities {str(tls_ca)!r} holds no certificate in PEM form."
+        )
     for name in system_files:
         try:
-            pem = Path(name).read_bytes()
+            found = _blocks(Path(name))
         except OSError:
             continue
-        return pem if tls_ca is None else pem + b"\n" + tls_ca.read_bytes()
-    return None
+        if found:
+            return found, own
+    return [], own
+
+
+def _blocks(file: Path) -> list[bytes]:
+    return _BLOCK.findall(file.read_bytes())

@@ -1,0 +1,471 @@
+"""Every way a provider can fail, and the one error that each becomes.
+
+``told`` is (kind, code, sent, retryable): what a verdict is made of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import zlib
+
+import pytest
+
+from dragoman.core.errors import UpstreamError
+from tests.conformance.rig import (
+    SECRET,
+    cancelled,
+    closed_after,
+    collect,
+    failing,
+    now,
+    opened,
+    post,
+    stopwatch,
+    story,
+    told,
+    until,
+    whole,
+)
+from tests.conformance.upstream import Exchange, black_hole, say, upstream, wire
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"transfer-encoding: chunked\r\n\r\n"
+LOST = ("upstream", "stream_connection_lost", "yes", True)
+
+
+# ---------------------------------------------------------------------------- before a connection
+
+
+@pytest.mark.req("R-ADD-025")
+@story
+async def test_a_refused_connection_is_told_at_once(client):
+    async with upstream(say()) as provider:
+        url = provider.url("/v1?key=" + SECRET)
+    async with opened(client) as transport:
+        took = stopwatch()
+        error = await failing(transport.send(post(url)))
+        assert took() < 0.1
+        assert told(error) == ("upstream", "network_error", "no", True)
+        assert error.status == 502
+        assert error.message == f"127.0.0.1:{provider.port} refused the connection."
+
+
+@pytest.mark.req("R-ADD-025")
+@story
+async def test_a_host_that_does_not_resolve_is_a_dns_error(client):
+    async with opened(client) as transport:
+        error = await failing(transport.send(post("http://no-such-host.invalid/v1")))
+        assert told(error) == ("upstream", "dns_error", "no", True)
+        assert "no-such-host.invalid" in error.message
+
+
+@pytest.mark.req("R-ADD-025")
+@pytest.mark.parametrize("connect_s", [0.4, pytest.param(3.0, marks=pytest.mark.gate)])
+@story
+async def test_a_black_hole_is_given_up_after_the_connect_timeout(client, connect_s):
+    async with black_hole() as port, opened(client) as transport:
+        took = stopwatch()
+        error = await failing(
+            transport.send(post(f"http://127.0.0.1:{port}/", connect_s=connect_s))
+        )
+        assert abs(took() - connect_s) < 0.2
+        assert told(error) == ("timeout", "connection_timeout", "no", True)
+        assert error.status == 504
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "nothing",
+        "http://",
+        "http:///v1",
+        "ftp://127.0.0.1/",
+        "file:///etc/passwd",
+        "http://user:sk-canary-4711@127.0.0.1:1/",
+        "http://127.0.0.1\\@evil.example/",
+        "http://a b/",
+        "http://[::1/",
+        "http://127.0.0.1:99999/",
+        "http://127.0.0.1:x/",
+    ],
+)
+@story
+async def test_a_url_that_is_none_is_refused_without_a_connection(client, url):
+    async with opened(client) as transport:
+        error = await failing(transport.send(post(url)))
+        assert told(error) == ("upstream", "configuration_error", "no", False)
+
+
+@pytest.mark.parametrize("headers", [{"x-a": "b\r\nx-evil: 1"}, {"x\n": "b"}, {"": "b"}])
+@story
+async def test_a_header_that_is_none_is_refused_and_does_not_smuggle(client, headers):
+    async with upstream(say()) as provider, opened(client) as transport:
+        error = await failing(transport.send(post(provider.url(), headers=headers)))
+        assert told(error) == ("upstream", "configuration_error", "no", False)
+        assert provider.requests == []
+
+
+# ---------------------------------------------------------------------------- before the head
+
+
+@pytest.mark.req("R-ADD-025")
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(wire(then="reset"), id="reset"),
+        pytest.param(wire(then="close"), id="closed"),
+        pytest.param(wire(b"HTTP/1.1 200 O", then="close"), id="half a status line"),
+        pytest.param(wire(OK + b"content-le", then="close"), id="half a head"),
+        pytest.param(
+            wire(OK + b"content-le", then="reset", pause_s=0.02), id="half a head, reset"
+        ),
+        pytest.param(wire(b"HTTP/1.1 100 Continue\r\n\r\n", then="close"), id="only a 100"),
+    ],
+)
+@story
+async def test_a_connection_that_ends_before_the_head_may_have_been_worked_on(client, script):
+    async with upstream(script) as provider, opened(client) as transport:
+        error = await failing(transport.send(post(provider.url("/v1?key=" + SECRET))))
+        assert told(error) == ("upstream", "connection_reset", "maybe", True)
+        assert error.status == 502
+        assert error.upstream_status is None
+        assert len(provider.requests) == 1
+
+
+@pytest.mark.req("R-ADD-025")
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\ncontent-"])
+@story
+async def test_a_provider_that_hangs_before_the_head_is_given_up_in_time(client, said):
+    async with upstream(wire(said, then="hang")) as provider, opened(client) as transport:
+        took = stopwatch()
+        error = await failing(transport.send(post(provider.url(), first_byte_s=0.3)))
+        since = now()
+        assert abs(took() - 0.3) < 0.2
+        assert told(error) == ("timeout", "read_timeout", "maybe", True)
+        assert error.status == 504
+        assert await closed_after(provider, since) < 0.2
+        assert asyncio.current_task().cancelling() == 0
+
+
+@story
+async def test_the_first_byte_timeout_says_nothing_of_the_stream_after_it(client):
+    async def script(exchange: Exchange) -> None:
+        await exchange.head(200, "transfer-encoding: chunked")
+        await asyncio.sleep(0.3)
+        await exchange.chunk(b"late")
+        await exchange.chunk(b"")
+
+    async with upstream(script) as provider, opened(client) as transport:
+        reply = await transport.send(post(provider.url(), first_byte_s=0.15))
+        assert await collect(reply) == b"late"
+
+
+@story
+async def test_a_whole_reply_is_bounded_by_the_time_of_its_request(client):
+    async with upstream(wire(CHUNKED + b"1\r\na\r\n", then="hang")) as provider:
+        async with opened(client) as transport:
+            took = stopwatch()
+            reply = await transport.send(post(provider.url(), first_byte_s=0.3))
+            error = await failing(reply.read(100))
+            since = now()
+            assert abs(took() - 0.3) < 0.2
+            assert told(error) == ("timeout", "read_timeout", "yes", True)
+            assert await closed_after(provider, since) < 0.2
+
+
+@story
+async def test_a_cancel_from_outside_is_never_taken_for_a_timeout(client):
+    async with upstream(Exchange.hang) as provider, opened(client) as transport:
+        task = asyncio.create_task(transport.send(post(provider.url(), first_byte_s=0.1)))
+        await until(lambda: provider.requests)
+        while not task.done():
+            task.cancel()
+            await asyncio.sleep(0)
+        assert task.cancelled()
+
+    async with upstream(wire(CHUNKED, then="hang")) as provider, opened(client) as transport:
+        reply = await transport.send(post(provider.url()))
+        reading = asyncio.create_task(reply.read(100))
+        await asyncio.sleep(0.02)
+        await cancelled(reading)
+
+
+# ---------------------------------------------------------------------------- not HTTP
+
+
+MALFORMED = {
+    "another protocol": b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+    "binary": bytes(range(128, 256)) + b"\r\n\r\n",
+    "HTTP/2 without being asked": b"HTTP/2 200 OK\r\ncontent-length: 0\r\n\r\n",
+    "version 9.9": b"HTTP/9.9 200 OK\r\ncontent-length: 0\r\n\r\n",
+    "status of letters": b"HTTP/1.1 abc OK\r\ncontent-length: 0\r\n\r\n",
+    "status of two digits": b"HTTP/1.1 20 OK\r\ncontent-length: 0\r\n\r\n",
+    "status below 100": b"HTTP/1.1 000 No\r\ncontent-length: 0\r\n\r\n",
+    "a switch of protocols": b"HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nhi",
+    "no status": b"HTTP/1.1\r\ncontent-length: 0\r\n\r\n",
+    "no version": b"200 OK\r\ncontent-length: 0\r\n\r\n",
+    "header without a colon": OK + b"nonsense\r\n\r\n",
+    "header without a name": OK + b": value\r\ncontent-length: 0\r\n\r\n",
+    "space before the colon": OK + b"content-length : 2\r\n\r\nhi",
+    "space in a name": OK + b"content length: 2\r\n\r\nhi",
+    "NUL in a name": OK + b"x\x00y: 1\r\ncontent-length: 0\r\n\r\n",
+    "NUL in a value": OK + b"x: a\x00b\r\ncontent-length: 0\r\n\r\n",
+    "two lengths": OK + b"content-length: 2\r\ncontent-length: 3\r\n\r\nhi!",
+    "two lengths in one": OK + b"content-length: 2, 3\r\n\r\nhi!",
+    "a negative length": OK + b"content-length: -2\r\n\r\nhi",
+    "a length with a sign": OK + b"content-length: +2\r\n\r\nhi",
+    "a length of letters": OK + b"content-length: two\r\n\r\nhi",
+    "an endless length": OK + b"content-length: " + b"9" * 40 + b"\r\n\r\nhi",
+    "chunk size of letters": CHUNKED + b"zz\r\nhi\r\n0\r\n\r\n",
+    "negative chunk size": CHUNKED + b"-2\r\nhi\r\n0\r\n\r\n",
+    "endless chunk size": CHUNKED + b"f" * 40 + b"\r\nhi\r\n0\r\n\r\n",
+    "chunk longer than its size": CHUNKED + b"2\r\nhi!!\r\n0\r\n\r\n",
+    "chunk without its line end": CHUNKED + b"2\r\nhi0\r\n\r\n",
+    "HTML instead of HTTP": b"<html><body>Bad Gateway</body></html>\r\n\r\n",
+    "unknown transfer coding": OK + b"transfer-encoding: rot13\r\n\r\nuv",
+}
+
+
+@pytest.mark.req("R-ADD-025")
+@pytest.mark.parametrize("said", MALFORMED.values(), ids=MALFORMED)
+@pytest.mark.parametrize("then", ["close", "keep"])
+@story
+async def test_what_is_not_http_is_an_error_or_read_as_nothing_but_its_own_bytes(
+    client, said, then
+):
+    async def script(exchange: Exchange) -> None:
+        if exchange.seen.target == "/next":
+            await exchange.reply(b"its own")
+        else:
+            await wire(said, then=then)(exchange)
+
+    async with upstream(script) as provider, opened(client) as transport:
+        try:
+            reply = await transport.send(post(provider.url(), first_byte_s=0.4))
+            body = await reply.read(1000)
+        except UpstreamError as error:
+            assert error.kind in {"upstream", "timeout"}
+            assert error.code in {
+                "provider_error",
+                "connection_reset",
+                "stream_connection_lost",
+                "read_timeout",
+            }
+            if then == "close":
+                assert error.kind == "upstream"
+        else:
+            assert body in said, "lenient, but nothing is made up"
+        assert await whole(transport, post(provider.url("/next"))) == b"its own"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["another protocol", "status of letters", "header without a colon", "a negative length"],
+)
+@story
+async def test_what_is_not_http_is_told_as_such(client, name):
+    async with upstream(wire(MALFORMED[name], then="hang")) as provider:
+        async with opened(client) as transport:
+            error = await failing(transport.send(post(provider.url("/v1?key=" + SECRET))))
+            assert told(error) == ("upstream", "provider_error", "yes", True)
+
+
+@story
+async def test_a_second_head_is_not_the_answer_to_the_next_request(client):
+    async def script(exchange: Exchange) -> None:
+        if exchange.seen.target == "/next":
+            await exchange.reply(b"its own")
+        else:
+            await exchange.send(
+                OK + b"content-length: 2\r\n\r\nhi" + OK + b"content-length: 4\r\n\r\nevil"
+            )
+
+    async with upstream(script) as provider, opened(client) as transport:
+        for _ in range(5):
+            assert await whole(transport, post(provider.url())) == b"hi"
+            assert await whole(transport, post(provider.url("/next"))) == b"its own"
+
+
+@story
+async def test_bytes_that_nobody_asked_for_do_not_answer_a_later_request(client):
+    async def script(exchange: Exchange) -> None:
+        await exchange.reply(b"its own")
+        await asyncio.sleep(0.01)
+        await exchange.send(OK + b"content-length: 4\r\n\r\nevil")
+
+    async with upstream(script) as provider, opened(client) as transport:
+        for _ in range(3):
+            assert await whole(transport, post(provider.url())) == b"its own"
+            await asyncio.sleep(0.03)
+
+
+@story
+async def test_a_flood_of_1xx_ends_with_the_real_head_or_an_error(client):
+    flood = b"HTTP/1.1 102 Processing\r\n\r\n" * 5000
+    async with upstream(wire(flood, OK + b"content-length: 2\r\n\r\nhi", then="hang")) as provider:
+        async with opened(client) as transport:
+            assert await whole(transport, post(provider.url())) == b"hi"
+
+
+@story
+async def test_an_endless_flood_of_1xx_is_given_up_in_time(client):
+    async def script(exchange: Exchange) -> None:
+        while True:
+            await exchange.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+            await asyncio.sleep(0.001)
+
+    async with upstream(script) as provider, opened(client) as transport:
+        error = await failing(transport.send(post(provider.url(), first_byte_s=0.3)))
+        assert (error.kind, error.code) == ("timeout", "read_timeout")
+
+
+# ---------------------------------------------------------------------------- in the body
+
+
+@pytest.mark.req("R-ADD-025")
+@pytest.mark.parametrize("how", ["pieces", "whole"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(wire(OK + b"content-length: 10\r\n\r\nab"), id="closed before the length"),
+        pytest.param(wire(OK + b"content-length: 10\r\n\r\n"), id="closed before any of it"),
+        pytest.param(
+            wire(OK + b"content-length: 10\r\n\r\nab", then="reset", pause_s=0.02), id="reset"
+        ),
+        pytest.param(wire(CHUNKED + b"2\r\nab\r\n"), id="closed between chunks"),
+        pytest.param(wire(CHUNKED + b"2\r\nab\r\n0\r\n"), id="closed in the last chunk"),
+        pytest.param(wire(CHUNKED + b"9\r\nab"), id="closed in a chunk"),
+        pytest.param(
+            wire(CHUNKED + b"2\r\nab\r\n", then="reset", pause_s=0.02), id="reset between chunks"
+        ),
+        pytest.param(
+            wire(OK + b"\r\nab", then="reset", pause_s=0.02), id="reset of a body without length"
+        ),
+        pytest.param(
+            wire(CHUNKED + b"2\r\nab\r\n", b"zz\r\n", pause_s=0.02, then="hang"),
+            id="a chunk that is none",
+        ),
+    ],
+)
+@story
+async def test_a_body_that_breaks_off_never_ends_quietly(client, script, how):
+    async with upstream(script) as provider, opened(client) as transport:
+        reply = await transport.send(post(provider.url("/v1?key=" + SECRET)))
+        error = await failing(collect(reply) if how == "pieces" else reply.read(100))
+        assert told(error) == LOST
+        assert (error.status, error.upstream_status) == (502, 200)
+        assert told(await failing(reply.next())) == LOST, "it stays broken"
+        await reply.close()
+
+
+@story
+async def test_what_came_before_the_cut_is_delivered_to_who_waits_for_it(client):
+    async def script(exchange: Exchange) -> None:
+        await exchange.head(200, "transfer-encoding: chunked")
+        await asyncio.sleep(0.02)
+        await exchange.chunk(b"data: last words\n\n")
+        exchange.close()
+
+    async with upstream(script) as provider, opened(client) as transport:
+        reply = await transport.send(post(provider.url()))
+        assert await reply.next() == b"data: last words\n\n"
+        assert told(await failing(reply.next())) == LOST
+
+
+@story
+async def test_what_came_with_the_cut_before_it_was_asked_for(client):
+    """ry delivers it; aiohttp throws it away: the one difference in what a caller gets."""
+    async with upstream(wire(CHUNKED + b"2\r\nhi\r\n")) as provider:
+        async with opened(client) as transport:
+            reply = await transport.send(post(provider.url()))
+            await asyncio.sleep(0.05)
+            if client == "ry":
+                assert await reply.next() == b"hi"
+            assert told(await failing(reply.next())) == LOST
+
+
+@pytest.mark.parametrize("then", ["close", "reset"])
+@pytest.mark.parametrize("form", ["length", "chunked", "gzip"])
+@story
+async def test_a_cut_at_any_byte_is_an_error_and_what_was_read_a_prefix(client, form, then):
+    text = b'data: {"n":1}\n\ndata: {"n":2}\n\ndata: [DONE]\n\n'
+    match form:
+        case "length":
+            head, body = OK + b"content-length: %d\r\n\r\n" % len(text), text
+        case "chunked":
+            head = CHUNKED
+            body = b"f\r\n" + text[:15] + b"\r\n%x\r\n" % (len(text) - 15) + text[15:]
+            body += b"\r\n0\r\n\r\n"
+        case "gzip":
+            packed = zlib.compress(text, wbits=31)
+            head = OK + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(packed)
+            body = packed
+    full = head + body
+    reached = 0
+
+    async def script(exchange: Exchange) -> None:
+        if reached:
+            await exchange.send(full[:reached])
+            await asyncio.sleep(0.001 if then == "reset" else 0)
+        exchange.reset() if then == "reset" else exchange.close()
+
+    step = 1 if then == "close" else 7
+    async with upstream(script) as provider, opened(client) as transport:
+        for reached in range(0, len(full), step):  # noqa: B007 - the script reads it
+            got = []
+            with pytest.raises(UpstreamError) as caught:
+                reply = await transport.send(post(provider.url()))
+                while (piece := await reply.next()) is not None:
+                    got.append(piece)
+            assert text.startswith(b"".join(got))
+            expected = "connection_reset" if reached < len(head) else "stream_connection_lost"
+            assert caught.value.code == expected, full[:reached]
+
+
+@story
+async def test_more_than_the_promised_length_is_not_read(client):
+    async with upstream(wire(OK + b"content-length: 2\r\n\r\nhi there")) as provider:
+        async with opened(client) as transport:
+            if client == "ry":
+                assert await whole(transport, post(provider.url())) == b"hi"
+            else:
+                error = await failing(transport.send(post(provider.url())))
+                assert error.code == "provider_error", "aiohttp takes it for a second head"
+
+
+@story
+async def test_no_bytes_make_another_exception_than_ours(client):
+    dice = random.Random(4711)
+    good = [
+        OK + b'content-length: 7\r\nx-a: b\r\n\r\n{"a":1}',
+        CHUNKED + b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
+        OK + b"content-encoding: gzip\r\n\r\n" + zlib.compress(b"hello world", wbits=31),
+    ]
+    said = b""
+
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(said)
+        exchange.close()
+
+    outcomes = set()
+    async with upstream(script) as provider, opened(client) as transport:
+        for _ in range(150):
+            bytes_ = bytearray(dice.choice(good))
+            for _ in range(dice.randint(1, 6)):
+                at = dice.randrange(len(bytes_))
+                match dice.randrange(3):
+                    case 0:
+                        bytes_[at] = dice.randrange(256)
+                    case 1:
+                        del bytes_[at : at + dice.randint(1, 8)]
+                    case _:
+                        bytes_[at:at] = dice.randbytes(dice.randint(1, 8))
+            said = bytes(bytes_)
+            try:
+                await whole(transport, post(provider.url(), first_byte_s=2))
+                outcomes.add("read")
+            except UpstreamError as error:
+                outcomes.add(error.code)
+    assert {"read", "provider_error", "stream_connection_lost"} <= outcomes
