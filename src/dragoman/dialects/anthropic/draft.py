@@ -21,6 +21,8 @@ Block: TypeAlias = "dict[str, object] | Raw"
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _BAD = re.compile(r"[^a-zA-Z0-9_-]")
 
+_SILENT = frozenset({b"null", b"[]", b"{}", b'""'})
+
 _LONG = re.compile(r"(\d+)\s*([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -54,6 +56,15 @@ class Draft:
         sent = f"{_BAD.sub('_', name)[:119]}_{digest}"
         self.names[sent] = name
         return sent
+
+    def foreign(self, ext: Ext | None, path: str) -> None:
+        """Records the members that only another dialect knows, as far as they say anything (D6)."""
+        for dialect, members in (ext or {}).items():
+            if dialect == DIALECT:
+                continue
+            for name, raw in members.items():
+                if bytes(raw) not in _SILENT:
+                    self.lose(f"{path}.{name}", "not_in_dialect")
 
     def cache_control(self, mark: CacheMark, path: str) -> dict[str, str]:
         """A breakpoint with a time to live that exists here: five minutes or an hour."""

@@ -167,7 +167,8 @@ def _sampling(draft: Draft, *, thinks: bool) -> dict[str, object]:
         else:
             written[name] = value
     for name in _UNKNOWN_SAMPLING:
-        if getattr(sampling, name):
+        value = getattr(sampling, name)
+        if value or (name == "seed" and value is not None):  # Other zeros are the default.
             draft.lose(name, "not_in_dialect")
     stop = [words for words in sampling.stop if words.strip()]
     if len(stop) < len(sampling.stop):

@@ -78,6 +78,7 @@ def write_user(draft: Draft, part: Part, path: str, result_id: CallIds) -> list[
 
 def _text(draft: Draft, part: Text, path: str) -> list[Block]:
     """A text block; Anthropic refuses one that says nothing (P69)."""
+    draft.foreign(part.ext, path)
     if not part.text.strip():
         return []
     block: dict[str, object] = {"type": "text", "text": part.text}
@@ -119,6 +120,7 @@ def _tool_use(draft: Draft, part: ToolCall, path: str, call_id: str) -> Block:
     }
     if part.signature is not None:
         draft.lose(f"{path}.signature", "signature_of_another_family")
+    draft.foreign(part.ext, path)
     block.update(own(part.ext))
     if part.cache is not None:
         block["cache_control"] = draft.cache_control(part.cache, path)
@@ -132,6 +134,7 @@ def _tool_result(draft: Draft, part: ToolResult, path: str, call_id: str) -> Blo
         block["content"] = content
     if part.is_error:
         block["is_error"] = True
+    draft.foreign(part.ext, path)
     block.update(own(part.ext))
     if part.cache is not None:
         block["cache_control"] = draft.cache_control(part.cache, path)

@@ -54,6 +54,7 @@ def write_media(draft: Draft, part: Media, path: str) -> dict[str, object]:
             block["citations"] = {"enabled": part.citations_enabled}
     if part.detail not in {None, "auto"}:
         draft.lose(f"{path}.detail", "not_in_dialect")
+    draft.foreign(part.ext, path)
     block.update(own(part.ext))
     if part.cache is not None:
         block["cache_control"] = draft.cache_control(part.cache, path)

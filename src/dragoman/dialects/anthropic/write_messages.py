@@ -63,6 +63,7 @@ def write_turns(draft: Draft) -> list[Turn]:
         path = f"messages[{number}]"
         if message.name is not None:
             draft.lose(f"{path}.name", "not_in_dialect")
+        draft.foreign(message.ext, path)
         match message.role:
             case "assistant":
                 ids.next_turn()

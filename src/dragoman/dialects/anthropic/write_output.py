@@ -34,6 +34,8 @@ def write_form(draft: Draft, toolbox: Toolbox, *, thinks: bool) -> Form:
         raise unsupported(
             f"The answer cannot be {unheard[0]}: Anthropic's models answer in text.", "modalities"
         )
+    if output.audio is not None:
+        draft.lose("audio", "not_in_dialect")
     if output.verbosity is not None:
         draft.lose("verbosity", "not_in_dialect")
     match output.format:

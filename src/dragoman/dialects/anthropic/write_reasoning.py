@@ -17,7 +17,8 @@ LEAST_BUDGET = 1024
 
 _ORDER: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _DEFAULT_EFFORT: Effort = "medium"
-_DISPLAY = {"hidden": "omitted", "summary": "summarized", "full": "full"}
+_DISPLAY = {"hidden": "omitted", "summary": "summarized", "full": "summarized"}
+"""A summary is the most that is ever shown."""
 
 
 class Plan(Struct, frozen=True):

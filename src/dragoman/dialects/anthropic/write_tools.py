@@ -67,6 +67,8 @@ def _offered(draft: Draft) -> list[tuple[int, Tool]]:
 
 def _write_tool(draft: Draft, number: int, tool: Tool) -> Block:
     path = f"tools[{number}]"
+    if not isinstance(tool, HostedTool):
+        draft.foreign(tool.ext, path)
     match tool:
         case FunctionTool():
             return _function(draft, tool, path)
