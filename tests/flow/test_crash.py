@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
@@ -16,7 +17,11 @@ PACE = "--mock-delay-5"
 
 def work(port, worker, answered, stop):
     """Asks until it is stopped or the server is gone; keeps the ids of what was answered whole."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+        ask_on(connection, worker, answered, stop)
+
+
+def ask_on(connection, worker, answered, stop):
     number = 0
     while not stop.is_set():
         number += 1
