@@ -38,5 +38,7 @@ class Capability(Struct, frozen=True):
     prefill: bool = True
     mid_system: bool = False
     """Anthropic: role system inside messages is accepted."""
+    reasons: bool | None = None
+    """False: a wish to think is refused by the provider, and is left out; None: nobody knows."""
     reasons_by_default: bool = False
     """OpenAI: a reasoning model, which wants max_completion_tokens and the developer role."""

@@ -225,13 +225,13 @@ def _shortened(call: object) -> object:
 
 
 def bridge_after_tool(body: Object, _: Target) -> Stepped:
-    """An assistant's word between results and the user's next turn, which Mistral demands (P153)."""
+    """An assistant's word between results and what is no answer to them, which Mistral demands (P153)."""
     bridged: list[Object] = []
     previous: object = None
     messages = _messages(body)
     for message in messages:
         role = _role(message)
-        if role == "user" and previous == "tool":
+        if previous == "tool" and role in {"user", "system", "developer"}:
             bridged.append(dict(_BRIDGE))
         bridged.append(message)
         previous = role

@@ -11,9 +11,10 @@ from typing import assert_never
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from dragoman.core.errors import invalid, unsupported
-from dragoman.core.request import Request
+from dragoman.core.request import Reasoning, Request
 from dragoman.dialects.base import Outgoing, Target
 from dragoman.dialects.chat.draft import Draft, open_draft
 from dragoman.dialects.chat.flavours.flavour import effort_of, thinks
@@ -44,6 +45,7 @@ def write_request(request: Request, target: Target) -> Outgoing:
     """
     draft = open_draft(request, target)
     _refuse_foreign(request)
+    request = _reasonable(request, draft)
     body: Object = {"model": target.model, "messages": write_messages(request, draft)}
     body.update(write_tools(request, draft))
     _limit(request, body, draft)
@@ -52,6 +54,7 @@ def write_request(request: Request, target: Target) -> Outgoing:
     asked, told = draft.flavour.ask(request.reasoning, target.capability)
     body.update(asked)
     draft.losses += told
+    _unthink(request, body, draft)
     _extras(request, body, draft)
     _stream(request, body, draft)
     _own_extension(request, body, draft)
@@ -67,6 +70,28 @@ def _refuse_foreign(request: Request) -> None:
                     f"{name} exists only at {dialect} providers; leave it out or use a model of theirs.",
                     name,
                 )
+
+
+def _reasonable(request: Request, draft: Draft) -> Request:
+    """The request without the wish for what this model cannot do: think (§5)."""
+    asked = request.reasoning
+    if draft.target.capability.reasons is not False or asked == Reasoning():
+        return request
+    if thinks(asked) or asked.visibility is not None:
+        draft.lose("reasoning_effort", "this model does not reason")
+    return replace(request, reasoning=Reasoning())
+
+
+def _unthink(request: Request, body: Object, draft: Draft) -> None:
+    """A model that thinks unasked refuses some members while it does: then it shall not (P56)."""
+    asked = request.reasoning
+    unasked = asked.mode is None and effort_of(asked) is None
+    if not (unasked and draft.target.capability.reasons_by_default):
+        return
+    barred = draft.flavour.barred_while_thinking & body.keys()
+    if any(body[name] not in ("auto", "none", False) for name in barred):
+        body.update(draft.flavour.unthinking)
+        draft.lose("thinking", f"switched off: it goes with no {min(barred)}", "changed")
 
 
 def _limit(request: Request, body: Object, draft: Draft) -> None:

@@ -46,6 +46,8 @@ def write_part(part: Part, at: str, draft: Draft) -> list[Object]:
             return _media(part, at, draft)
         case SearchResult():
             draft.lose(at, "a search result became text", "emulated")
+            if part.citations_enabled:
+                draft.lose(f"{at}.citations", "this provider does not cite search results")
             return [
                 {"type": "text", "text": f"{part.title}\n{part.source}"},
                 *_inner(part, at, draft),

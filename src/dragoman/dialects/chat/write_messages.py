@@ -156,11 +156,13 @@ def _result(result: ToolResult, at: str, moved: list[Object], draft: Draft) -> O
                 content.append(item)
                 continue
             what = part.kind if isinstance(part, Media) else "content"
+            draft.lose(f"{at}.content[{k}]", f"the {what} moved behind the results", "emulated")
             content.append({"type": "text", "text": f"[{what}: see the next user message]"})
             moved.append({"type": "text", "text": f"[{what} from tool call {sent_id}]"})
             moved.append(item)
     if result.is_error:
         _flag(content)
+        draft.lose(f"{at}.is_error", "the text says it", "emulated")
     if result.cache is not None:
         if content and content[-1].get("type") == "text":
             mark(content[-1], result.cache, at, draft)

@@ -67,6 +67,7 @@ def _offered(choice: ToolChoice | None, draft: Draft) -> frozenset[str] | None:
     """The names to offer where a choice among some can only be made by leaving the others out."""
     if choice is None or choice.mode != "allowed" or draft.flavour.allowed_tools:
         return None
+    draft.lose("tool_choice", "only the chosen tools are offered", "emulated")
     return frozenset(choice.names)
 
 

@@ -47,6 +47,7 @@ DEEPSEEK = Flavour(
     name="deepseek",
     strict_tools=False,
     barred_while_thinking=frozenset({"tool_choice", "logprobs", "top_logprobs"}),
+    unthinking={"thinking": {"type": "disabled"}},
     recalls=True,
     ask=ask,
     recall=recall,

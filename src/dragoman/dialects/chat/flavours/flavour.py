@@ -118,6 +118,8 @@ class Flavour(Struct, frozen=True):
     strict_tools: bool = True
     barred_while_thinking: frozenset[str] = frozenset()
     """Members that are refused while the model thinks (P56, §1.9)."""
+    unthinking: Members = {}
+    """Members that switch off thinking which nobody asked for, where it bars what was asked."""
     prefill: bool = False
     """Whether an assistant message at the end is continued (P76)."""
     details: frozenset[str] = frozenset({"auto", "low", "high", "original"})

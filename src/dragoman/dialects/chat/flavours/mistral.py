@@ -13,7 +13,7 @@ def recall(thoughts: tuple[Thinking, ...]) -> Recalled:
         if not thought.text:
             continue
         chunk: Members = {"type": "thinking", "thinking": [{"type": "text", "text": thought.text}]}
-        if thought.signature is not None:
+        if thought.signature is not None and thought.format is None:  # only its own has no format
             chunk["signature"] = thought.signature
         chunks.append({**chunk, "closed": True})
     return Recalled(parts=tuple(chunks))
