@@ -118,7 +118,8 @@ class Breakers:
 
     def states(self, now: float) -> dict[Key, State]:
         """Every breaker that is not closed."""
-        found = {key: self.state(key, now) for key in self._cells}
+        # A copy of the keys: metrics are written in a thread while requests go on.
+        found = {key: self.state(key, now) for key in list(self._cells)}
         return {key: state for key, state in found.items() if state != "closed"}
 
     def _cell(self, key: Key) -> _Cell:

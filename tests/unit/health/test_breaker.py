@@ -207,3 +207,17 @@ def test_whatever_happens_open_refuses_half_open_lets_one_through_and_it_comes_b
                 assert breakers.state(KEY, now) == before
     assert breakers.state(KEY, now + 30) != "open"
     assert breakers.admits(KEY, now + 60)
+
+
+def test_the_table_can_be_read_while_requests_add_to_it():
+    class Busy(Breakers):
+        """Another request comes by with every look."""
+
+        def state(self, key, now):
+            self._cell(("p", f"m{len(self._cells)}", "c"))
+            return super().state(key, now)
+
+    busy = Busy()
+    for _ in range(5):
+        busy.failed(("p", "m", "c"), 1.0)
+    assert busy.states(1.0) == {("p", "m", "c"): "open"}
