@@ -320,7 +320,7 @@ class _Trial:
                     continue
                 sniffed = True
                 if start in {b"{", b"[", b"<"}:
-                    piece = await self._whole_instead(reply, piece)
+                    piece = await self._whole_in_time(reply, piece)
             held.append(relay.close() if piece is None else relay.feed(piece))
             facts = relay.facts
             if facts.error is not None:
@@ -328,6 +328,20 @@ class _Trial:
             if facts.content or facts.finished or piece is None:
                 self._record.first_event_s = means.monotonic() - self._record.started
                 return b"".join(held), None, piece is None
+
+    async def _whole_in_time(self, reply: UpstreamReply, start: bytes) -> bytes:
+        """``_whole_instead`` within the time that whole replies have; ``next`` alone has no bound."""
+        allowed = self._means.policy.first_event_s
+        try:
+            async with asyncio.timeout(allowed):
+                return await self._whole_instead(reply, start)
+        except TimeoutError:
+            raise UpstreamError(
+                "timeout",
+                f"The provider did not finish its reply within {allowed:g} seconds.",
+                code="read_timeout",
+                retryable=True,
+            ) from None
 
     async def _whole_instead(self, reply: UpstreamReply, start: bytes) -> bytes:
         """A reply that is whole although a stream was asked for, as a stream (P11)."""
@@ -512,7 +526,10 @@ class _Trial:
         self._record.upstream_id = self._record.upstream_request = request
         if 200 <= reply.status < 300:
             return reply
-        body = await reply.read(means.policy.error_limit)
+        try:
+            body = await reply.read(means.policy.error_limit)
+        except UpstreamError:
+            body = b""  # too long, or broken off: the status alone says enough
         raise self._prepared.provider.read_error(reply.status, reply.headers, body)
 
     def _failed(self, error: UpstreamError) -> None:
@@ -531,7 +548,7 @@ class _Trial:
         """The error as the caller's dialect may say it (D10)."""
         upstream = error.upstream_status
         if self._prepared.same:
-            if upstream is not None and upstream >= 500:
+            if upstream is not None and 500 <= upstream < 600:
                 error.status = upstream
         else:
             error.body = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Raw, Struct
@@ -183,7 +184,8 @@ def _include_usage(ask: Ask) -> bool:
 def _url(provider: Provider, path: str, call: Call, *, same: bool) -> str:
     url = provider.base_url + path
     if same and call.query:
-        kept = [f"{name}={call.query[name]}" for name in _QUERY if name in call.query]
+        # Encoded anew: a value that was decoded may hold an ``&`` and a parameter after it (A19).
+        kept = [f"{name}={quote(call.query[name])}" for name in _QUERY if name in call.query]
         if kept:
             return url + "?" + "&".join(kept)
     return url

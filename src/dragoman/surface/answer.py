@@ -56,7 +56,7 @@ def answer_headers(
     attempt = outcome.served
     if attempt is not None:
         found["x-dragoman-provider"] = found["x-provider"] = attempt.provider
-        found["x-dragoman-model"] = f"{attempt.provider}/{attempt.model}"
+        found["x-dragoman-model"] = _visible(f"{attempt.provider}/{attempt.model}")
         found["x-dragoman-attempts"] = str(len(outcome.attempts))
         if attempt.upstream_request:
             found["x-dragoman-upstream-id"] = _visible(attempt.upstream_request)

@@ -140,8 +140,8 @@ class HttpTransport:
                 inflating = inflation(arrival.headers["content-encoding"])
             except Corrupt:
                 inflating = ENCODING
-        if arrival.status < 200:
-            # 101: a switch that nobody asked for; below 100: no status at all.
+        if not 200 <= arrival.status < 600:
+            # 101: a switch that nobody asked for; below 100 and from 600 on: no status at all.
             inflating = MALFORMED
         if self._closed:
             inflating = CLOSED
