@@ -86,13 +86,14 @@ class _Part:
 class _Choice:
     """What has been said of one choice."""
 
-    __slots__ = ("before", "calls", "length", "parts", "silent", "thought", "thoughts")
+    __slots__ = ("before", "calls", "cited", "length", "parts", "silent", "thought", "thoughts")
 
     def __init__(self, before: bytes) -> None:
         self.before = before
         """Everything that stands before a delta's members in a chunk of this choice."""
         self.parts: dict[int, _Part] = {}
         self.calls = 0
+        self.cited = 0
         self.silent: list[_Part] = []
         """Calls that have stopped without a word of arguments."""
         self.thoughts = 0
@@ -346,6 +347,10 @@ class ChatStreamWriter:
         part = choice.parts.get(event.part)
         start = part.offset if part is not None else 0
         annotation = write_annotation(event.citation, start, choice.length)
+        if isinstance(annotation, dict):
+            # OpenAI's own client puts the entries of lists together by this, and by nothing else.
+            annotation["index"] = choice.cited
+            choice.cited += 1
         return self._told(choice, "annotations", annotation, "citation")
 
     # ------------------------------------------------------------------ the end
