@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 import trustme
 import uvloop
+from tests.conformance.upstream import Exchange, Upstream
 
 from dragoman.attempt.ports import Transport, UpstreamReply, UpstreamRequest
 from dragoman.core.errors import UpstreamError
 from dragoman.transport.http import Client, open_transport
-from tests.conformance.upstream import Exchange, Upstream
 
 CLIENTS: tuple[Client, ...] = ("ry", "aiohttp")
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
@@ -168,13 +168,13 @@ def resident_mib() -> float:
 def sockets_to(port: int) -> list[socket.socket]:
     """Duplicates of this process's sockets that are connected to a port, whoever made them."""
     found: dict[str, socket.socket] = {}
-    for entry in os.listdir("/proc/self/fd"):
+    for entry in list(Path("/proc/self/fd").iterdir()):
         with suppress(OSError):
             # A duplicate may take a number that is still to come in this very list.
-            inode = os.readlink(f"/proc/self/fd/{entry}")
+            inode = str(entry.readlink())
             if inode in found or not inode.startswith("socket:"):
                 continue
-            sock = socket.socket(fileno=os.dup(int(entry)))
+            sock = socket.socket(fileno=os.dup(int(entry.name)))
             try:
                 connected = sock.family == socket.AF_INET and sock.getpeername()[1] == port
             except OSError:

@@ -11,13 +11,9 @@ import asyncio
 import socket
 
 import pytest
-
-from dragoman.attempt.ports import UpstreamReply
-from dragoman.transport.connections import Connections
-from dragoman.transport.http import open_transport
 from tests.conformance.rig import (
-    closed_after,
     cancelled,
+    closed_after,
     collect,
     count_up,
     failing,
@@ -32,6 +28,10 @@ from tests.conformance.rig import (
     whole,
 )
 from tests.conformance.upstream import Exchange, say, upstream, wire
+
+from dragoman.attempt.ports import UpstreamReply
+from dragoman.transport.connections import Connections
+from dragoman.transport.http import open_transport
 
 CHUNKED = "transfer-encoding: chunked"
 CLOSE_S = 0.2
@@ -103,11 +103,13 @@ async def test_cookies_are_not_kept(client):
 
 @story
 async def test_an_error_status_is_a_reply_like_any_other(client):
-    async with upstream(say(b"slow down", 429, "retry-after: 7")) as provider:
-        async with opened(client) as transport:
-            reply = await transport.send(post(provider.url()))
-            assert (reply.status, reply.headers["retry-after"]) == (429, "7")
-            assert await reply.read(100) == b"slow down"
+    async with (
+        upstream(say(b"slow down", 429, "retry-after: 7")) as provider,
+        opened(client) as transport,
+    ):
+        reply = await transport.send(post(provider.url()))
+        assert (reply.status, reply.headers["retry-after"]) == (429, "7")
+        assert await reply.read(100) == b"slow down"
 
 
 # ---------------------------------------------------------------------------- streams
@@ -151,10 +153,12 @@ async def test_the_head_is_there_before_the_body(client):
 
 @story
 async def test_a_body_without_a_length_ends_with_its_connection(client):
-    async with upstream(wire(b"HTTP/1.1 200 OK\r\n\r\nab", b"cd")) as provider:
-        async with opened(client) as transport:
-            reply = await transport.send(post(provider.url()))
-            assert await collect(reply) == b"abcd"
+    async with (
+        upstream(wire(b"HTTP/1.1 200 OK\r\n\r\nab", b"cd")) as provider,
+        opened(client) as transport,
+    ):
+        reply = await transport.send(post(provider.url()))
+        assert await collect(reply) == b"abcd"
 
 
 @story
@@ -229,14 +233,16 @@ async def test_cancel_in_a_busy_stream_closes_the_connection(client):
 @story
 async def test_cancel_while_the_whole_is_read_closes_the_connection(client):
     for head in (b"content-length: 100", CHUNKED.encode()):
-        async with upstream(wire(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n", then="hang")) as up:
-            async with opened(client) as transport:
-                reply = await transport.send(post(up.url()))
-                task = asyncio.create_task(reply.read(1000))
-                await asyncio.sleep(0.02)
-                since = now()
-                await cancelled(task)
-                assert await closed_after(up, since) < CLOSE_S
+        async with (
+            upstream(wire(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n", then="hang")) as up,
+            opened(client) as transport,
+        ):
+            reply = await transport.send(post(up.url()))
+            task = asyncio.create_task(reply.read(1000))
+            await asyncio.sleep(0.02)
+            since = now()
+            await cancelled(task)
+            assert await closed_after(up, since) < CLOSE_S
 
 
 @story
@@ -286,6 +292,19 @@ async def test_close_wakes_a_reader_with_an_error_and_never_with_an_end(client):
         reply = await transport.send(post(provider.url()))
         assert await reply.next() == b"a"
         task = asyncio.create_task(reply.next())
+        await asyncio.sleep(0.02)
+        since = now()
+        await reply.close()
+        assert (await failing(task)).code == "stream_connection_lost"
+        assert await closed_after(provider, since) < CLOSE_S
+
+
+@story
+async def test_close_while_the_whole_is_read_closes_the_connection(client):
+    said = wire(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nab", then="hang")
+    async with upstream(said) as provider, opened(client) as transport:
+        reply = await transport.send(post(provider.url()))
+        task = asyncio.create_task(reply.read(1000))
         await asyncio.sleep(0.02)
         since = now()
         await reply.close()

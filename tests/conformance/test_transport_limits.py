@@ -7,9 +7,6 @@ import gzip
 import zlib
 
 import pytest
-
-from dragoman.core.errors import UpstreamError
-from dragoman.transport.limits import ALLOWANCE, MAX_RATIO, STEP, Bomb, Corrupt, inflation
 from tests.conformance.rig import (
     closed_after,
     collect,
@@ -23,6 +20,9 @@ from tests.conformance.rig import (
     whole,
 )
 from tests.conformance.upstream import Exchange, say, upstream, wire
+
+from dragoman.core.errors import UpstreamError
+from dragoman.transport.limits import ALLOWANCE, MAX_RATIO, STEP, Bomb, Corrupt, inflation
 
 CHUNKED = "transfer-encoding: chunked"
 ZEROS = 64 * 2**20
@@ -131,9 +131,11 @@ async def test_a_compressed_reply_is_inflated_and_says_so_no_more(client, encodi
 
 @story
 async def test_identity_is_no_compression_and_stays_as_it_is(client):
-    async with upstream(say(b"hi", 200, "content-encoding: identity")) as provider:
-        async with opened(client) as transport:
-            assert await whole(transport, post(provider.url())) == b"hi"
+    async with (
+        upstream(say(b"hi", 200, "content-encoding: identity")) as provider,
+        opened(client) as transport,
+    ):
+        assert await whole(transport, post(provider.url())) == b"hi"
 
 
 @story
@@ -159,12 +161,14 @@ async def test_a_compressed_stream_is_readable_piece_by_piece(client):
 @pytest.mark.parametrize("encoding", ["br", "zstd", "compress", "gzip, gzip", "gzip, identity"])
 @story
 async def test_a_coding_that_nobody_asked_for_is_refused(client, encoding):
-    async with upstream(say(b"whatever", 200, f"content-encoding: {encoding}")) as provider:
-        async with opened(client) as transport:
-            error = await failing(transport.send(post(provider.url())))
-            assert told(error) == ("upstream", "provider_error", "yes", False)
-            assert "compressed its reply" in error.message
-            assert error.upstream_status == 200
+    async with (
+        upstream(say(b"whatever", 200, f"content-encoding: {encoding}")) as provider,
+        opened(client) as transport,
+    ):
+        error = await failing(transport.send(post(provider.url())))
+        assert told(error) == ("upstream", "provider_error", "yes", False)
+        assert "compressed its reply" in error.message
+        assert error.upstream_status == 200
 
 
 @pytest.mark.parametrize("how", ["whole", "pieces"])
@@ -173,22 +177,24 @@ async def test_a_coding_that_nobody_asked_for_is_refused(client, encoding):
 async def test_a_bomb_is_refused_without_growing(client, encoding, how):
     bomb = packed(bytes(ZEROS), encoding)
     assert ZEROS / len(bomb) > 1000
-    async with upstream(say(bomb, 200, f"content-encoding: {encoding}")) as provider:
-        async with opened(client) as transport:
-            reply = await transport.send(post(provider.url()))
-            before = peak = resident_mib()
-            if how == "whole":
-                error = await failing(reply.read(2**30))
-            else:
-                with pytest.raises(UpstreamError) as caught:
-                    while (piece := await reply.next()) is not None:
-                        assert len(piece) <= STEP
-                        peak = max(peak, resident_mib())
-                error = caught.value
-            assert told(error) == ("upstream", "provider_error", "yes", False)
-            assert "grows too far" in error.message
-            assert max(peak, resident_mib()) - before < 32
-            assert (await failing(reply.next())).code == "stream_connection_lost"
+    async with (
+        upstream(say(bomb, 200, f"content-encoding: {encoding}")) as provider,
+        opened(client) as transport,
+    ):
+        reply = await transport.send(post(provider.url()))
+        before = peak = resident_mib()
+        if how == "whole":
+            error = await failing(reply.read(2**30))
+        else:
+            with pytest.raises(UpstreamError) as caught:
+                while (piece := await reply.next()) is not None:
+                    assert len(piece) <= STEP
+                    peak = max(peak, resident_mib())
+            error = caught.value
+        assert told(error) == ("upstream", "provider_error", "yes", False)
+        assert "grows too far" in error.message
+        assert max(peak, resident_mib()) - before < 32
+        assert (await failing(reply.next())).code == "stream_connection_lost"
 
 
 @pytest.mark.parametrize(
@@ -207,29 +213,35 @@ async def test_a_bomb_is_refused_without_growing(client, encoding, how):
 )
 @story
 async def test_a_compressed_body_that_does_not_decode_never_ends_quietly(client, body, says):
-    async with upstream(say(body, 200, "content-encoding: gzip")) as provider:
-        async with opened(client) as transport:
-            reply = await transport.send(post(provider.url()))
-            error = await failing(reply.read(2**20))
-            assert told(error) == ("upstream", "provider_error", "yes", True)
-            assert says in error.message
-            assert (await failing(reply.next())).code == "stream_connection_lost"
+    async with (
+        upstream(say(body, 200, "content-encoding: gzip")) as provider,
+        opened(client) as transport,
+    ):
+        reply = await transport.send(post(provider.url()))
+        error = await failing(reply.read(2**20))
+        assert told(error) == ("upstream", "provider_error", "yes", True)
+        assert says in error.message
+        assert (await failing(reply.next())).code == "stream_connection_lost"
 
 
 @story
 async def test_an_empty_body_that_calls_itself_compressed_is_empty(client):
-    async with upstream(say(b"", 204, "content-encoding: gzip")) as provider:
-        async with opened(client) as transport:
-            assert await whole(transport, post(provider.url())) == b""
+    async with (
+        upstream(say(b"", 204, "content-encoding: gzip")) as provider,
+        opened(client) as transport,
+    ):
+        assert await whole(transport, post(provider.url())) == b""
 
 
 @story
 async def test_a_compressed_body_that_breaks_off_is_lost(client):
     head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 999\r\n\r\n"
-    async with upstream(wire(head + packed(TEXT, "gzip"))) as provider:
-        async with opened(client) as transport:
-            reply = await transport.send(post(provider.url()))
-            assert (await failing(collect(reply))).code == "stream_connection_lost"
+    async with (
+        upstream(wire(head + packed(TEXT, "gzip"))) as provider,
+        opened(client) as transport,
+    ):
+        reply = await transport.send(post(provider.url()))
+        assert (await failing(collect(reply))).code == "stream_connection_lost"
 
 
 def test_members_of_gzip_may_follow_one_another_in_any_cut():

@@ -6,9 +6,6 @@ import asyncio
 import ssl
 
 import pytest
-
-from dragoman.transport.http import open_transport
-from dragoman.transport.trust import authorities
 from tests.conformance.rig import (
     CLIENTS,
     SECRET,
@@ -23,6 +20,9 @@ from tests.conformance.rig import (
     whole,
 )
 from tests.conformance.upstream import Exchange, Upstream, say, upstream, wire
+
+from dragoman.transport.http import open_transport
+from dragoman.transport.trust import authorities
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ async def test_a_broken_tls_handshake_is_a_tls_error_that_may_be_tried_again(cli
 @story
 async def test_a_tls_version_that_is_too_old_is_a_tls_error(client, certificates):
     context = certificates.good()
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
     async with upstream(say(), tls=context) as provider:
         async with opened(client, tls_ca=certificates.file) as transport:
@@ -139,10 +139,12 @@ async def test_http_1_1_is_spoken_even_where_http_2_is_offered(client, certifica
 @story
 async def test_a_cut_without_a_tls_farewell_is_no_regular_end(client, certificates):
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nab"
-    async with upstream(wire(head, then="reset", pause_s=0.02), tls=certificates.good()) as up:
-        async with opened(client, tls_ca=certificates.file) as transport:
-            reply = await transport.send(post(up.url()))
-            assert (await failing(reply.read(100))).code == "stream_connection_lost"
+    async with (
+        upstream(wire(head, then="reset", pause_s=0.02), tls=certificates.good()) as up,
+        opened(client, tls_ca=certificates.file) as transport,
+    ):
+        reply = await transport.send(post(up.url()))
+        assert (await failing(reply.read(100))).code == "stream_connection_lost"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -153,11 +155,13 @@ async def test_proxies_of_the_environment_are_not_used(client, certificates, sch
         names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
         with environment(**dict.fromkeys(names, proxy)):
             tls = certificates.good() if scheme == "https" else None
-            async with upstream(say(b"direct"), tls=tls) as provider:
-                async with opened(client, tls_ca=certificates.file) as transport:
-                    for host in ("127.0.0.1", "localhost") if tls is None else ("localhost",):
-                        request = post(provider.url(host=host))
-                        assert await whole(transport, request) == b"direct"
+            async with (
+                upstream(say(b"direct"), tls=tls) as provider,
+                opened(client, tls_ca=certificates.file) as transport,
+            ):
+                for host in ("127.0.0.1", "localhost") if tls is None else ("localhost",):
+                    request = post(provider.url(host=host))
+                    assert await whole(transport, request) == b"direct"
         assert canary.connections == []
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +21,18 @@ from dragoman.transport import failures
 from dragoman.transport.connections import IDLE_S
 from dragoman.transport.failures import Fault
 from dragoman.transport.trust import authorities
+from dragoman.transport.wire import Pieces
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
+    from typing_extensions import Buffer
 
 MAX_FIELD = 16 * 1024
 """The longest header line that is read."""
+
+_LARGE = ("Got more than", "Too many headers")
+"""How the parser says that a head is too large."""
 
 # OpenSSL's verify results (x509_vfy.h).
 _CERTIFICATE: dict[int, Fault] = {
@@ -74,16 +79,12 @@ class AiohttpArrival:
         self._closed: asyncio.Future[None] | None = None
         self._watch()
 
-    def pieces(self) -> AsyncIterator[bytes]:
+    def pieces(self) -> Pieces:
         """The body as it arrives."""
         pieces = self._response.content.iter_any()
         if self.length is None and "transfer-encoding" not in self.headers:
             return _UntilClosed(pieces, self._closed)
         return pieces
-
-    async def whole(self) -> bytes:
-        """The rest of the body in one; asked for where its length is known."""
-        return await self._response.read()
 
     def drop(self) -> None:
         """Closes the connection; a piece that is awaited fails."""
@@ -100,11 +101,10 @@ class AiohttpArrival:
         nothing, who would wait for ever.
         """
         connection = self._response.connection
-        if connection is None or connection.protocol is None:
-            return  # the whole body is here
-        closed = self._closed = connection.protocol.closed
-        if closed is not None:
-            closed.add_done_callback(self._lost)
+        protocol = connection.protocol if connection is not None else None
+        self._closed = protocol.closed if protocol is not None else None
+        if self._closed is not None:  # else the whole body is here
+            self._closed.add_done_callback(self._lost)
             # The connection outlives this reply in the pool.
             self._response.content.on_eof(self._read)
 
@@ -122,14 +122,11 @@ class AiohttpArrival:
 class _UntilClosed:
     """A body that its connection's end ends: aiohttp takes a reset for that end too."""
 
-    def __init__(self, pieces: AsyncIterator[bytes], closed: asyncio.Future[None] | None) -> None:
+    def __init__(self, pieces: Pieces, closed: asyncio.Future[None] | None) -> None:
         self._pieces = pieces
         self._closed = closed
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> Buffer:
         try:
             return await self._pieces.__anext__()
         except StopAsyncIteration:
@@ -147,7 +144,10 @@ class _Connector(aiohttp.TCPConnector):
     """
 
     async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the name is aiohttp's
     ) -> Connection:
         """A connection from the pool, or a new one."""
         while True:
@@ -163,7 +163,6 @@ class AiohttpDriver:
     def __init__(self, tls_ca: Path | None) -> None:
         self._system, self._own = authorities(tls_ca)
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
     async def fetch(self, request: UpstreamRequest, *, fresh: bool) -> AiohttpArrival:
         """Sends the request and waits for the head."""
@@ -178,7 +177,7 @@ class AiohttpDriver:
             data=request.body,
             headers=request.headers,
             allow_redirects=False,
-            timeout=self._timeout(request.connect_timeout_s),
+            timeout=_timeout(request.connect_timeout_s),
         )
         return AiohttpArrival(response)
 
@@ -190,7 +189,7 @@ class AiohttpDriver:
             case aiohttp.ClientConnectorCertificateError():
                 code = getattr(error.certificate_error, "verify_code", 0)
                 return _CERTIFICATE.get(code, failures.TLS_CERTIFICATE)
-            case aiohttp.ClientResponseError() if "more than" in error.message:
+            case aiohttp.ClientResponseError() if error.message.startswith(_LARGE):
                 return failures.HEAD_TOO_LARGE
             case aiohttp.ClientConnectorError() if isinstance(
                 error.os_error, ConnectionRefusedError
@@ -209,15 +208,6 @@ class AiohttpDriver:
         """Closes the sessions and their idle connections."""
         while self._sessions:
             await self._sessions.popitem()[1].close()
-
-    def _timeout(self, connect_timeout_s: float) -> aiohttp.ClientTimeout:
-        timeout = self._timeouts.get(connect_timeout_s)
-        if timeout is None:
-            # Without the ceiling, which rounds up to whole seconds of the loop's clock.
-            timeout = self._timeouts[connect_timeout_s] = aiohttp.ClientTimeout(
-                total=None, connect=connect_timeout_s, ceil_threshold=float("inf")
-            )
-        return timeout
 
     def _session(self, *, fresh: bool) -> aiohttp.ClientSession:
         keep = {"force_close": True} if fresh else {"keepalive_timeout": IDLE_S}
@@ -243,3 +233,11 @@ class AiohttpDriver:
 
 def _text(blocks: list[bytes]) -> str:
     return b"\n".join(blocks).decode("ascii")
+
+
+@lru_cache(maxsize=16)
+def _timeout(connect_timeout_s: float) -> aiohttp.ClientTimeout:
+    """Without the ceiling, which rounds up to whole seconds of the loop's clock."""
+    return aiohttp.ClientTimeout(
+        total=None, connect=connect_timeout_s, ceil_threshold=float("inf")
+    )

@@ -7,7 +7,7 @@ check of its end; no timer and no extra task stands around it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
 from dragoman.core.errors import UpstreamError
@@ -23,7 +23,7 @@ from dragoman.transport.failures import (
     failure,
 )
 from dragoman.transport.limits import Bomb, Corrupt, Inflation
-from dragoman.transport.wire import Arrival, Driver
+from dragoman.transport.wire import Arrival, Driver, Pieces
 
 _Ended: TypeAlias = Literal["open", "whole", "broken"]
 
@@ -65,7 +65,7 @@ class Reply:
         self._host = host
         self._inflation = inflation
         self._inflated: Iterator[bytes] = iter(())
-        self._pieces: AsyncIterator[bytes] | None = None
+        self._pieces: Pieces | None = None
         self._until = until
         self._ended: _Ended = "open"
         connections.readers.add(self)
@@ -125,36 +125,19 @@ class Reply:
         """The whole body, at most ``limit`` bytes, within the time that the request was given."""
         if self._arrival is None:
             raise self._failure(LOST)
+        length = self._arrival.length
+        if length is not None and length > limit:
+            await self.close()
+            raise self._failure(TOO_LARGE)
         deadline = Deadline(self._until - asyncio.get_running_loop().time())
         try:
-            return await self._read(self._arrival, limit)
+            return await self._gather(limit)
         except asyncio.CancelledError:
             if not deadline.is_own():
                 raise
         finally:
             deadline.lift()
         raise self._failure(BODY_TIMEOUT)
-
-    async def _read(self, arrival: Arrival, limit: int) -> bytes:
-        length = arrival.length
-        if length is not None and length > limit:
-            await self.close()
-            raise self._failure(TOO_LARGE)
-        if length is None or self._inflation is not None or self._pieces is not None:
-            return await self._gather(limit)
-        try:
-            body = bytes(await arrival.whole())
-        except BaseException as error:
-            self._break()
-            if isinstance(error, PASSES):
-                raise
-            fault = self._driver.fault(error, in_body=True)
-        else:
-            if self._ended == "open":
-                self._end()
-                return body
-            fault = LOST
-        raise self._failure(fault)
 
     async def _gather(self, limit: int) -> bytes:
         pieces: list[bytes] = []

@@ -12,7 +12,6 @@ What has to be known of it, each shown by the conformance suite:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,10 +22,14 @@ from dragoman.transport import failures
 from dragoman.transport.connections import IDLE_S
 from dragoman.transport.failures import Fault
 from dragoman.transport.trust import authorities
+from dragoman.transport.wire import Pieces
 
 if TYPE_CHECKING:
     from ry.ryo3._http import HttpMethodLike
     from ry.ryo3._reqwest import RequestKwargs, ResponseStream
+
+MAX_CLIENTS = 16
+"""The connect timeout is a setting; were it computed anew each time, pools would pile up."""
 
 _CONNECT: tuple[tuple[str, Fault], ...] = (
     ('"dns error"', failures.DNS),
@@ -71,18 +74,12 @@ class RyArrival:
         self.length = response.content_length
         self.headers = {name: _text(value) for name, value in response.headers.to_dict().items()}
 
-    def pieces(self) -> AsyncIterator[bytes]:
+    def pieces(self) -> Pieces:
         """The body as it arrives."""
         assert self._response is not None
         self._stream = self._response.stream()
         self._response = None
-        # ry's pieces are buffers of its own, which ``Reply`` copies into bytes.
-        return cast("AsyncIterator[bytes]", self._stream)
-
-    async def whole(self) -> bytes:
-        """The rest of the body in one."""
-        assert self._response is not None
-        return bytes(await self._response.bytes())
+        return self._stream
 
     def drop(self) -> None:
         """Closes the connection, as these are the last references to it."""
@@ -108,6 +105,8 @@ class RyDriver:
         key = (request.connect_timeout_s, fresh)
         client = self._clients.get(key)
         if client is None:
+            if len(self._clients) >= MAX_CLIENTS:
+                self._clients.clear()
             client = self._clients[key] = self._client(request.connect_timeout_s, fresh=fresh)
         headers = request.headers
         options: RequestKwargs = {"headers": headers}

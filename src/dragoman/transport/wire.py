@@ -1,4 +1,4 @@
-"""What a client library has to offer, said small: fetch, pieces, whole, close, and its faults.
+"""What a client library has to offer, said small: fetch, pieces, close, and its faults.
 
 ``ry_client`` and ``aiohttp_client`` are each such a driver. Everything that both must do
 alike (deadline, limits, the free retry, decompression, translation of errors) stands once
@@ -7,11 +7,21 @@ above them, in ``http`` and ``reply``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dragoman.attempt.ports import UpstreamRequest
 from dragoman.transport.failures import Fault
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+class Pieces(Protocol):
+    """A body as it arrives."""
+
+    async def __anext__(self) -> Buffer:
+        """The next piece; StopAsyncIteration at the end."""
+        ...
 
 
 class Arrival(Protocol):
@@ -23,12 +33,8 @@ class Arrival(Protocol):
     length: int | None
     """What ``content-length`` promises."""
 
-    def pieces(self) -> AsyncIterator[bytes]:
+    def pieces(self) -> Pieces:
         """The body as it arrives; asked for at most once."""
-        ...
-
-    async def whole(self) -> bytes:
-        """The rest of the body in one."""
         ...
 
     def drop(self) -> None:
