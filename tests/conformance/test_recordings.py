@@ -47,6 +47,7 @@ ALWAYS = (
     "prism:tests/Fixtures/anthropic/stream-with-web-search-citations-1.sse",
     "dd-trace-py:tests/contrib/openai/cassettes/v1/chat_completion_custom_tool_call.yaml",
     "rig:tests/cassettes/openai/chat_tool_truncation_matrix/blocking_gpt41_low_agent.yaml",
+    "rig:tests/cassettes/groq/agent_tool_sessions/parallel_tool_calls_single_turn_streaming.yaml",
     "ai:packages/anthropic/src/__fixtures__/anthropic-refusal.chunks.txt",
 )
 """Recordings that have found something: citations, free-form calls, cut arguments, refusals."""
@@ -208,7 +209,7 @@ def said_in_message(message: Any) -> Said:
 def canonical(arguments: str) -> str:
     """The arguments in one spelling; of cut ones as much as Anthropic's SDK makes of them."""
     held = jiter.from_json((arguments or "{}").encode(), partial_mode=True)
-    return json.dumps(held, sort_keys=True)
+    return json.dumps(held if isinstance(held, dict) else {"input": held}, sort_keys=True)
 
 
 def plain(reply: Any) -> Any:

@@ -32,6 +32,7 @@ from dragoman.core.parts import Part, Refusal, Text, Thinking, ToolCall
 from dragoman.core.response import Finish
 from dragoman.core.usage import Usage, merge
 from dragoman.dialects.anthropic import wire
+from dragoman.dialects.anthropic.arguments import as_object
 from dragoman.dialects.anthropic.draft import own
 from dragoman.dialects.anthropic.envelope import is_native, wrap
 from dragoman.dialects.anthropic.error import error_frame, told
@@ -76,13 +77,15 @@ def _json(words: str) -> bytes:
 class _Block:
     """A part on its way out, and what was said of it while another had the floor."""
 
-    __slots__ = ("arguments", "encrypted", "head", "held", "signature", "stopped")
+    __slots__ = ("arguments", "encrypted", "head", "held", "object", "signature", "stopped")
 
     def __init__(self, head: Part) -> None:
         self.head = head
         self.held: list[tuple[bytes, bytes, bytes]] = []
         """Types, members and words of its deltas."""
         self.arguments: list[str] = []
+        """Those that are no object as they stand; told as one at the end."""
+        self.object = False
         self.signature = head.signature if isinstance(head, Thinking) else None
         self.encrypted = head.encrypted if isinstance(head, Thinking) else None
         self.stopped = False
@@ -104,6 +107,16 @@ class _Block:
         """The thought with the state that has come for it."""
         assert isinstance(self.head, Thinking)
         return replace(self.head, signature=self.signature, encrypted=self.encrypted)
+
+    def argued(self, text: str) -> tuple[bytes, bytes, bytes] | None:
+        """The delta of some arguments; None where they begin like no object (P36)."""
+        assert isinstance(self.head, ToolCall)
+        words = text.lstrip()
+        self.object = self.object or (words[:1] == "{" and not self.arguments)
+        if self.head.kind == "custom" or not (self.object or not words):
+            self.arguments.append(text)
+            return None
+        return b"input_json_delta", b"partial_json", _json(text)
 
     def sealed(self) -> str:
         """What goes behind the last word of a thought, so that it can come back."""
@@ -239,6 +252,9 @@ class AnthropicStreamWriter:
 
     def _part(self, event: PartStart) -> bytes:
         block = _Block(event.head)
+        if isinstance(event.head, ToolCall) and event.head.arguments:
+            said = block.argued(event.head.arguments)
+            block.held += [said] if said is not None else []
         self._blocks[event.part] = block
         if isinstance(event.head, ToolCall):
             self._has_calls = True
@@ -273,10 +289,8 @@ class AnthropicStreamWriter:
                 block.signature = (block.signature or "") + event.text
             case (Thinking(), "encrypted"):
                 block.encrypted = (block.encrypted or "") + event.text
-            case (ToolCall(kind="function"), "arguments"):
-                return b"input_json_delta", b"partial_json", _json(event.text)
             case (ToolCall(), "arguments"):
-                block.arguments.append(event.text)
+                return block.argued(event.text)
             case _:
                 pass
         return None
@@ -342,11 +356,6 @@ class AnthropicStreamWriter:
                     return whole
                 return {"type": "thinking", "thinking": "", "signature": ""}
             case ToolCall():
-                if head.arguments and head.kind == "function":
-                    said = (b"input_json_delta", b"partial_json", _json(head.arguments))
-                    block.held.insert(0, said)
-                elif head.arguments:
-                    block.arguments.insert(0, head.arguments)
                 return {
                     "type": "tool_use",
                     "id": tool_use_id(head.id, self._context, number),
@@ -365,9 +374,9 @@ class AnthropicStreamWriter:
             if signature := block.sealed():
                 said = (b"signature_delta", b"signature", _json(signature))
                 pieces.append(_WORDS % (self._index, *said))
-        elif isinstance(block.head, ToolCall) and block.head.kind == "custom":
-            wrapped = encode({"input": wire.mend("".join(block.arguments))}).decode()
-            said = (b"input_json_delta", b"partial_json", _json(wrapped))
+        elif isinstance(block.head, ToolCall) and (block.arguments or block.head.kind == "custom"):
+            whole = as_object(replace(block.head, arguments="".join(block.arguments)))[0]
+            said = (b"input_json_delta", b"partial_json", _json(bytes(whole).decode()))
             pieces.append(_WORDS % (self._index, *said))
         pieces.append(self._frame_of("content_block_stop"))
         self._open = None

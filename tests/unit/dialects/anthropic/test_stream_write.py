@@ -278,6 +278,28 @@ def test_what_a_head_already_holds_is_told_first():
     assert [words(block) for block in found] == ["ab", '{"x":1}', "h", '{"input":"free"}', "No"]
 
 
+@pytest.mark.pitfall(36)
+@pytest.mark.parametrize(
+    ("head", "pieces", "told"),
+    [
+        ("", ["null"], '{"input":null}'),
+        ("nu", ["ll"], '{"input":null}'),
+        ("", ["7"], '{"input":7}'),
+        ("", ['["a', '","b"]'], '{"input":["a","b"]}'),
+        ("", [" ", '{"x"', ":1}"], ' {"x":1}'),
+        ('{"x"', [":1}"], '{"x":1}'),
+        ("", ['{"cut": "of'], '{"cut": "of'),
+        ("", ["or"], '{"_raw":"or"}'),
+    ],
+)
+def test_arguments_that_are_no_object_are_told_as_one(head, pieces, told):
+    """Anthropic's client hands a program whatever stands there as ``input``."""
+    (found,) = blocks(
+        PartStart(0, ToolCall("t", "run", head)), *(args(0, p) for p in pieces), PartStop(0)
+    )
+    assert words(found) == told
+
+
 def test_citations_of_this_dialect_are_told_and_others_left_out():
     own = Citation("char", raw=Raw(b'{\n"type":"char_location"}'), dialect="anthropic")
     other = Citation("url", url="u", dialect="chat")
