@@ -241,6 +241,14 @@ async def count_up(exchange: Exchange) -> None:
     await exchange.reply(str(exchange.served).encode())
 
 
+async def busy(exchange: Exchange) -> None:
+    """A script: a stream without end, two thousand pieces a second."""
+    await exchange.head(200, "transfer-encoding: chunked")
+    while True:
+        await exchange.chunk(b"data: x\n\n")
+        await asyncio.sleep(0.0005)
+
+
 def stopwatch() -> Callable[[], float]:
     """Seconds since it was made."""
     start = time.perf_counter()

@@ -8,20 +8,17 @@ each client does; ``test_transport_docs`` holds the two together.
 from __future__ import annotations
 
 import asyncio
-import socket
 
 import pytest
 from tests.conformance.rig import (
+    busy,
     cancelled,
     closed_after,
     collect,
-    count_up,
     failing,
     now,
     opened,
     post,
-    sockets_to,
-    stopwatch,
     story,
     told,
     until,
@@ -29,8 +26,6 @@ from tests.conformance.rig import (
 )
 from tests.conformance.upstream import Exchange, say, upstream, wire
 
-from dragoman.attempt.ports import UpstreamReply
-from dragoman.transport.connections import Connections
 from dragoman.transport.http import open_transport
 
 CHUNKED = "transfer-encoding: chunked"
@@ -215,8 +210,8 @@ async def test_cancel_in_an_idle_stream_closes_the_connection(client):
 
 
 @story
-async def test_cancel_in_a_busy_stream_closes_the_connection(client):
-    async with upstream(_busy) as provider, opened(client) as transport:
+async def test_cancel_in_abusy_stream_closes_the_connection(client):
+    async with upstream(busy) as provider, opened(client) as transport:
         reply = await transport.send(post(provider.url()))
 
         async def read() -> None:
@@ -247,7 +242,7 @@ async def test_cancel_while_the_whole_is_read_closes_the_connection(client):
 
 @story
 async def test_cancel_at_any_moment_is_never_swallowed(client):
-    async with upstream(_busy) as provider, opened(client) as transport:
+    async with upstream(busy) as provider, opened(client) as transport:
 
         async def read() -> None:
             reply = await transport.send(post(provider.url()))
@@ -264,7 +259,7 @@ async def test_cancel_at_any_moment_is_never_swallowed(client):
 @pytest.mark.parametrize("read_first", [0, 1, 5])
 @story
 async def test_close_without_reading_to_the_end_closes_the_connection(client, read_first):
-    async with upstream(_busy) as provider, opened(client) as transport:
+    async with upstream(busy) as provider, opened(client) as transport:
         reply = await transport.send(post(provider.url()))
         for _ in range(read_first):
             assert await reply.next()
@@ -321,7 +316,7 @@ async def test_closing_the_transport_closes_streams_and_idle_connections(client)
             await asyncio.sleep(0.1)
             await exchange.reply(b"late")
         else:
-            await _busy(exchange)
+            await busy(exchange)
 
     async with upstream(script) as provider:
         transport = open_transport(client)
@@ -337,189 +332,3 @@ async def test_closing_the_transport_closes_streams_and_idle_connections(client)
         await provider.all_closed()
         assert (await failing(transport.send(post(provider.url())))).sent == "no"
         assert (await failing(reply.next())).code == "stream_connection_lost"
-
-
-# ---------------------------------------------------------------------------- connections
-
-
-@story
-async def test_a_connection_is_used_again_once_its_reply_was_read_to_the_end(client):
-    async with upstream(count_up) as provider, opened(client) as transport:
-        for number in range(3):
-            reply = await transport.send(post(provider.url()))
-            assert await collect(reply) == str(number).encode()
-            await reply.close()
-        assert len(provider.connections) == 1
-
-
-@story
-async def test_a_connection_that_the_provider_ends_is_not_used_again(client):
-    async with upstream(say(b"{}", 200, "Connection: Close")) as provider:
-        async with opened(client) as transport:
-            await whole(transport, post(provider.url()))
-            await whole(transport, post(provider.url()))
-        assert [seen.connection for seen in provider.requests] == [0, 1]
-
-
-@story
-async def test_a_stale_connection_costs_one_silent_retry(client):
-    async def script(exchange: Exchange) -> None:
-        if exchange.served:
-            exchange.close()
-        else:
-            await exchange.reply(b"fine")
-
-    async with upstream(script) as provider, opened(client) as transport:
-        for _ in range(3):
-            assert await whole(transport, post(provider.url())) == b"fine"
-        # The second request met a stale connection; the new one for it is not kept.
-        assert len(provider.requests) == 4
-
-
-@story
-async def test_a_connection_that_resets_at_the_second_request_is_stale_as_well(client):
-    async def script(exchange: Exchange) -> None:
-        if exchange.served:
-            exchange.reset()
-        else:
-            await exchange.reply(b"fine")
-
-    async with upstream(script) as provider, opened(client) as transport:
-        assert await whole(transport, post(provider.url())) == b"fine"
-        assert await whole(transport, post(provider.url())) == b"fine"
-
-
-@story
-async def test_a_new_connection_is_never_retried(client):
-    async with upstream(wire(then="close")) as provider, opened(client) as transport:
-        error = await failing(transport.send(post(provider.url())))
-        assert told(error) == ("upstream", "connection_reset", "maybe", True)
-        assert len(provider.requests) == 1
-
-
-@story
-async def test_the_silent_retry_happens_once(client):
-    async def script(exchange: Exchange) -> None:
-        if exchange.seen.target == "/good":
-            await exchange.reply(b"fine")
-        else:
-            exchange.close()
-
-    async with upstream(script) as provider, opened(client) as transport:
-        assert await whole(transport, post(provider.url("/good"))) == b"fine"
-        error = await failing(transport.send(post(provider.url("/bad"))))
-        assert (error.code, error.sent) == ("connection_reset", "maybe")
-        assert [seen.target for seen in provider.requests] == ["/good", "/bad", "/bad"]
-
-
-@story
-async def test_a_used_connection_that_breaks_late_was_being_worked_on_and_is_not_retried(client):
-    async def script(exchange: Exchange) -> None:
-        if exchange.served:
-            await asyncio.sleep(1.1)
-            exchange.close()
-        else:
-            await exchange.reply(b"fine")
-
-    async with upstream(script) as provider, opened(client) as transport:
-        await whole(transport, post(provider.url()))
-        assert (await failing(transport.send(post(provider.url())))).sent == "maybe"
-        assert len(provider.requests) == 2
-
-
-@pytest.mark.parametrize("requests", [300, pytest.param(10_000, marks=pytest.mark.gate)])
-@story
-async def test_idle_connections_closed_at_random_are_never_noticed(client, requests):
-    async def script(exchange: Exchange) -> None:
-        await exchange.reply(b"fine")
-        if not len(provider.requests) % 3:
-            asyncio.get_running_loop().call_later(0.0003 * (exchange.served % 4), exchange.close)
-
-    async with upstream(script) as provider, opened(client) as transport:
-
-        async def caller(share: int) -> None:
-            for _ in range(share):
-                assert await whole(transport, post(provider.url())) == b"fine"
-
-        await asyncio.gather(*(caller(requests // 10) for _ in range(10)))
-        assert len(provider.connections) > requests // 20
-
-
-def test_only_a_connection_that_was_given_back_lately_counts_as_used():
-    book = Connections(limit=10)
-    new = book.take("a", 100.0)
-    assert not book.may_be_used("a", new)
-    book.give_back("a", 101.0)
-    assert not book.may_be_used("b", book.take("b", 102.0))
-    assert book.may_be_used("a", book.take("a", 102.0))
-    second = book.take("a", 102.0)
-    assert not book.may_be_used("a", second)
-    book.give_back("a", 103.0)
-    assert book.may_be_used("a", second), "hyper may have taken the one that came back"
-    assert not book.may_be_used("a", book.take("a", 200.0)), "idle for longer than any is kept"
-    assert book.in_use == 3
-
-
-@story
-async def test_beyond_the_limit_of_connections_a_request_is_refused_at_once(client):
-    async with upstream(_busy) as provider, opened(client, max_connections=2) as transport:
-        replies = [await transport.send(post(provider.url())) for _ in range(2)]
-        took = stopwatch()
-        error = await failing(transport.send(post(provider.url())))
-        assert took() < 0.05
-        assert told(error) == ("overloaded", "connection_limit", "no", True)
-        await replies[0].close()
-        await (await transport.send(post(provider.url()))).close()
-        await replies[1].close()
-
-
-@story
-async def test_no_socket_is_opened_before_the_first_request(client):
-    async with upstream(say()) as provider:
-        transport = open_transport(client)
-        await asyncio.sleep(0.01)
-        assert provider.connections == []
-        assert sockets_to(provider.port) == []
-        await transport.close()
-
-
-@story
-async def test_nagle_is_off(client):
-    async with upstream(_busy) as provider, opened(client) as transport:
-        reply = await transport.send(post(provider.url()))
-        (sock,) = sockets_to(provider.port)
-        with sock:
-            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-        await reply.close()
-
-
-@pytest.mark.parametrize("streams", [500, pytest.param(2000, marks=pytest.mark.gate)])
-@story
-async def test_many_streams_at_once_all_get_every_piece(client, streams):
-    waiting = asyncio.Event()
-
-    async def script(exchange: Exchange) -> None:
-        await exchange.head(200, CHUNKED)
-        await exchange.chunk(b"first")
-        await waiting.wait()
-        for number in range(3):
-            await exchange.chunk(b"%d" % number)
-        await exchange.chunk(b"")
-
-    async def first(reply: UpstreamReply) -> None:
-        assert await reply.next() == b"first"
-
-    async with upstream(script) as provider, opened(client) as transport:
-        request = post(provider.url(), connect_s=20)
-        replies = await asyncio.gather(*(transport.send(request) for _ in range(streams)))
-        await asyncio.gather(*map(first, replies))
-        assert len(provider.connections) == streams
-        waiting.set()
-        assert set(await asyncio.gather(*map(collect, replies))) == {b"012"}
-
-
-async def _busy(exchange: Exchange) -> None:
-    await exchange.head(200, CHUNKED)
-    while True:
-        await exchange.chunk(b"data: x\n\n")
-        await asyncio.sleep(0.0005)

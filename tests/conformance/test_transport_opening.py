@@ -8,13 +8,13 @@ import sys
 
 import pytest
 import ry
-from dragoman.transport.ry_client import MAX_CLIENTS, RyDriver
 from tests.conformance.rig import CLIENTS, post
 
 from dragoman.core.errors import UpstreamError
 from dragoman.transport import failures
 from dragoman.transport.failures import Fault, failure
 from dragoman.transport.http import DEFAULT, _driver, open_transport
+from dragoman.transport.ry_client import MAX_CLIENTS, RyDriver
 
 FAULTS = {name: value for name, value in vars(failures).items() if isinstance(value, Fault)}
 

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias, assert_never
 
 from dragoman.attempt.ports import Transport, UpstreamReply, UpstreamRequest
 from dragoman.transport.connections import STALE_S, Connections
-from dragoman.transport.deadline import Deadline
+from dragoman.transport.deadline import Deadlines
 from dragoman.transport.failures import (
     BAD_REQUEST,
     CLOSED,
@@ -27,7 +27,7 @@ from dragoman.transport.failures import (
     failure,
 )
 from dragoman.transport.limits import Corrupt, Inflation, inflation
-from dragoman.transport.reply import PASSES, Reply
+from dragoman.transport.reply import PASSES, Book, InflatedReply, Reply
 from dragoman.transport.wire import Arrival, Driver
 
 Client: TypeAlias = Literal["ry", "aiohttp"]
@@ -77,7 +77,7 @@ class HttpTransport:
 
     def __init__(self, driver: Driver, *, max_connections: int) -> None:
         self._driver = driver
-        self._connections = Connections(max_connections)
+        self._book = Book(Connections(max_connections), Deadlines())
         self._closed = False
 
     async def send(self, request: UpstreamRequest) -> UpstreamReply:
@@ -87,41 +87,33 @@ class HttpTransport:
             raise failure(BAD_REQUEST, "the provider")
         if self._closed:
             raise failure(CLOSED, host)
-        now = asyncio.get_running_loop().time()
-        taken = self._connections.take(host, now)
-        try:
-            arrival = await self._arrive(request, host, taken)
-        except BaseException:
-            self._connections.discard()
-            raise
-        if isinstance(arrival, Fault):
-            self._connections.discard()
-            raise failure(arrival, host)
-        return await self._open(arrival, host, now + request.first_byte_timeout_s)
-
-    async def _arrive(
-        self, request: UpstreamRequest, host: str, taken: int | None
-    ) -> Arrival | Fault:
-        """The head of the response, after one free retry at most, within the deadline."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        deadline = Deadline(request.first_byte_timeout_s)
+        until = started + request.first_byte_timeout_s
+        taken = self._book.connections.take(host, started)
+        deadline = self._book.deadlines.set(loop, until)
         try:
             arrival = await self._fetch(request, fresh=False)
-            if (
-                arrival is RESET
-                and loop.time() - started < STALE_S
-                and self._connections.may_be_used(host, taken)
-                and not self._closed
-            ):
+            if arrival is RESET and self._was_stale(host, taken, loop.time() - started):
                 arrival = await self._fetch(request, fresh=True)
         except asyncio.CancelledError:
             if not deadline.is_own():
+                self._book.connections.discard()
                 raise
-            return FIRST_BYTE_TIMEOUT
+            arrival = FIRST_BYTE_TIMEOUT
         finally:
-            deadline.lift()
-        return arrival
+            self._book.deadlines.lift(deadline)
+        if isinstance(arrival, Fault):
+            self._book.connections.discard()
+            raise failure(arrival, host)
+        inflating = self._inflating(arrival)
+        if isinstance(inflating, Fault):
+            # Of an empty body the client has already kept the connection.
+            self._book.connections.give_back(host, loop.time())
+            await arrival.close()
+            raise failure(inflating, host, arrival.status)
+        reply = Reply(arrival, self._driver, self._book, host, until)
+        return reply if inflating is None else InflatedReply(reply, inflating)
 
     async def _fetch(self, request: UpstreamRequest, *, fresh: bool) -> Arrival | Fault:
         """One try; this is the border at which a library's exceptions end."""
@@ -132,30 +124,30 @@ class HttpTransport:
         except BaseException as error:  # noqa: BLE001 - a panic in Rust is no Exception
             return self._driver.fault(error, in_body=False)
 
-    async def _open(self, arrival: Arrival, host: str, until: float) -> UpstreamReply:
-        """The reply as the caller reads it; one that cannot be read is closed at once."""
-        inflating: Inflation | Fault | None = None
-        if "content-encoding" in arrival.headers:
-            try:
-                inflating = inflation(arrival.headers["content-encoding"])
-            except Corrupt:
-                inflating = ENCODING
-        if not 200 <= arrival.status < 600:
-            # 101: a switch that nobody asked for; below 100 and from 600 on: no status at all.
-            inflating = MALFORMED
+    def _was_stale(self, host: str, taken: int | None, after_s: float) -> bool:
+        """Whether a connection that ended without a byte may have been an idle one."""
+        used = self._book.connections.may_be_used(host, taken)
+        return used and after_s < STALE_S and not self._closed
+
+    def _inflating(self, arrival: Arrival) -> Inflation | Fault | None:
+        """How the body is to be read; a fault if the reply cannot be used at all."""
         if self._closed:
-            inflating = CLOSED
-        if isinstance(inflating, Fault):
-            # Of an empty body the client has already kept the connection.
-            self._connections.give_back(host, asyncio.get_running_loop().time())
-            await arrival.close()
-            raise failure(inflating, host, arrival.status)
-        return Reply(arrival, self._driver, self._connections, host, inflating, until)
+            return CLOSED
+        if arrival.status < 200:
+            # 101: a switch that nobody asked for; below 100: no status at all.
+            return MALFORMED
+        encoding = arrival.headers.get("content-encoding")
+        if encoding is None:
+            return None
+        try:
+            return inflation(encoding)
+        except Corrupt:
+            return ENCODING
 
     async def close(self) -> None:
         """Closes every connection; a request under way fails when its reply arrives."""
         self._closed = True
-        for reader in list(self._connections.readers):
+        for reader in list(self._book.connections.readers):
             await reader.close()
         await self._driver.close()
 

@@ -7,12 +7,14 @@ check of its end; no timer and no extra task stands around it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from dragoman.core.errors import UpstreamError
 from dragoman.transport.connections import Connections
-from dragoman.transport.deadline import Deadline
+from dragoman.transport.deadline import Deadlines
 from dragoman.transport.failures import (
     BODY_TIMEOUT,
     BOMB,
@@ -31,17 +33,22 @@ PASSES = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)
 """What is never translated."""
 
 
+class Book(Struct, frozen=True):
+    """What the replies of one transport share."""
+
+    connections: Connections
+    deadlines: Deadlines
+
+
 class Reply:
-    """``UpstreamReply`` over any driver."""
+    """``UpstreamReply`` over any driver, for a body that is as it comes."""
 
     __slots__ = (
         "_arrival",
-        "_connections",
+        "_book",
         "_driver",
         "_ended",
         "_host",
-        "_inflated",
-        "_inflation",
         "_pieces",
         "_until",
         "headers",
@@ -49,40 +56,27 @@ class Reply:
     )
 
     def __init__(
-        self,
-        arrival: Arrival,
-        driver: Driver,
-        connections: Connections,
-        host: str,
-        inflation: Inflation | None,
-        until: float,
+        self, arrival: Arrival, driver: Driver, book: Book, host: str, until: float
     ) -> None:
         self.status = arrival.status
-        self.headers = arrival.headers if inflation is None else _plain(arrival.headers)
+        self.headers = arrival.headers
         self._arrival: Arrival | None = arrival
         self._driver = driver
-        self._connections = connections
+        self._book = book
         self._host = host
-        self._inflation = inflation
-        self._inflated: Iterator[bytes] = iter(())
-        self._pieces: Pieces | None = None
         self._until = until
+        self._pieces: Pieces | None = None
         self._ended: _Ended = "open"
-        connections.readers.add(self)
+        book.connections.readers.add(self)
 
     async def next(self) -> bytes | None:
         """The next piece of the body, None at its regular end."""
-        if self._inflation is None:
-            return await self._next_raw()
-        return await self._next_inflated(self._inflation)
-
-    async def _next_raw(self) -> bytes | None:
         pieces = self._pieces
         if pieces is None:
             if self._ended == "whole":
                 return None
             if self._arrival is None:
-                raise self._failure(LOST)
+                raise self.failure(LOST)
             pieces = self._pieces = self._arrival.pieces()
         try:
             # ry gives a buffer of its own kind; of bytes this makes no copy.
@@ -90,7 +84,7 @@ class Reply:
         except StopAsyncIteration:
             if self._ended != "open":
                 # Closed by somebody else while this piece was awaited: no regular end.
-                raise self._failure(LOST) from None
+                raise self.failure(LOST) from None
             self._end()
             return None
         except BaseException as error:
@@ -101,92 +95,118 @@ class Reply:
             if isinstance(error, PASSES):
                 raise
             fault = self._driver.fault(error, in_body=True)
-        raise self._failure(fault)
-
-    async def _next_inflated(self, inflation: Inflation) -> bytes | None:
-        try:
-            while True:
-                for piece in self._inflated:
-                    return piece
-                raw = await self._next_raw()
-                if raw is None:
-                    inflation.finish()
-                    return None
-                self._inflated = inflation.feed(raw)
-        except Bomb:
-            fault = BOMB
-        except Corrupt:
-            fault = CORRUPT
-        await self.close()
-        self._ended = "broken"
-        raise self._failure(fault)
+        raise self.failure(fault)
 
     async def read(self, limit: int) -> bytes:
         """The whole body, at most ``limit`` bytes, within the time that the request was given."""
-        if self._arrival is None:
-            raise self._failure(LOST)
-        length = self._arrival.length
+        length = self._arrival.length if self._arrival is not None else None
         if length is not None and length > limit:
             await self.close()
-            raise self._failure(TOO_LARGE)
-        deadline = Deadline(self._until - asyncio.get_running_loop().time())
+            raise self.failure(TOO_LARGE)
+        return await self.gather(self.next, limit)
+
+    async def gather(self, next_piece: Callable[[], Awaitable[bytes | None]], limit: int) -> bytes:
+        """All pieces in one, as ``read`` promises."""
+        if self._arrival is None:
+            raise self.failure(LOST)
+        pieces: list[bytes] = []
+        size = 0
+        deadlines = self._book.deadlines
+        deadline = deadlines.set(asyncio.get_running_loop(), self._until)
         try:
-            return await self._gather(limit)
+            while (piece := await next_piece()) is not None:
+                size += len(piece)
+                if size > limit:
+                    await self.close()
+                    raise self.failure(TOO_LARGE)
+                pieces.append(piece)
         except asyncio.CancelledError:
             if not deadline.is_own():
                 raise
+        else:
+            return b"".join(pieces)
         finally:
-            deadline.lift()
-        raise self._failure(BODY_TIMEOUT)
-
-    async def _gather(self, limit: int) -> bytes:
-        pieces: list[bytes] = []
-        size = 0
-        while (piece := await self.next()) is not None:
-            size += len(piece)
-            if size > limit:
-                await self.close()
-                raise self._failure(TOO_LARGE)
-            pieces.append(piece)
-        return b"".join(pieces)
+            deadlines.lift(deadline)
+        raise self.failure(BODY_TIMEOUT)
 
     async def close(self) -> None:
         """Closes the connection unless the body was read to its end."""
         arrival = self._arrival
         if arrival is not None:
             self._leave("broken")
-            self._connections.discard()
+            self._book.connections.discard()
             await arrival.close()
 
     def _end(self) -> None:
         """The body is whole, its connection idle again."""
         self._leave("whole")
         if self.headers.get("connection", "").lower() == "close":
-            self._connections.discard()
+            self._book.connections.discard()
         else:
-            self._connections.give_back(self._host, asyncio.get_running_loop().time())
+            self._book.connections.give_back(self._host, asyncio.get_running_loop().time())
 
     def _break(self) -> None:
         """The body broke off, or nobody wants the rest of it."""
         arrival = self._arrival
         if arrival is not None:
             self._leave("broken")
-            self._connections.discard()
+            self._book.connections.discard()
             arrival.drop()
 
     def _leave(self, ended: _Ended) -> None:
         self._ended = ended
         self._arrival = self._pieces = None
-        self._connections.readers.discard(self)
+        self._book.connections.readers.discard(self)
 
-    def _failure(self, fault: Fault) -> UpstreamError:
+    def failure(self, fault: Fault) -> UpstreamError:
+        """The error that tells of a fault of this reply."""
         return failure(fault, self._host, self.status)
 
 
-def _plain(headers: dict[str, str]) -> dict[str, str]:
-    """The headers of the body as it comes out, of which neither coding nor length is known."""
-    return {
-        name: value
-        for name, value in headers.items()
-        if name not in {"content-encoding", "content-length"}
-    }
+class InflatedReply:
+    """``UpstreamReply`` of a compressed body: what comes out of it, under a cap."""
+
+    __slots__ = ("_ended", "_inflation", "_pieces", "_reply", "headers", "status")
+
+    def __init__(self, reply: Reply, inflation: Inflation) -> None:
+        self.status = reply.status
+        self.headers = {
+            name: value
+            for name, value in reply.headers.items()
+            # Of what comes out neither is known.
+            if name not in {"content-encoding", "content-length"}
+        }
+        self._reply = reply
+        self._inflation = inflation
+        self._pieces: Iterator[bytes] = iter(())
+        self._ended = False
+
+    async def next(self) -> bytes | None:
+        """The next piece of the body, None at its regular end."""
+        if self._ended:
+            raise self._reply.failure(LOST)
+        try:
+            while True:
+                for piece in self._pieces:
+                    return piece
+                raw = await self._reply.next()
+                if raw is None:
+                    self._inflation.finish()
+                    return None
+                self._pieces = self._inflation.feed(raw)
+        except Bomb:
+            fault = BOMB
+        except Corrupt:
+            fault = CORRUPT
+        self._ended = True
+        await self._reply.close()
+        raise self._reply.failure(fault)
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body, at most ``limit`` bytes, within the time that the request was given."""
+        return await self._reply.gather(self.next, limit)
+
+    async def close(self) -> None:
+        """Closes the connection unless the body was read to its end."""
+        self._pieces = iter(())
+        await self._reply.close()

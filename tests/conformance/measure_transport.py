@@ -1,0 +1,236 @@
+"""Measures both clients against a small local upstream, and prints docs/transport.md's table.
+
+    python tests/conformance/measure_transport.py [--seconds 3] [--streams 1000]
+
+The client runs on the first core, the upstream on the last; each row is a process of its own.
+CPU is the whole process's, Rust's threads included, and so little disturbed by other work.
+``bare`` rows call the library without our transport: the difference is what the port costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from dragoman.attempt.ports import UpstreamRequest
+from dragoman.transport.http import open_transport
+
+BODY = b'{"model":"m","messages":[{"role":"user","content":"' + b"hello " * 50 + b'"}]}'
+ANSWER = b'{"id":"x","choices":[{"message":{"content":"' + b"word " * 100 + b'"}}]}'
+PIECE = b'data: {"choices":[{"index":0,"delta":{"content":"word "}}]}\n\n'
+EVERY_S = 0.1
+HEADERS = {"content-type": "application/json", "authorization": "Bearer x", "accept": "*/*"}
+
+WHOLE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+    len(ANSWER),
+    ANSWER,
+)
+STREAM = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+)
+CHUNK = b"%x\r\n%b\r\n" % (len(PIECE), PIECE)
+
+
+class Provider(asyncio.Protocol):
+    """Answers each request at once, or with a piece every tenth of a second until the end."""
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            size = end + 4 + len(BODY)
+            if len(self._buffer) < size:
+                return
+            if self._buffer.startswith(b"POST /whole"):
+                self._transport.write(WHOLE)
+            else:
+                self._transport.write(STREAM)
+                self._next()
+            self._buffer = self._buffer[size:]
+
+    def _next(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(CHUNK)
+            asyncio.get_running_loop().call_later(EVERY_S, self._next)
+
+
+async def serve() -> None:
+    """Serves until it is ended."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Provider, "127.0.0.1", 0, backlog=4096)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    await server.serve_forever()
+
+
+Send = Callable[[str], Awaitable[Any]]
+"""Sends a request, gives (read the whole, next piece)."""
+
+
+async def ours(name: Any) -> Send:
+    transport = open_transport(name)
+
+    async def send(url: str) -> Any:
+        reply = await transport.send(UpstreamRequest("POST", url, HEADERS, BODY))
+        return (lambda: reply.read(10**6)), reply.next, reply
+
+    return send
+
+
+async def bare_ry() -> Send:
+    import ry
+
+    client = ry.Client(
+        redirect=None, gzip=False, brotli=False, deflate=False, zstd=False, http1_only=True
+    )
+
+    async def send(url: str) -> Any:
+        response = await client.fetch(url, method="POST", headers=HEADERS, body=BODY)
+        if url.endswith("/whole"):
+            return response.bytes, None, response
+        stream = response.stream()
+        return None, stream.__anext__, stream
+
+    return send
+
+
+async def bare_aiohttp() -> Send:
+    import aiohttp
+
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        auto_decompress=False,
+        timeout=aiohttp.ClientTimeout(total=None),
+    )
+
+    async def send(url: str) -> Any:
+        response = await session.request("POST", url, data=BODY, headers=HEADERS)
+        return response.read, response.content.readany, response
+
+    return send
+
+
+ROWS: dict[str, Callable[[], Awaitable[Send]]] = {
+    "ry": lambda: ours("ry"),
+    "aiohttp": lambda: ours("aiohttp"),
+    "bare ry": bare_ry,
+    "bare aiohttp": bare_aiohttp,
+}
+
+
+async def measure(name: str, url: str, seconds: float, streams: int) -> dict[str, float]:
+    """One row's figures."""
+    send = await ROWS[name]()
+
+    async def whole() -> None:
+        read, _, _ = await send(url + "/whole")
+        assert len(await read()) == len(ANSWER)
+
+    async def caller(end: float) -> int:
+        done = 0
+        while time.perf_counter() < end:
+            await whole()
+            done += 1
+        return done
+
+    await asyncio.gather(*(caller(time.perf_counter() + 0.3) for _ in range(32)))
+    cpu, start = time.process_time(), time.perf_counter()
+    done = sum(await asyncio.gather(*(caller(start + seconds) for _ in range(32))))
+    took, cpu = time.perf_counter() - start, time.process_time() - cpu
+    row = {"requests_s": done / took, "cpu_us_request": cpu / done * 1e6}
+
+    times = []
+    for _ in range(1000):
+        start = time.perf_counter()
+        await whole()
+        times.append(time.perf_counter() - start)
+    row["p50_us"] = sorted(times)[500] * 1e6
+
+    before = resident_kib()
+    opened = await asyncio.gather(*(send(url + "/stream") for _ in range(streams)))
+    pieces = 0
+
+    async def reader(next_piece: Callable[[], Awaitable[Any]]) -> None:
+        nonlocal pieces
+        while True:
+            bytes(await next_piece())
+            pieces += 1
+
+    tasks = [asyncio.create_task(reader(next_piece)) for _, next_piece, _ in opened]
+    await asyncio.sleep(1)
+    row["kib_stream"] = (resident_kib() - before) / streams
+    cpu, first = time.process_time(), pieces
+    await asyncio.sleep(seconds)
+    row["cpu_us_piece"] = (time.process_time() - cpu) / (pieces - first) * 1e6
+    row["on_time"] = (pieces - first) / (streams * seconds / EVERY_S)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return row
+
+
+def resident_kib() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--streams", type=int, default=1000)
+    parser.add_argument("--row", choices=ROWS)
+    parser.add_argument("--url")
+    parser.add_argument("--serve", action="store_true")
+    given = parser.parse_args()
+    cores = sorted(os.sched_getaffinity(0))
+    if given.serve:
+        os.sched_setaffinity(0, {cores[-1]})
+        uvloop.run(serve())
+    elif given.row:
+        os.sched_setaffinity(0, {cores[0]})
+        found = uvloop.run(measure(given.row, given.url, given.seconds, given.streams))
+        sys.stdout.write(json.dumps(found))
+    else:
+        compare(given.seconds, given.streams)
+
+
+def compare(seconds: float, streams: int) -> None:
+    """Each row in its own process, one after the other."""
+    me = [sys.executable, __file__]
+    with subprocess.Popen([*me, "--serve"], stdout=subprocess.PIPE, text=True) as provider:
+        try:
+            assert provider.stdout is not None
+            url = f"http://127.0.0.1:{int(provider.stdout.readline())}"
+            sys.stdout.write(
+                "| client | requests/s | CPU µs a request | p50 µs, one connection "
+                "| CPU µs a piece | kB a stream |\n|---|---|---|---|---|---|\n"
+            )
+            for name in ROWS:
+                command = [*me, "--row", name, "--url", url, "--seconds", str(seconds)]
+                command += ["--streams", str(streams)]
+                row = json.loads(subprocess.check_output(command))
+                assert row["on_time"] > 0.9, f"the upstream was too slow: {row}"
+                sys.stdout.write(
+                    f"| {name} | {row['requests_s']:,.0f} | {row['cpu_us_request']:.0f} "
+                    f"| {row['p50_us']:.0f} | {row['cpu_us_piece']:.1f} "
+                    f"| {row['kib_stream']:.0f} |\n"
+                )
+        finally:
+            provider.terminate()
+
+
+if __name__ == "__main__":
+    main()
