@@ -35,36 +35,60 @@ async def read_body(receive: Receive, headers: dict[str, str], cap: int) -> byte
     declared = headers.get("content-length", "")
     if declared.isdigit() and int(declared) > cap:
         raise _too_large(cap)
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientGoneError
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        if len(body) > cap:
-            raise _too_large(cap)
-        return body
-    pieces = [body]
-    size = len(body)
+    patience = _Patience(SLOW_BODY_S)
     try:
-        async with asyncio.timeout(SLOW_BODY_S):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGoneError
-                piece: bytes = message.get("body", b"")
-                size += len(piece)
-                if size > cap:
-                    raise _too_large(cap)
-                pieces.append(piece)
-                if not message.get("more_body", False):
-                    return b"".join(pieces)
-    except TimeoutError:
-        raise CallerError(
-            "timeout",
-            f"The request body did not arrive within {SLOW_BODY_S:g} seconds.",
-            status=408,
-            code="request_timeout",
-        ) from None
+        return await _gathered(receive, cap)
+    except asyncio.CancelledError:
+        if not patience.is_over():
+            raise
+    finally:
+        patience.end()
+    raise CallerError(
+        "timeout",
+        f"The request body did not arrive within {SLOW_BODY_S:g} seconds.",
+        status=408,
+        code="request_timeout",
+    )
+
+
+async def _gathered(receive: Receive, cap: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        piece: bytes = message.get("body", b"")
+        size += len(piece)
+        if size > cap:
+            raise _too_large(cap)
+        pieces.append(piece)
+        if not message.get("more_body", False):
+            return b"".join(pieces) if len(pieces) > 1 else piece
+
+
+class _Patience:
+    """Cancels its task after so long; ``asyncio.timeout`` costs every request five times as much."""
+
+    __slots__ = ("_handle", "_over", "_task")
+
+    def __init__(self, seconds: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "a request runs in a task"
+        self._task = task
+        self._over = False
+        self._handle = asyncio.get_running_loop().call_later(seconds, self._expire)
+
+    def _expire(self) -> None:
+        self._over = True
+        self._task.cancel()
+
+    def is_over(self) -> bool:
+        """Whether the cancellation just caught is this one and no other; takes it back."""
+        return self._over and self._task.uncancel() == 0
+
+    def end(self) -> None:
+        self._handle.cancel()
 
 
 def _too_large(cap: int) -> CallerError:
