@@ -17,6 +17,7 @@ from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.config import STARTUP_FAILURE
 
 from dragoman.accounting.report import parse_query, usage_report
 from dragoman.catalog.rows import ModelRow, models_list
@@ -29,6 +30,7 @@ from dragoman.health.breaker import GAUGE
 from dragoman.pipeline import House
 from dragoman.services import Services, new_id, open_services
 from dragoman.surface.app import Surface, build
+from dragoman.surface.connection import Connection
 from dragoman.surface.endpoint import Entry
 from dragoman.surface.guards import Guards
 from dragoman.surface.pages import Desk, Readiness
@@ -197,7 +199,9 @@ def _finished(services: Services) -> Callable[[Call, float], None]:
                 stream=outcome.stream,
                 attempts=len(outcome.attempts),
                 first_event_ms=_ms(attempt.first_event_s) if attempt else None,
-                tokens={"input": usage.input or 0, "output": usage.billed_output or 0} if usage else None,
+                tokens={"input": usage.input or 0, "output": usage.billed_output or 0}
+                if usage
+                else None,
                 cost_usd=plain(attempt.cost) if attempt and attempt.cost is not None else None,
                 error=outcome.error_code,
             )
@@ -246,7 +250,7 @@ def server_config(
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="on",
         log_level="warning",
@@ -292,8 +296,11 @@ def _serve_many(settings: Settings, env_file: Path | None) -> int:
         os.environ[ENV_FILE] = str(env_file)
     config = server_config("dragoman.app:worker", settings, factory=True)
     socket = config.bind_socket()
-    Multiprocess(config, sockets=[socket]).run()
-    return 0
+    supervisor = Multiprocess(config, sockets=[socket])
+    supervisor.run()
+    # One that could not start has told why, and would fail the same way every time (K5).
+    failed = any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)
+    return STARTUP_FAILURE if failed else 0
 
 
 def worker() -> Application:

@@ -1,11 +1,14 @@
 """Providers and callers that say what nobody should: the answer is still one clear sentence."""
 
+import os
+import subprocess
+import sys
 import time
 
 import pytest
 
 from raw_upstream import STREAM, raw_upstream
-from servers import gateway_server
+from servers import free_port, gateway_server
 
 LONG = b"x" * 2_000_000
 REPLIES = {
@@ -75,3 +78,23 @@ def test_a_query_value_adds_no_parameter_towards_the_provider(gateway, upstream)
     }
     gateway.ask("POST", "/v1/messages?beta=true%26key%3Dstolen%20%23x", body)
     assert upstream.asked == ["POST /v1/messages?beta=true%26key%3Dstolen%20%23x HTTP/1.1"]
+
+
+@pytest.mark.req("R-SEC-002")
+def test_several_workers_that_cannot_start_end_with_a_status_that_says_so(tmp_path):
+    environment = {
+        "PATH": os.environ["PATH"],
+        "DRAGOMAN_HOME": str(tmp_path),
+        "FERNET_KEY": "not-a-key",
+    }
+    command = [sys.executable, "-m", "dragoman", "serve", "--local", "--workers", "2"]
+    done = subprocess.run(
+        [*command, "--port", str(free_port())],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode not in {0, -9}
+    assert b"FERNET_KEY" in done.stderr + done.stdout

@@ -1,0 +1,148 @@
+"""One HTTP/1.1 connection, with the bounds that uvicorn's own protocol leaves open.
+
+A head may be neither endless nor slow (I6, L7), a body that nobody wants any more is not read for
+ever (I3), and a caller that stops reading does not keep its socket and its buffer (L6). Only what
+is out of the ordinary is counted: a request whose head comes in one piece costs nothing here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_LIMIT = 64 * 1024
+"""Bytes of a request line and its headers."""
+HEAD_S = 15.0
+"""From a connection's first moment, or a head's first bytes, to the head's end."""
+DISCARD_LIMIT = 32 * 1024 * 1024
+"""Bytes of a body that are still taken once the answer is out, for a caller that writes before it reads."""
+STALL_S = 60.0
+"""How long a caller may take nothing of what waits for it."""
+
+
+class _HeadTooLargeError(Exception):
+    """Stops the parser; ``send_400_response`` is what uvicorn calls then."""
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's protocol, bounded."""
+
+    def __init__(self, *args: Any, **members: Any) -> None:
+        super().__init__(*args, **members)
+        self._in_head = True
+        self._head_size = 0
+        self._big_piece = False
+        self._too_large = False
+        self._discarded = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """A caller has connected, and is expected to say something."""
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(HEAD_S, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone, and its timers with it."""
+        self._stop_head_timer()
+        self._stop_stall_timer()
+        super().connection_lost(exc)
+
+    # --- heads
+
+    def data_received(self, data: bytes) -> None:
+        """Feeds the parser; a head that is still open afterwards is watched."""
+        was_open = self._in_head
+        self._big_piece = len(data) > HEAD_LIMIT
+        super().data_received(data)
+        if not self._in_head or self.transport.is_closing():
+            return
+        if was_open:
+            self._head_size += len(data)
+            if self._head_size > HEAD_LIMIT:
+                self._too_large = True
+                self.send_400_response("")
+                return
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_S, self.transport.abort)
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._in_head = True
+        self._head_size = self._discarded = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """A head is whole."""
+        self._in_head = False
+        self._stop_head_timer()
+        if self._big_piece:
+            size = sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size + len(self.url) > HEAD_LIMIT:
+                self._too_large = True
+                raise _HeadTooLargeError
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuses what is no request that can be answered, as JSON, and closes."""
+        del msg  # uvicorn's is the same whatever was wrong
+        if self._too_large:
+            status = b"431 Request Header Fields Too Large"
+            message = f"The request line and headers are larger than {HEAD_LIMIT} bytes."
+        else:
+            status, message = b"400 Bad Request", "What was sent is not valid HTTP/1.1."
+        error = {
+            "message": message,
+            "type": "invalid_request_error",
+            "param": None,
+            "code": "invalid_http",
+        }
+        body = msgspec.json.encode({"error": error})
+        self.transport.write(
+            b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+            b"connection: close\r\n\r\n%s" % (status, len(body), body)
+        )
+        self.transport.close()
+
+    # --- bodies and answers
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body; after the answer only so much more is taken."""
+        if self.cycle.response_complete:
+            self._discarded += len(body)
+            if self._discarded > DISCARD_LIMIT:
+                self.transport.abort()
+            return
+        super().on_body(body)
+
+    def pause_writing(self) -> None:
+        """More waits for the caller than the buffer is meant to hold."""
+        super().pause_writing()
+        self._stop_stall_timer()
+        waiting = self.transport.get_write_buffer_size()
+        self._stall_timer = self.loop.call_later(STALL_S, self._look, waiting)
+
+    def resume_writing(self) -> None:
+        """The caller has taken most of it."""
+        self._stop_stall_timer()
+        super().resume_writing()
+
+    def _look(self, before: int) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        if waiting >= before:
+            self.transport.abort()
+        else:
+            self._stall_timer = self.loop.call_later(STALL_S, self._look, waiting)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _stop_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None

@@ -1,0 +1,170 @@
+"""A caller's connection, in front of a real uvicorn: heads, discarded bodies, and who never reads."""
+
+import asyncio
+import json
+import socket
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+import uvicorn
+
+from dragoman.surface import connection as subject
+from dragoman.surface.connection import HEAD_LIMIT, Connection
+
+HOST = b"host: localhost\r\n"
+
+
+async def answer(scope, receive, send):
+    """Answers at once, without a look at the body; ``/big`` with more than any buffer holds."""
+    body = b"x" * 30_000_000 if scope["path"] == "/big" else b"ok"
+    length = str(len(body)).encode()
+    start = {
+        "type": "http.response.start",
+        "status": 200,
+        "headers": [(b"content-length", length)],
+    }
+    await send(start)
+    await send({"type": "http.response.body", "body": body})
+
+
+@asynccontextmanager
+async def serving():
+    config = uvicorn.Config(
+        answer, http=Connection, port=0, lifespan="off", log_level="critical", ws="none"
+    )
+    server = uvicorn.Server(config)
+    listening = socket.create_server(("127.0.0.1", 0))
+    task = asyncio.create_task(server.serve([listening]))
+    while not server.started:  # noqa: ASYNC110  uvicorn has no event to wait for
+        await asyncio.sleep(0.01)
+    try:
+        yield server, listening.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task
+
+
+@asynccontextmanager
+async def dialled(port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def said(port, *parts, pause=0.0):
+    async with dialled(port) as (reader, writer):
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(pause)
+        return await asyncio.wait_for(reader.read(100_000), 5)
+
+
+def test_a_request_is_answered_whole_or_in_pieces():
+    async def story():
+        async with serving() as (_, port):
+            head = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
+            assert (await said(port, head)).endswith(b"ok")
+            assert (await said(port, head[:5], head[5:20], head[20:], pause=0.01)).endswith(b"ok")
+            large = b"POST / HTTP/1.1\r\n" + HOST + b"content-length: 200000\r\n\r\n"
+            assert (await said(port, large + b"x" * 200_000)).startswith(b"HTTP/1.1 200")
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.005])
+def test_an_endless_head_is_431_however_it_is_cut(pause):
+    async def story():
+        async with serving() as (_, port):
+            lines = [b"x%d: %s\r\n" % (n, b"a" * 1000) for n in range(HEAD_LIMIT // 1000 + 5)]
+            head = b"GET / HTTP/1.1\r\n" + HOST
+            parts = [head, *lines, b"\r\n"] if pause else [head + b"".join(lines) + b"\r\n"]
+            try:
+                told = await said(port, *parts, pause=pause)
+            except ConnectionError:
+                return  # it was closed while we wrote on: refused as well
+            assert told.startswith(b"HTTP/1.1 431 ")
+            assert json.loads(told.partition(b"\r\n\r\n")[2])["error"]["code"] == "invalid_http"
+
+    asyncio.run(story())
+
+
+def test_what_is_not_http_is_400_as_json():
+    async def story():
+        async with serving() as (_, port):
+            told = await said(port, b"HELO there\r\n\r\n")
+            assert told.startswith(b"HTTP/1.1 400 ")
+            assert "HTTP/1.1" in json.loads(told.partition(b"\r\n\r\n")[2])["error"]["message"]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HT"])
+def test_a_slow_head_is_cut_whether_it_began_or_not(monkeypatch, begun):
+    monkeypatch.setattr(subject, "HEAD_S", 0.1)
+
+    async def story():
+        async with serving() as (server, port):
+            assert await said(port, begun) == b""
+            await asyncio.sleep(0.05)
+            assert not server.server_state.connections
+
+    asyncio.run(story())
+
+
+def test_a_second_slow_head_on_a_kept_connection_is_cut_too(monkeypatch):
+    monkeypatch.setattr(subject, "HEAD_S", 0.1)
+
+    async def story():
+        async with serving() as (_, port), dialled(port) as (reader, writer):
+            writer.write(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+            assert await reader.readuntil(b"ok")
+            await asyncio.sleep(0.2)
+            writer.write(b"GET / HTTP/1.1\r\n" + HOST + b"\r\nGET /")
+            assert await reader.readuntil(b"ok")
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+
+    asyncio.run(story())
+
+
+def test_a_body_that_nobody_wants_is_not_read_for_ever(monkeypatch):
+    monkeypatch.setattr(subject, "DISCARD_LIMIT", 1_000_000)
+
+    async def story():
+        async with serving() as (_, port), dialled(port) as (_, writer):
+            writer.write(b"POST / HTTP/1.1\r\n" + HOST + b"transfer-encoding: chunked\r\n\r\n")
+            with pytest.raises(ConnectionError):
+                for _ in range(1000):
+                    writer.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+                    await writer.drain()
+
+    asyncio.run(story())
+
+
+def test_a_caller_that_takes_nothing_is_cut_and_a_slow_one_is_not(monkeypatch):
+    monkeypatch.setattr(subject, "STALL_S", 0.3)
+
+    async def story():
+        async with serving() as (server, port):
+            with socket.socket() as deaf:
+                deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                deaf.connect(("127.0.0.1", port))
+                deaf.sendall(b"GET /big HTTP/1.1\r\n" + HOST + b"\r\n")
+                await asyncio.sleep(0.15)
+                assert len(server.server_state.connections) == 1
+                await asyncio.sleep(0.6)
+                assert not server.server_state.connections
+            async with dialled(port) as (reader, writer):
+                writer.write(b"GET /big HTTP/1.1\r\n" + HOST + b"\r\n")
+                taken = 0
+                while taken < 30_000_000:
+                    got = await reader.read(2_000_000)
+                    assert got
+                    taken += len(got)
+                    await asyncio.sleep(0.002)
+
+    asyncio.run(story())
