@@ -32,6 +32,7 @@ from dragoman.config.settings import ConfigError, Settings
 from dragoman.core import ids
 from dragoman.core.call import Call, Limits
 from dragoman.core.clock import SystemClock
+from dragoman.core.envelope import Envelope
 from dragoman.core.errors import CallerError, UpstreamError
 from dragoman.core.provider import Price
 from dragoman.credentials.pool import Pools
@@ -49,6 +50,7 @@ from dragoman.transport.stub import StubTransport
 
 if TYPE_CHECKING:
     from dragoman.store.engine import Database
+    from dragoman.store.seal import Sealer
     from dragoman.store.sql.keys import SqlKeys
 
 LISTING_LIMIT = 8 * 1024 * 1024
@@ -196,13 +198,13 @@ class _Fetcher:
 @asynccontextmanager
 async def open_keys(settings: Settings) -> AsyncIterator[SqlKeys]:
     """The stored keys alone, for commands that need no server."""
-    async with _open_store(settings) as (database, keys):
-        del database
+    async with _open_store(settings) as (database, keys, sealer):
+        del database, sealer
         yield keys
 
 
 @asynccontextmanager
-async def _open_store(settings: Settings) -> AsyncIterator[tuple[Database, SqlKeys]]:
+async def _open_store(settings: Settings) -> AsyncIterator[tuple[Database, SqlKeys, Sealer]]:
     from dragoman.store.schema import open_upgraded  # noqa: PLC0415  SQL only where it is needed
     from dragoman.store.seal import open_sealer  # noqa: PLC0415
     from dragoman.store.sql.keys import open_keys as open_sql_keys  # noqa: PLC0415
@@ -211,7 +213,8 @@ async def _open_store(settings: Settings) -> AsyncIterator[tuple[Database, SqlKe
     sealer = open_sealer(settings.dragoman_home, given)
     database = await open_upgraded(settings.database)
     try:
-        yield database, await open_sql_keys(database, sealer, SystemClock(), settings.key_prefix)
+        keys = await open_sql_keys(database, sealer, SystemClock(), settings.key_prefix)
+        yield database, keys, sealer
     finally:
         await database.close()
 
@@ -275,6 +278,7 @@ async def open_services(
         ConfigError, HouseError: something cannot be opened; the message says what to do.
     """
     from dragoman.store.sql.ledger import SqlLedger  # noqa: PLC0415
+    from dragoman.store.sql.secrets import open_secret  # noqa: PLC0415
 
     clock = SystemClock()
     log = Log(settings.level, settings.log_format)
@@ -282,7 +286,8 @@ async def open_services(
     registry = open_registry(settings, env)
     registry.load_models()
     async with AsyncExitStack() as stack:
-        database, keys = await stack.enter_async_context(_open_store(settings))
+        database, keys, sealer = await stack.enter_async_context(_open_store(settings))
+        envelope = Envelope((await open_secret(database, sealer, clock, "envelope")).versions)
         first = await _first_admin(settings, keys)
         cached = CachedKeys(keys, clock)
         stack.push_async_callback(cached.close)
@@ -316,14 +321,16 @@ async def open_services(
             pools=pools,
             fetch_listings=_Fetcher(registry, pools, transport, log).fetch,
             accountant=accountant,
-            means=_means(settings, transport, health, log),
+            means=_means(settings, transport, health, log, envelope),
             clock=clock,
             limited=metrics.limited,
         )
         yield Services(settings, house, database, log, metrics, first)
 
 
-def _means(settings: Settings, transport: Transport, health: Health, log: Log) -> Means:
+def _means(
+    settings: Settings, transport: Transport, health: Health, log: Log, envelope: Envelope
+) -> Means:
     policy = Policy(
         connect_s=settings.connect_timeout_ms / 1000,
         first_event_s=settings.first_event_timeout_s,
@@ -354,6 +361,7 @@ def _means(settings: Settings, transport: Transport, health: Health, log: Log) -
         new_id=new_id,
         user_agent=f"dragoman/{__version__}",
         report=report,
+        envelope=envelope,
     )
 
 

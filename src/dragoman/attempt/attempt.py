@@ -29,6 +29,7 @@ from dragoman.attempt.verdict import GiveUp, Next, Retry, verdict
 from dragoman.attempt.watchdog import Watchdog
 from dragoman.core.ask import Ask
 from dragoman.core.call import Attempt, Call, Head, Status
+from dragoman.core.envelope import Envelope
 from dragoman.core.errors import CallerError, GatewayError, HouseError, UpstreamError
 from dragoman.core.provider import Candidate, Plan
 from dragoman.dialects.base import Relay
@@ -71,6 +72,8 @@ class Means:
     user_agent: str
     report: Callable[[Exception, Call], None]
     """Tells the log of an error that is ours."""
+    envelope: Envelope | None = None
+    """Carries reasoning state through callers whose dialect did not issue it (D22)."""
     budgets: dict[str, RetryBudget] = field(default_factory=dict)
 
     def budget(self, provider: str) -> RetryBudget:
@@ -203,6 +206,7 @@ class _Trial:
             self._means.policy,
             lambda usage: self._tab.cost(self._candidate, usage),
             self._means.user_agent,
+            self._means.envelope,
         )
 
     def open(self, prepared: Prepared) -> None:

@@ -13,11 +13,13 @@ from urllib.parse import quote
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from dragoman.attempt.policy import Policy
 from dragoman.attempt.ports import UpstreamRequest
 from dragoman.core.ask import Ask
 from dragoman.core.call import Call
+from dragoman.core.envelope import Envelope, open_thoughts
 from dragoman.core.errors import CallerError, unsupported
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate, Operation, Provider
@@ -94,6 +96,7 @@ def prepare(
     policy: Policy,
     cost: Callable[[Usage], Decimal | None],
     user_agent: str,
+    envelope: Envelope | None = None,
 ) -> Prepared:
     """Writes the call for a candidate.
 
@@ -130,8 +133,10 @@ def prepare(
     elif caller_dialect is provider_dialect:
         outgoing = provider_dialect.patch_request(ask.members, target)
     else:
-        request = caller_dialect.read_request(ask.body)
+        request, unopened = open_thoughts(caller_dialect.read_request(ask.body), envelope)
         outgoing = provider_dialect.write_request(request, target)
+        if unopened:
+            outgoing = replace(outgoing, losses=unopened + outgoing.losses)
     if call.strict and outgoing.losses:
         lost = outgoing.losses[0]
         raise CallerError(
@@ -148,6 +153,7 @@ def prepare(
         request=request,
         include_usage=_include_usage(ask) if request is None else request.include_usage,
         cost=cost,
+        envelope=envelope,
         request_id=call.request_id,
         trace_id=call.trace_id,
     )

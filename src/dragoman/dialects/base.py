@@ -28,6 +28,7 @@ from typing import Protocol
 from msgspec import Raw, Struct
 
 from dragoman.core.capability import Capability
+from dragoman.core.envelope import Envelope
 from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.core.events import Event
 from dragoman.core.loss import Loss
@@ -105,6 +106,8 @@ class Context(Struct, frozen=True):
     include_usage: bool = False
     """Whether a chat caller asked for usage in its stream."""
     cost: Callable[[Usage], Decimal | None] | None = None
+    envelope: Envelope | None = None
+    """Wraps reasoning state of other families for the caller; without it the state stays behind."""
     request_id: str = ""
     """What the caller knows the request by; told in an error inside a stream, as ``trace_id``."""
     trace_id: str = ""

@@ -1,37 +1,23 @@
 """Foreign reasoning state in a ``thinking`` block, and back (`dialects.md` §2.3).
 
 A client of this dialect keeps ``signature`` and ``data`` as opaque text and sends them back
-on the next turn. State that another family issued travels there in an envelope that names
-its issuer, so that it is unwrapped byte for byte towards that family and never shown to
-another. Anthropic's own signatures are never wrapped.
+on the next turn. Anthropic's own state goes there as it is; that of another family in an
+envelope (``core.envelope``), which is left closed on reading and taken out on the
+same-dialect way, for Anthropic refuses a signature that it did not issue.
 """
 
 from __future__ import annotations
 
-import base64
+from msgspec import Raw
+from msgspec.structs import replace
 
-import msgspec
-from msgspec import Struct
-
+from dragoman.core.envelope import PREFIX, SEALED, Envelope, is_sealed
+from dragoman.core.loss import Loss
 from dragoman.core.parts import Thinking
-from dragoman.dialects.anthropic.wire import BAD_JSON, DIALECT, encode
+from dragoman.dialects.anthropic import wire
+from dragoman.dialects.anthropic.wire import DIALECT, encode
 
-PREFIX = "drg1."
-
-
-class _State(Struct, frozen=True, omit_defaults=True):
-    """What has to come back, beside the words themselves."""
-
-    f: str
-    s: str | None = None
-    e: str | None = None
-    r: bool = False
-    i: str | None = None
-    o: str | None = None
-    y: bool = False
-
-
-_STATE = msgspec.json.Decoder(_State)
+_MARK = b'"' + PREFIX.encode()
 
 
 def is_native(part: Thinking) -> bool:
@@ -41,44 +27,57 @@ def is_native(part: Thinking) -> bool:
     )
 
 
-def wrap(part: Thinking) -> str:
-    """The envelope of a foreign part's state; empty if it has none worth keeping."""
-    if part.signature is None and part.encrypted is None:
-        return ""
-    state = _State(
-        f=part.family or "",
-        s=part.signature,
-        e=part.encrypted,
-        r=part.redacted,
-        i=part.id,
-        o=part.format,
-        y=part.summary,
-    )
-    return PREFIX + base64.urlsafe_b64encode(encode(state)).decode().rstrip("=")
+def wrap(part: Thinking, envelope: Envelope | None) -> str:
+    """The envelope of a foreign part's state; empty if it is nobody's, or nobody could open it."""
+    return "" if envelope is None else envelope.seal(part)
 
 
-def opened(part: Thinking) -> Thinking:
-    """The part as its issuer knows it: out of its envelope, if it is in one of ours.
+def received(part: Thinking) -> Thinking:
+    """The part as a client sent it back: Anthropic's own, in its envelope, or nobody's.
 
-    Reasoning without any state of its own belongs to nobody and no provider takes it back (P93).
+    Reasoning without any state of its own belongs to nobody, and Anthropic does not take it (P93).
     """
-    sealed = part.encrypted if part.redacted else part.signature
-    if not sealed:
+    state = part.encrypted if part.redacted else part.signature
+    if not state:
         return Thinking(part.text)
-    if not sealed.startswith(PREFIX):
-        return part
-    body = sealed.removeprefix(PREFIX)
+    return replace(part, family=SEALED, format=None) if is_sealed(state) else part
+
+
+def without_sealed(messages: Raw) -> tuple[Raw, tuple[Loss, ...]]:
+    """A caller's own messages without blocks in envelopes; every other value stays as it came."""
+    if _MARK not in bytes(messages):
+        return messages, ()
     try:
-        state = _STATE.decode(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    except (*BAD_JSON, ValueError):  # binascii.Error is one
-        return part
-    return Thinking(
-        text=part.text,
-        signature=state.s,
-        encrypted=state.e,
-        redacted=state.r,
-        id=state.i,
-        format=state.o,
-        family=state.f or None,
-        summary=state.y,
-    )
+        return _without_sealed(messages)
+    except wire.WireError:  # The provider says best what is wrong with it.
+        return messages, ()
+
+
+def _without_sealed(messages: Raw) -> tuple[Raw, tuple[Loss, ...]]:
+    losses: list[Loss] = []
+    kept: list[Raw] = []
+    for number, message in enumerate(wire.items(messages, "messages")):
+        members = wire.members(message, f"messages[{number}]")
+        content = members.get("content", wire.NULL)
+        if not wire.starts_with(content, b"["):
+            kept.append(message)
+            continue
+        blocks = wire.items(content, f"messages[{number}].content")
+        gone = [place for place, block in enumerate(blocks) if _is_sealed(block)]
+        losses += [
+            Loss(f"messages[{number}].content[{place}]", "reasoning of another family")
+            for place in gone
+        ]
+        if not gone:
+            kept.append(message)
+        elif left := [block for place, block in enumerate(blocks) if place not in gone]:
+            kept.append(Raw(encode({**members, "content": left})))
+    return Raw(encode(kept)), tuple(losses)
+
+
+def _is_sealed(block: Raw) -> bool:
+    """Whether a block is a thought in an envelope."""
+    name = {"thinking": "signature", "redacted_thinking": "data"}.get(wire.kind(block) or "")
+    if name is None:
+        return False
+    return bytes(wire.members(block, "content").get(name, wire.NULL)).startswith(_MARK)

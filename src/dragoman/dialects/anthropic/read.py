@@ -19,7 +19,7 @@ from dragoman.core.parts import Message, Part, Thinking, ToolCall
 from dragoman.core.request import Request
 from dragoman.dialects.anthropic import read_options as options
 from dragoman.dialects.anthropic import wire
-from dragoman.dialects.anthropic.envelope import opened
+from dragoman.dialects.anthropic.envelope import received
 from dragoman.dialects.anthropic.read_blocks import mark, read_content
 from dragoman.dialects.anthropic.wire import WireError
 
@@ -168,11 +168,11 @@ def _replayed(part: Part, place: str) -> Part:
     """A part of the assistant's, as it comes back from a client.
 
     A call gets an id and a name even if it came without (R-XLATE-005); the id hangs on its
-    place. Reasoning in an envelope is its issuer's again (`dialects.md` §2.3); without a
-    signature nobody knows whose it is.
+    place. Reasoning in an envelope stays there (`dialects.md` §2.3); without a signature
+    nobody knows whose it is.
     """
     if isinstance(part, Thinking):
-        return opened(part)
+        return received(part)
     if not isinstance(part, ToolCall) or (part.id and part.name):
         return part
     made = hashlib.blake2b(f"{place} {part.name} {part.arguments}".encode(), digest_size=16)

@@ -7,6 +7,7 @@ from typing import assert_never
 import msgspec
 from msgspec import Raw, Struct
 
+from dragoman.core.envelope import Envelope
 from dragoman.core.errors import UpstreamError
 from dragoman.core.loss import Loss
 from dragoman.core.parts import (
@@ -201,7 +202,7 @@ def write_block(part: Part, context: Context, number: int) -> object:
         case Refusal():
             return {"type": "text", "text": part.text}
         case Thinking():
-            return write_thinking(part)
+            return write_thinking(part, context.envelope)
         case ToolCall():
             return {
                 "type": "tool_use",
@@ -226,15 +227,15 @@ def citations(part: Text) -> dict[str, object]:
     return {"citations": native} if native else {}
 
 
-def write_thinking(part: Thinking) -> dict[str, object]:
+def write_thinking(part: Thinking, envelope: Envelope | None) -> dict[str, object]:
     """Reasoning with whatever has to come back with it; ``signature`` may be empty, never absent."""
     if is_native(part):
         if part.redacted or (part.signature is None and part.encrypted is not None):
             return {"type": "redacted_thinking", "data": part.encrypted or ""}
         return {"type": "thinking", "thinking": part.text, "signature": part.signature or ""}
     if part.redacted or (not part.text and part.encrypted is not None):
-        return {"type": "redacted_thinking", "data": wrap(part)}
-    return {"type": "thinking", "thinking": part.text, "signature": wrap(part)}
+        return {"type": "redacted_thinking", "data": wrap(part, envelope)}
+    return {"type": "thinking", "thinking": part.text, "signature": wrap(part, envelope)}
 
 
 # --------------------------------------------------------------------------- the same dialect

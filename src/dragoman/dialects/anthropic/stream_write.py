@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
+from dragoman.core.envelope import Envelope
 from dragoman.core.errors import GatewayError
 from dragoman.core.events import (
     Cited,
@@ -118,10 +119,10 @@ class _Block:
             return None
         return b"input_json_delta", b"partial_json", _json(text)
 
-    def sealed(self) -> str:
+    def sealed(self, envelope: Envelope | None) -> str:
         """What goes behind the last word of a thought, so that it can come back."""
         part = self.thinking()
-        return (part.signature or "") if is_native(part) else wrap(part)
+        return (part.signature or "") if is_native(part) else wrap(part, envelope)
 
 
 class AnthropicStreamWriter:
@@ -350,7 +351,7 @@ class AnthropicStreamWriter:
             case Thinking():
                 if head.text:
                     block.held.insert(0, (b"thinking_delta", b"thinking", _json(head.text)))
-                whole = write_thinking(block.thinking())
+                whole = write_thinking(block.thinking(), self._context.envelope)
                 if whole["type"] == "redacted_thinking" and not block.held:
                     block.signature = block.encrypted = None
                     return whole
@@ -371,7 +372,7 @@ class AnthropicStreamWriter:
         block = self._blocks.pop(number)
         pieces: list[bytes] = []
         if isinstance(block.head, Thinking):
-            if signature := block.sealed():
+            if signature := block.sealed(self._context.envelope):
                 said = (b"signature_delta", b"signature", _json(signature))
                 pieces.append(_WORDS % (self._index, *said))
         elif isinstance(block.head, ToolCall) and (block.arguments or block.head.kind == "custom"):

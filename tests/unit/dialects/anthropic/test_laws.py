@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from dragoman.core.capability import Capability
+from dragoman.core.envelope import Envelope, open_thoughts
 from dragoman.core.errors import CallerError, UpstreamError
 from dragoman.core.fold import check, fold, unfold
 from dragoman.core.parts import (
@@ -45,7 +46,8 @@ from dragoman.dialects.base import Context, Target, Undo
 
 CAPABLE = Capability(thinking="both", mid_system=True)
 TARGET = Target("anthropic", "m", capability=CAPABLE)
-CONTEXT = Context("c" * 32, 1, "m")
+ENVELOPE = Envelope({1: b"k" * 32})
+CONTEXT = Context("c" * 32, 1, "m", envelope=ENVELOPE)
 NATIVE = {"family": "anthropic", "format": "anthropic-claude-v1"}
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -188,7 +190,8 @@ def test_foreign_thoughts_come_back_to_whom_they_belong(parts):
         "max_tokens": 1,
         "messages": [{"role": "assistant", "content": blocks}],
     }
-    found = ANTHROPIC.read_request(json.dumps(replay).encode()).messages[0].parts
+    request = ANTHROPIC.read_request(json.dumps(replay).encode())
+    found = open_thoughts(request, ENVELOPE)[0].messages[0].parts
     for one, two in zip(parts, found, strict=True):
         assert (one.text, one.signature, one.encrypted) == (two.text, two.signature, two.encrypted)
 
