@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from dragoman.core.provider import Family, Operation
-from dragoman.identity.permissions import Permission
+from dragoman.identity.permissions import PERMISSIONS, Permission
 
 Switch: TypeAlias = Literal[
     "enable_openai_routes", "enable_anthropic_routes", "enable_models_routes"
@@ -106,7 +106,7 @@ def check_table(routes: tuple[Route, ...] = ROUTES) -> None:
         ValueError: names the row.
     """
     for route in routes:
-        if not route.permission:
-            raise ValueError(f"{route.method} {route.path} declares no permission.")
+        if route.permission not in PERMISSIONS:
+            raise ValueError(f"{route.method} {route.path} declares no permission that there is.")
         if (route.operation is None) == (route.page is None):
             raise ValueError(f"{route.method} {route.path} must be a data route or a page.")
