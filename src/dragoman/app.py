@@ -123,8 +123,7 @@ def surface(application: Application, services: Services) -> Surface:
         return Readiness(ready=True)
 
     def metrics() -> bytes:
-        for provider, state in _worst(house).items():
-            services.metrics.breaker.labels(provider).set(state)
+        services.metrics.breakers = _worst(house)
         return services.metrics.text()
 
     def providers() -> dict[str, str]:
@@ -136,7 +135,7 @@ def surface(application: Application, services: Services) -> Surface:
             body_cap=settings.max_body_bytes,
             new_id=new_id,
             wall=time.time,
-            started=services.metrics.active.inc,
+            started=_started(services),
             finished=_finished(services),
             failed=house.means.report,
         ),
@@ -171,12 +170,21 @@ def _worst(house: House) -> dict[str, int]:
     return found
 
 
+def _started(services: Services) -> Callable[[], None]:
+    metrics = services.metrics
+
+    def started() -> None:
+        metrics.active += 1
+
+    return started
+
+
 def _finished(services: Services) -> Callable[[Call, float], None]:
     """What is told of every request that is over: counters, and one line in the log."""
     metrics, log = services.metrics, services.log
 
     def finished(call: Call, duration_s: float) -> None:
-        metrics.active.dec()
+        metrics.active -= 1
         outcome = call.outcome
         metrics.finished(outcome, duration_s)
         attempt = outcome.served

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dragoman.accounting.account import Accountant
 from dragoman.admission.admit import admit, refusal
@@ -25,7 +25,7 @@ from dragoman.core.ask import Ask, read_ask
 from dragoman.core.call import Call, Caller, Denied, Head, Limits
 from dragoman.core.clock import Clock
 from dragoman.core.errors import GatewayError
-from dragoman.core.provider import Plan
+from dragoman.core.provider import Operation, Plan
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
 from dragoman.identity.authenticate import IdentityMode, authenticate
@@ -33,6 +33,9 @@ from dragoman.identity.permissions import Permission, permit
 from dragoman.identity.ports import KeyStore
 from dragoman.routing.route import route
 from dragoman.routing.wish import parse_wish
+
+MOST_PLANS = 4096
+"""Model strings are foreign input."""
 
 
 @dataclass(slots=True)
@@ -53,6 +56,8 @@ class House:
     clock: Clock
     limited: Callable[[str], None]
     """Told the name of a limit that has refused a call."""
+    plans: dict[tuple[str | None, Operation], Plan] = field(default_factory=dict)
+    """Plans of one candidate, kept until a provider's list of models changes what is known."""
 
 
 async def carry(
@@ -85,6 +90,10 @@ async def carry(
         if not call.outcome.attempts:
             call.outcome.status = "refused"
         raise
+    except Exception:
+        call.outcome.http_status, call.outcome.error_code = 500, "internal_error"
+        call.outcome.status = "house_error"
+        raise
     finally:
         if call.outcome.status == "unknown" and not call.outcome.attempts:
             call.outcome.status = "client_cut"
@@ -109,7 +118,13 @@ async def let_in(call: Call, caller: Caller, house: House) -> None:
 
 async def choose(ask: Ask, call: Call, house: House) -> Plan:
     """Who may answer, in order; models that nobody knows yet are looked up once (D13)."""
-    wish = parse_wish(ask.members.get("routing"), ask.members.get("models"))
+    routing, models = ask.members.get("routing"), ask.members.get("models")
+    plain = routing is None and models is None and ask.model is not None
+    if plain:
+        known = house.plans.get((ask.model, call.operation))
+        if known is not None:
+            return known
+    wish = parse_wish(routing, models)
 
     def planned(*, asked: bool) -> Plan | ListingsNeeded:
         return route(
@@ -129,4 +144,9 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
         plan = planned(asked=True)
     assert isinstance(plan, Plan), "listings are asked for once"
     call.outcome.requested_model = plan.requested
+    if plain and len(plan.candidates) == 1:
+        # One candidate is no choice: neither health nor whose turn it is changes the plan.
+        if len(house.plans) >= MOST_PLANS:
+            house.plans.clear()
+        house.plans[ask.model, call.operation] = plan
     return plan

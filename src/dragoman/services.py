@@ -43,7 +43,7 @@ from dragoman.identity.authenticate import IdentityMode
 from dragoman.identity.cache import CachedKeys
 from dragoman.pipeline import House
 from dragoman.store.memory.limits import MemoryLimits
-from dragoman.telemetry.log import Log
+from dragoman.telemetry.log import SOON_S, Log
 from dragoman.telemetry.metrics import Metrics
 from dragoman.transport.http import open_transport
 from dragoman.transport.stub import StubTransport
@@ -69,9 +69,14 @@ class Services:
     """Made at the very first start in local mode; shown once."""
 
 
+_dice = random.Random(os.urandom(32))  # noqa: S311  ids are unique, not secret
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _dice.seed(os.urandom(32)))
+
+
 def new_id() -> str:
     """A UUIDv7 of now."""
-    return ids.uuid7(time.time(), os.urandom)
+    return ids.uuid7_of(time.time(), _dice.getrandbits(76))
 
 
 # --------------------------------------------------------------------------- the catalogue
@@ -140,10 +145,16 @@ def _price(row: dict[str, Any], name: str) -> Price:
     )
 
 
+def _nothing() -> None:
+    """Nobody has to be told."""
+
+
 class _Fetcher:
     """Fetches providers' lists of models, once for all who wait, and never for long (D13)."""
 
     def __init__(self, registry: Registry, pools: Pools, transport: Transport, log: Log) -> None:
+        self.changed: Callable[[], None] = _nothing
+        """Told when more models are known than before."""
         self._registry = registry
         self._pools = pools
         self._transport = transport
@@ -190,6 +201,7 @@ class _Fetcher:
             self._log.event("debug", "listing failed", provider=name, error=str(error))
         else:
             self._registry.note_listing(name, models, time.monotonic())
+            self.changed()
 
 
 # --------------------------------------------------------------------------- keys
@@ -260,7 +272,7 @@ def _notice(log: Log, metrics: Metrics) -> Callable[[Happening, int, str], None]
         if happening == "written":
             return
         if happening in {"flush_failed", "entry_refused", "accounting_failed", "records_held"}:
-            metrics.usage_lost.inc()
+            metrics.usage_failures += 1
             log.event("error", "ledger trouble", what=happening, number=number, detail=detail)
         else:
             log.event("info", "journal", what=happening, number=number, detail=detail)
@@ -282,10 +294,13 @@ async def open_services(
 
     clock = SystemClock()
     log = Log(settings.level, settings.log_format)
+    loop = asyncio.get_running_loop()
+    log.later = partial(loop.call_later, SOON_S, log.flush)
     metrics = Metrics()
     registry = open_registry(settings, env)
     registry.load_models()
     async with AsyncExitStack() as stack:
+        stack.callback(log.flush)
         database, keys, sealer = await stack.enter_async_context(_open_store(settings))
         envelope = Envelope((await open_secret(database, sealer, clock, "envelope")).versions)
         first = await _first_admin(settings, keys)
@@ -311,6 +326,7 @@ async def open_services(
         health = Health(
             BreakerPolicy(failures=settings.breaker_failures, open_s=settings.breaker_open_s)
         )
+        fetcher = _Fetcher(registry, pools, transport, log)
         house = House(
             keys=cached,
             mode=identity_mode(settings, registry),
@@ -319,12 +335,13 @@ async def open_services(
             registry=registry,
             health=health,
             pools=pools,
-            fetch_listings=_Fetcher(registry, pools, transport, log).fetch,
+            fetch_listings=fetcher.fetch,
             accountant=accountant,
             means=_means(settings, transport, health, log, envelope),
             clock=clock,
             limited=metrics.limited,
         )
+        fetcher.changed = house.plans.clear
         yield Services(settings, house, database, log, metrics, first)
 
 

@@ -10,9 +10,13 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
 def uuid7(wall: float, dice: Callable[[int], bytes]) -> str:
-    """A UUIDv7 of Unix seconds ``wall`` and ten random bytes, as 32 hex digits with hyphens (RFC 9562)."""
+    """A UUIDv7 of Unix seconds ``wall`` and ten random bytes."""
+    return uuid7_of(wall, int.from_bytes(dice(10), "big"))
+
+
+def uuid7_of(wall: float, noise: int) -> str:
+    """A UUIDv7 of Unix seconds and 76 random bits, as 32 hex digits with hyphens (RFC 9562)."""
     stamp = int(wall * 1000) & 0xFFFF_FFFF_FFFF
-    noise = int.from_bytes(dice(10), "big")
     high = 0x7000 | (noise >> 64 & 0x0FFF)
     low = 0x8000_0000_0000_0000 | (noise & 0x3FFF_FFFF_FFFF_FFFF)
     text = f"{stamp:012x}{high:04x}{low:016x}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import lru_cache
 
 from dragoman.admission.headers import headers_of
 from dragoman.core.call import Call
@@ -44,54 +45,69 @@ def answer_headers(
         extra: further headers.
     """
     outcome = call.outcome
-    found: dict[str, str] = {
-        "content-type": content_type,
-        "x-request-id": call.request_id,
-        "x-trace-id": call.trace_id,
-        "x-dragoman-call-id": call.id,
-        "x-latency-ms": f"{(now - call.received) * 1000:.1f}",
-    }
+    request_id = call.request_id.encode()
+    found: Headers = [
+        *(_STREAM if length is None else _ALWAYS),
+        (b"content-type", content_type.encode()),
+        (b"x-request-id", request_id),
+        (b"x-trace-id", call.trace_id.encode()),
+        (b"x-dragoman-call-id", call.id.encode()),
+        (b"x-latency-ms", b"%.1f" % ((now - call.received) * 1000)),
+    ]
+    if length is not None:
+        found.append((b"content-length", b"%d" % length))
     if call.dialect == "anthropic":
-        found["request-id"] = call.request_id
+        found.append((b"request-id", request_id))
     attempt = outcome.served
     if attempt is not None:
-        found["x-dragoman-provider"] = found["x-provider"] = attempt.provider
-        found["x-dragoman-model"] = _visible(f"{attempt.provider}/{attempt.model}")
-        found["x-dragoman-attempts"] = str(len(outcome.attempts))
-        if attempt.upstream_request:
-            found["x-dragoman-upstream-id"] = _visible(attempt.upstream_request)
+        provider, model = _names(attempt.provider, attempt.model)
         first = outcome.attempts[0]
-        fell_back = (first.provider, first.model) != (attempt.provider, attempt.model)
-        found["x-fallback-attempted"] = "true" if fell_back else "false"
+        fell_back = first is not attempt and (first.provider, first.model) != (
+            attempt.provider,
+            attempt.model,
+        )
+        found += (
+            (b"x-dragoman-provider", provider),
+            (b"x-provider", provider),
+            (b"x-dragoman-model", model),
+            (b"x-dragoman-attempts", b"%d" % len(outcome.attempts)),
+            (b"x-fallback-attempted", b"true" if fell_back else b"false"),
+        )
+        if attempt.upstream_request:
+            found.append((b"x-dragoman-upstream-id", _visible(attempt.upstream_request)))
         if length is not None and attempt.cost is not None:
-            found["x-dragoman-cost-usd"] = found["x-cost-usd"] = plain(attempt.cost)
+            cost = plain(attempt.cost).encode()
+            found += ((b"x-dragoman-cost-usd", cost), (b"x-cost-usd", cost))
     if outcome.requested_model:
-        found["x-dragoman-requested-model"] = _visible(outcome.requested_model)
+        found.append((b"x-dragoman-requested-model", _visible(outcome.requested_model)))
     if outcome.losses:
-        found["x-dragoman-dropped"] = losses_header(outcome.losses)
+        found.append((b"x-dragoman-dropped", losses_header(outcome.losses).encode()))
     if outcome.adjusted:
-        found["x-dragoman-adjusted"] = ", ".join(map(_visible, outcome.adjusted))
+        found.append((b"x-dragoman-adjusted", b", ".join(map(_visible, outcome.adjusted))))
     if outcome.estimated:
-        found["x-dragoman-estimated"] = "true"
+        found.append((b"x-dragoman-estimated", b"true"))
     if call.allowed is not None and call.allowed.limit is not None:
-        found.update(headers_of(call.allowed))
+        limits = headers_of(call.allowed)
+        found += [(name.encode(), value.encode()) for name, value in limits.items()]
     if extra:
-        found.update(extra)
-    headers = list(_STREAM if length is None else _ALWAYS)
-    headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in found.items()]
-    if length is not None:
-        headers.append((b"content-length", str(length).encode()))
-    return headers
+        found += [(name.encode(), value.encode("latin-1")) for name, value in extra.items()]
+    return found
 
 
-def _visible(text: str) -> str:
+@lru_cache(maxsize=1024)
+def _names(provider: str, model: str) -> tuple[bytes, bytes]:
+    """A provider's name and ``provider/model``, as they stand in headers."""
+    return _visible(provider), _visible(f"{provider}/{model}")
+
+
+def _visible(text: str) -> bytes:
     """Header-safe: anything but visible ASCII percent-encoded (P145)."""
     if text.isascii() and text.isprintable():
-        return text[:512]
-    return "".join(
-        character
+        return text[:512].encode()
+    return b"".join(
+        character.encode()
         if " " <= character <= "~"
-        else "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "replace"))
+        else b"".join(b"%%%02X" % byte for byte in character.encode("utf-8", "replace"))
         for character in text[:256]
     )
 
@@ -114,7 +130,7 @@ def error_reply(error: GatewayError, dialect: Family, call: Call) -> ErrorReply:
 def error_headers(error: GatewayError) -> dict[str, str]:
     """What an error says beside its body."""
     found = {
-        "x-error-code": _visible(error.code or error.kind),
+        "x-error-code": _visible(error.code or error.kind).decode(),
         "x-error-type": "infra_error" if error.kind in INFRASTRUCTURE else "semantic_error",
     }
     if error.retry_after_s is not None:

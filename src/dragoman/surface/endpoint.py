@@ -20,7 +20,7 @@ from dragoman.core.call import Call, Head, Proof
 from dragoman.core.errors import CallerError
 from dragoman.core.ids import REQUEST_ID
 from dragoman.identity.proof import read_proof
-from dragoman.pipeline import House, carry
+from dragoman.pipeline import House, carry, draining
 from dragoman.surface.answer import (
     answer_headers,
     as_gateway_error,
@@ -34,6 +34,7 @@ from dragoman.surface.table import Route
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _NO_TRACE = "0" * 32
+_YES = frozenset({"true", "1", "yes"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,17 @@ class Entry:
     """Told of failures that are ours."""
 
 
+_BY_NAME = "dragoman.headers"
+
+
 def headers_of_scope(scope: Scope) -> dict[str, str]:
     """The request's headers; names come in lower case from the server, of repeated ones the last counts."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    headers: dict[str, str] | None = scope.get(_BY_NAME)
+    if headers is None:
+        headers = scope[_BY_NAME] = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+    return headers
 
 
 _CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
@@ -83,12 +92,13 @@ def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call
     headers = headers_of_scope(scope)
     call_id = entry.new_id()
     given = headers.get("x-request-id", "")
-    traced = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+    trace = headers.get("traceparent")
+    traced = None if trace is None else _TRACEPARENT.fullmatch(trace)
     bare = call_id.replace("-", "")
     query = scope["query_string"]
     return Call(
         id=call_id,
-        request_id=given if REQUEST_ID.fullmatch(given) else f"req_{bare}",
+        request_id=given if given and REQUEST_ID.fullmatch(given) else f"req_{bare}",
         trace_id=traced[1] if traced and traced[1] != _NO_TRACE else bare,
         dialect=route.dialect,
         operation=route.operation or "models",
@@ -98,7 +108,7 @@ def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call
         read_body=lambda: read_body(receive, headers, entry.body_cap),
         received=now(),
         wall=entry.wall(),
-        strict=headers.get("x-dragoman-strict", "").strip().lower() in {"true", "1", "yes"},
+        strict=headers.get("x-dragoman-strict", "").strip().lower() in _YES,
         query=dict(parse_qsl(query.decode("latin-1"))) if query else {},
     )
 
@@ -116,12 +126,14 @@ def data_endpoint(route: Route, house: House, entry: Entry) -> ASGIApp:
         except ClientGoneError:
             call.outcome.status = "client_cut"
         except asyncio.CancelledError:
-            if not call.gone and call.outcome.status != "client_cut":
-                raise
             task = asyncio.current_task()
             if task is not None:
                 task.uncancel()
-            call.outcome.status = "client_cut"
+            if call.gone or exchange.started:
+                call.outcome.status = "client_cut"
+            else:
+                # The server shuts down, and the call has not come to an attempt, or rests between two.
+                await exchange.refuse(draining(), entry)
         except Exception as error:  # noqa: BLE001  whatever it is, the caller gets a clear answer
             await exchange.refuse(error, entry)
         finally:
@@ -143,6 +155,11 @@ class _Exchange:
         self._started = False
         self._ending = False
         self._watcher: asyncio.Task[None] | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether anything of the answer was sent."""
+        return self._started
 
     async def run(self, route: Route, house: House) -> None:
         """Carries the call and sends what comes of it."""

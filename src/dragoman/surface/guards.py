@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from starlette.types import Message, Send
 
@@ -50,6 +51,7 @@ def guard(guards: Guards, headers: dict[str, str]) -> CallerError | None:
     return None
 
 
+@lru_cache(maxsize=256)
 def _own_host(host: str, allowed: frozenset[str]) -> bool:
     if host.startswith("["):
         name = host[1:].split("]", 1)[0]

@@ -1,16 +1,27 @@
 """Prometheus metrics under the names of R-OBS-001, with labels that stay few.
 
 ``model`` is the id if the catalogue knows it, else ``other`` (D12): no caller can make series.
-Children are looked up once per label set and kept, for ``labels()`` costs more than ``inc()``.
+What a request adds is a handful of additions to plain numbers of its label set, for it stands on
+the data path (prometheus_client's own counters take a lock and 1 µs each); the library
+makes the text of them when it is asked for. Numbers are only written in the event loop.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import generate_latest
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from dragoman.core.call import Outcome
 
@@ -19,116 +30,151 @@ FIRST_TOKEN_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-@dataclass(slots=True)
+class _Histogram:
+    """How many observations fell into each bucket, and their sum."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """One observation."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Cumulative counts, as Prometheus wants them."""
+        found: list[tuple[str, float]] = []
+        below = 0
+        for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
+            below += count
+            found.append(("+Inf" if bound == float("inf") else str(float(bound)), below))
+        return found
+
+
 class _Served:
-    """The children of one label set."""
+    """The numbers of one provider and model."""
 
-    requests: Counter
-    duration: Histogram
-    first_token: Histogram
-    input_tokens: Counter
-    output_tokens: Counter
-    cost: Counter
-
-
-class Metrics:
-    """The counters of one process."""
+    __slots__ = ("cost", "duration", "first_token", "input", "output", "statuses")
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        served = ("provider", "model", "status")
-        self._requests = Counter(
-            "dragoman_requests", "Requests by what became of them", served, registry=self.registry
-        )
-        self._duration = Histogram(
-            "dragoman_request_duration_seconds",
-            "From the first byte of a request to the last of its answer",
-            ("provider", "model"),
-            buckets=DURATION_BUCKETS,
-            registry=self.registry,
-        )
-        self._first_token = Histogram(
-            "dragoman_time_to_first_token_seconds",
-            "From the start of an attempt to its first content",
-            ("provider", "model"),
-            buckets=FIRST_TOKEN_BUCKETS,
-            registry=self.registry,
-        )
-        self._tokens = Counter(
-            "dragoman_tokens",
-            "Tokens as providers report them",
-            ("provider", "model", "type"),
-            registry=self.registry,
-        )
-        self._cost = Counter(
-            "dragoman_cost_usd", "Cost in USD", ("provider", "model"), registry=self.registry
-        )
-        self.active = Gauge(
-            "dragoman_active_requests", "Requests under way", registry=self.registry
-        )
-        self.breaker = Gauge(
-            "dragoman_circuit_breaker_state",
-            "0 closed, 1 open, 2 half-open; the worst of a provider",
-            ("provider",),
-            registry=self.registry,
-        )
-        self._limited = Counter(
-            "dragoman_rate_limit_hits",
-            "Requests refused by a limit",
-            ("limit",),
-            registry=self.registry,
-        )
-        self._attempts = Counter(
-            "dragoman_attempts",
-            "Calls to providers",
-            ("provider", "outcome"),
-            registry=self.registry,
-        )
-        self.usage_lost = Counter(
-            "dragoman_usage_write_failures",
-            "Ledger batches that had to be tried again",
-            registry=self.registry,
-        )
-        ProcessCollector(registry=self.registry)
-        self._served: dict[tuple[str, str, str], _Served] = {}
+        self.statuses: dict[int, int] = {}
+        self.duration = _Histogram(DURATION_BUCKETS)
+        self.first_token = _Histogram(FIRST_TOKEN_BUCKETS)
+        self.input = 0
+        self.output = 0
+        self.cost = 0.0
+
+
+class Metrics(Collector):
+    """The numbers of one process."""
+
+    def __init__(self) -> None:
+        self.active = 0
+        """Requests under way."""
+        self.breakers: dict[str, int] = {}
+        """Provider → 0 closed, 1 open, 2 half-open; the worst of its breakers."""
+        self.usage_failures = 0
+        """Ledger batches that had to be tried again."""
+        self._served: dict[tuple[str, str], _Served] = {}
+        self._attempts: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._limited: defaultdict[str, int] = defaultdict(int)
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
 
     def limited(self, limit: str) -> None:
         """A request was refused by this limit."""
-        self._limited.labels(limit).inc()
+        self._limited[limit] += 1
 
     def finished(self, outcome: Outcome, duration_s: float) -> None:
         """A request is over."""
         attempt = outcome.served
-        provider = attempt.provider if attempt else "none"
-        model = outcome.label_model if attempt else "none"
-        key = (provider, model, str(outcome.http_status))
+        key = ("none", "none") if attempt is None else (attempt.provider, outcome.label_model)
         served = self._served.get(key)
         if served is None:
-            served = self._served[key] = self._children(*key)
-        served.requests.inc()
+            served = self._served[key] = _Served()
+        status = outcome.http_status
+        served.statuses[status] = served.statuses.get(status, 0) + 1
         served.duration.observe(duration_s)
         for one in outcome.attempts:
-            self._attempts.labels(one.provider, one.status).inc()
+            self._attempts[one.provider, one.status] += 1
         if attempt is None:
             return
         if attempt.first_event_s is not None:
             served.first_token.observe(attempt.first_event_s)
-        if attempt.usage is not None:
-            served.input_tokens.inc(attempt.usage.input or 0)
-            served.output_tokens.inc(attempt.usage.billed_output or 0)
+        usage = attempt.usage
+        if usage is not None:
+            served.input += usage.input or 0
+            served.output += usage.billed_output or 0
         if attempt.cost is not None:
-            served.cost.inc(float(attempt.cost))
+            served.cost += float(attempt.cost)
 
-    def _children(self, provider: str, model: str, status: str) -> _Served:
-        return _Served(
-            requests=self._requests.labels(provider, model, status),
-            duration=self._duration.labels(provider, model),
-            first_token=self._first_token.labels(provider, model),
-            input_tokens=self._tokens.labels(provider, model, "input"),
-            output_tokens=self._tokens.labels(provider, model, "output"),
-            cost=self._cost.labels(provider, model),
+    def collect(self) -> Iterator[Metric]:
+        """What the library asks for."""
+        served = list(self._served.items())
+        requests = CounterMetricFamily(
+            "dragoman_requests",
+            "Requests by what became of them",
+            labels=("provider", "model", "status"),
+        )
+        names = ("provider", "model")
+        duration = HistogramMetricFamily(
+            "dragoman_request_duration_seconds",
+            "From the first byte of a request to the last of its answer",
+            labels=names,
+        )
+        first = HistogramMetricFamily(
+            "dragoman_time_to_first_token_seconds",
+            "From the start of an attempt to its first content",
+            labels=names,
+        )
+        tokens = CounterMetricFamily(
+            "dragoman_tokens", "Tokens as providers report them", labels=(*names, "type")
+        )
+        cost = CounterMetricFamily("dragoman_cost_usd", "Cost in USD", labels=names)
+        for key, numbers in served:
+            for status, count in list(numbers.statuses.items()):
+                requests.add_metric((*key, str(status)), count)
+            for family, histogram in (
+                (duration, numbers.duration),
+                (first, numbers.first_token),
+            ):
+                family.add_metric(key, histogram.buckets(), histogram.total)
+            tokens.add_metric((*key, "input"), numbers.input)
+            tokens.add_metric((*key, "output"), numbers.output)
+            cost.add_metric(key, numbers.cost)
+        yield from (requests, duration, first, tokens, cost)
+        attempts = CounterMetricFamily(
+            "dragoman_attempts", "Calls to providers", labels=("provider", "outcome")
+        )
+        for (provider, status_word), count in list(self._attempts.items()):
+            attempts.add_metric((provider, status_word), count)
+        limited = CounterMetricFamily(
+            "dragoman_rate_limit_hits", "Requests refused by a limit", labels=("limit",)
+        )
+        for limit, count in list(self._limited.items()):
+            limited.add_metric((limit,), count)
+        breakers = GaugeMetricFamily(
+            "dragoman_circuit_breaker_state",
+            "0 closed, 1 open, 2 half-open; the worst of a provider",
+            labels=("provider",),
+        )
+        for provider, state in list(self.breakers.items()):
+            breakers.add_metric((provider,), state)
+        yield from (attempts, limited, breakers)
+        yield GaugeMetricFamily(
+            "dragoman_active_requests", "Requests under way", value=self.active
+        )
+        yield CounterMetricFamily(
+            "dragoman_usage_write_failures",
+            "Ledger batches that had to be tried again",
+            value=self.usage_failures,
         )
 
     def text(self) -> bytes:
         """All of it in Prometheus' text form."""
-        return generate_latest(self.registry)
+        return generate_latest(self._registry)

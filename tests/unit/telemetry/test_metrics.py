@@ -47,8 +47,20 @@ def test_a_refused_request_counts_without_a_provider():
 def test_unknown_usage_and_cost_add_nothing():
     metrics = Metrics()
     metrics.finished(outcome(), 0.1)
-    assert "dragoman_tokens_total{" not in metrics.text().decode().replace(
-        'type="input"} 0.0', ""
-    ).replace('type="output"} 0.0', "").replace(
-        'dragoman_tokens_total{model="gpt-4o",provider="openai",', ""
+    text = metrics.text().decode()
+    assert 'dragoman_tokens_total{model="gpt-4o",provider="openai",type="input"} 0.0' in text
+    assert 'dragoman_cost_usd_total{model="gpt-4o",provider="openai"} 0.0' in text
+    assert (
+        'dragoman_time_to_first_token_seconds_count{model="gpt-4o",provider="openai"} 0.0' in text
     )
+
+
+def test_gauges_show_what_is_now():
+    metrics = Metrics()
+    metrics.active += 2
+    metrics.breakers = {"openai": 1}
+    metrics.usage_failures += 1
+    text = metrics.text().decode()
+    assert "dragoman_active_requests 2.0" in text
+    assert 'dragoman_circuit_breaker_state{provider="openai"} 1.0' in text
+    assert "dragoman_usage_write_failures_total 1.0" in text
