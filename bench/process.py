@@ -68,7 +68,7 @@ def stop(process: subprocess.Popen[bytes], patience_s: float = 8.0) -> None:
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(patience_s)
-    except subprocess.TimeoutExpired:
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
         process.kill()
         process.wait()
 

@@ -418,6 +418,24 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupted)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, FILES)), hard))
+    try:
+        report = measure(given)
+    except KeyboardInterrupt:
+        print("\nInterrupted; every process was ended.")
+        return 130
+    except (NotReadyError, WrongAnswerError, LoadError) as error:
+        print(f"\nThe bench cannot go on: {error}")
+        return 1
+    report.bars = judge(report)
+    conclude(report, keep=not given.only)
+    if not given.check:
+        return 0
+    missed = [bar for bar in report.bars if not bar.held]
+    return 1 if any(not given.only or bar.held is False for bar in missed) else 0
+
+
+def measure(given: argparse.Namespace) -> Report:
+    """Goes through what is asked for."""
     report = Report(describe(), given.quick, datetime.now(UTC).isoformat("T", "seconds"), commit())
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="dragoman-bench-") as folder:
@@ -429,25 +447,13 @@ def main(arguments: list[str] | None = None) -> int:
             "chunks": run.chunks,
             "many": run.many,
         }
-        try:
-            for name, phase in phases.items():
-                if not given.only or name in given.only:
-                    phase()
-            if given.peers:
-                run.peers(given.scratch)
-        except KeyboardInterrupt:
-            print("\nInterrupted; every process was ended.")
-            return 130
-        except (NotReadyError, WrongAnswerError, LoadError) as error:
-            print(f"\nThe bench cannot go on: {error}")
-            return 1
+        for name, phase in phases.items():
+            if not given.only or name in given.only:
+                phase()
+        if given.peers:
+            run.peers(given.scratch)
     report.seconds = time.monotonic() - begun
-    report.bars = judge(report)
-    conclude(report, keep=not given.only)
-    if not given.check:
-        return 0
-    missed = [bar for bar in report.bars if not bar.held]
-    return 1 if any(not given.only or bar.held is False for bar in missed) else 0
+    return report
 
 
 def _introduce(run: Run, given: argparse.Namespace) -> None:
