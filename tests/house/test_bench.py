@@ -75,7 +75,7 @@ def test_the_load_counts_each_answer_once():
         plan = Plan(lane_at(port).ask(), connections=4, seconds=5, warm_s=0, requests=300)
         loaded = closed_loop(plan)
     assert loaded.wrong == 0
-    assert 300 <= loaded.answered <= len(asked) <= loaded.answered + 2 * plan.connections
+    assert 300 <= loaded.answered <= len(asked) <= loaded.answered + 3 * plan.connections
     assert 0 < loaded.p50_us <= loaded.p99_us
     assert loaded.per_s == pytest.approx(loaded.answered / loaded.seconds)
 
