@@ -178,6 +178,9 @@ class StreamReader(Protocol):
 class StreamWriter(Protocol):
     """Events → the caller's bytes. One for each caller."""
 
+    losses: list[Loss]
+    """What of the answer could not be said so far (D6)."""
+
     def send(self, event: Event) -> bytes:
         """The frames that the event makes due, perhaps none, always whole.
 

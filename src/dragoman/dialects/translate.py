@@ -61,6 +61,9 @@ class Translation:
             written = self._writer.send(event)
             if written:
                 pieces.append(written)
+        lost = self._writer.losses
+        if len(lost) > len(facts.losses):
+            facts.losses = tuple(lost)
         return b"".join(pieces) if len(pieces) != 1 else pieces[0]
 
     def _note(self, event: _Event) -> None:

@@ -151,7 +151,7 @@ def write_response(response: Response, context: Context) -> Written:
     choice = response.choices[0] if response.choices else None
     if choice is not None and choice.finish.reason in BROKEN:
         raise broken_finish(choice.finish.reason)
-    losses += [Loss(f"choices[{more.index}]", "one_answer_only") for more in response.choices[1:]]
+    losses += [answer_loss(more.index) for more in response.choices[1:]]
     blocks: list[object] = []
     parts = choice.parts if choice else ()
     for number, part in enumerate(parts):
@@ -160,6 +160,8 @@ def write_response(response: Response, context: Context) -> Written:
             losses.append(Loss(f"content[{number}]", "not_in_dialect"))
             continue
         blocks.append(block)
+        if isinstance(part, Text) and len(part.citations) > len(_native(part)):
+            losses.append(citation_loss(number))
         if isinstance(part, ToolCall) and not as_object(part)[1]:
             losses.append(Loss(f"content[{number}].input", "not_a_json_object", "changed"))
     refusal = "".join(part.text for part in parts if isinstance(part, Refusal))
@@ -223,8 +225,22 @@ def write_block(part: Part, context: Context, number: int) -> object:
 
 def citations(part: Text) -> dict[str, object]:
     """The citations that this dialect itself spelled."""
-    native = [c.raw for c in part.citations if c.dialect == DIALECT and c.raw is not None]
+    native = _native(part)
     return {"citations": native} if native else {}
+
+
+def _native(part: Text) -> list[Raw]:
+    return [c.raw for c in part.citations if c.dialect == DIALECT and c.raw is not None]
+
+
+def citation_loss(number: int) -> Loss:
+    """A citation of another dialect: Anthropic's are exact in ways that others are not (§5)."""
+    return Loss(f"content[{number}].citations", "citations_of_another_dialect")
+
+
+def answer_loss(index: int) -> Loss:
+    """Any answer but the first: this dialect has one (P115)."""
+    return Loss(f"choices[{index}]", "one_answer_only")
 
 
 def write_thinking(part: Thinking, envelope: Envelope | None) -> dict[str, object]:

@@ -29,6 +29,7 @@ from dragoman.core.events import (
     Start,
     UsageNote,
 )
+from dragoman.core.loss import Loss
 from dragoman.core.parts import Part, Refusal, Text, Thinking, ToolCall
 from dragoman.core.response import Finish
 from dragoman.core.usage import Usage, merge
@@ -40,7 +41,9 @@ from dragoman.dialects.anthropic.error import error_frame, told
 from dragoman.dialects.anthropic.finish import BROKEN, write_details, write_reason
 from dragoman.dialects.anthropic.response import (
     TIER_WRITE,
+    answer_loss,
     broken_finish,
+    citation_loss,
     message_id,
     tool_use_id,
     write_block,
@@ -140,6 +143,7 @@ class AnthropicStreamWriter:
         "_refusal",
         "_started",
         "_usage",
+        "losses",
     )
 
     def __init__(self, context: Context) -> None:
@@ -155,6 +159,8 @@ class AnthropicStreamWriter:
         self._ext: dict[str, Raw] = {}
         self._has_calls = False
         self._refusal: list[str] = []
+        self.losses: list[Loss] = []
+        """What of the answer this dialect could not say; a stream tells it in the ledger alone (D6)."""
 
     def send(self, event: Event) -> bytes:
         """The frames that the event makes due; whole ones, perhaps none."""
@@ -175,7 +181,10 @@ class AnthropicStreamWriter:
                 self._usage = merge(self._usage, event.usage)
                 return b""
             case Finished():
-                return self._finished(event) if event.choice == 0 else b""
+                if event.choice:
+                    self.losses.append(answer_loss(event.choice))
+                    return b""
+                return self._finished(event)
             case Ping():
                 return PING
             case LogprobNote():
@@ -300,7 +309,12 @@ class AnthropicStreamWriter:
         """A citation of this dialect's own; of others there is no exact form (§5)."""
         block = self._blocks.get(event.part)
         citation = event.citation
-        if block is None or citation.raw is None or citation.dialect != DIALECT:
+        if citation.raw is None or citation.dialect != DIALECT:
+            loss = citation_loss(event.part)
+            if loss not in self.losses:
+                self.losses.append(loss)
+            return b""
+        if block is None:
             return b""
         said = (b"citations_delta", b"citation", wire.compact(citation.raw).encode())
         if self._open == event.part:
@@ -329,7 +343,8 @@ class AnthropicStreamWriter:
                 break
             block = self._blocks[number]
             start = self._block_start(block, number)
-            if start is None:  # This dialect cannot say it.
+            if start is None:
+                self.losses.append(Loss(f"content[{number}]", "not_in_dialect"))
                 del self._blocks[number]
                 continue
             if not self._started:

@@ -1,0 +1,239 @@
+"""Pitfalls of both dialects that no other test shows (`dialects.md` §4), by their numbers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dragoman.attempt.policy import Policy
+from dragoman.attempt.prepare import Prepared, prepare
+from dragoman.catalog.load import load_providers
+from dragoman.core.ask import read_ask
+from dragoman.core.call import Call
+from dragoman.core.provider import Candidate
+from dragoman.dialects.anthropic import ANTHROPIC
+from dragoman.dialects.base import Context, ErrorContext, Target, Undo
+from dragoman.dialects.chat import CHAT
+from dragoman.dialects.registry import DIALECTS
+from dragoman.dialects.translate import Translation
+
+CONTEXT = Context("c" * 32, 1, "m")
+TARGET = Target("p", "m")
+HI = [{"role": "user", "content": "hi"}]
+
+
+def chat_reply(**message: Any) -> bytes:
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": "stop"}
+    return json.dumps({"id": "c1", "model": "m", "choices": [choice]}).encode()
+
+
+def chat_stream(*deltas: dict[str, Any], finish: str = "stop") -> bytes:
+    chunks = [{"id": "c1", "choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    chunks.append({"id": "c1", "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+    return b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
+
+
+def to_anthropic(stream: bytes) -> Translation:
+    """A chat provider's whole stream, written for Anthropic's client."""
+    way = Translation(CHAT.stream_reader(TARGET, Undo()), ANTHROPIC.stream_writer(CONTEXT))
+    way.feed(stream)
+    way.close()
+    return way
+
+
+# --------------------------------------------------------------------------- what is asked for
+
+
+@pytest.mark.pitfall(121)
+@pytest.mark.parametrize("family", ["chat", "anthropic"])
+@pytest.mark.parametrize(
+    ("said", "meant"), [({}, False), ({"stream": None}, False), ({"stream": True}, True)]
+)
+def test_nobody_streams_unasked(family, said, meant):
+    body = {"model": "m", "max_tokens": 1, "messages": HI, **said}
+    request = DIALECTS[family].read_request(json.dumps(body).encode())
+    assert request.stream is meant
+    for other in DIALECTS.values():
+        sent = json.loads(other.write_request(request, Target("p", "m", stream=meant)).body)
+        assert sent.get("stream", False) is meant
+
+
+async def unread() -> bytes:
+    """The body is at hand already."""
+    return b""
+
+
+def prepared(client: str, provider: str, said: dict[str, Any], **headers: str) -> Prepared:
+    registry = load_providers({f"{provider.upper()}_API_KEY": "our-own-key"}, [])
+    candidate = Candidate(
+        registry.providers[provider], "m", registry.credentials[provider][0].credential
+    )
+    call = Call(
+        id="0" * 32,
+        request_id="r",
+        trace_id="1" * 32,
+        operation="chat",
+        dialect=client,
+        route="/v1/x",
+        proof=None,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        read_body=unread,
+        received=0.0,
+        wall=1.0,
+    )
+    body = {"model": "x", "max_tokens": 5, "messages": HI, **said}
+    ask = read_ask(json.dumps(body).encode())
+    return prepare(call, ask, candidate, Policy(), lambda _: None, "dragoman/test")
+
+
+BETAS = {
+    "anthropic-beta": "context-1m",
+    "anthropic-version": "2099-01-01",
+    "openai-beta": "assistants=v2",
+    "x-goog-api-client": "genai",
+    "authorization": "Bearer caller",
+    "x-api-key": "caller",
+    "cookie": "caller",
+    "x-stainless-lang": "python",
+    "x-dragoman-strict": "false",
+}
+
+
+@pytest.mark.pitfall(165)
+@pytest.mark.parametrize(
+    ("client", "provider", "kept"),
+    [
+        (
+            "anthropic",
+            "anthropic",
+            {"anthropic-beta": "context-1m", "anthropic-version": "2099-01-01"},
+        ),
+        ("chat", "anthropic", {"anthropic-version": "2023-06-01"}),
+        ("chat", "openai", {"openai-beta": "assistants=v2"}),
+        ("anthropic", "openai", {}),
+        ("chat", "groq", {"openai-beta": "assistants=v2"}),
+    ],
+)
+def test_a_familys_headers_go_to_that_family_alone(client, provider, kept):
+    sent = prepared(client, provider, {}, **BETAS).request.headers
+    assert {
+        name: value
+        for name, value in sent.items()
+        if name in BETAS and name not in {"x-api-key", "authorization"}
+    } == kept
+    assert "caller" not in " ".join(sent.values())
+    assert any("our-own-key" in value for value in sent.values())
+
+
+# --------------------------------------------------------------------------- what is answered
+
+
+@pytest.mark.pitfall(103)
+def test_tags_in_a_text_are_the_text():
+    """Nobody configured a splitter, so nobody guesses that a model meant to think."""
+    words = "<think>hm</think>so"
+    whole = CHAT.read_response(chat_reply(content=words), TARGET, Undo())
+    assert json.loads(ANTHROPIC.write_response(whole, CONTEXT).body)["content"] == [
+        {"type": "text", "text": words}
+    ]
+
+
+@pytest.mark.pitfall(108)
+def test_reasoning_is_part_of_the_output_and_counted_once():
+    usage = {
+        "prompt_tokens": 5,
+        "completion_tokens": 30,
+        "total_tokens": 35,
+        "completion_tokens_details": {"reasoning_tokens": 20},
+    }
+    reply = json.loads(chat_reply(content="a")) | {"usage": usage}
+    whole = CHAT.read_response(json.dumps(reply).encode(), TARGET, Undo())
+    assert whole.usage is not None
+    assert whole.usage.billed_output == 30
+    told = json.loads(ANTHROPIC.write_response(whole, CONTEXT).body)["usage"]
+    assert told["output_tokens"] == 30
+    back = ANTHROPIC.read_response(ANTHROPIC.write_response(whole, CONTEXT).body, TARGET, Undo())
+    again = json.loads(CHAT.write_response(back, CONTEXT).body)["usage"]
+    assert (again["completion_tokens"], again["total_tokens"]) == (30, 35)
+
+
+@pytest.mark.pitfall(114)
+def test_which_stop_sequence_was_met_is_told_where_there_is_a_word_for_it():
+    reply = {
+        "type": "message",
+        "id": "msg_1",
+        "content": [{"type": "text", "text": "a"}],
+        "stop_reason": "stop_sequence",
+        "stop_sequence": "END",
+    }
+    whole = ANTHROPIC.read_response(json.dumps(reply).encode(), TARGET, Undo())
+    own = json.loads(ANTHROPIC.write_response(whole, CONTEXT).body)
+    assert (own["stop_reason"], own["stop_sequence"]) == ("stop_sequence", "END")
+    assert own["content"][0]["text"] == "a"
+    chat = CHAT.write_response(whole, CONTEXT)
+    told = json.loads(chat.body)["choices"][0]
+    assert (told["finish_reason"], told["message"]["content"]) == ("stop", "a")
+    assert [loss.path for loss in chat.losses] == ["choices[0].stop_sequence"]
+
+
+@pytest.mark.pitfall(195)
+@pytest.mark.parametrize("client", ["chat", "anthropic"])
+def test_a_call_that_groq_could_not_read_is_an_error_with_what_the_model_wrote(client):
+    written = '{"name": "f", "arguments": {'
+    body = {
+        "error": {
+            "message": "Failed to call a function.",
+            "type": "invalid_request_error",
+            "code": "tool_use_failed",
+            "failed_generation": written,
+        }
+    }
+    error = CHAT.read_error(400, {}, json.dumps(body).encode())
+    assert error.details["failed_generation"] == written
+    reply = DIALECTS[client].write_error(error, ErrorContext("r"))
+    assert reply.status == 400
+    assert b"tool_calls" not in reply.body
+    assert b'tool_use"' not in reply.body
+    assert "Failed to call a function." in reply.body.decode()
+
+
+# --------------------------------------------------------------------------- losses of the answer (D6)
+
+ANNOTATION = {
+    "type": "url_citation",
+    "url_citation": {"url": "https://x", "title": "t", "start_index": 0, "end_index": 1},
+}
+
+
+@pytest.mark.req("R-XLATE-041")
+def test_citations_that_anthropic_cannot_hold_are_told_as_lost():
+    whole = CHAT.read_response(chat_reply(content="a", annotations=[ANNOTATION]), TARGET, Undo())
+    written = ANTHROPIC.write_response(whole, CONTEXT)
+    assert b"https://x" not in written.body
+    assert [loss.path for loss in written.losses] == ["content[0].citations"]
+    way = to_anthropic(chat_stream({"content": "a"}, {"annotations": [ANNOTATION, ANNOTATION]}))
+    assert [loss.path for loss in way.facts.losses] == ["content[0].citations"]
+
+
+def test_what_a_stream_cannot_say_is_known_at_its_end():
+    chunks = chat_stream({"content": "a"}, {"images": [{"image_url": {"url": "https://x"}}]})
+    second = {
+        "id": "c1",
+        "choices": [{"index": 1, "delta": {"content": "b"}, "finish_reason": "stop"}],
+    }
+    way = to_anthropic(chunks + b"data: " + json.dumps(second).encode() + b"\n\ndata: [DONE]\n\n")
+    assert [loss.path for loss in way.facts.losses] == ["content[1]", "choices[1]"]
+    assert to_anthropic(chat_stream({"content": "a"})).facts.losses == ()
+    stopped = Translation(ANTHROPIC.stream_reader(TARGET, Undo()), CHAT.stream_writer(CONTEXT))
+    reply = {
+        "type": "message",
+        "id": "msg_1",
+        "content": [{"type": "text", "text": "a"}],
+        "stop_reason": "stop_sequence",
+        "stop_sequence": "END",
+    }
+    stopped.feed(ANTHROPIC.response_frames(json.dumps(reply).encode()))
+    stopped.close()
+    assert [loss.path for loss in stopped.facts.losses] == ["choices[0].stop_sequence"]
