@@ -21,6 +21,8 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec import structs
+
 from dragoman.attempt.policy import Policy
 from dragoman.attempt.ports import Tab, Transport, UpstreamReply
 from dragoman.attempt.prepare import Prepared, prepare
@@ -95,7 +97,11 @@ async def attempt(
     retries = 0
     position = 0
     failure: GatewayError | None = None
+    until = means.monotonic() + means.policy.first_event_s
     while position < len(plan.candidates):
+        left_s = until - means.monotonic()
+        if failure is not None and left_s <= 0:
+            break
         candidate = plan.candidates[position]
         more = position + 1 < len(plan.candidates)
         if not means.health.admits(candidate, means.monotonic()) and (more or failure is None):
@@ -104,7 +110,7 @@ async def attempt(
             continue
         trial = _Trial(candidate, ask, call, tab, means, plan)
         try:
-            prepared = trial.prepare()
+            prepared = trial.prepare(left_s)
         except CallerError as error:
             means.health.abandoned(candidate)
             if failure is None and not more:
@@ -136,6 +142,8 @@ async def attempt(
             )
             match decision:
                 case Retry(after_s=pause):
+                    if now + pause >= until:
+                        break
                     budget.spend()
                     retries += 1
                     await asyncio.sleep(pause)
@@ -197,8 +205,8 @@ class _Trial:
         self._prepared: Prepared
         self._record: Attempt
 
-    def prepare(self) -> Prepared:
-        """Writes the call for the candidate."""
+    def prepare(self, left_s: float) -> Prepared:
+        """Writes the call for the candidate, which has so many seconds for its first event."""
         return prepare(
             self._call,
             self._ask,
@@ -207,6 +215,7 @@ class _Trial:
             lambda usage: self._tab.cost(self._candidate, usage),
             self._means.user_agent,
             self._means.envelope,
+            left_s,
         )
 
     def open(self, prepared: Prepared) -> None:
@@ -260,6 +269,13 @@ class _Trial:
         except UpstreamError as error:
             self._failed(error)
             raise
+        except asyncio.CancelledError:
+            if self._call.gone:
+                raise
+            # The server shuts down and its patience is over (R2).
+            _uncancel()
+            status = "house_error"
+            raise draining() from None
         except Exception:
             status = "house_error"
             raise
@@ -287,6 +303,13 @@ class _Trial:
         except UpstreamError as error:
             self._failed(error)
             raise
+        except asyncio.CancelledError:
+            if self._call.gone:
+                raise
+            # The server shuts down and its patience is over (R2).
+            _uncancel()
+            status = "house_error"
+            raise draining() from None
         except Exception:
             status = "house_error"
             raise
@@ -451,7 +474,7 @@ class _Trial:
                 status = "house_error"
                 self._note(relay)
                 self._close(status)
-                yield relay.fail(_draining())
+                yield relay.fail(draining())
             else:
                 drained = self._drain_if_told(reply, relay)
                 raise
@@ -492,7 +515,12 @@ class _Trial:
 
     def _note(self, relay: Relay) -> None:
         facts = relay.facts
-        self._record.usage = facts.usage
+        usage = facts.usage
+        if usage is not None and not facts.finished:
+            # Anthropic's stream begins with an output of 1 or so: what was written by the time of
+            # the cut is known to the provider alone (D25).
+            usage = structs.replace(usage, output=None, apart=None, reasoning=None, total=None)
+        self._record.usage = usage
         self._record.upstream_id = facts.id or self._record.upstream_id
         self._call.outcome.losses += facts.losses
 
@@ -534,7 +562,7 @@ class _Trial:
             body = await reply.read(means.policy.error_limit)
         except UpstreamError:
             body = b""  # too long, or broken off: the status alone says enough
-        raise self._prepared.provider.read_error(reply.status, reply.headers, body)
+        raise self._prepared.refusal(reply.status, reply.headers, body)
 
     def _failed(self, error: UpstreamError) -> None:
         """Writes down a failure before the head."""
@@ -574,7 +602,8 @@ class _Trial:
 _DRAINING: set[asyncio.Task[None]] = set()
 
 
-def _draining() -> HouseError:
+def draining() -> HouseError:
+    """What is told where the server ends before the answer does."""
     return HouseError(
         "overloaded",
         "The gateway is shutting down; ask again.",

@@ -20,7 +20,7 @@ from dragoman.attempt.ports import UpstreamRequest
 from dragoman.core.ask import Ask
 from dragoman.core.call import Call
 from dragoman.core.envelope import Envelope, open_thoughts
-from dragoman.core.errors import CallerError, unsupported
+from dragoman.core.errors import CallerError, UpstreamError, unsupported
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate, Operation, Provider
 from dragoman.core.request import Request
@@ -29,6 +29,8 @@ from dragoman.credentials.static import header_of
 from dragoman.dialects.base import Context, Dialect, Outgoing, Relay, Tapped, Target, Written
 from dragoman.dialects.registry import DIALECTS, UNARY, open_relay
 
+_KEY_LENGTH = 8
+"""Shorter ones are words of tests, which stand in any text."""
 DEFAULT_RESERVE = 8192
 """Tokens reserved for a model whose bound nobody knows (D27)."""
 
@@ -71,6 +73,13 @@ class Prepared:
         """Whether both sides speak one family."""
         return self.caller.family == self.provider.family
 
+    def refusal(self, status: int, headers: dict[str, str], body: bytes) -> UpstreamError:
+        """The provider's error; some echo the key, and not every key looks like one (K8)."""
+        credential = self.candidate.credential
+        if credential is not None and len(secret := credential.secret.reveal()) >= _KEY_LENGTH:
+            body = body.replace(secret.encode(), b"[redacted]")
+        return self.provider.read_error(status, headers, body)
+
     def relay(self) -> Relay:
         """The way back of a stream."""
         return open_relay(
@@ -97,8 +106,9 @@ def prepare(
     cost: Callable[[Usage], Decimal | None],
     user_agent: str,
     envelope: Envelope | None = None,
+    left_s: float | None = None,
 ) -> Prepared:
-    """Writes the call for a candidate.
+    """Writes the call for a candidate; ``left_s`` is what other candidates left of its time.
 
     Raises:
         CallerError: the candidate's dialect cannot say what is asked for, or ``x-dragoman-strict``
@@ -171,7 +181,7 @@ def prepare(
             headers=_headers(call, candidate, outgoing, user_agent, stream=ask.stream),
             body=outgoing.body,
             connect_timeout_s=policy.connect_s,
-            first_byte_timeout_s=policy.first_event_s,
+            first_byte_timeout_s=policy.first_event_s if left_s is None else max(0.001, left_s),
         ),
     )
 

@@ -16,11 +16,12 @@ from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dragoman.attempt.attempt import draining
 from dragoman.core.call import Call, Head, Proof
 from dragoman.core.errors import CallerError
 from dragoman.core.ids import REQUEST_ID
 from dragoman.identity.proof import read_proof
-from dragoman.pipeline import House, carry, draining
+from dragoman.pipeline import House, carry
 from dragoman.surface.answer import (
     answer_headers,
     as_gateway_error,
