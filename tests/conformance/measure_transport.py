@@ -1,6 +1,6 @@
 """Measures both clients against a small local upstream, and prints docs/transport.md's table.
 
-    python tests/conformance/measure_transport.py [--seconds 3] [--streams 1000]
+    python tests/conformance/measure_transport.py [--seconds 2] [--streams 1000]
 
 The client runs on the first core, the upstream on the last; each row is a process of its own.
 CPU is the whole process's, Rust's threads included, and so little disturbed by other work.
@@ -29,6 +29,8 @@ BODY = b'{"model":"m","messages":[{"role":"user","content":"' + b"hello " * 50 +
 ANSWER = b'{"id":"x","choices":[{"message":{"content":"' + b"word " * 100 + b'"}}]}'
 PIECE = b'data: {"choices":[{"index":0,"delta":{"content":"word "}}]}\n\n'
 EVERY_S = 0.1
+ROUNDS = 5
+"""The best counts: what else the machine does can only make a round slower."""
 HEADERS = {"content-type": "application/json", "authorization": "Bearer x", "accept": "*/*"}
 
 WHOLE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
@@ -147,17 +149,20 @@ async def measure(name: str, url: str, seconds: float, streams: int) -> dict[str
         return done
 
     await asyncio.gather(*(caller(time.perf_counter() + 0.3) for _ in range(32)))
-    cpu, start = time.process_time(), time.perf_counter()
-    done = sum(await asyncio.gather(*(caller(start + seconds) for _ in range(32))))
-    took, cpu = time.perf_counter() - start, time.process_time() - cpu
-    row = {"requests_s": done / took, "cpu_us_request": cpu / done * 1e6}
+    row = {"requests_s": 0.0, "cpu_us_request": float("inf")}
+    for _ in range(ROUNDS):
+        cpu, start = time.process_time(), time.perf_counter()
+        done = sum(await asyncio.gather(*(caller(start + seconds) for _ in range(32))))
+        took, cpu = time.perf_counter() - start, time.process_time() - cpu
+        row["requests_s"] = max(row["requests_s"], done / took)
+        row["cpu_us_request"] = min(row["cpu_us_request"], cpu / done * 1e6)
 
     times = []
-    for _ in range(1000):
+    for _ in range(3000):
         start = time.perf_counter()
         await whole()
         times.append(time.perf_counter() - start)
-    row["p50_us"] = sorted(times)[500] * 1e6
+    row["p50_us"] = sorted(times)[1500] * 1e6
 
     before = resident_kib()
     opened = await asyncio.gather(*(send(url + "/stream") for _ in range(streams)))
@@ -182,6 +187,13 @@ async def measure(name: str, url: str, seconds: float, streams: int) -> dict[str
     return row
 
 
+async def tell(name: str, url: str, seconds: float, streams: int) -> None:
+    """Prints one row's figures and ends the process, without taking every stream down."""
+    sys.stdout.write(json.dumps(await measure(name, url, seconds, streams)))
+    sys.stdout.flush()
+    os._exit(0)
+
+
 def resident_kib() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1024
@@ -189,7 +201,7 @@ def resident_kib() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--streams", type=int, default=1000)
     parser.add_argument("--row", choices=ROWS)
     parser.add_argument("--url")
@@ -201,8 +213,7 @@ def main() -> None:
         uvloop.run(serve())
     elif given.row:
         os.sched_setaffinity(0, {cores[0]})
-        found = uvloop.run(measure(given.row, given.url, given.seconds, given.streams))
-        sys.stdout.write(json.dumps(found))
+        uvloop.run(tell(given.row, given.url, given.seconds, given.streams))
     else:
         compare(given.seconds, given.streams)
 
@@ -216,16 +227,16 @@ def compare(seconds: float, streams: int) -> None:
             url = f"http://127.0.0.1:{int(provider.stdout.readline())}"
             sys.stdout.write(
                 "| client | requests/s | CPU µs a request | p50 µs, one connection "
-                "| CPU µs a piece | kB a stream |\n|---|---|---|---|---|---|\n"
+                "| CPU µs a piece | pieces on time | kB a stream |\n|---|---|---|---|---|---|---|\n"
             )
             for name in ROWS:
                 command = [*me, "--row", name, "--url", url, "--seconds", str(seconds)]
                 command += ["--streams", str(streams)]
                 row = json.loads(subprocess.check_output(command))
-                assert row["on_time"] > 0.9, f"the upstream was too slow: {row}"
                 sys.stdout.write(
                     f"| {name} | {row['requests_s']:,.0f} | {row['cpu_us_request']:.0f} "
                     f"| {row['p50_us']:.0f} | {row['cpu_us_piece']:.1f} "
+                    f"| {row['on_time']:.0%} "
                     f"| {row['kib_stream']:.0f} |\n"
                 )
         finally:

@@ -249,6 +249,20 @@ async def busy(exchange: Exchange) -> None:
         await asyncio.sleep(0.0005)
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "transport.md"
+
+
+@functools.lru_cache
+def page_rows() -> dict[str, dict[Client, str]]:
+    """What ``docs/transport.md`` says of each client, by the first cell of each row."""
+    rows = {}
+    for line in PAGE.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| ") and len(cells) == 3:
+            rows[cells[0]] = dict(zip(CLIENTS, cells[1:], strict=True))
+    return rows
+
+
 def stopwatch() -> Callable[[], float]:
     """Seconds since it was made."""
     start = time.perf_counter()

@@ -210,7 +210,7 @@ async def test_cancel_in_an_idle_stream_closes_the_connection(client):
 
 
 @story
-async def test_cancel_in_abusy_stream_closes_the_connection(client):
+async def test_cancel_in_a_busy_stream_closes_the_connection(client):
     async with upstream(busy) as provider, opened(client) as transport:
         reply = await transport.send(post(provider.url()))
 

@@ -83,8 +83,9 @@ async def test_a_new_connection_is_never_retried(client):
         assert len(provider.requests) == 1
 
 
+@pytest.mark.parametrize("method", ["POST", "GET"])
 @story
-async def test_the_silent_retry_happens_once(client):
+async def test_the_silent_retry_happens_once(client, method):
     async def script(exchange: Exchange) -> None:
         if exchange.seen.target == "/good":
             await exchange.reply(b"fine")
@@ -92,8 +93,10 @@ async def test_the_silent_retry_happens_once(client):
             exchange.close()
 
     async with upstream(script) as provider, opened(client) as transport:
-        assert await whole(transport, post(provider.url("/good"))) == b"fine"
-        error = await failing(transport.send(post(provider.url("/bad"))))
+        body = b"{}" if method == "POST" else None
+        good, bad = (post(provider.url(x), method=method, body=body) for x in ("/good", "/bad"))
+        assert await whole(transport, good) == b"fine"
+        error = await failing(transport.send(bad))
         assert (error.code, error.sent) == ("connection_reset", "maybe")
         assert [seen.target for seen in provider.requests] == ["/good", "/bad", "/bad"]
 

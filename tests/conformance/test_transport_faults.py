@@ -16,6 +16,7 @@ from tests.conformance.rig import (
     failing,
     now,
     opened,
+    page_rows,
     post,
     stopwatch,
     story,
@@ -246,9 +247,11 @@ async def test_what_is_not_http_is_an_error_or_read_as_nothing_but_its_own_bytes
         (outcome,) = await asyncio.gather(read, return_exceptions=True)
         if isinstance(outcome, bytes):
             assert outcome in said, "lenient, but nothing is made up"
+            said_of_it = f"read as `{outcome.decode()}`"
         else:
             error = outcome
             assert isinstance(error, UpstreamError)
+            said_of_it = str(error.code)
             assert error.kind in {"upstream", "timeout"}
             assert error.code in {
                 "provider_error",
@@ -259,6 +262,9 @@ async def test_what_is_not_http_is_an_error_or_read_as_nothing_but_its_own_bytes
             if then == "close":
                 assert error.kind == "upstream"
         assert await whole(transport, post(provider.url("/next"))) == b"its own"
+    if then == "close":
+        (name,) = (name for name, bytes_ in MALFORMED.items() if bytes_ == said)
+        assert said_of_it == page_rows()[name][client], "docs/transport.md says otherwise"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
+from aiohttp.client import IDEMPOTENT_METHODS
 from yarl import URL
 
 from dragoman.attempt.ports import UpstreamRequest
@@ -159,6 +160,8 @@ class _Connector(aiohttp.TCPConnector):
 
 class AiohttpDriver:
     """``Driver`` over aiohttp: a session with a pool, and one that never keeps a connection."""
+
+    repeats: frozenset[str] = IDEMPOTENT_METHODS
 
     def __init__(self, tls_ca: Path | None) -> None:
         self._system, self._own = authorities(tls_ca)

@@ -76,8 +76,7 @@ TLS_UNTRUSTED = Fault(
     "upstream",
     "tls_error",
     "no",
-    "The certificate of {host} is self-signed or its issuer is not trusted; name the issuer's "
-    "certificate in the setting for upstream authorities if it should be.",
+    "The certificate of {host} is self-signed or its issuer is not trusted.",
     retryable=False,
 )
 TLS_CERTIFICATE = Fault(

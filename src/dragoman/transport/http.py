@@ -94,7 +94,11 @@ class HttpTransport:
         deadline = self._book.deadlines.set(loop, until)
         try:
             arrival = await self._fetch(request, fresh=False)
-            if arrival is RESET and self._was_stale(host, taken, loop.time() - started):
+            if (
+                arrival is RESET
+                and request.method not in self._driver.repeats
+                and self._was_stale(host, taken, loop.time() - started)
+            ):
                 arrival = await self._fetch(request, fresh=True)
         except asyncio.CancelledError:
             if not deadline.is_own():

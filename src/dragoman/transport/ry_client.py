@@ -96,6 +96,8 @@ class RyArrival:
 class RyDriver:
     """``Driver`` over ry: a client for each connect timeout, as reqwest has it per client."""
 
+    repeats: frozenset[str] = frozenset()
+
     def __init__(self, tls_ca: Path | None) -> None:
         self._system, self._own = authorities(tls_ca)
         self._clients: dict[tuple[float, bool], ry.Client] = {}

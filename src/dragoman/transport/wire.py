@@ -49,6 +49,9 @@ class Arrival(Protocol):
 class Driver(Protocol):
     """One HTTP client library."""
 
+    repeats: frozenset[str]
+    """The methods that the library itself sends again where an idle connection was stale."""
+
     async def fetch(self, request: UpstreamRequest, *, fresh: bool) -> Arrival:
         """Sends the request, over a new connection if ``fresh``; raises as the library does.
 
