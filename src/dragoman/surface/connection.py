@@ -8,11 +8,14 @@ is out of the ordinary is counted: a request whose head comes in one piece costs
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+SELF = "dragoman.connection"
+"""The member of a scope that holds its connection."""
 HEAD_LIMIT = 64 * 1024
 """Bytes of a request line and its headers."""
 HEAD_S = 15.0
@@ -32,6 +35,8 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **members: Any) -> None:
         super().__init__(*args, **members)
+        self.gone: Callable[[], None] | None = None
+        """Called once if the caller leaves: what a request under way puts here costs no task."""
         self._in_head = True
         self._head_size = 0
         self._big_piece = False
@@ -50,6 +55,8 @@ class Connection(HttpToolsProtocol):
         self._stop_head_timer()
         self._stop_stall_timer()
         super().connection_lost(exc)
+        if self.gone is not None:
+            self.gone()
 
     # --- heads
 
@@ -74,6 +81,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = True
         self._head_size = self._discarded = 0
         super().on_message_begin()
+        cast("dict[str, Any]", self.scope)[SELF] = self
 
     def on_headers_complete(self) -> None:
         """A head is whole."""

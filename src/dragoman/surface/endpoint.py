@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -30,6 +31,7 @@ from dragoman.surface.answer import (
     now,
 )
 from dragoman.surface.body import ClientGoneError, read_body
+from dragoman.surface.connection import SELF, Connection
 from dragoman.surface.pulse import Pulse
 from dragoman.surface.table import Route
 
@@ -119,7 +121,7 @@ def data_endpoint(route: Route, house: House, entry: Entry) -> ASGIApp:
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         call = new_call(scope, receive, route, entry)
-        exchange = _Exchange(call, receive, send)
+        exchange = _Exchange(call, receive, send, scope.get(SELF))
         entry.started()
         try:
             call.proof = proof_of(call, scope)
@@ -147,15 +149,28 @@ def data_endpoint(route: Route, house: House, entry: Entry) -> ASGIApp:
 class _Exchange:
     """One request and its answer: what was sent so far, and whether the caller is still there."""
 
-    __slots__ = ("_call", "_ending", "_receive", "_send", "_started", "_watcher")
+    __slots__ = (
+        "_call",
+        "_connection",
+        "_ending",
+        "_receive",
+        "_send",
+        "_started",
+        "_task",
+        "_watcher",
+    )
 
-    def __init__(self, call: Call, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, call: Call, receive: Receive, send: Send, connection: Connection | None
+    ) -> None:
+        self._connection = connection
         self._call = call
         self._receive = receive
         self._send = send
         self._started = False
         self._ending = False
         self._watcher: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
 
     @property
     def started(self) -> bool:
@@ -170,9 +185,11 @@ class _Exchange:
         async def read_then_watch() -> bytes:
             # Before the body is read, receive() belongs to the reader.
             body = await read()
-            task = asyncio.current_task()
-            assert task is not None, "a request runs in a task"
-            self._watcher = asyncio.get_running_loop().create_task(self._watch(task))
+            self._task = asyncio.current_task()
+            if self._connection is not None:
+                self._connection.gone = self._leave
+            else:
+                self._watcher = asyncio.get_running_loop().create_task(self._watch())
             return body
 
         call.read_body = read_then_watch
@@ -234,18 +251,23 @@ class _Exchange:
         )
         await self._send({"type": "http.response.body", "body": reply.body})
 
-    async def _watch(self, task: asyncio.Task[None]) -> None:
-        """Cancels the request's task once the caller has left."""
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                # The server says so after a complete answer as well.
-                if not self._ending:
-                    self._call.gone = True
-                    task.cancel()
-                return
+    async def _watch(self) -> None:
+        """Waits for the caller to leave, where the server's connection does not tell."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._leave()
+
+    def _leave(self) -> None:
+        """Cancels the request's task: its caller has left."""
+        # The server says so after a complete answer as well.
+        if self._task is not None and not self._ending:
+            self._call.gone = True
+            self._task.cancel()
 
     def stop(self) -> None:
         """The exchange is over."""
+        self._ending = True
+        if self._connection is not None:
+            self._connection.gone = None
         if self._watcher is not None:
             self._watcher.cancel()
