@@ -207,7 +207,6 @@ ANNOTATION = {
 }
 
 
-@pytest.mark.req("R-XLATE-041")
 def test_citations_that_anthropic_cannot_hold_are_told_as_lost():
     whole = CHAT.read_response(chat_reply(content="a", annotations=[ANNOTATION]), TARGET, Undo())
     written = ANTHROPIC.write_response(whole, CONTEXT)

@@ -1289,7 +1289,6 @@ def found(value: Any, path: str) -> Any:
     return value
 
 
-@pytest.mark.req("R-TEST-007")
 @pytest.mark.parametrize(
     ("row", "provider"), CASES, ids=[f"{row.name} -> {provider}" for row, provider in CASES]
 )

@@ -145,7 +145,6 @@ SAID = {"type": "text", "text": "so"}
 USE = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1}}
 
 
-@pytest.mark.req("R-XLATE-041")
 @pytest.mark.pitfall(92, 94, 95, 97)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize(
@@ -184,7 +183,6 @@ def detail(kind: str, index: int, form: str = "xai-responses-v1", **more: Any) -
     return {"type": f"reasoning.{kind}", "format": form, "index": index, **more}
 
 
-@pytest.mark.req("R-XLATE-041")
 @pytest.mark.pitfall(92, 93, 94, 97, 102)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("called", [False, True], ids=["said", "called"])

@@ -136,7 +136,7 @@ def join_text(body: Object, _: Target) -> Stepped:
         if not isinstance(content, list) or not content or not all(map(_is_text, content)):
             continue
         joiner = "" if _role(message) == "assistant" else "\n"
-        message["content"] = joiner.join(part["text"] for part in content)
+        message["content"] = joiner.join(part["text"] for part in content if part["text"])
         changed = True
         for j, part in enumerate(content):
             losses += [

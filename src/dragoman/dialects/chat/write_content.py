@@ -69,7 +69,7 @@ def collapse(content: list[Object], draft: Draft, joiner: str = "\n") -> str | l
         return ""
     bare = all(part.keys() == {"type", "text"} for part in content)
     if bare and (len(content) == 1 or not draft.flavour.lists):
-        return joiner.join(part["text"] for part in content)
+        return joiner.join(part["text"] for part in content if part["text"])
     return content
 
 

@@ -37,7 +37,6 @@ def sent_back(blocks: object) -> Request:
     return ANTHROPIC.read_request(json.dumps(body).encode())
 
 
-@pytest.mark.req("R-XLATE-041")
 @pytest.mark.pitfall(93, 94, 100)
 @pytest.mark.parametrize(
     "part",
