@@ -19,6 +19,8 @@ from servers import KEY, Server, gateway_server, providers_at
 
 PROVIDER_KEY = "sk-canaryPROVIDER0123456789abcdefCANARY"
 CLAUDE_KEY = "sk-ant-canaryPROVIDER0123456789abcdefCANARY"
+PLAIN_KEY = "canaryPROVIDERwithoutanyform42"
+"""Not every provider's keys look like keys: Mistral's do not."""
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 HELLO = [{"role": "user", "content": "Hello"}]
 
@@ -52,7 +54,11 @@ CHAT_STREAM = (
     b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":'
     b'[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 )
-ENVIRONMENT = {"OPENAI_API_KEY": PROVIDER_KEY, "ANTHROPIC_API_KEY": CLAUDE_KEY}
+ENVIRONMENT = {
+    "OPENAI_API_KEY": PROVIDER_KEY,
+    "ANTHROPIC_API_KEY": CLAUDE_KEY,
+    "MISTRAL_API_KEY": PLAIN_KEY,
+}
 
 
 def json_answer(body, status=200) -> Answer:
@@ -226,6 +232,7 @@ def test_a_stream_is_asked_for_uncompressed(front, provider, path):
 # ------------------------------------------------------------------ secrets
 
 
+FAILURES = (400, 401, 403, 404, 422, 429, 500)
 PROMPT = "the-prompt-is-a-CANARY-9b1f"
 
 
@@ -233,9 +240,9 @@ def error_body(text: str) -> dict:
     return {"error": {"message": text, "type": "invalid_request_error", "code": "invalid_api_key"}}
 
 
-def echoing(status: int) -> Answer:
+def echoing(status: int, keys: str = f"{PROVIDER_KEY} or {CLAUDE_KEY}") -> Answer:
     """A provider that writes the gateway's keys into its errors, as some do."""
-    text = f"Incorrect API key provided: {PROVIDER_KEY} or {CLAUDE_KEY}."
+    text = f"Incorrect API key provided: {keys}."
     return json_answer(error_body(text), status)
 
 
@@ -274,15 +281,15 @@ def say_everything(server: Server, provider: Upstream, key: str) -> list[bytes]:
     """Every kind of request that holds a secret; the bodies of the answers that are errors."""
     errors: list[bytes] = []
     prompt = [{"role": "user", "content": PROMPT}]
-    for status in (400, 401, 403, 404, 422, 429, 500):
+    for status in FAILURES:
         provider.answers[f"bad{status}"] = echoing(status)
+        provider.answers[f"plain{status}"] = echoing(status, PLAIN_KEY)
     for kind in ("chat", "anthropic"):
         provider.answers[f"torn{kind}"] = stream_that_tells(kind)
     good = {"openai/chat", "anthropic/claude", "openai/flow"}
-    names = [
-        f"{p}/bad{s}" for p in ("openai", "anthropic") for s in (400, 401, 403, 404, 422, 429, 500)
-    ]
-    names += ["openai/tornchat", "anthropic/tornanthropic", *sorted(good), f"openai/{PROMPT}"]
+    names = ["openai/tornchat", "anthropic/tornanthropic", *sorted(good), f"openai/{PROMPT}"]
+    failing = ("openai/bad", "anthropic/bad", "mistral/plain")
+    names += [f"{name}{status}" for name in failing for status in FAILURES]
     for path in ("/v1/chat/completions", "/v1/messages"):
         for model in names:
             stream = "torn" in model or "flow" in model
@@ -332,6 +339,7 @@ def test_no_secret_is_in_a_log_a_metric_an_error_or_a_file(provider, tmp_path):
     secrets = {
         "a provider's key": PROVIDER_KEY,
         "Anthropic's key": CLAUDE_KEY,
+        "Mistral's key": PLAIN_KEY,
         "the caller's key": key,
         "its secret part": key.rpartition("_")[2],
     }

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from replay import replaying
+from replay import Answer, replaying
 from servers import free_port, gateway_server, providers_at, running
 
 WATCHED = Path(__file__).with_name("watched")
@@ -116,6 +116,7 @@ def test_no_provider_hears_of_a_start(tmp_path):
         replaying() as provider,
         gateway_server(tmp_path, **providers_at(provider.port)) as server,
     ):
+        provider.answers[""] = Answer(b'{"error":{"message":"no"}}', 400)
         for page in ("/ready", "/health", "/metrics"):
             assert server.ask("GET", page, key=None).status == 200
         time.sleep(0.5)
