@@ -56,7 +56,7 @@ def test_a_finished_stream_that_stays_open_is_not_waited_for(hasty):
 def test_a_caller_that_does_not_read_is_let_go(hasty, mock):
     import socket
 
-    model = "openai/gpt-4o-mini--mock-length-9000000--mock-words-400"
+    model = "openai/gpt-4o-mini--mock-length-6000000--mock-words-400"
     body = json.dumps(
         {"model": model, "stream": True, "messages": [{"role": "user", "content": "x"}]}
     ).encode()
