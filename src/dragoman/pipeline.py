@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from dragoman.accounting.account import Accountant
 from dragoman.admission.admit import admit, refusal
 from dragoman.admission.ports import LimitStore
-from dragoman.attempt.attempt import Means, attempt
+from dragoman.attempt.attempt import attempt
 from dragoman.attempt.estimate import estimate, has_counter
+from dragoman.attempt.means import Means
 from dragoman.catalog.listing import ListingRequest
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import ListingsNeeded

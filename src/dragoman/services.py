@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from dragoman import __version__
 from dragoman.accounting.account import Accountant, open_accountant
 from dragoman.accounting.ports import Happening
-from dragoman.attempt.attempt import Means
+from dragoman.attempt.means import Means
 from dragoman.attempt.policy import Policy
 from dragoman.attempt.ports import Transport, UpstreamRequest
 from dragoman.catalog.listing import TIMEOUT_S, ListingRequest, read_listing

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dragoman.attempt.attempt import draining
+from dragoman.attempt.endings import draining
 from dragoman.core.call import Call, Head, Proof
 from dragoman.core.errors import CallerError
 from dragoman.core.ids import REQUEST_ID

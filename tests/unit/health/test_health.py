@@ -85,7 +85,7 @@ def test_a_refused_key_rests_until_it_works_again() -> None:
 
 
 def test_it_is_what_attempts_ask_for() -> None:
-    from dragoman.attempt.attempt import Health as Asked
+    from dragoman.attempt.means import Health as Asked
 
     asked: Asked = Health()
     assert asked.admits(BARE, 0)

@@ -1,0 +1,131 @@
+"""The gate of a stream: nothing reaches the caller until the provider has said something (D11).
+
+Until then an error inside the provider's stream counts like an error instead of it, and another try
+is still possible.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+
+from dragoman.attempt.endings import draining, uncancel
+from dragoman.attempt.ports import UpstreamReply
+from dragoman.attempt.trial import Trial
+from dragoman.attempt.under_way import under_way
+from dragoman.core.call import Head, Status
+from dragoman.core.errors import UpstreamError
+from dragoman.dialects.base import Relay
+
+_WHITE = b" \t\r\n\xef\xbb\xbf"
+
+
+async def open_stream(trial: Trial) -> AsyncGenerator[Head | bytes, None]:
+    """The stream, once its first content is there or the gate's time is over."""
+    ready = False
+    status: Status = "client_cut"
+    try:
+        reply = await trial.send()
+        relay = trial.prepared.relay()
+        held, pending, ended = await gate(trial, reply, relay)
+        trial.means.health.succeeded(
+            trial.candidate, trial.means.monotonic(), trial.record.first_event_s
+        )
+        ready = True
+        return under_way(trial, reply, relay, held, pending, ended=ended)
+    except UpstreamError as error:
+        trial.failed(error)
+        raise
+    except asyncio.CancelledError:
+        if trial.call.gone:
+            raise
+        # The server shuts down and its patience is over (R2).
+        uncancel()
+        status = "house_error"
+        raise draining() from None
+    except Exception:
+        status = "house_error"
+        raise
+    finally:
+        if not ready:
+            if not trial.closed:
+                trial.means.health.abandoned(trial.candidate)
+                trial.close(status)
+            await trial.hang_up()
+
+
+async def gate(
+    trial: Trial, reply: UpstreamReply, relay: Relay
+) -> tuple[bytes, asyncio.Future[bytes | None] | None, bool]:
+    """Reads until content has come: what is due so far, a read still under way, whether it ended."""
+    means = trial.means
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + means.policy.gate_s
+    held: list[bytes] = []
+    sniffed = False
+    while True:
+        pending = asyncio.ensure_future(reply.next())
+        try:
+            await asyncio.wait({pending}, timeout=max(0.0, deadline - loop.time()))
+        except BaseException:
+            pending.cancel()
+            with suppress(BaseException):
+                await pending
+            raise
+        if not pending.done():
+            return b"".join(held), pending, False
+        piece = pending.result()
+        if piece is not None and not sniffed:
+            start = piece.lstrip(_WHITE)[:1]
+            if not start:
+                continue
+            sniffed = True
+            if start in {b"{", b"[", b"<"}:
+                piece = await _whole_in_time(trial, reply, piece)
+        held.append(relay.close() if piece is None else relay.feed(piece))
+        facts = relay.facts
+        if facts.error is not None:
+            raise facts.error
+        if facts.content or facts.finished or piece is None:
+            trial.record.first_event_s = means.monotonic() - trial.record.started
+            return b"".join(held), None, piece is None
+
+
+async def _whole_in_time(trial: Trial, reply: UpstreamReply, start: bytes) -> bytes:
+    """``_whole_instead`` within the time that whole replies have; ``next`` alone has no bound."""
+    allowed = trial.means.policy.first_event_s
+    try:
+        async with asyncio.timeout(allowed):
+            return await _whole_instead(trial, reply, start)
+    except TimeoutError:
+        raise UpstreamError(
+            "timeout",
+            f"The provider did not finish its reply within {allowed:g} seconds.",
+            code="read_timeout",
+            retryable=True,
+        ) from None
+
+
+async def _whole_instead(trial: Trial, reply: UpstreamReply, start: bytes) -> bytes:
+    """A reply that is whole although a stream was asked for, as a stream (P11)."""
+    pieces = [start]
+    size = len(start)
+    while (piece := await reply.next()) is not None:
+        pieces.append(piece)
+        size += len(piece)
+        if size > trial.means.policy.reply_limit:
+            raise UpstreamError(
+                "upstream", "The provider's reply is too large.", code="provider_error"
+            )
+    body = b"".join(pieces)
+    if not body.lstrip(_WHITE).startswith(b"{"):
+        raise UpstreamError(
+            "upstream",
+            "The provider answered with something else than a stream.",
+            code="provider_error",
+        )
+    provider = trial.prepared.provider
+    # Raises where the object is an error or no reply at all.
+    provider.tap_response(body, trial.prepared.target, trial.prepared.context)
+    return provider.response_frames(body)

@@ -1,0 +1,62 @@
+"""What attempts are made with: the doors upstream, the numbers, the clock and the dice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dragoman.attempt.policy import Policy
+from dragoman.attempt.ports import Transport
+from dragoman.attempt.retry_budget import RetryBudget
+from dragoman.core.call import Call
+from dragoman.core.envelope import Envelope
+from dragoman.core.errors import UpstreamError
+from dragoman.core.provider import Candidate
+
+
+class Health(Protocol):
+    """What is known of candidates' health; the breakers implement it."""
+
+    def admits(self, candidate: Candidate, now: float) -> bool:
+        """Whether the candidate may be tried now; an open breaker's probe is claimed by asking."""
+        ...
+
+    def succeeded(self, candidate: Candidate, now: float, first_event_s: float | None) -> None:
+        """The candidate answered."""
+        ...
+
+    def failed(self, candidate: Candidate, error: UpstreamError, now: float) -> None:
+        """The candidate failed."""
+        ...
+
+    def abandoned(self, candidate: Candidate) -> None:
+        """The try ended without a word about the candidate's health."""
+        ...
+
+
+@dataclass(slots=True)
+class Means:
+    """What attempts are made with; one for each process."""
+
+    transport: Transport
+    stub: Transport
+    health: Health
+    policy: Policy
+    monotonic: Callable[[], float]
+    wall: Callable[[], float]
+    dice: Callable[[], float]
+    new_id: Callable[[], str]
+    user_agent: str
+    report: Callable[[Exception, Call], None]
+    """Tells the log of an error that is ours."""
+    envelope: Envelope | None = None
+    """Carries reasoning state through callers whose dialect did not issue it (D22)."""
+    budgets: dict[str, RetryBudget] = field(default_factory=dict)
+
+    def budget(self, provider: str) -> RetryBudget:
+        """The retry budget of a provider."""
+        found = self.budgets.get(provider)
+        if found is None:
+            found = self.budgets[provider] = RetryBudget()
+        return found

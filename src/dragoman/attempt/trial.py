@@ -1,0 +1,206 @@
+"""One try at one candidate: what is written down of it, and the way of a whole reply.
+
+A record stands in the journal before the provider hears of the call, and another before the last
+byte of its answer is released (D26).
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from msgspec import structs
+
+from dragoman.attempt.endings import draining, uncancel
+from dragoman.attempt.means import Means
+from dragoman.attempt.ports import Tab, UpstreamReply
+from dragoman.attempt.prepare import Prepared, prepare
+from dragoman.core.ask import Ask
+from dragoman.core.call import Attempt, Call, Head, Status
+from dragoman.core.errors import UpstreamError
+from dragoman.core.provider import Candidate
+from dragoman.dialects.base import Relay
+
+
+class Trial:
+    """One try at one candidate, from its first record to its last."""
+
+    __slots__ = (
+        "ask",
+        "call",
+        "candidate",
+        "closed",
+        "means",
+        "prepared",
+        "record",
+        "reply",
+        "tab",
+    )
+
+    def __init__(self, candidate: Candidate, ask: Ask, call: Call, tab: Tab, means: Means) -> None:
+        self.candidate = candidate
+        self.ask = ask
+        self.call = call
+        self.tab = tab
+        self.means = means
+        self.closed = False
+        self.reply: UpstreamReply | None = None
+        self.prepared: Prepared
+        self.record: Attempt
+
+    def prepare(self, left_s: float) -> Prepared:
+        """Writes the call for the candidate, which has so many seconds for its first event."""
+        return prepare(
+            self.call,
+            self.ask,
+            self.candidate,
+            self.means.policy,
+            lambda usage: self.tab.cost(self.candidate, usage),
+            self.means.user_agent,
+            self.means.envelope,
+            left_s,
+        )
+
+    def open(self, prepared: Prepared) -> None:
+        """Writes down that the try is about to be made."""
+        self.prepared = prepared
+        outcome = self.call.outcome
+        outcome.losses = prepared.outgoing.losses
+        outcome.adjusted = prepared.outgoing.adjusted
+        candidate = self.candidate
+        outcome.label_model = candidate.model if candidate.known else "other"
+        self.record = Attempt(
+            id=self.means.new_id(),
+            number=len(outcome.attempts) + 1,
+            provider=candidate.provider.name,
+            model=candidate.model,
+            credential=candidate.credential.id if candidate.credential else None,
+            started=self.means.monotonic(),
+            wall=self.means.wall(),
+        )
+        outcome.attempts.append(self.record)
+        if self.record.number == 1:
+            self.means.budget(candidate.provider.name).request(self.record.started)
+        self.tab.opened(self.record)
+
+    async def send(self) -> UpstreamReply:
+        """Sends the request; a status that is no success is raised as the provider's error."""
+        means = self.means
+        transport = means.stub if self.candidate.provider.stub else means.transport
+        reply = self.reply = await transport.send(self.prepared.request)
+        self.record.upstream_status = reply.status
+        request = reply.headers.get("x-request-id") or reply.headers.get("request-id")
+        self.record.upstream_id = self.record.upstream_request = request
+        if 200 <= reply.status < 300:
+            return reply
+        try:
+            body = await reply.read(means.policy.error_limit)
+        except UpstreamError:
+            body = b""  # too long, or broken off: the status alone says enough
+        raise self.prepared.refusal(reply.status, reply.headers, body)
+
+    async def whole(self) -> Head:
+        """The whole reply."""
+        policy = self.means.policy
+        status: Status = "client_cut"
+        try:
+            reply = await self.send()
+            body = await reply.read(policy.reply_limit)
+            if not body:
+                raise UpstreamError(
+                    "upstream", "The provider answered with an empty body.", code="provider_error"
+                )
+            tapped, losses = self.prepared.tap(self.call.operation, body)
+            self.call.outcome.losses += losses
+            self.record.usage = tapped.usage
+            self.record.upstream_id = tapped.id or self.record.upstream_id
+            self.record.first_event_s = self.means.monotonic() - self.record.started
+            status = "complete"
+            self.means.health.succeeded(
+                self.candidate, self.means.monotonic(), self.record.first_event_s
+            )
+            self.call.outcome.http_status = 200
+            self.close(status)
+            await self.tab.kept()
+            return Head(200, self.prepared.caller.content_type, tapped.body)
+        except UpstreamError as error:
+            self.failed(error)
+            raise
+        except asyncio.CancelledError:
+            if self.call.gone:
+                raise
+            # The server shuts down and its patience is over (R2).
+            uncancel()
+            status = "house_error"
+            raise draining() from None
+        except Exception:
+            status = "house_error"
+            raise
+        finally:
+            if not self.closed:
+                self.means.health.abandoned(self.candidate)
+                self.close(status)
+            await self.hang_up()
+
+    def failed(self, error: UpstreamError) -> None:
+        """Writes down a failure before the head."""
+        record = self.record
+        if record.upstream_status is None:
+            record.upstream_status = error.upstream_status
+        record.error_kind = error.kind
+        error.provider = self.candidate.provider.name
+        if error.provider_request_id is None:
+            error.provider_request_id = record.upstream_request
+        self.means.health.failed(self.candidate, error, self.means.monotonic())
+        self.close("timeout" if error.kind == "timeout" else "upstream_error")
+
+    def tell(self, error: UpstreamError) -> UpstreamError:
+        """The error as the caller's dialect may say it (D10)."""
+        upstream = error.upstream_status
+        if self.prepared.same:
+            if upstream is not None and 500 <= upstream < 600:
+                error.status = upstream
+        else:
+            error.body = None
+        return error
+
+    def settle(self, relay: Relay, failure: UpstreamError | None) -> Status:
+        """Writes down how the stream ended, before its last frame goes out."""
+        self.note(relay)
+        if failure is None:
+            status: Status = "complete"
+        else:
+            failure.provider = self.candidate.provider.name
+            status = "timeout" if failure.kind == "timeout" else "upstream_cut"
+            if relay.facts.error is failure and failure.code != "upstream_truncated":
+                status = "upstream_error"
+            self.record.error_kind = failure.kind
+            self.call.outcome.error_code = failure.code or failure.kind
+            self.means.health.failed(self.candidate, failure, self.means.monotonic())
+        self.close(status)
+        return status
+
+    def note(self, relay: Relay) -> None:
+        """Takes over what the stream has said of usage, ids and losses."""
+        facts = relay.facts
+        usage = facts.usage
+        if usage is not None and not facts.finished:
+            # Anthropic's stream begins with an output of 1 or so: what was written by the time of
+            # the cut is known to the provider alone (D25).
+            usage = structs.replace(usage, output=None, apart=None, reasoning=None, total=None)
+        self.record.usage = usage
+        self.record.upstream_id = facts.id or self.record.upstream_id
+        self.call.outcome.losses += facts.losses
+
+    def close(self, status: Status) -> None:
+        """Writes down how the try ended."""
+        record = self.record
+        self.closed = True
+        record.status = status
+        record.duration_s = self.means.monotonic() - record.started
+        self.tab.closed(record)
+        self.call.outcome.status = status
+
+    async def hang_up(self) -> None:
+        """Gives the connection back, or closes it."""
+        if self.reply is not None:
+            await self.reply.close()

@@ -1,0 +1,149 @@
+"""A stream whose head is out: its frames, and its one end (D3). Nothing is retried here.
+
+The bytes behind a regular finish are held back until the record is kept (D26). A silent provider,
+a caller that does not read, a caller that leaves, a server that shuts down and a bug of ours
+each end it in their own way, and none of them in silence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from dragoman.attempt.endings import draining, silent, uncancel
+from dragoman.attempt.ports import UpstreamReply
+from dragoman.attempt.trial import Trial
+from dragoman.attempt.watchdog import Watchdog
+from dragoman.core.call import Head, Status
+from dragoman.core.errors import HouseError, UpstreamError
+from dragoman.dialects.base import Relay
+
+_DRAINING: set[asyncio.Task[None]] = set()
+
+
+async def under_way(
+    trial: Trial,
+    reply: UpstreamReply,
+    relay: Relay,
+    held: bytes,
+    pending: asyncio.Future[bytes | None] | None,
+    *,
+    ended: bool,
+) -> AsyncGenerator[Head | bytes, None]:
+    """The head and the frames; from here on nothing is retried."""
+    means = trial.means
+    policy = means.policy
+    facts = relay.facts
+    dialect = trial.prepared.caller
+    dog = Watchdog(policy.idle_s, policy.write_s)
+    tail: list[bytes] = []
+    status: Status = "client_cut"
+    failure: UpstreamError | None = None
+    drained = False
+    try:
+        dog.writing()
+        trial.call.outcome.http_status = 200
+        yield Head(200, dialect.stream_content_type, heartbeat=dialect.heartbeat)
+        if held:
+            if facts.finished:
+                tail.append(held)
+            else:
+                yield held
+        dog.reading()
+        while not ended:
+            try:
+                piece = await pending if pending is not None else await reply.next()
+                pending = None
+                if piece is None:
+                    ended = True
+                    out = relay.close()
+                else:
+                    out = relay.feed(piece)
+            except UpstreamError as error:
+                if facts.finished:
+                    break
+                failure = error
+                break
+            if facts.error is not None:
+                failure = facts.error
+                if out and not facts.finished:
+                    dog.writing()
+                    yield out
+                break
+            if facts.finished:
+                if not tail:
+                    dog.tighten(policy.linger_s)
+                tail.append(out)
+                continue
+            if out:
+                dog.writing()
+                yield out
+                dog.reading()
+        status = trial.settle(relay, failure)
+        await trial.tab.kept()
+        dog.writing()
+        if failure is not None:
+            yield relay.fail(failure)
+        elif tail or ended:
+            yield b"".join(tail) or b""
+    except asyncio.CancelledError:
+        if dog.fired == "upstream":
+            uncancel()
+            if facts.finished:
+                status = trial.settle(relay, None)
+                yield b"".join(tail)
+            else:
+                failure = silent(policy.idle_s)
+                status = trial.settle(relay, failure)
+                yield relay.fail(failure)
+        elif not trial.call.gone and dog.fired is None and not trial.closed:
+            # The server shuts down and its patience is over (R2).
+            uncancel()
+            status = "house_error"
+            trial.note(relay)
+            trial.close(status)
+            yield relay.fail(draining())
+        else:
+            drained = _drain_if_told(trial, reply, relay)
+            raise
+    except GeneratorExit:
+        drained = _drain_if_told(trial, reply, relay)
+        raise
+    except Exception as error:  # noqa: BLE001  a bug of ours must not end a stream in silence
+        means.report(error, trial.call)
+        status = "house_error"
+        trial.note(relay)
+        trial.close(status)
+        yield relay.fail(HouseError("server", "The gateway failed while relaying the stream."))
+    finally:
+        dog.stop()
+        if pending is not None and not pending.done():
+            pending.cancel()
+        if not drained:
+            if not trial.closed:
+                trial.note(relay)
+                trial.close(status)
+            await trial.hang_up()
+
+
+def _drain_if_told(trial: Trial, reply: UpstreamReply, relay: Relay) -> bool:
+    """Reads an abandoned stream on, where the provider bills it whole anyway (D18)."""
+    if trial.candidate.provider.on_disconnect != "drain" or trial.closed:
+        return False
+
+    async def drain() -> None:
+        try:
+            async with asyncio.timeout(trial.means.policy.drain_s):
+                while (piece := await reply.next()) is not None:
+                    relay.feed(piece)
+        except (UpstreamError, TimeoutError):
+            pass
+        finally:
+            trial.note(relay)
+            trial.close("client_cut")
+            await trial.hang_up()
+
+    task = asyncio.get_running_loop().create_task(drain())
+    _DRAINING.add(task)
+    task.add_done_callback(_DRAINING.discard)
+    return True
