@@ -1147,6 +1147,13 @@ ROWS = [
         },
     ),
     Row(
+        # As OpenAI's own client sends back what it was told.
+        "members in the history that say nothing",
+        "chat",
+        {"messages": [HI, {"role": "assistant", "content": "a", "annotations": []}, HI]},
+        {"anthropic": passes("messages.1", {"role": "assistant", "content": "a"})},
+    ),
+    Row(
         "a refusal in the history (P86)",
         "chat",
         {"messages": [HI, {"role": "assistant", "content": None, "refusal": "no"}, HI]},
