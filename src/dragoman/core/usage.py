@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple
 
 
 class Usage(Struct, frozen=True, gc=False):
@@ -60,12 +60,8 @@ def merge(earlier: Usage | None, later: Usage) -> Usage:
     """Later numbers replace earlier ones field by field; None does not erase (P126)."""
     if earlier is None:
         return later
-    fields = {
-        name: value
-        for name in Usage.__struct_fields__
-        if (value := getattr(later, name)) is not None
-    }
-    return msgspec.structs.replace(earlier, **fields)
+    pairs = zip(astuple(earlier), astuple(later), strict=True)
+    return Usage(*[old if new is None else new for old, new in pairs])
 
 
 LARGEST = 10**12
@@ -73,10 +69,8 @@ LARGEST = 10**12
 
 def count(value: object) -> int | None:
     """A token count from the wire: absurd or negative numbers are unknown, never charged (M11)."""
-    if isinstance(value, bool):
-        return None
+    if type(value) is int:  # a bool is none
+        return value if 0 <= value <= LARGEST else None
     if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, int) and 0 <= value <= LARGEST:
-        return value
+        return count(int(value))
     return None

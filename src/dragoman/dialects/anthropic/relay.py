@@ -55,7 +55,7 @@ class _Probe(Struct, frozen=True):
     error: Raw = wire.NULL
 
 
-_TYPE = msgspec.json.Decoder(_Type)
+_type_of = msgspec.json.Decoder(_Type).decode
 _PROBE = msgspec.json.Decoder(_Probe)
 
 
@@ -121,14 +121,14 @@ class AnthropicRelay:
         return passed[0] if len(passed) == 1 else b"".join(passed)
 
     def _frame(self, one: Frame) -> bytes:
-        if not one.data:
-            return one.raw
-        if one.event == b"content_block_delta":
+        if one.event == b"content_block_delta" and one.data:
             try:
-                _TYPE.decode(one.data)
+                _type_of(one.data)
             except wire.BAD_JSON:
-                _TYPE.decode(mended(one.data))
+                _type_of(mended(one.data))
             self.facts.content = True
+            return one.raw
+        if not one.data:
             return one.raw
         if one.data == b"[DONE]":
             return b""

@@ -18,10 +18,13 @@ def read_usage(usage: WireUsage | None, earlier: WireUsage | None = None) -> Usa
     """
     if usage is None:
         return None
-    plain, read, write = (
-        _later(usage, earlier, name)
-        for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-    )
+    plain = count(usage.input_tokens)
+    read = count(usage.cache_read_input_tokens)
+    write = count(usage.cache_creation_input_tokens)
+    if earlier is not None:
+        plain = count(earlier.input_tokens) if plain is None else plain
+        read = count(earlier.cache_read_input_tokens) if read is None else read
+        write = count(earlier.cache_creation_input_tokens) if write is None else write
     total = None if plain is None else plain + (read or 0) + (write or 0)
     writes, details, server = (
         usage.cache_creation,
@@ -37,20 +40,15 @@ def read_usage(usage: WireUsage | None, earlier: WireUsage | None = None) -> Usa
         reasoning=count(details.thinking_tokens) if details else None,
         web_searches=count(server.web_search_requests) if server else None,
     )
-    return _with_compaction(counted, usage.iterations)
+    return _with_compaction(counted, usage.iterations) if usage.iterations else counted
 
 
-def _later(usage: WireUsage, earlier: WireUsage | None, name: str) -> int | None:
-    found = count(getattr(usage, name))
-    return found if found is not None or earlier is None else count(getattr(earlier, name))
-
-
-def _with_compaction(counted: Usage, iterations: list[Iteration] | None) -> Usage:
+def _with_compaction(counted: Usage, iterations: list[Iteration]) -> Usage:
     """Adds the runs that compacted the context: they are billed, and the totals leave them out (P127).
 
     Runs of another model (an advisor, a fallback) have another price and are not added.
     """
-    runs = [run for run in iterations or () if run.type == "compaction"]
+    runs = [run for run in iterations if run.type == "compaction"]
     if not runs:
         return counted
 

@@ -134,7 +134,7 @@ class ToolResultBlock(Struct, frozen=True, forbid_unknown_fields=True):
     cache_control: CacheControl | None = None
 
 
-class Kind(Struct, frozen=True):
+class Kind(Struct, frozen=True, gc=False):
     """Just the type of an object."""
 
     type: str | None = None
@@ -143,25 +143,25 @@ class Kind(Struct, frozen=True):
 # --------------------------------------------------------------------------- usage
 
 
-class CacheCreation(Struct, frozen=True):
+class CacheCreation(Struct, frozen=True, gc=False):
     """Cache writes by how long they live; numbers are checked by ``core.usage.count`` (M11)."""
 
     ephemeral_1h_input_tokens: Any = None
 
 
-class OutputDetails(Struct, frozen=True):
+class OutputDetails(Struct, frozen=True, gc=False):
     """What of the output was reasoning."""
 
     thinking_tokens: Any = None
 
 
-class ServerToolUse(Struct, frozen=True):
+class ServerToolUse(Struct, frozen=True, gc=False):
     """Calls that the provider made itself."""
 
     web_search_requests: Any = None
 
 
-class Iteration(Struct, frozen=True):
+class Iteration(Struct, frozen=True, gc=False):
     """One of several model runs behind an answer (P127)."""
 
     type: str | None = None
@@ -171,7 +171,7 @@ class Iteration(Struct, frozen=True):
     output_tokens: Any = None
 
 
-class WireUsage(Struct, frozen=True):
+class WireUsage(Struct, frozen=True, gc=False):
     """Token counts; ``input_tokens`` leaves the cache out (P125)."""
 
     input_tokens: Any = None

@@ -64,18 +64,21 @@ def mend_chunk(data: bytes, repair: Repair) -> bytes:
 
 def mend_whole(body: bytes, reply: ReplyWire, *, loose: bool, target: Target) -> bytes:
     """A whole reply's bytes, mended where a client could not read them."""
-    repair = Repair(types=loose)
     own = target.quirks.flavour == "openai"
+    types = loose
+    fixes: dict[tuple[int, int], Fix] = {}
     for place, choice in enumerate(reply.choices or ()):
         words = said(choice)
         if words is None:
             continue
-        repair.types = repair.types or isinstance(words.content, list)
-        for at, call in enumerate(words.tool_calls or ()):
-            if not own and not call.type:
-                repair.calls = {**repair.calls, (place, at): Fix(None, opens=True)}
-    if not (repair.types or repair.calls) or reply.choices is None:
+        types = types or words.content.__class__ is list
+        if words.tool_calls and not own:
+            for at, call in enumerate(words.tool_calls):
+                if not call.type:
+                    fixes[place, at] = Fix(None, opens=True)
+    if not (types or fixes) or reply.choices is None:
         return body
+    repair = Repair(types=types, calls=fixes)
     try:
         top = _OBJECT.decode(body.removeprefix(b"\xef\xbb\xbf"))
         choices = [

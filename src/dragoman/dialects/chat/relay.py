@@ -21,20 +21,23 @@ from dragoman.dialects.chat.finish import failed_finish, read_finish
 from dragoman.dialects.chat.frames import response_frames
 from dragoman.dialects.chat.mend import Repair, fragment_fix, mend_chunk
 from dragoman.dialects.chat.reply_wire import (
+    REFUSED,
     REPLY,
     CallWire,
     ChoiceWire,
     CustomWire,
     FunctionWire,
+    Oddity,
     ReplyWire,
     Said,
 )
-from dragoman.dialects.chat.response import is_whole_body, reported_error
+from dragoman.dialects.chat.response import is_whole_body, may_report, reported_error
 from dragoman.dialects.chat.stream_calls import Calls
 from dragoman.dialects.chat.usage import usage_of
 from dragoman.dialects.framing.sse import LIMIT, Frame, SseFrames
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+_exact = REPLY.exact
 
 
 class ChatRelay:
@@ -56,7 +59,7 @@ class ChatRelay:
 
     def feed(self, data: bytes) -> bytes:
         """The frames that ``data`` completes."""
-        if self._is_over() or not data:
+        if self._done or self.facts.error is not None or not data:
             return b""
         if self._whole is not None:
             self._whole += data
@@ -117,9 +120,10 @@ class ChatRelay:
         if len(frames) == 1:
             return self._frame(frames[0])
         sent: list[bytes] = []
+        facts = self.facts
         for frame in frames:
             sent.append(self._frame(frame))
-            if self._is_over():
+            if self._done or facts.error is not None:
                 break
         return b"".join(sent)
 
@@ -129,13 +133,17 @@ class ChatRelay:
             return _comments(frame.raw)
         if data.startswith(b"[DONE]"):
             return self._end(frame)
-        found = REPLY.read(data)
-        if found is None:
-            self.facts.error = malformed()
-            return b""
-        chunk, oddity = found
         facts = self.facts
-        if b'"error"' in data or frame.event is not None:
+        oddity: Oddity = ""
+        try:
+            chunk = _exact(data)
+        except REFUSED:
+            found = REPLY.read(data)
+            if found is None:
+                facts.error = malformed()
+                return b""
+            chunk, oddity = found
+        if frame.event is not None or may_report(chunk):
             error = reported_error(chunk, data, named=frame.event == b"error")
             if error is not None:
                 facts.error = error
@@ -151,11 +159,16 @@ class ChatRelay:
         if not choices:
             return self._bare(chunk, usage, frame)
         repair = Repair(types=True) if oddity == "loose" else None
-        for place, choice in enumerate(choices):
-            repair = self._choice(choice, place, repair)
+        if len(choices) == 1:
+            repair = self._choice(choices[0], 0, repair)
+            lacks_finish = not self._own and data.rfind(b'"finish_reason"') < 0
+        else:
+            for place, choice in enumerate(choices):
+                repair = self._choice(choice, place, repair)
+            lacks_finish = not self._own and data.count(b'"finish_reason"') < len(choices)
         if facts.error is not None:
             return b""
-        if not self._own and data.count(b'"finish_reason"') < len(choices):
+        if lacks_finish:
             repair = repair or Repair()
             repair.finish_reason = True
         if chunk.usage is not None and self._context.include_usage:

@@ -157,14 +157,19 @@ def present(raw: Raw) -> bool:
     return raw is not ABSENT and bytes(raw) not in {b"", b"null", b"false", b'""', b"{}", b"[]"}
 
 
+REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What the exact decoder raises; a ``ValidationError`` is one of them."""
+
+
 class Reader(Generic[S]):
     """Decodes JSON into one struct, however loosely it is meant."""
 
-    __slots__ = ("_exact", "_kind")
+    __slots__ = ("_kind", "exact")
 
     def __init__(self, kind: type[S]) -> None:
         self._kind = kind
-        self._exact = msgspec.json.Decoder(kind)
+        self.exact: Callable[[bytes], S] = msgspec.json.Decoder(kind).decode
+        """The way of the hot path; where it raises one of ``REFUSED``, ``read`` knows more."""
 
     def read(self, data: bytes, *, whole: bool = False) -> tuple[S, Oddity] | None:
         """The struct, and how oddly it was written; None: not a JSON object.
@@ -173,10 +178,10 @@ class Reader(Generic[S]):
         are replaced at once (D8).
         """
         try:
-            return self._exact.decode(data), ""
+            return self.exact(data), ""
         except ValidationError:
             pass
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except REFUSED:
             return self._read_torn(data, mend if whole else mark)
         found = self._read_loosely(data)
         return None if found is None else (found, "loose")
@@ -194,7 +199,7 @@ class Reader(Generic[S]):
     def _read_loosely(self, data: bytes) -> S | None:
         try:
             return loosely(self._kind, Raw(data))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except REFUSED:
             return None
 
 

@@ -20,6 +20,7 @@ from dragoman.dialects.chat.finish import failed_finish, read_finish
 from dragoman.dialects.chat.mend import mend_whole
 from dragoman.dialects.chat.pictures import read_image
 from dragoman.dialects.chat.reply_wire import (
+    ABSENT,
     REPLY,
     ChoiceWire,
     Oddity,
@@ -71,16 +72,34 @@ def reported_error(reply: ReplyWire, data: bytes, *, named: bool = False) -> Ups
 
     ``named``: the event was called ``error``, as Groq does.
     """
-    spots = [reply.error, *(choice.error for choice in reply.choices or ())]
-    if reply.x_groq is not None:
-        spots.append(reply.x_groq.error)
-    told = next((spot for spot in spots if present(spot)), None)
+    told = _spot_of_error(reply)
     if told is None:
         if not named:
             return None
         told = Raw(data)
     body = b'{"error":' + bytes(told) + b"}"
     return upstream_error(200, open_envelope(body), body=body)
+
+
+def may_report(chunk: ReplyWire) -> bool:
+    """Whether a chunk has any member in which failures are told: a look, where it is one of many."""
+    if chunk.error is not ABSENT or chunk.x_groq is not None:
+        return True
+    choices = chunk.choices
+    if not choices:
+        return False
+    return len(choices) > 1 or choices[0].error is not ABSENT
+
+
+def _spot_of_error(reply: ReplyWire) -> Raw | None:
+    """The first member that holds a failure."""
+    if present(reply.error):
+        return reply.error
+    for choice in reply.choices or ():
+        if present(choice.error):
+            return choice.error
+    groq = reply.x_groq
+    return groq.error if groq is not None and present(groq.error) else None
 
 
 # --------------------------------------------------------------------------- reading
@@ -228,6 +247,8 @@ def _cite(parts: list[Part], annotations: list[Raw]) -> list[Raw]:
 
 # --------------------------------------------------------------------------- same dialect
 
+_SILENT = ChoiceWire()
+
 
 def tap_response(body: bytes, target: Target, context: Context) -> Tapped:
     """A completion for a chat client: the provider's own bytes, mended only where it must be.
@@ -237,9 +258,9 @@ def tap_response(body: bytes, target: Target, context: Context) -> Tapped:
     """
     del context
     reply, oddity = open_reply(body)
-    first = reply.choices[0] if reply.choices else ChoiceWire()
-    words = said(first) or Said()
-    has_calls = bool(words.tool_calls or words.function_call)
+    first = reply.choices[0] if reply.choices else _SILENT
+    words = said(first)
+    has_calls = words is not None and bool(words.tool_calls or words.function_call)
     return Tapped(
         body=mend_whole(body, reply, loose=oddity == "loose", target=target),
         usage=usage_of(reply),

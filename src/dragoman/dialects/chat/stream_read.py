@@ -28,6 +28,7 @@ from dragoman.dialects.base import Target, Undo
 from dragoman.dialects.chat.error import malformed, truncated
 from dragoman.dialects.chat.finish import failed_finish, read_finish
 from dragoman.dialects.chat.reply_wire import (
+    REFUSED,
     REPLY,
     ChoiceWire,
     ReplyWire,
@@ -35,11 +36,18 @@ from dragoman.dialects.chat.reply_wire import (
     said,
     unix_seconds,
 )
-from dragoman.dialects.chat.response import is_whole_body, read_response, reported_error
+from dragoman.dialects.chat.response import (
+    is_whole_body,
+    may_report,
+    read_response,
+    reported_error,
+)
 from dragoman.dialects.chat.stream_parts import ChoiceParts
 from dragoman.dialects.chat.tool_calls import id_seed
 from dragoman.dialects.chat.usage import usage_of
 from dragoman.dialects.framing.sse import LIMIT, Frame, SseFrames
+
+_exact = REPLY.exact
 
 
 class ChatStreamReader:
@@ -129,15 +137,18 @@ class ChatStreamReader:
         if data.startswith(b"[DONE]"):
             self._end(out, done=True)
             return
-        found = REPLY.read(data)
-        if found is None:
-            self._fail(malformed(), out)
-            return
-        chunk, oddity = found
-        if oddity == "torn" and not self._torn:
-            self._torn = True
-            for parts in (self._choices or {}).values():
-                parts.torn = True
+        try:
+            chunk = _exact(data)
+        except REFUSED:
+            found = REPLY.read(data)
+            if found is None:
+                self._fail(malformed(), out)
+                return
+            chunk, oddity = found
+            if oddity == "torn" and not self._torn:
+                self._torn = True
+                for parts in (self._choices or {}).values():
+                    parts.torn = True
         self._chunk(chunk, frame, out)
 
     def _chunk(self, chunk: ReplyWire, frame: Frame, out: list[Event]) -> None:
@@ -162,7 +173,7 @@ class ChatStreamReader:
 
     def _report(self, chunk: ReplyWire, frame: Frame, out: list[Event]) -> bool:
         """Fails if the chunk tells a failure (P140)."""
-        if frame.event is None and b'"error"' not in frame.data:
+        if frame.event is None and not may_report(chunk):
             return False
         error = reported_error(chunk, frame.data, named=frame.event == b"error")
         if error is not None:

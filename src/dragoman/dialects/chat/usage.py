@@ -22,46 +22,54 @@ def usage_of(reply: ReplyWire) -> Usage | None:
 
 
 def read_usage(wire: UsageWire) -> Usage:
-    """The counts in canonical form."""
+    """The counts in canonical form; 0 and unknown are what they are and need no ``count``."""
     prompt = wire.prompt_tokens_details or _NONE
     completion = wire.completion_tokens_details or _NONE
-    reasoning = count(_first(completion.reasoning_tokens, wire.reasoning_tokens))
-    given = count(wire.prompt_tokens)
-    output = count(wire.completion_tokens)
-    total = count(wire.total_tokens)
-    cost = wire.cost if wire.cost is not None and wire.cost.is_finite() else None
+    read, written = prompt.cached_tokens, prompt.cache_write_tokens
+    if read is None:
+        read = _first(
+            wire.prompt_cache_hit_tokens, wire.num_cached_tokens, wire.cache_read_input_tokens
+        )
+    if written is None:
+        written = wire.cache_creation_input_tokens
+    reasoning = completion.reasoning_tokens
+    if reasoning is None:
+        reasoning = wire.reasoning_tokens
+    reasoning = reasoning and count(reasoning)
+    given = wire.prompt_tokens and count(wire.prompt_tokens)
+    output = wire.completion_tokens and count(wire.completion_tokens)
+    total = wire.total_tokens and count(wire.total_tokens)
+    accepted, rejected = (
+        completion.accepted_prediction_tokens,
+        completion.rejected_prediction_tokens,
+    )
+    cost = wire.cost
     return Usage(
         input=given,
-        cache_read=count(
-            _first(
-                prompt.cached_tokens,
-                wire.prompt_cache_hit_tokens,
-                wire.num_cached_tokens,
-                wire.cache_read_input_tokens,
-            )
-        ),
-        cache_write=count(_first(prompt.cache_write_tokens, wire.cache_creation_input_tokens)),
+        cache_read=read and count(read),
+        cache_write=written and count(written),
         output=output,
-        apart=_apart(given, output, reasoning, total),
+        apart=_apart(given, output, reasoning, total) if reasoning else None,
         reasoning=reasoning,
-        audio_input=count(prompt.audio_tokens),
-        audio_output=count(completion.audio_tokens),
-        accepted_prediction=count(completion.accepted_prediction_tokens),
-        rejected_prediction=count(completion.rejected_prediction_tokens),
+        audio_input=prompt.audio_tokens and count(prompt.audio_tokens),
+        audio_output=completion.audio_tokens and count(completion.audio_tokens),
+        accepted_prediction=accepted and count(accepted),
+        rejected_prediction=rejected and count(rejected),
         total=total,
-        cost=cost if cost is not None and cost >= 0 else None,
+        cost=cost if cost is not None and cost.is_finite() and cost >= 0 else None,
     )
 
 
 def _first(*values: int | None) -> int | None:
-    return next((value for value in values if value is not None), None)
+    for value in values:
+        if value is not None:
+            return value
+    return None
 
 
-def _apart(
-    given: int | None, output: int | None, reasoning: int | None, total: int | None
-) -> int | None:
+def _apart(given: int | None, output: int | None, reasoning: int, total: int | None) -> int | None:
     """Reasoning that ``completion_tokens`` leaves out, as xAI does: the total gives it away."""
-    if given is None or output is None or not reasoning or total is None:
+    if given is None or output is None or total is None:
         return None
     return reasoning if total == given + output + reasoning else None
 

@@ -18,6 +18,8 @@ from dragoman.core.errors import UpstreamError
 _BOM = b"\xef\xbb\xbf"
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+_CR, _LF = b"\r\n"
+"""As numbers: ``in`` finds a number at once, and tries to make one of bytes first."""
 
 LIMIT = 32 * 1024 * 1024
 """Bytes of one frame; media inside a frame is legal and large (P25), endless frames are not (S11)."""
@@ -57,7 +59,7 @@ class SseFrames:
             self._started = True
         frames: list[Frame] = []
         position = 0
-        if b"\r" in buffer:
+        if _CR in buffer:
             # A CR at the very end may be half of a CRLF: it waits for its neighbour.
             end = len(buffer) - 1 if buffer.endswith(b"\r") else len(buffer)
             search = max(0, self._scanned - 3)
@@ -65,10 +67,12 @@ class SseFrames:
                 frames.append(parse_frame(buffer[position : found.end()]))
                 position = found.end()
         else:
-            search = max(0, self._scanned - 1)
-            while (found_at := buffer.find(b"\n\n", max(position, search))) >= 0:
-                frames.append(parse_frame(buffer[position : found_at + 2]))
-                position = found_at + 2
+            scanned = self._scanned
+            position = _cut(buffer, scanned - 1 if scanned else 0, frames)
+            if position == len(buffer):
+                if self._buffer:
+                    self._buffer, self._scanned = b"", 0
+                return frames
         self._buffer = buffer[position:] if position else buffer
         self._scanned = len(self._buffer)
         if self._scanned > self._limit:
@@ -87,13 +91,50 @@ class SseFrames:
         return [parse_frame(rest)]
 
 
+def _cut(buffer: bytes, search: int, frames: list[Frame]) -> int:
+    """Cuts frames of LF lines alone, and gives where the rest begins.
+
+    No blank line stands before ``search``. The two shapes that nearly every provider sends are
+    cut by the ends of their lines, which costs a third of looking for blank lines.
+    """
+    position = 0
+    if search and buffer.find(b"\n\n", search) < 0:
+        return position
+    find, starts = buffer.find, buffer.startswith
+    last = len(buffer) - 1
+    while 0 <= (line := find(b"\n", position)) < last:
+        if buffer[line + 1] == _LF:
+            end = line + 2
+            if starts(b"data: ", position):
+                frames.append(Frame(buffer[position + 6 : line], None, buffer[position:end]))
+            else:
+                frames.append(parse_frame(buffer[position:end]))
+        elif (
+            0 <= (second := find(b"\n", line + 1)) < last
+            and buffer[second + 1] == _LF
+            and starts(b"event: ", position)
+            and starts(b"data: ", line + 1)
+        ):
+            end = second + 2
+            name, data = buffer[position + 7 : line], buffer[line + 7 : second]
+            frames.append(Frame(data, name, buffer[position:end]))
+        else:
+            found_at = find(b"\n\n", line)
+            if found_at < 0:
+                break
+            end = found_at + 2
+            frames.append(parse_frame(buffer[position:end]))
+        position = end
+    return position
+
+
 def parse_frame(raw: bytes) -> Frame:
     """One frame from its own bytes, blank line included."""
-    if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
+    if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2 and _CR not in raw:
         return Frame(raw[6:-2], None, raw)
     data: list[bytes] = []
     event: bytes | None = None
-    lines = _LINE_END.split(raw) if b"\r" in raw else raw.split(b"\n")
+    lines = _LINE_END.split(raw) if _CR in raw else raw.split(b"\n")
     for line in lines:
         name, _, value = line.partition(b":")
         if name == b"data":

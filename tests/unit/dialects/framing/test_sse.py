@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dragoman.core.errors import UpstreamError
-from dragoman.dialects.framing.sse import Frame, SseFrames
+from dragoman.dialects.framing.sse import Frame, SseFrames, parse_frame
 
 LINE_ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
 VALUES = st.binary(max_size=12).filter(lambda v: b"\n" not in v and b"\r" not in v)
@@ -87,3 +87,31 @@ def test_any_cut_of_any_frames_reads_the_same(events, end, sizes):
 def test_any_bytes_are_cut_alike_and_none_is_lost(data, sizes):
     whole, cut = frames_of(data, []), frames_of(data, sizes)
     assert said(whole) == said(cut)
+
+
+PIECES = st.sampled_from(
+    [b"data: ", b"data:", b"event: ", b"event:", b"id: 1", b": note", b"x", b"\n", b"\n", b"\n\n"]
+)
+
+
+@pytest.mark.pitfall(1, 3)
+@given(st.lists(PIECES, max_size=24), st.lists(st.integers(1, 9), max_size=12))
+def test_short_cuts_cut_where_blank_lines_are_and_nowhere_else(pieces, sizes):
+    data = b"".join(pieces)
+    raws: list[bytes] = []
+    rest = data
+    while b"\n\n" in rest:
+        head, _, rest = rest.partition(b"\n\n")
+        raws.append(head + b"\n\n")
+    if rest.strip():
+        raws.append(rest)
+    assert frames_of(data, sizes) == [parse_frame(raw) for raw in raws]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4])
+def test_a_byte_order_mark_is_said_once_wherever_it_is_cut(cut):
+    data = b"\xef\xbb\xbfdata: 1\n\n"
+    reader = SseFrames()
+    assert reader.feed(data[:cut]) == []
+    assert said(reader.feed(data[cut:])) == [(b"1", None)]
+    assert said(reader.feed(b"data: 2\n\n")) == [(b"2", None)]
