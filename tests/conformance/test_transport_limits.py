@@ -158,6 +158,23 @@ async def test_a_compressed_stream_is_readable_piece_by_piece(client):
         assert await reply.next() is None
 
 
+@story
+async def test_close_of_a_compressed_stream_closes_the_connection(client):
+    async def script(exchange: Exchange) -> None:
+        await exchange.head(200, CHUNKED, "content-encoding: gzip")
+        compressor = zlib.compressobj(wbits=31)
+        await exchange.chunk(compressor.compress(b"a") + compressor.flush(zlib.Z_SYNC_FLUSH))
+        await exchange.hang()
+
+    async with upstream(script) as provider, opened(client) as transport:
+        reply = await transport.send(post(provider.url()))
+        assert await reply.next() == b"a"
+        since = now()
+        await reply.close()
+        assert await closed_after(provider, since) < 0.2
+        assert (await failing(reply.next())).code == "stream_connection_lost"
+
+
 @pytest.mark.parametrize("encoding", ["br", "zstd", "compress", "gzip, gzip", "gzip, identity"])
 @story
 async def test_a_coding_that_nobody_asked_for_is_refused(client, encoding):
