@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8000
-SRC    := src tests bench scripts
+SRC    := src tests bench scripts examples
 
 .DEFAULT_GOAL := help
 .PHONY: help bootstrap doctor dev run ci gate nightly quality lint format format-check types typecheck \

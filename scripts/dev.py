@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ def main() -> int:
             return 1
     home = Path(os.environ.get("DRAGOMAN_HOME", ROOT / ".dev"))
     process = start(port, home)
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         retries = int(os.environ.get("DEV_READY_RETRIES", "40"))
         pause_s = float(os.environ.get("DEV_READY_SLEEP_S", "0.25"))
@@ -41,6 +43,11 @@ def main() -> int:
         return 0
     finally:
         stop(process)
+
+
+def interrupt(*_: object) -> None:
+    """Ends as Ctrl-C does, so that the gateway ends too."""
+    raise KeyboardInterrupt
 
 
 def talk(url: str) -> str:

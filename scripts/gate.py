@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 PYTHON = sys.executable
-SOURCES = ("src", "tests", "bench", "scripts")
+SOURCES = ("src", "tests", "bench", "scripts", "examples")
 COVERED = 90
 """Percent of branches and lines that the tests must reach."""
 

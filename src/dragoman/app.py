@@ -70,6 +70,13 @@ class Application:
             open_services(self.settings, env, workers=self._workers)
         )
         self.services = services
+        if services.house.mode.accepts == "listed":
+            services.log.event(
+                "warn",
+                "listening beyond this machine with a provider's key in local mode: "
+                "only stored keys and LOCAL_KEYS are accepted",
+                host=self.settings.host,
+            )
         self._app = build(surface(self, services))
         if services.first_admin_key is not None:
             # Told once, to whoever started the server, and in no log (R-AUTH-004).
@@ -118,6 +125,8 @@ def surface(application: Application, services: Services) -> Surface:
             await services.database.ping()
         except GatewayError as error:
             return Readiness(ready=False, reason=error.message)
+        if house.accountant.storage_full:
+            return Readiness(ready=False, reason="the disk is full: usage cannot be recorded")
         if not house.registry.providers:
             return Readiness(ready=False, reason="no provider is configured: set a provider's key")
         return Readiness(ready=True)

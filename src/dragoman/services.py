@@ -307,7 +307,9 @@ async def open_services(
         cached = CachedKeys(keys, clock)
         stack.push_async_callback(cached.close)
         transport = open_transport(
-            settings.upstream_client, max_connections=settings.max_upstream_connections
+            settings.upstream_client,
+            max_connections=settings.max_upstream_connections,
+            tls_ca=settings.upstream_ca_file,
         )
         stack.push_async_callback(transport.close)
         accountant: Accountant = await stack.enter_async_context(

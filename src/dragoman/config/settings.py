@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     drain_timeout_s: float = Field(default=120, ge=0)
     """How long streams may run on after SIGTERM."""
     strict_local_guards: bool = False
-    """Applies production's guards in local mode."""
+    """Refuses a half-configured start in local mode as well, as production does."""
 
     # --- surfaces
     enable_openai_routes: bool = True
@@ -95,16 +95,12 @@ class Settings(BaseSettings):
     # --- secrets and keys
     fernet_key: SecretStr | None = None
     """Seals the database's own secrets: a comma list, the first seals and all open; must be said in prod."""
-    key_prefix: str = Field(default="drg", pattern=r"^[a-z][a-z0-9]{1,15}$")
+    key_prefix: str = Field(default="drg", pattern=r"^[a-z0-9]{2,16}$")
     """What the keys that are made here begin with."""
     default_admin_user_id: str | None = None
     """The user of the admin key that is stored at the start, together with the next one."""
     default_admin_api_key: SecretStr | None = None
     """That admin key: 8 to 256 visible ASCII characters."""
-    api_key_hash_secret: SecretStr = SecretStr("anygpt-api")
-    """Names keys in logs; it protects nothing at rest (D19)."""
-    rate_limit_hash_secret: SecretStr = SecretStr("anygpt-rate-limit")
-    """Names keys in a shared store of limits; it protects nothing at rest."""
 
     # --- upstream, as D17 says
     connect_timeout_ms: int = Field(default=3_000, ge=1)
@@ -125,6 +121,8 @@ class Settings(BaseSettings):
     """How long a breaker stays open before a request may probe."""
     upstream_client: Literal["ry", "aiohttp"] | None = None
     """The HTTP client towards providers; ry unless said."""
+    upstream_ca_file: Path | None = None
+    """A PEM file of authorities that are trusted beside the system's."""
     max_upstream_connections: int = Field(default=4096, ge=1)
     """Connections to providers in use at once; beyond it a request is refused with 503."""
     use_stub_adapters: bool | None = None
@@ -137,8 +135,6 @@ class Settings(BaseSettings):
     """Seconds after which a smaller batch is written as well."""
     usage_durability: Literal["process", "host"] = "process"
     """What the journal survives: kill -9 of the process, or the loss of the machine's power as well."""
-    estimate_missing_usage: bool = False
-    """Estimates tokens where a provider reports none; the number is labelled."""
 
     # --- telemetry
     log_level: Annotated[
@@ -148,8 +144,6 @@ class Settings(BaseSettings):
     """Default: debug in local, else info."""
     log_format: Annotated[Literal["json", "text"], BeforeValidator(_lower)] = "json"
     """One JSON object a line, or text for people."""
-    log_sensitive_payloads: bool = False
-    """Lets URLs and pieces of bodies into the log."""
 
     # --- test mode
     test_rate_limit_rpm: int = Field(default=2, ge=1)
@@ -190,7 +184,8 @@ def check_serving(settings: Settings) -> None:
     Raises:
         ConfigError: names what is missing, a command that makes it, and ``--local``.
     """
-    if settings.mode != "prod":
+    strict = settings.strict_local_guards and settings.mode == "local"
+    if settings.mode != "prod" and not strict:
         return
     missing = []
     if not settings.database_url:
@@ -216,7 +211,8 @@ def check_serving(settings: Settings) -> None:
         )
     if missing:
         listed = "\n".join(f"  - {line}" for line in missing)
+        where = "with STRICT_LOCAL_GUARDS" if strict else "in MODE=prod"
         raise ConfigError(
-            f"Dragoman does not start half-configured in MODE=prod:\n{listed}\n"
+            f"Dragoman does not start half-configured {where}:\n{listed}\n"
             "To try it on this machine without any of this: dragoman serve --local"
         )

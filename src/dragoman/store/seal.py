@@ -131,8 +131,8 @@ def open_sealer(home: Path, fernet_keys: str | None) -> Sealer:
         except ValueError:
             raise HouseError(
                 "server",
-                f"FERNET_KEY: key {number} is not 32 bytes in URL-safe base64; "
-                "`dragoman init --prod` makes one.",
+                f"FERNET_KEY: key {number} is not 32 bytes in URL-safe base64; make one with: python3 -c "
+                "'import base64,os;print(base64.urlsafe_b64encode(os.urandom(32)).decode())'",
                 code="configuration_error",
             ) from None
     return Sealer(home, tuple(fernets))

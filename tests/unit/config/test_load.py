@@ -138,6 +138,12 @@ def test_production_refuses_to_start_half_configured_and_says_how(monkeypatch, n
     assert FERNET not in str(caught.value)
 
 
+@pytest.mark.req("R-SEC-003")
+def test_strict_local_guards_refuse_like_production():
+    with pytest.raises(ConfigError, match="STRICT_LOCAL_GUARDS"):
+        check_serving(load_settings({"mode": "local", "strict_local_guards": True}))
+
+
 def test_production_starts_when_all_is_said_and_local_needs_nothing(monkeypatch):
     check_serving(prod(monkeypatch))
     check_serving(load_settings({"mode": "local"}))
