@@ -55,6 +55,8 @@ Prices: TypeAlias = Callable[[str, str], Price | None]
 
 DRAIN_EVERY_S = 10.0
 _LONGEST_NAME = 256
+MOST_HELD = 10_000
+"""Records that wait in memory for a full disk; beyond it refused calls leave none."""
 
 
 def no_prices(provider: str, model: str) -> None:
@@ -81,11 +83,19 @@ class Accountant:
         self.notice = notice
         self.sync = sync
         self._draining = asyncio.Lock()
+        self._told_full = False
 
     @property
     def storage_full(self) -> bool:
         """Whether the journal's disk refused its last record; new calls are then refused."""
         return self.journal.full
+
+    def tell_full(self, call_id: str) -> None:
+        """Tells that the disk has filled, once until there is room again."""
+        full = self.journal.full
+        if full and not self._told_full:
+            self.notice("records_held", 1, call_id)
+        self._told_full = full
 
     def open_tab(self, call: Call, caller: Caller) -> Tab:
         """Begins the account of an authenticated call; its ``outcome`` is read as it fills."""
@@ -263,10 +273,11 @@ class Tab:
 
     def _keep(self, record: Record) -> None:
         journal = self._accounts.journal
+        if not self._records and journal.held >= MOST_HELD:
+            return  # nothing was consumed, and memory is no journal
         self._hold(journal.append_or_hold(record, self._files[-1] if self._files else 0))
         self._records.append(record)
-        if journal.full:
-            self._accounts.notice("records_held", 1, self._call.id)
+        self._accounts.tell_full(self._call.id)
 
     def _hold(self, number: int) -> None:
         if self._accounts.sync is not None:

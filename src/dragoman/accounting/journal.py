@@ -108,6 +108,11 @@ class Journal:
             release(folder, tag, lock, empty=True)
             raise
 
+    @property
+    def held(self) -> int:
+        """Frames in memory that the full disk refused."""
+        return len(self._held)
+
     def _path(self, number: int) -> Path:
         return self.folder / f"{self.tag}.{number:06}.journal"
 

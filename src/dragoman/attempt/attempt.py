@@ -65,7 +65,6 @@ async def attempt(
             continue
         trial.open(prepared)
         try:
-            await tab.kept()
             if ask.stream and call.operation == "chat":
                 opened = await open_stream(trial)
             else:

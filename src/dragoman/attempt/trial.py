@@ -16,7 +16,7 @@ from dragoman.attempt.ports import Tab, UpstreamReply
 from dragoman.attempt.prepare import Prepared, prepare
 from dragoman.core.ask import Ask
 from dragoman.core.call import Attempt, Call, Head, Status
-from dragoman.core.errors import UpstreamError
+from dragoman.core.errors import HouseError, UpstreamError
 from dragoman.core.provider import Candidate
 from dragoman.dialects.base import Relay
 
@@ -77,13 +77,20 @@ class Trial:
             started=self.means.monotonic(),
             wall=self.means.wall(),
         )
+        try:
+            self.tab.opened(self.record)
+        except HouseError:
+            self.means.health.abandoned(candidate)
+            raise
+        # Only now: a try that cannot be written down is not made.
         outcome.attempts.append(self.record)
         if self.record.number == 1:
             self.means.budget(candidate.provider.name).request(self.record.started)
-        self.tab.opened(self.record)
 
     async def send(self) -> UpstreamReply:
         """Sends the request; a status that is no success is raised as the provider's error."""
+        # In here, where a caller's leaving closes the record that is being waited for.
+        await self.tab.kept()
         means = self.means
         transport = means.stub if self.candidate.provider.stub else means.transport
         reply = self.reply = await transport.send(self.prepared.request)

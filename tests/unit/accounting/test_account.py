@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 
+from dragoman.accounting import account as subject
 from dragoman.accounting.account import Accountant, no_prices, open_accountant
 from dragoman.accounting.durability import GroupSync
 from dragoman.accounting.journal import Journal, journal_files
@@ -261,6 +262,35 @@ def test_a_full_disk_refuses_a_call_before_it_costs_money(bench, accounts, monke
     asyncio.run(accounts.flush())
     (entry,) = bench.ledger.entries.values()
     assert (entry.request.status, entry.attempts) == ("house_error", ())
+
+
+@pytest.mark.req("D8")
+def test_a_full_disk_is_told_once_and_refused_calls_do_not_fill_memory(
+    bench, accounts, monkeypatch
+):
+    def full(descriptor, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(subject, "MOST_HELD", 3)
+    monkeypatch.setattr(accounts.journal, "_write", full)
+    for _ in range(5):
+        call = bench.call()
+        tab = accounts.open_tab(call, bench.caller)
+        with pytest.raises(HouseError):
+            tab.opened(bench.attempt(call))
+        tab.finish()
+    assert accounts.journal.held == 3
+    assert len(bench.heard.of("records_held")) == 1
+    monkeypatch.undo()
+    assert accounts.journal.write_held()
+    assert accounts.journal.held == 0
+    asyncio.run(accounts.flush())
+    assert len(bench.ledger.entries) == 3
+    finished = bench.call()
+    accounts.open_tab(finished, bench.caller).finish()
+    monkeypatch.setattr(accounts.journal, "_write", full)
+    accounts.open_tab(bench.call(), bench.caller).finish()
+    assert len(bench.heard.of("records_held")) == 2
 
 
 @pytest.mark.req("D8")
