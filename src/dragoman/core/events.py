@@ -34,7 +34,7 @@ class Start(Struct, frozen=True, gc=False):
     system_fingerprint: str | None = None
 
 
-class PartStart(Struct, frozen=True):
+class PartStart(Struct, frozen=True, gc=False):
     """A part opens.
 
     ``head`` holds what is known at once: the tool call with its id and name and no
@@ -60,7 +60,7 @@ class PartDelta(Struct, frozen=True, gc=False):
     choice: int = 0
 
 
-class Cited(Struct, frozen=True):
+class Cited(Struct, frozen=True, gc=False):
     """A citation joins an open text part."""
 
     part: int

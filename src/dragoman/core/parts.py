@@ -29,21 +29,21 @@ class CacheMark(Struct, frozen=True, gc=False):
 # --------------------------------------------------------------------------- where media is
 
 
-class Inline(Struct, frozen=True, tag="inline"):
+class Inline(Struct, frozen=True, gc=False, tag="inline"):
     """Bytes in the request; ``data`` is standard base64 without a prefix, ``mime`` lower case."""
 
     data: str
     mime: str
 
 
-class Url(Struct, frozen=True, tag="url"):
+class Url(Struct, frozen=True, gc=False, tag="url"):
     """An http(s) address, or one of the provider's own schemes."""
 
     url: str
     mime: str | None = None
 
 
-class FileRef(Struct, frozen=True, tag="file"):
+class FileRef(Struct, frozen=True, gc=False, tag="file"):
     """A file that was uploaded to one provider; it exists nowhere else."""
 
     id: str
@@ -51,13 +51,13 @@ class FileRef(Struct, frozen=True, tag="file"):
     mime: str | None = None
 
 
-class TextDoc(Struct, frozen=True, tag="text_doc"):
+class TextDoc(Struct, frozen=True, gc=False, tag="text_doc"):
     """A document whose content is plain text."""
 
     text: str
 
 
-class PartsDoc(Struct, frozen=True, tag="parts_doc"):
+class PartsDoc(Struct, frozen=True, gc=False, tag="parts_doc"):
     """A document whose content is a list of parts (Anthropic's ``content`` source)."""
 
     parts: tuple[Part, ...]
@@ -69,7 +69,7 @@ Source: TypeAlias = Inline | Url | FileRef | TextDoc | PartsDoc
 # --------------------------------------------------------------------------- parts
 
 
-class Citation(Struct, frozen=True):
+class Citation(Struct, frozen=True, gc=False):
     """One reference behind a text; offsets count what ``unit`` says."""
 
     kind: Literal["url", "char", "page", "block", "search"]
@@ -86,7 +86,7 @@ class Citation(Struct, frozen=True):
     dialect: str | None = None
 
 
-class Text(Struct, frozen=True, tag="text"):
+class Text(Struct, frozen=True, gc=False, tag="text"):
     """Words of the system, the user or the assistant."""
 
     text: str
@@ -95,13 +95,13 @@ class Text(Struct, frozen=True, tag="text"):
     ext: Ext | None = None
 
 
-class Refusal(Struct, frozen=True, tag="refusal"):
+class Refusal(Struct, frozen=True, gc=False, tag="refusal"):
     """The assistant's own words of refusal, where a dialect keeps them apart from text."""
 
     text: str
 
 
-class Media(Struct, frozen=True, tag="media"):
+class Media(Struct, frozen=True, gc=False, tag="media"):
     """An image, a sound, a film or a document."""
 
     kind: Literal["image", "audio", "video", "document"]
@@ -116,7 +116,7 @@ class Media(Struct, frozen=True, tag="media"):
     ext: Ext | None = None
 
 
-class SearchResult(Struct, frozen=True, tag="search_result"):
+class SearchResult(Struct, frozen=True, gc=False, tag="search_result"):
     """A search result that the caller supplies as material to cite."""
 
     source: str
@@ -126,7 +126,7 @@ class SearchResult(Struct, frozen=True, tag="search_result"):
     cache: CacheMark | None = None
 
 
-class Thinking(Struct, frozen=True, tag="thinking"):
+class Thinking(Struct, frozen=True, gc=False, tag="thinking"):
     """Reasoning of the assistant; ``signature`` and ``encrypted`` are opaque and go back byte for byte.
 
     ``redacted`` marks reasoning that exists in encrypted form only. ``family`` names the
@@ -143,7 +143,7 @@ class Thinking(Struct, frozen=True, tag="thinking"):
     summary: bool = False
 
 
-class ToolCall(Struct, frozen=True, tag="tool_call"):
+class ToolCall(Struct, frozen=True, gc=False, tag="tool_call"):
     """A call that the caller's program is asked to make; ``arguments`` is the original text.
 
     ``kind`` custom: ``arguments`` is free text instead of JSON.
@@ -159,7 +159,7 @@ class ToolCall(Struct, frozen=True, tag="tool_call"):
     ext: Ext | None = None
 
 
-class ToolResult(Struct, frozen=True, tag="tool_result"):
+class ToolResult(Struct, frozen=True, gc=False, tag="tool_result"):
     """What came of a tool call; always in a user-side message, whatever the dialect's own role."""
 
     call_id: str
@@ -170,7 +170,7 @@ class ToolResult(Struct, frozen=True, tag="tool_result"):
     ext: Ext | None = None
 
 
-class Opaque(Struct, frozen=True, tag="opaque"):
+class Opaque(Struct, frozen=True, gc=False, tag="opaque"):
     """A part that one dialect alone understands, verbatim (server tools, containers, compaction)."""
 
     dialect: str
@@ -181,7 +181,7 @@ class Opaque(Struct, frozen=True, tag="opaque"):
 Part: TypeAlias = Text | Refusal | Media | SearchResult | Thinking | ToolCall | ToolResult | Opaque
 
 
-class Message(Struct, frozen=True):
+class Message(Struct, frozen=True, gc=False):
     """One turn; ``system`` stands for instructions in the middle of a conversation.
 
     ``role_name`` keeps the dialect's own word where it has two for one (developer).

@@ -27,7 +27,7 @@ EFFORT_BUDGET: dict[Effort, int] = {
 """Thinking budgets in tokens for each effort, for dialects that know one of the two only."""
 
 
-class FunctionTool(Struct, frozen=True, tag="function"):
+class FunctionTool(Struct, frozen=True, gc=False, tag="function"):
     """A function that the model may call; ``schema`` is JSON Schema, verbatim, None if absent."""
 
     name: str
@@ -38,7 +38,7 @@ class FunctionTool(Struct, frozen=True, tag="function"):
     ext: Ext | None = None
 
 
-class CustomTool(Struct, frozen=True, tag="custom"):
+class CustomTool(Struct, frozen=True, gc=False, tag="custom"):
     """A tool whose input is free text, perhaps after a grammar."""
 
     name: str
@@ -47,7 +47,7 @@ class CustomTool(Struct, frozen=True, tag="custom"):
     ext: Ext | None = None
 
 
-class HostedTool(Struct, frozen=True, tag="hosted"):
+class HostedTool(Struct, frozen=True, gc=False, tag="hosted"):
     """A tool that the provider itself runs; it exists in its own dialect only (P65)."""
 
     dialect: str
@@ -58,7 +58,7 @@ class HostedTool(Struct, frozen=True, tag="hosted"):
 Tool: TypeAlias = FunctionTool | CustomTool | HostedTool
 
 
-class ToolChoice(Struct, frozen=True):
+class ToolChoice(Struct, frozen=True, gc=False):
     """Which tools the model may or must use.
 
     ``named`` has one name; ``allowed`` has the subset and, in ``required``, whether one must be called.
@@ -70,7 +70,7 @@ class ToolChoice(Struct, frozen=True):
     required: bool = False
 
 
-class Sampling(Struct, frozen=True):
+class Sampling(Struct, frozen=True, gc=False):
     """How the next token is drawn."""
 
     temperature: float | None = None
@@ -88,7 +88,7 @@ class Sampling(Struct, frozen=True):
     top_logprobs: int | None = None
 
 
-class Output(Struct, frozen=True):
+class Output(Struct, frozen=True, gc=False):
     """The form that the answer must have."""
 
     format: Literal["text", "json", "json_schema"] = "text"
@@ -101,7 +101,7 @@ class Output(Struct, frozen=True):
     audio: Raw | None = None
 
 
-class Reasoning(Struct, frozen=True):
+class Reasoning(Struct, frozen=True, gc=False):
     """How much the model should think, and how much of it the caller wants to see.
 
     ``mode`` is what the caller said outright; effort or budget alone leave it None.
@@ -113,7 +113,7 @@ class Reasoning(Struct, frozen=True):
     visibility: Literal["full", "summary", "hidden"] | None = None
 
 
-class Request(Struct, frozen=True):
+class Request(Struct, frozen=True, gc=False):
     """Everything that a chat completion can ask for."""
 
     model: str
@@ -146,7 +146,7 @@ class Request(Struct, frozen=True):
     ext: Ext | None = None
 
 
-class EmbeddingRequest(Struct, frozen=True):
+class EmbeddingRequest(Struct, frozen=True, gc=False):
     """Texts (or token ids) to turn into vectors."""
 
     model: str

@@ -36,7 +36,7 @@ class Finish(Struct, frozen=True, gc=False):
     explanation: str | None = None
 
 
-class Choice(Struct, frozen=True):
+class Choice(Struct, frozen=True, gc=False):
     """One answer; ``logprobs`` in OpenAI's shape, verbatim."""
 
     parts: tuple[Part, ...]
@@ -46,7 +46,7 @@ class Choice(Struct, frozen=True):
     ext: Ext | None = None
 
 
-class Response(Struct, frozen=True):
+class Response(Struct, frozen=True, gc=False):
     """A whole answer; ``created`` in Unix seconds; ``model`` as the provider wrote it (D4)."""
 
     id: str
@@ -59,7 +59,7 @@ class Response(Struct, frozen=True):
     ext: Ext | None = None
 
 
-class Embeddings(Struct, frozen=True):
+class Embeddings(Struct, frozen=True, gc=False):
     """Vectors in the order of the inputs."""
 
     model: str

@@ -105,7 +105,10 @@ def read_response(body: bytes, target: Target, undo: Undo) -> Response:
     finish = read_finish(
         message.stop_reason, message.stop_sequence, message.stop_details, has_calls=has_calls
     )
-    extra = {name: raw for name in MESSAGE_EXT if not wire.is_null(raw := getattr(message, name))}
+    extra: dict[str, Raw] = {}
+    if not (message.container is message.context_management is message.diagnostics is wire.NULL):
+        of_message = ((name, getattr(message, name)) for name in MESSAGE_EXT)
+        extra = {name: raw for name, raw in of_message if not wire.is_null(raw)}
     tier = message.usage.service_tier if message.usage else None
     return Response(
         id=message.id or "",

@@ -265,7 +265,7 @@ def block(
 
 def is_null(raw: Raw | None) -> bool:
     """Whether a member is absent or null, which are one thing (P89)."""
-    return raw is None or starts_with(raw, b"n")
+    return raw is NULL or raw is None or starts_with(raw, b"n")
 
 
 def starts_with(raw: Raw, sign: bytes) -> bool:

@@ -6,8 +6,10 @@ it is harmless, and refused where it would change what the caller asked for.
 
 from __future__ import annotations
 
+from msgspec import Raw
+
 from dragoman.core.errors import invalid, unsupported
-from dragoman.core.request import Request
+from dragoman.core.request import Request, Sampling
 from dragoman.dialects.anthropic import wire
 from dragoman.dialects.anthropic.draft import Block, Draft, own
 from dragoman.dialects.anthropic.wire import DIALECT, encode
@@ -142,6 +144,8 @@ def _config(draft: Draft, plan: Plan, form: Form) -> dict[str, object]:
         config["effort"] = plan.effort
     if form.format is not None:
         config["format"] = form.format
+    if draft.request.ext is None:
+        return config
     kept = own(draft.request.ext).get("output_config")
     return config if kept is None else config | dict(wire.members(kept, "output_config"))
 
@@ -166,29 +170,42 @@ def _sampling(draft: Draft, *, thinks: bool) -> dict[str, object]:
             draft.lose(name, "temperature_or_top_p")
         else:
             written[name] = value
-    for name in _UNKNOWN_SAMPLING:
+    for name in _UNKNOWN_SAMPLING if _is_choosy(sampling) else ():
         value = getattr(sampling, name)
         if value or (name == "seed" and value is not None):  # Other zeros are the default.
             draft.lose(name, "not_in_dialect")
-    stop = [words for words in sampling.stop if words.strip()]
-    if len(stop) < len(sampling.stop):
-        draft.lose("stop", "white_space_is_refused")
-    if stop:
-        written["stop_sequences"] = stop
+    if sampling.stop:
+        stop = [words for words in sampling.stop if words.strip()]
+        if len(stop) < len(sampling.stop):
+            draft.lose("stop", "white_space_is_refused")
+        if stop:
+            written["stop_sequences"] = stop
     return written
+
+
+def _is_choosy(sampling: Sampling) -> bool:
+    """Whether any of ``_UNKNOWN_SAMPLING`` may say something."""
+    return (
+        sampling.seed is not None
+        or bool(sampling.frequency_penalty or sampling.presence_penalty)
+        or bool(sampling.repetition_penalty or sampling.min_p or sampling.logit_bias)
+        or bool(sampling.logprobs or sampling.top_logprobs)
+    )
 
 
 def _rest(draft: Draft) -> dict[str, object]:
     """What is about the call and not about the answer, and this dialect's own members."""
     request = draft.request
-    kept = dict(own(request.ext))
-    for name in ("thinking", "output_config"):
-        kept.pop(name, None)  # written with what belongs to them
+    kept: dict[str, Raw] = {}
     written: dict[str, object] = {}
     user = request.end_user if request.end_user is not None else request.safety_id
     metadata: dict[str, object] = {} if user is None else {"user_id": user}
-    if (more := kept.pop("metadata", None)) is not None:
-        metadata |= wire.members(more, "metadata")
+    if request.ext is not None:
+        kept.update(own(request.ext))
+        for name in ("thinking", "output_config"):
+            kept.pop(name, None)  # written with what belongs to them
+        if (more := kept.pop("metadata", None)) is not None:
+            metadata |= wire.members(more, "metadata")
     if metadata:
         written["metadata"] = metadata
     if request.service_tier is not None:
@@ -199,21 +216,29 @@ def _rest(draft: Draft) -> dict[str, object]:
             if request.service_tier == "priority":
                 draft.lose("service_tier", "auto_instead", "changed")
             written["service_tier"] = tier
-    for name, said in (
-        ("safety_identifier", request.safety_id is not None and request.end_user is not None),
-        ("metadata", bool(request.metadata)),
-        ("store", request.store is True),
-        ("prediction", request.prediction is not None),
-        ("prompt_cache_key", request.cache_key is not None),
-        ("prompt_cache_retention", request.cache_retention is not None),
-    ):
-        if said:
-            draft.lose(name, "not_in_dialect")
+    _lose_the_rest(draft)
+    return written | kept if kept else written
+
+
+def _lose_the_rest(draft: Draft) -> None:
+    """Members about the call that nobody at Anthropic would read."""
+    request = draft.request
+    if request.safety_id is not None and request.end_user is not None:
+        draft.lose("safety_identifier", "not_in_dialect")
+    if request.metadata:
+        draft.lose("metadata", "not_in_dialect")
+    if request.store is True:
+        draft.lose("store", "not_in_dialect")
+    if request.prediction is not None:
+        draft.lose("prediction", "not_in_dialect")
+    if request.cache_key is not None:
+        draft.lose("prompt_cache_key", "not_in_dialect")
+    if request.cache_retention is not None:
+        draft.lose("prompt_cache_retention", "not_in_dialect")
     for dialect, members in (request.ext or {}).items():
         if dialect != DIALECT:
             for name in members:
                 draft.lose(name, "not_in_dialect")
-    return written | kept
 
 
 def _apply_quirks(draft: Draft, body: dict[str, object]) -> None:

@@ -78,16 +78,19 @@ def write_user(draft: Draft, part: Part, path: str, result_id: CallIds) -> list[
 
 def _text(draft: Draft, part: Text, path: str) -> list[Block]:
     """A text block; Anthropic refuses one that says nothing (P69)."""
-    draft.foreign(part.ext, path)
-    if not part.text.strip():
+    if part.ext is not None:
+        draft.foreign(part.ext, path)
+    if not part.text or part.text.isspace():
         return []
     block: dict[str, object] = {"type": "text", "text": part.text}
-    native = [c.raw for c in part.citations if c.dialect == DIALECT and c.raw is not None]
-    if native:
-        block["citations"] = native
-    if len(native) < len(part.citations):
-        draft.lose(f"{path}.annotations", "citations_of_another_dialect")
-    block.update(own(part.ext))
+    if part.citations:
+        native = [c.raw for c in part.citations if c.dialect == DIALECT and c.raw is not None]
+        if native:
+            block["citations"] = native
+        if len(native) < len(part.citations):
+            draft.lose(f"{path}.annotations", "citations_of_another_dialect")
+    if part.ext is not None:
+        block.update(own(part.ext))
     if part.cache is not None:
         block["cache_control"] = draft.cache_control(part.cache, path)
     return [block]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from dragoman.dialects.anthropic.draft import Block, Draft
 
 MOST = 4
@@ -15,7 +13,7 @@ def limit_marks(draft: Draft, blocks: list[Block], taken: int) -> None:
     ``blocks`` in the order of the provider's prefix: tools, system, messages. ``taken`` counts the
     mark at the top of the request.
     """
-    marked = list(_marked(blocks))
+    marked = _marked(blocks)
     room = MOST - taken
     if len(marked) <= room:
         return
@@ -24,13 +22,16 @@ def limit_marks(draft: Draft, blocks: list[Block], taken: int) -> None:
         draft.lose("cache_control", "at_most_four")
 
 
-def _marked(blocks: list[Block]) -> Iterator[dict[str, object]]:
+def _marked(blocks: list[Block]) -> list[dict[str, object]]:
     """Blocks with a mark, those inside of a tool's result before the result itself."""
+    marked: list[dict[str, object]] = []
     for block in blocks:
         if not isinstance(block, dict):
             continue
-        inner = block.get("content")
-        if isinstance(inner, list):
-            yield from _marked(inner)
+        if "content" in block:
+            inner = block["content"]
+            if isinstance(inner, list):
+                marked += _marked(inner)
         if "cache_control" in block:
-            yield block
+            marked.append(block)
+    return marked

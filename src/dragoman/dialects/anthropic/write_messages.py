@@ -63,7 +63,8 @@ def write_turns(draft: Draft) -> list[Turn]:
         path = f"messages[{number}]"
         if message.name is not None:
             draft.lose(f"{path}.name", "not_in_dialect")
-        draft.foreign(message.ext, path)
+        if message.ext is not None:
+            draft.foreign(message.ext, path)
         match message.role:
             case "assistant":
                 ids.next_turn()
@@ -160,7 +161,7 @@ def _place_results(turns: list[Turn]) -> None:
         if two.role == "system" and three.role == "user" and _calls(one):
             turns[number + 1], turns[number + 2] = three, two
     for turn in turns:
-        if turn.role == "user":
+        if turn.role == "user" and len(turn.blocks) > 1:
             turn.blocks.sort(key=lambda block: block_type(block) != "tool_result")
 
 

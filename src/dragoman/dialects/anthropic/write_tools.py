@@ -31,7 +31,7 @@ def write_tools(draft: Draft, called: list[str], *, thinks: bool) -> Toolbox:
     ``called``: names that the history uses, in the spelling that is sent. ``thinks``: thinking with a
     budget is on, which no forced choice goes with (P56).
     """
-    offered = _offered(draft)
+    offered = _offered(draft) if draft.request.tools else []
     tools = [_write_tool(draft, number, tool) for number, tool in offered]
     if not tools:
         return _without_tools(draft, called)

@@ -7,6 +7,9 @@ come back towards the chat family alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from msgspec import structs
 
 from dragoman.core.errors import invalid, unsupported
@@ -58,8 +61,19 @@ def _read(body: Object) -> Request:
     system, turns = read_messages(messages)
     for name in ("routing", "models"):  # spoken to the gateway, which has read them
         body.pop(name, None)
-    legacy = body.get("functions", NULL) != NULL
     include_usage, options = _stream_options(body)
+    if options is None and _PLAIN.issuperset(body):
+        return Request(
+            model=model,
+            messages=turns,
+            stream=take(body, "stream", boolean) or False,
+            system=system,
+            sampling=_sampling(body),
+            max_tokens=_limit(body),
+            end_user=take(body, "user", string),
+            include_usage=include_usage,
+        )
+    legacy = body.get("functions", NULL) != NULL
     request = Request(
         model=model,
         messages=turns,
@@ -90,6 +104,24 @@ def _read(body: Object) -> Request:
     return request if ext is None else structs.replace(request, ext=ext)
 
 
+_PLAIN = frozenset(
+    {
+        "stream",
+        "temperature",
+        "top_p",
+        "max_tokens",
+        "max_completion_tokens",
+        "stop",
+        "seed",
+        "n",
+        "frequency_penalty",
+        "presence_penalty",
+        "user",
+    }
+)
+"""What most requests stay within, model and messages apart; nobody looks for the other thirty then."""
+
+
 def _limit(body: Object) -> int | None:
     """``max_completion_tokens`` wins over the deprecated ``max_tokens`` (P110)."""
     old = take(body, "max_tokens", integer)
@@ -118,32 +150,48 @@ def _biases(value: object, at: str) -> dict[str, float]:
     return {name: number(item, f"{at}.{name}") for name, item in mapping(value, at).items()}
 
 
+_SAMPLING: tuple[tuple[str, str, Callable[[object, str], object]], ...] = (
+    ("random_seed", "seed", integer),  # Mistral's word (P116), over which OpenAI's wins
+    ("seed", "seed", integer),
+    ("temperature", "temperature", number),
+    ("top_p", "top_p", number),
+    ("top_k", "top_k", integer),
+    ("min_p", "min_p", number),
+    ("frequency_penalty", "frequency_penalty", number),
+    ("presence_penalty", "presence_penalty", number),
+    ("repetition_penalty", "repetition_penalty", number),
+    ("logit_bias", "logit_bias", _biases),
+    ("stop", "stop", strings),
+    ("n", "n", integer),
+    ("logprobs", "logprobs", boolean),
+    ("top_logprobs", "top_logprobs", integer),
+)
+_AS_IT_IS = Sampling()
+
+
 def _sampling(body: Object) -> Sampling:
-    seed = take(body, "random_seed", integer)  # Mistral's word (P116)
-    named = take(body, "seed", integer)
-    return Sampling(
-        temperature=take(body, "temperature", number),
-        top_p=take(body, "top_p", number),
-        top_k=take(body, "top_k", integer),
-        min_p=take(body, "min_p", number),
-        seed=named if named is not None else seed,
-        frequency_penalty=take(body, "frequency_penalty", number),
-        presence_penalty=take(body, "presence_penalty", number),
-        repetition_penalty=take(body, "repetition_penalty", number),
-        logit_bias=take(body, "logit_bias", _biases),
-        stop=take(body, "stop", strings) or (),
-        n=take(body, "n", integer),
-        logprobs=take(body, "logprobs", boolean),
-        top_logprobs=take(body, "top_logprobs", integer),
-    )
+    """What is asked for, and no look at what is not: few requests say more than two of these."""
+    found: dict[str, Any] = {}
+    for name, member, read in _SAMPLING:
+        if name in body:
+            value = take(body, name, read)
+            if value is not None:
+                found[member] = value
+    return Sampling(**found) if found else _AS_IT_IS
+
+
+_OUTPUT = frozenset({"verbosity", "modalities", "audio"})
+_TEXT = Output()
 
 
 def _output(body: Object) -> Output:
-    output = Output(
-        verbosity=take(body, "verbosity", string),
-        modalities=take(body, "modalities", strings) or (),
-        audio=take_raw(body, "audio"),
-    )
+    output = _TEXT
+    if not _OUTPUT.isdisjoint(body):
+        output = Output(
+            verbosity=take(body, "verbosity", string),
+            modalities=take(body, "modalities", strings) or (),
+            audio=take_raw(body, "audio"),
+        )
     value = take_raw(body, "response_format")
     if value is None:
         return output

@@ -110,6 +110,8 @@ def read_messages(values: list[object]) -> tuple[tuple[Part, ...], tuple[Message
 
 def _content(message: Object, at: str) -> tuple[Part, ...]:
     content = message.pop("content", None)
+    if not message and type(content) is str and content:
+        return (Text(content),)  # a message of words alone, as most are
     return mark_last(read_content(content, f"{at}.content"), take_cache(message, at))
 
 
@@ -122,6 +124,8 @@ def _said(message: Object, at: str) -> tuple[Part, ...]:
 
 def _user(message: Object, at: str) -> Message:
     parts = _said(message, at)
+    if not message:
+        return Message("user", parts)
     return Message("user", parts, take(message, "name", string, at), ext=leftover(message))
 
 
@@ -146,6 +150,8 @@ def _leading(message: Object, at: str) -> list[Part]:
 
 
 def _assistant(message: Object, calls: _Calls, at: str) -> Message:
+    if len(message) == 1 and "content" in message:
+        return Message("assistant", _content(message, at))
     parts: list[Part] = [*read_thinking(message, at), *_content(message, at)]
     refusal = take(message, "refusal", string, at)
     if refusal:

@@ -118,9 +118,17 @@ def _joined(earlier: Thinking, later: Thinking) -> Thinking | None:
 # --------------------------------------------------------------------------- what is asked for
 
 
+_ASKING = frozenset(
+    {"reasoning_effort", "reasoning", "thinking", "include_reasoning", "reasoning_format"}
+)
+_UNASKED = Reasoning()
+
+
 def read_reasoning(body: Object) -> Reasoning:
     """Takes the members of OpenAI, OpenRouter, DeepSeek and Groq that ask for thinking."""
-    asked = Reasoning()
+    asked = _UNASKED
+    if _ASKING.isdisjoint(body):
+        return asked
     effort = take(body, "reasoning_effort", string)
     if effort == "default":  # Groq's word for: think as you do
         asked = structs.replace(asked, mode="enabled")

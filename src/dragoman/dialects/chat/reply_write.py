@@ -65,8 +65,12 @@ def reply_id(given: str, context: Context) -> str:
 
 def origin(service_tier: str | None, system_fingerprint: str | None) -> dict[str, object]:
     """Optional members of a reply and of every chunk."""
-    known = {"service_tier": service_tier, "system_fingerprint": system_fingerprint}
-    return {name: value for name, value in known.items() if value is not None}
+    known: dict[str, object] = {}
+    if service_tier is not None:
+        known["service_tier"] = service_tier
+    if system_fingerprint is not None:
+        known["system_fingerprint"] = system_fingerprint
+    return known
 
 
 def _choice(choice: Choice, context: Context, losses: list[Loss]) -> dict[str, object]:
@@ -82,7 +86,8 @@ def _choice(choice: Choice, context: Context, losses: list[Loss]) -> dict[str, o
         "logprobs": choice.logprobs,
         "finish_reason": finish_word(finish, context, has_calls=message.called),
     }
-    return {**written, **beside_the_finish(finish)}
+    written.update(beside_the_finish(finish))
+    return written
 
 
 def is_legacy(context: Context) -> bool:
@@ -168,7 +173,8 @@ class _Message:
             case Text():
                 start, self.length = self.length, self.length + len(part.text)
                 self.texts.append(part.text)
-                self._cite(part.citations, start)
+                if part.citations:
+                    self._cite(part.citations, start)
             case Refusal():
                 self.refusals.append(part.text)
             case Thinking():
@@ -214,18 +220,18 @@ class _Message:
             "content": "".join(self.texts) if self.texts or not silent else None,
             "refusal": "".join(self.refusals) or None,
         }
-        thought = "".join(self.thinking)
-        if thought:
+        if thought := "".join(self.thinking):
             message["reasoning_content"] = thought
-        optional: dict[str, object] = {
-            "reasoning_details": self.details,
-            "annotations": self.annotations + own_annotations(choice),
-            "images": self.images,
-        }
-        message.update({name: value for name, value in optional.items() if value})
+        if self.details:
+            message["reasoning_details"] = self.details
+        if annotations := self.annotations + own_annotations(choice):
+            message["annotations"] = annotations
+        if self.images:
+            message["images"] = self.images
         if self.audio is not None:
             message["audio"] = self.audio
-        message.update(self._called(cut=choice.finish.reason == "length"))
+        if self.calls:
+            message.update(self._called(cut=choice.finish.reason == "length"))
         return message
 
     def _called(self, *, cut: bool) -> dict[str, object]:
@@ -236,7 +242,7 @@ class _Message:
         calls = self.calls if cut else [_spelled(call) for call in self.calls]
         if self.legacy and len(calls) == 1 and calls[0].kind == "function":
             return {"function_call": {"name": calls[0].name, "arguments": calls[0].arguments}}
-        return {"tool_calls": [write_call(call) for call in calls]} if calls else {}
+        return {"tool_calls": [write_call(call) for call in calls]}
 
 
 def _spelled(call: ToolCall) -> ToolCall:
@@ -247,5 +253,7 @@ def _spelled(call: ToolCall) -> ToolCall:
 
 def own_annotations(choice: Choice) -> list[object]:
     """Annotations that only a chat provider could say, which come back as they were."""
-    kept = ((choice.ext or {}).get("chat") or {}).get("annotations")
+    if choice.ext is None:
+        return []
+    kept = (choice.ext.get("chat") or {}).get("annotations")
     return [] if kept is None else list(msgspec.json.decode(kept, type=list[Raw]))

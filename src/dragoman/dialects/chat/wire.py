@@ -169,7 +169,9 @@ def one_of(choices: dict[str, T]) -> Callable[[object, str], T]:
 
 def take(source: Object, name: str, read: Callable[[object, str], T], at: str = "") -> T | None:
     """Removes a member and reads it; None where it is null or absent (P89)."""
-    value = source.pop(name, None)
+    if name not in source:
+        return None
+    value = source.pop(name)
     if value is None:
         return None
     path = f"{at}.{name}" if at else name
@@ -196,6 +198,8 @@ def take_raw(source: Object, name: str) -> Raw | None:
 
 def leftover(source: Object) -> Ext | None:
     """What nobody took, as an extension bag; nothings are left out."""
+    if not source:
+        return None
     kept: dict[str, Raw] = {}
     for name in list(source):
         value = take_raw(source, name)
@@ -210,6 +214,8 @@ def leftover(source: Object) -> Ext | None:
 def take_cache(source: Object, at: str) -> CacheMark | None:
     """OpenAI's ``prompt_cache_breakpoint`` or OpenRouter's ``cache_control`` (P124)."""
     for name in ("prompt_cache_breakpoint", "cache_control"):
+        if name not in source:
+            continue
         mark = take(source, name, mapping, at)
         if mark is not None:
             return CacheMark(take(mark, "ttl", string, f"{at}.{name}"))
