@@ -8,10 +8,12 @@ is out of the ordinary is counted: a request whose head comes in one piece costs
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
+from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 SELF = "dragoman.connection"
@@ -24,6 +26,8 @@ DISCARD_LIMIT = 32 * 1024 * 1024
 """Bytes of a body that are still taken once the answer is out, for a caller that writes before it reads."""
 STALL_S = 60.0
 """How long a caller may take nothing of what waits for it."""
+
+_OFFER = frozenset({b"upgrade", b"http2-settings"})
 
 
 class _HeadTooLargeError(Exception):
@@ -40,6 +44,8 @@ class Connection(HttpToolsProtocol):
         self._in_head = True
         self._head_size = 0
         self._big_piece = False
+        self._piece = b""
+        self._offered = False
         self._too_large = False
         self._discarded = 0
         self._head_timer: asyncio.TimerHandle | None = None
@@ -64,7 +70,9 @@ class Connection(HttpToolsProtocol):
         """Feeds the parser; a head that is still open afterwards is watched."""
         was_open = self._in_head
         self._big_piece = len(data) > HEAD_LIMIT
+        self._piece = data
         super().data_received(data)
+        self._piece = b""
         if not self._in_head or self.transport.is_closing():
             return
         if was_open:
@@ -92,7 +100,34 @@ class Connection(HttpToolsProtocol):
             if size + len(self.url) > HEAD_LIMIT:
                 self._too_large = True
                 raise _HeadTooLargeError
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._offered = True  # ``_unsupported_upgrade_warning`` is what uvicorn calls then
+            return
         super().on_headers_complete()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Serves the request as if no upgrade had been offered (RFC 9110 §7.8).
+
+        Java's client offers HTTP/2 with every request, and the parser drops the body of such a
+        one: so the head is put together again without the offer, and parsed anew.
+        """
+        upgrade = sys.exc_info()[1]
+        assert isinstance(upgrade, HttpParserUpgrade), (
+            "uvicorn calls this where the parser stopped"
+        )
+        if not self._offered:
+            return
+        self._offered = False
+        head = [self.parser.get_method(), b" ", self.url, b" HTTP/1.1\r\n"]
+        for name, value in self.headers:
+            if name == b"connection":
+                kept = [part for part in value.split(b",") if part.strip().lower() not in _OFFER]
+                if kept:
+                    head += [b"connection: ", b",".join(kept), b"\r\n"]
+            elif name not in _OFFER:
+                head += [name, b": ", value, b"\r\n"]
+        self.parser = HttpRequestParser(self)
+        self.data_received(b"".join([*head, b"\r\n", self._piece[upgrade.args[0] :]]))
 
     def send_400_response(self, msg: str) -> None:
         """Refuses what is no request that can be answered, as JSON, and closes."""
@@ -116,6 +151,11 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
     # --- bodies and answers
+
+    def on_message_complete(self) -> None:
+        """A request is whole, unless it comes again without its offer."""
+        if not self._offered:
+            super().on_message_complete()
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body; after the answer only so much more is taken."""

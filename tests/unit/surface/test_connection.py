@@ -17,6 +17,11 @@ HOST = b"host: localhost\r\n"
 async def answer(scope, receive, send):
     """Answers at once, without a look at the body; ``/big`` with more than any buffer holds."""
     body = b"x" * 30_000_000 if scope["path"] == "/big" else b"ok"
+    if scope["path"] == "/echo":
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message["body"], message["more_body"]
     length = str(len(body)).encode()
     start = {
         "type": "http.response.start",
@@ -166,5 +171,39 @@ def test_a_caller_that_takes_nothing_is_cut_and_a_slow_one_is_not(monkeypatch):
                     assert got
                     taken += len(got)
                     await asyncio.sleep(0.002)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMA\r\n",
+        b"connection: keep-alive, upgrade\r\nupgrade: websocket\r\n",
+    ],
+)
+@pytest.mark.parametrize("cut", [0, 20, 200])
+def test_an_offer_of_another_protocol_is_ignored_and_loses_no_body(offer, cut):
+    async def story():
+        async with serving() as (_, port), dialled(port) as (reader, writer):
+            head = b"POST /echo HTTP/1.1\r\n" + HOST + b"content-length: 5\r\n" + offer + b"\r\n"
+            for number in (b"1", b"2"):
+                sent = head + b"body" + number
+                writer.write(sent[:cut])
+                await writer.drain()
+                await asyncio.sleep(0.01)
+                writer.write(sent[cut:])
+                assert (await reader.readuntil(b"body" + number)).startswith(b"HTTP/1.1 200")
+
+    asyncio.run(story())
+
+
+def test_an_offer_does_not_hide_that_the_connection_ends():
+    async def story():
+        async with serving() as (_, port):
+            offer = b"connection: close, upgrade\r\nupgrade: h2c\r\n\r\n"
+            assert (await said(port, b"GET / HTTP/1.1\r\n" + HOST + offer)).endswith(b"ok")
+            tunnel = await said(port, b"CONNECT a:1 HTTP/1.1\r\n" + HOST + b"\r\n")
+            assert tunnel.startswith(b"HTTP/1.1 400")
 
     asyncio.run(story())
