@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import astuple, replace
 
 from dragoman.accounting.records import (
     About,
@@ -29,6 +30,10 @@ from dragoman.accounting.records import (
 )
 
 _BIGGEST = 2**63 - 1
+_LONGEST = 512
+_LONGEST_LOSSES = 4096
+_REGULAR = 2
+"""Records of a call that was served at once."""
 
 
 class Consumed(Struct, frozen=True, gc=False):
@@ -116,23 +121,33 @@ def is_over(record: Record) -> bool:
 
 def entry_of(records: Sequence[Record]) -> Entry | None:
     """The entry of one call; None where the beginning of the call is not among its records."""
+    if len(records) == _REGULAR:
+        # Nearly every call: one attempt, and its end.
+        begin, end = records
+        if (
+            isinstance(begin, Opened)
+            and isinstance(end, Closed)
+            and begin.attempt_id == end.attempt_id
+        ):
+            return _entry([(_fit_begin(begin), _fit_end(end))], None)
     opened: dict[str, Opened] = {}
     closed: dict[str, Closed] = {}
     finished: Finished | None = None
     for record in records:
         match record:
             case Opened():
-                opened.setdefault(record.attempt_id, record)
+                opened.setdefault(record.attempt_id, _fit_begin(record))
             case Closed():
-                closed.setdefault(record.attempt_id, record)
+                closed.setdefault(record.attempt_id, _fit_end(record))
             case Finished():
-                finished = finished or record
-    tries = list(opened.values())
-    attempts = tuple(_attempt(begin, closed.get(begin.attempt_id)) for begin in tries)
-    if finished is None and not tries:
-        return None
-    last = tries[-1] if tries else None
-    end = closed.get(last.attempt_id) if last else None
+                finished = finished or _fit_finished(record)
+    tries = [(begin, closed.get(begin.attempt_id)) for begin in opened.values()]
+    return _entry(tries, finished) if tries or finished is not None else None
+
+
+def _entry(tries: list[tuple[Opened, Closed | None]], finished: Finished | None) -> Entry:
+    attempts = tuple([_attempt(begin, end) for begin, end in tries])
+    last, end = tries[-1] if tries else (None, None)
     return Entry(_request(last, end, finished, attempts), attempts)
 
 
@@ -142,33 +157,35 @@ def _request(
     finished: Finished | None,
     attempts: tuple[AttemptRow, ...],
 ) -> RequestRow:
+    """The call's row; by position, as names cost five times as much, for every call."""
     begin = finished or last
     assert begin is not None
     about = begin.about
     close = finished or end
+    shown = attempts[-1] if attempts else None
     return RequestRow(
-        call_id=about.call_id,
-        request_id=fit(about.request_id),
-        trace_id=fit(about.trace_id),
-        tenant=fit(about.tenant),
-        key_id=fit(about.key_id),
-        caller=fit(about.caller),
-        dialect=about.dialect,
-        operation=about.operation,
-        requested_model=fit(begin.requested_model),
-        provider=attempts[-1].provider if attempts else None,
-        model=attempts[-1].model if attempts else None,
-        status=close.status if close else "unknown",
-        http_status=_http_status(close),
-        stream=begin.stream,
-        attempts=len(attempts),
-        consumed=attempts[-1].consumed if attempts else _NOTHING,
-        upstream_id=attempts[-1].upstream_id if attempts else None,
-        first_event_s=_felt(last, end),
-        duration_s=close.elapsed_s if close else None,
-        created_us=_micros(about.wall),
-        error_code=fit(finished.error_code) if finished and finished.error_code else None,
-        losses=fit(close.losses, 4096) if close else "",
+        about.call_id,
+        about.request_id,
+        about.trace_id,
+        about.tenant,
+        about.key_id,
+        about.caller,
+        about.dialect,
+        about.operation,
+        begin.requested_model,
+        shown.provider if shown else None,
+        shown.model if shown else None,
+        close.status if close else "unknown",
+        _http_status(close),
+        begin.stream,
+        len(attempts),
+        shown.consumed if shown else _NOTHING,
+        shown.upstream_id if shown else None,
+        _felt(last, end),
+        close.elapsed_s if close else None,
+        _micros(about.wall),
+        finished.error_code if finished else None,
+        close.losses if close else "",
     )
 
 
@@ -188,41 +205,41 @@ def _felt(last: Opened | None, end: Closed | None) -> float | None:
 def _attempt(begin: Opened, end: Closed | None) -> AttemptRow:
     about: About = begin.about
     return AttemptRow(
-        attempt_id=begin.attempt_id,
-        call_id=about.call_id,
-        number=begin.number,
-        tenant=fit(about.tenant),
-        provider=fit(begin.provider),
-        model=fit(begin.model),
-        credential=fit(begin.credential) if begin.credential is not None else None,
-        status=end.status if end else "unknown",
-        upstream_status=end.upstream_status if end else None,
-        upstream_id=fit(end.upstream_id) if end and end.upstream_id is not None else None,
-        error_kind=end.error_kind if end else None,
-        consumed=_consumed(end) if end else _NOTHING,
-        price_source=begin.price_source,
-        price_from=begin.price_from,
-        first_event_s=end.first_event_s if end else None,
-        duration_s=end.duration_s if end else None,
-        created_us=_micros(about.wall + begin.after_s),
+        begin.attempt_id,
+        about.call_id,
+        begin.number,
+        about.tenant,
+        begin.provider,
+        begin.model,
+        begin.credential,
+        end.status if end else "unknown",
+        end.upstream_status if end else None,
+        end.upstream_id if end else None,
+        end.error_kind if end else None,
+        _consumed(end) if end else _NOTHING,
+        begin.price_source,
+        begin.price_from,
+        end.first_event_s if end else None,
+        end.duration_s if end else None,
+        _micros(about.wall + begin.after_s),
     )
 
 
 def _consumed(end: Closed) -> Consumed:
-    tokens: Tokens = end.tokens
+    tokens = end.tokens
     return Consumed(
-        input_tokens=_sound(tokens.input),
-        output_tokens=_sound(tokens.output),
-        cache_read_tokens=_sound(tokens.cache_read),
-        cache_write_tokens=_sound(tokens.cache_write),
-        cache_write_1h_tokens=_sound(tokens.cache_write_1h),
-        reasoning_tokens=_sound(tokens.reasoning),
-        audio_input_tokens=_sound(tokens.audio_input),
-        audio_output_tokens=_sound(tokens.audio_output),
-        web_searches=_sound(tokens.web_searches),
-        tokens_from=end.tokens_from,
-        cost_pico=_sound(end.cost_pico),
-        cost_from=end.cost_from,
+        tokens.input,
+        tokens.output,
+        tokens.cache_read,
+        tokens.cache_write,
+        tokens.cache_write_1h,
+        tokens.reasoning,
+        tokens.audio_input,
+        tokens.audio_output,
+        tokens.web_searches,
+        end.tokens_from,
+        end.cost_pico,
+        end.cost_from,
     )
 
 
@@ -233,15 +250,80 @@ def _sound(number: int | None) -> int | None:
     return number if number is not None and 0 <= number <= _BIGGEST else None
 
 
+def _all_sound(numbers: list[int]) -> bool:
+    return not numbers or (min(numbers) > 0 and max(numbers) <= _BIGGEST)
+
+
 def _micros(wall: float) -> int:
     return round(wall * 1_000_000)
 
 
-def fit(text: str, longest: int = 512) -> str:
+def fit(text: str, longest: int = _LONGEST) -> str:
     """``text`` as any database takes it; PostgreSQL refuses NUL and lone surrogates."""
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode()
     return text.replace("\0", "\ufffd")[:longest]
+
+
+def _all_fit(texts: tuple[str, ...]) -> bool:
+    """Whether ``fit`` would change none of them; one look at all of them is the usual case."""
+    text = "".join(texts)
+    return len(text) <= _LONGEST and text.isascii() and "\0" not in text
+
+
+def _fit_about(about: About) -> About:
+    names = ("request_id", "trace_id", "tenant", "key_id", "caller")
+    return replace(about, **{name: fit(getattr(about, name)) for name in names})
+
+
+def _fit_begin(begin: Opened) -> Opened:
+    about, credential = begin.about, begin.credential
+    if _all_fit(
+        (
+            about.request_id,
+            about.trace_id,
+            about.tenant,
+            about.key_id,
+            about.caller,
+            begin.requested_model,
+            begin.provider,
+            begin.model,
+            credential or "",
+        )
+    ):
+        return begin
+    return replace(
+        begin,
+        about=_fit_about(about),
+        requested_model=fit(begin.requested_model),
+        provider=fit(begin.provider),
+        model=fit(begin.model),
+        credential=fit(credential) if credential is not None else None,
+    )
+
+
+def _fit_end(end: Closed) -> Closed:
+    upstream_id = end.upstream_id
+    numbers = [number for number in (*astuple(end.tokens), end.cost_pico) if number]
+    if _all_fit((upstream_id or "", end.losses)) and _all_sound(numbers):
+        return end
+    return replace(
+        end,
+        upstream_id=fit(upstream_id) if upstream_id is not None else None,
+        tokens=Tokens(*map(_sound, astuple(end.tokens))),
+        cost_pico=_sound(end.cost_pico),
+        losses=fit(end.losses, _LONGEST_LOSSES),
+    )
+
+
+def _fit_finished(finished: Finished) -> Finished:
+    return replace(
+        finished,
+        about=_fit_about(finished.about),
+        requested_model=fit(finished.requested_model),
+        error_code=fit(finished.error_code) if finished.error_code else None,
+        losses=fit(finished.losses, _LONGEST_LOSSES),
+    )
 
 
 class Calls:
