@@ -85,6 +85,8 @@ def mark(control: wire.CacheControl | None) -> CacheMark | None:
 
 def _read_text(raw: Raw, path: str) -> Text:
     block, ext = wire.block(_TEXT, raw, path)
+    if not block.citations and block.cache_control is None and ext is None:
+        return Text(block.text)
     return Text(
         block.text,
         citations=tuple(read_citation(item) for item in block.citations or ()),

@@ -77,11 +77,10 @@ def _write(draft: Draft) -> Outgoing:
     if form.instruction is not None:
         system = [*system, {"type": "text", "text": form.instruction}]
     top_mark = draft.cache_control(request.cache, "cache_control") if request.cache else None
-    limit_marks(
-        draft,
-        [*form.toolbox.tools, *system, *(block for turn in turns for block in turn.blocks)],
-        1 if top_mark else 0,
-    )
+    prefix = [*form.toolbox.tools, *system]
+    for turn in turns:
+        prefix += turn.blocks
+    limit_marks(draft, prefix, 1 if top_mark else 0)
     body: dict[str, object] = {"model": target.model, "max_tokens": plan.max_tokens}
     if system:
         body["system"] = _plain(system)
@@ -100,7 +99,9 @@ def _write(draft: Draft) -> Outgoing:
         body["cache_control"] = top_mark
     if request.stream:
         body["stream"] = True
-    _apply_quirks(draft, body)
+    quirks = target.quirks
+    if quirks.drop or quirks.rename:
+        _apply_quirks(draft, body)
     return Outgoing(
         encode(body),
         losses=tuple(draft.losses),

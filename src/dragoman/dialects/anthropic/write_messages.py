@@ -33,10 +33,12 @@ def block_type(block: Block) -> str:
     return "opaque" if isinstance(block, Raw) else str(block["type"])
 
 
+_NO_CALLS = CallIds()
+
+
 def write_system(draft: Draft) -> list[Block]:
     """The leading instructions, one block each, in their order (P74)."""
     blocks: list[Block] = []
-    ids = CallIds()
     for number, part in enumerate(draft.request.system):
         path = f"system[{number}]"
         if not isinstance(part, Text):
@@ -46,7 +48,7 @@ def write_system(draft: Draft) -> list[Block]:
                 code="unsupported_feature",
                 param=path,
             )
-        blocks += write_user(draft, part, path, ids.of_result)
+        blocks += write_user(draft, part, path, _NO_CALLS.of_result)
     return blocks
 
 

@@ -70,6 +70,9 @@ class _Calls:
         return None
 
 
+_INSTRUCTING = frozenset({"system", "developer"})
+
+
 def read_messages(values: list[object]) -> tuple[tuple[Part, ...], tuple[Message, ...]]:
     """System parts and turns."""
     system: list[Part] = []
@@ -87,6 +90,18 @@ def read_messages(values: list[object]) -> tuple[tuple[Part, ...], tuple[Message
         if results:
             turns.append(Message("user", tuple(results)))
             results = []
+        words = message.get("content") if len(message) == 1 else None
+        if words and isinstance(words, str):  # nothing but words, as most messages
+            spoken = (Text(words),)
+            if role == "user":
+                turns.append(Message("user", spoken))
+                continue
+            if role == "assistant":
+                turns.append(Message("assistant", spoken))
+                continue
+            if not turns and role in _INSTRUCTING:
+                system += spoken
+                continue
         match role:
             case "user":
                 turns.append(_user(message, at))
@@ -110,8 +125,6 @@ def read_messages(values: list[object]) -> tuple[tuple[Part, ...], tuple[Message
 
 def _content(message: Object, at: str) -> tuple[Part, ...]:
     content = message.pop("content", None)
-    if not message and type(content) is str and content:
-        return (Text(content),)  # a message of words alone, as most are
     return mark_last(read_content(content, f"{at}.content"), take_cache(message, at))
 
 
@@ -124,8 +137,6 @@ def _said(message: Object, at: str) -> tuple[Part, ...]:
 
 def _user(message: Object, at: str) -> Message:
     parts = _said(message, at)
-    if not message:
-        return Message("user", parts)
     return Message("user", parts, take(message, "name", string, at), ext=leftover(message))
 
 
@@ -150,8 +161,6 @@ def _leading(message: Object, at: str) -> list[Part]:
 
 
 def _assistant(message: Object, calls: _Calls, at: str) -> Message:
-    if len(message) == 1 and "content" in message:
-        return Message("assistant", _content(message, at))
     parts: list[Part] = [*read_thinking(message, at), *_content(message, at)]
     refusal = take(message, "refusal", string, at)
     if refusal:

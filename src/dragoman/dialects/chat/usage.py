@@ -83,28 +83,29 @@ def write_usage(usage: Usage) -> dict[str, object]:
         "completion_tokens": output,
         "total_tokens": total,
     }
-    prompt = _known(
-        cached_tokens=usage.cache_read,
-        cache_write_tokens=usage.cache_write,
-        audio_tokens=usage.audio_input,
-    )
+    prompt: dict[str, int] = {}
+    if usage.cache_read is not None:
+        prompt["cached_tokens"] = usage.cache_read
+    if usage.cache_write is not None:
+        prompt["cache_write_tokens"] = usage.cache_write
+    if usage.audio_input is not None:
+        prompt["audio_tokens"] = usage.audio_input
     if prompt:
         wire["prompt_tokens_details"] = prompt
-    completion = _known(
-        reasoning_tokens=usage.reasoning,
-        audio_tokens=usage.audio_output,
-        accepted_prediction_tokens=usage.accepted_prediction,
-        rejected_prediction_tokens=usage.rejected_prediction,
-    )
+    completion: dict[str, int] = {}
+    if usage.reasoning is not None:
+        completion["reasoning_tokens"] = usage.reasoning
+    if usage.audio_output is not None:
+        completion["audio_tokens"] = usage.audio_output
+    if usage.accepted_prediction is not None:
+        completion["accepted_prediction_tokens"] = usage.accepted_prediction
+    if usage.rejected_prediction is not None:
+        completion["rejected_prediction_tokens"] = usage.rejected_prediction
     if completion:
         wire["completion_tokens_details"] = completion
     if usage.cost is not None:
         wire["cost"] = Raw(plain(usage.cost).encode())
     return wire
-
-
-def _known(**counts: int | None) -> dict[str, int]:
-    return {name: value for name, value in counts.items() if value is not None}
 
 
 def with_cost(usage: Raw, cost: str) -> bytes:

@@ -175,7 +175,11 @@ def take(source: Object, name: str, read: Callable[[object, str], T], at: str = 
     if value is None:
         return None
     path = f"{at}.{name}" if at else name
-    value = plain(value, path)
+    if isinstance(value, Raw):
+        try:
+            value = _ANY.decode(value)
+        except (ValueError, RecursionError):
+            value = plain(value, path)  # which says what is wrong
     return None if value is None else read(value, path)
 
 
