@@ -1,0 +1,56 @@
+"""Plans that are kept: only for strings that are worth keeping, and never too many."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from dragoman import pipeline
+from dragoman.core.ask import read_ask
+from dragoman.core.call import Call, Outcome
+from dragoman.core.provider import Candidate, Plan
+from dragoman.pipeline import House, choose
+
+
+@pytest.fixture
+def house(monkeypatch):
+    made = []
+
+    def route(model, *_, **__):
+        made.append(model)
+        return Plan(model, (cast("Candidate", object()),), None)
+
+    monkeypatch.setattr(pipeline, "route", route)
+    clock = SimpleNamespace(monotonic=lambda: 1.0)
+    rest = dict.fromkeys(("registry", "health", "pools", "fetch_listings"))
+    return SimpleNamespace(plans={}, clock=clock, made=made, **rest)
+
+
+def chosen(house, model, more=b""):
+    ask = read_ask(b'{"model": "%b"%b}' % (model, more))
+    call = cast("Call", SimpleNamespace(operation="chat", outcome=Outcome()))
+    return asyncio.run(choose(ask, call, cast("House", house)))
+
+
+def test_a_plain_model_is_routed_once_and_a_wish_each_time(house):
+    assert chosen(house, b"openai/a") is chosen(house, b"openai/a")
+    assert len(house.made) == 1
+    for _ in range(2):
+        chosen(house, b"openai/a", b', "routing": {"max_attempts": 1}')
+    assert len(house.made) == 3
+
+
+def test_a_padded_model_is_served_and_not_kept(house):
+    padded = b"openai/a" + b" " * 100_000
+    chosen(house, padded)
+    chosen(house, padded)
+    assert len(house.made) == 2
+    assert not house.plans
+
+
+def test_kept_plans_are_bounded(house, monkeypatch):
+    monkeypatch.setattr(pipeline, "MOST_PLANS", 3)
+    for number in range(10):
+        chosen(house, b"openai/%d" % number)
+        assert len(house.plans) <= 3
