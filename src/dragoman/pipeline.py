@@ -76,9 +76,9 @@ async def carry(call: Call, permission: Permission, house: House) -> Answer:
         call.outcome.stream = ask.stream and call.operation == "chat"
         plan = await choose(ask, call, house)
         if call.operation == "count_tokens" and not has_counter(plan.candidates[0]):
-            return count_here(ask, plan.candidates[0], call)
-        answer = await attempt(plan, ask, call, tab, house.means)
-        return answer
+            answer = count_here(ask, plan.candidates[0], call)
+        else:
+            answer = await attempt(plan, ask, call, tab, house.means)
     except GatewayError as error:
         note_failure(call, error.status, error.code or error.kind)
         raise
@@ -92,6 +92,7 @@ async def carry(call: Call, permission: Permission, house: House) -> Answer:
             if call.outcome.status == "unknown" and not call.outcome.attempts:
                 call.outcome.status = "client_cut"
             tab.finish()
+    return answer
 
 
 async def identify(call: Call, permission: Permission, house: House) -> Caller:

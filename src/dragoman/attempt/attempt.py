@@ -16,8 +16,6 @@ bytes after a regular finish are held back until the record is kept.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 from dragoman.attempt.endings import resting
 from dragoman.attempt.gate import open_stream
@@ -26,18 +24,16 @@ from dragoman.attempt.ports import Tab
 from dragoman.attempt.trial import Trial
 from dragoman.attempt.verdict import GiveUp, Next, Retry, verdict
 from dragoman.core.ask import Ask
-from dragoman.core.call import Call, Head
+from dragoman.core.call import Answer, Call
 from dragoman.core.errors import CallerError, GatewayError, UpstreamError
 from dragoman.core.provider import Plan
 
 
-async def attempt(
-    plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means
-) -> AsyncGenerator[Head | bytes, None]:
-    """The answer to a call: its head, then the pieces of a stream.
+async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> Answer:
+    """The answer to a call; a stream's pieces end the tab, whichever way they end.
 
     Raises:
-        GatewayError: no candidate answered; nothing has been yielded then.
+        GatewayError: no candidate answered.
     """
     retries = 0
     position = 0
@@ -66,10 +62,8 @@ async def attempt(
         trial.open(prepared)
         try:
             if ask.stream and call.operation == "chat":
-                opened = await open_stream(trial)
-            else:
-                head = await trial.whole()
-                opened = None
+                return await open_stream(trial)
+            return Answer(await trial.whole())
         except UpstreamError as error:
             failure = trial.tell(error)
             if plan.max_attempts is not None and len(call.outcome.attempts) >= plan.max_attempts:
@@ -95,13 +89,5 @@ async def attempt(
                     position += 1
                 case GiveUp():
                     break
-            continue
-        if opened is None:
-            yield head
-            return
-        async with aclosing(opened):
-            async for piece in opened:
-                yield piece
-        return
     assert failure is not None, "a plan has at least one candidate"
     raise failure

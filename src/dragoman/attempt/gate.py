@@ -7,21 +7,20 @@ is still possible.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 from dragoman.attempt.endings import draining, uncancel
 from dragoman.attempt.ports import UpstreamReply
 from dragoman.attempt.trial import Trial
 from dragoman.attempt.under_way import under_way
-from dragoman.core.call import Head, Status
+from dragoman.core.call import Answer, Head, Status
 from dragoman.core.errors import UpstreamError
 from dragoman.dialects.base import Relay
 
 _WHITE = b" \t\r\n\xef\xbb\xbf"
 
 
-async def open_stream(trial: Trial) -> AsyncGenerator[Head | bytes, None]:
+async def open_stream(trial: Trial) -> Answer:
     """The stream, once its first content is there or the gate's time is over."""
     ready = False
     status: Status = "client_cut"
@@ -33,7 +32,12 @@ async def open_stream(trial: Trial) -> AsyncGenerator[Head | bytes, None]:
             trial.candidate, trial.means.monotonic(), trial.record.first_event_s
         )
         ready = True
-        return under_way(trial, reply, relay, held, pending, ended=ended)
+        pieces = under_way(trial, reply, relay, held, pending, ended=ended)
+        # Begun here, so that its end is seen to even if nobody ever asks for a piece.
+        await anext(pieces)
+        dialect = trial.prepared.caller
+        head = Head(200, dialect.stream_content_type, heartbeat=dialect.heartbeat)
+        return Answer(head, pieces)
     except UpstreamError as error:
         trial.failed(error)
         raise

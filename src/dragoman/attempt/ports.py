@@ -97,6 +97,10 @@ class Tab(Protocol):
         """An attempt is over; fills in its cost, and keeps the record before the last frame goes out."""
         ...
 
+    def finish(self) -> None:
+        """Ends the account of the call; a second time does nothing."""
+        ...
+
     async def kept(self) -> None:
         """Returns when what was written is as durable as the operator asked for."""
         ...

@@ -14,7 +14,7 @@ from dragoman.attempt.endings import draining, silent, uncancel
 from dragoman.attempt.ports import UpstreamReply
 from dragoman.attempt.trial import Trial
 from dragoman.attempt.watchdog import Watchdog
-from dragoman.core.call import Head, Status
+from dragoman.core.call import Status
 from dragoman.core.errors import HouseError, UpstreamError
 from dragoman.dialects.base import Relay
 
@@ -29,12 +29,11 @@ async def under_way(
     pending: asyncio.Future[bytes | None] | None,
     *,
     ended: bool,
-) -> AsyncGenerator[Head | bytes, None]:
-    """The head and the frames; from here on nothing is retried."""
+) -> AsyncGenerator[bytes, None]:
+    """Nothing, to begin with, then the frames; from here on nothing is retried."""
     means = trial.means
     policy = means.policy
     facts = relay.facts
-    dialect = trial.prepared.caller
     dog = Watchdog(policy.idle_s, policy.write_s)
     tail: list[bytes] = []
     status: Status = "client_cut"
@@ -43,7 +42,7 @@ async def under_way(
     try:
         dog.writing()
         trial.call.outcome.http_status = 200
-        yield Head(200, dialect.stream_content_type, heartbeat=dialect.heartbeat)
+        yield b""
         if held:
             if facts.finished:
                 tail.append(held)
@@ -124,6 +123,7 @@ async def under_way(
                 trial.note(relay)
                 trial.close(status)
             await trial.hang_up()
+        trial.tab.finish()
 
 
 def _drain_if_told(trial: Trial, reply: UpstreamReply, relay: Relay) -> bool:

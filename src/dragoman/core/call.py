@@ -5,7 +5,7 @@ Rooms never import one another; they hand these on (`design.md` §1).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, TypeAlias
@@ -167,3 +167,13 @@ class Head(Struct, frozen=True):
     body: bytes | None = None
     heartbeat: bytes | None = None
     """What may be sent into the stream while it is silent."""
+
+
+class Answer(Struct, frozen=True):
+    """An answer as it leaves the house: its head, and the pieces of a stream.
+
+    Whoever gets ``pieces`` closes them: their end is the end of the call.
+    """
+
+    head: Head
+    pieces: AsyncGenerator[bytes, None] | None = None

@@ -7,6 +7,7 @@ import asyncio
 from starlette.types import Receive
 
 from dragoman.core.errors import CallerError
+from dragoman.surface.connection import Connection
 
 SLOW_BODY_S = 60.0
 """A body that has not come by then is refused with 408 (L8)."""
@@ -16,16 +17,18 @@ class ClientGoneError(Exception):
     """The caller closed the connection before its request was complete."""
 
 
-async def read_body(receive: Receive, headers: dict[str, str], cap: int) -> bytes:
-    """The whole body.
+async def read_body(
+    receive: Receive, headers: dict[str, str], cap: int, connection: Connection | None = None
+) -> bytes:
+    """The whole body; one that the ``connection`` already has costs no timer.
 
     Raises:
         CallerError: 413 over the cap, judged by the declared length before a byte is read;
             408 when it comes too slowly; 415 when it is compressed.
         ClientGoneError: the caller left.
     """
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"", "identity"}:
+    encoding = headers.get("content-encoding")
+    if encoding is not None and encoding.strip().lower() not in {"", "identity"}:
         raise CallerError(
             "invalid_request",
             f"Compressed bodies ({encoding[:20]}) are not accepted; send the JSON as it is.",
@@ -35,6 +38,8 @@ async def read_body(receive: Receive, headers: dict[str, str], cap: int) -> byte
     declared = headers.get("content-length", "")
     if declared.isdigit() and int(declared) > cap:
         raise _too_large(cap)
+    if connection is not None and connection.has_whole_body:
+        return await _gathered(receive, cap)
     patience = _Patience(SLOW_BODY_S)
     try:
         return await _gathered(receive, cap)

@@ -64,6 +64,11 @@ class Connection(HttpToolsProtocol):
         if self.gone is not None:
             self.gone()
 
+    @property
+    def has_whole_body(self) -> bool:
+        """Whether the body of the newest request is here to its end."""
+        return not self.cycle.more_body
+
     # --- heads
 
     def data_received(self, data: bytes) -> None:

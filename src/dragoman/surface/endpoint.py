@@ -108,7 +108,7 @@ def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call
         route=route.path,
         proof=None,
         headers=headers,
-        read_body=lambda: read_body(receive, headers, entry.body_cap),
+        read_body=lambda: read_body(receive, headers, entry.body_cap, scope.get(SELF)),
         received=now(),
         wall=entry.wall(),
         strict=headers.get("x-dragoman-strict", "").strip().lower() in _YES,
@@ -193,18 +193,16 @@ class _Exchange:
             return body
 
         call.read_body = read_then_watch
-        pieces = carry(call, route.permission, house)
+        answer = await carry(call, route.permission, house)
+        head, pieces = answer.head, answer.pieces
+        if pieces is None:
+            await self._whole(head, head.body or b"")
+            return
         async with aclosing(pieces):
-            head = await anext(pieces)
-            assert isinstance(head, Head), "an answer begins with its head"
-            if head.body is not None:
-                await self._whole(head, head.body)
-                return
             await self._start(head, None)
             pulse = Pulse(self._send, head.heartbeat)
             try:
                 async for piece in pieces:
-                    assert isinstance(piece, bytes), "a stream has one head"
                     if piece:
                         pulse.beat()
                         await self._send(
