@@ -9,8 +9,7 @@ reads ``carry`` has read the product.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from dragoman.accounting.account import Accountant
@@ -23,10 +22,10 @@ from dragoman.catalog.listing import ListingRequest
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import LONGEST, ListingsNeeded
 from dragoman.core.ask import Ask, read_ask
-from dragoman.core.call import Call, Caller, Denied, Head, Limits
+from dragoman.core.call import Answer, Call, Caller, Denied, Limits
 from dragoman.core.clock import Clock
 from dragoman.core.errors import GatewayError
-from dragoman.core.provider import Operation, Plan
+from dragoman.core.provider import Candidate, Operation, Plan
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
 from dragoman.identity.authenticate import IdentityMode, authenticate
@@ -61,16 +60,15 @@ class House:
     """Plans of one candidate, kept until a provider's list of models changes what is known."""
 
 
-async def carry(
-    call: Call, permission: Permission, house: House
-) -> AsyncGenerator[Head | bytes, None]:
-    """Carries one call from its caller to a provider and back: its head, then the pieces of a stream.
+async def carry(call: Call, permission: Permission, house: House) -> Answer:
+    """Carries one call from its caller to a provider and back.
 
     Raises:
-        GatewayError: the call was refused or failed; nothing has been yielded then.
+        GatewayError: the call was refused or failed.
     """
     caller = await identify(call, permission, house)
     tab = house.accountant.open_tab(call, caller)
+    answer: Answer | None = None
     try:
         await let_in(call, caller, house)
         ask = read_ask(await call.read_body())
@@ -78,27 +76,23 @@ async def carry(
         call.outcome.stream = ask.stream and call.operation == "chat"
         plan = await choose(ask, call, house)
         if call.operation == "count_tokens" and not has_counter(plan.candidates[0]):
-            call.outcome.estimated = True
-            call.outcome.status, call.outcome.http_status = "complete", 200
-            yield estimate(ask, plan.candidates[0])
-            return
-        async with aclosing(attempt(plan, ask, call, tab, house.means)) as pieces:
-            async for piece in pieces:
-                yield piece
+            answer = count_here(ask, plan.candidates[0], call)
+        else:
+            answer = await attempt(plan, ask, call, tab, house.means)
     except GatewayError as error:
-        call.outcome.http_status = error.status
-        call.outcome.error_code = error.code or error.kind
-        if not call.outcome.attempts:
-            call.outcome.status = "refused"
+        note_failure(call, error.status, error.code or error.kind)
         raise
     except Exception:
-        call.outcome.http_status, call.outcome.error_code = 500, "internal_error"
+        note_failure(call, 500, "internal_error")
         call.outcome.status = "house_error"
         raise
     finally:
-        if call.outcome.status == "unknown" and not call.outcome.attempts:
-            call.outcome.status = "client_cut"
-        tab.finish()
+        # A stream ends its account itself, with its last piece.
+        if answer is None or answer.pieces is None:
+            if call.outcome.status == "unknown" and not call.outcome.attempts:
+                call.outcome.status = "client_cut"
+            tab.finish()
+    return answer
 
 
 async def identify(call: Call, permission: Permission, house: House) -> Caller:
@@ -153,3 +147,18 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
             house.plans.clear()
         house.plans[ask.model, call.operation] = plan
     return plan
+
+
+def count_here(ask: Ask, candidate: Candidate, call: Call) -> Answer:
+    """An estimate of tokens, said to be one, where the provider has no counter (D38)."""
+    head = estimate(ask, candidate)
+    call.outcome.estimated = True
+    call.outcome.status, call.outcome.http_status = "complete", head.status
+    return Answer(head)
+
+
+def note_failure(call: Call, status: int, code: str) -> None:
+    """What the ledger will say of a call that got no answer."""
+    call.outcome.http_status, call.outcome.error_code = status, code
+    if not call.outcome.attempts:
+        call.outcome.status = "refused"
