@@ -27,7 +27,7 @@ Members = dict[str, Raw]
 _FLOAT = msgspec.json.Decoder(float | None)
 _INT = msgspec.json.Decoder(int | None)
 _STRINGS = msgspec.json.Decoder(list[str] | None)
-EFFORTS: frozenset[str] = frozenset(get_args(Effort))
+EFFORTS: dict[str, Effort] = {word: word for word in get_args(Effort)}
 
 
 def integer(members: Members, name: str) -> int | None:
@@ -157,26 +157,28 @@ class _Format(Struct, frozen=True):
 _FORMAT = msgspec.json.Decoder(_Format | None)
 
 
+_TEXT = Output()
+
+
 def read_output(members: Members, ext: Members) -> tuple[Output, Effort | None]:
     """``output_config`` (and its beta's ``output_format``): the answer's form, and the effort."""
     raw = members.get("output_config")
     config = {} if raw is None or wire.is_null(raw) else wire.members(raw, "output_config")
     form = config.pop("format", members.get("output_format"))
-    effort = None
+    effort: Effort | None = None
     if (said := config.pop("effort", None)) is not None and not wire.is_null(said):
-        effort = wire.text(said, "output_config.effort")
-        if effort not in EFFORTS:
+        effort = EFFORTS.get(wire.text(said, "output_config.effort"))
+        if effort is None:
             raise WireError("output_config.effort", f"it has to be one of {sorted(EFFORTS)}")
     if config:
         ext["output_config"] = Raw(wire.encode(config))
-    output = Output() if form is None else _read_format(form)
-    return output, msgspec.convert(effort, Effort | None)
+    return _TEXT if form is None else _read_format(form), effort
 
 
 def _read_format(raw: Raw) -> Output:
     form = wire.value(_FORMAT, raw, "output_config.format")
     if form is None:
-        return Output()
+        return _TEXT
     if form.type != "json_schema" or wire.is_null(form.schema):
         raise WireError("output_config.format", "it has to be a json_schema with a schema")
     return Output("json_schema", schema=form.schema)

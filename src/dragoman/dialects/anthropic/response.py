@@ -203,7 +203,8 @@ def write_block(part: Part, context: Context, number: int) -> object:
     """The block of one part; None where this dialect has no way to say it."""
     match part:
         case Text():
-            return {"type": "text", "text": part.text} | citations(part)
+            block: dict[str, object] = {"type": "text", "text": part.text}
+            return block | citations(part) if part.citations else block
         case Refusal():
             return {"type": "text", "text": part.text}
         case Thinking():

@@ -270,7 +270,8 @@ def is_null(raw: Raw | None) -> bool:
 
 def starts_with(raw: Raw, sign: bytes) -> bool:
     """Whether a value is of the kind that begins so: ``{``, ``[``, a quote, ``n`` for null."""
-    return memoryview(raw)[:1] == sign
+    view = memoryview(raw)  # no copy: it may be a message full of pictures
+    return view.nbytes > 0 and view[0] == sign[0]
 
 
 def compact(raw: Raw | bytes) -> str:

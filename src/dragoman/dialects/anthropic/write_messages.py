@@ -78,7 +78,8 @@ def write_turns(draft: Draft) -> list[Turn]:
             case _:
                 assert_never(message.role)
     turns = _without_empty_assistants(turns)
-    _place_results(turns)
+    if ids.original:  # without calls there are no results
+        _place_results(turns)
     _end_with_assistant(draft, turns)
     for turn in turns:
         if not turn.blocks:
@@ -86,7 +87,8 @@ def write_turns(draft: Draft) -> list[Turn]:
                 f"The message at {turn.path} is empty: Anthropic wants text in every turn.",
                 f"{turn.path}.content",
             )
-    _check_results(turns, ids)
+    if ids.original:
+        _check_results(turns, ids)
     return turns
 
 
