@@ -314,6 +314,18 @@ def _storage_full() -> HouseError:
     )
 
 
+def _open_journal(folder: Path, tag: str, *, rotate_bytes: int, host: bool) -> Journal:
+    try:
+        return Journal(folder, tag, rotate_bytes=rotate_bytes, remember_unsynced=host)
+    except OSError as error:
+        raise HouseError(
+            "server",
+            f"The journal cannot be kept in {folder} ({error.strerror}): "
+            "check the folder's owner, or set DRAGOMAN_HOME.",
+            code="configuration_error",
+        ) from None
+
+
 @asynccontextmanager
 async def open_accountant(
     folder: Path,
@@ -331,12 +343,8 @@ async def open_accountant(
 ) -> AsyncIterator[Accountant]:
     """Accounts kept in ``folder``; on leaving, everything is written to SQL if it can be reached."""
     host = durability == "host"
-    journal = Journal(
-        folder,
-        ids.uuid7(clock.wall(), os.urandom),
-        rotate_bytes=rotate_bytes,
-        remember_unsynced=host,
-    )
+    tag = ids.uuid7(clock.wall(), os.urandom)
+    journal = _open_journal(folder, tag, rotate_bytes=rotate_bytes, host=host)
     writer = Writer(
         journal, ledger, notice, size=buffer_size, interval_s=flush_interval_s, most=most_waiting
     )

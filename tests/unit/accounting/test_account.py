@@ -452,3 +452,16 @@ def test_a_call_that_is_open_at_the_end_stays_in_the_journal(bench):
         assert bench.ledger.entries[call.id].request.status == "unknown"
 
     asyncio.run(story())
+
+
+def test_a_folder_that_takes_no_journal_is_said_in_plain_words(bench, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+
+    async def story():
+        async with open_accountant(tmp_path / "file" / "journal", bench.ledger, clock=bench.clock):
+            raise AssertionError
+
+    with pytest.raises(HouseError) as caught:
+        asyncio.run(story())
+    assert caught.value.code == "configuration_error"
+    assert "DRAGOMAN_HOME" in caught.value.message
