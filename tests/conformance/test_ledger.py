@@ -23,7 +23,8 @@ from dragoman.store.engine import Database
 from dragoman.store.ledger_tables import SUMS, attempts, hours, requests
 from dragoman.store.schema import downgrade, open_upgraded
 from dragoman.store.sql import ledger as module
-from dragoman.store.sql.ledger import HOUR_US, SqlLedger, split
+from dragoman.store.sql.ledger import SqlLedger, split
+from dragoman.store.sql.ledger_rows import HOUR_US, request_values, statements
 
 HOUR = 1_750_000_000_000_000 // HOUR_US
 START = HOUR * HOUR_US
@@ -369,8 +370,10 @@ def test_the_hours_sums_are_the_sums_of_the_rows(play):
 
 
 @pytest.mark.req("D4")
-@pytest.mark.parametrize("nth", [1, 2, 3, 4])
-def test_a_batch_that_breaks_half_way_leaves_nothing_behind(play, nth):
+@pytest.mark.parametrize(
+    ("nth", "known"), [(1, 0), (2, 0), (3, 0), (1, 1), (2, 1), (3, 1), (4, 1)]
+)
+def test_a_batch_that_breaks_half_way_leaves_nothing_behind(play, nth, known):
     async def story(ledger: SqlLedger, database: Database) -> None:
         seen = 0
 
@@ -381,14 +384,17 @@ def test_a_batch_that_breaks_half_way_leaves_nothing_behind(play, nth):
                 if seen == nth:
                     raise OperationalError(statement, None, RuntimeError("gone"))
 
+        await ledger.write([entry(number) for number in range(known)])
+        before = await ledger.sums(MINE)
         engine = database.engine.sync_engine
         event.listen(engine, "before_cursor_execute", fail)
         with pytest.raises(HouseError):
-            await ledger.write([entry(1), entry(2)])
+            await ledger.write([entry(0), entry(1), entry(2)])
         event.remove(engine, "before_cursor_execute", fail)
         for table in (requests, attempts, hours):
-            assert await count(database, table) == 0
-        assert await ledger.write([entry(1), entry(2)]) == 2
+            assert await count(database, table) == known
+        assert await ledger.sums(MINE) == before
+        assert await ledger.write([entry(0), entry(1), entry(2)]) == 3 - known
 
     play(story)
 
@@ -474,12 +480,74 @@ def test_a_line_and_the_sums_name_columns_of_the_tables():
     assert set(SUMS) <= set(hours.c.keys())
 
 
+def test_every_member_of_a_row_stands_in_its_own_column(play):
+    """Also at its extremes: what is unknown is NULL, and nothing else is."""
+    numbers = iter(range(1000))
+
+    def told(kind: type[msgspec.Struct], **given):
+        """A row whose every member differs from all others."""
+        members = {}
+        for field in msgspec.structs.fields(kind):
+            if field.name in given:
+                members[field.name] = given[field.name]
+            elif field.type in {"int", "int | None", int, int | None}:
+                members[field.name] = next(numbers)
+            elif field.type in {float | None, "float | None"}:
+                members[field.name] = next(numbers) + 0.5
+            else:
+                members[field.name] = f"x{next(numbers)}"
+        return kind(**members)
+
+    def rows(number: int, *, empty: bool) -> Entry:
+        used = NOTHING if empty else told(Consumed)
+        answer = dict.fromkeys(("upstream_id", "first_event_s", "duration_s"))
+        nothing = answer | dict.fromkeys(("provider", "model", "http_status", "error_code"))
+        untold = answer | dict.fromkeys(("credential", "upstream_status", "error_kind"))
+        call = f"call-{number}"
+        return Entry(
+            told(
+                RequestRow, call_id=call, stream=not empty, consumed=used,
+                **(nothing if empty else {}),
+            ),
+            (told(AttemptRow, call_id=call, consumed=used, **(untold if empty else {})),),
+        )  # fmt: skip
+
+    def flat(row: msgspec.Struct) -> dict[str, object]:
+        members = msgspec.structs.asdict(row)
+        return members | msgspec.structs.asdict(members.pop("consumed"))
+
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        zeros = Consumed(*[0] * 9, "-1", 0, "")
+        entries = [rows(1, empty=False), rows(2, empty=True), rows(3, empty=False)]
+        odd = msgspec.structs.replace(
+            entries[2].request, consumed=zeros, upstream_id="-1", error_code="", provider="",
+            first_event_s=0.0, http_status=0,
+        )  # fmt: skip
+        entries[2] = Entry(odd, entries[2].attempts)
+        assert await ledger.write(entries) == 3
+        async with database.read() as connection:
+            for table, written in (
+                (requests, [one.request for one in entries]),
+                (attempts, [one.attempts[0] for one in entries]),
+            ):
+                found = await connection.execute(select(table).order_by(table.c.call_id))
+                shown = [dict(row) for row in found.mappings()]
+                assert len({row.pop("batch", None) for row in shown}) == 1
+                assert shown == [flat(row) for row in written]
+
+    play(story)
+
+
 def test_the_statements_are_postgresqls_own_where_that_is_the_database():
-    dialect = postgresql.asyncpg.dialect()
-    statement, values = module._insert(dialect, requests)
-    assert statement.count("$") == len(requests.columns)
-    assert statement.endswith("ON CONFLICT (call_id) DO NOTHING")
-    assert values(entry(1).request)[:2] == (entry(1).request.call_id, "r-1")
-    hourly = str(module._upsert_hours(dialect).compile(dialect=dialect))
-    assert "ON CONFLICT (tenant, key_id, hour, provider, model) DO UPDATE SET" in hourly
-    assert "requests = (ledger_hours.requests + excluded.requests)" in hourly
+    made = statements(postgresql.asyncpg.dialect())
+    assert made.request.count("$") == len(requests.columns)
+    assert made.request.endswith("ON CONFLICT (call_id) DO NOTHING")
+    assert made.attempt.count("$") == len(attempts.columns)
+    assert "nullif" not in (made.request + made.attempt).lower()
+    assert "ON CONFLICT (tenant, key_id, hour, provider, model) DO UPDATE SET" in made.hours
+    assert "requests = (ledger_hours.requests + excluded.requests)" in made.hours
+    values = request_values(entry(1, http_status=None).request, 7, made.spelling)
+    assert values[:2] == (entry(1).request.call_id, "r-1")
+    assert len(values) == len(requests.columns)
+    assert values[requests.columns.keys().index("http_status")] is None
+    assert values[requests.columns.keys().index("stream")] is True

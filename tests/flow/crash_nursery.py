@@ -46,7 +46,7 @@ IN_FLIGHT = 60
 POINTS = (
     "opened.before", "opened.torn", "opened.after", "upstream", "closed.before", "closed.torn",
     "closed.after", "acked", "finished", "last-word.torn", "rotate.before", "rotate.after",
-    "batch.begin", "batch.requests", "batch.attempts", "batch.count", "batch.hours",
+    "batch.begin", "batch.requests", "batch.attempts", "batch.which", "batch.hours",
     "batch.commit", "batch.written", "journal.unlink", "journal.unlinked", "drain.read",
     "drain.unlink", "drain.unlinked",
 )  # fmt: skip
@@ -103,7 +103,7 @@ def surround(accounts: Accountant, database: Database, fate: Fate) -> None:
     journal._write = write
     journal._begin_file = rotate
     accounts.writer.ledger.write = write_entries
-    steps = {"ledger_requests (": "requests", "ledger_attempts (": "attempts", "count(": "count"}
+    steps = {"ledger_requests (": "requests", "ledger_attempts (": "attempts", "SELECT": "which"}
 
     def execute(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         step = next((step for start, step in steps.items() if start in statement), None)

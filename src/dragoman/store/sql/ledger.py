@@ -1,39 +1,52 @@
 """The ledger in SQL: batches in, sums and lines out.
 
-A batch is one transaction: rows that are not there yet, and the hours' sums of just those.
-Rows go in by the driver's own executemany, as SQLAlchemy's per-row work would cost four times
-the insert. Reports add whole hours from the sums and the broken hours at both ends from the
-rows, by the same expressions, so that any span of time is exact.
+A batch is one transaction: rows that are not there yet, and the hours' sums of just those
+(``ledger_rows.py``). Rows go in by the driver's own executemany, as SQLAlchemy's per-row work
+would cost four times the insert. Reports add whole hours from the sums and the broken hours at
+both ends from the rows, so that any span of time is exact.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, case, func, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import and_, case, func, or_, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from dragoman.accounting.entry import Consumed, Entry
+from dragoman.accounting.entry import Entry
 from dragoman.accounting.ports import EntryRefused, Line, Scope, Sums
 from dragoman.core.errors import HouseError
-from dragoman.store.ledger_tables import SUMS, attempts, hours, requests
+from dragoman.store.ledger_tables import SUMS, hours, requests
+from dragoman.store.sql.ledger_rows import (
+    HOUR_US,
+    METERED,
+    UNFAILED,
+    WORKED,
+    Hours,
+    Row,
+    attempt_values,
+    calls_parameter,
+    request_values,
+    statements,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
-    from sqlalchemy.engine import Dialect, Row
+    from sqlalchemy.engine import Row as Found
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from dragoman.store.engine import Database
 
-HOUR_US = 3_600_000_000
 _PAGE = 5000
+_SLICE = 200
+"""Entries between two looks at what else the event loop has to do: less than a millisecond."""
 _REFUSALS = ("22", "23")
 """SQLSTATE classes of data that does not fit and of broken constraints."""
 
-_CONSUMED = Consumed.__struct_fields__
 _LINE = [requests.c[name] for name in Line.__struct_fields__]
 
 
@@ -42,27 +55,33 @@ class SqlLedger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        dialect = database.engine.dialect
-        self._add_request, self._of_request = _insert(dialect, requests)
-        self._add_attempt, self._of_attempt = _insert(dialect, attempts)
-        self._add_hours = _upsert_hours(dialect)
+        self._statements = statements(database.engine.dialect)
 
     async def write(self, entries: Sequence[Entry]) -> int:
         """Writes what is not there yet, in one transaction; how many calls were new."""
         if not entries:
             return 0
         batch = int.from_bytes(os.urandom(8), "big") >> 1
-        calls = [(*self._of_request(entry.request), batch) for entry in entries]
-        tries = [self._of_attempt(attempt) for entry in entries for attempt in entry.attempts]
-        named = {"batch": batch, "calls": [entry.request.call_id for entry in entries]}
+        calls: list[Row] = []
+        tries: list[Row] = []
+        sums = Hours()
+        spelling = self._statements.spelling
+        rest = iter(entries)
+        while some := list(islice(rest, _SLICE)):
+            calls += [request_values(entry.request, batch, spelling) for entry in some]
+            tries += [attempt_values(row, spelling) for entry in some for row in entry.attempts]
+            sums.count([entry.request for entry in some])
+            await asyncio.sleep(0)
         try:
             async with self._database.write() as connection:
-                await connection.exec_driver_sql(self._add_request, calls)
+                added = await connection.exec_driver_sql(self._statements.request, calls)
                 if tries:
-                    await connection.exec_driver_sql(self._add_attempt, tries)
-                new: int = (await connection.execute(_NEW, named)).scalar_one()
+                    await connection.exec_driver_sql(self._statements.attempt, tries)
+                new = len(calls)
+                if added.rowcount != new:
+                    new, sums = await self._only_new(connection, entries, batch)
                 if new:
-                    await connection.execute(self._add_hours, named)
+                    await connection.exec_driver_sql(self._statements.hours, sums.values())
         except (IntegrityError, OverflowError) as error:
             raise EntryRefused(type(error).__name__) from error
         except HouseError as error:
@@ -70,6 +89,22 @@ class SqlLedger:
                 raise EntryRefused(type(error.__cause__).__name__) from error
             raise
         return new
+
+    async def _only_new(
+        self, connection: AsyncConnection, entries: Sequence[Entry], batch: int
+    ) -> tuple[int, Hours]:
+        """How many of the entries this batch has inserted, and their sums.
+
+        Asked where some were there already, and always where the driver does not count.
+        """
+        # The first of those with the same id is the one that went in.
+        rows = {entry.request.call_id: entry.request for entry in reversed(entries)}
+        calls = calls_parameter(connection.dialect, list(rows))
+        found = await connection.exec_driver_sql(self._statements.ours, (calls, batch))
+        sums = Hours()
+        new = [rows[call] for call in found.scalars()]
+        sums.count(new)
+        return len(new), sums
 
     async def sums(self, scope: Scope) -> Sums:
         """The totals of a scope."""
@@ -186,17 +221,17 @@ def _where(condition: ColumnElement[bool], name: str) -> ColumnElement[int]:
 
 
 def _counted() -> dict[str, ColumnElement[int]]:
-    """What one call adds to each of the sums."""
+    """What one call adds to each of the sums, as ``ledger_rows.Hours`` counts it."""
     row = requests.c
     guessed, guessed_cost = row.tokens_from == "estimated", row.cost_from == "estimated"
     worked = and_(
         row.attempts > 0,
-        row.operation.in_(("chat", "embeddings")),
-        row.status.in_(("complete", "client_cut", "upstream_cut", "timeout", "unknown")),
+        row.operation.in_(METERED),
+        row.status.in_(WORKED),
     )
     sums: dict[str, ColumnElement[int]] = {
         "requests": _one_if(row.call_id.is_not(None)),
-        "failed": _one_if(row.status.not_in(("complete", "client_cut"))),
+        "failed": _one_if(row.status.not_in(UNFAILED)),
         "cost_pico": _where(~guessed_cost, "cost_pico"),
         "estimated_requests": _one_if(or_(guessed, guessed_cost)),
         "estimated_input_tokens": _where(guessed, "input_tokens"),
@@ -227,7 +262,7 @@ def _sum_query(group: list[ColumnElement[Any]], sums: Mapping[str, ColumnElement
     return select(*group, *terms).group_by(*group) if group else select(*terms)
 
 
-def _add(found: dict[tuple[Any, ...], Sums], row: Row[Any], groups: int) -> None:
+def _add(found: dict[tuple[Any, ...], Sums], row: Found[Any], groups: int) -> None:
     key, numbers = tuple(row[:groups]), iter(row[groups:])
     sums = found.setdefault(key, Sums())
     for name in SUMS:
@@ -235,54 +270,6 @@ def _add(found: dict[tuple[Any, ...], Sums], row: Row[Any], groups: int) -> None
         if name in _MONEY:
             number = number * _SPLIT + int(next(numbers) or 0)
         setattr(sums, name, getattr(sums, name) + number)
-
-
-def _mine() -> ColumnElement[bool]:
-    """The rows that this transaction has inserted."""
-    return and_(
-        requests.c.call_id.in_(bindparam("calls", expanding=True)),
-        requests.c.batch == bindparam("batch"),
-    )
-
-
-_NEW = select(func.count()).select_from(requests).where(_mine())
-
-
-def _insert(dialect: Dialect, table: Table) -> tuple[str, Callable[[Any], tuple[Any, ...]]]:
-    """The statement for the driver's executemany, and what makes its parameters of a row.
-
-    ``batch`` is no member of a row and the last column, so it is put behind them.
-    """
-    make = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
-    statement = make(table).on_conflict_do_nothing(index_elements=list(table.primary_key))
-    compiled = statement.compile(dialect=dialect)
-    names = [column.name for column in table.columns if column.name != "batch"]
-    assert list(compiled.positiontup or ())[: len(names)] == names
-    return str(compiled), attrgetter(
-        *(f"consumed.{name}" if name in _CONSUMED else name for name in names)
-    )
-
-
-def _upsert_hours(dialect: Dialect) -> Any:
-    make = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
-    row = requests.c
-    key: dict[str, ColumnElement[Any]] = {
-        "tenant": row.tenant,
-        "key_id": row.key_id,
-        "hour": row.created_us // HOUR_US,
-        "provider": func.coalesce(row.provider, ""),
-        "model": func.coalesce(row.model, ""),
-    }
-    added = (
-        select(*key.values(), *(func.sum(term) for term in _COUNTED.values()))
-        .where(_mine())
-        .group_by(*key.values())
-    )
-    statement = make(hours).from_select([*key, *SUMS], added)
-    return statement.on_conflict_do_update(
-        index_elements=list(key),
-        set_={name: hours.c[name] + statement.excluded[name] for name in SUMS},
-    )
 
 
 def _is_refusal(cause: BaseException | None) -> bool:

@@ -1,0 +1,271 @@
+"""What a batch of entries is to the driver: parameters of rows, and what they add to the hours.
+
+All of this is work for each call, behind the data path but on the same core, so it is spelt out.
+What was measured: ``sqlite3`` asks its adapters about every parameter that is no plain int, float
+or str, so that each None costs as much as four numbers and a bool as well; to SQLite an unknown
+therefore goes as ``UNKNOWN``, which no count, time or text of ours is, and ``NULLIF`` makes it NULL.
+Both tables are written without a look at what is there (``ON CONFLICT DO NOTHING``); the sums are
+made here of those calls that were new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import msgspec
+from sqlalchemy import bindparam, func, literal_column
+from sqlalchemy.dialects import postgresql, sqlite
+
+from dragoman.accounting.entry import AttemptRow, Consumed, RequestRow
+from dragoman.store.ledger_tables import SUMS, attempts, hours, requests
+
+if TYPE_CHECKING:
+    from sqlalchemy import Column, ColumnElement, Table
+    from sqlalchemy.engine import Dialect
+
+HOUR_US = 3_600_000_000
+UNKNOWN = -1
+
+Row: TypeAlias = tuple[Any, ...]
+
+WORKED = ("complete", "client_cut", "upstream_cut", "timeout", "unknown")
+"""Ends of a call that a provider has worked on."""
+UNFAILED = ("complete", "client_cut")
+METERED = ("chat", "embeddings")
+"""Operations that consume tokens."""
+
+
+class Spelling(NamedTuple):
+    """How a driver is given what is unknown, no, and yes."""
+
+    unknown: int | None
+    flags: tuple[int, int]
+
+
+class Statements(NamedTuple):
+    """What a batch runs, as the driver takes it."""
+
+    request: str
+    attempt: str
+    ours: str
+    """Of these calls, those that a batch has inserted."""
+    hours: str
+    spelling: Spelling
+
+
+def statements(dialect: Dialect) -> Statements:
+    """The statements in the words of a database."""
+    if dialect.name == "postgresql":
+        ours = "SELECT call_id FROM ledger_requests WHERE call_id = ANY($1) AND batch = $2"
+        spelling = Spelling(None, (False, True))
+    else:
+        ours = (
+            "SELECT call_id FROM ledger_requests"
+            " WHERE call_id IN (SELECT value FROM json_each(?)) AND batch = ?"
+        )
+        spelling = Spelling(UNKNOWN, (0, 1))
+    return Statements(
+        _insert(dialect, requests),
+        _insert(dialect, attempts),
+        ours,
+        _add_hours(dialect),
+        spelling,
+    )
+
+
+def calls_parameter(dialect: Dialect, calls: list[str]) -> list[str] | str:
+    """Any number of calls as the one parameter that ``Statements.ours`` has for them."""
+    return calls if dialect.name == "postgresql" else msgspec.json.encode(calls).decode()
+
+
+def _insert(dialect: Dialect, table: Table) -> str:
+    """Inserts a row unless it is there; the parameters are the table's columns in their order."""
+    key = list(table.primary_key)
+    if dialect.name == "postgresql":
+        plain = postgresql.insert(table).on_conflict_do_nothing(index_elements=key)
+        return _compiled(dialect, plain, table)
+    values = {column.name: _told(column) for column in table.columns}
+    spelt = sqlite.insert(table).values(values).on_conflict_do_nothing(index_elements=key)
+    return _compiled(dialect, spelt, table)
+
+
+def _told(column: Column[Any]) -> ColumnElement[Any]:
+    given: ColumnElement[Any] = bindparam(column.name)
+    unknown: ColumnElement[Any] = literal_column(str(UNKNOWN))
+    return func.nullif(given, unknown) if column.nullable else given
+
+
+def _add_hours(dialect: Dialect) -> str:
+    make = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
+    statement = make(hours)
+    return _compiled(
+        dialect,
+        statement.on_conflict_do_update(
+            index_elements=list(hours.primary_key),
+            set_={name: hours.c[name] + statement.excluded[name] for name in SUMS},
+        ),
+        hours,
+    )
+
+
+def _compiled(dialect: Dialect, statement: Any, table: Table) -> str:
+    compiled = statement.compile(dialect=dialect)
+    assert list(compiled.positiontup or ()) == [column.name for column in table.columns]
+    return str(compiled)
+
+
+def _consumed(used: Consumed, unknown: int | None) -> Row:
+    return (
+        unknown if used.input_tokens is None else used.input_tokens,
+        unknown if used.output_tokens is None else used.output_tokens,
+        unknown if used.cache_read_tokens is None else used.cache_read_tokens,
+        unknown if used.cache_write_tokens is None else used.cache_write_tokens,
+        unknown if used.cache_write_1h_tokens is None else used.cache_write_1h_tokens,
+        unknown if used.reasoning_tokens is None else used.reasoning_tokens,
+        unknown if used.audio_input_tokens is None else used.audio_input_tokens,
+        unknown if used.audio_output_tokens is None else used.audio_output_tokens,
+        unknown if used.web_searches is None else used.web_searches,
+        used.tokens_from,
+        unknown if used.cost_pico is None else used.cost_pico,
+        used.cost_from,
+    )
+
+
+def request_values(row: RequestRow, batch: int, spelling: Spelling) -> Row:
+    """The parameters of a call's row."""
+    unknown, flags = spelling
+    return (
+        row.call_id,
+        row.request_id,
+        row.trace_id,
+        row.tenant,
+        row.key_id,
+        row.caller,
+        row.dialect,
+        row.operation,
+        row.requested_model,
+        unknown if row.provider is None else row.provider,
+        unknown if row.model is None else row.model,
+        row.status,
+        unknown if row.http_status is None else row.http_status,
+        flags[row.stream],
+        row.attempts,
+        *_consumed(row.consumed, unknown),
+        unknown if row.upstream_id is None else row.upstream_id,
+        unknown if row.first_event_s is None else row.first_event_s,
+        unknown if row.duration_s is None else row.duration_s,
+        row.created_us,
+        unknown if row.error_code is None else row.error_code,
+        row.losses,
+        batch,
+    )
+
+
+def attempt_values(row: AttemptRow, spelling: Spelling) -> Row:
+    """The parameters of an attempt's row."""
+    unknown = spelling.unknown
+    return (
+        row.attempt_id,
+        row.call_id,
+        row.number,
+        row.tenant,
+        row.provider,
+        row.model,
+        unknown if row.credential is None else row.credential,
+        row.status,
+        unknown if row.upstream_status is None else row.upstream_status,
+        unknown if row.upstream_id is None else row.upstream_id,
+        unknown if row.error_kind is None else row.error_kind,
+        *_consumed(row.consumed, unknown),
+        row.price_source,
+        row.price_from,
+        unknown if row.first_event_s is None else row.first_event_s,
+        unknown if row.duration_s is None else row.duration_s,
+        row.created_us,
+    )
+
+
+class Hours:
+    """Sums of calls by the hour, as rows to be added; ``ledger.py`` counts rows in SQL alike.
+
+    Calls that count alike are added up first, and what their kind means is asked once for all.
+    """
+
+    __slots__ = ("_kinds",)
+
+    def __init__(self) -> None:
+        self._kinds: dict[Row, list[int]] = {}
+
+    def count(self, rows: Iterable[RequestRow]) -> None:
+        """Adds calls."""
+        kinds = self._kinds
+        for row in rows:
+            used = row.consumed
+            kind = (
+                row.tenant,
+                row.key_id,
+                row.created_us // HOUR_US,
+                row.provider,
+                row.model,
+                row.status,
+                row.operation,
+                row.attempts > 0,
+                used.tokens_from,
+                used.cost_from,
+            )
+            sums = kinds.get(kind)
+            if sums is None:
+                sums = kinds[kind] = [0] * _ADDED
+            sums[0] += 1
+            sums[1] += used.input_tokens or 0
+            sums[2] += used.output_tokens or 0
+            sums[3] += used.cache_read_tokens or 0
+            sums[4] += used.cache_write_tokens or 0
+            sums[5] += used.reasoning_tokens or 0
+            sums[6] += used.cost_pico or 0
+
+    def values(self) -> list[Row]:
+        """The parameters of ``Statements.hours``, in one order for all, so that none deadlock."""
+        found: dict[Row, list[int]] = {}
+        for kind, added in self._kinds.items():
+            tenant, key_id, hour, provider, model, *how = kind
+            key = (tenant, key_id, hour, provider or "", model or "")
+            sums = found.get(key)
+            more = _counted(added, *how)
+            found[key] = [a + b for a, b in zip(sums, more, strict=True)] if sums else more
+        return [(*key, *found[key]) for key in sorted(found)]
+
+
+_ADDED = 7
+
+
+def _counted(
+    added: Sequence[int],
+    status: str,
+    operation: str,
+    tried: bool,  # noqa: FBT001 -- a part of the kind, by position
+    tokens_from: str,
+    cost_from: str,
+) -> list[int]:
+    """What calls of one kind add to each of ``SUMS``; estimated numbers stand apart (D25)."""
+    calls, read, written, cache_read, cache_write, reasoning, pico = added
+    guessed, guessed_cost = tokens_from == "estimated", cost_from == "estimated"
+    worked = tried and operation in METERED and status in WORKED
+    real = 0 if guessed else 1
+    return [
+        calls,
+        0 if status in UNFAILED else calls,
+        read * real,
+        written * real,
+        cache_read * real,
+        cache_write * real,
+        reasoning * real,
+        0 if guessed_cost else pico,
+        calls if guessed or guessed_cost else 0,
+        read if guessed else 0,
+        written if guessed else 0,
+        pico if guessed_cost else 0,
+        calls if worked and tokens_from == "none" else 0,
+        calls if worked and cost_from == "none" else 0,
+    ]
