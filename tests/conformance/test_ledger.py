@@ -541,7 +541,7 @@ def test_every_member_of_a_row_stands_in_its_own_column(play):
 def test_the_statements_are_postgresqls_own_where_that_is_the_database():
     made = statements(postgresql.asyncpg.dialect())
     assert made.request.count("$") == len(requests.columns)
-    assert made.request.endswith("ON CONFLICT (call_id) DO NOTHING")
+    assert made.request.endswith("ON CONFLICT DO NOTHING")
     assert made.attempt.count("$") == len(attempts.columns)
     assert "nullif" not in (made.request + made.attempt).lower()
     assert "ON CONFLICT (tenant, key_id, hour, provider, model) DO UPDATE SET" in made.hours

@@ -5,7 +5,9 @@ zero (D25). ``call_id`` and ``attempt_id`` are the only unique keys (D23). ``bat
 transaction that inserted a call's row: only those rows are added to the hour's sums, so that
 what is written twice counts once.
 
-Ids are UUIDv7, so a table clustered by them (``WITHOUT ROWID``) is only ever appended to.
+Ids are UUIDv7, so a table clustered by them (``WITHOUT ROWID``) is only ever appended to, and the
+attempts of a call lie together. One index beside that: a caller's report reads its own key's rows.
+Every further one costs each call more than half a microsecond.
 """
 
 from __future__ import annotations
@@ -65,7 +67,6 @@ requests = Table(
     Column("losses", Text, nullable=False),
     Column("batch", BigInteger, nullable=False),
     Index("ix_ledger_requests_key_id_created_us", "key_id", "created_us"),
-    Index("ix_ledger_requests_tenant_created_us", "tenant", "created_us"),
     sqlite_with_rowid=False,
 )
 """One row a call, as its caller is shown it: the attempt that served, or the last that tried."""
@@ -73,8 +74,8 @@ requests = Table(
 attempts = Table(
     "ledger_attempts",
     metadata,
+    Column("call_id", String(36), primary_key=True),
     Column("attempt_id", String(36), primary_key=True),
-    Column("call_id", String(36), nullable=False, index=True),
     Column("number", Integer, nullable=False),
     Column("tenant", Text, nullable=False),
     Column("provider", Text, nullable=False),

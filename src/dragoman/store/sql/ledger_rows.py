@@ -81,12 +81,11 @@ def calls_parameter(dialect: Dialect, calls: list[str]) -> list[str] | str:
 
 def _insert(dialect: Dialect, table: Table) -> str:
     """Inserts a row unless it is there; the parameters are the table's columns in their order."""
-    key = list(table.primary_key)
     if dialect.name == "postgresql":
-        plain = postgresql.insert(table).on_conflict_do_nothing(index_elements=key)
+        plain = postgresql.insert(table).on_conflict_do_nothing()
         return _compiled(dialect, plain, table)
     values = {column.name: _told(column) for column in table.columns}
-    spelt = sqlite.insert(table).values(values).on_conflict_do_nothing(index_elements=key)
+    spelt = sqlite.insert(table).values(values).on_conflict_do_nothing()
     return _compiled(dialect, spelt, table)
 
 
@@ -166,8 +165,8 @@ def attempt_values(row: AttemptRow, spelling: Spelling) -> Row:
     """The parameters of an attempt's row."""
     unknown = spelling.unknown
     return (
-        row.attempt_id,
         row.call_id,
+        row.attempt_id,
         row.number,
         row.tenant,
         row.provider,

@@ -59,13 +59,10 @@ def upgrade() -> None:
     op.create_index(
         "ix_ledger_requests_key_id_created_us", "ledger_requests", ["key_id", "created_us"]
     )
-    op.create_index(
-        "ix_ledger_requests_tenant_created_us", "ledger_requests", ["tenant", "created_us"]
-    )
     op.create_table(
         "ledger_attempts",
-        sa.Column("attempt_id", sa.String(36), nullable=False),
         sa.Column("call_id", sa.String(36), nullable=False),
+        sa.Column("attempt_id", sa.String(36), nullable=False),
         sa.Column("number", sa.Integer, nullable=False),
         sa.Column("tenant", sa.Text, nullable=False),
         sa.Column("provider", sa.Text, nullable=False),
@@ -81,10 +78,9 @@ def upgrade() -> None:
         sa.Column("first_event_s", sa.Float, nullable=True),
         sa.Column("duration_s", sa.Float, nullable=True),
         sa.Column("created_us", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint("attempt_id", name="pk_ledger_attempts"),
+        sa.PrimaryKeyConstraint("call_id", "attempt_id", name="pk_ledger_attempts"),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_ledger_attempts_call_id", "ledger_attempts", ["call_id"])
     op.create_table(
         "ledger_hours",
         sa.Column("tenant", sa.Text, nullable=False),
@@ -116,8 +112,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Removes the three tables; the record of what was consumed is lost."""
     op.drop_table("ledger_hours")
-    op.drop_index("ix_ledger_attempts_call_id", table_name="ledger_attempts")
     op.drop_table("ledger_attempts")
-    op.drop_index("ix_ledger_requests_tenant_created_us", table_name="ledger_requests")
     op.drop_index("ix_ledger_requests_key_id_created_us", table_name="ledger_requests")
     op.drop_table("ledger_requests")
