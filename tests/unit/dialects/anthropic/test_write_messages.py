@@ -421,6 +421,9 @@ def test_citations_of_this_dialect_go_back_and_others_are_told_as_lost():
     block = json.loads(written.body)["messages"][1]["content"][0]
     assert block["citations"] == [{"type": "char_location"}]
     assert [loss.reason for loss in written.losses] == ["citations_of_another_dialect"]
+    alone = write(user("a"), assistant(Text("b", citations=(own,))), user("c"))
+    assert json.loads(alone.body)["messages"][1]["content"] == [block]
+    assert alone.losses == ()
 
 
 def test_a_signature_of_another_family_on_a_call_is_told_as_lost():

@@ -871,3 +871,42 @@ def test_every_recorded_request_reads():
         except CallerError as error:
             refusals.append((record["status"], error.param))
     assert refusals == [(400, "temperature")]  # the provider refused it too
+
+
+@pytest.mark.pitfall(89, 124)
+def test_a_null_mark_does_not_hide_the_other_spelling():
+    marked = user("a", prompt_cache_breakpoint=None, cache_control={"type": "ephemeral"})
+    bare = user("b", cache_control=None)
+    messages = read(marked, bare).messages
+    assert [message.parts[0].cache for message in messages] == [CacheMark(None), None]
+
+
+@pytest.mark.pitfall(89)
+def test_the_short_way_of_plain_requests_reads_what_the_long_one_does():
+    messages = [
+        {"role": "system", "content": "s"},
+        {"role": "developer", "content": "d"},
+        user("u"),
+        {"role": "assistant", "content": "a"},
+        {"role": "system", "content": "in the middle"},
+        user(""),
+        user([{"type": "text", "text": "b"}]),
+    ]
+    said = {
+        "temperature": 0.5,
+        "top_p": 1,
+        "max_tokens": 9,
+        "max_completion_tokens": 8,
+        "stop": ["x"],
+        "seed": 0,
+        "n": 1,
+        "frequency_penalty": 0.1,
+        "presence_penalty": None,
+        "user": "me",
+        "stream": True,
+    }
+    short = read(*messages, **said)
+    assert short == read(*messages, **said, store=None)
+    assert short.sampling.seed == 0
+    assert (short.max_tokens, short.end_user, short.stream) == (8, "me", True)
+    assert [part.text for part in short.system] == ["s", "d"]

@@ -501,3 +501,44 @@ def test_beside_arguments_that_are_an_object_others_stay_as_they_are():
     sent, _ = play(ROLE, chunk({"tool_calls": calls}), STOP, DONE)
     told = payloads(sent)[1]["choices"][0]["delta"]["tool_calls"]
     assert [call["function"]["arguments"] for call in told] == ["{}", "{}"]
+
+
+def pair(*choices):
+    return chunk(choices=[{"index": at, **choice} for at, choice in enumerate(choices)])
+
+
+def test_two_choices_of_one_chunk_go_through_and_both_have_to_finish():
+    words = pair(
+        {"delta": {"content": "a"}, "finish_reason": "stop"},
+        {"delta": {"content": "b"}, "finish_reason": None},
+    )
+    found = relay()
+    assert found.feed(words) == words
+    assert not found.facts.finished
+    last = pair(
+        {"delta": {}, "finish_reason": None},
+        {"delta": {}, "finish_reason": "length"},
+    )
+    assert found.feed(last) == last
+    assert (found.facts.finished, found.facts.finish) == (True, Finish("stop", "stop"))
+
+
+def test_the_one_of_two_choices_that_lacks_a_finish_reason_gets_it():
+    half = pair({"delta": {"content": "a"}, "finish_reason": None}, {"delta": {"content": "b"}})
+    (mended,) = payloads(relay("groq").feed(half))
+    assert [choice["finish_reason"] for choice in mended["choices"]] == [None, None]
+    assert relay("openai").feed(half) == half
+
+
+@pytest.mark.pitfall(140)
+def test_a_failure_in_the_second_of_two_choices_is_one():
+    found = relay()
+    failed = pair({"delta": {"content": "a"}}, {"delta": {}, "error": {"message": "no"}})
+    assert found.feed(failed) == b""
+    assert found.facts.error is not None
+
+
+def test_reasoning_is_not_taken_for_apart_where_no_total_says_so():
+    usage = {"prompt_tokens": 3, "completion_tokens": 4, "reasoning_tokens": 2}
+    _, found = play(ROLE, STOP, chunk(choices=[], usage=usage), DONE)
+    assert found.facts.usage == Usage(input=3, output=4, reasoning=2)
