@@ -13,7 +13,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 
 from msgspec import Struct
 
@@ -25,15 +25,19 @@ from dragoman.accounting.records import Record, read
 
 MOST = 20_000
 _SPREAD_S = 0.25
+_AT_ONCE = 2000
+"""Calls of one transaction: all that a busy process has in ``_SPREAD_S``, for one fsync."""
+_SLICE = 200
+"""Calls between two looks at what else the event loop has to do: less than a millisecond."""
 _BACK_OFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 _WRITE_TIMEOUT_S = 10.0
 
 
-class Settled(Struct, frozen=True):
+class Settled(Struct, frozen=True, gc=False):
     """A call that has ended: its records, and the journal files that hold them."""
 
-    records: list[Record]
-    files: list[int]
+    records: Sequence[Record]
+    files: Sequence[int]
 
 
 class Writer:
@@ -92,14 +96,19 @@ class Writer:
         return True
 
     async def _write_batch(self) -> int:
-        batch = list(islice(self._waiting, BATCH))
-        entries = [entry for settled in batch if (entry := entry_of(settled.records))]
+        batch = list(islice(self._waiting, _AT_ONCE))
+        entries: list[Entry] = []
+        for start in range(0, len(batch), _SLICE):
+            made = [entry_of(settled.records) for settled in batch[start : start + _SLICE]]
+            entries += filter(None, made)
+            await asyncio.sleep(0)
         refused = await self._write(entries)
-        for settled in batch:
+        for _ in batch:
             self._waiting.popleft()
-            if not refused:
-                for number in settled.files:
-                    self._journal.let_go(number)
+        if not refused:
+            files = Counter(chain.from_iterable([settled.files for settled in batch]))
+            for number, calls in files.items():
+                self._journal.let_go(number, calls)
         return len(batch)
 
     async def _write(self, entries: Sequence[Entry]) -> int:
