@@ -82,6 +82,8 @@ class Accountant:
         self.prices = prices
         self.notice = notice
         self.sync = sync
+        self._priced: dict[tuple[str, str], Price | None] = {}
+        self._priced_at = 0
         self._draining = asyncio.Lock()
         self._told_full = False
 
@@ -100,6 +102,17 @@ class Accountant:
     def open_tab(self, call: Call, caller: Caller) -> Tab:
         """Begins the account of an authenticated call; its ``outcome`` is read as it fills."""
         return Tab(self, call, caller)
+
+    def price_at(self, wall: float, provider: str, model: str) -> Price | None:
+        """The price as it holds in the second of ``wall``; a busy process asks once a second."""
+        second = int(wall)
+        if second != self._priced_at:
+            self._priced.clear()
+            self._priced_at = second
+        key = (provider, model)
+        if key not in self._priced:
+            self._priced[key] = self.prices(provider, model)
+        return self._priced[key]
 
     async def flush(self) -> bool:
         """Brings SQL up to date with this process and with dead ones; whether it is now (D26)."""
@@ -156,7 +169,8 @@ class Tab:
 
         Raises ``HouseError`` (503 ``storage_full``) where that cannot be written.
         """
-        price = self._accounts.prices(attempt.provider, attempt.model)
+        accounts = self._accounts
+        price = accounts.price_at(attempt.wall, attempt.provider, attempt.model)
         outcome = self._outcome
         record = Opened(
             attempt.id,
@@ -172,9 +186,7 @@ class Tab:
             price.effective_from if price is not None else "",
         )
         try:
-            self._hold(
-                self._accounts.journal.append(record, self._files[-1] if self._files else 0)
-            )
+            self._hold(accounts.journal.append(record, self._files[-1] if self._files else 0))
         except OSError as error:
             raise _storage_full() from error
         self._records.append(record)
@@ -245,7 +257,7 @@ class Tab:
         try:
             if not self._is_complete():
                 self._keep(self._finished())
-            self._accounts.writer.add(Settled(self._records, self._files))
+            self._accounts.writer.add(Settled(tuple(self._records), tuple(self._files)))
         except Exception as error:  # noqa: BLE001 -- R-USE-013: never breaks the answer
             self._accounts.notice("accounting_failed", 1, f"{self._call.id}: {error!r}")
 
@@ -292,15 +304,20 @@ _NO_TOKENS = Tokens()
 def _tokens(usage: Usage) -> Tokens:
     """The counts, each of them cleaned once more: a reader may have summed up hostile ones."""
     return Tokens(
-        count(usage.input),
-        count(usage.billed_output),
-        count(usage.cache_read),
-        count(usage.cache_write),
-        count(usage.cache_write_1h),
-        count(usage.reasoning),
-        count(usage.audio_input),
-        count(usage.audio_output),
-        count(usage.web_searches),
+        *[
+            number if number is None else count(number)
+            for number in (
+                usage.input,
+                usage.output if not usage.apart else usage.billed_output,
+                usage.cache_read,
+                usage.cache_write,
+                usage.cache_write_1h,
+                usage.reasoning,
+                usage.audio_input,
+                usage.audio_output,
+                usage.web_searches,
+            )
+        ]
     )
 
 

@@ -141,7 +141,10 @@ class Journal:
             self._held.popleft()
         self._put(self._buffer)
         self.full = False
-        return self._count_in(last)
+        number = self._number
+        if number != last or self._size >= self._rotate_bytes:
+            return self._count_in(last)
+        return number
 
     def append_or_hold(self, record: Record, last: int = 0) -> int:
         """As ``append``; where the disk is full the frame is kept in memory until it is not."""

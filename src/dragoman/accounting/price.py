@@ -4,19 +4,44 @@ What the provider itself reports comes first; else the catalogue's price is aske
 no answer as soon as a part is unknown: a sum that leaves something out would be a wrong
 number, where none is an honest one. Everything is exact Decimal; rounding happens once, when
 the amount becomes an integer of 10⁻¹² USD.
+
+Nearly every price is a whole number of 10⁻¹² USD a token, so that the usual sum is one of
+integers, as exact and a fifth of the time; whatever is unusual goes the catalogue's own way.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import NamedTuple, TypeGuard
 
 from dragoman.accounting.records import CostFrom
 from dragoman.catalog.price import cost_of
 from dragoman.core.provider import Price
-from dragoman.core.usage import Usage
+from dragoman.core.usage import LARGEST, Usage
 
 MOST_USD = Decimal(10_000)
 """No single attempt costs more; such a number is a provider's error, hence unknown (M11)."""
+
+_MOST_TARIFFS = 1000
+_PLACES = 12
+_PICO = Decimal(10) ** _PLACES
+_PICO_A_TOKEN = Decimal(10) ** 6
+"""10⁻¹² USD a token for each USD a million tokens."""
+
+
+class Tariff(NamedTuple):
+    """A price in whole 10⁻¹² USD: for each token of a kind, and for each request."""
+
+    input: int
+    output: int
+    cache_read: int
+    cache_write: int
+    cache_write_1h: int
+    request: int
+
+
+_tariffs: dict[int, tuple[Price, Tariff | None]] = {}
+"""By the identity of a price, which the price beside it keeps from being another's."""
 
 
 def settle(
@@ -27,7 +52,7 @@ def settle(
         return None, "none"
     if usage.cost is not None and _is_sound(usage.cost):
         return usage.cost, "provider"
-    cost = cost_of(usage, price) if price is not None else None
+    cost = _cost(usage, price) if price is not None else None
     if cost is None or not _is_sound(cost):
         return None, "none"
     return cost, "estimated" if estimated else "priced"
@@ -35,3 +60,60 @@ def settle(
 
 def _is_sound(cost: Decimal) -> bool:
     return cost.is_finite() and 0 <= cost <= MOST_USD
+
+
+def _cost(usage: Usage, price: Price) -> Decimal | None:
+    known = _tariffs.get(id(price))
+    if known is None:
+        known = _tariffs[id(price)] = (price, tariff_of(price))
+        if len(_tariffs) > _MOST_TARIFFS:
+            _tariffs.clear()
+    tariff = known[1]
+    pico = _whole(usage, tariff) if tariff is not None else None
+    return cost_of(usage, price) if pico is None else Decimal(pico).scaleb(-_PLACES)
+
+
+def tariff_of(price: Price) -> Tariff | None:
+    """The price in whole numbers; None where it has steps or fractions, or lacks an ordinary kind.
+
+    A kind without a price of its own costs what the wider kind does, as ``cost_of`` has it.
+    """
+    if price.above or price.input is None or price.output is None:
+        return None
+    read = price.input if price.cache_read is None else price.cache_read
+    write = price.input if price.cache_write is None else price.cache_write
+    hour = write if price.cache_write_1h is None else price.cache_write_1h
+    a_million = (price.input, price.output, read, write, hour)
+    request = price.per_request or Decimal(0)
+    amounts = [*(amount * _PICO_A_TOKEN for amount in a_million), request * _PICO]
+    if not all(amount.is_finite() and amount >= 0 and amount == int(amount) for amount in amounts):
+        return None
+    return Tariff(*map(int, amounts))
+
+
+def _whole(usage: Usage, tariff: Tariff) -> int | None:
+    """The cost in 10⁻¹² USD; None for what only ``cost_of`` may judge."""
+    read, written = usage.input, usage.output
+    if usage.audio_input or usage.audio_output or usage.web_searches or usage.apart:
+        return None
+    if not (_is_count(read) and _is_count(written)):
+        return None
+    total = read * tariff.input + written * tariff.output + tariff.request
+    if not (usage.cache_read or usage.cache_write):
+        return total
+    cached, kept = usage.cache_read or 0, usage.cache_write or 0
+    hour = usage.cache_write_1h or 0
+    if not (_is_count(cached) and _is_count(kept) and _is_count(hour)):
+        return None
+    if hour > kept or cached + kept > read:
+        return None
+    return (
+        total
+        + cached * (tariff.cache_read - tariff.input)
+        + kept * (tariff.cache_write - tariff.input)
+        + hour * (tariff.cache_write_1h - tariff.cache_write)
+    )
+
+
+def _is_count(number: object) -> TypeGuard[int]:
+    return type(number) is int and 0 <= number <= LARGEST

@@ -30,6 +30,7 @@ from dragoman.core.call import Status
 VERSION = 1
 HEADER = 9
 _HEAD = struct.Struct("<II")
+_WHOLE_HEAD = struct.Struct("<IIB")
 LONGEST = 1 << 20
 """A longer record is no record of ours; keeps a flipped length bit from reading far."""
 
@@ -134,9 +135,8 @@ def call_id(record: Record) -> str:
 def frame_into(record: Record, buffer: bytearray) -> None:
     """Makes ``buffer`` the frame of ``record``; the buffer is reused, as this is the data path."""
     _encoder.encode_into(record, buffer, HEADER)
-    buffer[8] = VERSION
     length = len(buffer) - HEADER
-    _HEAD.pack_into(buffer, 0, length, 0)
+    _WHOLE_HEAD.pack_into(buffer, 0, length, 0, VERSION)
     _HEAD.pack_into(buffer, 0, length, crc32(buffer))
 
 

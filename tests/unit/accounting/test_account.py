@@ -173,6 +173,24 @@ def test_a_price_holds_for_an_attempt_from_its_beginning(bench, accounts):
     assert old.source == "genai-prices"
 
 
+def test_a_price_is_asked_once_a_second(bench, accounts):
+    asked = []
+
+    def prices(provider, model):
+        asked.append((provider, model))
+        return bench.price
+
+    accounts.prices = prices
+    for _ in range(3):
+        complete(bench, accounts)  # which moves the clock on by 1.5 s
+    assert asked == [("openai", "gpt-5-mini")] * 3
+    for _ in range(3):
+        call = bench.call()
+        attempt = bench.attempt(call)
+        accounts.open_tab(call, bench.caller).opened(attempt)
+    assert len(asked) == 4
+
+
 def test_numbers_that_have_a_source_keep_it(bench, accounts):
     call = bench.call()
     tab = accounts.open_tab(call, bench.caller)

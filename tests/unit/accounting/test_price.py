@@ -5,11 +5,14 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dragoman.accounting.price import MOST_USD, settle
+from dragoman.accounting import price as module
+from dragoman.accounting.price import MOST_USD, settle, tariff_of
+from dragoman.catalog.price import cost_of
 from dragoman.core.money import from_pico, to_pico
 from dragoman.core.provider import Price
 from dragoman.core.usage import Usage, count
@@ -133,3 +136,55 @@ def test_rounding_happens_once_and_half_to_even(usd, odd):
     whole = (half * 10**12).quantize(Decimal(1), ROUND_HALF_EVEN)
     assert to_pico(half) == int(whole)
     assert to_pico(half) % 2 == 0
+
+
+_KIND = st.none() | st.decimals("0", "100", places=7, allow_nan=False)
+_FEW = st.none() | st.integers(-3, 50) | st.sampled_from([True, 10**7, 10**12 + 1])
+
+
+@pytest.mark.req("M9")
+@settings(deadline=None, max_examples=500)
+@given(
+    price=st.builds(
+        Price,
+        **dict.fromkeys(("input", "output", "cache_read", "cache_write", "cache_write_1h"), _KIND),
+        audio_input=_KIND,
+        per_request=_KIND,
+        above=st.sampled_from([(), ((20, PRICE),)]),
+    ),
+    usage=st.builds(
+        Usage,
+        **dict.fromkeys(("input", "output", "cache_read", "cache_write", "cache_write_1h"), _FEW),
+        **dict.fromkeys(("audio_input", "web_searches", "apart"), st.sampled_from([None, 0, 3])),
+    ),
+)
+def test_a_sum_of_whole_numbers_is_the_catalogues_own_cost(price, usage):
+    expected = cost_of(usage, price)
+    if expected is not None and not 0 <= expected <= MOST_USD:
+        expected = None
+    assert settle(usage, price)[0] == expected
+
+
+@pytest.mark.parametrize(
+    "price",
+    [
+        msgspec.structs.replace(PRICE, output=None),
+        msgspec.structs.replace(PRICE, above=((1000, PRICE),)),
+        msgspec.structs.replace(PRICE, input=Decimal("0.0000001")),
+        msgspec.structs.replace(PRICE, input=Decimal("NaN")),
+        msgspec.structs.replace(PRICE, per_request=Decimal(-1)),
+    ],
+)
+def test_a_price_that_whole_numbers_cannot_tell_has_no_tariff(price):
+    assert tariff_of(price) is None
+    assert tariff_of(PRICE) == (3_000_000, 15_000_000, 300_000, 3_750_000, 6_000_000, 0)
+
+
+def test_tariffs_are_remembered_within_bounds(monkeypatch):
+    monkeypatch.setattr(module, "_MOST_TARIFFS", 2)
+    monkeypatch.setattr(module, "_tariffs", {})
+    usage = Usage(input=1_000_000, output=0)
+    prices = [Price(input=Decimal(number), output=Decimal(1)) for number in range(1, 5)]
+    for _ in range(2):
+        assert [settle(usage, price)[0] for price in prices] == [1, 2, 3, 4]
+        assert len(module._tariffs) <= 2
