@@ -3,12 +3,15 @@
 SQLite runs in WAL mode with ``synchronous=FULL``, so that a committed row survives a crash of
 the machine, and with one writer at a time: ``write`` takes the write lock at its beginning
 (BEGIN IMMEDIATE), where waiting for it is safe; a reader that turns writer half-way would
-fail instead. Import this module only where a database is needed: SQLAlchemy is heavy (D32).
+fail instead. A file that loses its name while it is open takes rows that nobody will find, so
+every transaction first looks whether the name still means the same file. Import this module
+only where a database is needed: SQLAlchemy is heavy (D32).
 """
 
 from __future__ import annotations
 
 import os
+import sqlite3
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -17,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-    from sqlalchemy.pool import ConnectionPoolEntry
+    from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 Backend: TypeAlias = Literal["sqlite", "postgresql"]
 
@@ -38,6 +41,8 @@ POOL_TIMEOUT_S = 1.0
 QUERY_TIMEOUT_S = 2.0
 
 _WRITES = "dragoman_writes"
+_FILE = "dragoman_file"
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _DRIVERS: dict[str, tuple[Backend, str]] = {
     "sqlite": ("sqlite", "sqlite+aiosqlite"),
     "sqlite+aiosqlite": ("sqlite", "sqlite+aiosqlite"),
@@ -72,8 +77,12 @@ class Database:
 
     async def ping(self) -> None:
         """Asks the database for a sign of life; a ``HouseError`` if there is none."""
+        # Of SQLite's file something has to be read: a bare number would come from no page of it.
+        question = (
+            "SELECT 1 FROM sqlite_master LIMIT 1" if self.backend == "sqlite" else "SELECT 1"
+        )
         async with self.read() as connection:
-            await connection.execute(text("SELECT 1"))
+            await connection.execute(text(question))
 
     async def close(self) -> None:
         """Closes every connection."""
@@ -93,6 +102,10 @@ def mapped() -> Iterator[None]:
     except PoolTimeoutError as error:
         raise _unavailable("has no free connection") from error
     except (DBAPIError, OSError) as error:
+        if isinstance(error, DBAPIError) and _is_damage(error.orig):
+            raise _unusable(
+                "is damaged: stop the gateway, restore a backup and start it again"
+            ) from error
         raise _unavailable("cannot be reached or refused the query") from error
 
 
@@ -102,6 +115,21 @@ def _unavailable(what: str) -> HouseError:
         f"The database {what}; try again, and look at the server's log.",
         code="database_error",
         retryable=True,
+    )
+
+
+def _is_damage(error: BaseException | None) -> bool:
+    # The lower byte is the failure, what is above it says where.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+
+
+def _unusable(what: str) -> HouseError:
+    """What no second try mends. The reason goes to callers too, hence without the file's name."""
+    return HouseError(
+        "overloaded",
+        f"The database file {what}; usage that it does not have yet is kept in the journals, "
+        "and comes to it then.",
+        code="database_error",
     )
 
 
@@ -146,8 +174,10 @@ def open_database(url: str, *, query_timeout_s: float | None = QUERY_TIMEOUT_S) 
             connect_args={"command_timeout": query_timeout_s, "timeout": QUERY_TIMEOUT_S},
         )
         return Database(engine, backend)
-    _make_file(Path(parsed.database or ""))
+    path = Path(parsed.database or "")
+    _make_file(path)
     engine = create_async_engine(parsed, pool_timeout=POOL_TIMEOUT_S)
+    _watch_file(engine, path)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return Database(engine, backend)
@@ -168,6 +198,39 @@ def _make_file(path: Path) -> None:
             f"The database file {path} cannot be opened ({error.strerror})",
             "check the folder's owner, or set DRAGOMAN_HOME or DATABASE_URL",
         ) from None
+
+
+def _watch_file(engine: AsyncEngine, path: Path) -> None:
+    """Has no transaction begin in a file that no longer bears its name.
+
+    A connection to another file than the name now means is opened anew: a backup was restored.
+    SQLite itself neither moves rows into a file without a name nor deletes what stands beside it.
+    """
+    made = path.stat()
+
+    def identity() -> tuple[int, int]:
+        try:
+            now = path.stat()
+        except OSError:
+            now = None
+        # An empty file in the place of another is no backup.
+        if now is None or (now.st_size == 0 and not os.path.samestat(now, made)):
+            raise _unusable("is gone: put it back, or restore a backup in its place")
+        return now.st_dev, now.st_ino
+
+    def before(*_: object) -> None:
+        identity()  # SQLite would make a missing file
+
+    def opened(_: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+        entry.info[_FILE] = identity()
+
+    def taken(_: DBAPIConnection, entry: ConnectionPoolEntry, __: PoolProxiedConnection) -> None:
+        if entry.info[_FILE] != identity():
+            raise DisconnectionError
+
+    event.listen(engine.sync_engine, "do_connect", before)
+    event.listen(engine.sync_engine, "connect", opened)
+    event.listen(engine.sync_engine, "checkout", taken)
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

@@ -95,6 +95,75 @@ async def test_a_ping_answers_and_a_broken_file_is_a_house_error(database, tmp_p
         await database.ping()
     assert (error.value.status, error.value.code) == (503, "database_error")
     assert "dragoman.db" not in error.value.message
+    # Trying again mends nothing; a backup does, and what is in the journals comes to it later.
+    assert "damaged" in error.value.message
+    assert "restore a backup" in error.value.message
+    assert "try again" not in error.value.message
+    assert not error.value.retryable
+
+
+async def test_a_damaged_page_of_a_table_is_told_as_damage(database, tmp_path):
+    async with database.write() as connection:
+        await connection.run_sync(metadata.create_all)
+        await connection.execute(insert(meta).values(name="kept", number=1))
+    await database.close()
+    file = tmp_path / "home" / "dragoman.db"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:4096] + b"\xa5" * (len(whole) - 4096))
+    with pytest.raises(HouseError, match="damaged"):
+        async with database.read() as connection:
+            await connection.execute(select(meta.c.name))
+
+
+async def test_a_file_that_is_deleted_while_it_is_open_is_not_written_to(database, tmp_path):
+    async with database.write() as connection:
+        await connection.run_sync(metadata.create_all)
+    file = tmp_path / "home" / "dragoman.db"
+    aside = file.rename(tmp_path / "aside.db")
+    for use in (database.read, database.write):
+        with pytest.raises(HouseError, match="is gone") as error:
+            async with use():
+                pytest.fail("a file without a name took a transaction")
+        assert (error.value.status, error.value.code) == (503, "database_error")
+        assert "journals" in error.value.message
+    with pytest.raises(HouseError, match="is gone"):
+        await database.ping()
+    file.touch()
+    with pytest.raises(HouseError, match="is gone"):
+        await database.ping()
+    aside.rename(file)
+    await database.ping()
+
+
+async def test_a_backup_that_is_put_in_the_files_place_is_what_is_used_from_then_on(
+    database, tmp_path
+):
+    async with database.write() as connection:
+        await connection.run_sync(metadata.create_all)
+        await connection.execute(insert(meta).values(name="old", number=1))
+    await database.close()
+    file = tmp_path / "home" / "dragoman.db"
+    backup = tmp_path / "backup.db"
+    backup.write_bytes(file.read_bytes())
+    async with database.write() as connection:
+        await connection.execute(insert(meta).values(name="new", number=2))
+    for name in ("dragoman.db", "dragoman.db-wal", "dragoman.db-shm"):
+        (file.parent / name).unlink()
+    with pytest.raises(HouseError, match="is gone"):
+        await database.ping()
+    backup.rename(file)
+    async with database.write() as connection:
+        await connection.execute(insert(meta).values(name="after", number=3))
+    async with database.read() as connection:
+        assert sorted((await connection.execute(select(meta.c.name))).scalars()) == [
+            "after",
+            "old",
+        ]
+    await database.close()
+    again = open_database(f"sqlite:///{file}")
+    async with again.read() as connection:
+        assert len((await connection.execute(select(meta.c.name))).all()) == 2
+    await again.close()
 
 
 @pytest.mark.parametrize("error", [PoolTimeoutError(), ConnectionRefusedError()])
