@@ -74,7 +74,7 @@ def build(surface: Surface, routes: tuple[Route, ...] = ROUTES) -> ASGIApp:
         if guards.active:
             headers = headers_of_scope(scope)
             origin = headers.get("origin")
-            refusal = guard(guards, headers)
+            refusal = guard(guards, headers, scope["path"])
             if refusal is not None:
                 await _refuse(refusal, surface, scope, receive, send)
                 return

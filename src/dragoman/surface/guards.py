@@ -29,12 +29,17 @@ class Guards:
         return self.local or bool(self.origins)
 
 
-def guard(guards: Guards, headers: dict[str, str]) -> CallerError | None:
+PROBES = frozenset({"/health", "/ready"})
+"""What load balancers ask in HTTP/1.0, without a Host; no browser leaves it out."""
+
+
+def guard(guards: Guards, headers: dict[str, str], path: str = "") -> CallerError | None:
     """Why the request is refused, None if it is not."""
     if not guards.local:
         return None
     host = headers.get("host", "")
-    if not _own_host(host, guards.allowed_hosts):
+    probe = path in PROBES and "host" not in headers
+    if not probe and not _own_host(host, guards.allowed_hosts):
         return CallerError(
             "permission",
             f"The Host {host[:100]!r} is not this machine; list it in ALLOWED_HOSTS to allow it.",

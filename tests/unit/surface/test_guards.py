@@ -43,6 +43,20 @@ def test_any_other_host_is_421_in_local_mode(host):
     assert refusal.status == 421
 
 
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_a_probe_without_a_host_is_answered(path):
+    # HTTP/1.0 has no Host, and load balancers still speak it; a browser never leaves it out.
+    assert guard(LOCAL, {}, path) is None
+    assert guard(LOCAL, {"host": "evil.example"}, path).status == 421
+    assert guard(LOCAL, {"host": ""}, path).status == 421
+    assert guard(LOCAL, {"origin": "https://evil.example"}, path).status == 403
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/metrics", "/v1/chat/completions", ""])
+def test_anything_else_needs_a_host(path):
+    assert guard(LOCAL, {}, path).status == 421
+
+
 def test_a_host_is_not_judged_in_production():
     assert guard(PROD, {"host": "anything.example"}) is None
 
