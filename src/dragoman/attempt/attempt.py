@@ -40,8 +40,7 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
     failure: GatewayError | None = None
     until = means.monotonic() + means.policy.first_event_s
     while position < len(plan.candidates):
-        left_s = until - means.monotonic()
-        if failure is not None and left_s <= 0:
+        if failure is not None and means.monotonic() >= until:
             break
         candidate = plan.candidates[position]
         more = position + 1 < len(plan.candidates)
@@ -49,9 +48,9 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
             failure = failure or resting(candidate)
             position += 1
             continue
-        trial = Trial(candidate, ask, call, tab, means)
+        trial = Trial(candidate, ask, call, tab, means, until)
         try:
-            prepared = trial.prepare(left_s)
+            prepared = trial.prepare()
         except CallerError as error:
             means.health.abandoned(candidate)
             if failure is None and not more:

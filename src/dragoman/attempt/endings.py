@@ -40,6 +40,16 @@ def silent(idle_s: float) -> UpstreamError:
     )
 
 
+def unheard(first_event_s: float) -> UpstreamError:
+    """What is told where the provider sends signs of life and nothing else."""
+    return UpstreamError(
+        "timeout",
+        f"The provider sent no content within {first_event_s:g} seconds.",
+        code="read_timeout",
+        retryable=True,
+    )
+
+
 def uncancel() -> None:
     """Takes back a cancellation that was ours to handle."""
     task = asyncio.current_task()

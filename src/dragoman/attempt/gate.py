@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from dragoman.attempt.endings import draining, uncancel
+from dragoman.attempt.endings import draining, uncancel, unheard
 from dragoman.attempt.ports import UpstreamReply
 from dragoman.attempt.trial import Trial
 from dragoman.attempt.under_way import under_way
@@ -65,7 +65,7 @@ async def gate(
     """Reads until content has come: what is due so far, a read still under way, whether it ended."""
     means = trial.means
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + means.policy.gate_s
+    deadline = loop.time() + min(means.policy.gate_s, trial.left_s())
     held: list[bytes] = []
     sniffed = False
     while True:
@@ -73,19 +73,20 @@ async def gate(
         try:
             await asyncio.wait({pending}, timeout=max(0.0, deadline - loop.time()))
         except BaseException:
-            pending.cancel()
-            with suppress(BaseException):
-                await pending
+            await _drop(pending)
             raise
         if not pending.done():
+            if trial.left_s() <= 0:
+                await _drop(pending)
+                raise unheard(means.policy.first_event_s)
             return b"".join(held), pending, False
         piece = pending.result()
         if piece is not None and not sniffed:
             start = piece.lstrip(_WHITE)[:1]
+            sniffed = bool(start)
             if not start:
-                continue
-            sniffed = True
-            if start in {b"{", b"[", b"<"}:
+                piece = b""
+            elif start in {b"{", b"[", b"<"}:
                 piece = await _whole_in_time(trial, reply, piece)
         held.append(relay.close() if piece is None else relay.feed(piece))
         facts = relay.facts
@@ -94,18 +95,29 @@ async def gate(
         if facts.content or facts.finished or piece is None:
             trial.record.first_event_s = means.monotonic() - trial.record.started
             return b"".join(held), None, piece is None
+        if loop.time() >= deadline:
+            if trial.left_s() <= 0:
+                raise unheard(means.policy.first_event_s)
+            return b"".join(held), None, False
+
+
+async def _drop(pending: asyncio.Future[bytes | None]) -> None:
+    """Ends a read that nobody waits for any more."""
+    pending.cancel()
+    with suppress(BaseException):
+        await pending
 
 
 async def _whole_in_time(trial: Trial, reply: UpstreamReply, start: bytes) -> bytes:
     """``_whole_instead`` within the time that whole replies have; ``next`` alone has no bound."""
-    allowed = trial.means.policy.first_event_s
     try:
-        async with asyncio.timeout(allowed):
+        async with asyncio.timeout(trial.left_s()):
             return await _whole_instead(trial, reply, start)
     except TimeoutError:
         raise UpstreamError(
             "timeout",
-            f"The provider did not finish its reply within {allowed:g} seconds.",
+            f"The provider did not finish its reply within "
+            f"{trial.means.policy.first_event_s:g} seconds.",
             code="read_timeout",
             retryable=True,
         ) from None

@@ -18,7 +18,9 @@ class Policy(Struct, frozen=True):
     gate_s: float = 10.0
     """How long the 200 is held for the first content, after the provider's own 200 (D11)."""
     linger_s: float = 5.0
-    """How long a finished stream is waited for to end."""
+    """How long a finished stream is waited for to end: usage may still come."""
+    reuse_s: float = 0.1
+    """How long the end of the body is waited for behind the last frame, to keep the connection."""
     drain_s: float = 60.0
     """How long an abandoned stream is read on where the provider's file says drain (D18)."""
     max_retries: int = 2

@@ -34,21 +34,26 @@ class Trial:
         "record",
         "reply",
         "tab",
+        "until",
     )
 
-    def __init__(self, candidate: Candidate, ask: Ask, call: Call, tab: Tab, means: Means) -> None:
+    def __init__(
+        self, candidate: Candidate, ask: Ask, call: Call, tab: Tab, means: Means, until: float
+    ) -> None:
         self.candidate = candidate
         self.ask = ask
         self.call = call
         self.tab = tab
         self.means = means
+        self.until = until
+        """Monotonic seconds by which the first event has to be there, whoever sends it (D17)."""
         self.closed = False
         self.reply: UpstreamReply | None = None
         self.prepared: Prepared
         self.record: Attempt
 
-    def prepare(self, left_s: float) -> Prepared:
-        """Writes the call for the candidate, which has so many seconds for its first event."""
+    def prepare(self) -> Prepared:
+        """Writes the call for the candidate."""
         return prepare(
             self.call,
             self.ask,
@@ -57,8 +62,12 @@ class Trial:
             lambda usage: self.tab.cost(self.candidate, usage),
             self.means.user_agent,
             self.means.envelope,
-            left_s,
+            self.left_s(),
         )
+
+    def left_s(self) -> float:
+        """What is left of the time for the first event."""
+        return self.until - self.means.monotonic()
 
     def open(self, prepared: Prepared) -> None:
         """Writes down that the try is about to be made."""

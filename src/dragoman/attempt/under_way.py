@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from dragoman.attempt.endings import draining, silent, uncancel
+from dragoman.attempt.endings import draining, silent, uncancel, unheard
 from dragoman.attempt.ports import UpstreamReply
 from dragoman.attempt.trial import Trial
 from dragoman.attempt.watchdog import Watchdog
@@ -19,6 +19,8 @@ from dragoman.core.errors import HouseError, UpstreamError
 from dragoman.dialects.base import Relay
 
 _DRAINING: set[asyncio.Task[None]] = set()
+_PROVIDERS = ("upstream", "beginning")
+"""For whom the watchdog fires through the provider's fault."""
 
 
 async def under_way(
@@ -34,7 +36,8 @@ async def under_way(
     means = trial.means
     policy = means.policy
     facts = relay.facts
-    dog = Watchdog(policy.idle_s, policy.write_s)
+    dog = Watchdog(policy.idle_s, policy.write_s, trial.left_s(), facts)
+    over = ended or facts.over
     tail: list[bytes] = []
     status: Status = "client_cut"
     failure: UpstreamError | None = None
@@ -43,25 +46,28 @@ async def under_way(
         dog.writing()
         trial.call.outcome.http_status = 200
         yield b""
-        if held:
-            if facts.finished:
-                tail.append(held)
-            else:
-                yield held
+        if facts.finished:
+            tail.append(held)
+        elif held:
+            yield held
         dog.reading()
-        while not ended:
+        if tail and not over:
+            dog.tighten(policy.linger_s)
+        while not over:
             try:
                 piece = await pending if pending is not None else await reply.next()
                 pending = None
                 if piece is None:
-                    ended = True
+                    over = ended = True
                     out = relay.close()
                 else:
                     out = relay.feed(piece)
             except UpstreamError as error:
+                ended = True
                 if facts.finished:
-                    break
-                failure = error
+                    tail.append(relay.close())
+                else:
+                    failure = error
                 break
             if facts.error is not None:
                 failure = facts.error
@@ -70,30 +76,49 @@ async def under_way(
                     yield out
                 break
             if facts.finished:
-                if not tail:
+                over = over or facts.over
+                if not (over or tail):
                     dog.tighten(policy.linger_s)
                 tail.append(out)
                 continue
+            if tail:
+                # Another choice has begun after the first was finished.
+                dog.loosen(policy.idle_s)
+                out = b"".join(tail) + out
+                tail.clear()
             if out:
                 dog.writing()
                 yield out
                 dog.reading()
         status = trial.settle(relay, failure)
-        await trial.tab.kept()
         dog.writing()
+        await trial.tab.kept()
         if failure is not None:
             yield relay.fail(failure)
-        elif tail or ended:
-            yield b"".join(tail) or b""
+        else:
+            yield b"".join(tail)
+            if not ended:
+                dog.reading()
+                dog.tighten(policy.reuse_s)
+                await _read_out(reply)
     except asyncio.CancelledError:
-        if dog.fired == "upstream":
+        if dog.fired in _PROVIDERS:
             uncancel()
-            if facts.finished:
+            if trial.closed:
+                pass  # the answer is out, and the connection is not worth waiting for
+            elif facts.finished:
+                tail.append(relay.close())
                 status = trial.settle(relay, None)
+                await trial.tab.kept()
                 yield b"".join(tail)
             else:
-                failure = silent(policy.idle_s)
+                failure = (
+                    silent(policy.idle_s)
+                    if dog.fired == "upstream"
+                    else unheard(policy.first_event_s)
+                )
                 status = trial.settle(relay, failure)
+                await trial.tab.kept()
                 yield relay.fail(failure)
         elif not trial.call.gone and dog.fired is None and not trial.closed:
             # The server shuts down and its patience is over (R2).
@@ -124,6 +149,15 @@ async def under_way(
                 trial.close(status)
             await trial.hang_up()
         trial.tab.finish()
+
+
+async def _read_out(reply: UpstreamReply) -> None:
+    """Reads what stands behind the last frame: a body at its end gives its connection back."""
+    try:
+        while await reply.next() is not None:
+            pass
+    except UpstreamError:
+        pass  # of a connection that is lost nobody wants anything
 
 
 def _drain_if_told(trial: Trial, reply: UpstreamReply, relay: Relay) -> bool:

@@ -7,19 +7,39 @@ writes; the timer looks at them when it fires, and sets itself again for what is
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+from math import inf
+from typing import Literal, TypeAlias
+
+from dragoman.dialects.base import Facts
+
+Who: TypeAlias = Literal["upstream", "caller", "beginning"]
+"""The provider is silent; the caller does not read; the provider lives and says nothing."""
 
 
 class Watchdog:
     """Cancels its task when the provider, or the caller, is silent for too long.
 
-    ``fired`` then says which of the two; whoever catches the cancellation asks it, and calls
-    ``asyncio.Task.uncancel``.
+    ``fired`` then says which of them; whoever catches the cancellation asks it, and calls
+    ``asyncio.Task.uncancel``. With ``facts``, content has to be there after ``first_s``:
+    pings alone keep a stream awake, and no caller is served by them.
     """
 
-    __slots__ = ("_handle", "_limit", "_loop", "_since", "_task", "_waiting", "fired", "write_s")
+    __slots__ = (
+        "_begin_by",
+        "_facts",
+        "_handle",
+        "_limit",
+        "_loop",
+        "_since",
+        "_task",
+        "_waiting",
+        "fired",
+        "write_s",
+    )
 
-    def __init__(self, idle_s: float, write_s: float) -> None:
+    def __init__(
+        self, idle_s: float, write_s: float, first_s: float = inf, facts: Facts | None = None
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None, "a stream runs in a task"
@@ -28,8 +48,14 @@ class Watchdog:
         self._limit = idle_s
         self.write_s = write_s
         self._since = self._loop.time()
-        self.fired: Literal["upstream", "caller"] | None = None
-        self._handle = self._loop.call_later(min(idle_s, write_s), self._look)
+        self.fired: Who | None = None
+        self._facts = facts
+        self._begin_by = inf
+        if facts is not None and not facts.content:
+            self._begin_by = self._since + first_s
+        else:
+            first_s = inf
+        self._handle = self._loop.call_later(min(idle_s, write_s, max(0.0, first_s)), self._look)
 
     def reading(self) -> None:
         """From now on the provider is waited for."""
@@ -48,15 +74,30 @@ class Watchdog:
         self._since = self._loop.time()
         self._handle = self._loop.call_later(min(self._limit, self.write_s), self._look)
 
+    def loosen(self, limit: float) -> None:
+        """The provider has more time again."""
+        self._limit = limit
+
     def stop(self) -> None:
         """The stream is over."""
         self._handle.cancel()
 
     def _look(self) -> None:
-        limit = self._limit if self._waiting == "upstream" else self.write_s
-        left = self._since + limit - self._loop.time()
+        who: Who = self._waiting
+        limit = self._limit if who == "upstream" else self.write_s
+        now = self._loop.time()
+        left = self._since + limit - now
+        if who == "upstream" and self._begin_by - now < left and not self._has_begun():
+            left, who = self._begin_by - now, "beginning"
         if left > 0.001:
             self._handle = self._loop.call_later(left, self._look)
             return
-        self.fired = self._waiting
+        self.fired = who
         self._task.cancel()
+
+    def _has_begun(self) -> bool:
+        facts = self._facts
+        if facts is None or facts.content or facts.finished:
+            self._begin_by = inf
+            return True
+        return False

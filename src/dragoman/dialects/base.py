@@ -151,11 +151,13 @@ class Facts:
 
     ``content``: something that a person would read, or a tool call, has come.
     ``finished``: the provider ended the answer regularly; end of file is no surprise now.
+    ``over``: the frame after which nothing counts has come; the end of file may be long in coming.
     ``error``: the provider reported a failure inside the stream.
     """
 
     content: bool = False
     finished: bool = False
+    over: bool = False
     finish: Finish | None = None
     usage: Usage | None = None
     error: UpstreamError | None = None

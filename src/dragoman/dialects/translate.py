@@ -9,6 +9,7 @@ from __future__ import annotations
 from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.core.events import (
     Cited,
+    End,
     Failure,
     Finished,
     LogprobNote,
@@ -81,5 +82,7 @@ class Translation:
                 facts.finish = facts.finish or event.finish
                 facts.finished = True
                 facts.content = True
+            case End():
+                facts.over = True
             case _:
                 pass

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from dragoman.attempt.watchdog import Watchdog
+from dragoman.dialects.base import Facts
 
 
 def test_a_silent_provider_wakes_the_reader():
@@ -51,5 +52,35 @@ def test_a_stopped_one_never_fires():
         dog.stop()
         await asyncio.sleep(0.06)
         assert dog.fired is None
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("told", [{"content": True}, {"finished": True}, {}])
+def test_pings_do_not_keep_a_stream_that_has_not_begun(told):
+    async def story():
+        facts = Facts()
+        dog = Watchdog(0.2, 5, 0.1, facts)
+        for _ in range(3):
+            await asyncio.sleep(0.02)
+            dog.reading()
+        for name in told:
+            setattr(facts, name, True)
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.sleep(2)
+        asyncio.current_task().uncancel()
+        assert dog.fired == ("upstream" if told else "beginning")
+
+    asyncio.run(story())
+
+
+def test_a_stream_that_goes_on_has_its_time_again():
+    async def story():
+        dog = Watchdog(1, 5)
+        dog.tighten(0.05)
+        dog.loosen(1)
+        await asyncio.sleep(0.15)
+        assert dog.fired is None
+        dog.stop()
 
     asyncio.run(story())

@@ -157,7 +157,7 @@ class AnthropicRelay:
             case "message_delta":
                 self._message_delta(probe)
             case "message_stop":
-                facts.finished = True
+                facts.finished = facts.over = True
                 self._done = True
             case "error":
                 raise read_stream_error(one.data)

@@ -211,7 +211,7 @@ class ChatRelay:
             self.facts.error = truncated()
             return b""
         self._done = True
-        self.facts.finished = True
+        self.facts.finished = self.facts.over = True
         if self.facts.finish is None:
             self.facts.finish = read_finish(None, has_calls=bool(self._calls))
         return frame.raw
