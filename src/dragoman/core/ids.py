@@ -17,7 +17,7 @@ def uuid7(wall: float, dice: Callable[[int], bytes]) -> str:
 def uuid7_of(wall: float, noise: int) -> str:
     """A UUIDv7 of Unix seconds and 76 random bits, as 32 hex digits with hyphens (RFC 9562)."""
     stamp = int(wall * 1000) & 0xFFFF_FFFF_FFFF
-    high = 0x7000 | (noise >> 64 & 0x0FFF)
-    low = 0x8000_0000_0000_0000 | (noise & 0x3FFF_FFFF_FFFF_FFFF)
-    text = f"{stamp:012x}{high:04x}{low:016x}"
+    version_and_variant = 0x7000_8000_0000_0000_0000
+    bits = stamp << 80 | version_and_variant | noise & 0x0FFF_3FFF_FFFF_FFFF_FFFF
+    text = bits.to_bytes(16, "big").hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
