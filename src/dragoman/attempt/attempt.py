@@ -44,8 +44,9 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
             break
         candidate = plan.candidates[position]
         more = position + 1 < len(plan.candidates)
-        if not means.health.admits(candidate, means.monotonic()) and (more or failure is None):
-            failure = failure or resting(candidate)
+        now = means.monotonic()
+        if not means.health.admits(candidate, now) and (more or failure is None):
+            failure = failure or resting(candidate, means.health.back_in_s(candidate, now))
             position += 1
             continue
         trial = Trial(candidate, ask, call, tab, means, until)

@@ -8,13 +8,14 @@ from dragoman.core.errors import HouseError, UpstreamError
 from dragoman.core.provider import Candidate
 
 
-def resting(candidate: Candidate) -> UpstreamError:
+def resting(candidate: Candidate, back_in_s: float) -> UpstreamError:
     """What is said where the breaker of the only candidate is open."""
     return UpstreamError(
         "overloaded",
         f"{candidate.name} has failed repeatedly and is given a rest; try again shortly.",
         code="provider_down",
         sent="no",
+        retry_after_s=back_in_s,
         provider=candidate.provider.name,
         retryable=True,
     )

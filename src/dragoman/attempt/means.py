@@ -22,6 +22,10 @@ class Health(Protocol):
         """Whether the candidate may be tried now; an open breaker's probe is claimed by asking."""
         ...
 
+    def back_in_s(self, candidate: Candidate, now: float) -> float:
+        """In how many seconds a candidate that was not admitted may be."""
+        ...
+
     def succeeded(self, candidate: Candidate, now: float, first_event_s: float | None) -> None:
         """The candidate answered."""
         ...

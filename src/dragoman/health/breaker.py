@@ -84,6 +84,13 @@ class Breakers:
             case never:
                 assert_never(never)
 
+    def back_in_s(self, key: Key, now: float) -> float:
+        """In how many seconds it is worth asking again; never sooner than in one."""
+        cell = self._cells.get(key)
+        if cell is None or cell.opened is None:
+            return 0.0
+        return max(1.0, cell.opened + self._policy.open_s - now)
+
     def succeeded(self, key: Key, now: float) -> None:
         """A request was answered."""
         cell = self._cell(key)

@@ -24,6 +24,10 @@ class Health:
         """Whether the candidate may be tried now; an open breaker's probe is claimed by asking."""
         return self.breakers.admits(key_of(candidate), now)
 
+    def back_in_s(self, candidate: Candidate, now: float) -> float:
+        """In how many seconds a candidate that was not admitted may be."""
+        return self.breakers.back_in_s(key_of(candidate), now)
+
     def is_well(self, candidate: Candidate, now: float) -> bool:
         """Whether the candidate is one to be tried first; asking changes nothing."""
         provider, model, credential = key_of(candidate)

@@ -221,3 +221,12 @@ def test_the_table_can_be_read_while_requests_add_to_it():
     for _ in range(5):
         busy.failed(("p", "m", "c"), 1.0)
     assert busy.states(1.0) == {("p", "m", "c"): "open"}
+
+
+def test_it_knows_when_to_come_back() -> None:
+    breakers = opened(10)
+    assert breakers.back_in_s(OTHER, 10) == 0
+    assert breakers.back_in_s(KEY, 10) == 30
+    assert breakers.back_in_s(KEY, 39.5) == 1, "in less than a second nobody need come"
+    assert breakers.admits(KEY, 40)
+    assert breakers.back_in_s(KEY, 40) == 1, "the probe's end is not known"
