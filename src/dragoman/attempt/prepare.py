@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from dragoman.attempt.policy import Policy
 from dragoman.attempt.ports import UpstreamRequest
+from dragoman.attempt.redirect import redirected
 from dragoman.core.ask import Ask
 from dragoman.core.call import Call
 from dragoman.core.envelope import Envelope, open_thoughts
@@ -75,6 +76,8 @@ class Prepared:
 
     def refusal(self, status: int, headers: dict[str, str], body: bytes) -> UpstreamError:
         """The provider's error; some echo the key, and not every key looks like one (K8)."""
+        if status < 400:
+            return redirected(status, headers)
         credential = self.candidate.credential
         if credential is not None and len(secret := credential.secret.reveal()) >= _KEY_LENGTH:
             body = body.replace(secret.encode(), b"[redacted]")

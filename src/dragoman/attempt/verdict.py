@@ -4,7 +4,7 @@
 |---|---|---|
 | the request is wrong (400, 413, 422 …) | it would fail anywhere | give up |
 | the model is not there, our key is refused, no quota | something of this candidate | next |
-| a certificate or an address that is wrong | it stays wrong | next |
+| a certificate, an address or a redirect that is wrong | it stays wrong | next |
 | rate limit, come back within 10 s | wait | retry |
 | rate limit, later | not now | next |
 | no answer within the time | perhaps it is still working on it | next |
@@ -80,6 +80,8 @@ def verdict(
     if error.kind in _ABOUT_THE_REQUEST:
         return GiveUp()
     if error.kind in _ABOUT_THE_CANDIDATE or error.upstream_status in _OUR_CREDENTIAL:
+        return onward
+    if error.upstream_status is not None and 300 <= error.upstream_status < 400:
         return onward
     if error.sent == "no" and not error.retryable:
         return onward

@@ -1,8 +1,8 @@
 """What a provider's failure says about its health, and what says nothing (D17, P-table of `attempt/verdict.py`).
 
-A request that is wrong is wrong anywhere, a key that is refused is our fault, and a limit
-passes: none of these counts against the provider. It broke, it is overloaded, it is silent, it
-talks garbage: these do.
+A request that is wrong is wrong anywhere, a key that is refused is our fault, as is an address
+that redirects, and a limit passes: none of these counts against the provider. It broke, it is
+overloaded, it is silent, it talks garbage: these do.
 """
 
 from __future__ import annotations
@@ -33,6 +33,6 @@ def blame(error: UpstreamError) -> Blame:
         return "credential"
     if status == 429:
         return "credential" if error.kind == "quota" else "rate"
-    if status is not None and 400 <= status < 500 and status != 408:
+    if status is not None and 300 <= status < 500 and status != 408:
         return "nobody"
     return _BY_KIND.get(error.kind, "nobody")

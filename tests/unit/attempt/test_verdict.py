@@ -59,6 +59,11 @@ def test_a_refused_credential_of_ours_is_not_tried_twice(status):
     assert judge("upstream", upstream_status=status, more=True) == Next()
 
 
+def test_a_redirect_leads_to_the_same_place_again():
+    assert judge("upstream", upstream_status=302) == GiveUp()
+    assert judge("upstream", upstream_status=302, more=True) == Next()
+
+
 def test_a_wrong_certificate_stays_wrong():
     assert judge("upstream", sent="no") == GiveUp()
     assert judge("upstream", sent="no", retryable=True) == Retry(0.125)

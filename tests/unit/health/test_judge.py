@@ -20,6 +20,8 @@ from dragoman.health.judge import blame
         ("permission", 403, "nobody"),
         ("content_policy", None, "nobody"),
         ("permission", None, "nobody"),
+        ("upstream", 301, "nobody"),
+        ("upstream", 308, "nobody"),
         ("authentication", 401, "credential"),
         ("billing", 402, "credential"),
         ("quota", 429, "credential"),
