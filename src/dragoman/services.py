@@ -24,7 +24,7 @@ from dragoman.accounting.ports import Happening
 from dragoman.attempt.means import Means
 from dragoman.attempt.policy import Policy
 from dragoman.attempt.ports import Transport, UpstreamRequest
-from dragoman.catalog.listing import TIMEOUT_S, ListingRequest, read_listing
+from dragoman.catalog.listing import TIMEOUT_S, Listed, ListingRequest, read_listing
 from dragoman.catalog.load import load_providers
 from dragoman.catalog.registry import Registry, with_stub
 from dragoman.catalog.schema import CatalogError, OperatorRow, read_strictly
@@ -179,6 +179,19 @@ class _Fetcher:
 
     async def _one(self, request: ListingRequest) -> None:
         name = request.provider.name
+        try:
+            models = await self._ask(request)
+        except Exception as error:  # noqa: BLE001  a list that fails unnoted is asked for again by every call
+            self._registry.fail_listing(name, time.monotonic())
+            foreseen = isinstance(error, UpstreamError | TimeoutError)
+            level, said = ("debug", str(error)) if foreseen else ("warn", type(error).__name__)
+            self._log.event(level, "listing failed", provider=name, error=said)
+        else:
+            self._registry.note_listing(name, models, time.monotonic())
+            self.changed()
+
+    async def _ask(self, request: ListingRequest) -> tuple[Listed, ...]:
+        name = request.provider.name
         credential = next(iter(self._pools.turn(name)), None)
         headers = {
             "accept": "application/json",
@@ -187,21 +200,14 @@ class _Fetcher:
             **header_of(request.provider, credential),
         }
         question = UpstreamRequest("GET", request.url, headers, None, TIMEOUT_S, TIMEOUT_S)
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                reply = await self._transport.send(question)
-                try:
-                    if reply.status != 200:
-                        raise UpstreamError("upstream", f"It answered {reply.status}.")
-                    models = read_listing(await reply.read(LISTING_LIMIT))
-                finally:
-                    await reply.close()
-        except (UpstreamError, TimeoutError) as error:
-            self._registry.fail_listing(name, time.monotonic())
-            self._log.event("debug", "listing failed", provider=name, error=str(error))
-        else:
-            self._registry.note_listing(name, models, time.monotonic())
-            self.changed()
+        async with asyncio.timeout(TIMEOUT_S):
+            reply = await self._transport.send(question)
+            try:
+                if reply.status != 200:
+                    raise UpstreamError("upstream", f"It answered {reply.status}.")
+                return read_listing(await reply.read(LISTING_LIMIT))
+            finally:
+                await reply.close()
 
 
 # --------------------------------------------------------------------------- keys
@@ -296,11 +302,12 @@ async def open_services(
     log = Log(settings.level, settings.log_format)
     loop = asyncio.get_running_loop()
     log.later = partial(loop.call_later, SOON_S, log.flush)
+    log.outlet.start()
     metrics = Metrics()
     registry = open_registry(settings, env)
     registry.load_models()
     async with AsyncExitStack() as stack:
-        stack.callback(log.flush)
+        stack.callback(log.close)
         database, keys, sealer = await stack.enter_async_context(_open_store(settings))
         envelope = Envelope((await open_secret(database, sealer, clock, "envelope")).versions)
         first = await _first_admin(settings, keys)

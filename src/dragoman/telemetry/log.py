@@ -2,12 +2,11 @@
 
 structlog builds the lines of the control side. The line of a request is written by ``access``,
 encoded once by msgspec (R-OBS-005), for it stands on the data path. A line that cannot be
-written (disk full, pipe closed) is counted and dropped: serving goes on (D9).
+written (disk full, pipe closed or never read) is counted and dropped: serving goes on (D9).
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -17,6 +16,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from dragoman.telemetry.outlet import Outlet
 from dragoman.telemetry.redact import redact_member
 
 LEVELS = {
@@ -66,10 +66,10 @@ class Log:
     def __init__(self, level: str = "info", form: str = "json", descriptor: int = 2) -> None:
         self.threshold = LEVELS[level]
         self.form = form
-        self.lost = 0
+        self.outlet = Outlet(descriptor)
         self.later: Callable[[], object] | None = None
         """Has ``flush`` called soon; while it is None, every line is written at once."""
-        self._descriptor = descriptor
+        self._told = 0
         self._waiting: list[bytes] = []
         renderer: Any = (
             structlog.dev.ConsoleRenderer(colors=False)
@@ -81,6 +81,17 @@ class Log:
             processors=[_stamp, _redact, renderer],
             wrapper_class=structlog.make_filtering_bound_logger(min(self.threshold, 50)),
         )
+
+    @property
+    def lost(self) -> int:
+        """Lines that could not be written."""
+        return self.outlet.lost
+
+    def close(self) -> None:
+        """Writes what waits; whatever comes after is written at once."""
+        self.later = None
+        self.flush()
+        self.outlet.stop()
 
     def event(self, level: str, message: str, **members: object) -> None:
         """One line of the control side."""
@@ -109,13 +120,13 @@ class Log:
         """Writes the requests' lines that wait, all in one."""
         if self._waiting:
             lines, self._waiting = self._waiting, []
-            self._write(b"\n".join(lines))
+            self._write(b"\n".join(lines), len(lines))
 
-    def _write(self, line: bytes) -> None:
-        try:
-            os.write(self._descriptor, line + b"\n")
-        except OSError:
-            self.lost += 1
+    def _write(self, line: bytes, lines: int = 1) -> None:
+        outlet = self.outlet
+        if outlet.put(line + b"\n", lines) and outlet.refused > self._told:
+            number, self._told = outlet.refused - self._told, outlet.refused
+            self.event("warn", "log lines were lost, as nobody read them", number=number)
 
     def msg(self, line: str | bytes) -> None:
         """What structlog calls with a finished line."""
