@@ -40,18 +40,31 @@ def _shown(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}"
 
 
-def share(ours: list[Round], theirs: list[Round]) -> float | None:
-    """Our requests per second as a share of theirs: the lower of two ways to count.
+def shares(ours: list[Round], theirs: list[Round]) -> tuple[float, float] | None:
+    """Our requests per second as a share of theirs, by the clock and by CPU time.
 
-    By the clock, round by round; and by CPU time. By the clock alone a yardstick that waits for
-    the load would look slow; by CPU alone a gateway that waits for anything would look fast.
+    By the clock alone a yardstick that waits for the load would look slow; by CPU alone a
+    gateway that waits for anything would look fast.
     """
-    if not ours or not theirs:
+    pairs = [
+        (one, other)
+        for one, other in zip(ours, theirs, strict=False)
+        if one.answered and other.answered
+    ]
+    our_cpu = median([one.cpu_us for one, _ in pairs] or [0.0])
+    if not our_cpu:
         return None
-    pairs = zip(ours, theirs, strict=False)
     by_clock = median(one.per_s / other.per_s for one, other in pairs)
-    by_cpu = median(one.cpu_us for one in theirs) / median(one.cpu_us for one in ours)
-    return min(by_clock, by_cpu)
+    return by_clock, median(other.cpu_us for _, other in pairs) / our_cpu
+
+
+def share_bar(name: str, ours: list[Round], theirs: list[Round], limit: float) -> Bar:
+    """The bar that the lower of the two shares must reach."""
+    found = shares(ours, theirs)
+    if found is None:
+        return Bar(name, None, limit, at_least=True)
+    note = f"(by clock {_shown(found[0])}, by CPU {_shown(found[1])})"
+    return Bar(name, min(found), limit, at_least=True, note=note)
 
 
 def added_us(ours: list[Round], direct: list[Round]) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import subprocess
@@ -32,6 +33,15 @@ class Gateway:
     key: str
     start_s: float
     """From the start of the process to the first 200 of ``/ready``."""
+
+    def written(self) -> int:
+        """How many requests its ledger holds for the key."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("GET", "/v1/usage", headers={"authorization": f"Bearer {self.key}"})
+            return int(json.loads(connection.getresponse().read())["requests"])
+        finally:
+            connection.close()
 
     def lane(self, *, translated: bool = False) -> Lane:
         """Its way within the chat dialect, or to Anthropic's."""

@@ -24,6 +24,8 @@ class Report:
     idle_mb: float | None = None
     many_mb: float | None = None
     many_streams: int = 0
+    ledger: dict[str, int] = field(default_factory=dict)
+    """How many requests were answered, and how many the ledger holds."""
     flat: dict[str, float] = field(default_factory=dict)
     rounds: dict[str, Rounds] = field(default_factory=dict)
     """``whole-32``, ``streams-32``, ``whole-1``, ``streams-1``, ``peers-…``: way → rounds."""
@@ -51,6 +53,7 @@ class Report:
                 f"with_{self.many_streams}_streams": self.many_mb,
                 **self.flat,
             },
+            "ledger": self.ledger,
             "rates": {
                 what: {
                     way: {

@@ -210,15 +210,22 @@ def test_streams_and_replies_say_the_same_sentence():
 
 
 def test_a_share_is_the_lower_of_clock_and_cpu():
-    from bars import share
+    from bars import share_bar
     from measures import Round
 
     ours = [Round(per_s=1000, cpu_us=100, p50_us=1, p99_us=1, answered=1, wrong=0)]
     waiting = [Round(per_s=2000, cpu_us=10, p50_us=1, p99_us=1, answered=1, wrong=0)]
     slow = [Round(per_s=20_000, cpu_us=50, p50_us=1, p99_us=1, answered=1, wrong=0)]
-    assert share(ours, waiting) == pytest.approx(0.1)
-    assert share(ours, slow) == pytest.approx(0.05)
-    assert share([], slow) is None
+    by_cpu = share_bar("a", ours, waiting, 0.1)
+    assert by_cpu.value == pytest.approx(0.1)
+    assert by_cpu.held is True
+    assert "by clock 0.500, by CPU 0.100" in by_cpu.line()
+    by_clock = share_bar("a", ours, slow, 0.1)
+    assert by_clock.value == pytest.approx(0.05)
+    assert by_clock.held is False
+    assert share_bar("a", [], slow, 0.1).held is None
+    silent = [Round(per_s=0, cpu_us=0, p50_us=0, p99_us=0, answered=0, wrong=0)]
+    assert share_bar("a", ours, silent, 0.1).held is None
 
 
 def test_bars_pass_fail_or_say_that_nothing_was_measured():
