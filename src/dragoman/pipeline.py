@@ -76,7 +76,7 @@ async def carry(call: Call, permission: Permission, house: House) -> Answer:
         call.outcome.stream = ask.stream and call.operation == "chat"
         plan = await choose(ask, call, house)
         if call.operation == "count_tokens" and not has_counter(plan.candidates[0]):
-            answer = count_here(ask, plan.candidates[0], call)
+            answer = await count_here(ask, plan.candidates[0], call)
         else:
             answer = await attempt(plan, ask, call, tab, house.means)
     except GatewayError as error:
@@ -149,9 +149,9 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
     return plan
 
 
-def count_here(ask: Ask, candidate: Candidate, call: Call) -> Answer:
+async def count_here(ask: Ask, candidate: Candidate, call: Call) -> Answer:
     """An estimate of tokens, said to be one, where the provider has no counter (D38)."""
-    head = estimate(ask, candidate)
+    head = await estimate(ask, candidate)
     call.outcome.estimated = True
     call.outcome.status, call.outcome.http_status = "complete", head.status
     return Answer(head)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+LARGE = 1024 * 1024
+"""Bytes of a body from which on its translation takes more than 50 ms, and goes to a thread."""
+
 
 class Policy(Struct, frozen=True):
     """Bounds of one call's attempts; seconds and bytes."""
