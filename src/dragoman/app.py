@@ -34,6 +34,7 @@ from dragoman.surface.connection import Connection
 from dragoman.surface.endpoint import Entry
 from dragoman.surface.guards import Guards
 from dragoman.surface.pages import Desk, Readiness
+from dragoman.telemetry.foreign import foreign_config, speak_through
 from dragoman.telemetry.log import AccessLine, timestamp
 
 WORKERS = "DRAGOMAN_WORKERS"
@@ -71,6 +72,7 @@ class Application:
             open_services(self.settings, env, workers=self._workers)
         )
         self.services = services
+        speak_through(services.log)
         if services.house.mode.accepts == "listed":
             services.log.event(
                 "warn",
@@ -273,6 +275,7 @@ def server_config(
         http=Connection,
         ws="none",
         lifespan="on",
+        log_config=foreign_config(settings.level, settings.log_format),
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -43,6 +43,7 @@ from dragoman.identity.authenticate import IdentityMode
 from dragoman.identity.cache import CachedKeys
 from dragoman.pipeline import House
 from dragoman.store.memory.limits import MemoryLimits
+from dragoman.telemetry.foreign import place
 from dragoman.telemetry.log import SOON_S, Log
 from dragoman.telemetry.metrics import Metrics
 from dragoman.transport.http import open_transport
@@ -373,7 +374,7 @@ def _means(
             call_id=call.id,
             route=call.route,
             error=type(error).__name__,
-            at=_place(error),
+            at=place(error),
         )
 
     return Means(
@@ -389,13 +390,3 @@ def _means(
         report=report,
         envelope=envelope,
     )
-
-
-def _place(error: Exception) -> str:
-    """Where an error was raised: file and line, without the values that a traceback may show."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return ""
-    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"

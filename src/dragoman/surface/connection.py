@@ -69,6 +69,22 @@ class Connection(HttpToolsProtocol):
         """Whether the body of the newest request is here to its end."""
         return not self.cycle.more_body
 
+    def give_up(self) -> None:
+        """Ends an answer that has begun and cannot be finished.
+
+        Its caller sees the connection break, after all that was sent if it still reads. uvicorn
+        is told that the caller is gone: it would else report a handler that forgot the end.
+        """
+        self.cycle.disconnected = True
+        if self.flow.write_paused:
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            waiting = self.transport.get_write_buffer_size()
+            if waiting:
+                self._stop_stall_timer()
+                self._stall_timer = self.loop.call_later(STALL_S, self._look, waiting)
+            self.transport.close()
+
     # --- heads
 
     def data_received(self, data: bytes) -> None:

@@ -153,6 +153,7 @@ class _Exchange:
         "_call",
         "_connection",
         "_ending",
+        "_finished",
         "_receive",
         "_send",
         "_started",
@@ -169,6 +170,7 @@ class _Exchange:
         self._send = send
         self._started = False
         self._ending = False
+        self._finished = False
         self._watcher: asyncio.Task[None] | None = None
         self._task: asyncio.Task[Any] | None = None
 
@@ -212,11 +214,13 @@ class _Exchange:
                 await pulse.stop()
             self._ending = True
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            self._finished = True
 
     async def _whole(self, head: Head, body: bytes) -> None:
         self._ending = True
         await self._start(head, len(body))
         await self._send({"type": "http.response.body", "body": body})
+        self._finished = True
 
     async def _start(self, head: Head, length: int | None) -> None:
         self._started = True
@@ -248,6 +252,7 @@ class _Exchange:
             {"type": "http.response.start", "status": reply.status, "headers": headers}
         )
         await self._send({"type": "http.response.body", "body": reply.body})
+        self._finished = True
 
     async def _watch(self) -> None:
         """Waits for the caller to leave, where the server's connection does not tell."""
@@ -267,5 +272,7 @@ class _Exchange:
         self._ending = True
         if self._connection is not None:
             self._connection.gone = None
+            if self._started and not self._finished:
+                self._connection.give_up()
         if self._watcher is not None:
             self._watcher.cancel()

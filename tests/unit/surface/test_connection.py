@@ -17,6 +17,13 @@ HOST = b"host: localhost\r\n"
 async def answer(scope, receive, send):
     """Answers at once, without a look at the body; ``/big`` with more than any buffer holds."""
     body = b"x" * 30_000_000 if scope["path"] == "/big" else b"ok"
+    if scope["path"].startswith("/half"):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        size = int(scope["path"].removeprefix("/half"))
+        await send({"type": "http.response.body", "body": b"x" * size, "more_body": True})
+        scope[subject.SELF].give_up()
+        scope[subject.SELF].give_up()
+        return
     if scope["path"] == "/echo":
         body, more = b"", True
         while more:
@@ -205,5 +212,36 @@ def test_an_offer_does_not_hide_that_the_connection_ends():
             assert (await said(port, b"GET / HTTP/1.1\r\n" + HOST + offer)).endswith(b"ok")
             tunnel = await said(port, b"CONNECT a:1 HTTP/1.1\r\n" + HOST + b"\r\n")
             assert tunnel.startswith(b"HTTP/1.1 400")
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("size", [10, 40_000])
+def test_an_answer_that_is_given_up_ends_after_what_was_sent_and_without_its_end(size):
+    async def story():
+        async with serving() as (_, port):
+            asked = b"GET /half%d HTTP/1.1\r\n" % size + HOST + b"\r\n"
+            found = b""
+            async with dialled(port) as (reader, writer):
+                writer.write(asked)
+                while piece := await asyncio.wait_for(reader.read(100_000), 5):
+                    found += piece
+            assert found.endswith(b"x" * size + b"\r\n")
+
+    asyncio.run(story())
+
+
+def test_a_caller_that_does_not_read_what_is_left_of_such_an_answer_is_cut_off(monkeypatch):
+    monkeypatch.setattr(subject, "STALL_S", 0.1)
+
+    async def story():
+        async with serving() as (server, port):
+            for size in (50_000, 30_000_000):
+                with socket.socket() as deaf:
+                    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                    deaf.connect(("127.0.0.1", port))
+                    deaf.sendall(b"GET /half%d HTTP/1.1\r\n" % size + HOST + b"\r\n")
+                    await asyncio.sleep(0.6)
+                    assert not server.server_state.connections
 
     asyncio.run(story())
