@@ -164,6 +164,16 @@ def test_two_writers_of_the_same_calls_count_them_once(play):
     play(story)
 
 
+def test_a_batch_of_calls_that_were_never_tried_has_no_attempts(play):
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        refused = [entry(number, tries=0, status="refused") for number in range(3)]
+        assert await ledger.write(refused) == 3
+        assert await count(database, attempts) == 0
+        assert (await ledger.sums(MINE)).failed == 3
+
+    play(story)
+
+
 def test_an_empty_batch_writes_nothing(play):
     async def story(ledger: SqlLedger, database: Database) -> None:
         assert await ledger.write([]) == 0

@@ -27,8 +27,8 @@ MOST = 20_000
 _SPREAD_S = 0.25
 _AT_ONCE = 2000
 """Calls of one transaction: all that a busy process has in ``_SPREAD_S``, for one fsync."""
-_SLICE = 200
-"""Calls between two looks at what else the event loop has to do: less than a millisecond."""
+_SLICE = 500
+"""Calls between two looks at what else the event loop has to do: a millisecond or so."""
 _BACK_OFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 _WRITE_TIMEOUT_S = 10.0
 

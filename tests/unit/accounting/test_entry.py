@@ -111,6 +111,22 @@ def test_a_record_that_comes_twice_counts_once(opened, closed, finished):
     assert twice == once
 
 
+@pytest.mark.parametrize("text", ["plain", "a\0b", "é", "x" * 600])
+@pytest.mark.parametrize("number", [None, 0, 7, -1, 2**63])
+def test_the_usual_pair_of_records_makes_the_row_that_any_others_make(
+    opened, closed, text, number
+):
+    begin = msgspec.structs.replace(opened(), model=text, credential=None)
+    end = msgspec.structs.replace(closed(), upstream_id=None, losses=text, cost_pico=number)
+    assert entry_of([begin, end]) == entry_of([begin, end, end])
+    assert entry_of([begin, end]).request.losses == fit(text, 4096)
+
+
+def test_an_end_of_another_attempt_is_not_this_ones(opened, closed):
+    entry = entry_of([opened(), closed(attempt_id="attempt-2")])
+    assert entry.request.status == entry.attempts[0].status == "unknown"
+
+
 def test_an_end_without_a_beginning_makes_no_entry(closed):
     assert entry_of([closed()]) is None
     assert entry_of([]) is None

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from dragoman.store.engine import Database
 
 _PAGE = 5000
-_SLICE = 200
-"""Entries between two looks at what else the event loop has to do: less than a millisecond."""
+_SLICE = 500
+"""Entries between two looks at what else the event loop has to do: a millisecond or so."""
 _REFUSALS = ("22", "23")
 """SQLSTATE classes of data that does not fit and of broken constraints."""
 
