@@ -172,3 +172,34 @@ def test_every_attempt_and_its_end_is_in_the_ledger(gateway):
     assert gateway.row("cut")["status"] == "upstream_cut"
     gateway.chat(scripted(CHAT_MODEL, status=400), headers={"x-request-id": "bad"})
     assert gateway.row("bad")["status"] == "upstream_error"
+
+
+@pytest.mark.req("R-USE-011")
+@pytest.mark.parametrize("caller", ["chat", "message"])
+@pytest.mark.parametrize(
+    "fault", [{"cut": 1200}, {"cut": 1200, "cut_mode": "end"}, {"error_after": 6}]
+)
+@pytest.mark.parametrize("model", [CLAUDE, CHAT_MODEL])
+def test_nobody_guesses_what_a_cut_stream_has_written(gateway, model, fault, caller):
+    """Anthropic's first frame says an output of 1 or so, which is no count of anything (D25)."""
+    name = "-".join(["null", caller, model[:4], *map(str, fault.values())])
+    reply = getattr(gateway, caller)(
+        scripted(model, length=4000, **fault), stream=True, headers={"x-request-id": name}
+    )
+    assert reply.status == 200
+    row = gateway.row(name)
+    assert row["status"] in {"upstream_cut", "upstream_error"}
+    assert row["output_tokens"] is None
+    assert row["cost_usd"] is None
+    if model == CLAUDE:
+        assert row["input_tokens"] > 0
+    else:
+        assert row["input_tokens"] is None
+
+
+def test_a_redirect_is_told_and_not_followed(gateway, mock):
+    model = scripted(CHAT_MODEL, status=307)
+    reply = gateway.chat(model)
+    assert reply.status == 502
+    assert "307" in reply.json()["error"]["message"]
+    assert len(truth(mock, model)) == 1

@@ -31,6 +31,54 @@ def test_a_provider_that_never_answers_is_a_504_in_time(hasty, stream):
     assert reply.json()["error"]["code"] == "read_timeout"
 
 
+@pytest.mark.req("R-ADD-025")
+@pytest.mark.parametrize(
+    ("stream", "last"), [(False, "hang"), (True, "hang"), (True, "hang-after-0")]
+)
+def test_all_candidates_share_one_time_for_the_first_event(hasty, mock, stream, last):
+    tag = f"--mock-length-1{int(stream)}{len(last)}"
+    failing = f"openai/gpt-4o-mini--mock-delay-400--mock-status-500{tag}"
+    hanging = f"groq/llama-x--mock-{last}{tag}"
+    never = f"mistral/mistral-x--mock-ok{tag}"
+    name = f"shared{tag}-{last}"
+    start = time.monotonic()
+    reply = hasty.chat(
+        failing,
+        stream=stream,
+        routing={"fallback": [hanging, never]},
+        headers={"x-request-id": name},
+    )
+    # 0.4 s for the first and 0.7 s for the second would be 1.1 s.
+    took = time.monotonic() - start
+    assert reply.status == 504, reply.body
+    assert 0.6 < took < 1.05
+    assert reply.json()["error"]["code"] == "read_timeout"
+    asked = [e["model"] for e in mock.ask("GET", "/mock/truth", key=None).json()["requests"]]
+    for model, times in ((failing, 1), (hanging, 1), (never, 0)):
+        assert asked.count(model.split("/", 1)[1]) == times, model
+    row = hasty.row(name)
+    assert (row["status"], row["attempts"]) == ("timeout", 2)
+
+
+def test_a_candidate_that_fails_fast_leaves_its_time_to_the_next(hasty):
+    reply = hasty.chat(
+        "openai/gpt-4o-mini--mock-status-500--mock-message-fast",
+        routing={"fallback": ["groq/llama-x--mock-delay-350"]},
+    )
+    assert reply.status == 200, reply.body
+    assert reply.headers["x-dragoman-attempts"] == "2"
+
+
+@pytest.mark.req("R-ADD-025")
+@pytest.mark.parametrize("model", ["openai/gpt-4o-mini", "openrouter/openai/gpt-4o-mini"])
+def test_pings_alone_are_no_first_event(hasty, model):
+    start = time.monotonic()
+    reply = hasty.chat(f"{model}--mock-comments-200--mock-chunk-delay-20", stream=True)
+    assert time.monotonic() - start < 1.5
+    assert reply.status == 504, reply.body
+    assert reply.json()["error"]["code"] == "read_timeout"
+
+
 def test_silence_inside_a_stream_ends_it_with_an_error(hasty):
     start = time.monotonic()
     reply = hasty.chat("openai/gpt-4o-mini--mock-hang-after-5", stream=True)
@@ -51,6 +99,25 @@ def test_a_finished_stream_that_stays_open_is_not_waited_for(hasty):
     assert time.monotonic() - start < 7
     assert reply.body.rstrip().endswith(b"data: [DONE]")
     assert b'"error"' not in reply.body
+
+
+@pytest.mark.parametrize("caller", ["chat", "message"])
+@pytest.mark.parametrize("model", ["openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5"])
+def test_a_terminal_frame_is_the_end_though_the_provider_hangs_behind_it(hasty, caller, model):
+    # The mock falls silent after so many frames: one more than it has is behind the last of them.
+    model += "--mock-hang-after-1000"
+    start = time.monotonic()
+    reply = getattr(hasty, caller)(
+        model, stream=True, text="count", headers={"x-request-id": f"behind-{caller}-{model[:5]}"}
+    )
+    assert time.monotonic() - start < 0.55, "less than the time between two pieces"
+    assert reply.status == 200
+    end = b"data: [DONE]" if caller == "chat" else b"message_stop"
+    assert end in reply.body
+    assert b'"error"' not in reply.body
+    row = hasty.row(f"behind-{caller}-{model[:5]}")
+    assert row["status"] == "complete"
+    assert row["output_tokens"] > 0
 
 
 def test_a_caller_that_does_not_read_is_let_go(hasty, mock):

@@ -65,7 +65,10 @@ async def gate(
     """Reads until content has come: what is due so far, a read still under way, whether it ended."""
     means = trial.means
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + min(means.policy.gate_s, trial.left_s())
+    left_s = trial.left_s()
+    is_last = left_s <= means.policy.gate_s
+    """Whether nothing is left of the time for the first event once the gate's is over."""
+    deadline = loop.time() + min(means.policy.gate_s, left_s)
     held: list[bytes] = []
     sniffed = False
     while True:
@@ -76,7 +79,7 @@ async def gate(
             await _drop(pending)
             raise
         if not pending.done():
-            if trial.left_s() <= 0:
+            if is_last:
                 await _drop(pending)
                 raise unheard(means.policy.first_event_s)
             return b"".join(held), pending, False
@@ -96,7 +99,7 @@ async def gate(
             trial.record.first_event_s = means.monotonic() - trial.record.started
             return b"".join(held), None, piece is None
         if loop.time() >= deadline:
-            if trial.left_s() <= 0:
+            if is_last:
                 raise unheard(means.policy.first_event_s)
             return b"".join(held), None, False
 
