@@ -9,6 +9,9 @@ from load import Ask
 from process import once
 from traffic import CHAT_PATH, CHUNKS, Pace, question, stream, whole
 
+DIRECT = "upstream itself"
+NGINX = "nginx as proxy"
+
 _TEXT: str = json.loads(whole("chat"))["choices"][0]["message"]["content"]
 
 

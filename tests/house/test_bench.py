@@ -244,11 +244,11 @@ def test_bars_pass_fail_or_say_that_nothing_was_measured():
 
 
 def test_a_run_that_measured_nothing_holds_no_bar_and_can_be_kept():
-    import run
     from report import Report
+    from verdict import judge
 
     report = Report({}, quick=True, when="now", commit=None)
-    report.bars = run.judge(report)
+    report.bars = judge(report)
     assert [bar.name for bar in report.bars if bar.held is not None] == ["wrong answers"]
     kept = json.loads(json.dumps(report.kept()))
     assert kept["format"] == 1
