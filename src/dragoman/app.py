@@ -1,7 +1,7 @@
 """The composition root: settings → services → the ASGI application → a server that drains.
 
-``serve`` is what the command line calls. One worker runs here; several are processes of the same
-factory behind one socket.
+``serve`` is what the command line calls. One worker runs here; several are processes behind one
+socket, each of which serves and drains as the one does.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
+from socket import socket
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import multiprocess
 
 from dragoman.accounting.report import parse_query, usage_report
 from dragoman.catalog.rows import ModelRow, models_list
@@ -36,8 +38,10 @@ from dragoman.surface.guards import Guards
 from dragoman.surface.pages import Desk, Readiness
 from dragoman.telemetry.foreign import foreign_config, speak_through
 from dragoman.telemetry.log import AccessLine, timestamp
+from dragoman.telemetry.siblings import PUBLISH_S, Siblings, workers_folder
 
 WORKERS = "DRAGOMAN_WORKERS"
+WORKERS_FOLDER = "DRAGOMAN_WORKERS_FOLDER"
 ENV_FILE = "DRAGOMAN_ENV_FILE"
 KEEP_ALIVE_S = 75
 BACKLOG = 4096
@@ -48,12 +52,18 @@ class Application:
     """The gateway as an ASGI application; its services live as long as its lifespan."""
 
     def __init__(
-        self, settings: Settings, env_file: Path | None = None, *, workers: int = 1
+        self,
+        settings: Settings,
+        env_file: Path | None = None,
+        *,
+        workers: int = 1,
+        folder: Path | None = None,
     ) -> None:
         self.settings = settings
         self.draining = False
         self._env_file = env_file
         self._workers = workers
+        self._siblings = None if folder is None else Siblings(folder)
         self._stack = AsyncExitStack()
         self._app: ASGIApp | None = None
         self.services: Services | None = None
@@ -73,6 +83,10 @@ class Application:
         )
         self.services = services
         speak_through(services.log)
+        if self._siblings is not None:
+            services.metrics.siblings = self._siblings
+            publishing = asyncio.create_task(_publish(services))
+            self._stack.callback(publishing.cancel)
         if services.house.mode.accepts == "listed":
             services.log.event(
                 "warn",
@@ -106,6 +120,18 @@ class Application:
         await receive()
         await self.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _publish(services: Services) -> None:
+    """Keeps the numbers that sibling workers read; the last ones are written at the end."""
+    metrics = services.metrics
+    try:
+        while True:
+            metrics.breakers = _worst(services.house)
+            metrics.publish()
+            await asyncio.sleep(PUBLISH_S)
+    finally:
+        metrics.publish()
 
 
 def surface(application: Application, services: Services) -> Surface:
@@ -262,13 +288,21 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def server_config(
-    application: ASGIApp | str, settings: Settings, *, factory: bool = False
-) -> uvicorn.Config:
+class _Worker(multiprocess.Process):
+    """One of several processes; it serves as a single one does."""
+
+    def target(self, sockets: list[socket] | None = None) -> None:
+        """What the new process runs."""
+        application = worker()
+        self.config.app = application
+        self._server = _Server(self.config, application)
+        super().target(sockets)
+
+
+def server_config(application: ASGIApp | str, settings: Settings) -> uvicorn.Config:
     """How uvicorn serves: httptools and uvloop, no access log, no WebSocket yet."""
     return uvicorn.Config(
         application,
-        factory=factory,
         host=settings.host,
         port=settings.port,
         loop="uvloop",
@@ -283,7 +317,7 @@ def server_config(
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(settings.drain_timeout_s),
-        workers=settings.workers if factory else None,
+        workers=settings.workers,
     )
 
 
@@ -304,8 +338,8 @@ def serve(settings: Settings, env_file: Path | None = None) -> int:
 
 def _serve_many(settings: Settings, env_file: Path | None) -> int:
     """Several processes behind one socket; each reads its settings again."""
-    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415  only where it is needed
-
+    # The supervisor has no other place to say what a worker is, and its own does not drain as ours.
+    multiprocess.Process = _Worker  # type: ignore[misc]  # a subclass in the place of its class
     os.environ.update(
         {
             "MODE": settings.mode,
@@ -317,10 +351,12 @@ def _serve_many(settings: Settings, env_file: Path | None) -> int:
     )
     if env_file is not None:
         os.environ[ENV_FILE] = str(env_file)
-    config = server_config("dragoman.app:worker", settings, factory=True)
-    socket = config.bind_socket()
-    supervisor = Multiprocess(config, sockets=[socket])
-    supervisor.run()
+    config = server_config("dragoman.app:worker", settings)
+    listening = config.bind_socket()
+    with workers_folder(settings.dragoman_home) as folder:
+        os.environ[WORKERS_FOLDER] = str(folder)
+        supervisor = multiprocess.Multiprocess(config, sockets=[listening])
+        supervisor.run()
     # One that could not start has told why, and would fail the same way every time (K5).
     failed = any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)
     return STARTUP_FAILURE if failed else 0
@@ -331,4 +367,10 @@ def worker() -> Application:
     file = os.environ.get(ENV_FILE)
     env_file = Path(file) if file else None
     workers = int(os.environ.get(WORKERS, "1"))
-    return Application(load_settings(env_file=env_file), env_file, workers=workers)
+    folder = os.environ.get(WORKERS_FOLDER)
+    return Application(
+        load_settings(env_file=env_file),
+        env_file,
+        workers=workers,
+        folder=Path(folder) if folder else None,
+    )

@@ -8,9 +8,10 @@ makes the text of them when it is asked for. Numbers are only written in the eve
 
 from __future__ import annotations
 
-from bisect import bisect_left
+import os
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -24,67 +25,55 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from dragoman.core.call import Outcome
+from dragoman.telemetry.numbers import Numbers, Served, decode_numbers, encode_numbers
+from dragoman.telemetry.siblings import Siblings
 
-DURATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100)
-FIRST_TOKEN_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class _Histogram:
-    """How many observations fell into each bucket, and their sum."""
-
-    __slots__ = ("bounds", "counts", "total")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-
-    def observe(self, value: float) -> None:
-        """One observation."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """Cumulative counts, as Prometheus wants them."""
-        found: list[tuple[str, float]] = []
-        below = 0
-        for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
-            below += count
-            found.append(("+Inf" if bound == float("inf") else str(float(bound)), below))
-        return found
-
-
-class _Served:
-    """The numbers of one provider and model."""
-
-    __slots__ = ("cost", "duration", "first_token", "input", "output", "statuses")
-
-    def __init__(self) -> None:
-        self.statuses: dict[int, int] = {}
-        self.duration = _Histogram(DURATION_BUCKETS)
-        self.first_token = _Histogram(FIRST_TOKEN_BUCKETS)
-        self.input = 0
-        self.output = 0
-        self.cost = 0.0
-
-
 class Metrics(Collector):
-    """The numbers of one process."""
+    """The numbers of one process, or with ``siblings`` of all workers of one gateway."""
 
-    def __init__(self) -> None:
+    def __init__(self, siblings: Siblings | None = None) -> None:
         self.active = 0
         """Requests under way."""
         self.breakers: dict[str, int] = {}
         """Provider → 0 closed, 1 open, 2 half-open; the worst of its breakers."""
         self.usage_failures = 0
         """Ledger batches that had to be tried again."""
-        self._served: dict[tuple[str, str], _Served] = {}
+        self._served: dict[tuple[str, str], Served] = {}
         self._attempts: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._limited: defaultdict[str, int] = defaultdict(int)
         self._registry = CollectorRegistry()
         self._registry.register(self)
-        ProcessCollector(registry=self._registry)
+        self.siblings = siblings
+
+    def numbers(self) -> Numbers:
+        """This process's own numbers, as they stand; not a copy."""
+        return Numbers(
+            active=self.active,
+            breakers=self.breakers,
+            usage_failures=self.usage_failures,
+            served=self._served,
+            attempts=self._attempts,
+            limited=self._limited,
+        )
+
+    def publish(self) -> None:
+        """Writes the numbers where the sibling workers find them."""
+        if self.siblings is not None:
+            self.siblings.write(encode_numbers(self.numbers()))
+
+    def _all(self) -> tuple[Numbers, list[int]]:
+        own = self.numbers()
+        if self.siblings is None:
+            return own, []
+        summed, alive = decode_numbers(encode_numbers(own)), [os.getpid()]
+        for pid, is_alive, numbers in self.siblings.read():
+            summed.add(numbers, alive=is_alive)
+            if is_alive:
+                alive.append(pid)
+        return summed, alive
 
     def limited(self, limit: str) -> None:
         """A request was refused by this limit."""
@@ -96,7 +85,7 @@ class Metrics(Collector):
         key = ("none", "none") if attempt is None else (attempt.provider, outcome.label_model)
         served = self._served.get(key)
         if served is None:
-            served = self._served[key] = _Served()
+            served = self._served[key] = Served()
         status = outcome.http_status
         served.statuses[status] = served.statuses.get(status, 0) + 1
         served.duration.observe(duration_s)
@@ -115,7 +104,8 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """What the library asks for."""
-        served = list(self._served.items())
+        now, workers = self._all()
+        served = list(now.served.items())
         requests = CounterMetricFamily(
             "dragoman_requests",
             "Requests by what became of them",
@@ -151,30 +141,42 @@ class Metrics(Collector):
         attempts = CounterMetricFamily(
             "dragoman_attempts", "Calls to providers", labels=("provider", "outcome")
         )
-        for (provider, status_word), count in list(self._attempts.items()):
+        for (provider, status_word), count in list(now.attempts.items()):
             attempts.add_metric((provider, status_word), count)
         limited = CounterMetricFamily(
             "dragoman_rate_limit_hits", "Requests refused by a limit", labels=("limit",)
         )
-        for limit, count in list(self._limited.items()):
+        for limit, count in list(now.limited.items()):
             limited.add_metric((limit,), count)
         breakers = GaugeMetricFamily(
             "dragoman_circuit_breaker_state",
             "0 closed, 1 open, 2 half-open; the worst of a provider",
             labels=("provider",),
         )
-        for provider, state in list(self.breakers.items()):
+        for provider, state in list(now.breakers.items()):
             breakers.add_metric((provider,), state)
         yield from (attempts, limited, breakers)
-        yield GaugeMetricFamily(
-            "dragoman_active_requests", "Requests under way", value=self.active
-        )
+        yield GaugeMetricFamily("dragoman_active_requests", "Requests under way", value=now.active)
         yield CounterMetricFamily(
             "dragoman_usage_write_failures",
             "Ledger batches that had to be tried again",
-            value=self.usage_failures,
+            value=now.usage_failures,
         )
+        yield from _processes(workers) if workers else ProcessCollector(registry=None).collect()
 
     def text(self) -> bytes:
         """All of it in Prometheus' text form."""
         return generate_latest(self._registry)
+
+
+def _processes(pids: list[int]) -> Iterator[Metric]:
+    """What the system says of each worker: no sum of start times or limits means anything."""
+    found: dict[str, Metric] = {}
+    for pid in pids:
+        for metric in ProcessCollector(pid=partial(int, pid), registry=None).collect():
+            family = found.setdefault(
+                metric.name, Metric(metric.name, metric.documentation, metric.type)
+            )
+            for sample in metric.samples:
+                family.add_sample(sample.name, {"worker": str(pid)}, sample.value)
+    yield from found.values()

@@ -1,0 +1,101 @@
+"""What one process has counted, as plain data: added to while requests end, summed over processes."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TypeVar
+
+from msgspec import Struct, field, msgpack
+
+DURATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100)
+FIRST_TOKEN_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_OPEN = 1
+
+_K = TypeVar("_K")
+
+
+class Histogram(Struct):
+    """How many observations fell into each bucket, and their sum."""
+
+    bounds: tuple[float, ...]
+    counts: list[int]
+    total: float = 0.0
+
+    def observe(self, value: float) -> None:
+        """One observation."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def add(self, other: Histogram) -> None:
+        """The observations of another process."""
+        self.counts = [
+            mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)
+        ]
+        self.total += other.total
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Cumulative counts, as Prometheus wants them."""
+        found: list[tuple[str, float]] = []
+        below = 0
+        for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
+            below += count
+            found.append(("+Inf" if bound == float("inf") else str(float(bound)), below))
+        return found
+
+
+def _histogram(bounds: tuple[float, ...]) -> Histogram:
+    return Histogram(bounds, [0] * (len(bounds) + 1))
+
+
+class Served(Struct):
+    """The numbers of one provider and model."""
+
+    statuses: dict[int, int] = {}
+    duration: Histogram = field(default_factory=lambda: _histogram(DURATION_BUCKETS))
+    first_token: Histogram = field(default_factory=lambda: _histogram(FIRST_TOKEN_BUCKETS))
+    input: int = 0
+    output: int = 0
+    cost: float = 0.0
+
+    def add(self, other: Served) -> None:
+        """The numbers of another process."""
+        _add(self.statuses, other.statuses)
+        self.duration.add(other.duration)
+        self.first_token.add(other.first_token)
+        self.input += other.input
+        self.output += other.output
+        self.cost += other.cost
+
+
+class Numbers(Struct):
+    """All that one process has counted."""
+
+    active: int = 0
+    breakers: dict[str, int] = {}
+    usage_failures: int = 0
+    served: dict[tuple[str, str], Served] = {}
+    attempts: dict[tuple[str, str], int] = {}
+    limited: dict[str, int] = {}
+
+    def add(self, other: Numbers, *, alive: bool) -> None:
+        """The numbers of another process; of a dead one only what it has counted stays true."""
+        self.usage_failures += other.usage_failures
+        for key, served in other.served.items():
+            self.served.setdefault(key, Served()).add(served)
+        _add(self.attempts, other.attempts)
+        _add(self.limited, other.limited)
+        if alive:
+            self.active += other.active
+            for provider, state in other.breakers.items():
+                mine = self.breakers.get(provider, 0)
+                # The states' numbers do not stand in their order: open is worse than half-open.
+                self.breakers[provider] = _OPEN if _OPEN in {mine, state} else max(mine, state)
+
+
+def _add(mine: dict[_K, int], theirs: dict[_K, int]) -> None:
+    for key, count in theirs.items():
+        mine[key] = mine.get(key, 0) + count
+
+
+encode_numbers = msgpack.Encoder().encode
+decode_numbers = msgpack.Decoder(Numbers).decode
