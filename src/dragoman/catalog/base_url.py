@@ -6,6 +6,7 @@ What is appended is fixed (D15); here the base is brought into the one form that
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 from dragoman.catalog.schema import CatalogError
@@ -56,8 +57,9 @@ def host_as_base(text: str) -> str:
     return f"http://{name}:{port or OLLAMA_PORT}{suffix}"
 
 
+@lru_cache(maxsize=256)
 def origin_of(url: str) -> str:
-    """Scheme, host and port of a URL: the place that a credential is bound to (F12)."""
+    """Scheme, host and port of a base URL: the place that a credential is bound to (F12)."""
     parts = urlsplit(url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"

@@ -48,10 +48,6 @@ class KeyStore(Protocol):
 class WatchedKeyStore(KeyStore, Protocol):
     """A store whose findings may be kept as long as its generation stands still."""
 
-    def digest(self, credential: str) -> bytes:
-        """The keyed digest of all of ``credential``."""
-        ...
-
     async def generation(self) -> int:
         """A number that every change of any key moves on, in whichever process."""
         ...

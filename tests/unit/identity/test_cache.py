@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
 
 import pytest
 
 from dragoman.core.clock import ManualClock
 from dragoman.core.errors import HouseError
 from dragoman.identity import cache
-from dragoman.identity.cache import CachedKeys
+from dragoman.identity.cache import CachedKeys, digest_of
 from dragoman.identity.ports import Finding, KeyRecord
 
 pytestmark = pytest.mark.anyio
@@ -32,9 +31,6 @@ class Store:
         self.readings = 0
         self.fails = False
         self.gate: asyncio.Event | None = None
-
-    def digest(self, credential: str) -> bytes:
-        return hmac.digest(b"pepper", credential.encode(), "sha256")
 
     async def find(self, credential: str, public_id: str | None) -> Finding:
         self.finds += 1
@@ -325,3 +321,12 @@ async def test_credentials_that_share_most_of_their_text_are_told_apart(keys, st
             assert not await is_good(keys, f"{good[:length]}{number}")
             assert not await is_good(keys, f"{number}{good[-length:]}")
     assert await is_good(keys, good)
+
+
+def test_credentials_with_long_parts_in_common_are_remembered_apart():
+    # reliability.md A9
+    shared = "ab01" * 50
+    credentials = {f"{shared[:length]}{n}" for length in (20, 64, 200) for n in range(5000)}
+    credentials |= {f"{n}{shared[-length:]}" for length in (20, 64, 200) for n in range(5000)}
+    assert len({digest_of(each, b"salt") for each in credentials}) == len(credentials)
+    assert digest_of("drg_test", b"salt") != digest_of("drg_test", b"other")
