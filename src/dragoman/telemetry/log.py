@@ -31,7 +31,8 @@ LEVELS = {
 
 SOON_S = 0.05
 """How long a request's line may wait for company: one write for many."""
-_MOST_WAITING = 64
+_MOST_WAITING = 256
+"""Lines of one write: waking the thread costs as much as a dozen of them."""
 
 _encode = msgspec.json.Encoder().encode
 
