@@ -57,7 +57,7 @@ def test_a_full_pipe_costs_lines_and_no_time_and_is_written_to_again(pipe):
 
 
 def test_the_end_does_not_wait_for_a_reader_that_never_comes(pipe):
-    _, writing = pipe
+    reading, writing = pipe
     outlet = Outlet(writing)
     outlet.start()
     outlet.put(b"x" * 200_000, 1)
@@ -67,6 +67,8 @@ def test_the_end_does_not_wait_for_a_reader_that_never_comes(pipe):
     assert not outlet.put(b"after\n", 1)
     assert outlet.lost == 1
     assert time.monotonic() - start < 1
+    # Else the thread would go on in the next test, whose pipe gets the same numbers.
+    assert len(taken(reading, 200_000)) == 200_000
 
 
 def test_after_the_end_lines_are_written_at_once(pipe):
