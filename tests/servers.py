@@ -109,21 +109,31 @@ class Server:
                 self.process.wait()
         return self.process.returncode
 
+    @property
+    def said(self) -> str:
+        """What it said on stdout, to whoever started it; the log is stderr."""
+        file = _stdout_of(self.log)
+        return file.read_text(encoding="utf-8") if file.exists() else ""
+
     def tail(self) -> str:
-        return self.log.read_text(errors="replace")[-3000:]
+        return (self.said + self.log.read_text(errors="replace"))[-3000:]
+
+
+def _stdout_of(log: Path) -> Path:
+    return log.with_suffix(".out")
 
 
 @contextmanager
 def running(arguments, port, log, environment, ready) -> Iterator[Server]:
     """A ``dragoman`` command that serves while the block runs."""
     kept = {name: value for name, value in os.environ.items() if name in _KEEP}
-    with log.open("wb") as output:
+    with _stdout_of(log).open("wb") as output, log.open("wb") as lines:
         process = subprocess.Popen(
             [sys.executable, "-m", "dragoman", *arguments],
             env={**kept, **environment},
             cwd=log.parent,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=lines,
         )
     server = Server(process, port, log, environment)
     try:

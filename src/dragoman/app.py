@@ -23,6 +23,7 @@ from uvicorn.supervisors import multiprocess
 
 from dragoman.accounting.report import parse_query, usage_report
 from dragoman.catalog.rows import ModelRow, models_list
+from dragoman.config.greeting import greeting, say_greeting
 from dragoman.config.load import environment, load_settings
 from dragoman.config.settings import Settings, check_serving
 from dragoman.core.call import Call
@@ -35,6 +36,7 @@ from dragoman.surface.app import Surface, build
 from dragoman.surface.connection import Connection
 from dragoman.surface.endpoint import Entry
 from dragoman.surface.guards import Guards
+from dragoman.surface.listening import take_address
 from dragoman.surface.pages import Desk, Readiness
 from dragoman.telemetry.foreign import foreign_config, speak_through
 from dragoman.telemetry.log import AccessLine, timestamp
@@ -63,6 +65,7 @@ class Application:
         self.draining = False
         self._env_file = env_file
         self._workers = workers
+        self._folder = folder
         self._siblings = None if folder is None else Siblings(folder)
         self._stack = AsyncExitStack()
         self._app: ASGIApp | None = None
@@ -103,6 +106,13 @@ class Application:
         gc.freeze()
         # A request leaves no cycles, so what the collector finds is rarely worth its walk.
         gc.set_threshold(*COLLECTOR)
+
+    def greet(self, port: int) -> None:
+        """Tells whoever started the server that it is ready, and where."""
+        assert self.services is not None, "it has been opened"
+        served = self.services.house.registry.providers.values()
+        names = [provider.name for provider in served if not provider.stub]
+        say_greeting(greeting(self.settings, port, self._workers, names), self._folder)
 
     async def close(self) -> None:
         """Closes everything, the ledger's buffer written."""
@@ -273,6 +283,12 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._application = application
 
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Opens the application, listens, and says so."""
+        await super().startup(sockets)
+        assert sockets, "the address was taken before"
+        self._application.greet(sockets[0].getsockname()[1])
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Handles SIGTERM and SIGINT while serving."""
@@ -330,9 +346,10 @@ def serve(settings: Settings, env_file: Path | None = None) -> int:
     check_serving(settings)
     if settings.workers > 1:
         return _serve_many(settings, env_file)
+    listening = take_address(settings.host, settings.port)
     application = Application(settings, env_file)
     server = _Server(server_config(application, settings), application)
-    server.run()
+    server.run(listening)
     return 0 if server.started else 1
 
 
@@ -352,10 +369,10 @@ def _serve_many(settings: Settings, env_file: Path | None) -> int:
     if env_file is not None:
         os.environ[ENV_FILE] = str(env_file)
     config = server_config("dragoman.app:worker", settings)
-    listening = config.bind_socket()
+    listening = take_address(settings.host, settings.port)
     with workers_folder(settings.dragoman_home) as folder:
         os.environ[WORKERS_FOLDER] = str(folder)
-        supervisor = multiprocess.Multiprocess(config, sockets=[listening])
+        supervisor = multiprocess.Multiprocess(config, sockets=listening)
         supervisor.run()
     # One that could not start has told why, and would fail the same way every time (K5).
     failed = any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)

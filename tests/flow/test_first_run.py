@@ -1,8 +1,14 @@
 """What a stranger meets: a gateway with nothing configured."""
 
 import json
+import socket
+import subprocess
+import sys
+import time
 
 import pytest
+
+from servers import gateway_server
 
 
 @pytest.mark.req("R-ADD-036", "R-STRM-001", "R-STRM-002")
@@ -100,9 +106,45 @@ def test_a_model_of_the_stub_that_does_not_exist_is_not_answered(lonely):
 
 
 def test_the_admin_key_is_printed_at_the_first_start_and_never_logged(lonely):
-    lines = lonely.log.read_text().splitlines()
+    lines = lonely.said.splitlines()
     shown = [line for line in lines if line.startswith("Admin key, shown this once: drg_")]
     assert len(shown) == 1
     secret = shown[0].rsplit(" ", 1)[1]
     assert sum(secret in line for line in lines) == 1
+    assert secret not in lonely.log.read_text()
     assert lonely.ask("GET", "/v1/usage", key=secret).status == 200
+
+
+def test_a_start_says_on_stdout_that_it_is_ready_and_where(lonely):
+    shown = lonely.said.splitlines()
+    at = shown.index(f"✅ Server ready: {lonely.url}")
+    assert shown[at + 1] == "   mode: local, 1 worker"
+    assert "the built-in stub" in shown[at + 2]
+    assert shown[at + 3] == f"   state: {lonely.environment['DRAGOMAN_HOME']}"
+
+
+def test_several_workers_say_once_that_they_are_ready(tmp_path):
+    with gateway_server(tmp_path, "--workers", "2") as server:
+        time.sleep(1)
+        text = server.said
+    assert text.count("✅ Server ready:") == 1
+    assert "mode: local, 2 workers" in text
+
+
+def test_a_taken_port_ends_the_start_before_the_admin_key_is_made(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "dragoman", "serve", "--local", "--port", str(port)],
+            env={"DRAGOMAN_HOME": str(tmp_path / "home")},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == f"Port {port} is taken: choose another with --port N.\n"
+    assert not (tmp_path / "home").exists()

@@ -11,6 +11,9 @@ from dragoman.cli.settings import EnvFileOption, settings_or_fail
 
 SUMMARY = "Start the gateway."
 
+_NO_ADDRESS = 3
+"""Exit code of a start that failed for its address, as it is where a worker cannot start."""
+
 
 def add_to(app: typer.Typer) -> None:
     """Registers the command."""
@@ -62,7 +65,8 @@ def serve(
     try:
         code = app.serve(settings, env_file)
     except GatewayError as error:
-        fail(error.message, as_json=as_json, code=USAGE)
+        code = _NO_ADDRESS if error.code == "address_unavailable" else USAGE
+        fail(error.message, as_json=as_json, code=code)
     raise typer.Exit(code)
 
 
