@@ -24,7 +24,7 @@ from dragoman.catalog.resolve import LONGEST, ListingsNeeded
 from dragoman.core.ask import Ask, read_ask
 from dragoman.core.call import Answer, Call, Caller, Denied, Limits
 from dragoman.core.clock import Clock
-from dragoman.core.errors import GatewayError
+from dragoman.core.errors import GatewayError, code_of
 from dragoman.core.provider import Candidate, Operation, Plan
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
@@ -80,7 +80,7 @@ async def carry(call: Call, permission: Permission, house: House) -> Answer:
         else:
             answer = await attempt(plan, ask, call, tab, house.means)
     except GatewayError as error:
-        note_failure(call, error.status, error.code or error.kind)
+        note_failure(call, error.status, code_of(error))
         raise
     except Exception:
         note_failure(call, 500, "internal_error")

@@ -16,7 +16,7 @@ from dragoman.attempt.ports import Tab, UpstreamReply
 from dragoman.attempt.prepare import Prepared, prepare
 from dragoman.core.ask import Ask
 from dragoman.core.call import Attempt, Call, Head, Status
-from dragoman.core.errors import HouseError, UpstreamError
+from dragoman.core.errors import HouseError, UpstreamError, code_of
 from dragoman.core.provider import Candidate
 from dragoman.dialects.base import Relay
 
@@ -190,7 +190,7 @@ class Trial:
             if relay.facts.error is failure and failure.code != "upstream_truncated":
                 status = "upstream_error"
             self.record.error_kind = failure.kind
-            self.call.outcome.error_code = failure.code or failure.kind
+            self.call.outcome.error_code = code_of(failure)
             self.means.health.failed(self.candidate, failure, self.means.monotonic())
         self.close(status)
         return status

@@ -61,6 +61,21 @@ INFRASTRUCTURE: frozenset[Kind] = frozenset(
 )
 """What R-ADD-024 calls ``infra_error``; the rest is ``semantic_error``."""
 
+_CODE: dict[Kind, str] = {
+    "authentication": "invalid_api_key",
+    "billing": "insufficient_quota",
+    "permission": "insufficient_permissions",
+    "not_found": "model_not_found",
+    "too_large": "request_too_large",
+    "rate_limit": "rate_limit_exceeded",
+    "quota": "insufficient_quota",
+    "server": "server_error",
+    "content_policy": "content_policy_violation",
+    "context_length": "context_length_exceeded",
+    "upstream": "provider_error",
+}
+"""The code of a failure that brings none; that of the other kinds is their own word."""
+
 
 class GatewayError(Exception):
     """A failure that can be told in any dialect."""
@@ -146,6 +161,33 @@ class UpstreamError(GatewayError):
 
 class HouseError(GatewayError):
     """We are at fault; the message says nothing of the inside."""
+
+
+def code_of(error: GatewayError) -> str:
+    """The one word for a failure: in header, body, log and ledger."""
+    return error.code or _CODE.get(error.kind, error.kind)
+
+
+def may_try_again(error: GatewayError) -> bool:
+    """Whether the same request may sensibly come once more, now or after the wait that is told."""
+    return error.retryable or (error.kind == "rate_limit" and error.retry_after_s is not None)
+
+
+def retries_spent(error: GatewayError) -> bool:
+    """Whether the house has tried again in vain, so that the caller should not (D10).
+
+    A rate limit is the caller's to wait out, and so is the rest that we give a provider: of that
+    we say ourselves when it ends, and nothing was tried.
+    """
+    if not isinstance(error, UpstreamError) or error.kind == "rate_limit":
+        return False
+    resting = error.upstream_status is None and error.retry_after_s is not None
+    return error.status >= 500 and not resting
+
+
+def told_wait(error: GatewayError) -> float | None:
+    """When to come back, in seconds to the millisecond."""
+    return None if error.retry_after_s is None else round(error.retry_after_s, 3)
 
 
 def unsupported(message: str, param: str) -> CallerError:

@@ -134,7 +134,8 @@ class ErrorContext(Struct, frozen=True):
 
     request_id: str
     trace_id: str = ""
-    attempts: int = 0
+    fallback: bool | None = None
+    """Whether another provider or model was tried than the first; None where none was."""
 
 
 class ErrorReply(Struct, frozen=True):

@@ -8,7 +8,13 @@ from functools import lru_cache
 
 from dragoman.admission.headers import headers_of
 from dragoman.core.call import Call
-from dragoman.core.errors import INFRASTRUCTURE, GatewayError, HouseError, UpstreamError
+from dragoman.core.errors import (
+    INFRASTRUCTURE,
+    GatewayError,
+    HouseError,
+    code_of,
+    retries_spent,
+)
 from dragoman.core.loss import header as losses_header
 from dragoman.core.money import plain
 from dragoman.core.provider import Family
@@ -61,17 +67,12 @@ def answer_headers(
     attempt = outcome.served
     if attempt is not None:
         provider, model = _names(attempt.provider, attempt.model)
-        first = outcome.attempts[0]
-        fell_back = first is not attempt and (first.provider, first.model) != (
-            attempt.provider,
-            attempt.model,
-        )
         found += (
             (b"x-dragoman-provider", provider),
             (b"x-provider", provider),
             (b"x-dragoman-model", model),
             (b"x-dragoman-attempts", b"%d" % len(outcome.attempts)),
-            (b"x-fallback-attempted", b"true" if fell_back else b"false"),
+            (b"x-fallback-attempted", b"true" if fell_back(call) else b"false"),
         )
         if attempt.upstream_request:
             found.append((b"x-dragoman-upstream-id", _visible(attempt.upstream_request)))
@@ -92,6 +93,16 @@ def answer_headers(
     if extra:
         found += [(name.encode(), value.encode("latin-1")) for name, value in extra.items()]
     return found
+
+
+def fell_back(call: Call) -> bool | None:
+    """Whether another provider or model was tried than the first; None where none was."""
+    attempts = call.outcome.attempts
+    if not attempts:
+        return None
+    first = attempts[0]
+    # A plan never comes back to a candidate that it has left.
+    return (first.provider, first.model) != (attempts[-1].provider, attempts[-1].model)
 
 
 @lru_cache(maxsize=1024)
@@ -123,14 +134,14 @@ def as_gateway_error(error: Exception) -> GatewayError:
 
 def error_reply(error: GatewayError, dialect: Family, call: Call) -> ErrorReply:
     """The error in the caller's dialect."""
-    context = ErrorContext(call.request_id, call.trace_id, len(call.outcome.attempts))
+    context = ErrorContext(call.request_id, call.trace_id, fell_back(call))
     return DIALECTS[dialect].write_error(error, context)
 
 
 def error_headers(error: GatewayError) -> dict[str, str]:
     """What an error says beside its body."""
     found = {
-        "x-error-code": _visible(error.code or error.kind).decode(),
+        "x-error-code": _visible(code_of(error)).decode(),
         "x-error-type": "infra_error" if error.kind in INFRASTRUCTURE else "semantic_error",
     }
     if error.retry_after_s is not None:
@@ -139,9 +150,8 @@ def error_headers(error: GatewayError) -> dict[str, str]:
             found["retry-after-ms"] = str(math.ceil(error.retry_after_s * 1000))
     if error.status == 401:
         found["www-authenticate"] = "Bearer"
-    # Clients of the official SDKs would add their retries to ours (D10); a rate limit is theirs to wait out.
-    spent = isinstance(error, UpstreamError) and error.kind != "rate_limit"
-    if spent and error.status >= 500:
+    # Clients of the official SDKs would add their retries to ours (D10).
+    if retries_spent(error):
         found["x-should-retry"] = "false"
     return found
 

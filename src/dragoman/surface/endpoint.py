@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.attempt.endings import draining
 from dragoman.core.call import Call, Head, Proof
-from dragoman.core.errors import CallerError
+from dragoman.core.errors import CallerError, code_of
 from dragoman.core.ids import REQUEST_ID
 from dragoman.identity.proof import read_proof
 from dragoman.pipeline import House, carry
@@ -239,7 +239,7 @@ class _Exchange:
         told = as_gateway_error(error)
         if told is not error or told.kind == "server":
             entry.failed(error, call)
-        call.outcome.error_code = told.code or told.kind
+        call.outcome.error_code = code_of(told)
         if self._started:
             return
         reply = error_reply(told, call.dialect, call)

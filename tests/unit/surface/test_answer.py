@@ -1,11 +1,12 @@
 """The headers of an answer."""
 
+import json
 from decimal import Decimal
 
 import pytest
 
 from dragoman.core.call import Allowed, Attempt, Call, Proof
-from dragoman.core.errors import CallerError, HouseError, UpstreamError
+from dragoman.core.errors import STATUS, CallerError, HouseError, UpstreamError
 from dragoman.core.loss import Loss
 from dragoman.surface.answer import answer_headers, as_gateway_error, error_headers, error_reply
 
@@ -120,3 +121,78 @@ def test_an_error_is_told_in_the_callers_dialect(dialect):
     reply = error_reply(CallerError("not_found", "no such thing"), dialect, call(dialect))
     assert reply.status == 404
     assert b"no such thing" in reply.body
+
+
+DIALECTS = pytest.mark.parametrize("dialect", ["chat", "anthropic"])
+
+
+def both(error, made):
+    """An error's headers, and our members of its body."""
+    reply = error_reply(error, made.dialect, made)
+    return headers(made, extra=error_headers(error)), json.loads(reply.body)["error"]
+
+
+@DIALECTS
+@pytest.mark.parametrize(
+    ("attempts", "told"),
+    [
+        ([], None),
+        ([tried()], False),
+        ([tried(), tried(), tried()], False),
+        ([tried(), tried(model="gpt-4o-mini")], True),
+        ([tried(), tried(provider="azure")], True),
+    ],
+)
+def test_header_and_body_agree_on_whether_another_candidate_was_tried(dialect, attempts, told):
+    found, error = both(UpstreamError("server", "x"), call(dialect, attempts=attempts))
+    header = None if told is None else str(told).lower()
+    assert found.get("x-fallback-attempted") == header
+    assert error["dragoman"].get("fallback_attempted") is told
+
+
+@DIALECTS
+@pytest.mark.req("R-ADD-024")
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (CallerError("rate_limit", "x", retry_after_s=61, code="rpm_exceeded"), True),
+        (CallerError("rate_limit", "x", code="rpm_exceeded"), False),
+        (UpstreamError("rate_limit", "x", retryable=True), True),
+        (UpstreamError("quota", "x", retry_after_s=61), False),
+        (UpstreamError("server", "x", upstream_status=500, retryable=True), False),
+        (UpstreamError("overloaded", "x", upstream_status=503, retry_after_s=1.0), False),
+        (HouseError("overloaded", "x", retryable=True), True),
+        (CallerError("not_found", "x"), False),
+    ],
+)
+def test_retryable_says_what_the_headers_say(dialect, error, again):
+    found, told = both(error, call(dialect))
+    assert told["dragoman"]["retryable"] is again
+    assert not (again and "x-should-retry" in found)
+
+
+@DIALECTS
+def test_a_provider_at_rest_was_not_tried_and_may_be_asked_again_later(dialect):
+    resting = UpstreamError("overloaded", "x", sent="no", retry_after_s=9.5, retryable=True)
+    found, told = both(resting, call(dialect))
+    assert "x-should-retry" not in found
+    assert told["dragoman"]["retryable"] is True
+
+
+@DIALECTS
+def test_a_wait_is_told_to_the_millisecond(dialect):
+    late = CallerError("rate_limit", "x", retry_after_s=60.183773338999345)
+    assert both(late, call(dialect))[1]["dragoman"]["retry_after"] == 60.184
+
+
+@DIALECTS
+@pytest.mark.parametrize("kind", STATUS)
+def test_header_and_body_name_a_failure_by_the_same_word(dialect, kind):
+    for code in (None, "own_word"):
+        found, told = both(UpstreamError(kind, "x", code=code), call(dialect))
+        said = told["code"] if dialect == "chat" else told["dragoman"]["code"]
+        if said is None:  # OpenAI has no code for these, and the header says the kind
+            assert kind in {"invalid_request", "unprocessable"}
+            said = kind
+        assert found["x-error-code"] == said
+        assert found["x-error-type"] == told["dragoman"]["type"]

@@ -7,7 +7,16 @@ import re
 import msgspec
 from msgspec import Raw, Struct
 
-from dragoman.core.errors import INFRASTRUCTURE, GatewayError, Kind, UpstreamError
+from dragoman.core.errors import (
+    INFRASTRUCTURE,
+    GatewayError,
+    Kind,
+    UpstreamError,
+    code_of,
+    may_try_again,
+    retries_spent,
+    told_wait,
+)
 from dragoman.dialects.anthropic import wire
 from dragoman.dialects.anthropic.wire import encode
 from dragoman.dialects.base import Context, ErrorContext, ErrorReply
@@ -244,27 +253,15 @@ _TYPE: dict[Kind, str] = {
     "upstream": "api_error",
 }
 
-_CODE: dict[Kind, str] = {
-    "authentication": "invalid_api_key",
-    "not_found": "model_not_found",
-    "rate_limit": "rate_limited",
-    "quota": "insufficient_quota",
-    "overloaded": "upstream_overloaded",
-    "server": "internal_error",
-    "upstream": "provider_error",
-    "context_length": "context_length_exceeded",
-    "permission": "insufficient_permissions",
-}
-
 
 def write_error(error: GatewayError, context: ErrorContext) -> ErrorReply:
     """The error as a response of this dialect."""
-    return ErrorReply(_status(error), encode(_body(error, context)))
+    return ErrorReply(_status(error), encode(_body(error, context, spent=retries_spent(error))))
 
 
 def error_frame(error: GatewayError, context: ErrorContext) -> bytes:
     """The error as the one event that ends a stream (D3)."""
-    return b"event: error\ndata: " + encode(_body(error, context)) + b"\n\n"
+    return b"event: error\ndata: " + encode(_body(error, context, spent=False)) + b"\n\n"
 
 
 def told(context: Context) -> ErrorContext:
@@ -294,7 +291,7 @@ def _native(error: GatewayError) -> _Error | None:
         return None
 
 
-def _body(error: GatewayError, context: ErrorContext) -> dict[str, object]:
+def _body(error: GatewayError, context: ErrorContext, *, spent: bool) -> dict[str, object]:
     native = _native(error)
     message = error.message
     if native is not None and native.message:
@@ -308,24 +305,24 @@ def _body(error: GatewayError, context: ErrorContext) -> dict[str, object]:
     }
     if error.details is not None:
         told["details"] = error.details
-    told["dragoman"] = _members(error, context)
+    told["dragoman"] = _members(error, context, spent=spent)
     return {"type": "error", "error": told, "request_id": context.request_id}
 
 
-def _members(error: GatewayError, context: ErrorContext) -> dict[str, object]:
+def _members(error: GatewayError, context: ErrorContext, *, spent: bool) -> dict[str, object]:
     """R-ADD-024's members."""
     members: dict[str, object] = {
-        "code": error.code or _CODE.get(error.kind, error.kind),
+        "code": code_of(error),
         "type": "infra_error" if error.kind in INFRASTRUCTURE else "semantic_error",
         "request_id": context.request_id,
         "trace_id": context.trace_id,
-        "retryable": error.retryable,
-        "fallback_attempted": context.attempts > 1,
+        "retryable": may_try_again(error) and not spent,
     }
     optional = (
+        ("fallback_attempted", context.fallback),
         ("provider", error.provider),
         ("param", error.param),
         ("provider_request_id", error.provider_request_id),
-        ("retry_after", error.retry_after_s),
+        ("retry_after", told_wait(error)),
     )
     return members | {name: said for name, said in optional if said is not None}

@@ -15,7 +15,16 @@ from math import isfinite
 
 import msgspec
 
-from dragoman.core.errors import CallerError, GatewayError, HouseError, Kind, UpstreamError
+from dragoman.core.errors import (
+    INFRASTRUCTURE,
+    GatewayError,
+    Kind,
+    UpstreamError,
+    code_of,
+    may_try_again,
+    retries_spent,
+    told_wait,
+)
 from dragoman.dialects.base import Context, ErrorContext, ErrorReply
 from dragoman.dialects.chat.envelope import Envelope, open_envelope
 
@@ -211,43 +220,29 @@ def _until(then: str, now: str) -> float | None:
 
 # --------------------------------------------------------------------------- writing
 
-_WORDS: dict[Kind, tuple[str, str | None]] = {
-    "invalid_request": ("invalid_request_error", None),
-    "unsupported_feature": ("invalid_request_error", "unsupported_feature"),
-    "authentication": ("invalid_request_error", "invalid_api_key"),
-    "billing": ("insufficient_quota", "insufficient_quota"),
-    "permission": ("invalid_request_error", "insufficient_permissions"),
-    "not_found": ("invalid_request_error", "model_not_found"),
-    "conflict": ("invalid_request_error", "conflict"),
-    "too_large": ("invalid_request_error", "request_too_large"),
-    "unprocessable": ("invalid_request_error", None),
-    "rate_limit": ("rate_limit_error", "rate_limit_exceeded"),
-    "quota": ("insufficient_quota", "insufficient_quota"),
-    "timeout": ("server_error", "timeout"),
-    "server": ("server_error", "server_error"),
-    "overloaded": ("server_error", "overloaded"),
-    "content_policy": ("invalid_request_error", "content_policy_violation"),
-    "context_length": ("invalid_request_error", "context_length_exceeded"),
-    "upstream": ("server_error", "provider_error"),
+_TYPE: dict[Kind, str] = {
+    "invalid_request": "invalid_request_error",
+    "unsupported_feature": "invalid_request_error",
+    "authentication": "invalid_request_error",
+    "billing": "insufficient_quota",
+    "permission": "invalid_request_error",
+    "not_found": "invalid_request_error",
+    "conflict": "invalid_request_error",
+    "too_large": "invalid_request_error",
+    "unprocessable": "invalid_request_error",
+    "rate_limit": "rate_limit_error",
+    "quota": "insufficient_quota",
+    "timeout": "server_error",
+    "server": "server_error",
+    "overloaded": "server_error",
+    "content_policy": "invalid_request_error",
+    "context_length": "invalid_request_error",
+    "upstream": "server_error",
 }
-"""OpenAI's ``type``, and its ``code`` where the error brings none."""
+"""OpenAI's ``type``."""
 
-_SEMANTIC: frozenset[Kind] = frozenset(
-    {
-        "invalid_request",
-        "unsupported_feature",
-        "authentication",
-        "permission",
-        "not_found",
-        "conflict",
-        "too_large",
-        "unprocessable",
-        "content_policy",
-        "context_length",
-        "billing",
-    }
-)
-"""Kinds that say something about the request; the others are the infrastructure's (R-ADD-024)."""
+_CODELESS: frozenset[Kind] = frozenset({"invalid_request", "unprocessable"})
+"""Kinds of which OpenAI itself says a code or null."""
 
 
 def write_error(error: GatewayError, context: ErrorContext) -> ErrorReply:
@@ -255,15 +250,16 @@ def write_error(error: GatewayError, context: ErrorContext) -> ErrorReply:
     house: dict[str, object] = {"request_id": context.request_id}
     if context.trace_id:
         house["trace_id"] = context.trace_id
-    if context.attempts > 1:
-        house["fallback_attempted"] = True
+    if context.fallback is not None:
+        house["fallback_attempted"] = context.fallback
+    house["retryable"] = may_try_again(error) and not retries_spent(error)
     body = _ENCODER.encode({"error": error_object(error, house)})
     return ErrorReply(error.status, body)
 
 
 def error_object(error: GatewayError, house: dict[str, object] | None = None) -> dict[str, object]:
     """The ``error`` member: OpenAI's four, and ours under ``dragoman``."""
-    kind, code = _WORDS[error.kind]
+    kind = _TYPE[error.kind]
     details = dict(error.details or {})
     upstream_type = details.pop("upstream_type", None)
     if isinstance(upstream_type, str) and error.status < 500 and error.kind == "rate_limit":
@@ -272,7 +268,7 @@ def error_object(error: GatewayError, house: dict[str, object] | None = None) ->
         "message": error.message,
         "type": kind,
         "param": error.param,
-        "code": error.code or code,
+        "code": error.code if error.kind in _CODELESS else code_of(error),
         "dragoman": _house(error, details, house or {}),
     }
 
@@ -281,20 +277,15 @@ def _house(
     error: GatewayError, details: dict[str, object], known: dict[str, object]
 ) -> dict[str, object]:
     """R-ADD-024's members: those that are known."""
-    infra = isinstance(error, HouseError) or (
-        error.kind not in _SEMANTIC and not isinstance(error, CallerError)
-    )
     members: dict[str, object] = {
-        "type": "infra_error"
-        if infra or error.kind in {"rate_limit", "quota"}
-        else "semantic_error",
+        "type": "infra_error" if error.kind in INFRASTRUCTURE else "semantic_error",
+        "retryable": may_try_again(error),
         **known,
-        "retryable": error.retryable,
     }
     optional = {
         "provider": error.provider,
         "provider_request_id": error.provider_request_id,
-        "retry_after": error.retry_after_s,
+        "retry_after": told_wait(error),
         "details": details or None,
     }
     members.update({name: value for name, value in optional.items() if value is not None})

@@ -11,7 +11,7 @@ from dragoman.dialects.anthropic import ANTHROPIC
 from dragoman.dialects.anthropic.error import LONGEST, redact, retry_after
 from dragoman.dialects.base import ErrorContext
 
-CONTEXT = ErrorContext("req-1", "trace", 2)
+CONTEXT = ErrorContext("req-1", "trace", fallback=True)
 
 
 def body(kind: str, message: str = "words", **members) -> bytes:
@@ -226,7 +226,7 @@ def test_what_the_gateway_knows_stands_in_a_corner_of_its_own():
         },
     }
     own = write(HouseError("server", "We failed."))[1]["error"]["dragoman"]
-    assert (own["code"], own["type"]) == ("internal_error", "infra_error")
+    assert (own["code"], own["type"]) == ("server_error", "infra_error")
     wrong = write(CallerError("conflict", "x"))[1]["error"]["dragoman"]
     assert (wrong["code"], wrong["type"]) == ("conflict", "semantic_error")
 

@@ -282,7 +282,7 @@ def test_addresses_lose_their_passwords_and_words_stay_words():
 
 # --------------------------------------------------------------------------- writing
 
-CONTEXT = ErrorContext("req-1", "abc", attempts=2)
+CONTEXT = ErrorContext("req-1", "abc", fallback=True)
 
 
 def write(error, context=CONTEXT):
