@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal, TypeAlias, get_args
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from dragoman.accounting.ports import Ledger, Line, Scope, Sums
 from dragoman.core.call import Caller
@@ -43,11 +43,14 @@ class Estimated(Struct, frozen=True):
     requests: int
     input_tokens: int
     output_tokens: int
-    cost_usd: str
+    cost_usd: str | None
 
 
-class Totals(Struct, frozen=True, omit_defaults=True):
-    """Sums over calls; ``unknown_usage`` of them consumed what nobody has told us."""
+class Totals(Struct, frozen=True):
+    """Sums over calls; ``unknown_usage`` of them consumed what nobody has told us.
+
+    A cost of which no part is known is None. The names of groups are there where they group.
+    """
 
     requests: int
     failed_requests: int
@@ -57,14 +60,14 @@ class Totals(Struct, frozen=True, omit_defaults=True):
     cache_read_tokens: int
     cache_write_tokens: int
     reasoning_tokens: int
-    cost_usd: str
+    cost_usd: str | None
     estimated: Estimated
     unknown_usage: int
     unknown_cost: int
-    day: str | None = None
-    month: str | None = None
-    provider: str | None = None
-    model: str | None = None
+    day: str | UnsetType = UNSET
+    month: str | UnsetType = UNSET
+    provider: str | UnsetType | None = UNSET
+    model: str | UnsetType | None = UNSET
 
 
 class Shown(Struct, frozen=True, gc=False):
@@ -170,7 +173,9 @@ async def _groups(
     if group == "model":
         by_model = await ledger.by_model(scope)
         dearest = sorted(by_model.items(), key=lambda item: (-item[1].cost_pico, item[0]))
-        return [totals(sums, provider=key[0], model=key[1]) for key, sums in dearest]
+        return [
+            totals(sums, provider=key[0] or None, model=key[1] or None) for key, sums in dearest
+        ]
     days = await ledger.by_day(scope)
     if group == "day":
         return [totals(days[day], day=_day(day)) for day in sorted(days, reverse=True)]
@@ -193,12 +198,13 @@ def add(into: Sums, sums: Sums) -> None:
 def totals(
     sums: Sums,
     *,
-    day: str | None = None,
-    month: str | None = None,
-    provider: str | None = None,
-    model: str | None = None,
+    day: str | UnsetType = UNSET,
+    month: str | UnsetType = UNSET,
+    provider: str | UnsetType | None = UNSET,
+    model: str | UnsetType | None = UNSET,
 ) -> Totals:
     """Sums as they go out."""
+    priceless = _is_priceless(sums)
     return Totals(
         requests=sums.requests,
         failed_requests=sums.failed,
@@ -208,12 +214,14 @@ def totals(
         cache_read_tokens=sums.cache_read_tokens,
         cache_write_tokens=sums.cache_write_tokens,
         reasoning_tokens=sums.reasoning_tokens,
-        cost_usd=usd(sums.cost_pico),
+        cost_usd=None if priceless else usd(sums.cost_pico),
         estimated=Estimated(
             sums.estimated_requests,
             sums.estimated_input_tokens,
             sums.estimated_output_tokens,
-            usd(sums.estimated_cost_pico),
+            None
+            if priceless and sums.estimated_requests and not sums.estimated_cost_pico
+            else usd(sums.estimated_cost_pico),
         ),
         unknown_usage=sums.unknown_tokens,
         unknown_cost=sums.unknown_cost,
@@ -222,6 +230,16 @@ def totals(
         provider=provider,
         model=model,
     )
+
+
+def _is_priceless(sums: Sums) -> bool:
+    """Whether nobody has told the cost of any call that can have cost something.
+
+    What failed may have cost nothing for certain, so it does not make the others' cost known.
+    """
+    answered = sums.requests - sums.failed
+    others = sums.unknown_cost + sums.estimated_requests
+    return sums.unknown_cost > 0 and sums.cost_pico == 0 and others >= answered
 
 
 def usd(pico: int) -> str:

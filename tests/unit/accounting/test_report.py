@@ -171,7 +171,45 @@ def test_models_come_dearest_first():
         models={("a", "x"): Sums(cost_pico=1), ("b", "y"): Sums(cost_pico=9), ("", ""): Sums()}
     )
     data = report(ledger, group="model")["data"]
-    assert [(row["provider"], row["model"]) for row in data] == [("b", "y"), ("a", "x"), ("", "")]
+    named = [(row["provider"], row["model"]) for row in data]
+    assert named == [("b", "y"), ("a", "x"), (None, None)]
+    assert "day" not in data[0]
+
+
+@pytest.mark.req("R-USE-001")
+@pytest.mark.parametrize(
+    ("sums", "cost"),
+    [
+        (Sums(), "0"),
+        (Sums(requests=3, failed=3), "0"),
+        (Sums(requests=24, unknown_cost=24), None),
+        (Sums(requests=27, failed=3, unknown_cost=24), None),
+        (Sums(requests=3, failed=3, unknown_cost=2), None),
+        (Sums(requests=25, unknown_cost=24), "0"),  # one call is known to be free
+        (Sums(requests=25, unknown_cost=24, cost_pico=10**12), "1"),
+        (Sums(requests=9, estimated_requests=4, unknown_cost=5, estimated_cost_pico=7), None),
+    ],
+)
+def test_a_sum_of_which_no_part_is_known_is_unknown(sums, cost):
+    answer = report(Canned(sums))
+    assert answer["cost_usd"] == cost
+    assert answer["unknown_cost"] == sums.unknown_cost
+
+
+@pytest.mark.parametrize(
+    ("sums", "cost"),
+    [
+        (Sums(requests=2, estimated_requests=2, unknown_cost=2), None),
+        (Sums(requests=2, unknown_cost=2), "0"),
+        (Sums(requests=4, estimated_requests=2, unknown_cost=2, cost_pico=1), "0"),
+        (
+            Sums(requests=2, estimated_requests=1, unknown_cost=1, estimated_cost_pico=10**12),
+            "1",
+        ),
+    ],
+)
+def test_an_estimated_sum_without_any_price_is_unknown_too(sums, cost):
+    assert report(Canned(sums))["estimated"]["cost_usd"] == cost
 
 
 def test_adding_sums_adds_every_one_of_them():
@@ -236,4 +274,5 @@ def test_an_amount_as_text_is_the_amount(pico):
 
 def test_totals_carry_their_group():
     answer = totals(Sums(), provider="a", model="b", month="2025-01")
-    assert (answer.provider, answer.model, answer.month, answer.day) == ("a", "b", "2025-01", None)
+    assert (answer.provider, answer.model, answer.month) == ("a", "b", "2025-01")
+    assert answer.day is msgspec.UNSET
