@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -37,7 +38,7 @@ def main() -> int:
         if not wait_ready(process, port, retries, pause_s):
             print("The server did not become ready; its log above says why.", file=sys.stderr)
             return 1
-        print(talk(f"http://127.0.0.1:{port}"), flush=True)
+        print(talk(f"http://127.0.0.1:{port}", home), flush=True)
         return process.wait()
     except KeyboardInterrupt:
         return 0
@@ -50,18 +51,19 @@ def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def talk(url: str) -> str:
-    """What a newcomer needs to know."""
+def talk(url: str, home: Path) -> str:
+    """What a newcomer needs to know; that the server is ready it has said itself."""
     return f"""
-✅ Server ready: {url}
-
-   Key: {KEY}   (local mode takes any key of this form; without a provider key a built-in stub answers)
+   Key: {KEY}   (local mode takes drg_ and any 3 characters or more; without a provider key a stub answers)
 
    Try:
      curl {url}/v1/chat/completions -H 'Authorization: Bearer {KEY}' -H 'Content-Type: application/json' \\
           -d '{{"model": "openai/gpt-4o-mini", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
      curl {url}/v1/models -H 'Authorization: Bearer {KEY}'
      .venv/bin/dragoman chat "Tell me a story" --model openai/gpt-4o-mini --base-url {url} --key {KEY}
+
+   A key of your own is made in this gateway's database, or it is not known here:
+     DRAGOMAN_HOME={shlex.quote(str(home))} .venv/bin/dragoman keys create --name me
 
    To reach a provider, stop with Ctrl-C, export its key (OPENAI_API_KEY, ANTHROPIC_API_KEY, …) and start again.
 """

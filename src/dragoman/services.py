@@ -266,7 +266,8 @@ def identity_mode(settings: Settings, registry: Registry) -> IdentityMode:
     paid = any(not provider.stub for provider in registry.providers.values())
     listed = frozenset(settings.local_keys)
     accepts: Any = "listed" if paid and not loopback else "wellformed"
-    return IdentityMode(settings.key_prefix, accepts, listed)
+    home = str(settings.dragoman_home) if loopback else ""
+    return IdentityMode(settings.key_prefix, accepts, listed, home)
 
 
 # --------------------------------------------------------------------------- everything

@@ -2,8 +2,9 @@
 
 The credential itself is never repeated. A string of our own form with a wrong checksum is
 refused without asking the store. In local mode (D20) a well-formed credential that the store
-does not know is a user of the tenant ``local``, never an admin; what the store does know keeps
-its own role, and stays refused when it was revoked or has expired.
+does not know, and that was not issued for another one, is a user of the tenant ``local``, never
+an admin; what the store does know keeps its own role, and stays refused when it was revoked or
+has expired.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class IdentityMode(Struct, frozen=True):
     prefix: str = "drg"
     accepts: Accepts = "stored"
     listed: frozenset[str] = frozenset()
+    home: str = ""
+    """Where its keys are stored; told to callers of this machine alone."""
 
 
 async def authenticate(
@@ -61,9 +64,9 @@ async def authenticate(
     record = finding.record
     if record is not None:
         return _caller(record, clock)
-    if _is_local(credential, mode):
+    if _is_local(credential, mode, issued=form is not None):
         return Caller(f"local_{finding.mark}", LOCAL_TENANT, name=LOCAL_TENANT)
-    raise _invalid("this gateway does not know it")
+    raise _invalid(_unknown(form is not None, mode))
 
 
 def _caller(record: KeyRecord, clock: Clock) -> Caller:
@@ -78,12 +81,29 @@ def _caller(record: KeyRecord, clock: Clock) -> Caller:
     return Caller(record.id, record.tenant, record.name, record.role, record.limits)
 
 
-def _is_local(credential: str, mode: IdentityMode) -> bool:
+def _is_local(credential: str, mode: IdentityMode, *, issued: bool) -> bool:
     if mode.accepts == "stored":
         return False
     if credential in mode.listed:
         return True
-    return mode.accepts == "wellformed" and _WELL_FORMED.fullmatch(credential) is not None
+    # One that was issued stands in a database: in another, it is not simply any key.
+    return mode.accepts == "wellformed" and not issued and bool(_WELL_FORMED.fullmatch(credential))
+
+
+def _unknown(issued: bool, mode: IdentityMode) -> str:  # noqa: FBT001
+    if mode.accepts == "listed":
+        return "beyond loopback, local mode takes stored keys and LOCAL_KEYS alone"
+    if mode.accepts == "stored":
+        return "this gateway does not know it"
+    if issued:
+        here = (
+            f"DRAGOMAN_HOME of this gateway is {mode.home}" if mode.home else "see DRAGOMAN_HOME"
+        )
+        return f"it was made for another database ({here})"
+    return (
+        "in local mode it must be drg_, sk- or 2api_ and at least 3 characters more, "
+        "such as drg_test"
+    )
 
 
 def _invalid(reason: str) -> CallerError:

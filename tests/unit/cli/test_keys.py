@@ -12,19 +12,20 @@ def made(dragoman, *more):
     return json.loads(out)
 
 
-def test_a_key_is_made_without_a_server_and_printed_once(dragoman):
+def test_a_key_is_made_without_a_server_and_printed_once_with_its_place(dragoman, clean):
     code, out, _ = dragoman("keys", "create", "--name", "alice")
     key = out.splitlines()[0]
     assert code == 0
     assert key.startswith("drg_")
     assert "not shown again" in out
+    assert f"It is stored in {clean / 'home' / 'dragoman.db'}: only a gateway" in out
     code, out, _ = dragoman("keys", "list")
     assert code == 0
     assert "alice" in out
     assert key not in out
 
 
-def test_a_key_as_json_has_what_was_asked_for(dragoman):
+def test_a_key_as_json_has_what_was_asked_for(dragoman, clean):
     told = made(
         dragoman,
         "--name",
@@ -44,6 +45,7 @@ def test_a_key_as_json_has_what_was_asked_for(dragoman):
     )
     assert told["key"].startswith(f"drg_{told['id']}_")
     assert (told["name"], told["tenant"], told["role"]) == ("bob", "t", "admin")
+    assert told["home"] == str(clean / "home")
     assert told["limits"] == {"rps": 2, "rpm": 60, "rpd": 900}
     assert told["expires"] == pytest.approx(time.time() + 3 * 86400, abs=60)
 

@@ -132,6 +132,29 @@ def test_locally_what_is_not_well_formed_is_refused(credential):
     assert refused(credential, Keys(), LOCAL).code == "invalid_api_key"
 
 
+def test_locally_what_is_not_well_formed_is_told_the_form():
+    assert (
+        "at least 3 characters more, such as drg_test" in refused("drg_ab", Keys(), LOCAL).message
+    )
+
+
+@pytest.mark.parametrize(
+    ("home", "told"), [("/a/b", "this gateway is /a/b"), ("", "see DRAGOMAN")]
+)
+def test_locally_a_key_that_was_issued_for_another_database_is_refused_and_told_so(home, told):
+    mode = IdentityMode(accepts="wellformed", home=home)
+    key = make_key("drg")
+    message = refused(key, Keys(), mode).message
+    assert "another database" in message
+    assert told in message
+    assert key not in message
+    assert identify(key, Keys(**{key: record()}), mode, ManualClock()).key_id == "k1"
+
+
+def test_beyond_loopback_the_refusal_says_which_keys_pass():
+    assert "LOCAL_KEYS" in refused("drg_test", Keys(), LISTED).message
+
+
 def test_a_listed_key_alone_passes_where_only_listed_ones_do():
     assert identify("2api_test", Keys(), LISTED, ManualClock()).tenant == "local"
     assert refused("drg_test", Keys(), LISTED).code == "invalid_api_key"

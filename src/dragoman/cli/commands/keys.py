@@ -13,8 +13,6 @@ from dragoman.cli.output import JsonOption, fail, say, say_json, table
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dragoman.config.settings import Settings
     from dragoman.identity.ports import KeyRecord
     from dragoman.store.sql.keys import SqlKeys
@@ -85,13 +83,16 @@ def create(
         record, secret = await keys.create(wanted)
         return record, secret.reveal()
 
-    record, key = _with_keys(make, env_file, as_json=as_json)
+    settings = settings_or_fail(None, env_file, as_json=as_json)
+    record, key = _with_keys(make, settings, as_json=as_json)
     if as_json:
-        say_json({"id": record.id, "key": key, **_described(record)})
+        home = str(settings.dragoman_home)
+        say_json({"id": record.id, "key": key, **_described(record), "home": home})
         return
     say(key)
     say(f"\nKey {record.id} for {record.name!r}, tenant {record.tenant!r}, role {record.role}.")
     say("It is not shown again.")
+    say(f"It is stored in {_where(settings)}: only a gateway on that database knows it.")
 
 
 def list_(
@@ -105,7 +106,7 @@ def list_(
     async def read(keys: SqlKeys) -> tuple[KeyRecord, ...]:
         return await keys.list(tenant=tenant)
 
-    records = _with_keys(read, env_file, as_json=as_json)
+    records = _with_keys(read, settings_or_fail(None, env_file, as_json=as_json), as_json=as_json)
     if as_json:
         say_json({"keys": [{"id": record.id, **_described(record)} for record in records]})
     elif not records:
@@ -140,7 +141,7 @@ def revoke(
     async def end(keys: SqlKeys) -> KeyRecord | None:
         return await keys.revoke(key_id)
 
-    record = _with_keys(end, env_file, as_json=as_json)
+    record = _with_keys(end, settings_or_fail(None, env_file, as_json=as_json), as_json=as_json)
     if record is None:
         fail(f"There is no key {key_id!r}; `dragoman keys list` shows all.", as_json=as_json)
     if as_json:
@@ -153,19 +154,19 @@ def status() -> str:
     """Where the keys are."""
     from dragoman.config.load import load_settings
 
-    settings = load_settings()
-    database = settings.database
-    if not database.startswith("sqlite:///"):
-        return f"ready, in {database.partition(':')[0]}"
-    file = database.removeprefix("sqlite:///")
-    return f"ready, in {file}"
+    return f"ready, in {_where(load_settings())}"
+
+
+def _where(settings: Settings) -> str:
+    """The database's file, or its kind alone: a URL may hold a password."""
+    kind, _, file = settings.database.partition(":///")
+    return file if kind == "sqlite" else kind.partition(":")[0]
 
 
 def _with_keys(
-    work: Callable[[SqlKeys], Awaitable[_T]], env_file: Path | None, *, as_json: bool
+    work: Callable[[SqlKeys], Awaitable[_T]], settings: Settings, *, as_json: bool
 ) -> _T:
     """Does ``work`` with the keys open; a failure of the store ends the program with its sentence."""
-    settings = settings_or_fail(None, env_file, as_json=as_json)
     import asyncio
 
     from dragoman.core.errors import GatewayError
