@@ -29,9 +29,9 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.base
 # Install everything that working on the project needs
 bootstrap: $(VENV)/.dev
 
-# Look over this machine and the installation
+# Look over this machine and the installation, as for `make dev`
 doctor: $(VENV)/.base
-	@$(BIN)/dragoman doctor --port $(PORT)
+	@$(BIN)/dragoman doctor --local --port $(PORT)
 
 # Install, start a gateway on 127.0.0.1:8000 and say how to talk to it
 dev: $(VENV)/.base

@@ -94,7 +94,7 @@ def check_port(host: str, port: int) -> Finding:
 
 
 def check_mode(settings: Settings) -> Finding:
-    """What the mode demands; a mode that nobody has said is a warning, not a fault."""
+    """What the mode demands, judged as ``serve`` does: a mode that nobody has said is prod."""
     from dragoman.config.settings import ConfigError, check_serving
 
     try:
@@ -102,8 +102,8 @@ def check_mode(settings: Settings) -> Finding:
     except ConfigError as error:
         if "mode" in settings.model_fields_set:
             return Finding("mode", "fail", error.message)
-        text = "MODE is not set and means prod, which needs more; try `dragoman serve --local`."
-        return Finding("mode", "warn", text)
+        text = "MODE is not set, which means prod. For this machine alone say --local or MODE=local.\n"
+        return Finding("mode", "fail", text + error.message)
     return Finding("mode", "ok", settings.mode)
 
 

@@ -72,8 +72,11 @@ def test_a_port_is_free_or_taken():
     assert checks.check_port("127.0.0.1", 0).state == "ok"
 
 
-def test_a_mode_that_nobody_said_is_a_warning_and_one_that_was_said_a_fault(clean, monkeypatch):
-    assert checks.check_mode(load_settings()).state == "warn"
+def test_a_mode_is_judged_as_serve_does_said_or_not(clean, monkeypatch):
+    unsaid = checks.check_mode(load_settings())
+    assert unsaid.state == "fail"
+    assert "--local or MODE=local" in unsaid.text
+    assert "FERNET_KEY" in unsaid.text
     monkeypatch.setenv("MODE", "prod")
     finding = checks.check_mode(load_settings())
     assert finding.state == "fail"
@@ -146,6 +149,13 @@ def test_the_doctor_says_yes_to_a_machine_that_can_serve_locally(dragoman):
     assert code == 0
     assert "packages (at most 45)" in out
     assert out.endswith("Ready to serve.\n")
+
+
+def test_the_doctor_does_not_say_ready_where_serve_refuses(dragoman):
+    code, out, _ = dragoman("doctor", "--port", "0")
+    assert (code, "Ready to serve" in out) == (1, False)
+    assert "MODE=local" in out
+    assert dragoman("serve", "--port", "0")[0] == 2
 
 
 def test_the_doctor_says_no_with_1_and_why(dragoman, monkeypatch):
