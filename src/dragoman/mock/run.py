@@ -69,7 +69,7 @@ async def _serve(
         async with listen(mock, *where) as (address, bound):
             url = f"http://{address}:{bound}"
             told = {"url": url, "pid": os.getpid(), "config": config}
-            line = msgspec.json.encode(told).decode() if as_json else f"Mock provider ready: {url}"
+            line = msgspec.json.encode(told).decode() if as_json else _ready(url, config)
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
             await ended.wait()
@@ -79,3 +79,16 @@ async def _serve(
     finally:
         truth.shut()
     return 0
+
+
+def _ready(url: str, config: MockConfig) -> str:
+    """Where it is; and that its faults are meant, for who meets one by surprise."""
+    faults = config.error_rate or config.timeout_rate
+    told = (
+        f"   {config.error_rate:.0%} of requests fail and {config.timeout_rate:.0%} are never "
+        "answered, on purpose; --calm starts it without, and so do MOCK_ERROR_RATE=0 and "
+        "MOCK_TIMEOUT_RATE=0"
+        if faults
+        else "   no errors, no timeouts"
+    )
+    return f"Mock provider ready: {url}\n{told}"

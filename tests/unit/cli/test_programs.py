@@ -126,6 +126,7 @@ def test_the_mock_says_where_it_listens_and_is_quiet_if_told():
     ) as process:
         line = process.stdout.readline()
         assert line.startswith("Mock provider ready: http://127.0.0.1:")
+        assert process.stdout.readline() == "   no errors, no timeouts\n"
         assert (
             post(
                 int(line.rsplit(":", 1)[1]),
@@ -136,6 +137,15 @@ def test_the_mock_says_where_it_listens_and_is_quiet_if_told():
         process.send_signal(signal.SIGINT)
         assert process.wait(5) == 0
         assert process.stderr.read() == ""
+
+
+def test_the_mock_says_that_its_faults_are_meant_and_how_to_be_rid_of_them():
+    with started("mock", "--quiet", "--port", "0", MOCK_ERROR_RATE="0.5") as process:
+        process.stdout.readline()
+        told = process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+    assert told.startswith("   50% of requests fail and 5% are never answered, on purpose; --calm")
 
 
 def test_the_mock_refuses_a_wrong_configuration_and_a_taken_port():

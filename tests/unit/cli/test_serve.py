@@ -85,6 +85,18 @@ def test_the_mocks_flags_come_before_its_environment(dragoman, monkeypatch, tmp_
     assert said["truth_file"].name == "t.jsonl"
 
 
+@pytest.mark.req("R-MOCK-001")
+def test_the_mock_is_calm_if_it_is_told_so_and_else_as_faulty_as_required(dragoman, monkeypatch):
+    calls = []
+    monkeypatch.setattr("dragoman.mock.run", lambda config, **_: calls.append(config) or 0)
+    assert dragoman("mock")[0] == dragoman("mock", "--calm")[0] == 0
+    usual, calm = calls
+    assert (usual.error_rate, usual.timeout_rate, usual.delay_variance) == (0.15, 0.05, 100)
+    assert (calm.error_rate, calm.timeout_rate, calm.delay_variance) == (0, 0, 0)
+    assert calm.base_delay == usual.base_delay
+    assert "--calm" in dragoman("mock", "--help")[1]
+
+
 def test_the_mock_refuses_a_wrong_variable(dragoman, monkeypatch):
     monkeypatch.setenv("MOCK_TOKEN_SPEED", "fast")
     code, out, _ = dragoman("mock", "--json")

@@ -20,12 +20,13 @@ def add_to(app: typer.Typer) -> None:
 
 _HELP = """Start a provider to test against; it speaks OpenAI Chat, embeddings, models and Anthropic Messages.
 
-By default it is as slow and faulty as real ones: MOCK_BASE_DELAY=200 ms, MOCK_DELAY_VARIANCE=100,
-MOCK_ERROR_RATE=0.15, MOCK_TIMEOUT_RATE=0.05, MOCK_TOKEN_SPEED=25 tokens a second. /mock/config changes these
-while it runs. Single requests are scripted by the model's name (gpt-4o--mock-status-503), by x-mock-*
+By default it is slow and faulty, on purpose: of all requests 15 % get an error (MOCK_ERROR_RATE=0.15) and
+5 % no answer at all (MOCK_TIMEOUT_RATE=0.05), after MOCK_BASE_DELAY=200 ms ± MOCK_DELAY_VARIANCE=100, at
+MOCK_TOKEN_SPEED=25 tokens a second. --calm sets errors, timeouts and the variance to 0. /mock/config changes
+all of these while it runs. Single requests are scripted by the model's name (gpt-4o--mock-status-503), by x-mock-*
 headers or by POST /mock/script. GET /mock/truth tells what was really billed.
 
-    dragoman mock --seed 1
+    dragoman mock --calm --seed 1
 
     OPENAI_API_KEY=sk-mock-0000000000 OPENAI_BASE_URL=http://127.0.0.1:3101/v1 dragoman serve --local
 """
@@ -47,6 +48,9 @@ def mock(
         Path | None,
         typer.Option(envvar="MOCK_TRUTH_FILE", help="Append each request as a JSON line here."),
     ] = None,
+    calm: Annotated[
+        bool, typer.Option("--calm", help="No errors, no timeouts, always the same delay.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No line for each request.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,6 +65,8 @@ def mock(
         fail(str(error), as_json=as_json, code=USAGE)
     if seed is not None:
         config = msgspec.structs.replace(config, seed=seed)
+    if calm:
+        config = msgspec.structs.replace(config, error_rate=0, timeout_rate=0, delay_variance=0)
     if quiet:
         config = msgspec.structs.replace(config, enable_logs=False)
     raise typer.Exit(run(config, host=host, port=port, truth_file=truth, as_json=as_json))
