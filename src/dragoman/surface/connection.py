@@ -14,10 +14,16 @@ from typing import Any, cast
 
 import msgspec
 from httptools import HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 SELF = "dragoman.connection"
 """The member of a scope that holds its connection."""
+CYCLE = "dragoman.cycle"
+"""The member of a scope that holds what uvicorn keeps of its request and answer."""
 HEAD_LIMIT = 64 * 1024
 """Bytes of a request line and its headers."""
 HEAD_S = 15.0
@@ -68,6 +74,44 @@ class Connection(HttpToolsProtocol):
     def has_whole_body(self) -> bool:
         """Whether the body of the newest request is here to its end."""
         return not self.cycle.more_body
+
+    def answer(
+        self,
+        cycle: RequestResponseCycle,
+        status: int,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+    ) -> bool:
+        """Writes a whole answer at once; False where the library's way has to be taken.
+
+        That way looks at each of twenty headers with two regular expressions, which costs as much
+        as reading the request. Here their names are the gateway's own, in lower case.
+
+        Raises:
+            ValueError: a header holds a line break.
+        """
+        if (
+            not cycle.keep_alive
+            or cycle.disconnected
+            or cycle.response_started
+            or self.flow.write_paused
+            or cycle.scope["method"] == "HEAD"
+        ):
+            return False
+        lines = [b"%s: %s\r\n" % header for header in cycle.default_headers + headers]
+        head = b"".join(lines)
+        if not head.count(b"\n") == head.count(b"\r") == len(lines):
+            raise ValueError("A header of an answer holds a line break.")
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        self.transport.write(b"".join((STATUS_LINE[status], head, b"\r\n", body)))
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cast("dict[str, Any]", cycle.scope)[CYCLE] = cycle
+        super()._start_asgi_task(cycle, app)
 
     def give_up(self) -> None:
         """Ends an answer that has begun and cannot be finished.

@@ -16,14 +16,16 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from dragoman.attempt.endings import draining
-from dragoman.core.call import Call, Head, Proof
+from dragoman.core.call import Call, Proof
 from dragoman.core.errors import CallerError, code_of
 from dragoman.core.ids import REQUEST_ID
 from dragoman.identity.proof import read_proof
 from dragoman.pipeline import House, carry
 from dragoman.surface.answer import (
+    Headers,
     answer_headers,
     as_gateway_error,
     error_headers,
@@ -31,7 +33,7 @@ from dragoman.surface.answer import (
     now,
 )
 from dragoman.surface.body import ClientGoneError, read_body
-from dragoman.surface.connection import SELF, Connection
+from dragoman.surface.connection import CYCLE, SELF, Connection
 from dragoman.surface.pulse import Pulse
 from dragoman.surface.table import Route
 
@@ -121,7 +123,7 @@ def data_endpoint(route: Route, house: House, entry: Entry) -> ASGIApp:
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         call = new_call(scope, receive, route, entry)
-        exchange = _Exchange(call, receive, send, scope.get(SELF))
+        exchange = _Exchange(call, receive, send, scope)
         entry.started()
         try:
             call.proof = proof_of(call, scope)
@@ -152,6 +154,7 @@ class _Exchange:
     __slots__ = (
         "_call",
         "_connection",
+        "_cycle",
         "_ending",
         "_finished",
         "_receive",
@@ -161,10 +164,9 @@ class _Exchange:
         "_watcher",
     )
 
-    def __init__(
-        self, call: Call, receive: Receive, send: Send, connection: Connection | None
-    ) -> None:
-        self._connection = connection
+    def __init__(self, call: Call, receive: Receive, send: Send, scope: Scope) -> None:
+        self._connection: Connection | None = scope.get(SELF)
+        self._cycle: RequestResponseCycle | None = scope.get(CYCLE)
         self._call = call
         self._receive = receive
         self._send = send
@@ -198,10 +200,17 @@ class _Exchange:
         answer = await carry(call, route.permission, house)
         head, pieces = answer.head, answer.pieces
         if pieces is None:
-            await self._whole(head, head.body or b"")
+            body = head.body or b""
+            headers = answer_headers(call, head.content_type, len(body), now())
+            await self._whole(head.status, headers, body)
             return
         async with aclosing(pieces):
-            await self._start(head, None)
+            self._started = True
+            call.outcome.http_status = head.status
+            headers = answer_headers(call, head.content_type, None, now())
+            await self._send(
+                {"type": "http.response.start", "status": head.status, "headers": headers}
+            )
             pulse = Pulse(self._send, head.heartbeat)
             try:
                 async for piece in pieces:
@@ -216,22 +225,18 @@ class _Exchange:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
             self._finished = True
 
-    async def _whole(self, head: Head, body: bytes) -> None:
-        self._ending = True
-        await self._start(head, len(body))
-        await self._send({"type": "http.response.body", "body": body})
+    async def _whole(self, status: int, headers: Headers, body: bytes) -> None:
+        self._ending = self._started = True
+        self._call.outcome.http_status = status
+        connection, cycle = self._connection, self._cycle
+        if (
+            connection is None
+            or cycle is None
+            or not connection.answer(cycle, status, headers, body)
+        ):
+            await self._send({"type": "http.response.start", "status": status, "headers": headers})
+            await self._send({"type": "http.response.body", "body": body})
         self._finished = True
-
-    async def _start(self, head: Head, length: int | None) -> None:
-        self._started = True
-        self._call.outcome.http_status = head.status
-        await self._send(
-            {
-                "type": "http.response.start",
-                "status": head.status,
-                "headers": answer_headers(self._call, head.content_type, length, now()),
-            }
-        )
 
     async def refuse(self, error: Exception, entry: Entry) -> None:
         """Tells the caller of a failure, if the answer has not begun yet."""
@@ -243,16 +248,10 @@ class _Exchange:
         if self._started:
             return
         reply = error_reply(told, call.dialect, call)
-        self._started = True
-        call.outcome.http_status = reply.status
         headers = answer_headers(
             call, reply.content_type, len(reply.body), now(), error_headers(told)
         )
-        await self._send(
-            {"type": "http.response.start", "status": reply.status, "headers": headers}
-        )
-        await self._send({"type": "http.response.body", "body": reply.body})
-        self._finished = True
+        await self._whole(reply.status, headers, reply.body)
 
     async def _watch(self) -> None:
         """Waits for the caller to leave, where the server's connection does not tell."""

@@ -24,6 +24,18 @@ async def answer(scope, receive, send):
         scope[subject.SELF].give_up()
         scope[subject.SELF].give_up()
         return
+    if scope["path"].startswith("/at-once"):
+        value = b"a\r\nb" if scope["path"] == "/at-once/broken" else scope["path"].encode()
+        headers = [(b"content-length", b"4"), (b"x-path", value)]
+        try:
+            written = scope[subject.SELF].answer(scope[subject.CYCLE], 200, headers, b"once")
+        except ValueError:
+            written, headers = False, headers[:1]
+        if written:
+            return
+        await send({"type": "http.response.start", "status": 202, "headers": headers})
+        await send({"type": "http.response.body", "body": b"late"})
+        return
     if scope["path"] == "/echo":
         body, more = b"", True
         while more:
@@ -84,6 +96,45 @@ def test_a_request_is_answered_whole_or_in_pieces():
             assert (await said(port, head[:5], head[5:20], head[20:], pause=0.01)).endswith(b"ok")
             large = b"POST / HTTP/1.1\r\n" + HOST + b"content-length: 200000\r\n\r\n"
             assert (await said(port, large + b"x" * 200_000)).startswith(b"HTTP/1.1 200")
+
+    asyncio.run(story())
+
+
+def test_an_answer_written_at_once_is_what_the_library_would_write():
+    async def story():
+        async with serving() as (_, port):
+            # Pipelined: each answer belongs to its own request, and the connection goes on.
+            one = b"GET /at-once/1 HTTP/1.1\r\n" + HOST + b"\r\n"
+            two = b"POST /at-once/2 HTTP/1.1\r\n" + HOST + b"content-length: 2\r\n\r\nhi"
+            async with dialled(port) as (reader, writer):
+                for _ in range(3):
+                    writer.write(one + two + one)
+                    for path in (b"1", b"2", b"1"):
+                        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+                        assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+                        assert b"\r\nx-path: /at-once/" + path + b"\r\n" in head
+                        assert b"\r\ndate: " in head
+                        assert await reader.readexactly(4) == b"once"
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("request_line", "header", "ends"),
+    [
+        (b"HEAD /at-once/1 HTTP/1.1", b"", b"\r\n\r\n"),
+        (b"GET /at-once/1 HTTP/1.1", b"connection: close\r\n", b"late"),
+        (b"GET /at-once/1 HTTP/1.0", b"", b"late"),
+        (b"GET /at-once/broken HTTP/1.1", b"", b"late"),
+    ],
+)
+def test_what_is_out_of_the_ordinary_is_not_written_at_once(request_line, header, ends):
+    async def story():
+        async with serving() as (_, port):
+            found = await said(port, request_line + b"\r\n" + HOST + header + b"\r\n")
+            assert found.startswith(b"HTTP/1.1 202")
+            assert found.endswith(ends)
+            assert b"a\r\nb" not in found
 
     asyncio.run(story())
 
