@@ -5,19 +5,17 @@ A provider is switched on by its key, or, where it needs none, by its address (D
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from dragoman.catalog.base_url import clean_base, host_as_base, origin_of
 from dragoman.catalog.files import GENERIC, definitions
-from dragoman.catalog.registry import Registry
-from dragoman.catalog.schema import CatalogError, Definition, Keyed, OperatorRow, check_row
+from dragoman.catalog.registry import STUB, Registry
+from dragoman.catalog.schema import SERVED, CatalogError, Definition, Keyed, OperatorRow, check_row
 from dragoman.core.provider import Credential, Family, Price, Provider
 from dragoman.core.secret import Secret
-
-SERVED: frozenset[Family] = frozenset({"chat", "anthropic"})
-"""Families whose dialect is there."""
 
 
 def load_providers(
@@ -54,7 +52,7 @@ def load_providers(
             continue
         providers[name] = _provider(definition, base)
         credentials[name] = _bound(keyed, origin_of(base))
-    return Registry(
+    registry = Registry(
         providers=_ordered(providers, provider_order, known),
         definitions=known,
         credentials=credentials,
@@ -63,6 +61,10 @@ def load_providers(
         declared={row.name: row.models for row in rows.values() if row.models},
         unserved=unserved,
     )
+    for name, targets in registry.aliases.items():
+        for target in targets:
+            _refuse_nowhere(name, target, registry)
+    return registry
 
 
 def key_source(definition: Definition, env: Mapping[str, str]) -> str | None:
@@ -220,6 +222,21 @@ def _aliases(said: Mapping[str, str | Sequence[str]]) -> dict[str, tuple[str, ..
         found[name] = targets
     _refuse_circles(found)
     return found
+
+
+def _refuse_nowhere(name: str, target: str, registry: Registry) -> None:
+    """Refuses an alias for a provider that does not exist; a bare id with a slash may be known."""
+    head, slash, _ = target.partition("/")
+    known = (*registry.definitions, STUB.name)
+    if not slash or head in known or target in registry.aliases:
+        return
+    if any(registry.knows(provider, target) for provider in registry.providers):
+        return
+    near = difflib.get_close_matches(head, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(registry.definitions)}."
+    raise CatalogError(
+        f"The alias {name!r} names {target!r}, but there is no provider {head!r}; {hint}"
+    )
 
 
 def _refuse_circles(aliases: Mapping[str, tuple[str, ...]]) -> None:

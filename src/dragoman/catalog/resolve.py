@@ -18,6 +18,7 @@ from msgspec import Struct
 from dragoman.catalog.listing import ListingRequest
 from dragoman.catalog.nearest import nearest
 from dragoman.catalog.registry import Registry
+from dragoman.catalog.schema import SERVED
 from dragoman.core.errors import CallerError, invalid
 from dragoman.core.provider import Provider
 
@@ -140,7 +141,9 @@ def _not_found(name: str, registry: Registry, param: str) -> CallerError:
     hints = []
     head = name.partition("/")[0]
     definition = registry.definitions.get(head)
-    if definition is not None and head not in registry.providers:
+    if definition is not None and definition.family not in SERVED:
+        hints.append(f"{head} is known, but its dialect ({definition.family}) is not served yet")
+    elif definition is not None and head not in registry.providers:
         places = (*definition.env.key, *definition.env.base_url)[:1]
         hints.append(f"{head} is not configured" + (f" (set {places[0]})" if places else ""))
     if near:

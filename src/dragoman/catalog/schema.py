@@ -17,6 +17,9 @@ from msgspec import Struct
 from dragoman.core.errors import GatewayError
 from dragoman.core.provider import Auth, Credential, Family, Operation, Quirks
 
+SERVED: frozenset[Family] = frozenset({"chat", "anthropic"})
+"""Families whose dialect is there."""
+
 
 class CatalogError(GatewayError):
     """A provider is wrongly described; the message says where and what to do, never a value that may be a key."""

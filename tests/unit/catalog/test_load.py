@@ -181,8 +181,8 @@ def test_a_row_that_cannot_work_is_refused_in_plain_words(rows, why) -> None:
 
 
 def test_aliases_name_one_model_or_several() -> None:
-    registry = load_providers({}, aliases={"fast": "groq/x", "smart": ["a/b", "c/d"]})
-    assert registry.aliases == {"fast": ("groq/x",), "smart": ("a/b", "c/d")}
+    registry = load_providers({}, aliases={"fast": "groq/x", "smart": ["openai/b", "xai/d"]})
+    assert registry.aliases == {"fast": ("groq/x",), "smart": ("openai/b", "xai/d")}
 
 
 @pytest.mark.parametrize(
@@ -197,6 +197,21 @@ def test_aliases_name_one_model_or_several() -> None:
 def test_aliases_that_lead_nowhere_are_refused(aliases, why) -> None:
     with pytest.raises(CatalogError, match=why):
         load_providers({}, aliases=aliases)
+
+
+@pytest.mark.parametrize(
+    ("target", "hint"), [("opnai/gpt-4o", "did you mean openai"), ("zzz/x", "known: anthropic")]
+)
+def test_an_alias_for_a_provider_that_does_not_exist_is_refused(target, hint) -> None:
+    with pytest.raises(CatalogError, match=f"The alias 'fast' names '{target}'.*; {hint}"):
+        load_providers({}, aliases={"fast": ["openai/x", target]})
+
+
+def test_an_alias_may_stand_for_an_id_with_a_slash_or_for_an_alias_with_one() -> None:
+    env = {"GROQ_API_KEY": "gsk_" + "x" * 40}
+    row = OperatorRow(name="corp", base_url="http://h", models=("acme/large",))
+    said = {"a": "acme/large", "of/mine": "groq/x", "b": "of/mine", "c": "stub/x"}
+    assert set(load_providers(env, [row], aliases=said).aliases) == set(said)
 
 
 def test_an_alias_may_stand_for_another_twice_without_being_a_circle() -> None:
