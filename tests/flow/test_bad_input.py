@@ -130,6 +130,22 @@ def test_a_wrong_method_is_told_the_right_one(gateway, method):
     assert "POST" in reply.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/chat/completions", "the base URL needs /v1"),
+        ("/messages", "the base URL needs /v1"),
+        ("/embeddings", "the base URL needs /v1"),
+        ("/v1/v1/messages", "one /v1 too many"),
+        ("/v2/messages", "GET /openapi.json"),
+    ],
+)
+def test_a_wrong_base_url_is_told_as_one(path, told, gateway):
+    reply = gateway.ask("POST", path, {"model": "openai/gpt-4o-mini"})
+    assert reply.status == 404
+    assert told in reply.json()["error"]["message"]
+
+
 def test_an_unknown_path_is_404_in_the_dialect_of_the_path(gateway):
     assert gateway.ask("GET", "/v1/nope").json()["error"]["type"] == "invalid_request_error"
     assert gateway.ask("POST", "/v1/messages/nope", {}).json()["type"] == "error"

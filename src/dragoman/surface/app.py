@@ -114,7 +114,7 @@ def _unknown(surface: Surface, known: dict[str, list[str]]) -> ASGIApp:
         if methods is None:
             error = CallerError(
                 "not_found",
-                f"There is nothing at {method} {path[:200]}; GET /openapi.json lists what there is.",
+                f"There is nothing at {method} {path[:200]}; {_way(path, known)}.",
                 code="not_found",
             )
         else:
@@ -127,6 +127,18 @@ def _unknown(surface: Surface, known: dict[str, list[str]]) -> ASGIApp:
         await _refuse(error, surface, scope, receive, send)
 
     return unknown
+
+
+def _way(path: str, known: dict[str, list[str]]) -> str:
+    """What to do instead: most often an SDK's base URL lacks its /v1, or says it twice."""
+    if f"/v1{path}" in known:
+        return "the base URL needs /v1: http://HOST:PORT/v1"
+    if path.startswith("/v1/v1/"):
+        return (
+            "the SDK's base URL has one /v1 too many: OpenAI's takes http://HOST:PORT/v1, "
+            "Anthropic's http://HOST:PORT, for it adds its own"
+        )
+    return "GET /openapi.json lists what there is"
 
 
 async def _refuse(
