@@ -16,13 +16,15 @@ from dragoman.catalog.listing import Listed, ListingRequest, Listings
 from dragoman.catalog.models import Model, Shelf, read_shelves
 from dragoman.catalog.schema import Definition, Keyed
 from dragoman.core.capability import Capability
-from dragoman.core.provider import Price, Provider
+from dragoman.core.provider import Price, Provider, Quirks
 
 STUB = Provider(
     name="stub",
     family="chat",
     base_url="stub://local",
     paths={"chat": "/chat/completions", "embeddings": "/embeddings"},
+    # Whether the caller asked for usage is left as the caller said it.
+    quirks=Quirks(usage_in_stream="always"),
     stub=True,
 )
 STUB_MODELS = ("openai/gpt-4o-mini", "openai/text-embedding-3-small")

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import time
+from collections.abc import Callable, Mapping
+from typing import assert_never
 
 import msgspec
 
 from dragoman.attempt.ports import UpstreamReply, UpstreamRequest
+from dragoman.transport.stub_answer import Refusal, ToolCall, Words, answer, halves
 
 CHAT_MODEL = "gpt-4o-mini"
 EMBEDDING_MODEL = "text-embedding-3-small"
 DIMENSIONS = 1536
-_CREATED = 1_700_000_000
-_ANSWER = (
-    "Hello! ",
-    "This is Dragoman's built-in stub: ",
-    "set a provider key to talk to a model.",
-)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -52,6 +50,9 @@ class _StubReply:
 class StubTransport:
     """Answers OpenAI's chat completions and embeddings."""
 
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        self._wall = wall
+
     async def send(self, request: UpstreamRequest) -> UpstreamReply:
         """The reply to a request, whole or as a stream."""
         body = msgspec.json.decode(request.body or b"{}")
@@ -59,25 +60,35 @@ class StubTransport:
         if str(body.get("model")).removeprefix("openai/") != (
             EMBEDDING_MODEL if embeds else CHAT_MODEL
         ):
-            return _unknown(body)
+            return _refused(_unknown(body))
         if embeds:
             return _embeddings(body)
+        said = answer(body)
+        if isinstance(said, Refusal):
+            return _refused(said)
         if body.get("stream"):
-            return _stream(body)
-        return _whole(body)
+            return _stream(body, said, int(self._wall()))
+        return _whole(body, said, int(self._wall()))
 
     async def close(self) -> None:
         """Nothing is open."""
 
 
-def _unknown(body: dict[str, object]) -> _StubReply:
+def _unknown(body: dict[str, object]) -> Refusal:
+    model = str(body.get("model"))[:80]
+    return Refusal(
+        f"The stub has no model {model!r} of this kind.", "model", "model_not_found", status=404
+    )
+
+
+def _refused(why: Refusal) -> _StubReply:
     error = {
-        "message": f"The stub has no model {str(body.get('model'))[:80]!r} of this kind.",
+        "message": why.message,
         "type": "invalid_request_error",
-        "param": "model",
-        "code": "model_not_found",
+        "param": why.param,
+        "code": why.code,
     }
-    return _StubReply(404, "application/json", [_encode({"error": error})])
+    return _StubReply(why.status, "application/json", [_encode({"error": error})])
 
 
 def _words(value: object) -> int:
@@ -91,57 +102,98 @@ def _words(value: object) -> int:
     return 0
 
 
-def _usage(body: dict[str, object]) -> dict[str, int]:
+def _usage(body: dict[str, object], said: Words | ToolCall) -> dict[str, int]:
     prompt = max(1, _words(body.get("messages")))
-    answer = len("".join(_ANSWER).split())
-    return {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
+    text = "".join(said.pieces) if isinstance(said, Words) else f"{said.name} {said.given}"
+    told = len(text.split())
+    return {"prompt_tokens": prompt, "completion_tokens": told, "total_tokens": prompt + told}
 
 
 def _id(body: dict[str, object]) -> str:
     return "chatcmpl-" + hashlib.sha256(_encode(body)).hexdigest()[:24]
 
 
-def _whole(body: dict[str, object]) -> _StubReply:
-    message = {"role": "assistant", "content": "".join(_ANSWER), "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+def _whole(body: dict[str, object], said: Words | ToolCall, created: int) -> _StubReply:
+    message: dict[str, object] = {"role": "assistant", "content": None, "refusal": None}
+    match said:
+        case Words():
+            message["content"] = "".join(said.pieces)
+        case ToolCall():
+            message["tool_calls"] = [{"id": said.id, **_call(said, said.name, said.given)}]
+        case _:
+            assert_never(said)
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(said)}
     reply = {
         "id": _id(body),
         "object": "chat.completion",
-        "created": _CREATED,
+        "created": created,
         "model": body.get("model"),
         "choices": [choice],
-        "usage": _usage(body),
+        "usage": _usage(body, said),
     }
     return _StubReply(200, "application/json", [_encode(reply)])
 
 
-def _stream(body: dict[str, object]) -> _StubReply:
+def _finish(said: Words | ToolCall) -> str:
+    return "stop" if isinstance(said, Words) else "tool_calls"
+
+
+def _call(said: ToolCall, name: str, given: str) -> dict[str, object]:
+    if said.custom:
+        return {"type": "custom", "custom": {"name": name, "input": given}}
+    return {"type": "function", "function": {"name": name, "arguments": given}}
+
+
+def _stream(body: dict[str, object], said: Words | ToolCall, created: int) -> _StubReply:
+    """A stream tells its usage to whoever asks: the caller, or the house that keeps the accounts.
+
+    As at OpenAI, the frames before it say ``usage: null`` only to a caller that has asked.
+    """
     options = body.get("stream_options")
-    wants_usage = isinstance(options, dict) and options.get("include_usage") is True
+    asked = isinstance(options, dict) and options.get("include_usage") is True
     frame = {
         "id": _id(body),
         "object": "chat.completion.chunk",
-        "created": _CREATED,
+        "created": created,
         "model": body.get("model"),
     }
-    silent = {"usage": None} if wants_usage else {}
+    silent = {"usage": None} if asked else {}
 
-    def chunk(delta: dict[str, str], finish: str | None = None) -> bytes:
+    def chunk(delta: Mapping[str, object], finish: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         return b"data: " + _encode({**frame, "choices": [choice], **silent}) + b"\n\n"
 
-    pieces = [chunk({"role": "assistant", "content": _ANSWER[0]})]
-    pieces += [chunk({"content": text}) for text in _ANSWER[1:]]
-    pieces.append(chunk({}, "stop"))
-    if wants_usage:
-        last = {**frame, "choices": [], "usage": _usage(body)}
-        pieces.append(b"data: " + _encode(last) + b"\n\n")
+    pieces = [chunk(delta) for delta in _deltas(said)]
+    pieces.append(chunk({}, _finish(said)))
+    last = {**frame, "choices": [], "usage": _usage(body, said)}
+    pieces.append(b"data: " + _encode(last) + b"\n\n")
     pieces.append(b"data: [DONE]\n\n")
     return _StubReply(200, "text/event-stream", pieces)
 
 
+def _deltas(said: Words | ToolCall) -> list[dict[str, object]]:
+    """What is said piece by piece: the role and the call's name come with the first."""
+    match said:
+        case Words():
+            deltas: list[dict[str, object]] = [{"content": text} for text in said.pieces]
+            return [{"role": "assistant", **deltas[0]}, *deltas[1:]]
+        case ToolCall():
+            opened = {"index": 0, "id": said.id, **_call(said, said.name, "")}
+            kind, member = ("custom", "input") if said.custom else ("function", "arguments")
+            deltas = [
+                {"tool_calls": [{"index": 0, kind: {member: text}}]} for text in halves(said.given)
+            ]
+            return [{"role": "assistant", "content": None, "tool_calls": [opened]}, *deltas]
+        case _:
+            assert_never(said)
+
+
 def _embeddings(body: dict[str, object]) -> _StubReply:
     given = body.get("input")
+    if given is None:
+        return _refused(
+            Refusal("Missing required parameter: 'input'.", "input", "missing_required_parameter")
+        )
     inputs = (
         given if isinstance(given, list) and given and not isinstance(given[0], int) else [given]
     )
