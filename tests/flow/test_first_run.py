@@ -27,10 +27,6 @@ def test_the_stub_streams_with_a_role_several_pieces_and_an_end(lonely):
     assert chunks[-1]["usage"]["total_tokens"] > 0
 
 
-def test_the_stub_says_the_same_to_the_same(lonely):
-    assert lonely.chat().body == lonely.chat().body
-
-
 def test_the_stubs_embeddings_depend_on_the_text_alone(lonely):
     def vectors(**members):
         body = {"model": "openai/text-embedding-3-small", "dimensions": 4, **members}
