@@ -17,7 +17,7 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from dragoman.telemetry.outlet import Outlet
-from dragoman.telemetry.redact import redact_member
+from dragoman.telemetry.redact import redact, redact_member
 
 LEVELS = {
     "debug": 10,
@@ -33,6 +33,9 @@ SOON_S = 0.05
 """How long a request's line may wait for company: one write for many."""
 _MOST_WAITING = 256
 """Lines of one write: waking the thread costs as much as a dozen of them."""
+
+_LONGEST = 160
+"""Characters of one word in a line for people."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -104,9 +107,7 @@ class Log:
         if self.threshold > LEVELS["info"]:
             return
         if self.form == "text":
-            members = {k: v for k, v in msgspec.structs.asdict(line).items() if v is not None}
-            members.pop("level")
-            self.event("info", str(members.pop("message")), **members)
+            self._write(redact(_sentence(line)).encode("utf-8", "replace"))
         elif self.later is None:
             self._write(_encode(line))
         else:
@@ -134,6 +135,29 @@ class Log:
         self._write(line if isinstance(line, bytes) else line.encode("utf-8", "replace"))
 
     debug = info = warn = warning = error = critical = msg
+
+
+def _sentence(line: AccessLine) -> str:
+    """The line for people: what is known, in one order, the odd things last."""
+    tokens = line.tokens or {}
+    said = [line.timestamp, line.level.ljust(5), str(line.status), line.route]
+    if line.model is not None:
+        said.append(f"{line.provider}/{line.model}" if line.provider else line.model)
+    said.append(f"{line.duration_ms:.0f}ms")
+    if tokens:
+        said.append(f"{tokens.get('input', '?')}+{tokens.get('output', '?')} tokens")
+    if line.cost_usd is not None:
+        said.append(f"${line.cost_usd}")
+    said.append(line.request_id)
+    if line.error is not None:
+        said.append(line.error)
+    return " ".join(map(_on_one_line, said))
+
+
+def _on_one_line(text: str) -> str:
+    """A caller chooses models' names: nothing of them begins a line, or is a page long."""
+    shown = text if text.isprintable() else ascii(text)
+    return shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"
 
 
 def timestamp(wall: float) -> str:

@@ -61,9 +61,53 @@ def test_text_is_for_people(pipe):
     log = Log("debug", "text", writing)
     log.event("info", "hello", key="value")
     log.access(access())
-    first, second = lines()
+    log.access(
+        access(
+            status=502,
+            provider="openai",
+            model="gpt-4o",
+            stream=True,
+            attempts=2,
+            tokens={"input": 12, "output": 34},
+            cost_usd="0.0025",
+            error="provider_error",
+        )
+    )
+    first, second, third = lines()
     assert "hello" in first
-    assert "/v1/x" in second
+    assert second == "2023-11-14T22:13:20.123Z info  200 /v1/x 2ms r"
+    assert third == (
+        "2023-11-14T22:13:20.123Z info  502 /v1/x openai/gpt-4o 2ms 12+34 tokens $0.0025 r "
+        "provider_error"
+    )
+
+
+def test_a_line_for_people_stays_one_line_whatever_a_caller_calls_a_model(pipe):
+    writing, lines = pipe
+    log = Log("info", "text", writing)
+    log.access(access(model="a\n2023 info  200 /forged", tokens={"output": 3}))
+    log.access(access(model="m" * 5000, provider="p"))
+    first, second = lines()
+    assert first.endswith("'a\\n2023 info  200 /forged' 2ms ?+3 tokens r")
+    assert len(second) < 300
+    assert "\u2026 2ms" in second
+
+
+def test_a_key_that_somebody_took_for_a_model_is_not_shown_to_people(pipe):
+    writing, lines = pipe
+    Log("info", "text", writing).access(
+        access(model="sk-abcdefghijklmnop", request_id="req_0190a")
+    )
+    [line] = lines()
+    assert "abcdefghijklmnop" not in line
+    assert line.endswith("2ms req_0190a")
+
+
+def test_a_line_for_people_obeys_the_level_too(pipe):
+    writing, lines = pipe
+    Log("warn", "text", writing).access(access())
+    os.write(writing, b"end\n")
+    assert lines() == ["end"]
 
 
 @pytest.mark.req("R-OBS-006")
