@@ -1,12 +1,14 @@
 """Who may reach the gateway from a browser: Host and Origin in local mode, CORS (D20, W6, W16).
 
 A page on the internet can make a browser call 127.0.0.1. In local mode any key works, so the
-Host must be this machine (against DNS rebinding) and the Origin one that was allowed.
+Host must be this machine (against DNS rebinding) and the Origin one that was allowed, or a page
+that this machine itself serves: whoever can serve pages here can call without a browser as well.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -29,6 +31,8 @@ class Guards:
         return self.local or bool(self.origins)
 
 
+_LOOPBACK = re.compile(r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?")
+
 PROBES = frozenset({"/health", "/ready"})
 """What load balancers ask in HTTP/1.0, without a Host; no browser leaves it out."""
 
@@ -50,7 +54,8 @@ def guard(guards: Guards, headers: dict[str, str], path: str = "") -> CallerErro
     if origin is not None and not may_call(guards, origin, host):
         return CallerError(
             "permission",
-            f"The Origin {origin[:100]!r} may not call; list it in CORS_ALLOW_ORIGINS to allow it.",
+            f"The Origin {origin[:100]!r} is not this machine; "
+            "list it in CORS_ALLOW_ORIGINS to allow it.",
             code="origin_not_allowed",
         )
     return None
@@ -73,8 +78,15 @@ def _own_host(host: str, allowed: frozenset[str]) -> bool:
 
 
 def may_call(guards: Guards, origin: str, host: str) -> bool:
-    """Whether a page of this origin may read answers: it was allowed, or is our own."""
-    return origin in guards.origins or origin in {f"http://{host}", f"https://{host}"}
+    """Whether a page of this origin may read answers: it was allowed, or is our own.
+
+    In local mode also any page of this machine's loopback, such as a development server's.
+    """
+    return (
+        origin in guards.origins
+        or origin in {f"http://{host}", f"https://{host}"}
+        or (guards.local and _LOOPBACK.fullmatch(origin) is not None)
+    )
 
 
 def cors_headers(origin: str, send: Send) -> Send:

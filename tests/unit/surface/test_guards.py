@@ -69,6 +69,47 @@ def test_foreign_origins_are_refused_in_local_mode():
     assert guard(LOCAL, {**base, "origin": "https://app.example"}) is None
 
 
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://localhost",
+        "http://localhost:5173",
+        "https://localhost:3000",
+        "http://127.0.0.1:5173",
+        "http://[::1]:5173",
+    ],
+)
+def test_a_page_that_this_machine_serves_may_call_in_local_mode_alone(origin):
+    assert guard(LOCAL, {"host": "127.0.0.1:8000", "origin": origin}) is None
+    assert guard(LOCAL, {"host": "evil.example", "origin": origin}).status == 421
+    assert may_call(LOCAL, origin, "localhost:8000")
+    assert not may_call(PROD, origin, "localhost:8000")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "",
+        "null",
+        "localhost:5173",
+        "http://localhost.evil.example",
+        "http://localhost:80.evil.example",
+        "http://localhost@evil.example",
+        "http://evil.example:5173",
+        "http://127.0.0.1.nip.io",
+        "http://127.0.0.1:5173/",
+        "http://localhost:5173\n",
+        "http://192.168.0.7:5173",
+        "file://localhost",
+        "chrome-extension://localhost",
+    ],
+)
+def test_what_only_looks_like_this_machine_may_not_call(origin):
+    refusal = guard(LOCAL, {"host": "localhost:8000", "origin": origin})
+    assert (refusal.status, refusal.code) == (403, "origin_not_allowed")
+    assert "CORS_ALLOW_ORIGINS" in refusal.message
+
+
 def test_only_allowed_origins_may_read_answers():
     assert may_call(PROD, "https://app.example", "gate")
     assert not may_call(PROD, "https://evil.example", "gate")
@@ -90,3 +131,17 @@ def test_a_preflight_is_answered_for_allowed_origins_alone(origin, status):
     assert sent[0]["status"] == status
     names = {name for name, _ in sent[0]["headers"]}
     assert (b"access-control-allow-origin" in names) is (status == 204)
+
+
+@pytest.mark.parametrize(("guards", "status"), [(LOCAL, 204), (PROD, 403)])
+def test_a_development_servers_preflight_is_answered_in_local_mode_alone(guards, status):
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    origin = "http://localhost:5173"
+    asyncio.run(preflight(guards, {"origin": origin, "host": "127.0.0.1:8000"}, send))
+    assert sent[0]["status"] == status
+    told = dict(sent[0]["headers"]).get(b"access-control-allow-origin")
+    assert told == (origin.encode() if status == 204 else None)
