@@ -321,7 +321,7 @@ def cli_page() -> str:
         "",
         "`dragoman` is also `python -m dragoman`. Every command takes `--json` and then prints one JSON value;",
         'a failure is `{"error": {"message": …}}`. Exit codes: 0 done, 1 it failed, 2 wrongly called or',
-        "configured.",
+        "configured, 3 `serve` cannot listen.",
     ]
     for name, command in commands():
         context = typer.Context(

@@ -76,3 +76,21 @@ def test_the_state_names_who_is_configured(dragoman, monkeypatch):
     assert state() == "ready; no provider is configured"
     monkeypatch.setenv("OPENAI_API_KEY", "sk-" + "x" * 40)
     assert state() == "ready; openai configured"
+
+
+def test_aliases_and_providers_without_a_bundled_list_are_there_as_well(
+    dragoman, clean, monkeypatch
+):
+    (clean / "dragoman.toml").write_text('[aliases]\nfast = ["ollama/llama3", "openai/gpt-4o"]\n')
+    monkeypatch.setenv("OLLAMA_BASE_URL", "http://127.0.0.1:11434/v1")
+    told = json.loads(dragoman("models", "--json")[1])
+    assert [row["id"] for row in told["models"]] == ["fast"]
+    assert told["models"][0]["provider"] == "alias"
+    assert told["unlisted"] == ["ollama"]
+    out = dragoman("models")[1]
+    assert "→ ollama/llama3, openai/gpt-4o" in out
+    assert "ollama: no bundled list; ask for ollama/any-id" in out
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-" + "x" * 40)
+    only = json.loads(dragoman("models", "--provider", "openai", "--json")[1])
+    assert only["unlisted"] == []
+    assert {row["provider"] for row in only["models"]} == {"openai"}

@@ -21,8 +21,9 @@ SUMMARY = "List the models of the configured providers."
 
 _HELP = """List the models of the configured providers, with context size and prices in USD per million tokens.
 
-The list is the bundled catalogue's and asks no provider; GET /v1/models of a running gateway has the
-providers' own lists. An id that is not listed works as well: provider/any-id goes to that provider.
+Aliases of dragoman.toml come first. The list is the bundled catalogue's and asks no provider; GET /v1/models
+of a running gateway has the providers' own lists. An id that is not listed works as well:
+provider/any-id goes to that provider.
 
     dragoman models --provider anthropic
 
@@ -79,13 +80,25 @@ def models(
         )
     rows = [
         row
-        for row in (*_configured(registry), *(_others(registry) if everything else ()))
+        for row in (
+            *_aliases(registry),
+            *_configured(registry),
+            *(_others(registry) if everything else ()),
+        )
         if provider in {None, row.provider}
     ]
+    listed = {row.provider for row in rows}
+    unlisted = [
+        name
+        for name, each in registry.providers.items()
+        if name not in listed and not each.stub and provider in {None, name}
+    ]
     if as_json:
-        say_json({"models": rows})
+        say_json({"models": rows, "unlisted": unlisted})
         return
     table("Models", ("id", "name", "context", "input", "output"), [_cells(row) for row in rows])
+    for name in unlisted:
+        say(f"{name}: no bundled list; ask for {name}/any-id, see GET /v1/models of the gateway.")
     if all(each.stub for each in registry.providers.values()):
         say("No provider is configured; export a key, for example OPENAI_API_KEY.")
 
@@ -98,6 +111,13 @@ def status() -> str:
     registry = open_registry(load_settings({"mode": "local"}), environment(None))
     names = [name for name, each in registry.providers.items() if not each.stub]
     return f"ready; {', '.join(names) or 'no provider is'} configured"
+
+
+def _aliases(registry: Registry) -> Iterator[Row]:
+    """The operator's own names; the stub's are listed as its models."""
+    for name, targets in registry.aliases.items():
+        if not all(target.startswith("stub/") for target in targets):
+            yield Row(name, "alias", configured=True, name=f"→ {', '.join(targets)}")
 
 
 def _configured(registry: Registry) -> Iterator[Row]:
