@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from dragoman import __version__
 from dragoman.accounting.account import Accountant, open_accountant
@@ -27,14 +27,15 @@ from dragoman.attempt.ports import Transport, UpstreamRequest
 from dragoman.catalog.listing import TIMEOUT_S, Listed, ListingRequest, read_listing
 from dragoman.catalog.load import load_providers
 from dragoman.catalog.registry import Registry, with_stub
-from dragoman.catalog.schema import CatalogError, OperatorRow, read_strictly
+from dragoman.catalog.schema import SERVED, CatalogError, OperatorRow, read_strictly
+from dragoman.config.load import config_path
 from dragoman.config.settings import ConfigError, Settings
 from dragoman.core import ids
 from dragoman.core.call import Call, Limits
 from dragoman.core.clock import SystemClock
 from dragoman.core.envelope import Envelope
 from dragoman.core.errors import CallerError, UpstreamError
-from dragoman.core.provider import Price
+from dragoman.core.provider import Family, Price
 from dragoman.credentials.pool import Pools
 from dragoman.credentials.static import header_of
 from dragoman.health.breaker import BreakerPolicy
@@ -90,10 +91,7 @@ def open_registry(settings: Settings, env: Mapping[str, str]) -> Registry:
         ConfigError: a provider's row, key, address, alias or price is wrong.
     """
     try:
-        rows = [
-            read_strictly(OperatorRow, _with_files(row), "[[providers]]")
-            for row in settings.providers
-        ]
+        rows = [_operator_row(row) for row in settings.providers]
         registry = load_providers(
             env,
             rows,
@@ -102,10 +100,25 @@ def open_registry(settings: Settings, env: Mapping[str, str]) -> Registry:
             prices={name: _price(row, name) for name, row in settings.prices.items()},
         )
     except CatalogError as error:
-        raise ConfigError(str(error)) from None
+        # Rows, aliases and the order stand in the file alone; keys and addresses do not.
+        inside = error.message.startswith(
+            ("[[providers]]", "The alias", "Aliases", "provider_order")
+        )
+        where = f"{config_path()}: " if inside else ""
+        raise ConfigError(where + error.message) from None
     wanted = settings.use_stub_adapters
     lonely = not registry.providers and settings.mode in {"local", "test"}
     return with_stub(registry) if wanted or (wanted is None and lonely) else registry
+
+
+def _operator_row(row: dict[str, Any]) -> OperatorRow:
+    name, dialect = row.get("name"), row.get("dialect")
+    where = f"[[providers]] {name}" if isinstance(name, str) else "[[providers]]"
+    if dialect is not None and dialect not in get_args(Family):
+        raise CatalogError(
+            f"{where}: there is no dialect {dialect!r}; say one of {', '.join(sorted(SERVED))}."
+        )
+    return read_strictly(OperatorRow, _with_files(row), where)
 
 
 def _with_files(row: dict[str, Any]) -> dict[str, Any]:

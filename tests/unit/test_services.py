@@ -122,3 +122,28 @@ def test_a_price_is_looked_up_by_the_exact_id(tmp_path):
     registry = open_registry(settings(tmp_path), ENV)
     assert registry.price("openai", "gpt-4o", 1_760_000_000) is not None
     assert registry.price("openai", "gpt-4o--x12", 1_760_000_000) is None
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        (
+            {"providers": [{"name": "corp", "dialect": "opnai", "base_url": "http://h"}]},
+            r"^my\.toml: \[\[providers\]\] corp: there is no dialect 'opnai'; say one of anthropic, chat\.",
+        ),
+        (
+            {"providers": [{"nam": "corp"}]},
+            r"^my\.toml: \[\[providers\]\]: unknown member 'nam'",
+        ),
+        ({"aliases": {"fast": "opnai/x"}}, r"^my\.toml: The alias 'fast' names 'opnai/x'"),
+    ],
+)
+def test_a_mistake_in_the_file_is_told_with_its_place(tmp_path, monkeypatch, members, told):
+    monkeypatch.setenv("DRAGOMAN_CONFIG", "my.toml")
+    with pytest.raises(ConfigError, match=told):
+        open_registry(settings(tmp_path, **members), {})
+
+
+def test_a_wrong_key_is_not_laid_at_the_files_door(tmp_path):
+    with pytest.raises(ConfigError, match=r"^OPENAI_API_KEY must be"):
+        open_registry(settings(tmp_path), {"OPENAI_API_KEY": "a b"})

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -19,11 +20,15 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
 )
 
+from dragoman.catalog.files import definitions
 from dragoman.config.settings import ConfigError, Settings
 
 CONFIG_FILE = "dragoman.toml"
 TOP_LEVEL = ("format", "provider_order", "server", "providers", "aliases", "prices")
 SERVER = ("host", "port", "workers")
+_OTHERS = ("DRAGOMAN_CONFIG", "DRAGOMAN_BASE_URL", "DRAGOMAN_API_KEY")
+_NEAR = 0.85
+"""How alike two names must be to take one for a slip of the other: API_KY and API_KEY are."""
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -42,7 +47,8 @@ def load_settings(
     if env_file is not None and not env_file.is_file():
         raise ConfigError(f"The file {env_file} given by --env-file does not exist.")
     path = env_file or Path(".env")
-    table = read_config_file(config_file or Path(os.environ.get("DRAGOMAN_CONFIG", CONFIG_FILE)))
+    _refuse_unreadable(path)
+    table = read_config_file(config_file or config_path())
 
     class Sourced(Settings):
         """Settings with their sources in order."""
@@ -67,6 +73,47 @@ def load_settings(
         return Sourced(**cast("dict[str, Any]", said))
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
+
+
+def config_path() -> Path:
+    """Where ``dragoman.toml`` is looked for."""
+    return Path(os.environ.get("DRAGOMAN_CONFIG", CONFIG_FILE))
+
+
+def _refuse_unreadable(path: Path) -> None:
+    """Refuses a file of NAME=value lines with a line that is none; the line may hold a secret."""
+    if not path.is_file():
+        return
+    try:
+        with path.open(encoding="utf-8") as lines:
+            wrong = [item.original.line for item in parse_stream(lines) if item.error]
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8.") from None
+    if wrong:
+        raise ConfigError(f"{path}, line {wrong[0]}, cannot be read: say NAME=value.")
+
+
+def doubtful_names(env_file: Path | None = None) -> list[str]:
+    """A sentence for each name in the ``.env`` file that is almost one of ours."""
+    path = env_file or Path(".env")
+    known = _known_names()
+    told = []
+    for name in dotenv_values(path):
+        if name in known or name != name.upper():
+            continue
+        near = difflib.get_close_matches(name, known, 1, _NEAR)
+        if near:
+            told.append(f"{path} says {name}, which means nothing here; did you mean {near[0]}?")
+    return told
+
+
+def _known_names() -> set[str]:
+    providers = (each.env for each in definitions().values())
+    return {
+        *(name.upper() for name in Settings.model_fields),
+        *(name for env in providers for name in (*env.key, *env.base_url)),
+        *_OTHERS,
+    }
 
 
 def environment(env_file: Path | None = None) -> dict[str, str]:

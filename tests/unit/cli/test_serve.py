@@ -46,6 +46,16 @@ def test_the_env_file_is_handed_on(dragoman, served, clean):
     assert "other.env" in err
 
 
+def test_a_slip_in_the_env_file_is_told_before_the_start(dragoman, served, clean):
+    (clean / ".env").write_text("OPENAI_API_KY=x\n")
+    code, out, _ = dragoman("serve", "--local")
+    assert (code, len(served)) == (0, 1)
+    assert out == (
+        "Warning: .env says OPENAI_API_KY, which means nothing here; "
+        "did you mean OPENAI_API_KEY?\n"
+    )
+
+
 def test_a_failure_at_the_start_is_a_sentence(dragoman, monkeypatch):
     def serve(*_):
         raise HouseError("server", "The database has no tables yet.")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dragoman.config.load import environment, load_settings, read_config_file
+from dragoman.config.load import doubtful_names, environment, load_settings, read_config_file
 from dragoman.config.settings import ConfigError, check_serving, default_home
 
 FERNET = "ZmVybmV0LWtleS1vZi10aGlydHktdHdvLWJ5dGVzISE="
@@ -82,6 +82,29 @@ def test_a_bad_file_is_refused_with_the_nearest_name(tmp_path, text, says):
     (tmp_path / "dragoman.toml").write_text(text)
     with pytest.raises(ConfigError, match=says):
         load_settings()
+
+
+def test_a_line_of_the_env_file_that_is_none_is_refused_with_its_place_and_not_shown(tmp_path):
+    (tmp_path / ".env").write_text("PORT=8002\n=sk-secret nonsense\n")
+    with pytest.raises(ConfigError, match=r"\.env, line 2, cannot be read") as caught:
+        load_settings()
+    assert "sk-secret" not in str(caught.value)
+    (tmp_path / ".env").write_bytes(b"PORT=\xff\n")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_settings()
+
+
+def test_a_name_that_is_almost_one_of_ours_is_told_and_others_are_left_alone(tmp_path):
+    (tmp_path / "my.env").write_text(
+        "OPENAI_API_KY=x\nLOG_LEVLE=info\nPORT=1\nDJANGO_DEBUG=1\nopenai_api_ky=x\n"
+    )
+    first, second = doubtful_names(tmp_path / "my.env")
+    assert first.endswith(
+        "says OPENAI_API_KY, which means nothing here; did you mean OPENAI_API_KEY?"
+    )
+    assert second.endswith("did you mean LOG_LEVEL?")
+    assert str(tmp_path / "my.env") in first
+    assert doubtful_names() == []
 
 
 def test_secrets_in_the_file_come_from_the_environment(tmp_path, monkeypatch):

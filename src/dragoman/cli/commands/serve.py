@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dragoman.cli.output import USAGE, JsonOption, fail
+from dragoman.cli.output import USAGE, JsonOption, fail, say
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
 
 SUMMARY = "Start the gateway."
@@ -60,8 +60,11 @@ def serve(
     }
     settings = settings_or_fail(flags, env_file, as_json=as_json)
     from dragoman import app
+    from dragoman.config.load import doubtful_names
     from dragoman.core.errors import GatewayError
 
+    for sentence in doubtful_names(env_file):
+        say(f"Warning: {sentence}")
     try:
         code = app.serve(settings, env_file)
     except GatewayError as error:
