@@ -43,6 +43,8 @@ from dragoman.store.schema import open_upgraded
 from dragoman.store.sql.ledger import SqlLedger
 
 IN_FLIGHT = 60
+PATIENCE_S = 8.0
+"""For a child to come to its point, however slow coverage makes it; one that is dead is not waited for."""
 POINTS = (
     "opened.before", "opened.torn", "opened.after", "upstream", "closed.before", "closed.torn",
     "closed.after", "acked", "finished", "last-word.torn", "rotate.before", "rotate.after",
@@ -257,7 +259,7 @@ def main(home: Path, kills: int, seed: int) -> None:
                 asyncio.run(live(home, os.environ["DRAGOMAN_CRASH_AT"]))
 
             children.append(fork(life, dice.randrange(1 << 30)))
-        for child, patience in zip(children, (2.0, dice.random() * 0.1), strict=False):
+        for child, patience in zip(children, (PATIENCE_S, dice.random() * 0.1), strict=False):
             if wait(child, patience):
                 reached[point] = reached.get(point, 0) + 1
             else:

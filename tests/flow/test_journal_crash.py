@@ -81,8 +81,7 @@ def check(home: Path) -> int:
 def test_a_killed_gateway_has_every_answered_call_in_its_ledger_once(tmp_path):
     report = run(tmp_path, 48, 20_251, 100)
     assert report["kills"] == 48
-    # Which steps 48 kills fall upon depends on the machine; two hundred reach more.
-    assert len(report["reached"]) >= 15
+    assert len(report["reached"]) >= 20
     assert check(tmp_path) > 500
 
 
