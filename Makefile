@@ -1,6 +1,7 @@
 # `make dev` installs and starts a working gateway. `make ci` installs and runs the quality gate.
 
-PYTHON ?= python3
+# The fastest that fits, looked for once; or say one: make PYTHON=python3.12 …
+PYTHON ?= $(shell python3 scripts/interpreter.py)
 VENV   := .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8000
@@ -16,14 +17,13 @@ help:
 	@grep -B1 -E '^[a-z][a-z-]*:' $(MAKEFILE_LIST) | grep -E '^#|^[a-z]' | sed 'N;s/^# \(.*\)\n\([a-z-]*\):.*/\2	\1/' | grep '	' | sort | awk -F'	' '{printf "  %-16s %s\n", $$1, $$2}'
 
 $(VENV)/.base: requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, $(PYTHON) is {v.major}.{v.minor}: make PYTHON=python3.12 …")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@test -x $(BIN)/python || { python=$(PYTHON); test -n "$$python" && $$python -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, this is {v.major}.{v.minor}: make PYTHON=python3.12 …")' && $$python -m venv $(VENV); }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.base
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
 	@touch $@
 
 # Install everything that working on the project needs

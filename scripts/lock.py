@@ -26,7 +26,6 @@ def main() -> int:
         command = [
             sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", *options,
             "--universal", "--python-version", "3.11", "--generate-hashes", "--no-header",
-            "--no-strip-extras",
             "--no-emit-index-url", "--no-annotate", "--quiet", "--exclude-newer", week_ago,
             "--no-emit-package", "dragoman", "--output-file", name,
         ]  # fmt: skip

@@ -50,6 +50,8 @@ _FORWARDED = {
     "anthropic": ("anthropic-version", "anthropic-beta"),
     "gemini": ("x-goog-api-client",),
     "ollama": (),
+    "completions": (),
+    "generate": (),
 }
 """What of a caller's headers reaches a provider of the same family (D9)."""
 _TO_OPENROUTER = ("http-referer", "x-title")

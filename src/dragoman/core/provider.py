@@ -15,10 +15,16 @@ from msgspec import Struct
 from dragoman.core.capability import Capability
 from dragoman.core.secret import Secret
 
-Family: TypeAlias = Literal["chat", "responses", "anthropic", "gemini", "ollama"]
-"""A wire family; within one, frames pass through as they are (D1)."""
+Family: TypeAlias = Literal[
+    "chat", "responses", "anthropic", "gemini", "ollama", "completions", "generate"
+]
+"""A wire family; within one, frames pass through as they are (D1).
 
-Operation: TypeAlias = Literal["chat", "embeddings", "count_tokens", "models"]
+``completions`` is OpenAI's legacy text completion, ``generate`` is Ollama's ``/api/generate``.
+"""
+
+Operation: TypeAlias = Literal["chat", "stream", "embeddings", "count_tokens", "models"]
+"""What is asked of a provider; ``stream`` names the path of a streamed chat where it is another."""
 
 
 class Quirks(Struct, frozen=True):
@@ -63,6 +69,14 @@ class Provider(Struct, frozen=True):
     on_disconnect: Literal["close", "drain"] = "close"
     stub: bool = False
     """Answered inside the process, without any network (D20)."""
+    also: tuple[Provider, ...] = ()
+    """The same provider in the other families that it speaks natively."""
+
+    def speaking(self, family: Family) -> Provider:
+        """This provider in a caller's own family where it speaks it, else in its main one."""
+        if family == self.family:
+            return self
+        return next((other for other in self.also if other.family == family), self)
 
 
 class Price(Struct, frozen=True):

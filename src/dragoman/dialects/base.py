@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Raw, Struct
 
@@ -33,13 +33,15 @@ from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.core.events import Event
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Family, Quirks
-from dragoman.core.request import Request
-from dragoman.core.response import Finish, Response
+from dragoman.core.request import EmbeddingRequest, Request
+from dragoman.core.response import Embeddings, Finish, Response
 from dragoman.core.usage import Usage
 
 __all__ = [
     "Context",
+    "Counter",
     "Dialect",
+    "Embedder",
     "ErrorContext",
     "ErrorReply",
     "Facts",
@@ -111,6 +113,8 @@ class Context(Struct, frozen=True):
     request_id: str = ""
     """What the caller knows the request by; told in an error inside a stream, as ``trace_id``."""
     trace_id: str = ""
+    array: bool = False
+    """A Gemini caller without ``alt=sse``: the stream is one JSON array (P10)."""
 
 
 class Written(Struct, frozen=True):
@@ -239,6 +243,36 @@ class Dialect:
     write_error: Callable[[GatewayError, ErrorContext], ErrorReply]
     response_frames: Callable[[bytes], bytes]
     """A whole reply of this family as a stream of it, for a provider that ignored ``stream`` (P11)."""
+    framing: Literal["sse", "ndjson"] = "sse"
+    """How the family's streams are cut; a line of NDJSON looks like a whole reply, and is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedder:
+    """Embeddings across families (`dialects.md` §3.3), as four functions.
+
+    The request of a caller that asks for one vector alone (Gemini's ``embedContent``, Ollama's
+    ``/api/embeddings``) has ``single`` set, and gets its answer in that form.
+    """
+
+    read_request: Callable[[bytes], EmbeddingRequest]
+    write_request: Callable[[EmbeddingRequest, Target], Outgoing]
+    """Raises ``CallerError`` for what the target cannot embed (token ids, unknown dimensions)."""
+    read_response: Callable[[bytes, Target], Embeddings]
+    write_response: Callable[[Embeddings, EmbeddingRequest, Context], Written]
+    most: int | None = None
+    """Inputs that one request of the family may hold; more are split, in order (P202)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Counting the tokens of a request across families, as four functions."""
+
+    read_request: Callable[[bytes], Request]
+    write_request: Callable[[Request, Target], Outgoing] | None
+    """None: providers of the family have no counter."""
+    read_response: Callable[[bytes], int]
+    write_response: Callable[[int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
