@@ -7,6 +7,7 @@ byte of its answer is released (D26).
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from msgspec import structs
 
@@ -59,7 +60,7 @@ class Trial:
             self.ask,
             self.candidate,
             self.means.policy,
-            lambda usage: self.tab.cost(self.candidate, usage),
+            partial(self.tab.cost, self.candidate),
             self.means.user_agent,
             self.means.envelope,
             self.left_s(),

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import deque
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
+from urllib.parse import unquote
 
 import msgspec
-from httptools import HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from dragoman.surface.turn import TURN, Turn
 
 SELF = "dragoman.connection"
 """The member of a scope that holds its connection."""
-CYCLE = "dragoman.cycle"
-"""The member of a scope that holds what uvicorn keeps of its request and answer."""
 HEAD_LIMIT = 64 * 1024
 """Bytes of a request line and its headers."""
 HEAD_S = 15.0
@@ -41,12 +40,15 @@ class _HeadTooLargeError(Exception):
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's protocol, bounded."""
+    """uvicorn's protocol, bounded, with turns of ours in the place of its cycles."""
 
     def __init__(self, *args: Any, **members: Any) -> None:
         super().__init__(*args, **members)
         self.gone: Callable[[], None] | None = None
         """Called once if the caller leaves: what a request under way puts here costs no task."""
+        self._turn: Turn | None = None
+        self._later: deque[Turn] = deque()
+        """Requests that came before the answer to an earlier one was out."""
         self._in_head = True
         self._head_size = 0
         self._big_piece = False
@@ -56,6 +58,8 @@ class Connection(HttpToolsProtocol):
         self._discarded = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._idle_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """A caller has connected, and is expected to say something."""
@@ -64,62 +68,36 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, and its timers with it."""
-        self._stop_head_timer()
-        self._stop_stall_timer()
+        for timer in (self._head_timer, self._stall_timer, self._idle_timer):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
+        for turn in (self._turn, *self._later):
+            if turn is not None:
+                turn.lose()
+        self._later.clear()
         if self.gone is not None:
             self.gone()
+
+    def shutdown(self) -> None:
+        """The server ends: an answer under way is finished, and is the last."""
+        if self._turn is None or self._turn.is_complete:
+            self.transport.close()
+        else:
+            self._turn.keep_alive = False
 
     @property
     def has_whole_body(self) -> bool:
         """Whether the body of the newest request is here to its end."""
-        return not self.cycle.more_body
-
-    def answer(
-        self,
-        cycle: RequestResponseCycle,
-        status: int,
-        headers: list[tuple[bytes, bytes]],
-        body: bytes,
-    ) -> bool:
-        """Writes a whole answer at once; False where the library's way has to be taken.
-
-        That way looks at each of twenty headers with two regular expressions, which costs as much
-        as reading the request. Here their names are the gateway's own, in lower case.
-
-        Raises:
-            ValueError: a header holds a line break.
-        """
-        if (
-            not cycle.keep_alive
-            or cycle.disconnected
-            or cycle.response_started
-            or self.flow.write_paused
-            or cycle.scope["method"] == "HEAD"
-        ):
-            return False
-        lines = [b"%s: %s\r\n" % header for header in cycle.default_headers + headers]
-        head = b"".join(lines)
-        if not head.count(b"\n") == head.count(b"\r") == len(lines):
-            raise ValueError("A header of an answer holds a line break.")
-        cycle.response_started = cycle.response_complete = True
-        cycle.waiting_for_100_continue = False
-        self.transport.write(b"".join((STATUS_LINE[status], head, b"\r\n", body)))
-        cycle.message_event.set()
-        cycle.on_response()
-        return True
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cast("dict[str, Any]", cycle.scope)[CYCLE] = cycle
-        super()._start_asgi_task(cycle, app)
+        return self._turn is not None and not self._turn.more_body
 
     def give_up(self) -> None:
         """Ends an answer that has begun and cannot be finished.
 
-        Its caller sees the connection break, after all that was sent if it still reads. uvicorn
-        is told that the caller is gone: it would else report a handler that forgot the end.
+        Its caller sees the connection break, after all that was sent if it still reads.
         """
-        self.cycle.disconnected = True
+        if self._turn is not None:
+            self._turn.disconnected = True
         if self.flow.write_paused:
             self.transport.abort()
         elif not self.transport.is_closing():
@@ -136,7 +114,12 @@ class Connection(HttpToolsProtocol):
         was_open = self._in_head
         self._big_piece = len(data) > HEAD_LIMIT
         self._piece = data
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade:
+            self._serve_without_upgrade()
+        except HttpParserError:
+            self.send_400_response("")
         self._piece = b""
         if not self._in_head or self.transport.is_closing():
             return
@@ -153,33 +136,107 @@ class Connection(HttpToolsProtocol):
         """A head begins."""
         self._in_head = True
         self._head_size = self._discarded = 0
-        super().on_message_begin()
-        cast("dict[str, Any]", self.scope)[SELF] = self
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
 
     def on_headers_complete(self) -> None:
         """A head is whole."""
         self._in_head = False
-        self._stop_head_timer()
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
         if self._big_piece:
             size = sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size + len(self.url) > HEAD_LIMIT:
                 self._too_large = True
                 raise _HeadTooLargeError
-        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
-            self._offered = True  # ``_unsupported_upgrade_warning`` is what uvicorn calls then
+        parser = self.parser
+        if parser.should_upgrade() and parser.get_method() != b"CONNECT":
+            self._offered = True
             return
-        super().on_headers_complete()
+        version = parser.get_http_version()
+        scope = self._scope(parser.get_method().decode("ascii"), version)
+        turn = scope[TURN] = Turn(
+            scope,
+            self.transport,
+            self.flow,
+            self.server_state,
+            self._answered,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            wants_continue=self.expect_100_continue,
+        )
+        earlier, self._turn = self._turn, turn
+        if earlier is None or earlier.is_complete:
+            self._begin(turn)
+        else:
+            self.flow.pause_reading()
+            self._later.append(turn)
 
-    def _unsupported_upgrade_warning(self) -> None:
+    def _scope(self, method: str, version: str) -> Scope:
+        url = self.url
+        if b"?" in url or b"%" in url or not url.startswith(b"/"):
+            parsed = parse_url(url)
+            raw_path, query = parsed.path, parsed.query or b""
+            path = unquote(raw_path.decode("ascii"))
+        else:
+            raw_path, query, path = url, b"", url.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "method": method,
+            "root_path": "",
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self.headers,
+            SELF: self,
+        }
+
+    def _begin(self, turn: Turn) -> None:
+        task = self.loop.create_task(turn.run(self.app))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def _answered(self) -> None:
+        """An answer is out: the next request's turn, or the caller's."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self._later:
+            self._begin(self._later.popleft())
+            return
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_idle)
+
+    def _look_idle(self) -> None:
+        """One timer for all the pauses of a connection: set anew only when it has run out."""
+        self._idle_timer = None
+        if self.transport.is_closing():
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        busy = self._turn is not None and not self._turn.is_complete
+        if busy or (self._in_head and self._head_timer is not None):
+            return  # the end of the answer sets it again, and a head has a timer of its own
+        if left > 0.01:
+            self._idle_timer = self.loop.call_later(left, self._look_idle)
+        else:
+            self.transport.close()
+
+    def _serve_without_upgrade(self) -> None:
         """Serves the request as if no upgrade had been offered (RFC 9110 §7.8).
 
         Java's client offers HTTP/2 with every request, and the parser drops the body of such a
         one: so the head is put together again without the offer, and parsed anew.
         """
         upgrade = sys.exc_info()[1]
-        assert isinstance(upgrade, HttpParserUpgrade), (
-            "uvicorn calls this where the parser stopped"
-        )
+        assert isinstance(upgrade, HttpParserUpgrade), "the parser has stopped"
         if not self._offered:
             return
         self._offered = False
@@ -219,17 +276,20 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """A request is whole, unless it comes again without its offer."""
-        if not self._offered:
-            super().on_message_complete()
+        if not self._offered and self._turn is not None:
+            self._turn.end()
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body; after the answer only so much more is taken."""
-        if self.cycle.response_complete:
-            self._discarded += len(body)
-            if self._discarded > DISCARD_LIMIT:
-                self.transport.abort()
+        turn = self._turn
+        if turn is None:
             return
-        super().on_body(body)
+        if not turn.is_complete:
+            turn.take(body)
+            return
+        self._discarded += len(body)
+        if self._discarded > DISCARD_LIMIT:
+            self.transport.abort()
 
     def pause_writing(self) -> None:
         """More waits for the caller than the buffer is meant to hold."""
@@ -249,11 +309,6 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
         else:
             self._stall_timer = self.loop.call_later(STALL_S, self._look, waiting)
-
-    def _stop_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
 
     def _stop_stall_timer(self) -> None:
         if self._stall_timer is not None:

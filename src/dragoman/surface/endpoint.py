@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from dragoman.attempt.endings import draining
 from dragoman.core.call import Call, Proof
@@ -33,9 +32,10 @@ from dragoman.surface.answer import (
     now,
 )
 from dragoman.surface.body import ClientGoneError, read_body
-from dragoman.surface.connection import CYCLE, SELF, Connection
+from dragoman.surface.connection import SELF, Connection
 from dragoman.surface.pulse import Pulse
 from dragoman.surface.table import Route
+from dragoman.surface.turn import TURN, Turn
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _NO_TRACE = "0" * 32
@@ -148,25 +148,29 @@ def data_endpoint(route: Route, house: House, entry: Entry) -> ASGIApp:
     return endpoint
 
 
+async def _read_already() -> bytes:
+    raise AssertionError("the body of a request is read once")
+
+
 class _Exchange:
     """One request and its answer: what was sent so far, and whether the caller is still there."""
 
     __slots__ = (
         "_call",
         "_connection",
-        "_cycle",
         "_ending",
         "_finished",
         "_receive",
         "_send",
         "_started",
         "_task",
+        "_turn",
         "_watcher",
     )
 
     def __init__(self, call: Call, receive: Receive, send: Send, scope: Scope) -> None:
         self._connection: Connection | None = scope.get(SELF)
-        self._cycle: RequestResponseCycle | None = scope.get(CYCLE)
+        self._turn: Turn | None = scope.get(TURN)
         self._call = call
         self._receive = receive
         self._send = send
@@ -228,12 +232,7 @@ class _Exchange:
     async def _whole(self, status: int, headers: Headers, body: bytes) -> None:
         self._ending = self._started = True
         self._call.outcome.http_status = status
-        connection, cycle = self._connection, self._cycle
-        if (
-            connection is None
-            or cycle is None
-            or not connection.answer(cycle, status, headers, body)
-        ):
+        if self._turn is None or not self._turn.answer(status, headers, body):
             await self._send({"type": "http.response.start", "status": status, "headers": headers})
             await self._send({"type": "http.response.body", "body": body})
         self._finished = True
@@ -267,8 +266,10 @@ class _Exchange:
             self._task.cancel()
 
     def stop(self) -> None:
-        """The exchange is over."""
+        """The exchange is over; nothing of it holds on to itself any more."""
         self._ending = True
+        self._task = None
+        self._call.read_body = _read_already
         if self._connection is not None:
             self._connection.gone = None
             if self._started and not self._finished:

@@ -28,7 +28,7 @@ async def answer(scope, receive, send):
         value = b"a\r\nb" if scope["path"] == "/at-once/broken" else scope["path"].encode()
         headers = [(b"content-length", b"4"), (b"x-path", value)]
         try:
-            written = scope[subject.SELF].answer(scope[subject.CYCLE], 200, headers, b"once")
+            written = scope[subject.TURN].answer(200, headers, b"once")
         except ValueError:
             written, headers = False, headers[:1]
         if written:
