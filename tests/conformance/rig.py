@@ -24,7 +24,7 @@ from dragoman.attempt.ports import Transport, UpstreamReply, UpstreamRequest
 from dragoman.core.errors import UpstreamError
 from dragoman.transport.http import Client, open_transport
 
-CLIENTS: tuple[Client, ...] = ("ry", "aiohttp")
+CLIENTS: tuple[Client, ...] = ("direct", "ry", "aiohttp")
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "uvloop": uvloop.new_event_loop,  # as served
     "asyncio": asyncio.new_event_loop,
@@ -258,7 +258,7 @@ def page_rows() -> dict[str, dict[Client, str]]:
     rows = {}
     for line in PAGE.read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if line.startswith("| ") and len(cells) == 3:
+        if line.startswith("| ") and len(cells) == 1 + len(CLIENTS):
             rows[cells[0]] = dict(zip(CLIENTS, cells[1:], strict=True))
     return rows
 

@@ -69,11 +69,11 @@ async def test_what_came_before_the_cut_is_delivered_to_who_waits_for_it(client)
 
 @story
 async def test_what_came_with_the_cut_before_it_was_asked_for(client):
-    """ry delivers it; aiohttp throws it away: the one difference in what a caller gets."""
+    """aiohttp throws it away: the one difference in what a caller gets."""
     async with upstream(wire(CHUNKED + b"2\r\nhi\r\n")) as provider, opened(client) as transport:
         reply = await transport.send(post(provider.url()))
         await asyncio.sleep(0.05)
-        if client == "ry":
+        if client != "aiohttp":
             assert await reply.next() == b"hi"
         assert told(await failing(reply.next())) == LOST
 
@@ -122,7 +122,7 @@ async def test_more_than_the_promised_length_is_not_read(client):
         upstream(wire(OK + b"content-length: 2\r\n\r\nhi there")) as provider,
         opened(client) as transport,
     ):
-        if client == "ry":
+        if client != "aiohttp":
             assert await whole(transport, post(provider.url())) == b"hi"
         else:
             error = await failing(transport.send(post(provider.url())))

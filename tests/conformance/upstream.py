@@ -182,7 +182,8 @@ class Upstream:
         server.close()
         for task, writer in self._tasks.items():
             task.cancel()
-            writer.transport.abort()
+            if not writer.transport.is_closing():
+                writer.transport.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for connection in self.connections:
             if connection.made:

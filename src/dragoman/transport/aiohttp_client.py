@@ -8,7 +8,6 @@ arrived together with a cut, and were not yet asked for, are lost.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from dragoman.attempt.ports import UpstreamRequest
 from dragoman.transport import failures
 from dragoman.transport.connections import IDLE_S
 from dragoman.transport.failures import Fault
+from dragoman.transport.tls import CERTIFICATE, context_of
 from dragoman.transport.trust import authorities
 from dragoman.transport.wire import Pieces
 
@@ -34,18 +34,6 @@ MAX_FIELD = 16 * 1024
 
 _LARGE = ("Got more than", "Too many headers")
 """How the parser says that a head is too large."""
-
-# OpenSSL's verify results (x509_vfy.h).
-_CERTIFICATE: dict[int, Fault] = {
-    9: failures.TLS_NOT_YET_VALID,
-    10: failures.TLS_EXPIRED,
-    18: failures.TLS_UNTRUSTED,
-    19: failures.TLS_UNTRUSTED,
-    20: failures.TLS_UNTRUSTED,
-    21: failures.TLS_UNTRUSTED,
-    62: failures.TLS_WRONG_HOST,
-    64: failures.TLS_WRONG_HOST,
-}
 
 _FAULTS: tuple[tuple[type[BaseException], Fault], ...] = (
     (aiohttp.ConnectionTimeoutError, failures.CONNECT_TIMEOUT),
@@ -86,6 +74,10 @@ class AiohttpArrival:
         if self.length is None and "transfer-encoding" not in self.headers:
             return _UntilClosed(pieces, self._closed)
         return pieces
+
+    def whole(self) -> bytes | None:
+        """The library does not tell whether all of it is here."""
+        return None
 
     def drop(self) -> None:
         """Closes the connection; a piece that is awaited fails."""
@@ -191,7 +183,7 @@ class AiohttpDriver:
         match error:
             case aiohttp.ClientConnectorCertificateError():
                 code = getattr(error.certificate_error, "verify_code", 0)
-                return _CERTIFICATE.get(code, failures.TLS_CERTIFICATE)
+                return CERTIFICATE.get(code, failures.TLS_CERTIFICATE)
             case aiohttp.ClientResponseError() if error.message.startswith(_LARGE):
                 return failures.HEAD_TOO_LARGE
             case aiohttp.ClientConnectorError() if isinstance(
@@ -215,7 +207,9 @@ class AiohttpDriver:
     def _session(self, *, fresh: bool) -> aiohttp.ClientSession:
         keep = {"force_close": True} if fresh else {"keepalive_timeout": IDLE_S}
         return aiohttp.ClientSession(
-            connector=_Connector(ssl=self._context(), limit=0, limit_per_host=0, **keep),
+            connector=_Connector(
+                ssl=context_of(self._system, self._own), limit=0, limit_per_host=0, **keep
+            ),
             loop=asyncio.get_running_loop(),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -224,18 +218,6 @@ class AiohttpDriver:
             max_line_size=MAX_FIELD,
             max_field_size=MAX_FIELD,
         )
-
-    def _context(self) -> ssl.SSLContext:
-        if self._system:
-            return ssl.create_default_context(cadata=_text(self._system + self._own))
-        context = ssl.create_default_context()
-        if self._own:
-            context.load_verify_locations(cadata=_text(self._own))
-        return context
-
-
-def _text(blocks: list[bytes]) -> str:
-    return b"\n".join(blocks).decode("ascii")
 
 
 @lru_cache(maxsize=16)

@@ -30,9 +30,9 @@ from dragoman.transport.limits import Corrupt, Inflation, inflation
 from dragoman.transport.reply import PASSES, Book, InflatedReply, Reply
 from dragoman.transport.wire import Arrival, Driver
 
-Client: TypeAlias = Literal["ry", "aiohttp"]
+Client: TypeAlias = Literal["direct", "ry", "aiohttp"]
 
-DEFAULT: Client = "ry"
+DEFAULT: Client = "direct"
 
 MAX_CONNECTIONS = 10_000
 """In use at once, idle ones not counted; beyond it a request is refused at once."""
@@ -54,6 +54,10 @@ def open_transport(
 def _driver(name: Client, tls_ca: Path | None) -> Driver:
     # Imported here: the client that is not used costs no memory (D32).
     match name:
+        case "direct":
+            from dragoman.transport.direct_client import DirectDriver  # noqa: PLC0415
+
+            return DirectDriver(tls_ca)
         case "ry":
             from dragoman.transport.ry_client import RyDriver  # noqa: PLC0415
 

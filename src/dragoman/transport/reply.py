@@ -99,10 +99,17 @@ class Reply:
 
     async def read(self, limit: int) -> bytes:
         """The whole body, at most ``limit`` bytes, within the time that the request was given."""
-        length = self._arrival.length if self._arrival is not None else None
-        if length is not None and length > limit:
-            await self.close()
-            raise self.failure(TOO_LARGE)
+        arrival = self._arrival
+        if arrival is not None and self._pieces is None:
+            if arrival.length is not None and arrival.length > limit:
+                await self.close()
+                raise self.failure(TOO_LARGE)
+            body = arrival.whole()
+            if body is not None:
+                self._end()
+                if len(body) > limit:
+                    raise self.failure(TOO_LARGE)
+                return body
         return await self.gather(self.next, limit)
 
     async def gather(self, next_piece: Callable[[], Awaitable[bytes | None]], limit: int) -> bytes:

@@ -37,6 +37,10 @@ class Arrival(Protocol):
         """The body as it arrives; asked for at most once."""
         ...
 
+    def whole(self) -> bytes | None:
+        """The whole body, where all of it is here already and nothing was taken of it; else None."""
+        ...
+
     def drop(self) -> None:
         """Closes the connection; nobody is awaiting a piece."""
         ...
