@@ -126,6 +126,7 @@ async def bare_aiohttp() -> Send:
 
 
 ROWS: dict[str, Callable[[], Awaitable[Send]]] = {
+    "direct": lambda: ours("direct"),
     "ry": lambda: ours("ry"),
     "aiohttp": lambda: ours("aiohttp"),
     "bare ry": bare_ry,

@@ -19,13 +19,16 @@ from dragoman.transport.ry_client import MAX_CLIENTS, RyDriver
 FAULTS = {name: value for name, value in vars(failures).items() if isinstance(value, Fault)}
 
 
-@pytest.mark.parametrize(("opened", "other"), [("ry", "aiohttp"), ("aiohttp", "ry")])
+@pytest.mark.parametrize(
+    ("opened", "other"), [("direct", "ry"), ("ry", "aiohttp"), ("aiohttp", "ry")]
+)
 def test_only_the_client_that_is_opened_is_imported(opened, other):
+    own = "dragoman.transport.direct_client" if opened == "direct" else opened
     code = (
         "import sys; from dragoman.transport.http import open_transport\n"
         "assert not {'ry', 'aiohttp'} & set(sys.modules)\n"
         f"open_transport({opened!r})\n"
-        f"assert {opened!r} in sys.modules and {other!r} not in sys.modules\n"
+        f"assert {own!r} in sys.modules and {other!r} not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
 
@@ -36,11 +39,12 @@ def test_the_default_is_the_one_that_the_page_names():
     assert default is type(open_transport(DEFAULT)._driver)
 
 
-def test_a_missing_aiohttp_is_told_with_the_command_that_installs_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "aiohttp", None)
-    monkeypatch.delitem(sys.modules, "dragoman.transport.aiohttp_client", raising=False)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'dragoman\[aiohttp\]'"):
-        open_transport("aiohttp")
+@pytest.mark.parametrize("name", ["ry", "aiohttp"])
+def test_a_missing_library_is_told_with_the_command_that_installs_it(monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, f"dragoman.transport.{name}_client", raising=False)
+    with pytest.raises(ModuleNotFoundError, match=rf"pip install 'dragoman\[{name}\]'"):
+        open_transport(name)
 
 
 @pytest.mark.req("R-ADD-025")

@@ -1,7 +1,7 @@
 """The door upstream, as attempt needs it: send, read, close.
 
-``transport/`` implements it twice (``ry`` and ``aiohttp``), and one conformance suite holds
-both to this contract. Every failure is an ``UpstreamError`` whose ``sent`` says how far the
+``transport/`` implements it three times (``direct``, ``ry`` and ``aiohttp``), and one conformance suite
+holds all to this contract. Every failure is an ``UpstreamError`` whose ``sent`` says how far the
 request got; nothing else ever leaves an implementation, cancellation apart.
 """
 

@@ -119,8 +119,8 @@ class Settings(BaseSettings):
     """Failures in a row that open a breaker."""
     breaker_open_s: float = Field(default=30, gt=0)
     """How long a breaker stays open before a request may probe."""
-    upstream_client: Literal["ry", "aiohttp"] | None = None
-    """The HTTP client towards providers; ry unless said."""
+    upstream_client: Literal["direct", "ry", "aiohttp"] | None = None
+    """The HTTP client towards providers; the gateway's own (direct) unless said."""
     upstream_ca_file: Path | None = None
     """A PEM file of authorities that are trusted beside the system's."""
     max_upstream_connections: int = Field(default=4096, ge=1)

@@ -1,6 +1,6 @@
 """The only door upstream: chooses the client, sends, and translates every failure once.
 
-The rules that both clients share stand here: the deadline for the first byte, the limit of
+The rules that all clients share stand here: the deadline for the first byte, the limit of
 connections, one free retry over a new connection where an idle one turned out to be stale,
 and the border at which a library's exceptions become ``UpstreamError``. Which client is the
 default, and why, is told with figures in ``docs/transport.md``.
@@ -59,21 +59,27 @@ def _driver(name: Client, tls_ca: Path | None) -> Driver:
 
             return DirectDriver(tls_ca)
         case "ry":
-            from dragoman.transport.ry_client import RyDriver  # noqa: PLC0415
-
+            try:
+                from dragoman.transport.ry_client import RyDriver  # noqa: PLC0415
+            except ModuleNotFoundError as error:
+                raise _missing(name, error) from error
             return RyDriver(tls_ca)
         case "aiohttp":
             try:
                 from dragoman.transport.aiohttp_client import AiohttpDriver  # noqa: PLC0415
             except ModuleNotFoundError as error:
-                raise ModuleNotFoundError(
-                    "The transport 'aiohttp' needs the package aiohttp; install it with: "
-                    "pip install 'dragoman[aiohttp]'",
-                    name=error.name,
-                ) from error
+                raise _missing(name, error) from error
             return AiohttpDriver(tls_ca)
         case _:
             assert_never(name)
+
+
+def _missing(name: Client, error: ModuleNotFoundError) -> ModuleNotFoundError:
+    return ModuleNotFoundError(
+        f"The transport {name!r} needs the package {name}; install it with: "
+        f"pip install 'dragoman[{name}]'",
+        name=error.name,
+    )
 
 
 class HttpTransport:
