@@ -206,6 +206,10 @@ def surface(application: Application, services: Services) -> Surface:
             "enable_openai_routes": settings.enable_openai_routes,
             "enable_anthropic_routes": settings.enable_anthropic_routes,
             "enable_models_routes": settings.enable_models_routes,
+            "enable_gemini_routes": settings.enable_gemini_routes,
+            "enable_groq_routes": settings.enable_groq_routes,
+            "enable_ollama_routes": settings.enable_ollama_routes,
+            "enable_openrouter_routes": settings.enable_openrouter_routes,
         },
         lifespan=application._lifespan,  # noqa: SLF001  the same object's own protocol
     )

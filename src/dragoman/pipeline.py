@@ -25,7 +25,7 @@ from dragoman.core.ask import Ask, read_ask
 from dragoman.core.call import Answer, Call, Caller, Denied, Limits
 from dragoman.core.clock import Clock
 from dragoman.core.errors import GatewayError, code_of
-from dragoman.core.provider import Candidate, Operation, Plan
+from dragoman.core.provider import Candidate, Family, Operation, Plan
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
 from dragoman.identity.authenticate import IdentityMode, authenticate
@@ -56,7 +56,7 @@ class House:
     clock: Clock
     limited: Callable[[str], None]
     """Told the name of a limit that has refused a call."""
-    plans: dict[tuple[str | None, Operation], Plan] = field(default_factory=dict)
+    plans: dict[tuple[str | None, Operation, Family], Plan] = field(default_factory=dict)
     """Plans of one candidate, kept until a provider's list of models changes what is known."""
 
 
@@ -71,7 +71,7 @@ async def carry(call: Call, permission: Permission, house: House) -> Answer:
     answer: Answer | None = None
     try:
         await let_in(call, caller, house)
-        ask = read_ask(await call.read_body())
+        ask = read_ask(await call.read_body(), call.named, call.streams)
         call.outcome.requested_model = ask.model or ""
         call.outcome.stream = ask.stream and call.operation == "chat"
         plan = await choose(ask, call, house)
@@ -118,7 +118,7 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
     short = ask.model is not None and len(ask.model) <= LONGEST
     plain = routing is None and models is None and short
     if plain:
-        known = house.plans.get((ask.model, call.operation))
+        known = house.plans.get((ask.model, call.operation, call.dialect))
         if known is not None:
             return known
     wish = parse_wish(routing, models)
@@ -131,6 +131,7 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
             house.pools,
             house.clock.monotonic(),
             operation=call.operation,
+            family=call.dialect,
             wish=wish,
             asked=asked,
         )
@@ -145,7 +146,7 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
         # One candidate is no choice: neither health nor whose turn it is changes the plan.
         if len(house.plans) >= MOST_PLANS:
             house.plans.clear()
-        house.plans[ask.model, call.operation] = plan
+        house.plans[ask.model, call.operation, call.dialect] = plan
     return plan
 
 

@@ -18,6 +18,7 @@ from dragoman.core.errors import UpstreamError
 from dragoman.dialects.base import Relay
 
 _WHITE = b" \t\r\n\xef\xbb\xbf"
+_NO_STREAM = frozenset({b"{", b"[", b"<"})
 
 
 async def open_stream(trial: Trial) -> Answer:
@@ -36,7 +37,9 @@ async def open_stream(trial: Trial) -> Answer:
         # Begun here, so that its end is seen to even if nobody ever asks for a piece.
         await anext(pieces)
         dialect = trial.prepared.caller
-        head = Head(200, dialect.stream_content_type, heartbeat=dialect.heartbeat)
+        array = trial.prepared.context.array
+        kind = dialect.content_type if array else dialect.stream_content_type
+        head = Head(200, kind, heartbeat=dialect.heartbeat)
         return Answer(head, pieces)
     except UpstreamError as error:
         trial.failed(error)
@@ -66,9 +69,11 @@ async def gate(
     means = trial.means
     loop = asyncio.get_running_loop()
     left_s = trial.left_s()
-    is_last = left_s <= means.policy.gate_s
+    # Clients that break on a heartbeat would be left in silence: they are held (D11).
+    gate_s = means.policy.gate_s if trial.prepared.caller.heartbeat is not None else left_s
+    is_last = left_s <= gate_s
     """Whether nothing is left of the time for the first event once the gate's is over."""
-    deadline = loop.time() + min(means.policy.gate_s, left_s)
+    deadline = loop.time() + min(gate_s, left_s)
     held: list[bytes] = []
     sniffed = False
     while True:
@@ -89,7 +94,7 @@ async def gate(
             sniffed = bool(start)
             if not start:
                 piece = b""
-            elif start in {b"{", b"[", b"<"}:
+            elif start in _NO_STREAM and trial.prepared.provider.framing == "sse":
                 piece = await _whole_in_time(trial, reply, piece)
         held.append(relay.close() if piece is None else relay.feed(piece))
         facts = relay.facts

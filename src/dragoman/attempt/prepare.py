@@ -54,6 +54,7 @@ _FORWARDED = {
     "generate": (),
 }
 """What of a caller's headers reaches a provider of the same family (D9)."""
+_ACCEPT = {"sse": "text/event-stream", "ndjson": "application/x-ndjson"}
 _TO_OPENROUTER = ("http-referer", "x-title")
 _QUERY = ("alt", "beta")
 
@@ -122,7 +123,10 @@ def prepare(
     provider = candidate.provider
     caller_dialect = DIALECTS[call.dialect]
     provider_dialect = DIALECTS.get(provider.family)
-    path = provider.paths.get(call.operation)
+    streams = ask.stream and call.operation == "chat"
+    path = provider.paths.get(
+        "stream" if streams and "stream" in provider.paths else call.operation
+    )
     if provider_dialect is None or path is None:
         raise unsupported(
             f"{provider.name} does not serve {call.operation.replace('_', ' ')} here.", "model"
@@ -171,6 +175,7 @@ def prepare(
         envelope=envelope,
         request_id=call.request_id,
         trace_id=call.trace_id,
+        array=call.dialect == "gemini" and call.query.get("alt") != "sse",
     )
     return Prepared(
         candidate=candidate,
@@ -182,7 +187,7 @@ def prepare(
         members=ask.members,
         request=UpstreamRequest(
             method="POST",
-            url=_url(provider, path, call, same=call.dialect == provider.family),
+            url=_url(provider, path, candidate.model, call),
             headers=_headers(call, candidate, outgoing, user_agent, stream=ask.stream),
             body=outgoing.body,
             connect_timeout_s=policy.connect_s,
@@ -202,9 +207,11 @@ def _include_usage(ask: Ask) -> bool:
         return False
 
 
-def _url(provider: Provider, path: str, call: Call, *, same: bool) -> str:
+def _url(provider: Provider, path: str, model: str, call: Call) -> str:
+    if "{model}" in path:
+        path = path.replace("{model}", quote(model, safe=""))
     url = provider.base_url + path
-    if same and call.query:
+    if call.query and call.dialect == provider.family and "?" not in path:
         # Encoded anew: a value that was decoded may hold an ``&`` and a parameter after it (A19).
         kept = [f"{name}={quote(call.query[name])}" for name in _QUERY if name in call.query]
         if kept:
@@ -218,7 +225,7 @@ def _headers(
     provider = candidate.provider
     headers = {
         "content-type": "application/json",
-        "accept": "text/event-stream" if stream else "application/json",
+        "accept": _ACCEPT[DIALECTS[provider.family].framing] if stream else "application/json",
         "user-agent": user_agent,
         "traceparent": f"00-{call.trace_id}-{call.id.replace('-', '')[:16]}-01",
         **provider.headers,

@@ -35,8 +35,11 @@ def _row(definition: Definition) -> str:
     speaks: str = definition.family
     if definition.quirks.flavour != "plain":
         speaks += f" ({definition.quirks.flavour})"
+    speaks = ", ".join((speaks, *definition.also))
     others = ", ".join(
-        name.replace("_", " ") for name in definition.paths if name not in {"chat", "models"}
+        name.replace("_", " ")
+        for name in definition.paths
+        if name not in {"chat", "stream", "models"}
     )
     listing = "models" if "models" in definition.paths else ""
     return (

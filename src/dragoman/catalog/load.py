@@ -50,7 +50,7 @@ def load_providers(
         if definition.family not in served:
             unserved[name] = definition.family
             continue
-        providers[name] = _provider(definition, base)
+        providers[name] = _provider(definition, base, served)
         credentials[name] = _bound(keyed, origin_of(base))
     registry = Registry(
         providers=_ordered(providers, provider_order, known),
@@ -121,7 +121,7 @@ def _adjusted(known: Mapping[str, Definition], row: OperatorRow) -> Definition:
         built_in,
         quirks=quirks,
         headers={**built_in.headers, **row.headers},
-        **_said(paths=row.paths, auth=row.auth, on_disconnect=row.on_disconnect),
+        **_said(paths=row.paths, also=row.also, auth=row.auth, on_disconnect=row.on_disconnect),
     )
 
 
@@ -176,7 +176,21 @@ def _switched_on(
     return row is not None or where is not None
 
 
-def _provider(definition: Definition, base: str) -> Provider:
+def _provider(definition: Definition, base: str, served: frozenset[Family]) -> Provider:
+    also = [
+        Provider(
+            name=definition.name,
+            family=family,
+            base_url=base,
+            paths=dict(surface.paths),
+            auth=surface.auth or definition.auth,
+            quirks=surface.quirks,
+            headers={name.lower(): value for name, value in surface.headers.items()},
+            on_disconnect=definition.on_disconnect,
+        )
+        for family, surface in definition.also.items()
+        if family in served
+    ]
     return Provider(
         name=definition.name,
         family=definition.family,
@@ -186,6 +200,7 @@ def _provider(definition: Definition, base: str) -> Provider:
         quirks=definition.quirks,
         headers={name.lower(): value for name, value in definition.headers.items()},
         on_disconnect=definition.on_disconnect,
+        also=tuple(also),
     )
 
 

@@ -91,9 +91,9 @@ class Registry:
         facts = self.facts(provider, model)
         return facts.price(wall, service_tier) if facts is not None else None
 
-    def capability(self, provider: str, model: str) -> Capability:
-        """What the model accepts."""
-        target = self.providers[provider]
+    def capability(self, provider: str, model: str, spoken: Provider | None = None) -> Capability:
+        """What the model accepts, in the family in which the provider is called."""
+        target = spoken or self.providers[provider]
         facts = self.facts(provider, model)
         context = facts.context_tokens if facts is not None else None
         if context is None:

@@ -48,6 +48,16 @@ class Listing(Struct, frozen=True, forbid_unknown_fields=True):
     query: str = ""
 
 
+class Surface(Struct, frozen=True, forbid_unknown_fields=True):
+    """Another family that a provider speaks natively, at the same base and with the same key."""
+
+    paths: dict[Operation, str]
+    auth: Auth | None = None
+    """None: the key is shown as in the main family."""
+    headers: dict[str, str] = {}
+    quirks: Quirks = Quirks()
+
+
 class Definition(Struct, frozen=True, forbid_unknown_fields=True):
     """One provider's file."""
 
@@ -62,6 +72,7 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True):
     headers: dict[str, str] = {}
     quirks: Quirks = Quirks()
     listing: Listing = Listing()
+    also: dict[Family, Surface] = {}
     on_disconnect: Literal["close", "drain"] = "close"
     prices: str = ""
     """The provider's name in genai-prices; empty: no bundled facts."""
@@ -93,6 +104,7 @@ class OperatorRow(Struct, frozen=True, forbid_unknown_fields=True):
     models: tuple[str, ...] = ()
     headers: dict[str, str] = {}
     paths: dict[Operation, str] | None = None
+    also: dict[Family, Surface] | None = None
     auth: Auth | None = None
     rename: dict[str, str] | None = None
     drop: tuple[str, ...] | None = None

@@ -86,9 +86,17 @@ class Settings(BaseSettings):
 
     # --- surfaces
     enable_openai_routes: bool = True
-    """Serves chat completions and embeddings; without it their paths are 404."""
+    """Serves OpenAI's paths: chat, responses, completions, embeddings; without it they are 404."""
     enable_anthropic_routes: bool = True
-    """Serves Messages and their token counter."""
+    """Serves Messages and their token counter, /v3 as well."""
+    enable_gemini_routes: bool = True
+    """Serves Gemini's native paths, and /v2."""
+    enable_groq_routes: bool = True
+    """Serves /v4, as Groq would."""
+    enable_ollama_routes: bool = True
+    """Serves Ollama's native paths, and /v5."""
+    enable_openrouter_routes: bool = True
+    """Serves /v6, as OpenRouter would."""
     enable_models_routes: bool = True
     """Serves the lists of models."""
 

@@ -5,10 +5,16 @@ The body is decoded once, one level deep: nested values stay the caller's own by
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 import msgspec
 from msgspec import Raw, Struct
 
 from dragoman.core.errors import CallerError, invalid
+
+Streams: TypeAlias = Literal["if_said", "unless_said", "always", "never"]
+"""When a request streams: most dialects say ``stream``, Ollama's means yes where it does not (P121),
+Gemini's says it in the path."""
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _ANY = msgspec.json.Decoder()
@@ -24,8 +30,13 @@ class Ask(Struct, frozen=True):
     stream: bool
 
 
-def read_ask(body: bytes) -> Ask:
+def read_ask(body: bytes, named: str | None = None, streams: Streams = "if_said") -> Ask:
     """The top level of a JSON request.
+
+    Args:
+        body: as it came.
+        named: the model that the path names; what the body says of one does not count then.
+        streams: what the matched route says of streaming.
 
     Raises:
         CallerError: no JSON object, no model, or a member of the wrong type; the message says which.
@@ -40,7 +51,8 @@ def read_ask(body: bytes) -> Ask:
         raise invalid(f"The request body is not valid JSON: {error}.") from None
     except RecursionError:
         raise invalid("The request body is nested too deeply.") from None
-    return Ask(body, members, _model(members), _stream(members))
+    model = _model(members) if named is None else named
+    return Ask(body, members, model, _stream(members, streams))
 
 
 def _model(members: dict[str, Raw]) -> str | None:
@@ -64,13 +76,17 @@ def _model(members: dict[str, Raw]) -> str | None:
     return model
 
 
-def _stream(members: dict[str, Raw]) -> bool:
+def _stream(members: dict[str, Raw], streams: Streams) -> bool:
+    if streams in {"always", "never"}:
+        return streams == "always"
     value = members.get("stream")
     if value is None:
-        return False
+        return streams == "unless_said"
     stream = _value(value, "stream")
-    if stream is None or isinstance(stream, bool):
-        return bool(stream)
+    if stream is None:
+        return streams == "unless_said"
+    if isinstance(stream, bool):
+        return stream
     raise invalid(
         f"stream must be true or false, not {_kind(stream)}.", "stream", "invalid_field_type"
     )

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from dragoman.core.ask import Streams
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Family, Operation
 from dragoman.core.usage import Usage
@@ -149,6 +150,9 @@ class Call:
     wall: float
     """Unix seconds."""
     strict: bool = False
+    named: str | None = None
+    """The model, where the path names it."""
+    streams: Streams = "if_said"
     query: dict[str, str] = field(default_factory=dict)
     caller: Caller | None = None
     """Set once the proof has been checked."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import ListingsNeeded, Target, resolve
 from dragoman.core.errors import unsupported
-from dragoman.core.provider import Candidate, Operation, Plan
+from dragoman.core.provider import Candidate, Family, Operation, Plan, Provider
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
 from dragoman.routing.wish import NONE, Wish
@@ -29,12 +29,14 @@ def route(
     now: float,
     *,
     operation: Operation = "chat",
+    family: Family = "chat",
     wish: Wish = NONE,
     asked: bool = False,
 ) -> Plan | ListingsNeeded:
     """The plan for a model string, or the listings that must be fetched before one can be made.
 
-    After fetching them, call again with ``asked``.
+    After fetching them, call again with ``asked``. ``family`` is the caller's: a provider that
+    speaks it natively is called in it.
 
     Raises:
         CallerError: a name resolves to nothing, or nothing of it serves the operation.
@@ -58,7 +60,7 @@ def route(
             f"{provider} does not serve {operation.replace('_', ' ')} here; choose another model.",
             "model",
         )
-    candidates = _candidates(serving, registry, pools)
+    candidates = _candidates(serving, registry, pools, operation, family)
     if len(candidates) > 1:
         candidates.sort(key=lambda item: not health.is_well(item, now))
     requested = model if isinstance(model, str) else wish.listed[0]
@@ -74,12 +76,24 @@ def _serves(target: Target, operation: Operation) -> bool:
     return operation in target.provider.paths or operation in _ANYWHERE
 
 
-def _candidates(targets: list[Target], registry: Registry, pools: Pools) -> list[Candidate]:
+def _spoken(provider: Provider, operation: Operation, family: Family) -> Provider:
+    """The provider in the caller's family, if it serves the operation in it."""
+    other = provider.speaking(family)
+    return other if operation in other.paths else provider
+
+
+def _candidates(
+    targets: list[Target],
+    registry: Registry,
+    pools: Pools,
+    operation: Operation,
+    family: Family,
+) -> list[Candidate]:
     """One candidate for each target and key, the keys of a target one after the other."""
     found: dict[tuple[str, str, str], Candidate] = {}
     for target in targets:
-        provider = target.provider
-        capability = registry.capability(provider.name, target.model)
+        provider = _spoken(target.provider, operation, family)
+        capability = registry.capability(provider.name, target.model, provider)
         for credential in pools.turn(provider.name) or (None,):
             key = (provider.name, target.model, credential.id if credential else "")
             if key not in found:

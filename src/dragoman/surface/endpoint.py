@@ -114,6 +114,8 @@ def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call
         received=now(),
         wall=entry.wall(),
         strict=headers.get("x-dragoman-strict", "").strip().lower() in _YES,
+        named=scope["path_params"].get("model") if "path_params" in scope else None,
+        streams=route.streams,
         query=dict(parse_qsl(query.decode("latin-1"))) if query else {},
     )
 

@@ -171,8 +171,11 @@ def _operation(route: Route) -> dict[str, Any]:
             "content": {"application/json": {"schema": body}},
         }
     parameters: list[dict[str, Any]] = list(_QUERIES.get(str(route.page), []))
-    if "{id:path}" in route.path:
-        parameters.append({"name": "id", "in": "path", "required": True, "schema": _TEXT})
+    parameters += [
+        {"name": name, "in": "path", "required": True, "schema": _TEXT}
+        for name in ("id", "model")
+        if f"{{{name}:path}}" in route.path
+    ]
     if parameters:
         found["parameters"] = parameters
     return found

@@ -10,11 +10,19 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from dragoman.core.ask import Streams
 from dragoman.core.provider import Family, Operation
+from dragoman.dialects.registry import DIALECTS
 from dragoman.identity.permissions import PERMISSIONS, Permission
 
 Switch: TypeAlias = Literal[
-    "enable_openai_routes", "enable_anthropic_routes", "enable_models_routes"
+    "enable_openai_routes",
+    "enable_anthropic_routes",
+    "enable_models_routes",
+    "enable_gemini_routes",
+    "enable_groq_routes",
+    "enable_ollama_routes",
+    "enable_openrouter_routes",
 ]
 Page: TypeAlias = Literal["models", "model", "usage", "health", "ready", "metrics", "openapi"]
 
@@ -30,9 +38,44 @@ class Route(Struct, frozen=True):
     operation: Operation | None = None
     page: Page | None = None
     switch: Switch | None = None
+    streams: Streams = "if_said"
 
 
-ROUTES: tuple[Route, ...] = (
+def _gemini(method: str, operation: Operation, streams: Streams, summary: str) -> list[Route]:
+    """One of Gemini's methods, under both of the versions that its clients ask for (D40)."""
+    return [
+        Route(
+            "POST",
+            f"{version}/models/{{model:path}}:{method}",
+            "completions",
+            summary,
+            dialect="gemini",
+            operation=operation,
+            switch="enable_gemini_routes",
+            streams=streams,
+        )
+        for version in ("/v1beta", "/v1", "/v2")
+    ]
+
+
+def _ollama(path: str, family: Family, operation: Operation, summary: str) -> list[Route]:
+    """One of Ollama's paths."""
+    return [
+        Route(
+            "POST",
+            f"{prefix}/api/{path}",
+            "completions",
+            summary,
+            dialect=family,
+            operation=operation,
+            switch="enable_ollama_routes",
+            streams="unless_said",
+        )
+        for prefix in ("", "/v5")
+    ]
+
+
+_ALL: tuple[Route, ...] = (
     Route(
         "POST",
         "/v1/chat/completions",
@@ -67,6 +110,33 @@ ROUTES: tuple[Route, ...] = (
         operation="count_tokens",
         switch="enable_anthropic_routes",
     ),
+    Route(
+        "POST",
+        "/v1/responses",
+        "completions",
+        "A response, whole or streamed, in the dialect of OpenAI's Responses",
+        dialect="responses",
+        operation="chat",
+        switch="enable_openai_routes",
+    ),
+    Route(
+        "POST",
+        "/v1/completions",
+        "completions",
+        "A completion of a text, in OpenAI's legacy dialect",
+        dialect="completions",
+        operation="chat",
+        switch="enable_openai_routes",
+    ),
+    *_gemini("generateContent", "chat", "never", "Content, in Gemini's dialect"),
+    *_gemini("streamGenerateContent", "chat", "always", "Streamed content, in Gemini's dialect"),
+    *_gemini("countTokens", "count_tokens", "never", "Gemini's count of a request's tokens"),
+    *_gemini("embedContent", "embeddings", "never", "A vector, in Gemini's dialect"),
+    *_gemini("batchEmbedContents", "embeddings", "never", "Vectors, in Gemini's dialect"),
+    *_ollama("chat", "ollama", "chat", "A chat, in Ollama's dialect"),
+    *_ollama("generate", "generate", "chat", "A generated text, in Ollama's dialect"),
+    *_ollama("embed", "ollama", "embeddings", "Vectors, in Ollama's dialect"),
+    *_ollama("embeddings", "ollama", "embeddings", "A vector, in Ollama's older form"),
     *(
         Route(
             "GET",
@@ -97,6 +167,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/openapi.json", "public", "This interface as OpenAPI", page="openapi"),
     Route("GET", "/api/openapi.json", "public", "This interface as OpenAPI", page="openapi"),
 )
+
+
+ROUTES: tuple[Route, ...] = tuple(row for row in _ALL if row.dialect in DIALECTS)
 
 
 def check_table(routes: tuple[Route, ...] = ROUTES) -> None:
