@@ -53,7 +53,8 @@ async def under_way(
         dog.reading()
         if tail and not over:
             dog.tighten(policy.linger_s)
-        while not over:
+        failure = facts.error
+        while not over and failure is None:
             try:
                 piece = await pending if pending is not None else await reply.next()
                 pending = None

@@ -9,7 +9,7 @@ from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
 from dragoman.routing.route import route
 
-ENV = {"OPENAI_API_KEY": "sk-" + "a" * 45, "DEEPSEEK_API_KEY": "sk-" + "b" * 32}
+ENV = {"OPENAI_API_KEY": "sk-" + "a" * 45, "XAI_API_KEY": "xai-" + "b" * 32}
 FAMILIES = frozenset({"chat", "responses", "anthropic"})
 
 
@@ -28,12 +28,7 @@ def test_a_caller_is_served_in_its_own_family_where_the_provider_speaks_it():
     assert (spoken.name, spoken.family) == ("openai", "responses")
     assert spoken.base_url + spoken.paths["chat"] == "https://api.openai.com/v1/responses"
     assert served("openai/gpt-5", "anthropic").family == "chat"
-    deepseek = served("deepseek/deepseek-chat", "anthropic")
-    assert deepseek.auth.header == "x-api-key"
-    assert deepseek.headers == {"anthropic-version": "2023-06-01"}
-    assert deepseek.base_url + deepseek.paths["chat"] == (
-        "https://api.deepseek.com/anthropic/v1/messages"
-    )
+    assert served("xai/grok-4", "responses").family == "responses"
 
 
 def test_an_operation_that_the_family_does_not_serve_goes_the_main_way():
@@ -51,10 +46,18 @@ def test_an_operators_provider_may_speak_several_families_too():
             "name": "corp",
             "dialect": "chat",
             "base_url": "http://10.0.0.7:8000/v1",
-            "also": {"anthropic": {"paths": {"chat": "/messages"}}},
+            "also": {
+                "anthropic": {
+                    "paths": {"chat": "/messages"},
+                    "auth": {"header": "x-api-key", "prefix": ""},
+                    "headers": {"Anthropic-Version": "2023-06-01"},
+                }
+            },
         }
     )
     spoken = served("corp/llama", "anthropic", extra=[row])
     assert (spoken.family, spoken.paths) == ("anthropic", {"chat": "/messages"})
+    assert spoken.auth.header == "x-api-key"
+    assert spoken.headers == {"anthropic-version": "2023-06-01"}
     with pytest.raises(CatalogError, match="path"):
         operator_row({"name": "corp", "also": {"anthropic": {"path": {}}}})
