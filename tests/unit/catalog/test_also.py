@@ -19,7 +19,9 @@ def registry(**further):
 
 def served(model, family, operation="chat", **further) -> Provider:
     made = registry(**further)
-    plan = route(model, made, Health(), Pools(made.credentials), 0.0, operation=operation, family=family)
+    plan = route(
+        model, made, Health(), Pools(made.credentials), 0.0, operation=operation, family=family
+    )
     return plan.candidates[0].provider
 
 
