@@ -75,10 +75,6 @@ class AiohttpArrival:
             return _UntilClosed(pieces, self._closed)
         return pieces
 
-    def whole(self) -> bytes | None:
-        """The library does not tell whether all of it is here."""
-        return None
-
     def drop(self) -> None:
         """Closes the connection; a piece that is awaited fails."""
         self._response.close()

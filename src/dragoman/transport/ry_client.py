@@ -81,10 +81,6 @@ class RyArrival:
         self._response = None
         return self._stream
 
-    def whole(self) -> bytes | None:
-        """The library does not tell whether all of it is here."""
-        return None
-
     def drop(self) -> None:
         """Closes the connection, as these are the last references to it."""
         self._response = self._stream = None

@@ -21,15 +21,19 @@ CERTIFICATE: dict[int, Fault] = {
 
 
 def context_of(system: list[bytes], own: list[bytes]) -> ssl.SSLContext:
-    """A client's context that trusts these authorities; HTTP/1.1 is all that it offers."""
-    if system:
-        context = ssl.create_default_context(cadata=_text(system + own))
-    else:
-        context = ssl.create_default_context()
-        if own:
-            context.load_verify_locations(cadata=_text(own))
+    """A client's context that trusts these authorities; HTTP/1.1 is all that it offers.
+
+    Made here and not by ``ssl.create_default_context``, which writes session keys where the
+    environment says (``SSLKEYLOGFILE``, F11), and which from Python 3.13 on refuses authorities
+    that earlier ones, and other clients, accept.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # names and certificates are checked
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # A named authority counts whether or not it is a root.
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    context.set_alpn_protocols(["http/1.1"])
+    if not system:
+        context.load_default_certs()
+    if system or own:
+        context.load_verify_locations(cadata=b"\n".join(system + own).decode("ascii"))
     return context
-
-
-def _text(blocks: list[bytes]) -> str:
-    return b"\n".join(blocks).decode("ascii")

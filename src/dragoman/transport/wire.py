@@ -2,7 +2,7 @@
 
 ``ry_client`` and ``aiohttp_client`` are each such a driver. Everything that both must do
 alike (deadline, limits, the free retry, decompression, translation of errors) stands once
-above them, in ``http`` and ``reply``.
+above them, in ``library`` and ``library_reply``.
 """
 
 from __future__ import annotations
@@ -35,10 +35,6 @@ class Arrival(Protocol):
 
     def pieces(self) -> Pieces:
         """The body as it arrives; asked for at most once."""
-        ...
-
-    def whole(self) -> bytes | None:
-        """The whole body, where all of it is here already and nothing was taken of it; else None."""
         ...
 
     def drop(self) -> None:

@@ -1,30 +1,27 @@
-"""A reply being read: pieces as they come, or the whole, inflated where it is compressed.
+"""A reply that a client library brings: pieces as they come, or the whole.
 
-This is the hot path of every stream. A plain piece costs one await on the library and one
-check of its end; no timer and no extra task stands around it.
+A plain piece costs one await on the library and one check of its end; no timer and no extra task
+stands around it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
 from dragoman.core.errors import UpstreamError
 from dragoman.transport.connections import Connections
-from dragoman.transport.deadline import Deadlines
+from dragoman.transport.deadline import Deadline, Deadlines
 from dragoman.transport.failures import (
     BODY_TIMEOUT,
-    BOMB,
-    CORRUPT,
     LOST,
     TOO_LARGE,
     Fault,
     failure,
 )
-from dragoman.transport.limits import Bomb, Corrupt, Inflation
 from dragoman.transport.wire import Arrival, Driver, Pieces
 
 _Ended: TypeAlias = Literal["open", "whole", "broken"]
@@ -41,7 +38,7 @@ class Book(Struct, frozen=True):
 
 
 class Reply:
-    """``UpstreamReply`` over any driver, for a body that is as it comes."""
+    """``UpstreamReply`` over any driver."""
 
     __slots__ = (
         "_arrival",
@@ -99,17 +96,10 @@ class Reply:
 
     async def read(self, limit: int) -> bytes:
         """The whole body, at most ``limit`` bytes, within the time that the request was given."""
-        arrival = self._arrival
-        if arrival is not None and self._pieces is None:
-            if arrival.length is not None and arrival.length > limit:
-                await self.close()
-                raise self.failure(TOO_LARGE)
-            body = arrival.whole()
-            if body is not None:
-                self._end()
-                if len(body) > limit:
-                    raise self.failure(TOO_LARGE)
-                return body
+        length = self._arrival.length if self._arrival is not None else None
+        if length is not None and length > limit:
+            await self.close()
+            raise self.failure(TOO_LARGE)
         return await self.gather(self.next, limit)
 
     async def gather(self, next_piece: Callable[[], Awaitable[bytes | None]], limit: int) -> bytes:
@@ -119,7 +109,9 @@ class Reply:
         pieces: list[bytes] = []
         size = 0
         deadlines = self._book.deadlines
-        deadline = deadlines.set(asyncio.get_running_loop(), self._until)
+        loop = asyncio.get_running_loop()
+        deadline = Deadline(loop, self._until)
+        deadlines.set(loop, deadline)
         try:
             while (piece := await next_piece()) is not None:
                 size += len(piece)
@@ -168,52 +160,3 @@ class Reply:
     def failure(self, fault: Fault) -> UpstreamError:
         """The error that tells of a fault of this reply."""
         return failure(fault, self._host, self.status)
-
-
-class InflatedReply:
-    """``UpstreamReply`` of a compressed body: what comes out of it, under a cap."""
-
-    __slots__ = ("_ended", "_inflation", "_pieces", "_reply", "headers", "status")
-
-    def __init__(self, reply: Reply, inflation: Inflation) -> None:
-        self.status = reply.status
-        self.headers = {
-            name: value
-            for name, value in reply.headers.items()
-            # Of what comes out neither is known.
-            if name not in {"content-encoding", "content-length"}
-        }
-        self._reply = reply
-        self._inflation = inflation
-        self._pieces: Iterator[bytes] = iter(())
-        self._ended = False
-
-    async def next(self) -> bytes | None:
-        """The next piece of the body, None at its regular end."""
-        if self._ended:
-            raise self._reply.failure(LOST)
-        try:
-            while True:
-                for piece in self._pieces:
-                    return piece
-                raw = await self._reply.next()
-                if raw is None:
-                    self._inflation.finish()
-                    return None
-                self._pieces = self._inflation.feed(raw)
-        except Bomb:
-            fault = BOMB
-        except Corrupt:
-            fault = CORRUPT
-        self._ended = True
-        await self._reply.close()
-        raise self._reply.failure(fault)
-
-    async def read(self, limit: int) -> bytes:
-        """The whole body, at most ``limit`` bytes, within the time that the request was given."""
-        return await self._reply.gather(self.next, limit)
-
-    async def close(self) -> None:
-        """Closes the connection unless the body was read to its end."""
-        self._pieces = iter(())
-        await self._reply.close()

@@ -1,0 +1,208 @@
+"""A request under way over a connection of our own, and its reply: the head, pieces, the end.
+
+The connection puts in what arrives; whoever reads takes it out. A future is made only where
+nothing is there yet: a small reply that came in one piece is read without another turn of the
+loop, and pieces that came together are handed on as one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from dragoman.core.errors import UpstreamError
+from dragoman.transport.deadline import Deadlines
+from dragoman.transport.failures import (
+    BODY_TIMEOUT,
+    FIRST_BYTE_TIMEOUT,
+    LOST,
+    TOO_LARGE,
+    Fault,
+    failure,
+)
+
+
+class Carrier(Protocol):
+    """The connection of a reply that has not all arrived."""
+
+    def resume(self) -> None:
+        """There is room again."""
+        ...
+
+    def abort(self) -> None:
+        """Closes the socket at once."""
+        ...
+
+
+class UnderWay(Struct, frozen=True):
+    """What the replies of one transport share."""
+
+    loop: asyncio.AbstractEventLoop
+    deadlines: Deadlines
+    replies: set[DirectReply]
+    """Those that hold a connection, or wait for one."""
+
+
+class DirectReply:
+    """``UpstreamReply`` of our own client."""
+
+    __slots__ = (
+        "_book",
+        "_host",
+        "_waiter",
+        "carrier",
+        "ended",
+        "fault",
+        "headers",
+        "length",
+        "pieces",
+        "size",
+        "status",
+        "until",
+    )
+
+    def __init__(self, book: UnderWay, host: str, until: float) -> None:
+        self.status = 0
+        """0 until the head is there."""
+        self.headers: dict[str, str] = {}
+        self.length: int | None = None
+        """What ``content-length`` promises."""
+        self.pieces: list[bytes] = []
+        """What has come and was not yet read."""
+        self.size = 0
+        """Bytes that came for these pieces, chunk lines included."""
+        self.ended = False
+        """Whether the body has come to its regular end, read or not."""
+        self.fault: Fault | None = None
+        """Why nothing more will come."""
+        self.carrier: Carrier | None = None
+        self.until = until
+        self._book = book
+        self._host = host
+        self._waiter: asyncio.Future[None] | None = None
+        book.replies.add(self)
+
+    # --- what the connection says
+
+    def end(self) -> None:
+        """The body is whole, and the connection no longer this reply's."""
+        self.ended = True
+        self.carrier = None
+        self._book.replies.discard(self)
+        self.wake()
+
+    def fail(self, fault: Fault) -> None:
+        """Nothing more will come; what has come can still be read."""
+        self.fault = fault
+        self.carrier = None
+        self._book.replies.discard(self)
+        self.wake()
+
+    def wake(self) -> None:
+        """Whoever waits looks again."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # --- what the transport says
+
+    async def head(self) -> None:
+        """Returns when the head is there or never will be; bounded by the time of the request."""
+        deadlines = self._book.deadlines
+        deadlines.set(self._book.loop, self)
+        try:
+            while not self.status and self.fault is None:
+                await self._wait()
+        finally:
+            deadlines.lift(self)
+
+    def again(self) -> None:
+        """The request is sent once more."""
+        self.fault = None
+        self._book.replies.add(self)
+
+    def drop(self, fault: Fault) -> None:
+        """Closes the connection; whoever waits for a piece is told the fault."""
+        carrier = self.carrier
+        self.pieces.clear()
+        self.ended = False
+        self.fail(fault)
+        if carrier is not None:
+            carrier.abort()
+
+    def expire(self) -> None:
+        """The time of the request is over."""
+        self.drop(BODY_TIMEOUT if self.status else FIRST_BYTE_TIMEOUT)
+
+    def failure(self, fault: Fault) -> UpstreamError:
+        """The error that tells of a fault of this reply."""
+        return failure(fault, self._host, self.status or None)
+
+    # --- what the reader asks for
+
+    async def next(self) -> bytes | None:
+        """All that has come since the last piece, None at the body's regular end."""
+        while not self.pieces:
+            if self.ended:
+                return None
+            if self.fault is not None:
+                raise self.failure(self.fault)
+            await self._wait()
+        pieces = self.pieces
+        self.size = 0
+        if self.carrier is not None:
+            self.carrier.resume()
+        if len(pieces) == 1:
+            return pieces.pop()
+        piece = b"".join(pieces)
+        pieces.clear()
+        return piece
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body, at most ``limit`` bytes, within the time that the request was given."""
+        if self.length is not None and self.length > limit:
+            self.drop(LOST)
+            raise self.failure(TOO_LARGE)
+        if not self.ended:
+            return await self.gather(self.next, limit)
+        body = b"".join(self.pieces)
+        self.pieces.clear()
+        if len(body) > limit:
+            raise self.failure(TOO_LARGE)
+        return body
+
+    async def gather(self, next_piece: Callable[[], Awaitable[bytes | None]], limit: int) -> bytes:
+        """All pieces in one, as ``read`` promises."""
+        pieces: list[bytes] = []
+        size = 0
+        deadlines = self._book.deadlines
+        deadlines.set(self._book.loop, self)
+        try:
+            while (piece := await next_piece()) is not None:
+                size += len(piece)
+                if size > limit:
+                    self.drop(LOST)
+                    raise self.failure(TOO_LARGE)
+                pieces.append(piece)
+        finally:
+            deadlines.lift(self)
+        return b"".join(pieces)
+
+    async def close(self) -> None:
+        """Closes the connection, unless all of the body has come: then it is kept already."""
+        if self.pieces or not self.ended:
+            self.drop(self.fault or LOST)
+
+    async def _wait(self) -> None:
+        """Until something comes; whoever is cancelled here closes the connection."""
+        waiter = self._waiter = self._book.loop.create_future()
+        try:
+            await waiter
+        except BaseException:
+            self.drop(LOST)
+            raise
+        finally:
+            self._waiter = None

@@ -1,0 +1,99 @@
+"""A request as bytes, and where they go; what could smuggle is refused before anything is sent."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from dragoman.attempt.ports import UpstreamRequest
+
+_URL = re.compile(
+    r"(?P<scheme>https?)://"
+    r"(?P<authority>(?P<host>\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::(?P<port>[0-9]{1,5}))?)"
+    r"(?P<target>(?:[/?][!-\"$-~]*)?)"
+    r"(?:#[!-~]*)?"
+)
+"""Visible ASCII alone; no user name, whose ``@`` makes what stands before it read as a host (F6)."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+"""RFC 9110 §5.5: what a caller sent beyond ASCII goes out as the bytes that it came in."""
+
+_FRAMING = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"}
+)
+"""What the client itself says, or never says."""
+
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+"""Methods that say ``content-length: 0`` where there is no body (RFC 9110 §8.6)."""
+
+_FIELDS: set[str] = set()
+"""Names that are known to be well formed."""
+
+_MOST_FIELDS = 1000
+
+
+class Origin(NamedTuple):
+    """What connections are kept for."""
+
+    host: str
+    port: int
+    secure: bool
+
+
+class Place(NamedTuple):
+    """Where a URL leads."""
+
+    origin: Origin
+    authority: str
+    """Host and port as the URL has them: what ``host`` says, and what errors name."""
+    target: str
+
+
+@lru_cache(maxsize=1024)
+def place_of(url: str) -> Place | None:
+    """Where a URL leads; None if it is not one to send a key to."""
+    found = _URL.fullmatch(url)
+    if found is None:
+        return None
+    secure = found["scheme"] == "https"
+    port = int(found["port"]) if found["port"] else (443 if secure else 80)
+    if not 0 < port < 65536:
+        return None
+    target = found["target"]
+    if not target.startswith("/"):
+        target = "/" + target
+    return Place(Origin(found["host"].strip("[]"), port, secure), found["authority"], target)
+
+
+def head_of(request: UpstreamRequest, place: Place) -> bytes:
+    """The head of a request.
+
+    Raises:
+        ValueError: the method or a header cannot be sent as it is.
+        TypeError: a header is no text.
+    """
+    method, headers, body = request.method, request.headers, request.body
+    if not _FIELDS.issuperset(headers):
+        _learn(headers)
+    if method not in _WITH_BODY and not _TOKEN.fullmatch(method):
+        raise ValueError("a method is a token")
+    values = "".join(headers.values())
+    # The cheap look passes nearly all; a tab or a letter beyond ASCII needs the exact one.
+    if not (values.isascii() and values.isprintable()) and not _VALUE.fullmatch(values):
+        raise ValueError("a header's value holds a control character")
+    lines = [f"{method} {place.target} HTTP/1.1\r\nhost: {place.authority}"]
+    lines += map(": ".join, headers.items())
+    if body is not None or method in _WITH_BODY:
+        lines.append(f"content-length: {len(body or b'')}")
+    lines += ("", "")
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def _learn(names: dict[str, str]) -> None:
+    for name in names:
+        if not _TOKEN.fullmatch(name) or name.lower() in _FRAMING:
+            raise ValueError("a header's name is a token, and none that frames the body")
+        if len(_FIELDS) < _MOST_FIELDS:
+            _FIELDS.add(name)
