@@ -25,6 +25,10 @@ from dragoman.transport.failures import (
 )
 
 
+_LEFT = (asyncio.CancelledError, GeneratorExit)
+"""How a coroutine is told that nobody waits for it any more."""
+
+
 class Carrier(Protocol):
     """The connection of a reply that has not all arrived."""
 
@@ -115,7 +119,10 @@ class DirectReply:
         deadlines.set(self._book.loop, self)
         try:
             while not self.status and self.fault is None:
-                await self._wait()
+                await self._more()
+        except _LEFT:
+            self.drop(LOST)
+            raise
         finally:
             deadlines.lift(self)
 
@@ -145,13 +152,17 @@ class DirectReply:
 
     async def next(self) -> bytes | None:
         """All that has come since the last piece, None at the body's regular end."""
-        while not self.pieces:
-            if self.ended:
-                return None
-            if self.fault is not None:
-                raise self.failure(self.fault)
-            await self._wait()
         pieces = self.pieces
+        try:
+            while not pieces:
+                if self.ended:
+                    return None
+                if self.fault is not None:
+                    raise self.failure(self.fault)
+                await self._more()
+        except _LEFT:
+            self.drop(LOST)
+            raise
         self.size = 0
         if self.carrier is not None:
             self.carrier.resume()
@@ -196,13 +207,7 @@ class DirectReply:
         if self.pieces or not self.ended:
             self.drop(self.fault or LOST)
 
-    async def _wait(self) -> None:
-        """Until something comes; whoever is cancelled here closes the connection."""
-        waiter = self._waiter = self._book.loop.create_future()
-        try:
-            await waiter
-        except BaseException:
-            self.drop(LOST)
-            raise
-        finally:
-            self._waiter = None
+    def _more(self) -> asyncio.Future[None]:
+        """Done when there is more to look at."""
+        self._waiter = waiter = self._book.loop.create_future()
+        return waiter
