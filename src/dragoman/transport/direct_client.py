@@ -40,6 +40,9 @@ from dragoman.transport.names import Names
 from dragoman.transport.tls import context_of
 from dragoman.transport.trust import authorities
 
+READ_SIZE = 256 * 1024
+"""Bytes that are read at once."""
+
 
 class DirectTransport:
     """``Transport`` over the event loop alone."""
@@ -51,6 +54,7 @@ class DirectTransport:
         self._names = Names()
         self._book: UnderWay | None = None
         self._idle: Idle | None = None
+        self._buffer = memoryview(bytearray(READ_SIZE))
         self._closed = False
 
     async def send(self, request: UpstreamRequest) -> UpstreamReply:
@@ -123,7 +127,7 @@ class DirectTransport:
                 self._names,
                 self._tls() if origin.secure else None,
                 min(request.connect_timeout_s, reply.until - book.loop.time()),
-                lambda: DirectConnection(origin, idle),
+                lambda: DirectConnection(origin, idle, self._buffer),
             )
         except BaseException:
             reply.drop(LOST)

@@ -21,7 +21,7 @@ from dragoman.transport.tls import CERTIFICATE
 
 STAGGER_S = 0.25
 
-_P = TypeVar("_P", bound=asyncio.Protocol)
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
 
 
 async def dial(

@@ -24,7 +24,6 @@ from dragoman.transport.failures import (
     failure,
 )
 
-
 _LEFT = (asyncio.CancelledError, GeneratorExit)
 """How a coroutine is told that nobody waits for it any more."""
 
