@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+from contextlib import suppress
 
 import pytest
 from tests.conformance.rig import (
@@ -19,9 +21,10 @@ from tests.conformance.rig import (
     told,
     whole,
 )
-from tests.conformance.upstream import Exchange, say, upstream, wire
+from tests.conformance.upstream import Exchange, Upstream, say, upstream, wire
 
-from dragoman.attempt.ports import UpstreamReply
+from dragoman.attempt.ports import Transport, UpstreamReply
+from dragoman.core.errors import UpstreamError
 from dragoman.transport.connections import Connections
 from dragoman.transport.http import open_transport
 
@@ -116,6 +119,64 @@ async def test_a_used_connection_that_breaks_late_was_being_worked_on_and_is_not
         assert len(provider.requests) == 2
 
 
+@story
+async def test_a_used_connection_that_breaks_within_a_head_was_no_stale_one(client):
+    """A byte of a reply has come (U15); the libraries do not tell."""
+
+    async def script(exchange: Exchange) -> None:
+        if exchange.served:
+            await exchange.send(b"HTTP/1.1 200 O")
+            exchange.close()
+        else:
+            await exchange.reply(b"fine")
+
+    async with upstream(script) as provider, opened(client) as transport:
+        assert await whole(transport, post(provider.url())) == b"fine"
+        if client == "direct":
+            error = await failing(transport.send(post(provider.url())))
+            assert told(error) == ("upstream", "connection_reset", "maybe", True)
+            assert len(provider.requests) == 2
+        else:
+            assert await whole(transport, post(provider.url())) == b"fine"
+            assert len(provider.requests) == 3
+
+
+@story
+async def test_a_new_connection_beside_idle_ones_is_not_taken_for_a_stale_one(client):
+    """Two were busy at once, one breaks as new: which it was, the libraries do not tell."""
+    busy_now = asyncio.Event()
+
+    async def script(exchange: Exchange) -> None:
+        if exchange.seen.target == "/break":
+            exchange.close()
+        elif exchange.seen.target == "/wait":
+            await busy_now.wait()
+            await exchange.reply(b"waited")
+        else:
+            await exchange.reply(b"fine")
+
+    async with upstream(script) as provider, opened(client) as transport:
+        waiting = asyncio.create_task(whole(transport, post(provider.url("/wait"))))
+        await asyncio.sleep(0.05)
+        error = await failing(transport.send(post(provider.url("/break"))))
+        assert told(error) == ("upstream", "connection_reset", "maybe", True)
+        busy_now.set()
+        assert await waiting == b"waited"
+        assert len(provider.requests) == 2
+
+
+@story
+async def test_a_reply_that_has_all_come_and_is_closed_unread(client):
+    """Nothing is left on the wire: the connection is kept."""
+    async with upstream(count_up) as provider, opened(client) as transport:
+        for _ in range(2):
+            reply = await transport.send(post(provider.url()))
+            await asyncio.sleep(0.05)
+            await reply.close()
+            assert (await failing(reply.next())).code == "stream_connection_lost"
+        assert len(provider.connections) == 1
+
+
 @pytest.mark.parametrize("requests", [300, pytest.param(10_000, marks=pytest.mark.gate)])
 @story
 async def test_idle_connections_closed_at_random_are_never_noticed(client, requests):
@@ -180,6 +241,53 @@ async def test_nagle_is_off(client):
         with sock:
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         await reply.close()
+
+
+@pytest.mark.parametrize("requests", [500, pytest.param(10_000, marks=pytest.mark.gate)])
+@story
+async def test_connections_that_end_leave_nothing_behind(client, requests):
+    """Neither sockets nor objects, however they end; no collector is needed for ours."""
+    turn = 0
+
+    async def script(exchange: Exchange) -> None:
+        match exchange.seen.target:
+            case "/close":
+                await exchange.reply(b"fine", 200, "connection: close")
+            case "/cut":
+                await exchange.head(200, CHUNKED)
+                exchange.close()
+            case "/left":
+                await busy(exchange)
+            case "/reset":
+                exchange.reset()
+
+    async def one(transport: Transport, provider: Upstream, path: str) -> None:
+        request = post(provider.url(path))
+        if path == "/close":
+            assert await whole(transport, request) == b"fine"
+        elif path == "/left":
+            reply = await transport.send(request)
+            await reply.next()
+            await reply.close()
+        else:
+            # Not ``failing``: what it catches holds the frames that raised it.
+            with suppress(UpstreamError):
+                raise AssertionError(await whole(transport, request))
+
+    async with upstream(script) as provider, opened(client) as transport:
+        gc.collect()
+        gc.disable()
+        try:
+            for turn in range(requests):
+                await one(transport, provider, ("/close", "/cut", "/left", "/reset")[turn % 4])
+            await asyncio.sleep(0.1)
+            assert len(sockets_to(provider.port)) <= 1
+            if client == "direct":
+                kinds = [type(each).__name__ for each in gc.get_objects()]
+                assert kinds.count("DirectConnection") <= 1
+                assert kinds.count("DirectReply") <= 1
+        finally:
+            gc.enable()
 
 
 @pytest.mark.parametrize("streams", [500, pytest.param(2000, marks=pytest.mark.gate)])

@@ -227,6 +227,18 @@ MALFORMED = {
     "chunk without its line end": CHUNKED + b"2\r\nhi0\r\n\r\n",
     "HTML instead of HTTP": b"<html><body>Bad Gateway</body></html>\r\n\r\n",
     "unknown transfer coding": OK + b"transfer-encoding: rot13\r\n\r\nuv",
+    "a coding under the chunks": OK
+    + b"transfer-encoding: gzip, chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+    "a length and chunks": OK
+    + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+    "chunks and a length": OK
+    + b"transfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+    "the same length twice": OK + b"content-length: 2\r\ncontent-length: 2\r\n\r\nhi",
+    "a folded header": OK + b"x: a\r\n b\r\ncontent-length: 2\r\n\r\nhi",
+    "line feeds alone": b"HTTP/1.1 200 OK\ncontent-length: 2\n\nhi",
+    "chunk size with a prefix": CHUNKED + b"0x2\r\nhi\r\n0\r\n\r\n",
+    "chunk size with a sign": CHUNKED + b"+2\r\nhi\r\n0\r\n\r\n",
+    "chunk lines with line feeds alone": CHUNKED + b"2\nhi\n0\n\n",
 }
 
 

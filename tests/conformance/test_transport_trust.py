@@ -10,13 +10,17 @@ from tests.conformance.rig import (
     CLIENTS,
     SECRET,
     Certificates,
+    cancelled,
+    closed_after,
     environment,
     failing,
+    now,
     opened,
     post,
     stopwatch,
     story,
     told,
+    until,
     whole,
 )
 from tests.conformance.upstream import Exchange, Upstream, say, upstream, wire
@@ -104,6 +108,18 @@ async def test_a_tls_handshake_that_hangs_ends_with_the_connect_timeout(client):
         error = await failing(transport.send(post(url, connect_s=0.4)))
         assert abs(took() - 0.4) < 0.2
         assert told(error) == ("timeout", "connection_timeout", "no", True)
+
+
+@story
+async def test_cancel_in_a_tls_handshake_closes_the_connection(client):
+    async with _not_tls(hang=True) as provider, opened(client) as transport:
+        url = f"https://localhost:{provider.port}/"
+        task = asyncio.create_task(transport.send(post(url)))
+        await until(lambda: provider.connections)
+        await asyncio.sleep(0.05)
+        since = now()
+        await cancelled(task)
+        assert await closed_after(provider, since) < 0.2
 
 
 @pytest.mark.parametrize("hang", [False, None])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 MAX_FIELD = 16 * 1024
 """The longest header line that is read."""
+
+LARGE_BODY = 2**20
+"""Beyond it aiohttp writes a body in parts."""
 
 _LARGE = ("Got more than", "Too many headers")
 """How the parser says that a head is too large."""
@@ -165,7 +169,7 @@ class AiohttpDriver:
         response = await session.request(
             request.method,
             URL(request.url, encoded=True),
-            data=request.body,
+            data=_body(request.body),
             headers=request.headers,
             allow_redirects=False,
             timeout=_timeout(request.connect_timeout_s),
@@ -214,6 +218,11 @@ class AiohttpDriver:
             max_line_size=MAX_FIELD,
             max_field_size=MAX_FIELD,
         )
+
+
+def _body(body: bytes | None) -> bytes | BytesIO | None:
+    """The body as aiohttp wants it: of large bytes it warns."""
+    return BytesIO(body) if body is not None and len(body) > LARGE_BODY else body
 
 
 @lru_cache(maxsize=16)

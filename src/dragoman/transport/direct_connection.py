@@ -83,7 +83,7 @@ class DirectConnection(asyncio.BufferedProtocol):
         self._piece = 0
         """The size of what is being parsed."""
         self._moved = False
-        """Whether a head ended in it."""
+        """Whether it brought the end of a head, or something of a body."""
         self._dry = 0
         """Bytes that brought neither the end of a head nor any of a body."""
         self._fault: Fault | None = None
@@ -100,6 +100,7 @@ class DirectConnection(asyncio.BufferedProtocol):
             return
         self._reply = reply
         reply.carrier = self
+        self._headers = {}  # a reply before this one may have left its trailers
         self._in_head = True
         self._bodiless = bodiless
         self._dry = 0
@@ -150,12 +151,14 @@ class DirectConnection(asyncio.BufferedProtocol):
             self._keep = False
             fault = self._fault or (MALFORMED if self._in_head else LOST)
         body = self._body
-        if body or self._moved:
-            self._moved = False
-            self._dry = 0
+        if body:
             reply.pieces += body
             reply.size += nbytes
             body.clear()
+            self._moved = True
+        if self._moved:
+            self._moved = False
+            self._dry = 0
         else:
             self._dry += nbytes
             if self._dry > HEAD_LIMIT and fault is None:
@@ -236,7 +239,7 @@ class DirectConnection(asyncio.BufferedProtocol):
             if status < 100 or status == 101:
                 self._refuse(MALFORMED)  # no status at all; a switch that nobody asked for
             return  # the reply itself is still to come
-        if self._piece > HEAD_LIMIT and _size(headers) > HEAD_LIMIT:
+        if self._dry + self._piece > HEAD_LIMIT and _size(headers) > HEAD_LIMIT:
             self._refuse(HEAD_TOO_LARGE)
         length, coding = headers.get("content-length"), headers.get("transfer-encoding")
         if coding is not None and coding.lower() != "chunked":
