@@ -142,8 +142,7 @@ async def test_a_used_connection_that_breaks_within_a_head_was_no_stale_one(clie
 
 
 @story
-async def test_a_new_connection_beside_idle_ones_is_not_taken_for_a_stale_one(client):
-    """Two were busy at once, one breaks as new: which it was, the libraries do not tell."""
+async def test_a_new_connection_beside_a_busy_one_is_not_taken_for_a_stale_one(client):
     busy_now = asyncio.Event()
 
     async def script(exchange: Exchange) -> None:
