@@ -10,6 +10,7 @@ from tests.conformance.rig import (
     CLIENTS,
     SECRET,
     Certificates,
+    busy,
     cancelled,
     closed_after,
     environment,
@@ -116,6 +117,25 @@ async def test_cancel_in_a_tls_handshake_closes_the_connection(client):
         url = f"https://localhost:{provider.port}/"
         task = asyncio.create_task(transport.send(post(url)))
         await until(lambda: provider.connections)
+        await asyncio.sleep(0.05)
+        since = now()
+        await cancelled(task)
+        assert await closed_after(provider, since) < 0.2
+
+
+@story
+async def test_cancel_in_a_stream_over_tls_closes_the_connection(client, certificates):
+    async with (
+        upstream(busy, tls=certificates.good()) as provider,
+        opened(client, tls_ca=certificates.file) as transport,
+    ):
+        reply = await transport.send(post(provider.url()))
+
+        async def read() -> None:
+            while await reply.next():
+                pass
+
+        task = asyncio.create_task(read())
         await asyncio.sleep(0.05)
         since = now()
         await cancelled(task)

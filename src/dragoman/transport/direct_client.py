@@ -53,7 +53,7 @@ class DirectTransport:
         self._context: ssl.SSLContext | None = None
         self._names = Names()
         self._book: UnderWay | None = None
-        self._idle: Idle | None = None
+        self._idle: Idle[DirectConnection] | None = None
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._closed = False
 
@@ -107,7 +107,7 @@ class DirectTransport:
             self._idle.close()
         self._names.close()
 
-    def _open(self) -> tuple[UnderWay, Idle]:
+    def _open(self) -> tuple[UnderWay, Idle[DirectConnection]]:
         """What belongs to the loop, which runs when the first request comes."""
         loop = asyncio.get_running_loop()
         self._book = UnderWay(loop, Deadlines(), set())

@@ -59,7 +59,7 @@ class DirectConnection(asyncio.BufferedProtocol):
         "used",
     )
 
-    def __init__(self, origin: Origin, idle: Idle, buffer: memoryview) -> None:
+    def __init__(self, origin: Origin, idle: Idle[DirectConnection], buffer: memoryview) -> None:
         """``buffer``: shared by the connections of one loop."""
         self.origin = origin
         self.used = False

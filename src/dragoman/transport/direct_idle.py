@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import Generic, Protocol, TypeVar
 
 from dragoman.transport.connections import IDLE_S
-
-if TYPE_CHECKING:
-    from dragoman.transport.direct_connection import DirectConnection
-    from dragoman.transport.direct_request import Origin
+from dragoman.transport.direct_request import Origin
 
 
-class Idle:
+class Connection(Protocol):
+    """What is kept."""
+
+    origin: Origin
+
+    def abort(self) -> None:
+        """Closes it at once."""
+        ...
+
+
+_C = TypeVar("_C", bound=Connection)
+
+
+class Idle(Generic[_C]):
     """The idle connections of one transport; none is here that is known to be closed."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._kept: dict[Origin, dict[DirectConnection, float]] = {}
+        self._kept: dict[Origin, dict[_C, float]] = {}
         """By origin, those used last at the end, with the time since when each is idle."""
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def take(self, origin: Origin) -> DirectConnection | None:
+    def take(self, origin: Origin) -> _C | None:
         """A connection to send over, None where there is none."""
         connections = self._kept.get(origin)
         return connections.popitem()[0] if connections else None
 
-    def keep(self, connection: DirectConnection) -> None:
+    def keep(self, connection: _C) -> None:
         """It waits from now on."""
         if self._closed:
             connection.abort()
@@ -39,7 +49,7 @@ class Idle:
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(IDLE_S, self._sweep)
 
-    def forget(self, connection: DirectConnection) -> None:
+    def forget(self, connection: _C) -> None:
         """It is closed, or about to be; may be said of one that does not wait."""
         connections = self._kept.get(connection.origin)
         if connections is not None:
