@@ -21,7 +21,7 @@ from tests.conformance.rig import (
     told,
     whole,
 )
-from tests.conformance.upstream import Exchange, Upstream, say, upstream, wire
+from tests.conformance.upstream import Exchange, Upstream, black_hole, say, upstream, wire
 
 from dragoman.attempt.ports import Transport, UpstreamReply
 from dragoman.core.errors import UpstreamError
@@ -220,6 +220,64 @@ async def test_beyond_the_limit_of_connections_a_request_is_refused_at_once(clie
         await replies[0].close()
         await (await transport.send(post(provider.url()))).close()
         await replies[1].close()
+
+
+@story
+async def test_whatever_becomes_of_a_request_it_gives_its_place_back(client):
+    """With room for one: what was kept by mistake would refuse the next."""
+
+    async def script(exchange: Exchange) -> None:
+        match exchange.seen.target:
+            case "/reset":
+                exchange.reset()
+            case "/cut":
+                await wire(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhi")(exchange)
+            case "/none":
+                await wire(b"SSH-2.0\r\n\r\n")(exchange)
+            case "/coded":
+                await exchange.reply(b"x", 200, "content-encoding: br")
+            case "/hang":
+                await exchange.hang()
+            case "/busy":
+                await busy(exchange)
+            case _:
+                await exchange.reply(b"fine and long")
+
+    async def left(transport: Transport, url: str, *, read: bool) -> None:
+        async def story() -> None:
+            reply = await transport.send(post(url, connect_s=5))
+            while read and await reply.next():
+                pass
+
+        task = asyncio.create_task(story())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    async with (
+        upstream(script) as provider,
+        black_hole() as hole,
+        opened(client, max_connections=1) as transport,
+    ):
+        nowhere = f"http://127.0.0.1:{hole}/"
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            refused = f"http://127.0.0.1:{closed.getsockname()[1]}/"
+        for path in ("/reset", "/cut", "/none", "/coded"):
+            await failing(whole(transport, post(provider.url(path))))
+        await failing(transport.send(post(provider.url("/hang"), first_byte_s=0.1)))
+        await failing(transport.send(post(nowhere, connect_s=0.1)))
+        await failing(transport.send(post(refused)))
+        await failing(transport.send(post("http://no-such-host.invalid/")))
+        await failing(transport.send(post(provider.url(), headers={"x": "\n"})))
+        await left(transport, nowhere, read=False)
+        await left(transport, provider.url("/hang"), read=False)
+        await left(transport, provider.url("/busy"), read=True)
+        await (await transport.send(post(provider.url("/busy")))).close()
+        await (await transport.send(post(provider.url()))).close()
+        reply = await transport.send(post(provider.url()))
+        assert (await failing(reply.read(4))).code == "provider_error"
+        assert await whole(transport, post(provider.url())) == b"fine and long"
 
 
 @story

@@ -124,6 +124,24 @@ async def test_cancel_in_a_tls_handshake_closes_the_connection(client):
 
 
 @story
+async def test_closing_the_transport_ends_what_is_being_connected(client):
+    """Sooner or later: a library connects on, and the reply is refused then."""
+    async with _not_tls(hang=True) as provider, opened(client) as transport:
+        url = f"https://localhost:{provider.port}/"
+        task = asyncio.create_task(transport.send(post(url, connect_s=0.5)))
+        await until(lambda: provider.connections)
+        await asyncio.sleep(0.05)
+        since = now()
+        await transport.close()
+        error = await failing(task)
+        assert error.sent == "no"
+        if client == "direct":
+            assert error.code == "network_error"
+            assert await closed_after(provider, since) < 0.2
+        await provider.all_closed()
+
+
+@story
 async def test_cancel_in_a_stream_over_tls_closes_the_connection(client, certificates):
     async with (
         upstream(busy, tls=certificates.good()) as provider,

@@ -54,6 +54,8 @@ class DirectTransport:
         self._names = Names()
         self._book: UnderWay | None = None
         self._idle: Idle[DirectConnection] | None = None
+        self._dialling: set[asyncio.Timeout] = set()
+        """The time limits of the connections that are being made."""
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._closed = False
 
@@ -101,6 +103,9 @@ class DirectTransport:
         """Closes every connection; a request under way fails."""
         self._closed = True
         if self._book is not None:
+            for limit in self._dialling:
+                if not limit.expired():
+                    limit.reschedule(self._book.loop.time())
             for reply in list(self._book.replies):
                 reply.drop(LOST if reply.status else BROKEN)
         if self._idle is not None:
@@ -121,17 +126,21 @@ class DirectTransport:
         book, idle = self._book, self._idle
         assert book is not None
         assert idle is not None, "a request is under way"
+        limit = asyncio.timeout(min(request.connect_timeout_s, reply.until - book.loop.time()))
+        self._dialling.add(limit)
         try:
             connection = await dial(
                 origin,
                 self._names,
                 self._tls() if origin.secure else None,
-                min(request.connect_timeout_s, reply.until - book.loop.time()),
+                limit,
                 lambda: DirectConnection(origin, idle, self._buffer),
             )
         except BaseException:
             reply.drop(LOST)
             raise
+        finally:
+            self._dialling.discard(limit)
         if self._closed:
             if isinstance(connection, DirectConnection):
                 connection.abort()

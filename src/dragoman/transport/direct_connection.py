@@ -94,7 +94,7 @@ class DirectConnection(asyncio.BufferedProtocol):
     def send(self, reply: DirectReply, head: bytes, body: bytes | None, *, bodiless: bool) -> None:
         """Sends a request; what comes is the reply's. ``bodiless``: it will have no body."""
         transport = self._transport
-        self._whole = self.heard = self._until_closed = False
+        self._whole = self.heard = False
         if transport is None or transport.is_closing():
             reply.fail(RESET)
             return
@@ -253,8 +253,8 @@ class DirectConnection(asyncio.BufferedProtocol):
             raise _StopError  # the parser would wait for a body
         if length is not None:
             reply.length = int(length)
-        elif coding is None and status not in {204, 304}:
-            self._until_closed = True
+        elif coding is None:
+            self._until_closed = True  # or until its head's end, as the parser knows of a 204
 
     def on_message_complete(self) -> None:
         """A reply is whole; one that only announces another is forgotten."""

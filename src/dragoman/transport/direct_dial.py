@@ -28,15 +28,15 @@ async def dial(
     origin: Origin,
     names: Names,
     context: ssl.SSLContext | None,
-    timeout_s: float,
+    limit: asyncio.Timeout,
     make: Callable[[], _P],
 ) -> _P | Fault:
     """A protocol whose connection stands, TLS included; or why there is none.
 
-    Being cancelled closes every socket that was opened for it.
+    ``limit`` bounds all of it together. Being cancelled closes every socket that was opened.
     """
     try:
-        async with asyncio.timeout(timeout_s):
+        async with limit:
             try:
                 addresses = await names.addresses(origin)
             except (OSError, UnicodeError):

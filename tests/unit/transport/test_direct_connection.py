@@ -274,3 +274,13 @@ def test_a_connection_that_died_unnoticed_is_a_reset(loop):
     case.ask()
     assert case.read()[3] is RESET
     assert case.book.replies == set()
+
+
+@pytest.mark.parametrize("how", ["end", "reset"])
+def test_a_connection_that_ends_while_idle_is_not_taken(loop, how):
+    case = heard(loop, OK + b"content-length: 0\r\n\r\n")
+    if how == "end":
+        case.connection.eof_received()
+    else:
+        case.connection.connection_lost(ConnectionResetError())
+    assert not case.kept, "even before the loop has closed it"

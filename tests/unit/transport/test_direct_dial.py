@@ -64,7 +64,8 @@ def reach(monkeypatch, *answers, timeout_s=2.0):
     async def story():
         told = Told(*(Address(V4, (number,)) for number in range(len(answers))))
         begun = time.perf_counter()
-        got = await dial(Origin("a", 80, secure=False), told, None, timeout_s, asyncio.Protocol)
+        here = Origin("a", 80, secure=False)
+        got = await dial(here, told, None, asyncio.timeout(timeout_s), asyncio.Protocol)
         took = time.perf_counter() - begun
         await asyncio.sleep(0.02)
         if isinstance(got, socket.socket):
@@ -155,7 +156,7 @@ def test_a_cancelled_dial_leaves_no_socket(monkeypatch):
     async def story():
         told = Told(four(1), four(2), four(3))
         here = Origin("a", 80, secure=False)
-        task = asyncio.create_task(dial(here, told, None, 5, asyncio.Protocol))
+        task = asyncio.create_task(dial(here, told, None, asyncio.timeout(5), asyncio.Protocol))
         await asyncio.sleep(0.1)
         assert len(made) == 3
         task.cancel()
@@ -233,8 +234,10 @@ def test_who_leaves_takes_the_answer_from_nobody(monkeypatch):
 @pytest.mark.parametrize("error", [socket.gaierror(-2, "unknown"), UnicodeError("label too long")])
 def test_a_name_that_does_not_resolve_is_a_dns_fault_and_is_asked_again(monkeypatch, error):
     async def story(book):
-        here = [await dial(HERE, book, None, 1, asyncio.Protocol) for _ in range(2)]
-        left = asyncio.create_task(dial(HERE, book, None, 1, asyncio.Protocol))
+        here = [
+            await dial(HERE, book, None, asyncio.timeout(1), asyncio.Protocol) for _ in range(2)
+        ]
+        left = asyncio.create_task(dial(HERE, book, None, asyncio.timeout(1), asyncio.Protocol))
         await asyncio.sleep(0.01)
         left.cancel()
         await asyncio.sleep(0.05)
@@ -247,7 +250,7 @@ def test_a_name_that_does_not_resolve_is_a_dns_fault_and_is_asked_again(monkeypa
 
 def test_a_name_of_no_address_is_a_dns_fault(monkeypatch):
     async def story(book):
-        return await dial(HERE, book, None, 1, asyncio.Protocol)
+        return await dial(HERE, book, None, asyncio.timeout(1), asyncio.Protocol)
 
     assert resolve(monkeypatch, [], story)[0] is failures.DNS
 
@@ -276,6 +279,6 @@ def test_closing_ends_the_questions_under_way(monkeypatch):
 
 def test_a_name_that_is_slow_counts_into_the_connect_timeout(monkeypatch):
     async def story(book):
-        return await dial(HERE, book, None, 0.005, asyncio.Protocol)
+        return await dial(HERE, book, None, asyncio.timeout(0.005), asyncio.Protocol)
 
     assert resolve(monkeypatch, [four(1)], story)[0] is failures.CONNECT_TIMEOUT
