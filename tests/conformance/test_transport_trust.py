@@ -112,6 +112,15 @@ async def test_a_tls_handshake_that_hangs_ends_with_the_connect_timeout(client):
 
 
 @story
+async def test_connecting_takes_no_longer_than_the_first_byte_may(client):
+    async with _not_tls(hang=True) as provider, opened(client) as transport:
+        took = stopwatch()
+        request = post(f"https://localhost:{provider.port}/", connect_s=5, first_byte_s=0.3)
+        assert (await failing(transport.send(request))).kind == "timeout"
+        assert abs(took() - 0.3) < 0.2
+
+
+@story
 async def test_cancel_in_a_tls_handshake_closes_the_connection(client):
     async with _not_tls(hang=True) as provider, opened(client) as transport:
         url = f"https://localhost:{provider.port}/"

@@ -52,7 +52,10 @@ class Names:
             task = self._asked[origin] = asyncio.create_task(self._ask(origin))
             task.add_done_callback(_noted)
         # Whoever asked first may leave; the others still wait.
-        return await asyncio.shield(task)
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise socket.gaierror("the transport was closed")
+        return task.result()
 
     def forget(self, origin: Origin) -> None:
         """No address of it could be reached: the next one asks again."""
