@@ -66,6 +66,25 @@ async def test_a_stale_connection_costs_one_silent_retry(client):
 
 
 @story
+async def test_a_request_that_was_retried_is_closed_with_the_transport(client):
+    async def script(exchange: Exchange) -> None:
+        if exchange.served:
+            exchange.close()
+        elif len(provider.requests) == 1:
+            await exchange.reply(b"fine")
+        else:
+            await busy(exchange)
+
+    async with upstream(script) as provider, opened(client) as transport:
+        await whole(transport, post(provider.url()))
+        reply = await transport.send(post(provider.url()))
+        assert await reply.next()
+        await transport.close()
+        await provider.all_closed()
+        assert (await failing(reply.next())).code == "stream_connection_lost"
+
+
+@story
 async def test_a_connection_that_resets_at_the_second_request_is_stale_as_well(client):
     async def script(exchange: Exchange) -> None:
         if exchange.served:

@@ -94,6 +94,24 @@ async def test_a_body_up_to_the_limit_is_read_and_one_byte_more_refused(client, 
 
 
 @story
+async def test_a_body_that_says_no_length_is_held_to_the_limit_as_well(client):
+    async def script(exchange: Exchange) -> None:
+        await exchange.head(200, CHUNKED)
+        await exchange.chunk(b"x" * 100)
+        await exchange.chunk(b"")
+
+    async with upstream(script) as provider, opened(client) as transport:
+        for wait_s in (0, 0.05):  # before and after all of it is here
+            reply = await transport.send(post(provider.url()))
+            await asyncio.sleep(wait_s)
+            assert len(await reply.read(100)) == 100
+            reply = await transport.send(post(provider.url()))
+            await asyncio.sleep(wait_s)
+            error = await failing(reply.read(99))
+            assert told(error) == ("upstream", "provider_error", "yes", False)
+
+
+@story
 async def test_an_endless_body_is_cut_at_the_limit(client):
     async def script(exchange: Exchange) -> None:
         await exchange.head(200, CHUNKED)
