@@ -4,6 +4,7 @@ import asyncio
 import errno
 import socket
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -137,6 +138,35 @@ def test_all_black_holes_end_with_the_connect_timeout(monkeypatch):
     assert got is failures.CONNECT_TIMEOUT
     assert 0.35 < took < 0.6
     assert (len(begun), told.forgotten) == (2, 1)
+
+
+def test_a_try_that_comes_through_after_it_was_given_up_is_closed(monkeypatch):
+    late = []
+
+    async def connect(address):
+        sock = socket.socket()
+        if address.address[0] == "127.0.0.1":
+            late.append(sock)
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(9)
+        return sock
+
+    async def spoken(sock, host, context, make):
+        return sock
+
+    monkeypatch.setattr(direct_dial, "_connect", connect)
+    monkeypatch.setattr(direct_dial, "_spoken", spoken)
+    monkeypatch.setattr(direct_dial, "STAGGER_S", 0.01)
+
+    async def story():
+        here, told = Origin("a", 80, secure=False), Told(four(1), four(2))
+        won = await dial(here, told, None, asyncio.timeout(5), asyncio.Protocol)
+        await asyncio.sleep(0.01)
+        assert [sock.fileno() for sock in late] == [-1]
+        assert won.fileno() != -1
+        won.close()
+
+    asyncio.run(story())
 
 
 def test_a_cancelled_dial_leaves_no_socket(monkeypatch):
