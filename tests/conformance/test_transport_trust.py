@@ -193,10 +193,17 @@ async def test_a_tls_version_that_is_too_old_is_a_tls_error(client, certificates
 async def test_http_1_1_is_spoken_even_where_http_2_is_offered(client, certificates):
     context = certificates.good()
     context.set_alpn_protocols(["h2", "http/1.1"])
-    async with upstream(say(b"hi"), tls=context) as provider:
+    agreed = []
+
+    async def script(exchange: Exchange) -> None:
+        agreed.append(exchange.agreed())
+        await exchange.reply(b"hi")
+
+    async with upstream(script, tls=context) as provider:
         async with opened(client, tls_ca=certificates.file) as transport:
             assert await whole(transport, post(provider.url())) == b"hi"
         assert provider.requests[0].method == "POST"
+        assert agreed == ["http/1.1"]
 
 
 @story

@@ -106,6 +106,11 @@ class Exchange:
         """Writes one chunk of a chunked body; the empty one ends it."""
         await self.send(b"%x\r\n%b\r\n" % (len(data), data))
 
+    def agreed(self) -> str | None:
+        """The protocol that was agreed on in the TLS handshake."""
+        protocol: str | None = self._writer.get_extra_info("ssl_object").selected_alpn_protocol()
+        return protocol
+
     def close(self) -> None:
         """Ends the connection with FIN."""
         self._writer.close()

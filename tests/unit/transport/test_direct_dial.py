@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import socket
 import time
 from contextlib import suppress
@@ -270,7 +271,12 @@ def test_a_name_that_does_not_resolve_is_a_dns_fault_and_is_asked_again(monkeypa
         left = asyncio.create_task(dial(HERE, book, None, asyncio.timeout(1), asyncio.Protocol))
         await asyncio.sleep(0.01)
         left.cancel()
+        del left
+        logged = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: logged.append(what))
         await asyncio.sleep(0.05)
+        gc.collect()
+        assert logged == [], "nobody asks any more, and that is no error of ours"
         return here
 
     found, asked = resolve(monkeypatch, error, story)
