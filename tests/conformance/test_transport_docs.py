@@ -15,7 +15,7 @@ SAME = ("yes", "ours")
 
 
 def stories() -> dict[str, str]:
-    """The source of each test that runs over both clients, by its sentence."""
+    """The source of each test that runs over all clients, by its sentence."""
     found = {}
     for file in SUITE:
         text = file.read_text()

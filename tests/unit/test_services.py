@@ -7,7 +7,7 @@ import pytest
 
 from dragoman.config.settings import ConfigError, Settings
 from dragoman.services import identity_mode, open_keys, open_registry, open_services
-from dragoman.transport.ry_client import RyDriver
+from dragoman.transport.direct_client import DirectTransport
 
 
 def settings(tmp_path, **members):
@@ -106,7 +106,7 @@ def test_the_configured_admin_is_made_once_and_never_overwritten(tmp_path):
 
 
 def test_services_open_without_any_connection_and_close(tmp_path, monkeypatch):
-    monkeypatch.setattr(RyDriver, "fetch", None)
+    monkeypatch.setattr(DirectTransport, "send", None)
 
     async def story():
         async with open_services(settings(tmp_path), ENV) as services:

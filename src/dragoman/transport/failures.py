@@ -1,10 +1,10 @@
 """What can go wrong on the wire, as a table, and the ``UpstreamError`` each becomes.
 
-Each client module maps its library's exceptions to one of these faults, once, at the border;
-from there on nobody knows which library was used. ``sent`` follows from the phase: before a
-connection stands nothing was sent; until the first byte of the reply the provider *may* have
-worked (and billed); after it, it has answered. Messages name the host and the fault, never
-the path, the query, a header or the library's own words.
+Our own client tells of these faults to begin with; for a library its driver maps exceptions to
+them, once, at the border. From there on nobody knows which client was used. ``sent`` follows from
+the phase: before a connection stands nothing was sent; until the first byte of the reply the
+provider *may* have worked (and billed); after it, it has answered. Messages name the host and the
+fault, never the path, the query, a header or a library's own words.
 """
 
 from __future__ import annotations

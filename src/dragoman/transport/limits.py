@@ -1,6 +1,6 @@
 """Caps on what a reply may become: a compressed body is inflated in steps, never at once.
 
-Both clients hand over the body as it came; decoding here gives one behaviour and one cap.
+Clients hand over the body as it came; decoding here gives one behaviour and one cap.
 64 kB of gzip can hold 64 MB of zeros, so neither a piece nor the whole may outgrow what
 honest JSON does: text compresses by 5 to 20, a list of equal numbers by 100.
 """

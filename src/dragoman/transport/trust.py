@@ -1,6 +1,6 @@
 """Whose certificates are trusted: the machine's authorities, and one file of the operator's.
 
-Both clients are given the same list, read from the system's file and not through
+All clients are given the same list, read from the system's file and not through
 ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``: an environment does not decide who may read a
 provider's key (F11). An authority of one's own is named in the configuration.
 """
