@@ -24,6 +24,9 @@ from dragoman.transport.failures import HEAD_TOO_LARGE, LOST, MALFORMED, RESET, 
 HEAD_LIMIT = 64 * 1024
 """Bytes of a head, and of chunk lines and trailers without a byte of the body between them."""
 
+LARGE_BODY = 64 * 1024
+"""Bytes that are not copied behind the head: less in one piece is one record of TLS, not two."""
+
 HIGH_WATER = 256 * 1024
 """Bytes of a body that may wait for their reader; beyond it nothing more is read."""
 
@@ -104,11 +107,12 @@ class DirectConnection(asyncio.BufferedProtocol):
         self._in_head = True
         self._bodiless = bodiless
         self._dry = 0
-        if body:
-            # One write to the socket, and of a large body no copy.
-            transport.writelines((head, body))
-        else:
+        if body is None:
             transport.write(head)
+        elif len(body) < LARGE_BODY:
+            transport.write(head + body)
+        else:
+            transport.writelines((head, body))
 
     def abort(self) -> None:
         """Closes the socket at once; whose reply was under way knows."""
