@@ -177,31 +177,34 @@ def _switched_on(
 
 
 def _provider(definition: Definition, base: str, served: frozenset[Family]) -> Provider:
-    also = [
-        Provider(
-            name=definition.name,
-            family=family,
-            base_url=base,
-            paths=dict(surface.paths),
-            auth=surface.auth or definition.auth,
-            quirks=surface.quirks,
-            headers={name.lower(): value for name, value in surface.headers.items()},
-            on_disconnect=definition.on_disconnect,
-        )
-        for family, surface in definition.also.items()
-        if family in served
-    ]
-    return Provider(
+    """The provider in its main family, and in the others that it speaks and that have a dialect."""
+    main = Provider(
         name=definition.name,
         family=definition.family,
         base_url=base,
         paths=dict(definition.paths),
         auth=definition.auth,
         quirks=definition.quirks,
-        headers={name.lower(): value for name, value in definition.headers.items()},
+        headers=_lowered(definition.headers),
         on_disconnect=definition.on_disconnect,
-        also=tuple(also),
     )
+    also = tuple(
+        msgspec.structs.replace(
+            main,
+            family=family,
+            paths=dict(surface.paths),
+            auth=surface.auth or main.auth,
+            quirks=surface.quirks,
+            headers=_lowered(surface.headers),
+        )
+        for family, surface in definition.also.items()
+        if family in served
+    )
+    return msgspec.structs.replace(main, also=also)
+
+
+def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _bound(keyed: tuple[tuple[Secret, int], ...], origin: str) -> tuple[Keyed, ...]:

@@ -42,7 +42,7 @@ class Route(Struct, frozen=True):
 
 
 def _gemini(method: str, operation: Operation, streams: Streams, summary: str) -> list[Route]:
-    """One of Gemini's methods, under both of the versions that its clients ask for (D40)."""
+    """One of Gemini's methods, under the versions that its clients ask for (D40), and on its router."""
     return [
         Route(
             "POST",
