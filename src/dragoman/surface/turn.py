@@ -195,17 +195,20 @@ class Turn:
         if self.is_started:
             raise RuntimeError("The answer has begun already.")
         length: int | None = None
+        is_close_told = False
         for name, value in headers:
             if name == b"content-length":
                 length = int(value)
             elif name == b"connection" and b"close" in value.lower():
-                self.keep_alive = False
+                is_close_told = True
+        if is_close_told:
+            self.keep_alive = False
         bodiless = self.scope["method"] == "HEAD" or status in _BODILESS
         self._chunked = length is None and not bodiless
         self._left = 0 if length is None or bodiless else length
         if self._chunked:
             headers.append((b"transfer-encoding", b"chunked"))
-        if not self.keep_alive:
+        if not (self.keep_alive or is_close_told):
             headers.append((b"connection", b"close"))
         head = self._head(status, headers)
         self.is_started = True

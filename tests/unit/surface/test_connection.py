@@ -36,6 +36,11 @@ async def answer(scope, receive, send):
         await send({"type": "http.response.start", "status": 202, "headers": headers})
         await send({"type": "http.response.body", "body": b"late"})
         return
+    if scope["path"] == "/farewell":
+        headers = [(b"content-length", b"3"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"bye"})
+        return
     if scope["path"] == "/echo":
         body, more = b"", True
         while more:
@@ -135,6 +140,17 @@ def test_what_is_out_of_the_ordinary_is_not_written_at_once(request_line, header
             assert found.startswith(b"HTTP/1.1 202")
             assert found.endswith(ends)
             assert b"a\r\nb" not in found
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("ends", [b"", b"connection: close\r\n"])
+def test_that_a_connection_ends_is_said_once(ends):
+    async def story():
+        async with serving() as (_, port):
+            found = await said(port, b"GET /farewell HTTP/1.1\r\n" + HOST + ends + b"\r\n")
+            assert found.count(b"connection: close\r\n") == 1
+            assert found.endswith(b"bye")
 
     asyncio.run(story())
 
