@@ -86,17 +86,17 @@ class Settings(BaseSettings):
 
     # --- surfaces
     enable_openai_routes: bool = True
-    """Serves OpenAI's paths: chat, responses, completions, embeddings; without it they are 404."""
+    """Serves chat completions and embeddings; without it their paths are 404."""
     enable_anthropic_routes: bool = True
-    """Serves Messages and their token counter, /v3 as well."""
+    """Serves Messages and their token counter."""
     enable_gemini_routes: bool = True
-    """Serves Gemini's native paths, and /v2."""
+    """Switch of Gemini's native paths, of which none is served yet."""
     enable_groq_routes: bool = True
-    """Serves /v4, as Groq would."""
+    """Switch of Groq's router, which is not served yet."""
     enable_ollama_routes: bool = True
-    """Serves Ollama's native paths, and /v5."""
+    """Switch of Ollama's native paths, of which none is served yet."""
     enable_openrouter_routes: bool = True
-    """Serves /v6, as OpenRouter would."""
+    """Switch of OpenRouter's router, which is not served yet."""
     enable_models_routes: bool = True
     """Serves the lists of models."""
 
