@@ -3,6 +3,8 @@
 python scripts/gate.py ci      what must hold for every change (ten minutes at most)
 python scripts/gate.py gate    everything that must hold before a release
 python scripts/gate.py test    the tests alone, with branch coverage
+
+Steps of one stage run side by side, for two cores are there; each says all it has to say at its end.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,50 +23,84 @@ SOURCES = ("src", "tests", "bench", "scripts", "examples")
 COVERED = 90
 """Percent of branches and lines that the tests must reach."""
 
-Step = tuple[str, list[str]]
+Stage = dict[str, list[str]]
+"""Steps that run side by side: what each is called, and its command."""
 
-STYLE: list[Step] = [
-    ("compile", [PYTHON, "-m", "compileall", "-q", "src"]),
-    ("lint", [str(BIN / "ruff"), "check", *SOURCES]),
-    ("format", [str(BIN / "ruff"), "format", "--check", *SOURCES]),
-    ("types", [str(BIN / "mypy")]),
-    ("layers", [str(BIN / "lint-imports"), "--no-cache"]),
+STYLE: list[Stage] = [
+    {
+        "compile": [PYTHON, "-m", "compileall", "-q", "src"],
+        "types": [str(BIN / "mypy")],
+        "lint": [str(BIN / "ruff"), "check", *SOURCES],
+        "format": [str(BIN / "ruff"), "format", "--check", *SOURCES],
+        "layers": [str(BIN / "lint-imports"), "--no-cache"],
+    },
 ]
+COMPUTING = ("unit", "migrations", "house", "clients")
+"""Folders of tests that compute more than they wait; all others are the other half of the suite."""
 
 
-def tests(*, long: bool) -> list[Step]:
-    """The test suite under coverage, and the verdict on the coverage."""
-    pick = [] if long else ["-m", "not gate"]
-    coverage = [str(BIN / "coverage")]
+def tests(*, long: bool) -> list[Stage]:
+    """The two halves of the test suite under coverage, and the verdict on the coverage."""
+    begin = [str(BIN / "coverage"), "run", "-m", "pytest", "-q", "--durations=10"]
+    if not long:
+        begin += ["-m", "not gate"]
+    cache = ["-o", "cache_dir=.pytest_cache/waiting"]
+    others = [f"--ignore=tests/{folder}" for folder in COMPUTING]
     return [
-        ("tests", [*coverage, "run", "-m", "pytest", "-q", "--durations=10", *pick]),
-        ("coverage", [*coverage, "combine", "-q"]),
-        ("coverage report", [*coverage, "report", f"--fail-under={COVERED}"]),
+        {
+            "tests that compute": [*begin, *(f"tests/{folder}" for folder in COMPUTING)],
+            "tests that wait": [*begin, *cache, "tests", *others],
+        },
+        {"coverage": [str(BIN / "coverage"), "combine", "-q"]},
+        {"coverage report": [str(BIN / "coverage"), "report", f"--fail-under={COVERED}"]},
     ]
 
 
-def steps(kind: str) -> list[Step]:
+def stages(kind: str) -> list[Stage]:
     """What a kind of gate consists of."""
     if kind == "test":
         return tests(long=False)
-    if kind == "ci":
-        return [
-            *STYLE,
-            *tests(long=False),
-            ("smoke journey", [PYTHON, "scripts/smoke_journey.py"]),
-            ("fidelity", [PYTHON, "scripts/fidelity.py", "--sample", "25"]),
-        ]
-    return [
-        *STYLE,
-        *tests(long=True),
-        ("smoke journey", [PYTHON, "scripts/smoke_journey.py"]),
-        ("fidelity", [PYTHON, "scripts/fidelity.py", "--sample", "200"]),
-        ("bench", [PYTHON, "bench/run.py", "--check"]),
+    long = kind == "gate"
+    sample = "200" if long else "25"
+    last: list[Stage] = [
+        {
+            "smoke journey": [PYTHON, "scripts/smoke_journey.py"],
+            "fidelity": [PYTHON, "scripts/fidelity.py", "--sample", sample],
+        }
     ]
+    if long:
+        last.append({"bench": [PYTHON, "bench/run.py", "--check"]})
+    return [*STYLE, *tests(long=long), *last]
+
+
+def run(stage: Stage, environment: dict[str, str]) -> list[str]:
+    """Runs the steps of a stage side by side and prints what each said; the names of those that failed."""
+    failed: list[str] = []
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        said = {name: Path(folder, str(number)) for number, name in enumerate(stage)}
+        running: dict[str, subprocess.Popen[bytes]] = {}
+        for name, command in stage.items():
+            with said[name].open("wb") as page:
+                running[name] = subprocess.Popen(
+                    command, cwd=ROOT, env=environment, stdout=page, stderr=subprocess.STDOUT
+                )
+        while running:
+            over = [name for name, step in running.items() if step.poll() is not None]
+            for name in over:
+                status = running.pop(name).returncode
+                print(f"--- {name}", flush=True)
+                sys.stdout.buffer.write(said[name].read_bytes())
+                verdict = "FAILED" if status else "ok"
+                print(f"--- {name}: {verdict} in {time.monotonic() - start:.1f} s", flush=True)
+                if status:
+                    failed.append(name)
+            time.sleep(0.05)
+    return failed
 
 
 def main() -> int:
-    """Runs the steps; the exit status says whether all of them held."""
+    """Runs the stages; the exit status says whether all of them held."""
     kind = sys.argv[1] if len(sys.argv) > 1 else "ci"
     if kind not in {"ci", "gate", "test"}:
         print(__doc__)
@@ -71,18 +108,8 @@ def main() -> int:
     for leftover in ROOT.glob(".coverage*"):
         leftover.unlink()
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ.get('PATH', '')}"}
-    failed: list[str] = []
     began = time.monotonic()
-    for name, command in steps(kind):
-        start = time.monotonic()
-        print(f"--- {name}", flush=True)
-        result = subprocess.run(command, cwd=ROOT, env=environment, check=False)
-        spent = time.monotonic() - start
-        if result.returncode:
-            failed.append(name)
-        print(
-            f"--- {name}: {'FAILED' if result.returncode else 'ok'} in {spent:.1f} s", flush=True
-        )
+    failed = [name for stage in stages(kind) for name in run(stage, environment)]
     spent = time.monotonic() - began
     if failed:
         print(f"The gate is closed after {spent:.0f} s: {', '.join(failed)} failed.")
