@@ -9,12 +9,10 @@ SDK through the gateway, and by the other dialect's SDK through the gateway.
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -22,11 +20,10 @@ import jiter
 import openai
 import pytest
 
+from recorded import exchanges
 from replay import Answer, Upstream, replaying
 from servers import KEY, Server, gateway_server, providers_at
 
-ROOT = Path(__file__).resolve().parents[2]
-CORPUS = Path(os.environ.get("FIDELITY_CORPUS", ROOT.parent / "shared" / "corpus"))
 HELLO = [{"role": "user", "content": "Hello"}]
 SERVED = {
     "openai": "openai",
@@ -76,13 +73,10 @@ class Recording:
 
 @cache
 def recordings() -> tuple[Recording, ...]:
-    path = CORPUS / "open.jsonl" if CORPUS.is_dir() else CORPUS
-    if not path.exists():
-        pytest.skip("there are no recordings here; FIDELITY_CORPUS says where they are")
     pools: dict[tuple[str, bool], list[Recording]] = {}
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            found = recorded(json.loads(line))
+    for dialect in FAMILIES:
+        for record in exchanges(dialect):
+            found = recorded(record)
             if found is not None:
                 pools.setdefault((found.provider, found.answer.streamed), []).append(found)
     chosen: list[Recording] = []

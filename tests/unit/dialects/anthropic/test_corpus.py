@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -16,38 +13,24 @@ from dragoman.core.fold import check, fold, unfold
 from dragoman.core.parts import Text, ToolCall
 from dragoman.dialects.anthropic import ANTHROPIC
 from dragoman.dialects.base import Context, ErrorContext, Target, Undo
+from recorded import exchanges
 
-ROOT = Path(__file__).resolve().parents[4]
-CORPUS = Path(os.environ.get("FIDELITY_CORPUS", ROOT.parent / "shared" / "corpus")) / "open.jsonl"
 TARGET = Target("anthropic", "m", capability=Capability(thinking="both", mid_system=True))
 CONTEXT = Context("c" * 32, 1, "m")
 
-pytestmark = pytest.mark.skipif(
-    not CORPUS.exists(), reason="the recordings of real traffic are not here (FIDELITY_CORPUS)"
-)
-
-
-@cache
-def exchanges() -> tuple[dict, ...]:
-    with CORPUS.open(encoding="utf-8") as lines:
-        return tuple(
-            record
-            for line in lines
-            if '"anthropic_messages"' in line
-            and (record := json.loads(line))["dialect"] == "anthropic_messages"
-        )
+FAMILY = "anthropic_messages"
 
 
 def streams():
     """Recordings of exactly one stream; four hold several, one behind the other."""
-    for record in exchanges():
+    for record in exchanges(FAMILY):
         text = record.get("response_sse_text") or ""
         if text.count('"message_start"') >= 1 and text.count('"message_stop"') == 1:
             yield record["id"], text.encode()
 
 
 def replies():
-    for record in exchanges():
+    for record in exchanges(FAMILY):
         body = record.get("response_json")
         if record["status"] == 200 and isinstance(body, dict) and "content" in body:
             yield record["id"], json.dumps(body, ensure_ascii=False).encode()
@@ -114,7 +97,7 @@ EDITED = "anthropic_completion_tools_call_with_tool_result_stream_helper.yaml"
 
 def test_every_request_is_read_and_written_to_mean_the_same():
     seen = 0
-    for record in exchanges():
+    for record in exchanges(FAMILY):
         asked = record["request_json"]
         if not isinstance(asked, dict) or "model" not in asked or record["status"] != 200:
             continue
@@ -148,7 +131,7 @@ def _spoken(request) -> list:
 
 def test_every_error_of_the_provider_is_told_in_its_words():
     seen = 0
-    for record in exchanges():
+    for record in exchanges(FAMILY):
         body = record.get("response_json")
         if record["status"] == 200 or not isinstance(body, dict):
             continue

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from functools import cache
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -33,6 +30,7 @@ from dragoman.core.response import Choice, Finish, Response
 from dragoman.core.usage import Usage
 from dragoman.dialects.base import Context, Target, Undo
 from dragoman.dialects.chat import CHAT
+from recorded import exchanges
 
 CONTEXT = Context(call_id="0192", created=1700000000, model="m", include_usage=True)
 
@@ -397,28 +395,13 @@ def test_a_whole_reply_told_as_chunks_folds_to_the_same_answer(response):
 # --------------------------------------------------------------------------- recordings
 
 
-@cache
-def recordings():
-    """Real chat traffic, where it is at hand."""
-    where = os.environ.get("FIDELITY_CORPUS") or Path(__file__).parents[5] / "shared" / "corpus"
-    path = Path(where)
-    path = path / "open.jsonl" if path.is_dir() else path
-    if not path.is_file():
-        return None
-    with path.open(encoding="utf-8") as lines:
-        return [
-            record
-            for line in lines
-            if '"openai_chat"' in line and (record := json.loads(line))["dialect"] == "openai_chat"
-        ]
-
-
 def recorded(streamed):
-    found = recordings()
-    if found is None:
-        pytest.skip("no recordings here: set FIDELITY_CORPUS to read them")
     name = "response_sse_text" if streamed else "response_json"
-    return [record for record in found if record["status"] == 200 and record.get(name) is not None]
+    return [
+        record
+        for record in exchanges("openai_chat")
+        if record["status"] == 200 and record.get(name) is not None
+    ]
 
 
 BROKEN = (

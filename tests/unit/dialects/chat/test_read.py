@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-from pathlib import Path
 
 import pytest
 from msgspec import Raw
@@ -27,6 +25,7 @@ from dragoman.core.parts import (
 )
 from dragoman.core.request import CustomTool, FunctionTool, HostedTool, Reasoning, ToolChoice
 from dragoman.dialects.chat.read import read_request
+from recorded import exchanges
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 8).decode()
 PDF = base64.b64encode(b"%PDF-1.4 tiny").decode()
@@ -847,25 +846,11 @@ def test_the_last_of_two_equal_keys_wins():
     assert read_request(body).model == "b"
 
 
-CORPUS = Path(
-    os.environ.get("FIDELITY_CORPUS") or Path(__file__).parents[5] / "shared/corpus/open.jsonl"
-)
-
-
-def recorded():
-    if not CORPUS.is_file():
-        pytest.skip("no recorded traffic here; set FIDELITY_CORPUS to read it")
-    with CORPUS.open(encoding="utf-8") as lines:
-        for line in lines:
-            if '"openai_chat"' in line:
-                record = json.loads(line)
-                if record["dialect"] == "openai_chat" and isinstance(record["request_json"], dict):
-                    yield record
-
-
 def test_every_recorded_request_reads():
     refusals = []
-    for record in recorded():
+    for record in exchanges("openai_chat"):
+        if not isinstance(record["request_json"], dict):
+            continue
         try:
             read_request(json.dumps(record["request_json"]).encode())
         except CallerError as error:

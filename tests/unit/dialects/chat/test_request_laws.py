@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -38,6 +36,7 @@ from dragoman.core.request import (
 from dragoman.dialects.base import Target
 from dragoman.dialects.chat.read import read_request
 from dragoman.dialects.chat.write import write_request
+from recorded import exchanges
 
 OPENAI = Target("openai", "m", Quirks(flavour="openai"))
 
@@ -400,29 +399,21 @@ def test_anything_that_looks_like_a_request_gives_one_or_a_refusal(messages, mem
 
 # ------------------------------------------------------------------ recorded traffic
 
-CORPUS = Path(
-    os.environ.get("FIDELITY_CORPUS") or Path(__file__).parents[5] / "shared/corpus/open.jsonl"
-)
-
 
 @pytest.mark.req("R-ADD-013")
 def test_recorded_requests_that_cost_nothing_to_write_are_read_back_as_they_were():
-    if not CORPUS.is_file():
-        pytest.skip("no recorded traffic here; set FIDELITY_CORPUS to read it")
     compared = 0
-    with CORPUS.open(encoding="utf-8") as lines:
-        for line in lines:
-            record = json.loads(line) if '"openai_chat"' in line else {"dialect": ""}
-            if record["dialect"] != "openai_chat" or record["provider"] != "openai":
-                continue
-            if record["status"] != 200 or not isinstance(record["request_json"], dict):
-                continue
-            request = read_request(json.dumps(record["request_json"]).encode())
-            out = write_request(request, replace(OPENAI, model=request.model))
-            if out.losses:
-                continue
-            again = read_request(out.body)
-            told = replace(request, include_usage=again.include_usage, legacy_functions=False)
-            assert again == told, record["id"]
-            compared += 1
+    for record in exchanges("openai_chat"):
+        if record["provider"] != "openai" or record["status"] != 200:
+            continue
+        if not isinstance(record["request_json"], dict):
+            continue
+        request = read_request(json.dumps(record["request_json"]).encode())
+        out = write_request(request, replace(OPENAI, model=request.model))
+        if out.losses:
+            continue
+        again = read_request(out.body)
+        told = replace(request, include_usage=again.include_usage, legacy_functions=False)
+        assert again == told, record["id"]
+        compared += 1
     assert compared > 500
