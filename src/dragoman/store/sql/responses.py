@@ -1,0 +1,216 @@
+"""Responses that are kept, in SQL: sealed by tenant, found by tenant, gone when they expire.
+
+A chain is walked inside the database, by one recursive query over ids; what was said is read
+and opened only for the responses that the caller of this module then asks for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, delete, insert, literal, select, tuple_, update
+
+from dragoman.keeping.ports import Content, Kept, Link
+from dragoman.store.response_tables import items, responses
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import RowMapping
+
+    from dragoman.core.clock import Clock
+    from dragoman.store.engine import Database
+    from dragoman.store.sql.tenant_keys import TenantKey, TenantKeys
+
+TABLE = str(responses.name)
+RENEW_MS = 24 * 60 * 60 * 1000
+"""A response whose end would move by less is left as it is: renewing writes all of it anew."""
+_AT_ONCE = 200
+"""Ids in one statement; SQLite binds a thousand values."""
+
+
+@dataclass(frozen=True, slots=True)
+class SqlResponses:
+    """The responses in a database."""
+
+    database: Database
+    keys: TenantKeys
+    clock: Clock
+
+    async def put(self, tenant: str, kept: Kept, renewed: tuple[str, ...] = ()) -> None:
+        """Keeps a response, in the place of one with its id; ``renewed`` live as long as it does."""
+        row = await self._row(tenant, kept)
+        until = row["expires_ms"]
+        async with self.database.write() as connection:
+            await connection.execute(delete(responses).where(_is(tenant, kept.id)))
+            await connection.execute(insert(responses).values(row))
+            if kept.items:
+                names = [
+                    {"tenant": tenant, "id": item, "response": kept.id}
+                    for item in dict.fromkeys(kept.items)
+                ]
+                await connection.execute(insert(items), names)
+            for some in _portions(renewed):
+                await connection.execute(
+                    update(responses)
+                    .where(
+                        responses.c.tenant == tenant,
+                        responses.c.id.in_(some),
+                        responses.c.expires_ms < until - RENEW_MS,
+                    )
+                    .values(expires_ms=until)
+                )
+
+    async def get(self, tenant: str, response_id: str) -> Kept | None:
+        """The response, without its items' ids."""
+        async with self.database.read() as connection:
+            found = await connection.execute(
+                select(responses).where(_is(tenant, response_id), self._lives())
+            )
+            row = found.mappings().first()
+        if row is None:
+            return None
+        content = None
+        if row["reply"] is not None:
+            content = _content(await self.keys.key(tenant), row)
+        return Kept(
+            id=row["id"],
+            created=row["created_ms"] / 1000,
+            expires=row["expires_ms"] / 1000,
+            provider=row["provider"],
+            credential=row["credential"],
+            previous=row["previous"],
+            content=content,
+        )
+
+    async def chain(self, tenant: str, response_id: str, most: int) -> tuple[Link, ...]:
+        """The response, what it continues, and so on, the newest first; at most ``most`` of them."""
+        told = (responses.c.id, responses.c.previous, responses.c.size)
+        here = responses.c.reply.is_not(None).label("here")
+        start = select(*told, here, literal(1).label("place")).where(
+            _is(tenant, response_id), self._lives()
+        )
+        walk = start.cte("walk", recursive=True)
+        walk = walk.union_all(
+            select(*told, here, walk.c.place + 1).where(
+                responses.c.tenant == tenant,
+                responses.c.id == walk.c.previous,
+                walk.c.place < most,
+                self._lives(),
+            )
+        )
+        async with self.database.read() as connection:
+            found = await connection.execute(select(walk).order_by(walk.c.place))
+            rows = found.mappings().all()
+        return tuple(
+            Link(row["id"], row["previous"], row["size"], bool(row["here"])) for row in rows
+        )
+
+    async def contents(self, tenant: str, response_ids: tuple[str, ...]) -> dict[str, Content]:
+        """What was said in each of the responses that are kept here."""
+        rows: list[RowMapping] = []
+        async with self.database.read() as connection:
+            for some in _portions(response_ids):
+                found = await connection.execute(
+                    select(responses.c.id, responses.c.input, responses.c.reply).where(
+                        responses.c.tenant == tenant,
+                        responses.c.id.in_(some),
+                        responses.c.reply.is_not(None),
+                        self._lives(),
+                    )
+                )
+                rows += found.mappings().all()
+        if not rows:
+            return {}
+        key = await self.keys.key(tenant)
+        return {row["id"]: _content(key, row) for row in rows}
+
+    async def holders(self, tenant: str, item_ids: tuple[str, ...]) -> dict[str, str]:
+        """Item → the newest response that it stands in; unknown ones are left out."""
+        holders: dict[str, str] = {}
+        async with self.database.read() as connection:
+            for some in _portions(item_ids):
+                found = await connection.execute(
+                    select(items.c.id, items.c.response)
+                    .join(
+                        responses,
+                        and_(
+                            responses.c.tenant == items.c.tenant,
+                            responses.c.id == items.c.response,
+                        ),
+                    )
+                    .where(items.c.tenant == tenant, items.c.id.in_(some), self._lives())
+                    .order_by(responses.c.created_ms, responses.c.id)
+                )
+                holders.update({item: response for item, response in found})
+        return holders
+
+    async def delete(self, tenant: str, response_id: str) -> bool:
+        """Removes the response; whether there was one."""
+        async with self.database.write() as connection:
+            done = await connection.execute(
+                delete(responses).where(_is(tenant, response_id), self._lives())
+            )
+            return bool(done.rowcount)
+
+    async def expire(self, most: int) -> int:
+        """Removes at most ``most`` responses that have expired, of any tenant; how many it were."""
+        over = responses.c.expires_ms <= self._now_ms()
+        gone = 0
+        async with self.database.write() as connection:
+            found = await connection.execute(
+                select(responses.c.tenant, responses.c.id)
+                .where(over)
+                .order_by(responses.c.expires_ms)
+                .limit(most)
+            )
+            rows = tuple((tenant, response_id) for tenant, response_id in found)
+            for some in _portions(rows):
+                # One that was renewed since lives on.
+                done = await connection.execute(
+                    delete(responses).where(
+                        tuple_(responses.c.tenant, responses.c.id).in_(some), over
+                    )
+                )
+                gone += done.rowcount
+        return gone
+
+    async def _row(self, tenant: str, kept: Kept) -> dict[str, Any]:
+        said, reply, size = None, None, 0
+        if kept.content is not None:
+            key = await self.keys.key(tenant)
+            said = key.seal(kept.content.input, TABLE, kept.id, "input")
+            reply = key.seal(kept.content.reply, TABLE, kept.id, "reply")
+            size = len(kept.content.input) + len(kept.content.reply)
+        return {
+            "tenant": tenant,
+            "id": kept.id,
+            "previous": kept.previous,
+            "provider": kept.provider,
+            "credential": kept.credential,
+            "input": said,
+            "reply": reply,
+            "size": size,
+            "created_ms": int(kept.created * 1000),
+            "expires_ms": int(kept.expires * 1000),
+        }
+
+    def _now_ms(self) -> int:
+        return int(self.clock.wall() * 1000)
+
+    def _lives(self) -> Any:
+        return responses.c.expires_ms > self._now_ms()
+
+
+def _is(tenant: str, response_id: str) -> Any:
+    return and_(responses.c.tenant == tenant, responses.c.id == response_id)
+
+
+def _content(key: TenantKey, row: RowMapping) -> Content:
+    return Content(
+        key.open(bytes(row["input"]), TABLE, row["id"], "input"),
+        key.open(bytes(row["reply"]), TABLE, row["id"], "reply"),
+    )
+
+
+def _portions(values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    return [values[start : start + _AT_ONCE] for start in range(0, len(values), _AT_ONCE)]
