@@ -31,6 +31,9 @@ from dragoman.health.health import Health
 from dragoman.identity.authenticate import IdentityMode, authenticate
 from dragoman.identity.permissions import Permission, permit
 from dragoman.identity.ports import KeyStore
+from dragoman.keeping.keep import keep
+from dragoman.keeping.keeper import Keeper
+from dragoman.keeping.recall import Keeping, recall
 from dragoman.routing.route import route
 from dragoman.routing.wish import parse_wish
 
@@ -52,6 +55,7 @@ class House:
     pools: Pools
     fetch_listings: Callable[[tuple[ListingRequest, ...]], Awaitable[None]]
     accountant: Accountant
+    keeper: Keeper
     means: Means
     clock: Clock
     limited: Callable[[str], None]
@@ -75,10 +79,15 @@ async def carry(call: Call, permission: Permission, house: House) -> Answer:
         call.outcome.requested_model = ask.model or ""
         call.outcome.stream = ask.stream and call.operation == "chat"
         plan = await choose(ask, call, house)
+        kept: Keeping | None = None
+        if call.dialect == "responses":
+            ask, plan, kept = await recall(ask, plan, call, caller.tenant, house.keeper)
         if call.operation == "count_tokens" and not has_counter(plan.candidates[0]):
             answer = await count_here(ask, plan.candidates[0], call)
         else:
             answer = await attempt(plan, ask, call, tab, house.means)
+        if kept is not None:
+            answer = await keep(answer, kept, call, house.keeper)
     except GatewayError as error:
         note_failure(call, error.status, code_of(error))
         raise

@@ -144,6 +144,10 @@ class Settings(BaseSettings):
     usage_durability: Literal["process", "host"] = "process"
     """What the journal survives: kill -9 of the process, or the loss of the machine's power as well."""
 
+    # --- what clients have us keep
+    allow_client_storage: bool = True
+    """Whether the gateway keeps responses that say ``store: true``; without it they are 400."""
+
     # --- telemetry
     log_level: Annotated[
         Literal["debug", "info", "warn", "warning", "error", "critical", "silent"] | None,

@@ -22,6 +22,7 @@ from dragoman.surface.answer import answer_headers, error_headers, error_reply, 
 from dragoman.surface.endpoint import Entry, data_endpoint, headers_of_scope, new_call
 from dragoman.surface.guards import Guards, cors_headers, guard, may_call, preflight
 from dragoman.surface.pages import Desk, page_endpoint, spoken
+from dragoman.surface.responses import kept_endpoint
 from dragoman.surface.table import ROUTES, Route, Switch, check_table
 
 Lifespan = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -94,6 +95,8 @@ def _endpoint(row: Route, surface: Surface) -> ASGIApp:
     if row.operation is not None:
         return data_endpoint(row, surface.house, surface.entry)
     assert row.page is not None, "check_table has seen to it"
+    if row.page.startswith("response"):
+        return kept_endpoint(row, row.page, surface.house, surface.entry)
     return page_endpoint(row, row.page, surface.house, surface.entry, surface.desk)
 
 

@@ -155,7 +155,8 @@ def document() -> bytes:
 
 
 def _operation(route: Route) -> dict[str, Any]:
-    name = f"{route.method.lower()}{route.path.replace('{id:path}', 'by_id')}"
+    path = route.path.replace("{id:path}", "by_id").replace("{id}", "by_id")
+    name = f"{route.method.lower()}{path}"
     found: dict[str, Any] = {
         "summary": route.summary,
         "operationId": name.replace("/", "_").replace(".", "_"),
@@ -174,7 +175,7 @@ def _operation(route: Route) -> dict[str, Any]:
     parameters += [
         {"name": name, "in": "path", "required": True, "schema": _TEXT}
         for name in ("id", "model")
-        if f"{{{name}:path}}" in route.path
+        if f"{{{name}:path}}" in route.path or f"{{{name}}}" in route.path
     ]
     if parameters:
         found["parameters"] = parameters

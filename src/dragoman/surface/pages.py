@@ -135,6 +135,8 @@ def page_endpoint(
                 return 200, CONTENT_TYPE, text
             case "openapi":
                 return 200, _JSON, document()
+            case _:
+                raise AssertionError(f"{page} has an endpoint of its own")
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         call = new_call(scope, receive, route, entry)

@@ -24,7 +24,19 @@ Switch: TypeAlias = Literal[
     "enable_ollama_routes",
     "enable_openrouter_routes",
 ]
-Page: TypeAlias = Literal["models", "model", "usage", "health", "ready", "metrics", "openapi"]
+Page: TypeAlias = Literal[
+    "models",
+    "model",
+    "usage",
+    "health",
+    "ready",
+    "metrics",
+    "openapi",
+    "response",
+    "response_delete",
+    "response_items",
+    "response_cancel",
+]
 
 
 class Route(Struct, frozen=True):
@@ -117,6 +129,42 @@ _ALL: tuple[Route, ...] = (
         "A response, whole or streamed, in the dialect of OpenAI's Responses",
         dialect="responses",
         operation="chat",
+        switch="enable_openai_routes",
+    ),
+    Route(
+        "GET",
+        "/v1/responses/{id}",
+        "completions",
+        "A response that is kept, whole or as the stream that it was",
+        dialect="responses",
+        page="response",
+        switch="enable_openai_routes",
+    ),
+    Route(
+        "DELETE",
+        "/v1/responses/{id}",
+        "completions",
+        "Removes a response that is kept",
+        dialect="responses",
+        page="response_delete",
+        switch="enable_openai_routes",
+    ),
+    Route(
+        "GET",
+        "/v1/responses/{id}/input_items",
+        "completions",
+        "What was said before a response that is kept, in pages",
+        dialect="responses",
+        page="response_items",
+        switch="enable_openai_routes",
+    ),
+    Route(
+        "POST",
+        "/v1/responses/{id}/cancel",
+        "completions",
+        "Cancels a response that its provider makes in the background",
+        dialect="responses",
+        page="response_cancel",
         switch="enable_openai_routes",
     ),
     Route(

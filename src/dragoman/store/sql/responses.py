@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, delete, insert, literal, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
 
 from dragoman.keeping.ports import Content, Kept, Link
 from dragoman.store.response_tables import items, responses
@@ -39,7 +40,13 @@ class SqlResponses:
     async def put(self, tenant: str, kept: Kept, renewed: tuple[str, ...] = ()) -> None:
         """Keeps a response, in the place of one with its id; ``renewed`` live as long as it does."""
         row = await self._row(tenant, kept)
-        until = row["expires_ms"]
+        try:
+            await self._put(row, kept, renewed)
+        except IntegrityError:  # another process has put it between our delete and our insert
+            await self._put(row, kept, renewed)
+
+    async def _put(self, row: dict[str, Any], kept: Kept, renewed: tuple[str, ...]) -> None:
+        tenant, until = row["tenant"], row["expires_ms"]
         async with self.database.write() as connection:
             await connection.execute(delete(responses).where(_is(tenant, kept.id)))
             await connection.execute(insert(responses).values(row))
@@ -141,7 +148,7 @@ class SqlResponses:
                     .where(items.c.tenant == tenant, items.c.id.in_(some), self._lives())
                     .order_by(responses.c.created_ms, responses.c.id)
                 )
-                holders.update({item: response for item, response in found})
+                holders.update((item, response) for item, response in found)
         return holders
 
     async def delete(self, tenant: str, response_id: str) -> bool:
