@@ -140,10 +140,7 @@ def _content(members: dict[str, Raw]) -> str | None:
     content = members.get("content")
     if content is None or not bytes(content).startswith(b'"'):
         return None
-    try:
-        return _TEXT.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None  # half a surrogate: it stays as it was written
+    return _TEXT.decode(content)
 
 
 def _said(text: str) -> Item:

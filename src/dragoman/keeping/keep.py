@@ -19,7 +19,7 @@ from dragoman.keeping.keeper import DAY_S, Keeper
 from dragoman.keeping.ports import Content, Kept
 from dragoman.keeping.recall import Keeping
 from dragoman.keeping.reply import read_reply, tell
-from dragoman.keeping.tap import Seen, Tap
+from dragoman.keeping.tap import Seen, look
 
 
 async def keep(answer: Answer, keeping: Keeping, call: Call, keeper: Keeper) -> Answer:
@@ -40,13 +40,10 @@ async def _stream(
 ) -> AsyncGenerator[bytes, None]:
     """Nothing, to begin with, then the stream."""
     yield b""
-    tap = Tap()
     async with aclosing(pieces):
         async for piece in pieces:
-            for seen in tap.feed(piece):
+            for seen in look(piece):
                 yield await _told(seen, keeping, call, keeper)
-        for seen in tap.close():
-            yield await _told(seen, keeping, call, keeper)
 
 
 async def _told(seen: Seen, keeping: Keeping, call: Call, keeper: Keeper) -> bytes:

@@ -37,27 +37,15 @@ class Told(Struct, frozen=True):
 Seen: TypeAlias = bytes | Told
 
 
-class Tap:
-    """Takes the pieces of a stream; one for each."""
+def look(piece: bytes) -> list[Seen]:
+    """The frames of a piece, in order; unread as one where none of them matters.
 
-    __slots__ = ("_frames", "_open")
-
-    def __init__(self) -> None:
-        self._frames = SseFrames()
-        self._open = 0
-        """Bytes of a frame whose end is still to come."""
-
-    def feed(self, piece: bytes) -> list[Seen]:
-        """The frames of a piece, in order; unread as one where none of them matters."""
-        if not self._open and not any(word in piece for word in _WORDS):
-            return [piece]
-        frames = self._frames.feed(piece)
-        self._open += len(piece) - sum(len(frame.raw) for frame in frames)
-        return [_seen(frame) for frame in frames]
-
-    def close(self) -> list[Seen]:
-        """What was still open at the end."""
-        return [_seen(frame) for frame in self._frames.close()] if self._open else []
+    A piece is made of whole frames, as all are that reach a caller (D1).
+    """
+    if not any(word in piece for word in _WORDS):
+        return [piece]
+    frames = SseFrames()
+    return [_seen(frame) for frame in (*frames.feed(piece), *frames.close())]
 
 
 def _seen(frame: Frame) -> Seen:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -187,8 +188,9 @@ async def _relay(
 async def _next(reply: UpstreamReply, gone: asyncio.Future[None]) -> bytes | None:
     """The next piece; None at the end, and where the caller has left."""
     piece = asyncio.ensure_future(reply.next())
+    either: tuple[asyncio.Future[Any], ...] = (piece, gone)
     try:
-        await asyncio.wait({piece, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     finally:
         if not piece.done():
             piece.cancel()
