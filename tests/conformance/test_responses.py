@@ -117,6 +117,20 @@ async def test_a_response_takes_the_place_of_one_with_its_id(store, clock):
     assert await store.holders("ours", ("msg_1", "msg_2")) == {"msg_2": "resp_1"}
 
 
+async def test_several_who_put_the_same_id_at_once_agree(store, clock):
+    await asyncio.gather(
+        *(
+            store.put("ours", kept(clock, said=b"[%d]" % number, items=(f"msg_{number}", "fc_1")))
+            for number in range(4)
+        )
+    )
+    found = await store.get("ours", "resp_1")
+    (number,) = found.content.input.strip(b"[]").decode()
+    wanted = tuple(f"msg_{other}" for other in range(4))
+    assert await store.holders("ours", wanted) == {f"msg_{number}": "resp_1"}
+    assert await store.holders("ours", ("fc_1",)) == {"fc_1": "resp_1"}
+
+
 async def test_an_item_belongs_to_the_newest_response_that_it_stands_in(store, clock):
     for name in ("resp_b", "resp_a"):
         clock.advance(1)

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, delete, insert, literal, select, tuple_, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.dialects import postgresql, sqlite
 
 from dragoman.keeping.ports import Content, Kept, Link
 from dragoman.store.response_tables import items, responses
+from dragoman.store.sql.together import Together
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy.engine import RowMapping
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from dragoman.core.clock import Clock
     from dragoman.store.engine import Database
@@ -30,42 +34,61 @@ _AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
+class _Put:
+    row: dict[str, Any]
+    items: tuple[str, ...]
+    renewed: tuple[str, ...]
+
+
 class SqlResponses:
     """The responses in a database."""
 
-    database: Database
-    keys: TenantKeys
-    clock: Clock
+    def __init__(self, database: Database, keys: TenantKeys, clock: Clock) -> None:
+        self.database = database
+        self.keys = keys
+        self.clock = clock
+        self._together = Together(self._write)
 
     async def put(self, tenant: str, kept: Kept, renewed: tuple[str, ...] = ()) -> None:
         """Keeps a response, in the place of one with its id; ``renewed`` live as long as it does."""
-        row = await self._row(tenant, kept)
-        try:
-            await self._put(row, kept, renewed)
-        except IntegrityError:  # another process has put it between our delete and our insert
-            await self._put(row, kept, renewed)
+        await self._together.put(_Put(await self._row(tenant, kept), kept.items, renewed))
 
-    async def _put(self, row: dict[str, Any], kept: Kept, renewed: tuple[str, ...]) -> None:
-        tenant, until = row["tenant"], row["expires_ms"]
+    async def _write(self, puts: Sequence[_Put]) -> None:
+        # In one order in every process: nobody then waits for somebody who waits for him.
+        ordered = sorted(puts, key=lambda put: (put.row["tenant"], put.row["id"]))
         async with self.database.write() as connection:
-            await connection.execute(delete(responses).where(_is(tenant, kept.id)))
-            await connection.execute(insert(responses).values(row))
-            if kept.items:
-                names = [
-                    {"tenant": tenant, "id": item, "response": kept.id}
-                    for item in dict.fromkeys(kept.items)
-                ]
-                await connection.execute(insert(items), names)
-            for some in _portions(renewed):
-                await connection.execute(
-                    update(responses)
-                    .where(
-                        responses.c.tenant == tenant,
-                        responses.c.id.in_(some),
-                        responses.c.expires_ms < until - RENEW_MS,
-                    )
-                    .values(expires_ms=until)
+            for put in ordered:
+                await self._put(connection, put)
+
+    async def _put(self, connection: AsyncConnection, put: _Put) -> None:
+        row = put.row
+        tenant, name, until = row["tenant"], row["id"], row["expires_ms"]
+        others = {column: value for column, value in row.items() if column not in {"tenant", "id"}}
+        names = [
+            {"tenant": tenant, "id": item, "response": name} for item in dict.fromkeys(put.items)
+        ]
+        spell = postgresql.insert if self.database.backend == "postgresql" else sqlite.insert
+        # The row is locked from here on: of two who put the same id the second waits.
+        await connection.execute(
+            spell(responses)
+            .values(row)
+            .on_conflict_do_update(index_elements=list(responses.primary_key), set_=others)
+        )
+        await connection.execute(
+            delete(items).where(items.c.tenant == tenant, items.c.response == name)
+        )
+        if names:
+            await connection.execute(insert(items), names)
+        for some in _portions(put.renewed):
+            await connection.execute(
+                update(responses)
+                .where(
+                    responses.c.tenant == tenant,
+                    responses.c.id.in_(some),
+                    responses.c.expires_ms < until - RENEW_MS,
                 )
+                .values(expires_ms=until)
+            )
 
     async def get(self, tenant: str, response_id: str) -> Kept | None:
         """The response, without its items' ids."""
