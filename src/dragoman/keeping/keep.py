@@ -65,6 +65,9 @@ def _is_theirs(keeping: Keeping, call: Call) -> bool:
 def _said(keeping: Keeping, call: Call, *, stored: bool) -> dict[str, object]:
     """What the response says of being kept; a provider's own word stands."""
     said: dict[str, object] = {}
+    if keeping.here and not _is_theirs(keeping, call):
+        # Ids of small servers are three digits long, and come again.
+        said["id"] = f"resp_{call.id.replace('-', '')}"
     if keeping.previous is not None:
         said["previous_response_id"] = keeping.previous
     if not _is_theirs(keeping, call):

@@ -105,8 +105,6 @@ async def recall(
         changes["previous_response_id"] = None
     if before.continued or new != wish.input:
         changes["input"] = Raw(write_items(expanded))
-    if here and not keepers:
-        changes["store"] = None
     previous = wish.previous if before.continued else None
     noted = bool(keepers) and wish.store is not False
     if call.operation != "chat" or not (here or previous or noted):

@@ -19,6 +19,10 @@ def desk():
     return Desk()
 
 
+OURS = "resp_01990000000070008000000000000001"
+"""The id of the first response that is kept here."""
+
+
 def losses(found):
     return [(loss.path, loss.reason) for loss in found.call.outcome.losses]
 
@@ -101,7 +105,7 @@ def test_who_answers_in_the_end_decides_who_keeps(desk):
     assert found.body["store"] is True
     reply = desk.answer(found, response("resp_1"), by=GROQ)
     assert reply["store"] is True
-    assert desk.store.rows["ours", "resp_1"].content is not None
+    assert desk.store.rows["ours", OURS].content is not None
     found = desk.recall(OPENAI, GROQ, input="x", store=True)
     desk.answer(found, response("resp_own", store=True), by=OPENAI)
     assert desk.store.rows["ours", "resp_own"].content is None
@@ -141,10 +145,8 @@ def test_a_provider_whose_id_cannot_be_noted_has_still_kept_it(desk):
 @pytest.mark.parametrize(
     ("reply", "why"),
     [
-        (response("x" * 600), "no id that could be kept"),
-        (response("a\nb"), "no id that could be kept"),
-        ({"object": "response"}, "no response"),
         ({"id": "resp_1", "output": 5}, "cannot be read"),
+        ({"id": "resp_1", "store": 5, "output": [5]}, "cannot be read"),
         (response("resp_1", "x" * 5000), "more than 4000 bytes"),
     ],
 )
@@ -156,6 +158,32 @@ def test_a_reply_that_is_odd_or_too_large_is_not_kept_and_that_is_told(reply, wh
     assert path == "store"
     assert why in reason
     assert desk.store.rows == {}
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (response("x" * 600, store=True), "no id that could be kept"),
+        (response("a\nb", store=True), "no id that could be kept"),
+        ({"object": "response"}, "no response"),
+    ],
+)
+def test_an_odd_reply_of_a_provider_that_keeps_is_not_noted_and_that_is_told(desk, reply, why):
+    found = desk.recall(OPENAI, input="x")
+    assert desk.answer(found, reply) == reply
+    ((path, reason),) = losses(found)
+    assert path == "store"
+    assert why in reason
+    assert desk.store.rows == {}
+
+
+@pytest.mark.pitfall(134)
+def test_what_is_kept_here_has_an_id_that_no_other_has(desk):
+    """Small servers number their replies with three digits."""
+    replies = [desk.turn(text, store=True, reply=response("resp_7")) for text in "ab"]
+    assert [reply["id"] for reply in replies] == [OURS, OURS[:-1] + "2"]
+    assert len(desk.store.rows) == 2
+    assert desk.turn("c", reply=response("resp_7"))["id"] == "resp_7"
 
 
 # --- streams
@@ -225,8 +253,9 @@ def test_a_stream_is_kept_before_its_last_frame_goes_out(desk, last):
     out, rows = streamed(desk, found, stream_of(response("resp_1"), last))
     assert rows == [0, 0, 0, 0, 1]
     assert [shown["store"] for shown in responses_in(out)] == [True] * 3
-    row = desk.store.rows["ours", "resp_1"]
+    row = desk.store.rows["ours", OURS]
     assert json.loads(row.content.reply) == responses_in(out)[-1]
+    assert [shown["id"] for shown in responses_in(out)] == [OURS] * 3
     assert out[2:4] == stream_of(response("resp_1"))[2:4]
 
 
