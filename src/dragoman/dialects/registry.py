@@ -8,15 +8,21 @@ from dragoman.dialects.anthropic.count_tokens import patch_count_tokens, tap_cou
 from dragoman.dialects.base import Context, Dialect, Relay, Target, Unary, Undo
 from dragoman.dialects.chat import CHAT
 from dragoman.dialects.chat.embeddings import asked_encoding, patch_embeddings, tap_embeddings
+from dragoman.dialects.responses import RESPONSES
+from dragoman.dialects.responses.count_tokens import patch_count_tokens as patch_input_tokens
+from dragoman.dialects.responses.count_tokens import tap_count as tap_input_tokens
 from dragoman.dialects.translate import Translation
 
-DIALECTS: dict[Family, Dialect] = {"chat": CHAT, "anthropic": ANTHROPIC}
+DIALECTS: dict[Family, Dialect] = {"chat": CHAT, "responses": RESPONSES, "anthropic": ANTHROPIC}
 
 UNARY: dict[tuple[Operation, Family], Unary] = {
     ("embeddings", "chat"): Unary(
         patch_embeddings, lambda body, members: tap_embeddings(body, asked_encoding(members))
     ),
     ("count_tokens", "anthropic"): Unary(patch_count_tokens, lambda body, _: tap_count(body)),
+    ("count_tokens", "responses"): Unary(
+        patch_input_tokens, lambda body, _: tap_input_tokens(body)
+    ),
 }
 """What a family serves besides completions, on the same-dialect way."""
 
