@@ -32,6 +32,8 @@ class ResponsesUpstream:
     )
     asked: list[tuple[str, str, dict]] = field(default_factory=list)
     made: int = 0
+    left: threading.Event = field(default_factory=threading.Event)
+    """Whoever read a slow replay has closed the connection."""
 
     def environment(self, keys: int = 1) -> dict[str, str]:
         """Settings of a gateway whose OpenAI is this one."""
@@ -202,10 +204,25 @@ class _Handler(BaseHTTPRequestHandler):
         elif len(parts) > 4:
             items = list(reversed(account.inputs[parts[3]]))
             self._send(200, {"object": "list", "data": items, "has_more": False})
+        elif "stream=true" in self.path and found["model"] in {"broken", "slow"}:
+            self._begin(frames(found))
+            if found["model"] == "slow":
+                self.connection.recv(1)
+                self.upstream.left.set()
         elif "stream=true" in self.path:
             self._send(200, frames(found), "text/event-stream")
         else:
             self._send(200, found)
+
+    def _begin(self, stream: bytes) -> None:
+        """Sends the first frame, and no more."""
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("content-length", str(len(stream)))
+        self.end_headers()
+        self.wfile.write(stream[: stream.index(b"\n\n") + 2])
+        self.wfile.flush()
+        self.close_connection = True
 
     def do_DELETE(self) -> None:
         account = self._account("DELETE", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 import sys
@@ -265,6 +266,28 @@ def test_a_providers_own_response_is_asked_of_it_with_the_key_that_made_it(house
         assert house.ask("DELETE", path).json()["deleted"] is True
         assert house.ask("GET", path).status == 404
     assert all(account.responses for account in upstream.accounts.values())
+
+
+def test_a_replay_that_its_provider_breaks_off_ends_with_an_error(house, client):
+    reply = made(house, "one", model="openai/broken")
+    seen = events(house.ask("GET", f"/v1/responses/{reply['id']}?stream=true").body)
+    assert [event["type"] for event in seen] == ["response.created", "error"]
+    assert seen[1]["error"]["message"]
+    with pytest.raises(openai.APIError):
+        list(client.responses.retrieve(reply["id"], stream=True))
+
+
+def test_who_leaves_a_replay_is_not_waited_for(house, upstream):
+    reply = made(house, "one", model="openai/slow")
+    connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=20)
+    path = f"/v1/responses/{reply['id']}?stream=true"
+    connection.request("GET", path, headers={"authorization": f"Bearer {KEY}"})
+    response = connection.getresponse()
+    assert b"response.created" in response.readline()
+    assert not upstream.left.is_set()
+    response.close()
+    connection.close()
+    assert upstream.left.wait(5)
 
 
 def test_what_a_provider_has_forgotten_is_told_in_its_words(house, upstream):

@@ -35,6 +35,15 @@ class _Head(Struct):
     type: str | None = None
     role: str | None = None
     id: str | None = None
+
+    def kind(self) -> str:
+        """The type; a message may leave it out, and so may a reference."""
+        if self.type is not None:
+            return self.type
+        return _MESSAGE if self.role is not None or self.id is None else _REFERENCE
+
+
+class _State(Struct):
     encrypted_content: str | None = None
 
 
@@ -46,6 +55,8 @@ _REFERENCE = "item_reference"
 _MESSAGE = "message"
 _REASONING = "reasoning"
 _HEAD = msgspec.json.Decoder(_Head)
+_STATE = msgspec.json.Decoder(_State)
+_HEADS = msgspec.json.Decoder(str | list[_Head] | None)
 _INPUT = msgspec.json.Decoder(str | list[Raw] | None)
 _TEXT = msgspec.json.Decoder(str)
 _LIST = msgspec.json.Decoder(list[Raw])
@@ -88,6 +99,17 @@ def read_input(value: Raw | bytes | None) -> tuple[Item, ...]:
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise invalid("input is not valid JSON.", "input") from None
+
+
+def refers(value: Raw | bytes | None) -> bool:
+    """Whether items of a request's ``input`` stand for others, or cannot be told from such."""
+    if value is None:
+        return False
+    try:
+        found = _HEADS.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return True
+    return isinstance(found, list) and any(head.kind() == _REFERENCE for head in found)
 
 
 def read_items(listed: bytes) -> tuple[Item, ...]:
@@ -160,11 +182,13 @@ def _raw(value: object) -> Raw:
 
 def _item(raw: bytes) -> Item:
     head = _HEAD.decode(raw)
-    kind = head.type
-    if kind is None:
-        # A message may leave its type out, and so may a reference.
-        kind = _MESSAGE if head.role is not None or head.id is None else _REFERENCE
-    return Item(raw, kind, head.id)
+    return Item(raw, head.kind(), head.id)
+
+
+def _is_issued(item: Item) -> bool:
+    """Whether reasoning has state that a provider of Responses may have issued."""
+    state = _STATE.decode(item.raw).encrypted_content
+    return state is not None and not is_sealed(state)
 
 
 def for_their_provider(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Loss, ...]]:
@@ -175,8 +199,7 @@ def for_their_provider(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[L
     found: list[Item] = []
     losses: list[Loss] = []
     for place, item in enumerate(items):
-        state = _HEAD.decode(item.raw).encrypted_content
-        if item.type == _REASONING and (state is None or is_sealed(state)):
+        if item.type == _REASONING and not _is_issued(item):
             losses.append(Loss(f"input[{place}]", "reasoning that another provider issued"))
         elif item.id is None:
             found.append(item)

@@ -6,6 +6,7 @@ answer itself is paid for, and is never held back for that.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -20,6 +21,9 @@ from dragoman.keeping.ports import Content, Kept
 from dragoman.keeping.recall import Keeping
 from dragoman.keeping.reply import read_reply, tell
 from dragoman.keeping.tap import Seen, look
+
+PATIENCE_S = 6.0
+"""How long a finished answer waits for the database; as long as SQLite's own for its lock, and a little."""
 
 
 async def keep(answer: Answer, keeping: Keeping, call: Call, keeper: Keeper) -> Answer:
@@ -124,7 +128,8 @@ async def _put(
         kept = structs.replace(kept, previous=keeping.previous, content=content)
         continued = keeping.continued
     try:
-        await keeper.store.put(keeping.tenant, kept, continued)
+        async with asyncio.timeout(PATIENCE_S):
+            await keeper.store.put(keeping.tenant, kept, continued)
     except Exception as error:  # noqa: BLE001  whatever it is, a paid answer is not held back for it
         keeper.report(error, call)
         return "the gateway's database did not take it"

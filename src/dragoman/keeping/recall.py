@@ -23,6 +23,7 @@ from dragoman.keeping.items import (
     Item,
     for_their_provider,
     is_id,
+    read_input,
     read_items,
     read_output,
     settled,
@@ -82,7 +83,11 @@ async def recall(
         plan = _native_alone(plan, "background", "background")
     if wish.conversation:
         plan = _native_alone(plan, "conversation", "conversation")
-    before, new, plan = await _brought_back(wish, plan, tenant, keeper)
+    given: tuple[Item, ...] = ()
+    if wish.previous is not None or wish.refers or (wish.store and call.operation == "chat"):
+        # Of all others nothing but the top level is read.
+        given = read_input(ask.members.get("input"))
+    before, new, plan = await _brought_back(wish, given, plan, tenant, keeper)
     keepers = frozenset(
         item.provider.name for item in plan.candidates if item.provider.family == "responses"
     )
@@ -103,7 +108,7 @@ async def recall(
     changes: dict[str, Raw | None] = {}
     if before.continued:
         changes["previous_response_id"] = None
-    if before.continued or new != wish.input:
+    if before.continued or new != given:
         changes["input"] = Raw(write_items(expanded))
     previous = wish.previous if before.continued else None
     noted = bool(keepers) and wish.store is not False
@@ -135,16 +140,16 @@ def _changed(ask: Ask, changes: dict[str, Raw | None]) -> Ask:
 
 
 async def _brought_back(
-    wish: Wish, plan: Plan, tenant: str, keeper: Keeper
+    wish: Wish, given: tuple[Item, ...], plan: Plan, tenant: str, keeper: Keeper
 ) -> tuple[_Recalled, tuple[Item, ...], Plan]:
     """What came before, the new items, and who can go on from there."""
-    before, new = _Recalled(), wish.input
+    before, new = _Recalled(), given
     if wish.previous is not None:
         before = await _chain(wish.previous, tenant, keeper)
         if before.at is not None:
             plan = _at(plan, before, f"The response {wish.previous}", "previous_response_id")
-    if wish.references:
-        new, holder = await _resolved(wish, tenant, keeper)
+    if wish.refers:
+        new, holder = await _resolved(given, tenant, keeper)
         if holder.at is not None:
             if before.continued:
                 raise unsupported(
@@ -191,17 +196,19 @@ def conversation(contents: Iterable[Content]) -> list[Item]:
     return found
 
 
-async def _resolved(wish: Wish, tenant: str, keeper: Keeper) -> tuple[tuple[Item, ...], _Recalled]:
+async def _resolved(
+    given: tuple[Item, ...], tenant: str, keeper: Keeper
+) -> tuple[tuple[Item, ...], _Recalled]:
     """The new items with references replaced by what is kept here, and who keeps the others."""
-    wanted = tuple(dict.fromkeys(name for name in wish.references if is_id(name)))
+    names = [item.id for item in given if item.is_reference and item.id is not None]
+    wanted = tuple(name for name in dict.fromkeys(names) if is_id(name))
     holders = await keeper.store.holders(tenant, wanted)
-    names = tuple(dict.fromkeys(holders.values()))
-    contents = await keeper.store.contents(tenant, names)
+    contents = await keeper.store.contents(tenant, tuple(dict.fromkeys(holders.values())))
     kept = {item.id: item for item in conversation(contents.values())}
     elsewhere = _Recalled()
     found: list[Item] = []
     size = 0
-    for item in wish.input:
+    for item in given:
         if not item.is_reference:
             found.append(item)
         elif item.id in kept:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from dragoman.core.errors import CallerError, invalid
-from dragoman.keeping.items import Item, read_input
+from dragoman.keeping.items import refers
 
 
 class Wish(Struct, frozen=True):
@@ -19,12 +19,8 @@ class Wish(Struct, frozen=True):
     previous: str | None = None
     conversation: bool = False
     background: bool = False
-    input: tuple[Item, ...] = ()
-
-    @property
-    def references(self) -> tuple[str, ...]:
-        """The ids of the items that the request only refers to."""
-        return tuple(item.id for item in self.input if item.is_reference and item.id is not None)
+    refers: bool = False
+    """Whether items of the input only stand for others."""
 
 
 _FLAG = msgspec.json.Decoder(bool | None)
@@ -51,7 +47,7 @@ def read_wish(members: Mapping[str, Raw]) -> Wish:
         previous=previous,
         conversation=conversation,
         background=_read(_FLAG, members, "background") is True,
-        input=read_input(members.get("input")),
+        refers=refers(members.get("input")),
     )
 
 

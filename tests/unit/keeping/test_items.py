@@ -16,6 +16,7 @@ from dragoman.keeping.items import (
     read_input,
     read_items,
     read_output,
+    refers,
     settled,
     write_items,
 )
@@ -124,6 +125,10 @@ def test_what_stands_for_another_item_is_seen_in_every_spelling():
         {},
     ]
     assert [item.is_reference for item in read(others)] == [False] * 3
+    for given_items in (*([item] for item in spelled), spelled + others):
+        assert refers(json.dumps(given_items).encode())
+    for nothing in (None, b"null", b'"item_reference"', b"[]", json.dumps(others).encode()):
+        assert not refers(nothing)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +146,7 @@ def test_what_stands_for_another_item_is_seen_in_every_spelling():
     ],
 )
 def test_an_input_of_another_kind_is_refused(value):
+    assert refers(value)
     with pytest.raises(CallerError, match="input") as error:
         read_input(value)
     assert error.value.status == 400

@@ -7,6 +7,7 @@ from itertools import chain
 
 import pytest
 
+from dragoman.core.errors import HouseError
 from dragoman.store.sql.together import MOST, Together
 
 
@@ -58,6 +59,25 @@ def test_who_cannot_be_written_is_told_alone():
         await together.put(5)
 
     assert run(story) == [[1], [3], [5]]
+
+
+def test_a_database_that_is_away_is_asked_once_for_all_of_them():
+    asked = []
+
+    async def write(things):
+        asked.append(list(things))
+        await asyncio.sleep(0)
+        raise HouseError("overloaded", "gone")
+
+    async def story():
+        together = Together(write)
+        found = await asyncio.gather(
+            *(together.put(number) for number in range(9)), return_exceptions=True
+        )
+        assert {type(error) for error in found} == {HouseError}
+
+    asyncio.run(story())
+    assert asked == [list(range(9))]
 
 
 def test_who_leaves_is_written_all_the_same():

@@ -185,15 +185,20 @@ class SqlResponses:
     async def expire(self, most: int) -> int:
         """Removes at most ``most`` responses that have expired, of any tenant; how many it were."""
         over = responses.c.expires_ms <= self._now_ms()
+        oldest = (
+            select(responses.c.tenant, responses.c.id)
+            .where(over)
+            .order_by(responses.c.expires_ms)
+            .limit(most)
+        )
+        # Looked for first: most often there is none, and nobody has to wait for the lock.
+        async with self.database.read() as connection:
+            found = await connection.execute(oldest)
+            rows = tuple((tenant, response_id) for tenant, response_id in found)
+        if not rows:
+            return 0
         gone = 0
         async with self.database.write() as connection:
-            found = await connection.execute(
-                select(responses.c.tenant, responses.c.id)
-                .where(over)
-                .order_by(responses.c.expires_ms)
-                .limit(most)
-            )
-            rows = tuple((tenant, response_id) for tenant, response_id in found)
             for some in _portions(rows):
                 # One that was renewed since lives on.
                 done = await connection.execute(

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from dragoman.core.errors import HouseError
+
 T = TypeVar("T")
 
 MOST = 50
@@ -38,8 +40,10 @@ class Together(Generic[T]):
             try:
                 await self._write([thing for thing, _ in batch])
             except Exception as error:  # noqa: BLE001  each is told on its own
-                if len(batch) == 1:
-                    _settle(batch[0][1], error)
+                if len(batch) == 1 or isinstance(error, HouseError):
+                    # A database that is away is so for all of them, and took its time to say so.
+                    for _, done in batch:
+                        _settle(done, error)
                     continue
                 # One of them may be what the others would suffer from.
                 for thing, done in batch:
