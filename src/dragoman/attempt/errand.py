@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dragoman.attempt.means import Means
 from dragoman.attempt.ports import UpstreamReply, UpstreamRequest
+from dragoman.attempt.redirect import redirected
 from dragoman.core.call import Call
 from dragoman.core.errors import UpstreamError
 from dragoman.core.provider import Credential, Provider
@@ -59,7 +60,10 @@ async def run_errand(
         await reply.close()
     if credential is not None and len(secret := credential.secret.reveal()) >= _KEY_LENGTH:
         body = body.replace(secret.encode(), b"[redacted]")
-    refusal = DIALECTS[provider.family].read_error(reply.status, reply.headers, body)
+    if reply.status < 400:
+        refusal = redirected(reply.status, reply.headers)
+    else:
+        refusal = DIALECTS[provider.family].read_error(reply.status, reply.headers, body)
     refusal.provider = provider.name
     if 500 <= reply.status < 600:
         refusal.status = reply.status

@@ -122,6 +122,24 @@ def test_a_chain_with_a_hole_is_told(desk):
     assert first["id"] in error.message
 
 
+def test_what_is_deleted_while_it_is_read_is_told(desk, monkeypatch):
+    first = desk.turn("one", store=True)
+    own = desk.turn("one", OPENAI, reply=response("resp_own", store=True))
+
+    async def nothing(*_):
+        return {}
+
+    async def none(*_):
+        return None
+
+    monkeypatch.setattr(desk.store, "contents", nothing)
+    monkeypatch.setattr(desk.store, "get", none)
+    for name in (first["id"], own["id"]):
+        error = refusal(desk, OPENAI, previous_response_id=name)
+        assert error.code == "previous_response_not_found"
+        assert "just been deleted" in error.message
+
+
 def test_a_chain_has_an_end():
     desk = Desk(most_turns=3)
     previous = desk.turn("one", store=True)["id"]
@@ -244,6 +262,15 @@ def test_an_item_of_another_tenant_is_not_there(desk):
     desk.turn("one", OPENAI, reply=response("resp_own", store=True), tenant="theirs")
     reference = [{"type": "item_reference", "id": "msg_resp_own"}]
     assert refusal(desk, OPENAI, input=reference).code == "item_not_found"
+
+
+def test_references_bring_back_so_much_and_no_more():
+    desk = Desk(most_bytes=2000)
+    first = desk.turn("x" * 900, store=True, reply=response("resp_1"))
+    name = desk.store.rows["ours", first["id"]].items[0]
+    reference = {"type": "item_reference", "id": name}
+    assert len(desk.recall(input=[reference]).body["input"]) == 1
+    assert refusal(desk, input=[reference] * 3).code == "conversation_too_long"
 
 
 def test_an_item_that_a_provider_keeps_stays_a_reference_and_goes_to_it(desk):
