@@ -356,7 +356,9 @@ async def open_services(
         )
         fetcher = _Fetcher(registry, pools, transport, log)
         means = _means(settings, transport, health, log, envelope)
-        responses = SqlResponses(database, TenantKeys(database, sealer, clock), clock)
+        tenants = TenantKeys(database, sealer, clock)
+        await tenants.renew()
+        responses = SqlResponses(database, tenants, clock)
         sweeping = asyncio.create_task(sweep(responses, _unswept(log)))
         stack.push_async_callback(_end, sweeping)
         house = House(

@@ -293,6 +293,30 @@ async def test_another_process_opens_what_was_kept_and_a_rotated_key_too(
         await opened(old).get("ours", "resp_1")
 
 
+@pytest.mark.parametrize("before", ["old", "file"])
+async def test_at_a_start_the_keys_of_all_tenants_are_sealed_anew(
+    database, clock, tmp_path, before
+):
+    old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+
+    def opened(fernet_keys):
+        sealer = open_sealer(tmp_path, fernet_keys)
+        return SqlResponses(database, TenantKeys(database, sealer, clock), clock)
+
+    first = opened(old if before == "old" else None)
+    for tenant in ("a", "b", "c"):
+        await first.put(tenant, kept(clock))
+    assert await first.keys.renew() == 0
+    rotated = opened(f"{new},{old}" if before == "old" else new)
+    assert await rotated.get("b", "resp_1") == kept(clock)
+    assert await rotated.keys.renew() == 2
+    assert await rotated.keys.renew() == 0
+    last = opened(new)
+    assert await last.keys.renew() == 0
+    for tenant in ("a", "b", "c"):
+        assert await last.get(tenant, "resp_1") == kept(clock)
+
+
 async def test_every_tenant_has_a_key_of_its_own_however_long_its_name(store, database, clock):
     names = ["a" * 128, "a" * 127 + "b", "tenant", "ß"]
     await asyncio.gather(*(store.put(name, kept(clock)) for name in names))

@@ -11,14 +11,17 @@ import hashlib
 import secrets as dice
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import select
 
 from dragoman.core.errors import HouseError
+from dragoman.store.seal import Sealed, SealedBy
 from dragoman.store.sql.secrets import SecretVersions, open_secret
+from dragoman.store.tables import secrets
 
 if TYPE_CHECKING:
     from dragoman.core.clock import Clock
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 MOST_OPEN = 4096
 """Keys of tenants that are held open in memory."""
+_PREFIX = "tenant-"
 _NONCE = 12
 _VERSION = 4
 
@@ -89,9 +93,34 @@ class TenantKeys:
             self._open.move_to_end(tenant)
             return found
         # A tenant's name may be longer than that of a secret, and need not stand there.
-        name = "tenant-" + hashlib.sha256(tenant.encode()).hexdigest()[:40]
+        name = _PREFIX + hashlib.sha256(tenant.encode()).hexdigest()[:40]
         versions = await open_secret(self.database, self.sealer, self.clock, name)
         found = self._open[tenant] = TenantKey(tenant, versions)
         if len(self._open) > MOST_OPEN:
             self._open.popitem(last=False)
         return found
+
+    async def renew(self) -> int:
+        """Seals anew the keys that another one than the sealer's first has sealed; how many it were.
+
+        The database's other secrets are all opened at a start, and so renewed. Of a tenant that is
+        not heard of for a while the key would be lost together with the old one.
+        """
+        fernets = len(self.sealer.fernets)
+        wanted = secrets.c.name.startswith(_PREFIX)
+        if fernets <= 1:
+            # There is no older key of this kind, only the other kind.
+            wanted &= secrets.c.sealed_by != ("fernet" if fernets else "file")
+        async with self.database.read() as connection:
+            found = await connection.execute(
+                select(secrets.c.name, secrets.c.sealed, secrets.c.sealed_by).where(wanted)
+            )
+            rows = found.all()
+        old = {
+            name
+            for name, token, by in rows
+            if not self.sealer.is_current(Sealed(bytes(token), cast("SealedBy", by)))
+        }
+        for name in sorted(old):
+            await open_secret(self.database, self.sealer, self.clock, name)
+        return len(old)
