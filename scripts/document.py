@@ -271,8 +271,12 @@ def env_example() -> str:
             lines += ["", f"# --- {'order of providers' if group == FILE_ONLY else group}", ""]
         lines += [f"# {each.meaning}".rstrip(), f"#{each.variable}={_env_default(each)}"]
     lines += ["", "# --- providers: each is switched on by its key (ollama by its address)", ""]
+    told: set[tuple[str, ...]] = set()
     for name, provider in definitions().items():
         keys, bases = provider.env.key, provider.env.base_url
+        if keys + bases in told:  # another surface of a provider, with the same variables
+            continue
+        told.add(keys + bases)
         if provider.family not in DIALECTS:
             lines.append(
                 f"# {name} speaks {provider.family}, which this version does not serve yet:"

@@ -12,7 +12,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from dragoman.core.events import Cited, Event, LogprobNote, PartDelta, PartStart, PartStop
-from dragoman.core.parts import Part, Refusal, Text, Thinking, ToolCall
+from dragoman.core.parts import Part, Refusal, Text
 from dragoman.dialects.base import Undo
 from dragoman.dialects.responses.annotations import read_annotation
 from dragoman.dialects.responses.reply_items import (
@@ -207,12 +207,13 @@ class OpenItem:
             if self._part is None or not self._part.said:
                 for index, piece in enumerate(pieces or ()):
                     self.think(kind, index, piece.text or "", events)
+        if not item.encrypted_content:
+            return
         if self._part is None:
             self._part = _Words()
             head = replace(thinking_of(item), text="", encrypted=None, summary=True)
             self._start(self._part, head, events)
-        if item.encrypted_content:
-            events.append(PartDelta(self._part.number, item.encrypted_content, "encrypted"))
+        events.append(PartDelta(self._part.number, item.encrypted_content, "encrypted"))
 
     def _whole(self, part: Part, events: list[Event]) -> None:
         words = self._part = _Words()
@@ -230,6 +231,3 @@ class OpenItem:
                 )
             )
         events.append(PartStop(words.number))
-
-
-__all__ = ["OpenItem", "Thinking", "ToolCall"]

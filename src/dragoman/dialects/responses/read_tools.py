@@ -16,6 +16,7 @@ from dragoman.core.parts import raw
 from dragoman.core.request import CustomTool, FunctionTool, HostedTool, Tool, ToolChoice
 from dragoman.dialects.responses.wire import (
     DIALECT,
+    NULL,
     Object,
     array,
     boolean,
@@ -96,7 +97,7 @@ def _custom(tool: Object, at: str) -> CustomTool:
 def _form(form: Raw, at: str) -> Raw:
     """A grammar as the chat family nests it, which is the canonical spelling."""
     members = members_of(form, f"{at}.format")
-    if members.get("type") != b'"grammar"' or "grammar" in members:
+    if bytes(members.get("type", NULL)) != b'"grammar"' or "grammar" in members:
         return form
     inner = {name: value for name, value in members.items() if name != "type"}
     return raw({"type": "grammar", "grammar": inner})

@@ -94,7 +94,9 @@ def parts_of(item: Item, raw: Raw, undo: Undo) -> list[Part]:
         case "message":
             return [part for piece in item.content or () if (part := words_of(piece)) is not None]
         case "reasoning":
-            return [thinking_of(item)]
+            thought = thinking_of(item)
+            # Of what its provider alone has kept there is nothing to tell.
+            return [thought] if thought.text or thought.encrypted is not None else []
         case "function_call" | "custom_tool_call":
             return [call_of(item, undo)]
         case _:

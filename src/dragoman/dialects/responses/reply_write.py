@@ -81,6 +81,8 @@ def _output(choice: Choice, context: Context, losses: list[Loss]) -> list[Object
             tokens = []
             mark_phase(message, part)
             continue
+        if isinstance(part, Thinking) and not (part.text or part.signature or part.encrypted):
+            continue
         message = None
         item = write_item(part, context, len(items))
         if item is None:

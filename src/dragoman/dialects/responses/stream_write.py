@@ -8,7 +8,7 @@ beginning, its end and the response that repeats it, for the official client rai
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import assert_never
 
 from msgspec import Raw
 from msgspec.structs import replace
@@ -29,7 +29,7 @@ from dragoman.core.events import (
     UsageNote,
 )
 from dragoman.core.loss import Loss
-from dragoman.core.parts import Part, Refusal, Text, Thinking, ToolCall
+from dragoman.core.parts import Refusal, Text, Thinking, ToolCall
 from dragoman.core.response import Finish
 from dragoman.core.usage import Usage, merge
 from dragoman.dialects.base import Context
@@ -54,46 +54,9 @@ from dragoman.dialects.responses.reply_write import (
     tokens_of,
     write_item,
 )
+from dragoman.dialects.responses.stream_block import Block
 from dragoman.dialects.responses.usage import write_usage
 from dragoman.dialects.responses.wire import Object, encode, said
-
-
-class _Block:
-    """A part on its way out, and what was said of it while another had the floor."""
-
-    __slots__ = ("encrypted", "head", "held", "notes", "pieces", "signature", "stopped")
-
-    def __init__(self, part: Part) -> None:
-        self.head = part
-        self.held: list[str | Cited] = []
-        self.pieces: list[str] = []
-        """What has been told of it."""
-        self.notes: list[Any] = []
-        self.signature = part.signature if isinstance(part, Thinking) else None
-        self.encrypted = part.encrypted if isinstance(part, Thinking) else None
-        self.stopped = False
-
-    @property
-    def has_words(self) -> bool:
-        """Whether there is anything to tell yet: nothing opens for a text without words."""
-        match self.head:
-            case Text() | Refusal():
-                return bool(self.held)
-            case Thinking():
-                state = self.signature is not None or self.encrypted is not None
-                return bool(self.held) or (self.stopped and state)
-            case _:
-                return True
-
-    def thought(self) -> Thinking:
-        """The thought with everything that has come for it."""
-        assert isinstance(self.head, Thinking)
-        return replace(
-            self.head,
-            text="".join(self.pieces),
-            signature=self.signature,
-            encrypted=self.encrypted,
-        )
 
 
 class ResponsesStreamWriter:
@@ -122,7 +85,7 @@ class ResponsesStreamWriter:
         self._head: Object | None = None
         self._closed = False
         self._sequence = 0
-        self._blocks: dict[int, _Block] = {}
+        self._blocks: dict[int, Block] = {}
         """Parts that are not told to their end, in the order in which they began."""
         self._open: int | None = None
         self._item: Object = {}
@@ -196,7 +159,7 @@ class ResponsesStreamWriter:
         self._before = lead + b',"sequence_number":'
         self._after = b"}\n\n"
 
-    def _words(self, block: _Block, words: str) -> bytes:
+    def _words(self, block: Block, words: str) -> bytes:
         """One delta."""
         block.pieces.append(words)
         number = self._sequence
@@ -244,7 +207,7 @@ class ResponsesStreamWriter:
 
     def _part(self, event: PartStart) -> bytes:
         part = event.head
-        block = _Block(part)
+        block = Block(part)
         match part:
             case Text() | Refusal() | Thinking():
                 if part.text:
@@ -283,7 +246,7 @@ class ResponsesStreamWriter:
         block.held.append(event)
         return b""
 
-    def _cite(self, block: _Block, event: Cited) -> bytes:
+    def _cite(self, block: Block, event: Cited) -> bytes:
         note = write_annotation(event.citation, sum(map(len, block.pieces)))
         if note is None:
             loss = citation_loss(event.part)
@@ -340,7 +303,7 @@ class ResponsesStreamWriter:
                 pieces.append(self._close(number))
         return b"".join(pieces)
 
-    def _begin(self, block: _Block) -> bytes | None:
+    def _begin(self, block: Block) -> bytes | None:
         """The beginning of a part; None for one that comes in one piece."""
         match block.head:
             case Text():
@@ -369,7 +332,7 @@ class ResponsesStreamWriter:
             self._after = b',"logprobs":[]}\n\n'
         return written
 
-    def _begin_thought(self, block: _Block) -> bytes:
+    def _begin_thought(self, block: Block) -> bytes:
         assert isinstance(block.head, Thinking)
         self._item = reasoning_item(
             replace(block.thought(), text=""), self._context, len(self._items)
@@ -399,7 +362,7 @@ class ResponsesStreamWriter:
         self._deltas(f"response.{kind}.delta")
         return self._whole_item("response.output_item.added", opening)
 
-    def _tell_whole(self, number: int, block: _Block) -> bytes:
+    def _tell_whole(self, number: int, block: Block) -> bytes:
         """A part that comes in one piece, or that this dialect cannot say."""
         del self._blocks[number]
         item = write_item(block.head, self._context, len(self._items))
@@ -448,7 +411,7 @@ class ResponsesStreamWriter:
         message, self._message = self._message, None
         return self._item_done(message)
 
-    def _close_thought(self, block: _Block, text: str) -> bytes:
+    def _close_thought(self, block: Block, text: str) -> bytes:
         thought = block.thought()
         whole = reasoning_item(thought, self._context, len(self._items))
         whole["id"] = self._item["id"]
