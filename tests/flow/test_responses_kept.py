@@ -88,6 +88,10 @@ def streamed(server, text, **members):
     return events(reply.body)
 
 
+def last_of(server, text, **members):
+    return streamed(server, text, **members)[-1]["response"]
+
+
 # --- a provider that keeps nothing
 
 
@@ -233,6 +237,46 @@ def test_many_turns_at_once_are_all_kept(house):
     for number, reply in enumerate(replies):
         kept = house.ask("GET", f"/v1/responses/{reply['id']}").json()
         assert heard(kept) == [("user", f"turn {number}")]
+
+
+TOOL = {
+    "type": "function",
+    "name": "weather",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+}
+
+
+@pytest.mark.pitfall(92)
+@pytest.mark.parametrize("stream", [False, True])
+def test_thoughts_and_calls_of_an_anthropic_model_come_back_whole(gateway, stream):
+    """The mock refuses a thought whose signature is not its own, and a result without its call."""
+    model = "anthropic/claude-sonnet-4-5--mock-thinking-hmm--mock-tool-calls-weather"
+    wanted = {"model": model, "tools": [TOOL], "reasoning": {"effort": "low"}, "store": True}
+    first = (last_of if stream else made)(gateway, "Sun?", **wanted)
+    (call,) = [item for item in first["output"] if item["type"] == "function_call"]
+    assert [item for item in first["output"] if item["type"] == "reasoning"]
+    result = {"type": "function_call_output", "call_id": call["call_id"], "output": "yes"}
+    after = {**wanted, "model": "anthropic/claude-sonnet-4-5--mock-text-Sun"}
+    reply = ask(gateway, [result], previous_response_id=first["id"], **after)
+    assert reply.status == 200, reply.body
+    assert "input" not in reply.headers.get("x-dragoman-dropped", "")
+    assert text_of(reply.json()) == "Sun"
+    items = gateway.ask("GET", f"/v1/responses/{reply.json()['id']}/input_items?order=asc").json()
+    kinds = [item["type"] for item in items["data"]]
+    assert kinds == ["message", "reasoning", "function_call", "function_call_output"]
+    # Another provider goes on from there, without the thought.
+    other = ask(gateway, "And now?", previous_response_id=reply.json()["id"])
+    assert other.status == 200, other.body
+
+
+def test_workers_share_what_is_kept(upstream, tmp_path):
+    with gateway_server(tmp_path, "--workers", "2", **upstream.environment()) as up:
+        previous = None
+        for number in range(10):
+            more = {} if previous is None else {"previous_response_id": previous}
+            reply = made(up, f"turn {number}", store=True, **more)
+            assert len(heard(reply)) == 2 * number + 1
+            previous = reply["id"]
 
 
 # --- a provider that keeps for itself
