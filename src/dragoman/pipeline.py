@@ -152,7 +152,7 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
 
 async def count_here(ask: Ask, candidate: Candidate, call: Call) -> Answer:
     """An estimate of tokens, said to be one, where the provider has no counter (D38)."""
-    head = await estimate(ask, candidate)
+    head = await estimate(ask, candidate, call.dialect)
     call.outcome.estimated = True
     call.outcome.status, call.outcome.http_status = "complete", head.status
     return Answer(head)

@@ -10,31 +10,38 @@ import asyncio
 from dragoman.attempt.policy import LARGE
 from dragoman.core.ask import Ask
 from dragoman.core.call import Head
-from dragoman.core.provider import Candidate
-from dragoman.dialects.anthropic import estimate_tokens, read_count_request, write_count
+from dragoman.core.provider import Candidate, Family
+from dragoman.dialects.anthropic import estimate_tokens
 from dragoman.dialects.base import Target
-from dragoman.dialects.registry import DIALECTS
+from dragoman.dialects.registry import COUNTERS, DIALECTS
 
 
 def has_counter(candidate: Candidate) -> bool:
     """Whether the provider itself counts tokens."""
-    return "count_tokens" in candidate.provider.paths and candidate.provider.family == "anthropic"
+    counter = COUNTERS.get(candidate.provider.family)
+    return (
+        "count_tokens" in candidate.provider.paths
+        and counter is not None
+        and counter.write_request is not None
+    )
 
 
-async def estimate(ask: Ask, candidate: Candidate) -> Head:
-    """The answer to a count of tokens without asking anybody.
+async def estimate(ask: Ask, candidate: Candidate, dialect: Family) -> Head:
+    """The answer to a count of tokens without asking anybody, in the caller's dialect.
 
     Raises:
         CallerError: the request cannot be read, or not be said to the candidate.
     """
     if len(ask.body) > LARGE:
-        return await asyncio.to_thread(_count, ask, candidate)
-    return _count(ask, candidate)
+        return await asyncio.to_thread(_count, ask, candidate, dialect)
+    return _count(ask, candidate, dialect)
 
 
-def _count(ask: Ask, candidate: Candidate) -> Head:
-    request = read_count_request(ask.body)
+def _count(ask: Ask, candidate: Candidate, dialect: Family) -> Head:
+    counter = COUNTERS[dialect]
+    request = counter.read_request(ask.body)
     provider = candidate.provider
     target = Target(provider.name, candidate.model, provider.quirks, candidate.capability)
     written = DIALECTS[provider.family].write_request(request, target)
-    return Head(200, "application/json", write_count(estimate_tokens(written.body)))
+    number = estimate_tokens(written.body)
+    return Head(200, "application/json", counter.write_response(number))

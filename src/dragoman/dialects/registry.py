@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from dragoman.core.provider import Family, Operation
 from dragoman.dialects.anthropic import ANTHROPIC
+from dragoman.dialects.anthropic.count_tokens import COUNTER as ANTHROPIC_COUNTER
 from dragoman.dialects.anthropic.count_tokens import patch_count_tokens, tap_count
-from dragoman.dialects.base import Context, Dialect, Relay, Target, Unary, Undo
+from dragoman.dialects.base import (
+    Context,
+    Counter,
+    Dialect,
+    Embedder,
+    Relay,
+    Target,
+    Unary,
+    Undo,
+)
 from dragoman.dialects.chat import CHAT
+from dragoman.dialects.chat.embedder import EMBEDDER as CHAT_EMBEDDER
 from dragoman.dialects.chat.embeddings import asked_encoding, patch_embeddings, tap_embeddings
 from dragoman.dialects.translate import Translation
 
@@ -19,6 +30,12 @@ UNARY: dict[tuple[Operation, Family], Unary] = {
     ("count_tokens", "anthropic"): Unary(patch_count_tokens, lambda body, _: tap_count(body)),
 }
 """What a family serves besides completions, on the same-dialect way."""
+
+EMBEDDERS: dict[Family, Embedder] = {"chat": CHAT_EMBEDDER}
+"""Embeddings across families: the caller's reader, the provider's writer, and back."""
+
+COUNTERS: dict[Family, Counter] = {"anthropic": ANTHROPIC_COUNTER}
+"""Counting the tokens of a request across families."""
 
 
 def open_relay(

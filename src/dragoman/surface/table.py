@@ -69,7 +69,7 @@ def _ollama(path: str, family: Family, operation: Operation, summary: str) -> li
             dialect=family,
             operation=operation,
             switch="enable_ollama_routes",
-            streams="unless_said",
+            streams="unless_said" if operation == "chat" else "never",
         )
         for prefix in ("", "/v5")
     ]
