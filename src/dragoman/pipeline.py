@@ -56,7 +56,9 @@ class House:
     clock: Clock
     limited: Callable[[str], None]
     """Told the name of a limit that has refused a call."""
-    plans: dict[tuple[str | None, Operation, Family], Plan] = field(default_factory=dict)
+    plans: dict[tuple[str | None, Operation, Family, str | None], Plan] = field(
+        default_factory=dict
+    )
     """Plans of one candidate, kept until a provider's list of models changes what is known."""
 
 
@@ -118,7 +120,7 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
     short = ask.model is not None and len(ask.model) <= LONGEST
     plain = routing is None and models is None and short
     if plain:
-        known = house.plans.get((ask.model, call.operation, call.dialect))
+        known = house.plans.get((ask.model, call.operation, call.dialect, call.home))
         if known is not None:
             return known
     wish = parse_wish(routing, models)
@@ -134,6 +136,7 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
             family=call.dialect,
             wish=wish,
             asked=asked,
+            home=call.home,
         )
 
     plan = planned(asked=False)
@@ -146,7 +149,7 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
         # One candidate is no choice: neither health nor whose turn it is changes the plan.
         if len(house.plans) >= MOST_PLANS:
             house.plans.clear()
-        house.plans[ask.model, call.operation, call.dialect] = plan
+        house.plans[ask.model, call.operation, call.dialect, call.home] = plan
     return plan
 
 

@@ -177,6 +177,7 @@ def prepare(
         envelope=envelope,
         request_id=call.request_id,
         trace_id=call.trace_id,
+        flavour=call.flavour,
         array=call.dialect == "gemini" and call.query.get("alt") != "sse",
     )
     return Prepared(

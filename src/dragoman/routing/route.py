@@ -32,11 +32,12 @@ def route(
     family: Family = "chat",
     wish: Wish = NONE,
     asked: bool = False,
+    home: str | None = None,
 ) -> Plan | ListingsNeeded:
     """The plan for a model string, or the listings that must be fetched before one can be made.
 
     After fetching them, call again with ``asked``. ``family`` is the caller's: a provider that
-    speaks it natively is called in it.
+    speaks it natively is called in it. ``home`` is the provider on whose router the call came.
 
     Raises:
         CallerError: a name resolves to nothing, or nothing of it serves the operation.
@@ -49,7 +50,7 @@ def route(
     for param, name in names:
         if targets and param.startswith("models") and _walks_itself(targets[0]):
             continue
-        found = resolve(name, registry, now, param=param, asked=asked)
+        found = resolve(name, registry, now, param=param, asked=asked, home=home)
         if isinstance(found, ListingsNeeded):
             return found
         targets += found
