@@ -55,12 +55,14 @@ def build(surface: Surface, routes: tuple[Route, ...] = ROUTES) -> ASGIApp:
     exact: dict[tuple[str, str], ASGIApp] = {}
     known: dict[str, list[str]] = {}
     patterns: dict[str, list[_Pattern]] = {}
-    for row in live:
-        endpoint = _endpoint(row, surface)
+    for row in routes:
+        endpoint = _endpoint(row, surface) if row in live else None
         methods = ["GET", "HEAD"] if row.method == "GET" else [row.method]
         if "{" in row.path:
             pattern = _Pattern(compile_path(row.path)[0], tuple(methods), endpoint)
             patterns.setdefault(_first(row.path), []).append(pattern)
+            continue
+        if endpoint is None:
             continue
         known.setdefault(row.path, []).extend(methods)
         for method in methods:
@@ -107,7 +109,8 @@ class _Pattern:
 
     form: re.Pattern[str]
     methods: tuple[str, ...]
-    endpoint: ASGIApp
+    endpoint: ASGIApp | None
+    """None where the row is switched off: another row may have a like path, and is not meant."""
 
 
 def _first(path: str) -> str:
@@ -124,11 +127,15 @@ def _router(patterns: dict[str, list[_Pattern]], unknown: _Unknown) -> ASGIApp:
             found = pattern.form.match(path)
             if found is None:
                 continue
-            if method in pattern.methods:
+            if method not in pattern.methods:
+                others += pattern.methods if pattern.endpoint is not None else ()
+            elif pattern.endpoint is None:
+                others = []
+                break
+            else:
                 scope["path_params"] = found.groupdict()
                 await pattern.endpoint(scope, receive, send)
                 return
-            others += pattern.methods
         await unknown(scope, receive, send, others)
 
     return router
@@ -180,12 +187,19 @@ _SPOKEN: tuple[tuple[str, Family], ...] = (
     ("/v5/", "ollama"),
     ("/api/", "ollama"),
 )
-"""In which dialect a refusal is told at paths that no row has matched."""
+"""In which dialect a refusal is told at paths that no row has."""
+_AT: dict[str, Route] = {row.path: row for row in reversed(ROUTES)}
 
 
-def _spoken_at(path: str) -> Family:
+def _spoken_at(path: str) -> tuple[Family, str]:
+    """The dialect and the flavour of what is, or would be, at a path."""
+    row = _AT.get(path)
+    if row is not None:
+        return row.dialect, row.flavour
     families = (family for start, family in _SPOKEN if path.startswith(start))
-    return next((family for family in families if family in DIALECTS), "chat")
+    router = router_at(path)
+    flavour = "openrouter" if router is not None and router[0] == "openrouter" else ""
+    return next((family for family in families if family in DIALECTS), "chat"), flavour
 
 
 async def _refuse(
@@ -197,10 +211,8 @@ async def _refuse(
     methods: list[str] | None = None,
 ) -> None:
     call: Call = new_call(scope, receive, _NOWHERE, surface.entry)
-    call.dialect = spoken(call.headers, _spoken_at(scope["path"]))
-    router = router_at(scope["path"])
-    if call.dialect == "chat" and router is not None and router[0] == "openrouter":
-        call.flavour = "openrouter"
+    default, call.flavour = _spoken_at(scope["path"])
+    call.dialect = spoken(call.headers, default)
     reply = error_reply(error, call.dialect, call)
     extra = error_headers(error)
     if methods:
