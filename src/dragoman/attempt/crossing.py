@@ -22,7 +22,7 @@ from dragoman.core.request import EmbeddingRequest
 from dragoman.core.response import Embeddings
 from dragoman.core.usage import Usage, add
 from dragoman.dialects.base import Context, Counter, Embedder, Outgoing, Tapped, Target
-from dragoman.dialects.registry import COUNTERS, EMBEDDERS
+from dragoman.dialects.registry import COUNTERS, EMBEDDERS, counter_of
 
 Losses = tuple[Loss, ...]
 
@@ -59,8 +59,8 @@ def cross(
     caller, family = call.dialect, candidate.provider.family
     if call.operation == "embeddings" and caller in EMBEDDERS and family in EMBEDDERS:
         return _vectors(ask, EMBEDDERS[caller], EMBEDDERS[family], target)
-    if call.operation == "count_tokens" and caller in COUNTERS and family in COUNTERS:
-        return _tokens(ask, COUNTERS[caller], COUNTERS[family], target, envelope)
+    if call.operation == "count_tokens" and family in COUNTERS:
+        return _tokens(ask, counter_of(caller), COUNTERS[family], target, envelope)
     raise unsupported(
         f"{candidate.provider.name} has no {call.operation.replace('_', ' ')} of this kind; "
         "choose another model.",

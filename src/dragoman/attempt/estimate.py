@@ -13,14 +13,15 @@ from dragoman.core.call import Head
 from dragoman.core.provider import Candidate, Family
 from dragoman.dialects.anthropic import estimate_tokens
 from dragoman.dialects.base import Target
-from dragoman.dialects.registry import COUNTERS, DIALECTS
+from dragoman.dialects.registry import COUNTERS, DIALECTS, counter_of
 
 
 def has_counter(candidate: Candidate) -> bool:
     """Whether the provider itself counts tokens."""
-    counter = COUNTERS.get(candidate.provider.family)
+    provider = candidate.provider
+    counter = COUNTERS.get(provider.family)
     return (
-        "count_tokens" in candidate.provider.paths
+        "count_tokens" in provider.paths
         and counter is not None
         and counter.write_request is not None
     )
@@ -38,7 +39,7 @@ async def estimate(ask: Ask, candidate: Candidate, dialect: Family) -> Head:
 
 
 def _count(ask: Ask, candidate: Candidate, dialect: Family) -> Head:
-    counter = COUNTERS[dialect]
+    counter = counter_of(dialect)
     request = counter.read_request(ask.body)
     provider = candidate.provider
     target = Target(provider.name, candidate.model, provider.quirks, candidate.capability)

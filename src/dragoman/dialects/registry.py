@@ -5,7 +5,7 @@ from __future__ import annotations
 from dragoman.core.provider import Family, Operation
 from dragoman.dialects.anthropic import ANTHROPIC
 from dragoman.dialects.anthropic.count_tokens import COUNTER as ANTHROPIC_COUNTER
-from dragoman.dialects.anthropic.count_tokens import patch_count_tokens, tap_count
+from dragoman.dialects.anthropic.count_tokens import patch_count_tokens, read_count, tap_count
 from dragoman.dialects.base import (
     Context,
     Counter,
@@ -36,6 +36,19 @@ EMBEDDERS: dict[Family, Embedder] = {"chat": CHAT_EMBEDDER}
 
 COUNTERS: dict[Family, Counter] = {"anthropic": ANTHROPIC_COUNTER}
 """Counting the tokens of a request across families."""
+
+
+def counter_of(family: Family) -> Counter:
+    """The family's counter; one that its providers cannot be asked for, where it has none of its own."""
+    found = COUNTERS.get(family)
+    if found is not None:
+        return found
+    return Counter(DIALECTS[family].read_request, None, read_count, _write_count)
+
+
+def _write_count(tokens: int) -> bytes:
+    """As OpenAI tells the input tokens of a response's request."""
+    return b'{"object":"response.input_tokens","input_tokens":%d}' % tokens
 
 
 def open_relay(

@@ -74,13 +74,15 @@ def _walks_itself(target: Target) -> bool:
 
 
 def _serves(target: Target, operation: Operation) -> bool:
-    return operation in target.provider.paths or operation in _ANYWHERE
+    provider = target.provider
+    ways = (provider, *provider.also)
+    return operation in _ANYWHERE or any(operation in way.paths for way in ways)
 
 
 def _spoken(provider: Provider, operation: Operation, family: Family) -> Provider:
-    """The provider in the caller's family, if it serves the operation in it."""
-    other = provider.speaking(family)
-    return other if operation in other.paths else provider
+    """The provider in the caller's family, if it serves the operation in it; else in one that it does."""
+    ways = (provider.speaking(family), provider, *provider.also)
+    return next((way for way in ways if operation in way.paths), provider)
 
 
 def _candidates(

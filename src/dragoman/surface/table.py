@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dragoman.core.ask import Streams
 from dragoman.core.provider import Family, Operation
-from dragoman.dialects.registry import COUNTERS, DIALECTS, EMBEDDERS, UNARY
+from dragoman.dialects.registry import DIALECTS, EMBEDDERS, UNARY
 from dragoman.identity.permissions import PERMISSIONS
 from dragoman.surface.route import Page, Route, Switch
 from dragoman.surface.routers import ROWS, homed
@@ -157,11 +157,8 @@ _ALL: tuple[Route, ...] = (
 
 def is_served(row: Route) -> bool:
     """Whether the row's dialect is there, and can say the row's operation."""
-    if row.dialect not in DIALECTS:
-        return False
-    if row.operation == "embeddings":
-        return row.dialect in EMBEDDERS or (row.operation, row.dialect) in UNARY
-    return row.operation != "count_tokens" or row.dialect in COUNTERS
+    embeds = row.dialect in EMBEDDERS or ("embeddings", row.dialect) in UNARY
+    return row.dialect in DIALECTS and (row.operation != "embeddings" or embeds)
 
 
 ROUTES: tuple[Route, ...] = tuple(homed(row) for row in _ALL if is_served(row))

@@ -226,3 +226,17 @@ def test_an_estimate_is_told_in_the_callers_dialect():
     ask = read_ask(b'{"model":"p/m","messages":[{"role":"user","content":"hi"}]}')
     head = asyncio.run(estimate(ask, nobody, FAMILY))
     assert json.loads(head.body)["n"] > 0
+
+
+def test_a_family_without_a_counter_of_its_own_is_counted_for_all_the_same():
+    transport = Counting()
+    call = call_of(FAMILY)
+    call.operation = "count_tokens"
+    ask = read_ask(b'{"model":"p/m","messages":[{"role":"user","content":"hi"}]}')
+    answer = asyncio.run(
+        attempt(Plan("p/m", (counting(),)), ask, call, Tab(), means_of(transport))
+    )
+    assert json.loads(answer.head.body) == {"object": "response.input_tokens", "input_tokens": 17}
+    nobody = Candidate(Provider("p", "chat", "http://p.test", {"chat": "/chat"}), "m")
+    head = asyncio.run(estimate(ask, nobody, FAMILY))
+    assert json.loads(head.body)["input_tokens"] > 0
