@@ -372,6 +372,11 @@ model string is looked for in the router's own provider's catalogue first, and t
 dialect. A router's list shows its provider's models by their own ids, and all others as `provider/model`. A
 router is switched off by its setting; its paths are 404 then, as is everything of that dialect.
 
+OpenRouter's `/generation?id=…` finds a call of the caller's tenant by its `x-dragoman-call-id`, and one of
+the last seven days by its `x-request-id` or the answer's own `id`. `/credits` and `/key` tell what the
+presented key has used, in USD as JSON numbers, and its rate limit. What a gateway does not know is `null` in
+all of them: credits that somebody bought, costs that no provider told and no price is known for.
+
 Written by `scripts/document.py` from the table that the server is built of.
 """
 

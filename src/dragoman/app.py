@@ -49,7 +49,7 @@ WORKERS_FOLDER = "DRAGOMAN_WORKERS_FOLDER"
 ENV_FILE = "DRAGOMAN_ENV_FILE"
 KEEP_ALIVE_S = 75
 BACKLOG = 4096
-GENERATIONS_S = 30 * 86_400
+GENERATIONS_S = 7 * 86_400
 """How far back a call is found by what it is called; by its own id it always is."""
 COLLECTOR = (100_000, 20, 50)
 

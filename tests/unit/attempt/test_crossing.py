@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +11,7 @@ from msgspec.structs import replace as changed
 
 from dragoman.attempt.attempt import attempt
 from dragoman.attempt.estimate import estimate, has_counter
-from dragoman.attempt.policy import Policy
+from dragoman.attempt.policy import LARGE, Policy
 from dragoman.core.ask import read_ask
 from dragoman.core.errors import CallerError, UpstreamError
 from dragoman.core.loss import Loss
@@ -56,10 +58,11 @@ def family(monkeypatch):
 class Embedding:
     """A provider that embeds each text as its own number, in as many requests as come."""
 
-    def __init__(self, *, fail_at=None, short=False, silent_at=None):
+    def __init__(self, *, fail_at=None, short=False, silent_at=None, padding=0):
         self.asked = []
         self.closed = 0
         self.fail_at, self.short, self.silent_at = fail_at, short, silent_at
+        self.padding = b" " * padding
 
     async def send(self, request):
         number = len(self.asked)
@@ -67,7 +70,7 @@ class Embedding:
         texts = json.loads(request.body)["texts"]
         vectors = [[float(text)] for text in texts][: -1 if self.short else None]
         tokens = None if number == self.silent_at else len(texts)
-        body = json.dumps({"vectors": vectors, "tokens": tokens}).encode()
+        body = json.dumps({"vectors": vectors, "tokens": tokens}).encode() + self.padding
         return SimpleNamespace(
             status=400 if number == self.fail_at else 200,
             headers={},
@@ -113,6 +116,21 @@ def test_more_inputs_than_a_request_may_hold_go_in_several_and_come_back_in_orde
     (tried,) = call.outcome.attempts
     assert tried.usage == Usage(input=8)
     assert call.outcome.status == "complete"
+
+
+@pytest.mark.parametrize(("padding", "main"), [(0, True), (LARGE, False)])
+def test_many_numbers_are_read_and_written_in_a_thread(monkeypatch, padding, main):
+    seen = []
+    real = registry.EMBEDDERS[FAMILY]
+
+    def read(body, target):
+        seen.append(threading.current_thread() is threading.main_thread())
+        return real.read_response(body, target)
+
+    monkeypatch.setitem(registry.EMBEDDERS, FAMILY, replace(real, read_response=read))
+    _, said = embedded(Embedding(padding=padding), ["1", "2", "3", "4"])
+    assert seen == [main, main]
+    assert len(said["data"]) == 4
 
 
 def test_a_split_request_loses_a_thing_once():

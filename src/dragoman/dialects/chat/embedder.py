@@ -40,8 +40,8 @@ _INPUT = msgspec.json.Decoder(str | list[str | int | list[int]])
 _OURS = ("routing", "models")
 """Members that speak to the gateway, which has read them."""
 
-MOST = 2048
-"""OpenAI's own bound of an ``input`` array; who takes fewer refuses in its own words."""
+MOST = 512
+"""OpenAI takes 2048 inputs at once, but the numbers of so many long vectors are a reply beyond all bounds."""
 
 
 def read_request(body: bytes) -> EmbeddingRequest:
