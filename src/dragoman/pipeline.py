@@ -16,15 +16,16 @@ from dragoman.accounting.account import Accountant
 from dragoman.admission.admit import admit, refusal
 from dragoman.admission.ports import LimitStore
 from dragoman.attempt.attempt import attempt
-from dragoman.attempt.estimate import estimate, has_counter
+from dragoman.attempt.estimate import estimate, has_counter, lacks_counter
 from dragoman.attempt.means import Means
+from dragoman.attempt.ports import Tab
 from dragoman.catalog.listing import ListingRequest
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import LONGEST, ListingsNeeded
 from dragoman.core.ask import Ask, read_ask
 from dragoman.core.call import Answer, Call, Caller, Denied, Limits
 from dragoman.core.clock import Clock
-from dragoman.core.errors import GatewayError, code_of
+from dragoman.core.errors import GatewayError, UpstreamError, code_of
 from dragoman.core.provider import Candidate, Family, Operation, Plan
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
@@ -77,8 +78,8 @@ async def carry(call: Call, permission: Permission, house: House) -> Answer:
         call.outcome.requested_model = ask.model or ""
         call.outcome.stream = ask.stream and call.operation == "chat"
         plan = await choose(ask, call, house)
-        if call.operation == "count_tokens" and not has_counter(plan.candidates[0]):
-            answer = await count_here(ask, plan.candidates[0], call)
+        if call.operation == "count_tokens":
+            answer = await count(plan, ask, call, tab, house)
         else:
             answer = await attempt(plan, ask, call, tab, house.means)
     except GatewayError as error:
@@ -151,6 +152,18 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
             house.plans.clear()
         house.plans[ask.model, call.operation, call.dialect, call.home] = plan
     return plan
+
+
+async def count(plan: Plan, ask: Ask, call: Call, tab: Tab, house: House) -> Answer:
+    """The tokens of a request: by the provider's own counter where it has one."""
+    candidate = plan.candidates[0]
+    if has_counter(candidate):
+        try:
+            return await attempt(plan, ask, call, tab, house.means)
+        except UpstreamError as error:
+            if not lacks_counter(error, candidate, call.dialect):
+                raise
+    return await count_here(ask, candidate, call)
 
 
 async def count_here(ask: Ask, candidate: Candidate, call: Call) -> Answer:

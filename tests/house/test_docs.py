@@ -163,7 +163,7 @@ def test_every_route_stands_in_its_paper_and_no_other():
         (README, [row for row in ROUTES if row.home is None]),
         (routers, [row for row in ROUTES if row.home is not None]),
     ):
-        shown = set(re.findall(r"\| `(GET|POST) (/[^`]+)` \|", page))
+        shown = set(re.findall(r"\| `(GET|POST|DELETE) (/[^`]+)` \|", page))
         assert shown == {(row.method, row.path.replace(":path}", "}")) for row in rows}
 
 

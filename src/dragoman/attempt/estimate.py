@@ -10,10 +10,14 @@ import asyncio
 from dragoman.attempt.policy import LARGE
 from dragoman.core.ask import Ask
 from dragoman.core.call import Head
+from dragoman.core.errors import UpstreamError
 from dragoman.core.provider import Candidate, Family
 from dragoman.dialects.anthropic import estimate_tokens
 from dragoman.dialects.base import Target
 from dragoman.dialects.registry import COUNTERS, DIALECTS, counter_of
+
+_NOT_FOUND = 404
+_NOT_SERVED = (405, 501)
 
 
 def has_counter(candidate: Candidate) -> bool:
@@ -25,6 +29,20 @@ def has_counter(candidate: Candidate) -> bool:
         and counter is not None
         and counter.write_request is not None
     )
+
+
+def lacks_counter(error: UpstreamError, candidate: Candidate, dialect: Family) -> bool:
+    """Whether a provider that should count says that it does not.
+
+    Other people's servers stand at a provider's address, too, and serve less than it does. Who
+    speaks the provider's own dialect gets its own answer.
+    """
+    if candidate.provider.family == dialect or error.code == "model_not_found":
+        return False
+    if error.upstream_status == _NOT_FOUND:
+        # Not every family's error tells a missing path from a missing model.
+        return candidate.known or error.code is not None
+    return error.upstream_status in _NOT_SERVED
 
 
 async def estimate(ask: Ask, candidate: Candidate, dialect: Family) -> Head:
