@@ -113,6 +113,8 @@ class Context(Struct, frozen=True):
     request_id: str = ""
     """What the caller knows the request by; told in an error inside a stream, as ``trace_id``."""
     trace_id: str = ""
+    flavour: str = ""
+    """The caller's own variant of its family, which spells errors differently (OpenRouter's)."""
     array: bool = False
     """A Gemini caller without ``alt=sse``: the stream is one JSON array (P10)."""
 
@@ -140,6 +142,8 @@ class ErrorContext(Struct, frozen=True):
     trace_id: str = ""
     fallback: bool | None = None
     """Whether another provider or model was tried than the first; None where none was."""
+    flavour: str = ""
+    """As in ``Context``."""
 
 
 class ErrorReply(Struct, frozen=True):

@@ -37,7 +37,7 @@ from dragoman.surface.answer import (
     now,
 )
 from dragoman.surface.endpoint import Entry, new_call, proof_of
-from dragoman.surface.table import Page, Route
+from dragoman.surface.route import Page, Route
 
 _JSON = "application/json"
 _YES = frozenset({"true", "1"})

@@ -1,0 +1,84 @@
+"""What a provider's own list of models tells beside a name: sizes and prices, where they are known.
+
+``rows.py`` says which names there are; here each gets its facts, for the lists in the dialects of
+Anthropic, Gemini, Ollama and OpenRouter. What nobody knows is None, and never invented.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from dragoman.catalog.registry import Registry
+from dragoman.catalog.rows import ModelRow, models_list
+from dragoman.core.provider import Operation, Price
+
+
+class Card(Struct, frozen=True):
+    """One model that can be asked for, by the name under which it is."""
+
+    row: ModelRow
+    operations: tuple[Operation, ...] = ()
+    """What its provider serves."""
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    tools: bool = True
+    price: Price | None = None
+
+    @property
+    def id(self) -> str:
+        """The name under which it is asked for."""
+        return self.row.id
+
+
+def model_cards(registry: Registry, wall: float, home: str | None = None) -> list[Card]:
+    """Every model; on a provider's router that provider's own ids come first, as they are there."""
+    own: list[Card] = []
+    provider = registry.providers.get(home) if home is not None else None
+    if provider is not None and not provider.stub:
+        for model in registry.models(provider.name):
+            row = ModelRow(
+                id=model.id,
+                created=model.created,
+                owned_by=provider.name,
+                name=model.name or model.id,
+            )
+            own.append(_card(row, provider.name, model.id, registry, wall))
+    taken = {card.id for card in own}
+    return own + [
+        _named(row, registry, wall)
+        for row in models_list(registry)
+        if row.id not in taken and (provider is None or not _is_of(row, provider.name, registry))
+    ]
+
+
+def find_card(cards: list[Card], name: str, home: str | None = None) -> Card | None:
+    """The card of one name; on a router its provider's models have their full name as well."""
+    found = next((card for card in cards if card.id == name), None)
+    if found is None and home is not None and name.startswith(f"{home}/"):
+        bare = name.removeprefix(f"{home}/")
+        found = next((c for c in cards if c.id == bare and c.row.owned_by == home), None)
+    return found
+
+
+def _is_of(row: ModelRow, provider: str, registry: Registry) -> bool:
+    """Whether the row is a provider's model, and not the operator's name for one."""
+    return row.owned_by == provider and row.id not in registry.aliases
+
+
+def _named(row: ModelRow, registry: Registry, wall: float) -> Card:
+    if row.id in registry.aliases:
+        return Card(row)
+    model = row.id.removeprefix(f"{row.owned_by}/")
+    return _card(row, row.owned_by, model, registry, wall)
+
+
+def _card(row: ModelRow, provider: str, model: str, registry: Registry, wall: float) -> Card:
+    capability = registry.capability(provider, model)
+    return Card(
+        row=row,
+        operations=tuple(registry.providers[provider].paths),
+        context_tokens=capability.context_tokens,
+        max_output_tokens=capability.max_output_tokens,
+        tools=capability.tools,
+        price=registry.price(provider, model, wall),
+    )
