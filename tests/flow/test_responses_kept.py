@@ -193,6 +193,36 @@ def test_what_only_a_provider_with_responses_can_do_is_refused(house, member, va
     assert (error["code"], error["param"]) == ("unsupported_feature", member)
 
 
+def test_counting_takes_what_was_said_before_into_account(house):
+    first = made(house, "one " * 200, store=True)
+
+    def counted(**members):
+        body = {"model": GROQ, "input": "two", **members}
+        reply = house.ask("POST", "/v1/responses/input_tokens", body)
+        assert reply.status == 200, reply.body
+        return reply.json()["input_tokens"]
+
+    assert counted(previous_response_id=first["id"]) > counted() + 200
+    refused = house.ask(
+        "POST",
+        "/v1/responses/input_tokens",
+        {"model": GROQ, "input": "x", "previous_response_id": "resp_none"},
+    )
+    assert refused.json()["error"]["code"] == "previous_response_not_found"
+
+
+@pytest.mark.parametrize("base", ["/v4", "/v4/openai/v1", "/v6", "/v6/api/v1"])
+def test_what_is_kept_is_there_on_every_router_that_makes_responses(house, base):
+    body = {"model": GROQ, "input": "one", "store": True}
+    reply = house.ask("POST", f"{base}/responses", body).json()
+    path = f"{base}/responses/{reply['id']}"
+    assert house.ask("GET", path).json() == reply
+    assert house.ask("GET", f"/v1/responses/{reply['id']}").json() == reply
+    assert len(house.ask("GET", f"{path}/input_items").json()["data"]) == 1
+    assert house.ask("POST", f"{path}/cancel").status == 400
+    assert house.ask("DELETE", path).json()["deleted"] is True
+
+
 def test_what_is_finished_cannot_be_cancelled(house):
     reply = made(house, "one", store=True)
     refused = house.ask("POST", f"/v1/responses/{reply['id']}/cancel")

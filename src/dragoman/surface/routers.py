@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from dragoman.surface.route import Route, Switch
+from dragoman.surface.route import Page, Route, Switch
 
 ROUTERS: dict[str, tuple[str, Switch]] = {
     "/v2": ("google", "enable_gemini_routes"),
@@ -56,6 +56,27 @@ def _lists(base: str, summary: str, like: Route) -> list[Route]:
     ]
 
 
+def kept_rows(base: str) -> list[Route]:
+    """What can be asked about a response by its id, wherever responses are made."""
+    about: tuple[tuple[str, str, Page, str], ...] = (
+        ("GET", "", "response", "A response that is kept, whole or as the stream that it was"),
+        ("DELETE", "", "response_delete", "Removes a response that is kept"),
+        ("GET", "/input_items", "response_items", "What was said before a response, in pages"),
+        ("POST", "/cancel", "response_cancel", "Cancels a response made in the background"),
+    )
+    return [
+        Route(
+            method,
+            f"{base}/{{id}}{rest}",
+            "completions",
+            summary,
+            dialect="responses",
+            page=page,
+        )
+        for method, rest, page, summary in about
+    ]
+
+
 _CHAT = Route(
     "POST",
     "",
@@ -95,6 +116,7 @@ _GROQ = [
         _data(f"{base}/chat/completions", _CHAT),
         _data(f"{base}/embeddings", _EMBEDDINGS),
         _data(f"{base}/responses", _RESPONSES),
+        *kept_rows(f"{base}/responses"),
         *_lists(f"{base}/models", "The models that can be asked for", _PAGE),
     )
 ]
@@ -107,6 +129,7 @@ _OPENROUTER = [
         _data(f"{base}/embeddings", _EMBEDDINGS),
         _data(f"{base}/messages", _MESSAGES),
         _data(f"{base}/responses", _RESPONSES),
+        *kept_rows(f"{base}/responses"),
         *_lists(
             f"{base}/models",
             "The models that can be asked for, with prices and sizes as OpenRouter lists its own",

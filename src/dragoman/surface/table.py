@@ -6,12 +6,14 @@ row of this table, never on a URL (`reliability.md` §3.6 A3).
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from dragoman.core.ask import Streams
 from dragoman.core.provider import Family, Operation
 from dragoman.dialects.registry import DIALECTS, EMBEDDERS, UNARY
 from dragoman.identity.permissions import PERMISSIONS
 from dragoman.surface.route import Page, Route, Switch
-from dragoman.surface.routers import ROWS, homed
+from dragoman.surface.routers import ROWS, homed, kept_rows
 
 __all__ = ["ROUTES", "Page", "Route", "Switch", "check_table"]
 
@@ -94,42 +96,7 @@ _ALL: tuple[Route, ...] = (
         operation="chat",
         switch="enable_openai_routes",
     ),
-    Route(
-        "GET",
-        "/v1/responses/{id}",
-        "completions",
-        "A response that is kept, whole or as the stream that it was",
-        dialect="responses",
-        page="response",
-        switch="enable_openai_routes",
-    ),
-    Route(
-        "DELETE",
-        "/v1/responses/{id}",
-        "completions",
-        "Removes a response that is kept",
-        dialect="responses",
-        page="response_delete",
-        switch="enable_openai_routes",
-    ),
-    Route(
-        "GET",
-        "/v1/responses/{id}/input_items",
-        "completions",
-        "What was said before a response that is kept, in pages",
-        dialect="responses",
-        page="response_items",
-        switch="enable_openai_routes",
-    ),
-    Route(
-        "POST",
-        "/v1/responses/{id}/cancel",
-        "completions",
-        "Cancels a response that its provider makes in the background",
-        dialect="responses",
-        page="response_cancel",
-        switch="enable_openai_routes",
-    ),
+    *(replace(row, switch="enable_openai_routes") for row in kept_rows("/v1/responses")),
     Route(
         "POST",
         "/v1/responses/input_tokens",
