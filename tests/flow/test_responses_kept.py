@@ -407,6 +407,43 @@ def test_a_restart_keeps_what_was_kept_and_a_switch_refuses_more(upstream, tmp_p
         assert second.ask("DELETE", f"/v1/responses/{reply['id']}").status == 200
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_while_the_database_is_away_answers_go_out_and_say_that_they_are_not_kept(
+    upstream, tmp_path, stream
+):
+    with gateway_server(tmp_path, **upstream.environment()) as up:
+        kept = made(up, "one", store=True)
+        file = tmp_path / "home" / "dragoman.db"
+        aside = file.rename(tmp_path / "aside.db")
+        if stream:
+            reply = last_of(up, "quetzal", store=True)
+        else:
+            whole = ask(up, "quetzal", store=True)
+            assert whole.headers["x-dragoman-dropped"].startswith("store;action=dropped")
+            reply = whole.json()
+        assert (reply["status"], reply["store"]) == ("completed", False)
+        assert heard(reply) == [("user", "quetzal")]
+        refused = ask(up, "three", previous_response_id=kept["id"])
+        assert refused.status == 503
+        assert refused.json()["error"]["code"] == "database_error"
+        assert made(up, "three")["store"] is False
+        aside.rename(file)
+        again = made(up, "three", previous_response_id=kept["id"], store=True)
+        assert len(heard(again)) == 3
+        assert again["store"] is True
+        said = up.log.read_text()
+        assert "internal error" in said
+        assert "quetzal" not in said
+
+
+def test_the_stub_can_be_continued_too(lonely):
+    model = "openai/gpt-4o-mini"
+    first = made(lonely, "one", model=model, store=True)
+    second = made(lonely, "two", model=model, store=True, previous_response_id=first["id"])
+    page = lonely.ask("GET", f"/v1/responses/{second['id']}/input_items").json()
+    assert len(page["data"]) == 3
+
+
 # --- the official client
 
 
