@@ -45,6 +45,7 @@ class Desk:
             self.clock,
             KeepingPolicy(**policy),
             lambda error, call: self.reported.append(error),
+            {"openai": "http://openai.test", "xai": "http://xai.test"}.get,
         )
         self.number = 0
 

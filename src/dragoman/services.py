@@ -376,6 +376,7 @@ async def open_services(
                 clock,
                 KeepingPolicy(allowed=settings.allow_client_storage),
                 means.report,
+                lambda name: _address(registry, name),
             ),
             means=means,
             clock=clock,
@@ -383,6 +384,11 @@ async def open_services(
         )
         fetcher.changed = house.plans.clear
         yield Services(settings, house, database, log, metrics, first)
+
+
+def _address(registry: Registry, name: str) -> str | None:
+    provider = registry.providers.get(name)
+    return None if provider is None else provider.base_url
 
 
 def _unswept(log: Log) -> Callable[[Exception], None]:

@@ -323,6 +323,12 @@ def test_a_providers_own_response_is_continued_there_as_it_is(house, upstream):
     assert "kept by openai" in refused.json()["error"]["message"]
 
 
+def test_two_names_of_one_provider_are_one_place(house):
+    first = made(house, "one", model="openai-responses/gpt-5-mini")
+    assert text_of(made(house, "two", model=OPENAI, previous_response_id=first["id"])) == "3 items"
+    assert house.ask("GET", f"/v1/responses/{first['id']}").json() == first
+
+
 def test_a_providers_own_response_is_asked_of_it_with_the_key_that_made_it(house, upstream):
     """Two keys take turns; each has its own account."""
     for number in range(4):

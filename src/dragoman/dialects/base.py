@@ -79,6 +79,8 @@ class Undo(Struct, frozen=True):
     """The forced tool that stands for a JSON schema: its call becomes text (P64)."""
     custom_tools: frozenset[str] = frozenset()
     """Free-text tools that were wrapped as functions ``{"input": text}`` (P67)."""
+    stop: tuple[str, ...] = ()
+    """Sequences that end the answer here, where the provider knows none (P113)."""
 
 
 class Outgoing(Struct, frozen=True):

@@ -37,3 +37,5 @@ class Keeper:
     policy: KeepingPolicy
     report: Callable[[Exception, Call], None]
     """Tells the log why something could not be kept."""
+    address: Callable[[str], str | None]
+    """Where a provider is: two names of one address are one place that keeps."""

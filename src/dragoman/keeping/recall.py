@@ -147,7 +147,9 @@ async def _brought_back(
     if wish.previous is not None:
         before = await _chain(wish.previous, tenant, keeper)
         if before.at is not None:
-            plan = _at(plan, before, f"The response {wish.previous}", "previous_response_id")
+            plan = _at(
+                plan, before, keeper, f"The response {wish.previous}", "previous_response_id"
+            )
     if wish.refers:
         new, holder = await _resolved(given, tenant, keeper)
         if holder.at is not None:
@@ -157,7 +159,7 @@ async def _brought_back(
                     "continues is kept by the gateway; send the item itself.",
                     "input",
                 )
-            plan = _at(plan, holder, "An item that the input refers to", "input")
+            plan = _at(plan, holder, keeper, "An item that the input refers to", "input")
     return before, new, plan
 
 
@@ -241,12 +243,14 @@ def _native_alone(plan: Plan, param: str, what: str) -> Plan:
     )
 
 
-def _at(plan: Plan, where: _Recalled, what: str, param: str) -> Plan:
+def _at(plan: Plan, where: _Recalled, keeper: Keeper, what: str, param: str) -> Plan:
     """The candidates at the provider that keeps what is referred to, by the same key if it is there."""
+    address = keeper.address(where.at or "")
     there = [
         item
         for item in plan.candidates
-        if item.provider.name == where.at and item.provider.family == "responses"
+        if item.provider.family == "responses"
+        and (item.provider.name == where.at or item.provider.base_url == address)
     ]
     same = [
         item

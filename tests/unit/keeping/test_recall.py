@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from dragoman.core.envelope import PREFIX
 from dragoman.core.errors import CallerError, HouseError
@@ -202,6 +203,13 @@ def test_its_own_response_goes_to_it_alone_and_by_the_same_key(desk):
     assert found.candidates == (OPENAI_TOO,)
     # That key is gone: another one of the same provider may do.
     assert desk.recall(GROQ, OPENAI, previous_response_id="resp_own").candidates == (OPENAI,)
+
+
+def test_two_names_of_one_provider_are_one_place(desk):
+    other = replace(OPENAI, provider=replace(OPENAI.provider, name="openai-responses"))
+    first = desk.turn("one", OPENAI, reply=response("resp_own", store=True))
+    found = desk.recall(XAI, other, previous_response_id=first["id"])
+    assert found.candidates == (other,)
 
 
 @pytest.mark.parametrize("others", [(GROQ,), (XAI,), (GROQ, XAI)])

@@ -33,6 +33,9 @@ class Draft:
     custom: set[str] = field(default_factory=set)
     """Ids of calls of free-text tools, whose results are of another kind."""
 
+    stop: tuple[str, ...] = ()
+    """Sequences at which the reader cuts the answer."""
+
     def lose(
         self,
         path: str,
@@ -57,7 +60,7 @@ class Draft:
 
     def undo(self) -> Undo:
         """What the reader of the reply has to change back."""
-        return Undo(tool_names={sent: own for own, sent in self.names.items()})
+        return Undo(tool_names={sent: own for own, sent in self.names.items()}, stop=self.stop)
 
 
 def open_draft(request: Request, target: Target) -> Draft:

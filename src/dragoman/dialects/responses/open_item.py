@@ -216,8 +216,9 @@ class OpenItem:
         events.append(PartDelta(self._part.number, item.encrypted_content, "encrypted"))
 
     def _whole(self, part: Part, events: list[Event]) -> None:
-        words = self._part = _Words()
-        self._start(words, part, events)
+        if self._part is None:  # what has begun as a call or a thought ends as one
+            self._part = _Words()
+            self._start(self._part, part, events)
 
     def _close(self, words: _Words, events: list[Event]) -> None:
         if words.half:

@@ -193,8 +193,8 @@ class ResponsesRelay:
             self._done = True
         elif self._response is None:
             self._response = dict(_MEMBERS.decode(response))
-        if reply.model is not None:
-            return one.raw
+        if reply.model is not None or (self._response or {}).get("model") is not None:
+            return one.raw  # it is named, here or at the start
         members = _MEMBERS.decode(one.data)
         inner = dict(_MEMBERS.decode(response))
         inner["model"] = Raw(encode(self._context.model or self._target.model))

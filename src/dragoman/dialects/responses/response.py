@@ -18,6 +18,7 @@ from dragoman.dialects.base import Context, Tapped, Target, Undo
 from dragoman.dialects.responses.error import malformed, read_stream_error
 from dragoman.dialects.responses.finish import read_finish
 from dragoman.dialects.responses.reply_items import CALLS, Kind, logprobs_of, parts_of, read_item
+from dragoman.dialects.responses.stops import cut_parts, stopped
 from dragoman.dialects.responses.usage import WireUsage, read_usage
 from dragoman.dialects.responses.wire import BAD_JSON, NULL, encode, mended
 
@@ -126,6 +127,10 @@ def read_response(body: bytes, target: Target, undo: Undo) -> Response:
         if item.type == "message":
             tokens += [one for piece in item.content or () for one in piece.logprobs or ()]
     has_calls = any(isinstance(part, ToolCall) for part in parts)
+    finish = read_finish(reply.status, reply.reason, has_calls=has_calls)
+    if undo.stop:
+        parts, stop = cut_parts(parts, undo.stop)
+        finish = finish if stop is None else stopped(stop)
     searches = kinds_of(reply.output).count("web_search_call")
     logprobs = logprobs_of(tokens)
     return Response(
@@ -135,7 +140,7 @@ def read_response(body: bytes, target: Target, undo: Undo) -> Response:
         choices=(
             Choice(
                 parts=tuple(parts),
-                finish=read_finish(reply.status, reply.reason, has_calls=has_calls),
+                finish=finish,
                 logprobs=None if logprobs is None else Raw(logprobs),
             ),
         ),

@@ -26,6 +26,7 @@ from dragoman.dialects.responses.finish import read_finish
 from dragoman.dialects.responses.open_item import OpenItem
 from dragoman.dialects.responses.reply_items import Item, Piece, read_item
 from dragoman.dialects.responses.response import FAILED, kinds_of, read_reply
+from dragoman.dialects.responses.stops import Stops
 from dragoman.dialects.responses.usage import read_usage
 from dragoman.dialects.responses.wire import (
     BAD_JSON,
@@ -86,6 +87,7 @@ class ResponsesStreamReader:
         "_items",
         "_parts",
         "_started",
+        "_stops",
         "_target",
         "_undo",
     )
@@ -100,9 +102,19 @@ class ResponsesStreamReader:
         self._done: set[int] = set()
         self._parts = 0
         self._calls = False
+        self._stops = Stops(undo.stop) if undo.stop else None
 
     def feed(self, data: bytes) -> list[Event]:
         """Events that ``data`` completes."""
+        events = self._feed(data)
+        return events if self._stops is None else self._stops.passed(events)
+
+    def close(self) -> list[Event]:
+        """The end of the bytes: too early, unless a terminal event was the last of them (P4, P14)."""
+        events = self._close()
+        return events if self._stops is None else self._stops.passed(events)
+
+    def _feed(self, data: bytes) -> list[Event]:
         if self._ended:
             return []
         try:
@@ -111,8 +123,7 @@ class ResponsesStreamReader:
             return self._fail([], error)
         return self._read(frames)
 
-    def close(self) -> list[Event]:
-        """The end of the bytes: too early, unless a terminal event was the last of them (P4, P14)."""
+    def _close(self) -> list[Event]:
         if self._ended:
             return []
         events = self._read(self._frames.close())

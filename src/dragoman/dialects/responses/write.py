@@ -116,7 +116,8 @@ def _sampling(request: Request, body: Object, draft: Draft) -> list[str]:
         if getattr(wish, name) not in (None, 0, {}):
             draft.lose(name, "not in this dialect")
     if wish.stop:
-        draft.lose("stop", "not in this dialect")
+        draft.stop = tuple(stop for stop in wish.stop if stop)
+        draft.lose("stop", "the answer is cut at it on its way back", "emulated")  # P113
     refused = _refused_knobs(request, draft.target)
     for name in ("temperature", "top_p"):
         value = getattr(wish, name)

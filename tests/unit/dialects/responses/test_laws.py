@@ -471,3 +471,26 @@ def test_any_order_of_events_gives_a_stream_that_holds_to_its_invariants(told):
     writer = RESPONSES.stream_writer(CONTEXT)
     for event in found:
         writer.send(event)
+
+
+@given(responses, st.lists(words, min_size=1, max_size=3).map(tuple))
+def test_a_stream_is_cut_at_a_stop_sequence_where_the_whole_answer_is(response, stops):
+    body = RESPONSES.write_response(response, CONTEXT).body
+    undo = Undo(stop=stops)
+    reader = RESPONSES.stream_reader(TARGET, undo)
+    data = RESPONSES.response_frames(body)
+    events = [e for n in range(0, len(data), 50) for e in reader.feed(data[n : n + 50])]
+    events += reader.close()
+    check(events)
+    told = fold(events)
+    whole = RESPONSES.read_response(body, TARGET, undo)
+    assert [_bare(part) for part in told.choices[0].parts] == [
+        _bare(part) for part in whole.choices[0].parts
+    ]
+    assert told.choices[0].finish == whole.choices[0].finish
+    assert told.usage == response.usage
+
+
+def _bare(part):
+    """Citations of a text that is cut stand behind its words."""
+    return msgspec.structs.replace(part, citations=()) if isinstance(part, Text) else part
