@@ -73,6 +73,17 @@ def test_a_model_is_found_by_its_full_name_on_its_router_too(registry: Registry)
     assert find_card(model_cards(registry, WALL), "new") is None
 
 
+def test_a_tag_that_is_not_said_is_the_newest() -> None:
+    registry = load_providers({"OLLAMA_HOST": "127.0.0.1"})
+    registry.note_listing("ollama", (Listed("llama3.2:latest"), Listed("llama3.2:3b")), 0.0)
+    cards = model_cards(registry, WALL, "ollama")
+    for said in ("llama3.2", "llama3.2:latest", "ollama/llama3.2:latest"):
+        found = find_card(cards, said, "ollama")
+        assert found is not None
+        assert found.id == "llama3.2:latest"
+    assert find_card(cards, "llama3.2:1b", "ollama") is None
+
+
 def test_the_stubs_models_are_listed_as_they_are_asked_for() -> None:
     lonely = with_stub(load_providers({}))
     assert [card.id for card in model_cards(lonely, WALL, "anthropic")] == [
