@@ -71,8 +71,12 @@ def _is_of(row: ModelRow, provider: str, registry: Registry) -> bool:
 
 
 def _named(row: ModelRow, registry: Registry, wall: float) -> Card:
-    if row.id in registry.aliases:
-        return Card(row)
+    meant = registry.aliases.get(row.id)
+    if meant is not None:
+        provider, _, model = meant[0].partition("/")
+        # Of several nobody knows which it will be.
+        one = len(meant) == 1 and provider in registry.providers
+        return _card(row, provider, model, registry, wall) if one else Card(row)
     model = row.id.removeprefix(f"{row.owned_by}/")
     return _card(row, row.owned_by, model, registry, wall)
 
