@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from dragoman.catalog.registry import Registry
+from dragoman.catalog.resolve import NEWEST
 from dragoman.catalog.rows import ModelRow, models_list
 from dragoman.core.provider import Operation, Price
 
@@ -52,12 +53,16 @@ def model_cards(registry: Registry, wall: float, home: str | None = None) -> lis
 
 
 def find_card(cards: list[Card], name: str, home: str | None = None) -> Card | None:
-    """The card of one name; on a router its provider's models have their full name as well."""
-    found = next((card for card in cards if card.id == name), None)
-    if found is None and home is not None and name.startswith(f"{home}/"):
-        bare = name.removeprefix(f"{home}/")
-        found = next((c for c in cards if c.id == bare and c.row.owned_by == home), None)
-    return found
+    """The card of one name, as resolving takes it: its newest tag may be left out.
+
+    On a router its provider's models have their full name as well.
+    """
+    named = {card.id: card for card in cards}
+    found = named.get(name) or named.get(name + NEWEST)
+    if found is not None or home is None or not name.startswith(f"{home}/"):
+        return found
+    bare = named.get(name.removeprefix(f"{home}/"))
+    return bare if bare is not None and bare.row.owned_by == home else None
 
 
 def _is_of(row: ModelRow, provider: str, registry: Registry) -> bool:
@@ -66,8 +71,12 @@ def _is_of(row: ModelRow, provider: str, registry: Registry) -> bool:
 
 
 def _named(row: ModelRow, registry: Registry, wall: float) -> Card:
-    if row.id in registry.aliases:
-        return Card(row)
+    meant = registry.aliases.get(row.id)
+    if meant is not None:
+        provider, _, model = meant[0].partition("/")
+        # Of several nobody knows which it will be.
+        one = len(meant) == 1 and provider in registry.providers
+        return _card(row, provider, model, registry, wall) if one else Card(row)
     model = row.id.removeprefix(f"{row.owned_by}/")
     return _card(row, row.owned_by, model, registry, wall)
 

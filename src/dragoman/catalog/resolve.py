@@ -112,7 +112,7 @@ def _model_string(model: object, param: str) -> str:
     return name
 
 
-_NEWEST = ":latest"
+NEWEST = ":latest"
 """A model's tag where none is said, in catalogues whose ids have one."""
 
 
@@ -126,8 +126,8 @@ def _at_home(name: str, registry: Registry, home: str) -> Target | None:
         return None  # its own list is newer than what is bundled, and does not have it
     if registry.knows(home, name):
         return Target(provider, name, known=True)
-    if ":" not in name and registry.knows(home, name + _NEWEST):
-        return Target(provider, name + _NEWEST, known=True)
+    if ":" not in name and registry.knows(home, name + NEWEST):
+        return Target(provider, name + NEWEST, known=True)
     return None
 
 

@@ -85,10 +85,10 @@ async def _models(call: Call, desk: Desk) -> tuple[int, str, bytes]:
 
 
 async def _model(call: Call, desk: Desk, wanted: str) -> tuple[int, str, bytes]:
-    card = find_card(await desk.models(call.home), wanted, call.home)
+    cards = await desk.models(call.home)
+    card = find_card(cards, wanted, call.home)
     if card is None and call.dialect == "gemini":
-        bare = wanted.removeprefix("models/")
-        card = find_card(await desk.models(call.home), bare, call.home)
+        card = find_card(cards, wanted.removeprefix("models/"), call.home)
     if card is None:
         raise CallerError(
             "not_found",
