@@ -205,7 +205,13 @@ async def _resolved(
     names = [item.id for item in given if item.is_reference and item.id is not None]
     wanted = tuple(name for name in dict.fromkeys(names) if is_id(name))
     holders = await keeper.store.holders(tenant, wanted)
-    contents = await keeper.store.contents(tenant, tuple(dict.fromkeys(holders.values())))
+    here = {link.id: link.size for link in holders.values() if link.here}
+    size = sum(here.values())
+    if size > keeper.policy.most_bytes:
+        raise _too_long(
+            f"stands in responses of {size} bytes, of {keeper.policy.most_bytes} that are read"
+        )
+    contents = await keeper.store.contents(tenant, tuple(here))
     kept = {item.id: item for item in conversation(contents.values())}
     elsewhere = _Recalled()
     found: list[Item] = []
@@ -213,17 +219,17 @@ async def _resolved(
     for item in given:
         if not item.is_reference:
             found.append(item)
-        elif item.id in kept:
+            continue
+        link = holders.get(item.id or "")
+        if link is not None and item.id in kept:
             found.append(kept[item.id])
             size += len(kept[item.id].raw)
-        else:
-            holder = (
-                await keeper.store.get(tenant, holders[item.id]) if item.id in holders else None
-            )
-            if holder is None or elsewhere.at not in {None, holder.provider}:
-                raise _no_item(item)
-            elsewhere = _Recalled(at=holder.provider, credential=holder.credential)
-            found.append(item)
+            continue
+        holder = await keeper.store.get(tenant, link.id) if link is not None else None
+        if holder is None or elsewhere.at not in {None, holder.provider}:
+            raise _no_item(item)
+        elsewhere = _Recalled(at=holder.provider, credential=holder.credential)
+        found.append(item)
     if size > keeper.policy.most_bytes:
         raise _too_long(f"brings back {size} bytes, of {keeper.policy.most_bytes} that are taken")
     return tuple(found), elsewhere

@@ -279,6 +279,12 @@ def test_references_bring_back_so_much_and_no_more():
     reference = {"type": "item_reference", "id": name}
     assert len(desk.recall(input=[reference]).body["input"]) == 1
     assert refusal(desk, input=[reference] * 3).code == "conversation_too_long"
+    second = desk.turn("y" * 900, store=True, reply=response("resp_2"))
+    other = {"type": "item_reference", "id": desk.store.rows["ours", second["id"]].items[0]}
+    asked = desk.store.asked
+    error = refusal(desk, input=[reference, other])
+    assert error.code == "conversation_too_long"
+    assert desk.store.asked == asked + 1
 
 
 def test_an_item_that_a_provider_keeps_stays_a_reference_and_goes_to_it(desk):

@@ -131,9 +131,7 @@ class SqlResponses:
         async with self.database.read() as connection:
             found = await connection.execute(select(walk).order_by(walk.c.place))
             rows = found.mappings().all()
-        return tuple(
-            Link(row["id"], row["previous"], row["size"], bool(row["here"])) for row in rows
-        )
+        return tuple(_link(row) for row in rows)
 
     async def contents(self, tenant: str, response_ids: tuple[str, ...]) -> dict[str, Content]:
         """What was said in each of the responses that are kept here."""
@@ -154,13 +152,15 @@ class SqlResponses:
         key = await self.keys.key(tenant)
         return {row["id"]: _content(key, row) for row in rows}
 
-    async def holders(self, tenant: str, item_ids: tuple[str, ...]) -> dict[str, str]:
+    async def holders(self, tenant: str, item_ids: tuple[str, ...]) -> dict[str, Link]:
         """Item → the newest response that it stands in; unknown ones are left out."""
-        holders: dict[str, str] = {}
+        holders: dict[str, Link] = {}
+        here = responses.c.reply.is_not(None).label("here")
+        told = (responses.c.id, responses.c.previous, responses.c.size, here)
         async with self.database.read() as connection:
             for some in _portions(item_ids):
                 found = await connection.execute(
-                    select(items.c.id, items.c.response)
+                    select(items.c.id.label("item"), *told)
                     .join(
                         responses,
                         and_(
@@ -171,7 +171,7 @@ class SqlResponses:
                     .where(items.c.tenant == tenant, items.c.id.in_(some), self._lives())
                     .order_by(responses.c.created_ms, responses.c.id)
                 )
-                holders.update((item, response) for item, response in found)
+                holders.update({row["item"]: _link(row) for row in found.mappings()})
         return holders
 
     async def delete(self, tenant: str, response_id: str) -> bool:
@@ -238,6 +238,10 @@ class SqlResponses:
 
 def _is(tenant: str, response_id: str) -> Any:
     return and_(responses.c.tenant == tenant, responses.c.id == response_id)
+
+
+def _link(row: RowMapping) -> Link:
+    return Link(row["id"], row["previous"], row["size"], bool(row["here"]))
 
 
 def _content(key: TenantKey, row: RowMapping) -> Content:
