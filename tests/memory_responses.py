@@ -66,4 +66,4 @@ class MemoryResponses:
 def _link(row: Kept) -> Link:
     here = row.content
     size = 0 if here is None else len(here.input) + len(here.reply)
-    return Link(row.id, row.previous, size, here is not None)
+    return Link(row.id, row.previous, size, here is not None, row.provider, row.credential)

@@ -89,10 +89,12 @@ async def test_a_response_of_a_providers_own_is_known_without_what_was_said(stor
     record = kept(clock, content=None, provider="openai", credential=None)
     await store.put("ours", record)
     assert await store.get("ours", "resp_1") == record
-    assert await store.chain("ours", "resp_1", 9) == (Link("resp_1", None, 0, here=False),)
+    assert await store.chain("ours", "resp_1", 9) == (
+        Link("resp_1", None, 0, here=False, provider="openai"),
+    )
     await store.put("ours", kept(clock, "resp_2", previous="resp_0", items=("msg_1",)))
     size = len(b'["hello"]') + len(b'{"id":"resp_2"}')
-    link = Link("resp_2", "resp_0", size, here=True)
+    link = Link("resp_2", "resp_0", size, here=True, provider="groq", credential="key-1")
     assert await store.holders("ours", ("msg_1",)) == {"msg_1": link}
     assert await store.contents("ours", ("resp_1",)) == {}
 

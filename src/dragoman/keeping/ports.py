@@ -50,6 +50,8 @@ class Link(Struct, frozen=True):
     """Bytes of its content."""
     here: bool
     """Whether its content is kept here."""
+    provider: str
+    credential: str | None = None
 
 
 class ResponseStore(Protocol):

@@ -171,10 +171,7 @@ async def _chain(previous: str, tenant: str, keeper: Keeper) -> _Recalled:
     if not links:
         raise _no_response(previous, "there is none of that id, or it has expired")
     if not links[0].here:
-        found = await keeper.store.get(tenant, previous)
-        if found is None:
-            raise _no_response(previous, "it has just been deleted")
-        return _Recalled(at=found.provider, credential=found.credential)
+        return _Recalled(at=links[0].provider, credential=links[0].credential)
     if links[-1].previous is not None:
         if len(links) >= keeper.policy.most_turns:
             raise _too_long(f"has more than {keeper.policy.most_turns} responses")
@@ -225,10 +222,9 @@ async def _resolved(
             found.append(kept[item.id])
             size += len(kept[item.id].raw)
             continue
-        holder = await keeper.store.get(tenant, link.id) if link is not None else None
-        if holder is None or elsewhere.at not in {None, holder.provider}:
+        if link is None or link.here or elsewhere.at not in {None, link.provider}:
             raise _no_item(item)
-        elsewhere = _Recalled(at=holder.provider, credential=holder.credential)
+        elsewhere = _Recalled(at=link.provider, credential=link.credential)
         found.append(item)
     if size > keeper.policy.most_bytes:
         raise _too_long(f"brings back {size} bytes, of {keeper.policy.most_bytes} that are taken")

@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 TABLE = str(responses.name)
 RENEW_MS = 24 * 60 * 60 * 1000
 """A response whose end would move by less is left as it is: renewing writes all of it anew."""
+_LINK = (
+    responses.c.id,
+    responses.c.previous,
+    responses.c.size,
+    responses.c.reply.is_not(None).label("here"),
+    responses.c.provider,
+    responses.c.credential,
+)
 _AT_ONCE = 200
 """Ids in one statement; SQLite binds a thousand values."""
 
@@ -114,14 +122,12 @@ class SqlResponses:
 
     async def chain(self, tenant: str, response_id: str, most: int) -> tuple[Link, ...]:
         """The response, what it continues, and so on, the newest first; at most ``most`` of them."""
-        told = (responses.c.id, responses.c.previous, responses.c.size)
-        here = responses.c.reply.is_not(None).label("here")
-        start = select(*told, here, literal(1).label("place")).where(
+        start = select(*_LINK, literal(1).label("place")).where(
             _is(tenant, response_id), self._lives()
         )
         walk = start.cte("walk", recursive=True)
         walk = walk.union_all(
-            select(*told, here, walk.c.place + 1).where(
+            select(*_LINK, walk.c.place + 1).where(
                 responses.c.tenant == tenant,
                 responses.c.id == walk.c.previous,
                 walk.c.place < most,
@@ -135,6 +141,8 @@ class SqlResponses:
 
     async def contents(self, tenant: str, response_ids: tuple[str, ...]) -> dict[str, Content]:
         """What was said in each of the responses that are kept here."""
+        if not response_ids:
+            return {}
         rows: list[RowMapping] = []
         async with self.database.read() as connection:
             for some in _portions(response_ids):
@@ -155,12 +163,12 @@ class SqlResponses:
     async def holders(self, tenant: str, item_ids: tuple[str, ...]) -> dict[str, Link]:
         """Item → the newest response that it stands in; unknown ones are left out."""
         holders: dict[str, Link] = {}
-        here = responses.c.reply.is_not(None).label("here")
-        told = (responses.c.id, responses.c.previous, responses.c.size, here)
+        if not item_ids:
+            return holders
         async with self.database.read() as connection:
             for some in _portions(item_ids):
                 found = await connection.execute(
-                    select(items.c.id.label("item"), *told)
+                    select(items.c.id.label("item"), *_LINK)
                     .join(
                         responses,
                         and_(
@@ -241,7 +249,14 @@ def _is(tenant: str, response_id: str) -> Any:
 
 
 def _link(row: RowMapping) -> Link:
-    return Link(row["id"], row["previous"], row["size"], bool(row["here"]))
+    return Link(
+        row["id"],
+        row["previous"],
+        row["size"],
+        bool(row["here"]),
+        row["provider"],
+        row["credential"],
+    )
 
 
 def _content(key: TenantKey, row: RowMapping) -> Content:
