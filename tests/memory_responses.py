@@ -36,9 +36,7 @@ class MemoryResponses:
         name: str | None = response_id
         while name is not None and (tenant, name) in self.rows and len(found) < most:
             row = self.rows[tenant, name]
-            here = row.content
-            size = 0 if here is None else len(here.input) + len(here.reply)
-            found.append(Link(name, row.previous, size, here is not None))
+            found.append(_link(row))
             name = row.previous
         return tuple(found)
 
@@ -47,14 +45,14 @@ class MemoryResponses:
         rows = {name: self.rows.get((tenant, name)) for name in response_ids}
         return {name: row.content for name, row in rows.items() if row and row.content}
 
-    async def holders(self, tenant: str, item_ids: tuple[str, ...]) -> dict[str, str]:
+    async def holders(self, tenant: str, item_ids: tuple[str, ...]) -> dict[str, Link]:
         self._look()
-        return {
-            item: name
-            for (owner, name), row in self.rows.items()
-            for item in row.items
-            if owner == tenant and item in item_ids
-        }
+        found: dict[str, Link] = {}
+        for (owner, _), row in self.rows.items():
+            found |= {
+                item: _link(row) for item in row.items if owner == tenant and item in item_ids
+            }
+        return found
 
     async def delete(self, tenant: str, response_id: str) -> bool:
         self._look()
@@ -63,3 +61,9 @@ class MemoryResponses:
     async def expire(self, most: int) -> int:
         self._look()
         return 0 * most
+
+
+def _link(row: Kept) -> Link:
+    here = row.content
+    size = 0 if here is None else len(here.input) + len(here.reply)
+    return Link(row.id, row.previous, size, here is not None, row.provider, row.credential)

@@ -65,26 +65,37 @@ def kept(clock, name="resp_1", previous=None, said=b'["hello"]', days=30.0, **ch
     return Kept(id=name, created=now, expires=now + days * DAY, previous=previous, **members)
 
 
+async def holders(store, tenant, wanted) -> dict[str, str]:
+    """Item → the id of its response."""
+    return {item: link.id for item, link in (await store.holders(tenant, wanted)).items()}
+
+
 async def test_what_is_put_is_there_until_it_is_deleted(store, clock):
     record = kept(clock, items=("msg_1", "fc_1"))
     await store.put("ours", record)
     found = await store.get("ours", "resp_1")
     assert found == kept(clock)
-    assert await store.holders("ours", ("msg_1", "fc_1", "msg_2")) == {
+    assert await holders(store, "ours", ("msg_1", "fc_1", "msg_2")) == {
         "msg_1": "resp_1",
         "fc_1": "resp_1",
     }
     assert await store.delete("ours", "resp_1")
     assert not await store.delete("ours", "resp_1")
     assert await store.get("ours", "resp_1") is None
-    assert await store.holders("ours", ("msg_1",)) == {}
+    assert await holders(store, "ours", ("msg_1",)) == {}
 
 
 async def test_a_response_of_a_providers_own_is_known_without_what_was_said(store, clock):
     record = kept(clock, content=None, provider="openai", credential=None)
     await store.put("ours", record)
     assert await store.get("ours", "resp_1") == record
-    assert await store.chain("ours", "resp_1", 9) == (Link("resp_1", None, 0, here=False),)
+    assert await store.chain("ours", "resp_1", 9) == (
+        Link("resp_1", None, 0, here=False, provider="openai"),
+    )
+    await store.put("ours", kept(clock, "resp_2", previous="resp_0", items=("msg_1",)))
+    size = len(b'["hello"]') + len(b'{"id":"resp_2"}')
+    link = Link("resp_2", "resp_0", size, here=True, provider="groq", credential="key-1")
+    assert await store.holders("ours", ("msg_1",)) == {"msg_1": link}
     assert await store.contents("ours", ("resp_1",)) == {}
 
 
@@ -94,7 +105,7 @@ async def test_nothing_of_a_tenant_is_there_for_another(store, clock):
     assert await store.get("theirs", "resp_1") is None
     assert await store.chain("theirs", "resp_2", 9) == ()
     assert await store.contents("theirs", ("resp_1", "resp_2")) == {}
-    assert await store.holders("theirs", ("msg_1",)) == {}
+    assert await holders(store, "theirs", ("msg_1",)) == {}
     assert not await store.delete("theirs", "resp_1")
     assert await store.get("ours", "resp_1") is not None
 
@@ -107,14 +118,14 @@ async def test_two_tenants_may_have_responses_of_one_id(store, clock):
         assert found.content.input == said
     await store.delete("theirs", "resp_1")
     assert (await store.get("ours", "resp_1")).content.input == b"[1]"
-    assert await store.holders("ours", ("msg_1",)) == {"msg_1": "resp_1"}
+    assert await holders(store, "ours", ("msg_1",)) == {"msg_1": "resp_1"}
 
 
 async def test_a_response_takes_the_place_of_one_with_its_id(store, clock):
     await store.put("ours", kept(clock, said=b"[1]", items=("msg_1",)))
     await store.put("ours", kept(clock, said=b"[2]", items=("msg_2", "msg_2")))
     assert (await store.get("ours", "resp_1")).content.input == b"[2]"
-    assert await store.holders("ours", ("msg_1", "msg_2")) == {"msg_2": "resp_1"}
+    assert await holders(store, "ours", ("msg_1", "msg_2")) == {"msg_2": "resp_1"}
 
 
 async def test_several_who_put_the_same_id_at_once_agree(store, clock):
@@ -127,17 +138,17 @@ async def test_several_who_put_the_same_id_at_once_agree(store, clock):
     found = await store.get("ours", "resp_1")
     (number,) = found.content.input.strip(b"[]").decode()
     wanted = tuple(f"msg_{other}" for other in range(4))
-    assert await store.holders("ours", wanted) == {f"msg_{number}": "resp_1"}
-    assert await store.holders("ours", ("fc_1",)) == {"fc_1": "resp_1"}
+    assert await holders(store, "ours", wanted) == {f"msg_{number}": "resp_1"}
+    assert await holders(store, "ours", ("fc_1",)) == {"fc_1": "resp_1"}
 
 
 async def test_an_item_belongs_to_the_newest_response_that_it_stands_in(store, clock):
     for name in ("resp_b", "resp_a"):
         clock.advance(1)
         await store.put("ours", kept(clock, name, items=("msg_1",)))
-    assert await store.holders("ours", ("msg_1",)) == {"msg_1": "resp_a"}
+    assert await holders(store, "ours", ("msg_1",)) == {"msg_1": "resp_a"}
     await store.delete("ours", "resp_a")
-    assert await store.holders("ours", ("msg_1",)) == {"msg_1": "resp_b"}
+    assert await holders(store, "ours", ("msg_1",)) == {"msg_1": "resp_b"}
 
 
 async def test_a_chain_is_walked_from_its_end(store, clock):
@@ -171,7 +182,7 @@ async def test_many_contents_and_items_are_read_at_once(store, clock):
     found = await store.contents("ours", names)
     assert set(found) == set(names[:3])
     wanted = tuple(f"{name}_{n}" for name in names[:3] for n in range(500))
-    assert len(await store.holders("ours", wanted)) == 1500
+    assert len(await holders(store, "ours", wanted)) == 1500
 
 
 async def test_what_has_expired_is_gone_before_it_is_removed(store, clock):
@@ -180,7 +191,7 @@ async def test_what_has_expired_is_gone_before_it_is_removed(store, clock):
     clock.advance(DAY)
     assert await store.get("ours", "resp_1") is None
     assert await store.contents("ours", ("resp_1",)) == {}
-    assert await store.holders("ours", ("msg_1",)) == {}
+    assert await holders(store, "ours", ("msg_1",)) == {}
     assert not await store.delete("ours", "resp_1")
     assert [link.id for link in await store.chain("ours", "resp_2", 9)] == ["resp_2"]
 

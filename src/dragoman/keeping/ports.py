@@ -42,7 +42,7 @@ class Kept(Struct, frozen=True):
 
 
 class Link(Struct, frozen=True):
-    """One response of a chain, without what was said."""
+    """One response, without what was said."""
 
     id: str
     previous: str | None
@@ -50,6 +50,8 @@ class Link(Struct, frozen=True):
     """Bytes of its content."""
     here: bool
     """Whether its content is kept here."""
+    provider: str
+    credential: str | None = None
 
 
 class ResponseStore(Protocol):
@@ -77,7 +79,7 @@ class ResponseStore(Protocol):
         """What was said in each of the responses that are kept here."""
         ...
 
-    async def holders(self, tenant: str, item_ids: tuple[str, ...]) -> dict[str, str]:
+    async def holders(self, tenant: str, item_ids: tuple[str, ...]) -> dict[str, Link]:
         """Item → the newest response that it stands in; unknown ones are left out."""
         ...
 

@@ -171,10 +171,7 @@ async def _chain(previous: str, tenant: str, keeper: Keeper) -> _Recalled:
     if not links:
         raise _no_response(previous, "there is none of that id, or it has expired")
     if not links[0].here:
-        found = await keeper.store.get(tenant, previous)
-        if found is None:
-            raise _no_response(previous, "it has just been deleted")
-        return _Recalled(at=found.provider, credential=found.credential)
+        return _Recalled(at=links[0].provider, credential=links[0].credential)
     if links[-1].previous is not None:
         if len(links) >= keeper.policy.most_turns:
             raise _too_long(f"has more than {keeper.policy.most_turns} responses")
@@ -205,7 +202,13 @@ async def _resolved(
     names = [item.id for item in given if item.is_reference and item.id is not None]
     wanted = tuple(name for name in dict.fromkeys(names) if is_id(name))
     holders = await keeper.store.holders(tenant, wanted)
-    contents = await keeper.store.contents(tenant, tuple(dict.fromkeys(holders.values())))
+    here = {link.id: link.size for link in holders.values() if link.here}
+    size = sum(here.values())
+    if size > keeper.policy.most_bytes:
+        raise _too_long(
+            f"stands in responses of {size} bytes, of {keeper.policy.most_bytes} that are read"
+        )
+    contents = await keeper.store.contents(tenant, tuple(here))
     kept = {item.id: item for item in conversation(contents.values())}
     elsewhere = _Recalled()
     found: list[Item] = []
@@ -213,17 +216,16 @@ async def _resolved(
     for item in given:
         if not item.is_reference:
             found.append(item)
-        elif item.id in kept:
+            continue
+        link = holders.get(item.id or "")
+        if link is not None and item.id in kept:
             found.append(kept[item.id])
             size += len(kept[item.id].raw)
-        else:
-            holder = (
-                await keeper.store.get(tenant, holders[item.id]) if item.id in holders else None
-            )
-            if holder is None or elsewhere.at not in {None, holder.provider}:
-                raise _no_item(item)
-            elsewhere = _Recalled(at=holder.provider, credential=holder.credential)
-            found.append(item)
+            continue
+        if link is None or link.here or elsewhere.at not in {None, link.provider}:
+            raise _no_item(item)
+        elsewhere = _Recalled(at=link.provider, credential=link.credential)
+        found.append(item)
     if size > keeper.policy.most_bytes:
         raise _too_long(f"brings back {size} bytes, of {keeper.policy.most_bytes} that are taken")
     return tuple(found), elsewhere

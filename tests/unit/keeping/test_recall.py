@@ -125,20 +125,16 @@ def test_a_chain_with_a_hole_is_told(desk):
 
 def test_what_is_deleted_while_it_is_read_is_told(desk, monkeypatch):
     first = desk.turn("one", store=True)
-    own = desk.turn("one", OPENAI, reply=response("resp_own", store=True))
+    reference = {"type": "item_reference", "id": first["output"][0]["id"]}
 
     async def nothing(*_):
         return {}
 
-    async def none(*_):
-        return None
-
     monkeypatch.setattr(desk.store, "contents", nothing)
-    monkeypatch.setattr(desk.store, "get", none)
-    for name in (first["id"], own["id"]):
-        error = refusal(desk, OPENAI, previous_response_id=name)
-        assert error.code == "previous_response_not_found"
-        assert "just been deleted" in error.message
+    error = refusal(desk, OPENAI, previous_response_id=first["id"])
+    assert error.code == "previous_response_not_found"
+    assert "just been deleted" in error.message
+    assert refusal(desk, input=[reference]).code == "item_not_found"
 
 
 def test_a_chain_has_an_end():
@@ -279,13 +275,21 @@ def test_references_bring_back_so_much_and_no_more():
     reference = {"type": "item_reference", "id": name}
     assert len(desk.recall(input=[reference]).body["input"]) == 1
     assert refusal(desk, input=[reference] * 3).code == "conversation_too_long"
+    second = desk.turn("y" * 900, store=True, reply=response("resp_2"))
+    other = {"type": "item_reference", "id": desk.store.rows["ours", second["id"]].items[0]}
+    asked = desk.store.asked
+    error = refusal(desk, input=[reference, other])
+    assert error.code == "conversation_too_long"
+    assert desk.store.asked == asked + 1
 
 
 def test_an_item_that_a_provider_keeps_stays_a_reference_and_goes_to_it(desk):
     desk.turn("one", OPENAI, reply=response("resp_own", store=True))
     given = [{"type": "item_reference", "id": "msg_resp_own"}, {"role": "user", "content": "x"}]
-    found = desk.recall(GROQ, OPENAI, input=given)
-    assert found.body["input"] == given
+    asked = desk.store.asked
+    found = desk.recall(GROQ, OPENAI, input=[*given, *given])
+    assert desk.store.asked <= asked + 2
+    assert found.body["input"] == [*given, *given]
     assert found.candidates == (OPENAI,)
     assert refusal(desk, GROQ, input=given).code == "unsupported_feature"
     desk.turn("one", XAI, reply=response("resp_xai", store=True))

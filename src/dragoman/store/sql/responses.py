@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 TABLE = str(responses.name)
 RENEW_MS = 24 * 60 * 60 * 1000
 """A response whose end would move by less is left as it is: renewing writes all of it anew."""
+_LINK = (
+    responses.c.id,
+    responses.c.previous,
+    responses.c.size,
+    responses.c.reply.is_not(None).label("here"),
+    responses.c.provider,
+    responses.c.credential,
+)
 _AT_ONCE = 200
 """Ids in one statement; SQLite binds a thousand values."""
 
@@ -114,14 +122,12 @@ class SqlResponses:
 
     async def chain(self, tenant: str, response_id: str, most: int) -> tuple[Link, ...]:
         """The response, what it continues, and so on, the newest first; at most ``most`` of them."""
-        told = (responses.c.id, responses.c.previous, responses.c.size)
-        here = responses.c.reply.is_not(None).label("here")
-        start = select(*told, here, literal(1).label("place")).where(
+        start = select(*_LINK, literal(1).label("place")).where(
             _is(tenant, response_id), self._lives()
         )
         walk = start.cte("walk", recursive=True)
         walk = walk.union_all(
-            select(*told, here, walk.c.place + 1).where(
+            select(*_LINK, walk.c.place + 1).where(
                 responses.c.tenant == tenant,
                 responses.c.id == walk.c.previous,
                 walk.c.place < most,
@@ -131,12 +137,12 @@ class SqlResponses:
         async with self.database.read() as connection:
             found = await connection.execute(select(walk).order_by(walk.c.place))
             rows = found.mappings().all()
-        return tuple(
-            Link(row["id"], row["previous"], row["size"], bool(row["here"])) for row in rows
-        )
+        return tuple(_link(row) for row in rows)
 
     async def contents(self, tenant: str, response_ids: tuple[str, ...]) -> dict[str, Content]:
         """What was said in each of the responses that are kept here."""
+        if not response_ids:
+            return {}
         rows: list[RowMapping] = []
         async with self.database.read() as connection:
             for some in _portions(response_ids):
@@ -154,13 +160,15 @@ class SqlResponses:
         key = await self.keys.key(tenant)
         return {row["id"]: _content(key, row) for row in rows}
 
-    async def holders(self, tenant: str, item_ids: tuple[str, ...]) -> dict[str, str]:
+    async def holders(self, tenant: str, item_ids: tuple[str, ...]) -> dict[str, Link]:
         """Item → the newest response that it stands in; unknown ones are left out."""
-        holders: dict[str, str] = {}
+        holders: dict[str, Link] = {}
+        if not item_ids:
+            return holders
         async with self.database.read() as connection:
             for some in _portions(item_ids):
                 found = await connection.execute(
-                    select(items.c.id, items.c.response)
+                    select(items.c.id.label("item"), *_LINK)
                     .join(
                         responses,
                         and_(
@@ -171,7 +179,7 @@ class SqlResponses:
                     .where(items.c.tenant == tenant, items.c.id.in_(some), self._lives())
                     .order_by(responses.c.created_ms, responses.c.id)
                 )
-                holders.update((item, response) for item, response in found)
+                holders.update({row["item"]: _link(row) for row in found.mappings()})
         return holders
 
     async def delete(self, tenant: str, response_id: str) -> bool:
@@ -238,6 +246,17 @@ class SqlResponses:
 
 def _is(tenant: str, response_id: str) -> Any:
     return and_(responses.c.tenant == tenant, responses.c.id == response_id)
+
+
+def _link(row: RowMapping) -> Link:
+    return Link(
+        row["id"],
+        row["previous"],
+        row["size"],
+        bool(row["here"]),
+        row["provider"],
+        row["credential"],
+    )
 
 
 def _content(key: TenantKey, row: RowMapping) -> Content:
