@@ -160,7 +160,8 @@ def test_a_model_that_is_not_there_is_a_404_in_the_routers_own_words(gateway, ro
 
 @pytest.mark.parametrize("prefix", SERVED)
 def test_what_is_not_there_and_another_method_are_told_in_the_routers_own_words(gateway, prefix):
-    row = next(row for row in HOMED if row.path.startswith(prefix) and row.page is not None)
+    pages = [row for row in HOMED if row.path.startswith(prefix) and row.page is not None]
+    row = next(row for row in pages if row.dialect != "responses")
     reply = gateway.ask("GET", f"{prefix}/nothing/here")
     assert reply.status == 404
     assert "nothing at GET" in error_of(row, reply)
