@@ -13,7 +13,7 @@ import re
 import sys
 import textwrap
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ from dragoman.catalog.files import definitions
 from dragoman.cli.main import make_app
 from dragoman.config.settings import Settings
 from dragoman.dialects.registry import DIALECTS
-from dragoman.surface.table import ROUTES, Route
+from dragoman.surface.route import Route
+from dragoman.surface.routers import ROUTERS
+from dragoman.surface.table import ROUTES
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "dragoman"
@@ -271,8 +273,12 @@ def env_example() -> str:
             lines += ["", f"# --- {'order of providers' if group == FILE_ONLY else group}", ""]
         lines += [f"# {each.meaning}".rstrip(), f"#{each.variable}={_env_default(each)}"]
     lines += ["", "# --- providers: each is switched on by its key (ollama by its address)", ""]
+    told: set[tuple[str, ...]] = set()
     for name, provider in definitions().items():
         keys, bases = provider.env.key, provider.env.base_url
+        if keys + bases in told:  # another surface of a provider, with the same variables
+            continue
+        told.add(keys + bases)
         if provider.family not in DIALECTS:
             lines.append(
                 f"# {name} speaks {provider.family}, which this version does not serve yet:"
@@ -339,19 +345,55 @@ def cli_page() -> str:
 ROUTES_BLOCK = ("<!-- routes: begin -->", "<!-- routes: end -->")
 
 
-def routes_table() -> str:
-    """The table of routes for the README, from the one that the server is built of."""
+def routes_table(routes: Iterable[Route]) -> str:
+    """A table of routes, from the one that the server is built of."""
     lines = ["| route | dialect | key | what it is |", "|---|---|---|---|"]
-    lines += [_route_row(route) for route in ROUTES]
+    lines += [_route_row(route) for route in routes]
     return "\n".join(lines)
 
 
 def _route_row(route: Route) -> str:
-    path = route.path.replace("{id:path}", "{id}")
+    path = route.path.replace(":path}", "}")
     needs = "no" if route.permission == "public" else "yes"
-    either = route.page in {"models", "model"}
-    dialect = "chat or anthropic" if either else (route.dialect if route.operation else "")
+    lists = route.page in {"models", "model"}
+    asked = lists and route.home is None and route.dialect == "chat"
+    dialect = "by the headers" if asked else route.dialect if lists or route.operation else ""
     return f"| `{route.method} {path}` | {dialect} | {needs} | {route.summary} |"
+
+
+def own_routes() -> str:
+    """The table of the README: everything but the routers, which have a page of their own."""
+    return routes_table(route for route in ROUTES if route.home is None)
+
+
+_ROUTERS_HEAD = """# Routers
+
+Each provider's own paths and dialect under a prefix, whichever provider serves: an SDK of the provider works
+with the prefix as its base URL, with whatever it adds to it itself. A key of the gateway's comes in the
+header that the SDK uses: `Authorization: Bearer …`, `x-api-key`, `api-key`, `x-goog-api-key`, or `?key=…`. A
+model string is looked for in the router's own provider's catalogue first, and then as everywhere:
+`claude-sonnet-4-5` on `/v3` is Anthropic's, `openai/gpt-4o-mini` there is OpenAI's, answered in Anthropic's
+dialect. A router's list shows its provider's models by their own ids, and all others as `provider/model`. A
+router is switched off by its setting; its paths are 404 then, as is everything of that dialect.
+
+OpenRouter's `/generation?id=…` finds a call of the caller's tenant by its `x-dragoman-call-id`, and one of
+the last seven days by its `x-request-id` or the answer's own `id`. `/credits` and `/key` tell what the
+presented key has used, in USD as JSON numbers, and its rate limit. What a gateway does not know is `null` in
+all of them: credits that somebody bought, costs that no provider told and no price is known for.
+
+Written by `scripts/document.py` from the table that the server is built of.
+"""
+
+
+def routers_page() -> str:
+    """The page of the routers."""
+    parts = [_ROUTERS_HEAD]
+    for prefix, (home, switch) in ROUTERS.items():
+        rows = [route for route in ROUTES if route.home == home]
+        if rows:
+            parts.append(f"## `{prefix}`: {home}\n\nSwitched by `{switch.upper()}`.\n")
+            parts.append(routes_table(rows) + "\n")
+    return "\n".join(parts)
 
 
 def filled(page: str, block: tuple[str, str], content: str) -> str:
@@ -374,7 +416,8 @@ def papers() -> dict[Path, str]:
         ROOT / ".env.example": env_example(),
         ROOT / "docs" / "settings.md": settings_page(),
         ROOT / "docs" / "cli.md": cli_page(),
-        readme: filled(readme.read_text(encoding="utf-8"), ROUTES_BLOCK, routes_table()),
+        readme: filled(readme.read_text(encoding="utf-8"), ROUTES_BLOCK, own_routes()),
+        ROOT / "docs" / "routers.md": routers_page(),
         providers: insert_table(providers.read_text(encoding="utf-8"), definitions()),
     }
 

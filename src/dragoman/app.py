@@ -21,8 +21,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
+from dragoman.accounting import ports
+from dragoman.accounting.ports import Line, Sums
 from dragoman.accounting.report import parse_query, usage_report
-from dragoman.catalog.rows import ModelRow, models_list
+from dragoman.catalog.cards import Card, model_cards
 from dragoman.config.greeting import greeting, say_greeting
 from dragoman.config.load import environment, load_settings
 from dragoman.config.settings import Settings, check_serving
@@ -47,6 +49,8 @@ WORKERS_FOLDER = "DRAGOMAN_WORKERS_FOLDER"
 ENV_FILE = "DRAGOMAN_ENV_FILE"
 KEEP_ALIVE_S = 75
 BACKLOG = 4096
+GENERATIONS_S = 7 * 86_400
+"""How far back a call is found by what it is called; by its own id it always is."""
 COLLECTOR = (100_000, 20, 50)
 
 
@@ -148,16 +152,29 @@ def surface(application: Application, services: Services) -> Surface:
     """What the ASGI application is made of."""
     settings, house = services.settings, services.house
 
-    async def models() -> list[ModelRow]:
+    async def models(home: str | None) -> list[Card]:
         due = tuple(house.registry.listings_due(time.monotonic()))
         await house.fetch_listings(due)
-        return models_list(house.registry)
+        return model_cards(house.registry, time.time(), home)
 
     async def usage(call: Call) -> bytes:
         assert call.caller is not None, "the route needs a caller"
         query = parse_query(call.query)
         await house.accountant.flush()
         return await usage_report(house.accountant.writer.ledger, call.caller, query)
+
+    async def find(call: Call, name: str) -> Line | None:
+        assert call.caller is not None, "the route needs a caller"
+        await house.accountant.flush()
+        since = int((call.wall - GENERATIONS_S) * 1_000_000)
+        scope = ports.Scope(call.caller.tenant, since_us=since)
+        return await house.accountant.writer.ledger.find(scope, name)
+
+    async def spent(call: Call, since_us: int | None) -> Sums:
+        assert call.caller is not None, "the route needs a caller"
+        await house.accountant.flush()
+        scope = ports.Scope(call.caller.tenant, call.caller.key_id, since_us)
+        return await house.accountant.writer.ledger.sums(scope)
 
     async def readiness() -> Readiness:
         if application.draining:
@@ -193,6 +210,8 @@ def surface(application: Application, services: Services) -> Surface:
             mode=settings.mode,
             models=models,
             usage=usage,
+            find=find,
+            spent=spent,
             readiness=readiness,
             providers=providers,
             metrics=metrics,

@@ -16,21 +16,25 @@ from dragoman.accounting.account import Accountant
 from dragoman.admission.admit import admit, refusal
 from dragoman.admission.ports import LimitStore
 from dragoman.attempt.attempt import attempt
-from dragoman.attempt.estimate import estimate, has_counter
+from dragoman.attempt.estimate import estimate, has_counter, lacks_counter
 from dragoman.attempt.means import Means
+from dragoman.attempt.ports import Tab
 from dragoman.catalog.listing import ListingRequest
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import LONGEST, ListingsNeeded
 from dragoman.core.ask import Ask, read_ask
 from dragoman.core.call import Answer, Call, Caller, Denied, Limits
 from dragoman.core.clock import Clock
-from dragoman.core.errors import GatewayError, code_of
+from dragoman.core.errors import GatewayError, UpstreamError, code_of
 from dragoman.core.provider import Candidate, Family, Operation, Plan
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
 from dragoman.identity.authenticate import IdentityMode, authenticate
 from dragoman.identity.permissions import Permission, permit
 from dragoman.identity.ports import KeyStore
+from dragoman.keeping.keep import keep
+from dragoman.keeping.keeper import Keeper
+from dragoman.keeping.recall import Keeping, recall
 from dragoman.routing.route import route
 from dragoman.routing.wish import parse_wish
 
@@ -52,11 +56,14 @@ class House:
     pools: Pools
     fetch_listings: Callable[[tuple[ListingRequest, ...]], Awaitable[None]]
     accountant: Accountant
+    keeper: Keeper
     means: Means
     clock: Clock
     limited: Callable[[str], None]
     """Told the name of a limit that has refused a call."""
-    plans: dict[tuple[str | None, Operation, Family], Plan] = field(default_factory=dict)
+    plans: dict[tuple[str | None, Operation, Family, str | None], Plan] = field(
+        default_factory=dict
+    )
     """Plans of one candidate, kept until a provider's list of models changes what is known."""
 
 
@@ -75,10 +82,15 @@ async def carry(call: Call, permission: Permission, house: House) -> Answer:
         call.outcome.requested_model = ask.model or ""
         call.outcome.stream = ask.stream and call.operation == "chat"
         plan = await choose(ask, call, house)
-        if call.operation == "count_tokens" and not has_counter(plan.candidates[0]):
-            answer = await count_here(ask, plan.candidates[0], call)
+        kept: Keeping | None = None
+        if call.dialect == "responses":
+            ask, plan, kept = await recall(ask, plan, call, caller.tenant, house.keeper)
+        if call.operation == "count_tokens":
+            answer = await count(plan, ask, call, tab, house)
         else:
             answer = await attempt(plan, ask, call, tab, house.means)
+        if kept is not None:
+            answer = await keep(answer, kept, call, house.keeper)
     except GatewayError as error:
         note_failure(call, error.status, code_of(error))
         raise
@@ -118,7 +130,7 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
     short = ask.model is not None and len(ask.model) <= LONGEST
     plain = routing is None and models is None and short
     if plain:
-        known = house.plans.get((ask.model, call.operation, call.dialect))
+        known = house.plans.get((ask.model, call.operation, call.dialect, call.home))
         if known is not None:
             return known
     wish = parse_wish(routing, models)
@@ -134,6 +146,7 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
             family=call.dialect,
             wish=wish,
             asked=asked,
+            home=call.home,
         )
 
     plan = planned(asked=False)
@@ -146,13 +159,25 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
         # One candidate is no choice: neither health nor whose turn it is changes the plan.
         if len(house.plans) >= MOST_PLANS:
             house.plans.clear()
-        house.plans[ask.model, call.operation, call.dialect] = plan
+        house.plans[ask.model, call.operation, call.dialect, call.home] = plan
     return plan
+
+
+async def count(plan: Plan, ask: Ask, call: Call, tab: Tab, house: House) -> Answer:
+    """The tokens of a request: by the provider's own counter where it has one."""
+    candidate = plan.candidates[0]
+    if has_counter(candidate):
+        try:
+            return await attempt(plan, ask, call, tab, house.means)
+        except UpstreamError as error:
+            if not lacks_counter(error, candidate, call.dialect):
+                raise
+    return await count_here(ask, candidate, call)
 
 
 async def count_here(ask: Ask, candidate: Candidate, call: Call) -> Answer:
     """An estimate of tokens, said to be one, where the provider has no counter (D38)."""
-    head = await estimate(ask, candidate)
+    head = await estimate(ask, candidate, call.dialect)
     call.outcome.estimated = True
     call.outcome.status, call.outcome.http_status = "complete", head.status
     return Answer(head)

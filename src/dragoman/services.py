@@ -42,6 +42,8 @@ from dragoman.health.breaker import BreakerPolicy
 from dragoman.health.health import Health
 from dragoman.identity.authenticate import IdentityMode
 from dragoman.identity.cache import CachedKeys
+from dragoman.keeping.keeper import Keeper, KeepingPolicy
+from dragoman.keeping.sweep import sweep
 from dragoman.pipeline import House
 from dragoman.store.memory.limits import MemoryLimits
 from dragoman.telemetry.foreign import place
@@ -311,7 +313,9 @@ async def open_services(
         ConfigError, HouseError: something cannot be opened; the message says what to do.
     """
     from dragoman.store.sql.ledger import SqlLedger  # noqa: PLC0415
+    from dragoman.store.sql.responses import SqlResponses  # noqa: PLC0415
     from dragoman.store.sql.secrets import open_secret  # noqa: PLC0415
+    from dragoman.store.sql.tenant_keys import TenantKeys  # noqa: PLC0415
 
     clock = SystemClock()
     log = Log(settings.level, settings.log_format)
@@ -351,6 +355,12 @@ async def open_services(
             BreakerPolicy(failures=settings.breaker_failures, open_s=settings.breaker_open_s)
         )
         fetcher = _Fetcher(registry, pools, transport, log)
+        means = _means(settings, transport, health, log, envelope)
+        tenants = TenantKeys(database, sealer, clock)
+        await tenants.renew()
+        responses = SqlResponses(database, tenants, clock)
+        sweeping = asyncio.create_task(sweep(responses, _unswept(log)))
+        stack.push_async_callback(_end, sweeping)
         house = House(
             keys=cached,
             mode=identity_mode(settings, registry),
@@ -361,12 +371,36 @@ async def open_services(
             pools=pools,
             fetch_listings=fetcher.fetch,
             accountant=accountant,
-            means=_means(settings, transport, health, log, envelope),
+            keeper=Keeper(
+                responses,
+                clock,
+                KeepingPolicy(allowed=settings.allow_client_storage),
+                means.report,
+                lambda name: _address(registry, name),
+            ),
+            means=means,
             clock=clock,
             limited=metrics.limited,
         )
         fetcher.changed = house.plans.clear
         yield Services(settings, house, database, log, metrics, first)
+
+
+def _address(registry: Registry, name: str) -> str | None:
+    provider = registry.providers.get(name)
+    return None if provider is None else provider.base_url
+
+
+def _unswept(log: Log) -> Callable[[Exception], None]:
+    def unswept(error: Exception) -> None:
+        log.event("warn", "expired responses not removed", error=str(error))
+
+    return unswept
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
 
 
 def _means(

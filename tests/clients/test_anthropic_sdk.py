@@ -10,6 +10,8 @@ import anthropic
 import pytest
 from pydantic import BaseModel
 
+from dragoman.dialects.registry import COUNTERS
+
 OWN, TRANSLATED = "anthropic/claude-sonnet-4-5", "openai/gpt-4o-mini"
 FLAVOURS = (
     "groq/llama-3.3-70b-versatile",
@@ -297,7 +299,15 @@ def test_tokens_are_counted_by_the_provider_where_it_has_a_counter(claude):
     assert reply.parse().input_tokens > short.input_tokens > 0
 
 
-@pytest.mark.parametrize("model", MODELS[1:])
+def test_a_provider_that_counts_in_another_family_is_asked(claude):
+    reply = claude.messages.with_raw_response.count_tokens(
+        model=TRANSLATED, messages=[user("One two three.")]
+    )
+    assert ("x-dragoman-estimated" in reply.headers) == ("responses" not in COUNTERS)
+    assert reply.parse().input_tokens > 0
+
+
+@pytest.mark.parametrize("model", FLAVOURS)
 def test_elsewhere_tokens_are_estimated_and_the_estimate_is_labelled(claude, model):
     reply = claude.messages.with_raw_response.count_tokens(
         model=model, messages=[user("x" * 400)], system="y" * 400

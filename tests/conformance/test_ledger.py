@@ -19,6 +19,7 @@ from sqlalchemy.exc import DataError, OperationalError
 from dragoman.accounting.entry import AttemptRow, Consumed, Entry, RequestRow
 from dragoman.accounting.ports import EntryRefused, Scope, Sums
 from dragoman.core.errors import HouseError
+from dragoman.core.ids import uuid7_of
 from dragoman.store.engine import Database
 from dragoman.store.ledger_tables import SUMS, attempts, hours, requests
 from dragoman.store.schema import downgrade, open_upgraded
@@ -561,3 +562,40 @@ def test_the_statements_are_postgresqls_own_where_that_is_the_database():
     assert len(values) == len(requests.columns)
     assert values[requests.columns.keys().index("http_status")] is None
     assert values[requests.columns.keys().index("stream")] is True
+
+
+@pytest.mark.req("R-SURF-044")
+def test_a_call_is_found_by_its_id_and_the_newest_by_a_name_within_its_tenant(play):
+    hour_s = START / 1_000_000
+
+    def at(seconds: int, **changes) -> Entry:
+        made = entry(1, at=START + seconds * 1_000_000, tries=0, **changes)
+        call = uuid7_of(hour_s + seconds, seconds)
+        return Entry(msgspec.structs.replace(made.request, call_id=call), ())
+
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        del database
+        first = at(0, request_id="mine", upstream_id="gen-1")
+        later = at(10, request_id="mine", upstream_id="gen-2")
+        other = at(20, request_id="mine", upstream_id="gen-1", tenant="t2")
+        await ledger.write([first, later, other])
+        tenant = Scope("t1")
+
+        async def found(name: str, scope: Scope = tenant) -> str | None:
+            line = await ledger.find(scope, name)
+            return None if line is None else line.call_id
+
+        assert await found(first.request.call_id) == first.request.call_id
+        assert await found("mine") == later.request.call_id
+        assert await found("gen-1") == first.request.call_id
+        assert await found("mine", Scope("t2")) == other.request.call_id
+        assert await found(other.request.call_id) is None
+        assert await found("gen-3") is None
+        since = Scope("t1", since_us=START + 5_000_000)
+        assert await found("gen-1", since) is None
+        assert await found("gen-2", since) == later.request.call_id
+        # Its own id is found however old it is.
+        assert await found(first.request.call_id, since) == first.request.call_id
+        assert await found("mine", Scope("t1", "another key")) is None
+
+    play(story)

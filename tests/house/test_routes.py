@@ -9,7 +9,9 @@ from msgspec.structs import replace
 
 from dragoman.identity.permissions import PERMISSIONS
 from dragoman.surface.app import Surface, build
-from dragoman.surface.table import ROUTES, Route, check_table
+from dragoman.surface.route import Route
+from dragoman.surface.routers import ROUTERS
+from dragoman.surface.table import ROUTES, check_table
 
 NO_SURFACE = cast("Surface", None)
 """The table is looked at before anything else."""
@@ -56,9 +58,20 @@ def test_every_route_is_in_the_description(lonely):
 @pytest.mark.parametrize("row", ROUTES, ids=lambda row: f"{row.method} {row.path}")
 def test_a_route_answers_a_stranger_only_if_it_is_public(lonely, row):
     path = row.path.replace("{id:path}", "openai/gpt-4o-mini")
+    path = path.replace("{model:path}", "openai/gpt-4o-mini")
     body = {"model": "openai/gpt-4o-mini"} if row.method == "POST" else None
     reply = lonely.ask(row.method, path, body, key=None)
     assert reply.status == (200 if row.permission == "public" else 401)
+
+
+@pytest.mark.req("R-SURF-046")
+@pytest.mark.parametrize("prefix", ROUTERS)
+def test_all_of_a_router_is_at_its_provider_and_has_its_switch(prefix):
+    home, switch = ROUTERS[prefix]
+    rows = [row for row in ROUTES if row.path.startswith(f"{prefix}/")]
+    assert {(row.home, row.switch) for row in rows} <= {(home, switch)}
+    assert all(row.permission != "public" for row in rows)
+    assert not [row for row in ROUTES if row.home == home and row not in rows]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ def house(monkeypatch):
 
 def chosen(house, model, more=b""):
     ask = read_ask(b'{"model": "%b"%b}' % (model, more))
-    call = cast("Call", SimpleNamespace(operation="chat", dialect="chat", outcome=Outcome()))
+    call = cast(
+        "Call", SimpleNamespace(operation="chat", dialect="chat", home=None, outcome=Outcome())
+    )
     return asyncio.run(choose(ask, call, cast("House", house)))
 
 

@@ -118,6 +118,13 @@ class Ledger(Protocol):
         """The totals of each provider and model."""
         ...
 
+    async def find(self, scope: Scope, name: str) -> Line | None:
+        """The call of that id; else the newest whose request or generation has the name (D23).
+
+        Of names alone only what is not older than ``since_us`` is looked through.
+        """
+        ...
+
     def lines(self, scope: Scope, limit: int) -> AsyncIterator[list[Line]]:
         """The newest calls first, at most ``limit``, in lists of some thousands."""
         ...

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Literal, TypeAlias, get_args
 
 import msgspec
@@ -18,6 +19,7 @@ from msgspec import UNSET, Struct, UnsetType
 from dragoman.accounting.ports import Ledger, Line, Scope, Sums
 from dragoman.core.call import Caller
 from dragoman.core.errors import CallerError, invalid
+from dragoman.core.money import from_pico
 
 Group: TypeAlias = Literal["request", "day", "month", "model"]
 
@@ -230,6 +232,11 @@ def totals(
         provider=provider,
         model=model,
     )
+
+
+def known_cost(sums: Sums) -> Decimal | None:
+    """What the calls have cost as far as anybody knows; None where nobody knows of any."""
+    return None if _is_priceless(sums) else from_pico(sums.cost_pico)
 
 
 def _is_priceless(sums: Sums) -> bool:

@@ -10,31 +10,57 @@ import asyncio
 from dragoman.attempt.policy import LARGE
 from dragoman.core.ask import Ask
 from dragoman.core.call import Head
-from dragoman.core.provider import Candidate
-from dragoman.dialects.anthropic import estimate_tokens, read_count_request, write_count
+from dragoman.core.errors import UpstreamError
+from dragoman.core.provider import Candidate, Family
+from dragoman.dialects.anthropic import estimate_tokens
 from dragoman.dialects.base import Target
-from dragoman.dialects.registry import DIALECTS
+from dragoman.dialects.registry import COUNTERS, DIALECTS, counter_of
+
+_NOT_FOUND = 404
+_NOT_SERVED = (405, 501)
 
 
 def has_counter(candidate: Candidate) -> bool:
     """Whether the provider itself counts tokens."""
-    return "count_tokens" in candidate.provider.paths and candidate.provider.family == "anthropic"
+    provider = candidate.provider
+    counter = COUNTERS.get(provider.family)
+    return (
+        "count_tokens" in provider.paths
+        and counter is not None
+        and counter.write_request is not None
+    )
 
 
-async def estimate(ask: Ask, candidate: Candidate) -> Head:
-    """The answer to a count of tokens without asking anybody.
+def lacks_counter(error: UpstreamError, candidate: Candidate, dialect: Family) -> bool:
+    """Whether a provider that should count says that it does not.
+
+    Other people's servers stand at a provider's address, too, and serve less than it does. Who
+    speaks the provider's own dialect gets its own answer.
+    """
+    if candidate.provider.family == dialect or error.code == "model_not_found":
+        return False
+    if error.upstream_status == _NOT_FOUND:
+        # Not every family's error tells a missing path from a missing model.
+        return candidate.known or error.code is not None
+    return error.upstream_status in _NOT_SERVED
+
+
+async def estimate(ask: Ask, candidate: Candidate, dialect: Family) -> Head:
+    """The answer to a count of tokens without asking anybody, in the caller's dialect.
 
     Raises:
         CallerError: the request cannot be read, or not be said to the candidate.
     """
     if len(ask.body) > LARGE:
-        return await asyncio.to_thread(_count, ask, candidate)
-    return _count(ask, candidate)
+        return await asyncio.to_thread(_count, ask, candidate, dialect)
+    return _count(ask, candidate, dialect)
 
 
-def _count(ask: Ask, candidate: Candidate) -> Head:
-    request = read_count_request(ask.body)
+def _count(ask: Ask, candidate: Candidate, dialect: Family) -> Head:
+    counter = counter_of(dialect)
+    request = counter.read_request(ask.body)
     provider = candidate.provider
     target = Target(provider.name, candidate.model, provider.quirks, candidate.capability)
     written = DIALECTS[provider.family].write_request(request, target)
-    return Head(200, "application/json", write_count(estimate_tokens(written.body)))
+    number = estimate_tokens(written.body)
+    return Head(200, "application/json", counter.write_response(number))

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from dragoman.attempt.crossing import Crossing, cross
 from dragoman.attempt.policy import Policy
 from dragoman.attempt.ports import UpstreamRequest
 from dragoman.attempt.redirect import redirected
@@ -71,6 +72,8 @@ class Prepared:
     outgoing: Outgoing
     request: UpstreamRequest
     members: dict[str, Raw]
+    crossing: Crossing | None = None
+    """Embeddings or a count of tokens between two families."""
 
     @property
     def same(self) -> bool:
@@ -137,18 +140,17 @@ def prepare(
         quirks=provider.quirks,
         capability=candidate.capability,
         reserved_output=candidate.capability.max_output_tokens or DEFAULT_RESERVE,
-        stream=ask.stream,
+        stream=streams,
     )
     request: Request | None = None
+    crossing: Crossing | None = None
     if call.operation != "chat":
         unary = UNARY.get((call.operation, provider.family))
-        if unary is None or call.dialect != provider.family:
-            raise unsupported(
-                f"{provider.name} has no {call.operation.replace('_', ' ')} of this kind; "
-                "choose another model.",
-                "model",
-            )
-        outgoing = unary.patch(ask.members, target)
+        if unary is not None and call.dialect == provider.family:
+            outgoing = unary.patch(ask.members, target)
+        else:
+            crossing = cross(call, ask, candidate, target, envelope)
+            outgoing = crossing.outgoing
     elif caller_dialect is provider_dialect:
         outgoing = provider_dialect.patch_request(ask.members, target)
     else:
@@ -175,6 +177,7 @@ def prepare(
         envelope=envelope,
         request_id=call.request_id,
         trace_id=call.trace_id,
+        flavour=call.flavour,
         array=call.dialect == "gemini" and call.query.get("alt") != "sse",
     )
     return Prepared(
@@ -185,10 +188,11 @@ def prepare(
         context=context,
         outgoing=outgoing,
         members=ask.members,
+        crossing=crossing,
         request=UpstreamRequest(
             method="POST",
             url=_url(provider, path, candidate.model, call),
-            headers=_headers(call, candidate, outgoing, user_agent, stream=ask.stream),
+            headers=_headers(call, candidate, outgoing, user_agent, stream=streams),
             body=outgoing.body,
             connect_timeout_s=policy.connect_s,
             first_byte_timeout_s=policy.first_event_s if left_s is None else max(0.001, left_s),

@@ -7,19 +7,31 @@ byte of its answer is released (D26).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from msgspec import structs
 
 from dragoman.attempt.endings import draining, uncancel
 from dragoman.attempt.means import Means
+from dragoman.attempt.policy import LARGE
 from dragoman.attempt.ports import Tab, UpstreamReply
 from dragoman.attempt.prepare import Prepared, prepare
 from dragoman.core.ask import Ask
 from dragoman.core.call import Attempt, Call, Head, Status
 from dragoman.core.errors import HouseError, UpstreamError, code_of
+from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate
-from dragoman.dialects.base import Relay
+from dragoman.dialects.base import Relay, Tapped
+
+T = TypeVar("T")
+_LEAST_S = 0.001
+
+
+async def _aside(size: int, work: Callable[[], T]) -> T:
+    """Does what takes long in a thread: vectors are many numbers."""
+    return work() if size <= LARGE else await asyncio.to_thread(work)
 
 
 class Trial:
@@ -97,16 +109,23 @@ class Trial:
         if self.record.number == 1:
             self.means.budget(candidate.provider.name).request(self.record.started)
 
-    async def send(self) -> UpstreamReply:
-        """Sends the request; a status that is no success is raised as the provider's error."""
+    async def send(self, further: bytes | None = None) -> UpstreamReply:
+        """Sends the request; a status that is no success is raised as the provider's error.
+
+        ``further`` is the body of one of the requests that follow it.
+        """
         # In here, where a caller's leaving closes the record that is being waited for.
         await self.tab.kept()
         means = self.means
         transport = means.stub if self.candidate.provider.stub else means.transport
-        reply = self.reply = await transport.send(self.prepared.request)
+        request = self.prepared.request
+        if further is not None:
+            left = max(_LEAST_S, self.left_s())
+            request = structs.replace(request, body=further, first_byte_timeout_s=left)
+        reply = self.reply = await transport.send(request)
         self.record.upstream_status = reply.status
-        request = reply.headers.get("x-request-id") or reply.headers.get("request-id")
-        self.record.upstream_id = self.record.upstream_request = request
+        named = reply.headers.get("x-request-id") or reply.headers.get("request-id")
+        self.record.upstream_id = self.record.upstream_request = named
         if 200 <= reply.status < 300:
             return reply
         try:
@@ -117,16 +136,9 @@ class Trial:
 
     async def whole(self) -> Head:
         """The whole reply."""
-        policy = self.means.policy
         status: Status = "client_cut"
         try:
-            reply = await self.send()
-            body = await reply.read(policy.reply_limit)
-            if not body:
-                raise UpstreamError(
-                    "upstream", "The provider answered with an empty body.", code="provider_error"
-                )
-            tapped, losses = self.prepared.tap(self.call.operation, body)
+            tapped, losses = await self._answer()
             self.call.outcome.losses += losses
             self.record.usage = tapped.usage
             self.record.upstream_id = tapped.id or self.record.upstream_id
@@ -157,6 +169,31 @@ class Trial:
                 self.means.health.abandoned(self.candidate)
                 self.close(status)
             await self.hang_up()
+
+    async def _answer(self) -> tuple[Tapped, tuple[Loss, ...]]:
+        """What the caller gets, and what it cost: of one request, or of several in order."""
+        crossing = self.prepared.crossing
+        body = await self._body()
+        if crossing is None:
+            return self.prepared.tap(self.call.operation, body)
+        # Known at once: what the first have consumed is paid for, though a later one fails.
+        self.record.usage = await _aside(len(body), partial(crossing.take, body))
+        size = len(body)
+        for further in crossing.further:
+            await self.hang_up()
+            body = await self._body(further)
+            size += len(body)
+            self.record.usage = await _aside(len(body), partial(crossing.take, body))
+        return await _aside(size, partial(crossing.answer, self.prepared.context))
+
+    async def _body(self, further: bytes | None = None) -> bytes:
+        reply = await self.send(further)
+        body = await reply.read(self.means.policy.reply_limit)
+        if not body:
+            raise UpstreamError(
+                "upstream", "The provider answered with an empty body.", code="provider_error"
+            )
+        return body
 
     def failed(self, error: UpstreamError) -> None:
         """Writes down a failure before the head."""

@@ -225,7 +225,7 @@ def _ordered(
                 f"provider_order names {name!r}, which is no provider; known: {', '.join(known)}."
             )
     shipped = ("openai", "anthropic", "google", "mistral", "deepseek", "xai", "groq", "cerebras")
-    last = ("openrouter",)
+    last = ("openrouter", "openai-responses")
     rest = [name for name in providers if name not in shipped and name not in last]
     wanted = dict.fromkeys((*order, *shipped, *rest, *last))
     return {name: providers[name] for name in wanted if name in providers}

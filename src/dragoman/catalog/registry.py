@@ -103,6 +103,10 @@ class Registry:
 
     def models(self, provider: str) -> Iterator[Known]:
         """What the provider offers: its own list where it was had, else the bundled one."""
+        definition = self.definitions.get(provider)
+        if definition is not None and definition.listed_by in self.providers:
+            yield from (Known(model) for model in self.declared.get(provider, ()))
+            return
         listed = self.listings.of(provider)
         seen = set(self.declared.get(provider, ()))
         for model in self.declared.get(provider, ()):

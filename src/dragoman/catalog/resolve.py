@@ -1,5 +1,6 @@
 """From a model string to who serves it: the order of D12, and plain words where nothing fits.
 
+0. On a provider's router: the whole string, if it is an id in that provider's catalogue.
 1. An alias of the operator's (the stub's names are aliases, too).
 2. ``provider/model``: split at the first slash, if the head is a configured provider. The tail
    goes to it, known or not, and its own 404 comes back.
@@ -44,17 +45,32 @@ Resolved: TypeAlias = tuple[Target, ...] | ListingsNeeded
 
 
 def resolve(
-    model: object, registry: Registry, now: float, *, param: str = "model", asked: bool = False
+    model: object,
+    registry: Registry,
+    now: float,
+    *,
+    param: str = "model",
+    asked: bool = False,
+    home: str | None = None,
 ) -> Resolved:
     """Who serves the model, in order; several only where an alias names several.
 
-    ``asked``: stale listings have been asked; what is unknown now is not there.
+    ``asked``: stale listings have been asked; what is unknown now is not there. ``home`` is the
+    provider on whose router the call came.
 
     Raises:
         CallerError: it is no model string (400), or names nothing that is configured (404).
     """
     name = _model_string(model, param)
+    at_home = None if home is None else _at_home(name, registry, home)
+    if at_home is not None:
+        return (at_home,)
     targets = _walk(name, registry, param)
+    if targets and home is not None and not asked and targets[0].provider.name != home:
+        # It means somebody else, unless its home has come to know it.
+        own = tuple(item for item in registry.listings_due(now) if item.provider.name == home)
+        if own:
+            return ListingsNeeded(own)
     if targets:
         return tuple({(item.provider.name, item.model): item for item in targets}.values())
     if name == "auto":
@@ -94,6 +110,25 @@ def _model_string(model: object, param: str) -> str:
             "invalid_field_value",
         )
     return name
+
+
+NEWEST = ":latest"
+"""A model's tag where none is said, in catalogues whose ids have one."""
+
+
+def _at_home(name: str, registry: Registry, home: str) -> Target | None:
+    provider = registry.providers.get(home)
+    definition = registry.definitions.get(home)
+    if provider is None or (definition is not None and definition.id_marker not in name):
+        return None
+    listed = registry.listings.of(home)
+    if listed is not None and name not in listed and name.partition("/")[0] in registry.providers:
+        return None  # its own list is newer than what is bundled, and does not have it
+    if registry.knows(home, name):
+        return Target(provider, name, known=True)
+    if ":" not in name and registry.knows(home, name + NEWEST):
+        return Target(provider, name + NEWEST, known=True)
+    return None
 
 
 def _walk(name: str, registry: Registry, param: str) -> list[Target]:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from dragoman.core.errors import GatewayError
 from dragoman.core.provider import Auth, Credential, Family, Operation, Quirks
 
-SERVED: frozenset[Family] = frozenset({"chat", "anthropic"})
+SERVED: frozenset[Family] = frozenset({"chat", "responses", "anthropic"})
 """Families whose dialect is there."""
 
 
@@ -76,6 +76,8 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True):
     on_disconnect: Literal["close", "drain"] = "close"
     prices: str = ""
     """The provider's name in genai-prices; empty: no bundled facts."""
+    listed_by: str = ""
+    """The provider that lists the same models; empty: it lists its own."""
     id_marker: str = ""
     """A piece of text that the provider's own ids hold and other spellings of them do not."""
 

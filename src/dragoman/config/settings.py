@@ -86,19 +86,19 @@ class Settings(BaseSettings):
 
     # --- surfaces
     enable_openai_routes: bool = True
-    """Serves chat completions and embeddings; without it their paths are 404."""
+    """Serves OpenAI's paths under /v1; without it they are 404."""
     enable_anthropic_routes: bool = True
-    """Serves Messages and their token counter."""
+    """Serves Messages and their token counter, under /v1 and on Anthropic's router (/v3)."""
     enable_gemini_routes: bool = True
-    """Switch of Gemini's native paths, of which none is served yet."""
+    """Serves Gemini's paths, under /v1beta, /v1 and on its router (/v2)."""
     enable_groq_routes: bool = True
-    """Switch of Groq's router, which is not served yet."""
+    """Serves Groq's router (/v4)."""
     enable_ollama_routes: bool = True
-    """Switch of Ollama's native paths, of which none is served yet."""
+    """Serves Ollama's paths, under /api and on its router (/v5)."""
     enable_openrouter_routes: bool = True
-    """Switch of OpenRouter's router, which is not served yet."""
+    """Serves OpenRouter's router (/v6)."""
     enable_models_routes: bool = True
-    """Serves the lists of models."""
+    """Serves the lists of models under /v1; a router's own goes with the router."""
 
     # --- secrets and keys
     fernet_key: SecretStr | None = None
@@ -143,6 +143,10 @@ class Settings(BaseSettings):
     """Seconds after which a smaller batch is written as well."""
     usage_durability: Literal["process", "host"] = "process"
     """What the journal survives: kill -9 of the process, or the loss of the machine's power as well."""
+
+    # --- what clients have us keep
+    allow_client_storage: bool = True
+    """Whether the gateway keeps responses that say ``store: true``; without it they are 400."""
 
     # --- telemetry
     log_level: Annotated[

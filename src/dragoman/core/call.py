@@ -154,6 +154,10 @@ class Call:
     """The model, where the path names it."""
     streams: Streams = "if_said"
     query: dict[str, str] = field(default_factory=dict)
+    home: str | None = None
+    """The provider on whose router the call came (D12)."""
+    flavour: str = ""
+    """The caller's variant of its dialect, where the route tells it."""
     caller: Caller | None = None
     """Set once the proof has been checked."""
     allowed: Allowed | Denied | None = None

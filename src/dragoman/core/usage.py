@@ -64,6 +64,12 @@ def merge(earlier: Usage | None, later: Usage) -> Usage:
     return Usage(*[old if new is None else new for old, new in pairs])
 
 
+def add(one: Usage, other: Usage) -> Usage:
+    """What two requests consumed together; a number that one of them does not say is unknown."""
+    pairs = zip(astuple(one), astuple(other), strict=True)
+    return Usage(*[None if a is None or b is None else a + b for a, b in pairs])
+
+
 LARGEST = 10**12
 
 

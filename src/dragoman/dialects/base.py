@@ -79,6 +79,8 @@ class Undo(Struct, frozen=True):
     """The forced tool that stands for a JSON schema: its call becomes text (P64)."""
     custom_tools: frozenset[str] = frozenset()
     """Free-text tools that were wrapped as functions ``{"input": text}`` (P67)."""
+    stop: tuple[str, ...] = ()
+    """Sequences that end the answer here, where the provider knows none (P113)."""
 
 
 class Outgoing(Struct, frozen=True):
@@ -113,6 +115,8 @@ class Context(Struct, frozen=True):
     request_id: str = ""
     """What the caller knows the request by; told in an error inside a stream, as ``trace_id``."""
     trace_id: str = ""
+    flavour: str = ""
+    """The caller's own variant of its family, which spells errors differently (OpenRouter's)."""
     array: bool = False
     """A Gemini caller without ``alt=sse``: the stream is one JSON array (P10)."""
 
@@ -140,6 +144,8 @@ class ErrorContext(Struct, frozen=True):
     trace_id: str = ""
     fallback: bool | None = None
     """Whether another provider or model was tried than the first; None where none was."""
+    flavour: str = ""
+    """As in ``Context``."""
 
 
 class ErrorReply(Struct, frozen=True):

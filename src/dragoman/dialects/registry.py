@@ -4,21 +4,57 @@ from __future__ import annotations
 
 from dragoman.core.provider import Family, Operation
 from dragoman.dialects.anthropic import ANTHROPIC
-from dragoman.dialects.anthropic.count_tokens import patch_count_tokens, tap_count
-from dragoman.dialects.base import Context, Dialect, Relay, Target, Unary, Undo
+from dragoman.dialects.anthropic.count_tokens import COUNTER as ANTHROPIC_COUNTER
+from dragoman.dialects.anthropic.count_tokens import patch_count_tokens, read_count, tap_count
+from dragoman.dialects.base import (
+    Context,
+    Counter,
+    Dialect,
+    Embedder,
+    Relay,
+    Target,
+    Unary,
+    Undo,
+)
 from dragoman.dialects.chat import CHAT
+from dragoman.dialects.chat.embedder import EMBEDDER as CHAT_EMBEDDER
 from dragoman.dialects.chat.embeddings import asked_encoding, patch_embeddings, tap_embeddings
+from dragoman.dialects.responses import RESPONSES
+from dragoman.dialects.responses.count_tokens import patch_count_tokens as patch_input_tokens
+from dragoman.dialects.responses.count_tokens import tap_count as tap_input_tokens
 from dragoman.dialects.translate import Translation
 
-DIALECTS: dict[Family, Dialect] = {"chat": CHAT, "anthropic": ANTHROPIC}
+DIALECTS: dict[Family, Dialect] = {"chat": CHAT, "responses": RESPONSES, "anthropic": ANTHROPIC}
 
 UNARY: dict[tuple[Operation, Family], Unary] = {
     ("embeddings", "chat"): Unary(
         patch_embeddings, lambda body, members: tap_embeddings(body, asked_encoding(members))
     ),
     ("count_tokens", "anthropic"): Unary(patch_count_tokens, lambda body, _: tap_count(body)),
+    ("count_tokens", "responses"): Unary(
+        patch_input_tokens, lambda body, _: tap_input_tokens(body)
+    ),
 }
 """What a family serves besides completions, on the same-dialect way."""
+
+EMBEDDERS: dict[Family, Embedder] = {"chat": CHAT_EMBEDDER}
+"""Embeddings across families: the caller's reader, the provider's writer, and back."""
+
+COUNTERS: dict[Family, Counter] = {"anthropic": ANTHROPIC_COUNTER}
+"""Counting the tokens of a request across families."""
+
+
+def counter_of(family: Family) -> Counter:
+    """The family's counter; one that its providers cannot be asked for, where it has none of its own."""
+    found = COUNTERS.get(family)
+    if found is not None:
+        return found
+    return Counter(DIALECTS[family].read_request, None, read_count, _write_count)
+
+
+def _write_count(tokens: int) -> bytes:
+    """As OpenAI tells the input tokens of a response's request."""
+    return b'{"object":"response.input_tokens","input_tokens":%d}' % tokens
 
 
 def open_relay(

@@ -11,7 +11,7 @@ from random import Random
 import msgspec
 from msgspec import Struct
 
-from dragoman.mock import anthropic, chat
+from dragoman.mock import anthropic, chat, responses
 from dragoman.mock.answer import NOTHING, Billed, answer
 from dragoman.mock.anthropic_request import read_messages
 from dragoman.mock.ask import Ask, Json, Refused
@@ -22,6 +22,7 @@ from dragoman.mock.errors import Dialect, Fault, error_body, error_headers
 from dragoman.mock.persona import Persona, persona
 from dragoman.mock.play import HANG, Pace, Play, stage
 from dragoman.mock.reply import Reply, json_reply
+from dragoman.mock.responses_request import read_responses
 from dragoman.mock.script import Script, ScriptError, Scripts, read_scripts
 from dragoman.mock.truth import Entry, Truth
 
@@ -173,11 +174,21 @@ class Mock:
             said = answer(ask, script, number, self._seed)
             setting = chat.Setting(call.persona, script, number, int(time.time()))
             return write(ask, said, setting)
+        if path.endswith("/responses"):
+            ask = read_responses(body)
+            write = responses.stream if ask.stream else responses.whole
+            said = answer(ask, script, number, self._seed)
+            setting = chat.Setting(call.persona, script, number, int(time.time()))
+            return write(ask, said, setting)
+        if path.endswith("/responses/input_tokens"):
+            counted = read_responses(body).input
+            told = b'{"object":"response.input_tokens","input_tokens":%d}' % counted
+            return json_reply(200, told)
         if path.endswith("/embeddings"):
             return embed(body, script, number, self._seed)
         if path.endswith("/messages/count_tokens"):
-            counted = read_messages(body, counting=True)
-            return json_reply(200, b'{"input_tokens":%d}' % counted.input)
+            message = read_messages(body, counting=True)
+            return json_reply(200, b'{"input_tokens":%d}' % message.input)
         if path.endswith("/messages"):
             return self._message(call, read_messages(body), script)
         raise Refused(f"Unknown request URL: {method} {path}.", status=404, code="unknown_url")
@@ -285,6 +296,8 @@ class _Call:
         """The frame that ends a stream: overloaded, unless the script says otherwise."""
         fault = _told(script, 529 if self.dialect == "anthropic" else 503)
         body = error_body(fault, self.dialect, self.persona, self.number)
+        if self.request.path.endswith("/responses"):
+            return responses.error_frame(body)
         write = anthropic.error_frame if self.dialect == "anthropic" else chat.error_frame
         return write(body)
 

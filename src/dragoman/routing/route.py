@@ -32,11 +32,12 @@ def route(
     family: Family = "chat",
     wish: Wish = NONE,
     asked: bool = False,
+    home: str | None = None,
 ) -> Plan | ListingsNeeded:
     """The plan for a model string, or the listings that must be fetched before one can be made.
 
     After fetching them, call again with ``asked``. ``family`` is the caller's: a provider that
-    speaks it natively is called in it.
+    speaks it natively is called in it. ``home`` is the provider on whose router the call came.
 
     Raises:
         CallerError: a name resolves to nothing, or nothing of it serves the operation.
@@ -49,7 +50,7 @@ def route(
     for param, name in names:
         if targets and param.startswith("models") and _walks_itself(targets[0]):
             continue
-        found = resolve(name, registry, now, param=param, asked=asked)
+        found = resolve(name, registry, now, param=param, asked=asked, home=home)
         if isinstance(found, ListingsNeeded):
             return found
         targets += found
@@ -73,13 +74,15 @@ def _walks_itself(target: Target) -> bool:
 
 
 def _serves(target: Target, operation: Operation) -> bool:
-    return operation in target.provider.paths or operation in _ANYWHERE
+    provider = target.provider
+    ways = (provider, *provider.also)
+    return operation in _ANYWHERE or any(operation in way.paths for way in ways)
 
 
 def _spoken(provider: Provider, operation: Operation, family: Family) -> Provider:
-    """The provider in the caller's family, if it serves the operation in it."""
-    other = provider.speaking(family)
-    return other if operation in other.paths else provider
+    """The provider in the caller's family, if it serves the operation in it; else in one that it does."""
+    ways = (provider.speaking(family), provider, *provider.also)
+    return next((way for way in ways if operation in way.paths), provider)
 
 
 def _candidates(

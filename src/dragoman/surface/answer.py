@@ -134,7 +134,7 @@ def as_gateway_error(error: Exception) -> GatewayError:
 
 def error_reply(error: GatewayError, dialect: Family, call: Call) -> ErrorReply:
     """The error in the caller's dialect."""
-    context = ErrorContext(call.request_id, call.trace_id, fell_back(call))
+    context = ErrorContext(call.request_id, call.trace_id, fell_back(call), call.flavour)
     return DIALECTS[dialect].write_error(error, context)
 
 

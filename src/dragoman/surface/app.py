@@ -1,28 +1,32 @@
 """The ASGI application: guards first, then the matched row of the table, then its endpoint.
 
-Exact paths are found in a dictionary; the few with parameters, and all that is unknown, go
-through Starlette's router. The decision hangs on the raw ``scope["path"]`` and the matched row,
+Exact paths are found in a dictionary; those with parameters by their patterns, of which only the
+ones under the path's first segment are tried. The decision hangs on the raw ``scope["path"]`` and the matched row,
 never on a URL rebuilt from headers (A3).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from starlette.routing import Route as StarletteRoute
-from starlette.routing import Router
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.core.call import Call
 from dragoman.core.errors import CallerError, GatewayError
 from dragoman.core.provider import Family
+from dragoman.dialects.registry import DIALECTS
 from dragoman.pipeline import House
 from dragoman.surface.answer import answer_headers, error_headers, error_reply, now
 from dragoman.surface.endpoint import Entry, data_endpoint, headers_of_scope, new_call
 from dragoman.surface.guards import Guards, cors_headers, guard, may_call, preflight
 from dragoman.surface.pages import Desk, page_endpoint, spoken
-from dragoman.surface.table import ROUTES, Route, Switch, check_table
+from dragoman.surface.responses import kept_endpoint
+from dragoman.surface.route import Route, Switch
+from dragoman.surface.routers import router_at
+from dragoman.surface.table import ROUTES, check_table
 
 Lifespan = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -51,17 +55,20 @@ def build(surface: Surface, routes: tuple[Route, ...] = ROUTES) -> ASGIApp:
     live = [row for row in routes if row.switch is None or surface.switches.get(row.switch, True)]
     exact: dict[tuple[str, str], ASGIApp] = {}
     known: dict[str, list[str]] = {}
-    patterns: list[StarletteRoute] = []
-    for row in live:
-        endpoint = _endpoint(row, surface)
+    patterns: dict[str, list[_Pattern]] = {}
+    for row in routes:
+        endpoint = _endpoint(row, surface) if row in live else None
         methods = ["GET", "HEAD"] if row.method == "GET" else [row.method]
         if "{" in row.path:
-            patterns.append(StarletteRoute(row.path, _Held(endpoint), methods=methods))
+            pattern = _Pattern(compile_path(row.path)[0], tuple(methods), endpoint)
+            patterns.setdefault(_first(row.path), []).append(pattern)
+            continue
+        if endpoint is None:
             continue
         known.setdefault(row.path, []).extend(methods)
         for method in methods:
             exact[method, row.path] = endpoint
-    router = Router(routes=patterns, default=_unknown(surface, known), redirect_slashes=False)
+    router = _router(patterns, _unknown(surface, known))
     guards = surface.guards
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,24 +101,57 @@ def _endpoint(row: Route, surface: Surface) -> ASGIApp:
     if row.operation is not None:
         return data_endpoint(row, surface.house, surface.entry)
     assert row.page is not None, "check_table has seen to it"
+    if row.page.startswith("response"):
+        return kept_endpoint(row, row.page, surface.house, surface.entry)
     return page_endpoint(row, row.page, surface.house, surface.entry, surface.desk)
 
 
-class _Held:
-    """An ASGI application as an object: Starlette takes plain functions for request handlers."""
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """A row whose path has a parameter."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    form: re.Pattern[str]
+    methods: tuple[str, ...]
+    endpoint: ASGIApp | None
+    """None where the row is switched off: another row may have a like path, and is not meant."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+
+def _first(path: str) -> str:
+    return path[1:].partition("/")[0]
 
 
-def _unknown(surface: Surface, known: dict[str, list[str]]) -> ASGIApp:
-    async def unknown(scope: Scope, receive: Receive, send: Send) -> None:
+def _router(patterns: dict[str, list[_Pattern]], unknown: _Unknown) -> ASGIApp:
+    """Finds rows by their patterns, and answers for what there is not."""
+
+    async def router(scope: Scope, receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]
-        methods = known.get(path)
-        if methods is None:
+        others: list[str] = []
+        for pattern in patterns.get(_first(path), ()):
+            found = pattern.form.match(path)
+            if found is None:
+                continue
+            if method not in pattern.methods:
+                others += pattern.methods if pattern.endpoint is not None else ()
+            elif pattern.endpoint is None:
+                others = []
+                break
+            else:
+                scope["path_params"] = found.groupdict()
+                await pattern.endpoint(scope, receive, send)
+                return
+        await unknown(scope, receive, send, others)
+
+    return router
+
+
+_Unknown = Callable[[Scope, Receive, Send, list[str]], Awaitable[None]]
+
+
+def _unknown(surface: Surface, known: dict[str, list[str]]) -> _Unknown:
+    async def unknown(scope: Scope, receive: Receive, send: Send, others: list[str]) -> None:
+        path, method = scope["path"], scope["method"]
+        methods = list(dict.fromkeys((*known.get(path, ()), *others)))
+        if not methods:
             error = CallerError(
                 "not_found",
                 f"There is nothing at {method} {path[:200]}; {_way(path, known)}.",
@@ -120,11 +160,11 @@ def _unknown(surface: Surface, known: dict[str, list[str]]) -> ASGIApp:
         else:
             error = CallerError(
                 "invalid_request",
-                f"{path} takes {' and '.join(methods)}, not {method[:20]}.",
+                f"{path[:200]} takes {' and '.join(methods)}, not {method[:20]}.",
                 status=405,
                 code="method_not_allowed",
             )
-        await _refuse(error, surface, scope, receive, send)
+        await _refuse(error, surface, scope, receive, send, methods)
 
     return unknown
 
@@ -141,18 +181,49 @@ def _way(path: str, known: dict[str, list[str]]) -> str:
     return "GET /openapi.json lists what there is"
 
 
+_SPOKEN: tuple[tuple[str, Family], ...] = (
+    ("/v1/messages", "anthropic"),
+    ("/v1/responses", "responses"),
+    ("/v1beta/", "gemini"),
+    ("/v2/", "gemini"),
+    ("/v3/", "anthropic"),
+    ("/v5/", "ollama"),
+    ("/api/", "ollama"),
+)
+"""In which dialect a refusal is told at paths that no row has."""
+_AT: dict[str, Route] = {row.path: row for row in reversed(ROUTES)}
+
+
+def _spoken_at(path: str) -> tuple[Family, str]:
+    """The dialect and the flavour of what is, or would be, at a path."""
+    row = _AT.get(path)
+    if row is not None:
+        return row.dialect, row.flavour
+    families = (family for start, family in _SPOKEN if path.startswith(start))
+    router = router_at(path)
+    flavour = "openrouter" if router is not None and router[0] == "openrouter" else ""
+    return next((family for family in families if family in DIALECTS), "chat"), flavour
+
+
 async def _refuse(
-    error: GatewayError, surface: Surface, scope: Scope, receive: Receive, send: Send
+    error: GatewayError,
+    surface: Surface,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    methods: list[str] | None = None,
 ) -> None:
     call: Call = new_call(scope, receive, _NOWHERE, surface.entry)
-    default: Family = "anthropic" if scope["path"].startswith("/v1/messages") else "chat"
+    default, call.flavour = _spoken_at(scope["path"])
     call.dialect = spoken(call.headers, default)
     reply = error_reply(error, call.dialect, call)
-    headers = answer_headers(
-        call, reply.content_type, len(reply.body), now(), error_headers(error)
-    )
+    extra = error_headers(error)
+    if methods:
+        extra["allow"] = ", ".join(methods)
+    headers = answer_headers(call, reply.content_type, len(reply.body), now(), extra)
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+    body = b"" if scope["method"] == "HEAD" else reply.body
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _close_websocket(receive: Receive, send: Send) -> None:

@@ -34,7 +34,7 @@ from dragoman.surface.answer import (
 from dragoman.surface.body import ClientGoneError, read_body
 from dragoman.surface.connection import SELF, Connection
 from dragoman.surface.pulse import Pulse
-from dragoman.surface.table import Route
+from dragoman.surface.route import Route
 from dragoman.surface.turn import TURN, Turn
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -116,6 +116,8 @@ def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call
         strict=headers.get("x-dragoman-strict", "").strip().lower() in _YES,
         named=scope["path_params"].get("model") if "path_params" in scope else None,
         streams=route.streams,
+        home=route.home,
+        flavour=route.flavour,
         query=dict(parse_qsl(query.decode("latin-1"))) if query else {},
     )
 

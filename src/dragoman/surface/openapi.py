@@ -8,10 +8,13 @@ from typing import Any
 import msgspec
 
 from dragoman import __version__
-from dragoman.surface.table import ROUTES, Route
+from dragoman.core.provider import Family, Operation
+from dragoman.dialects.registry import DIALECTS
+from dragoman.surface.route import Route
+from dragoman.surface.table import ROUTES
 
 _TEXT = {"type": "string"}
-_ERROR = {
+_ERROR: dict[str, dict[str, Any]] = {
     "chat": {
         "type": "object",
         "required": ["error"],
@@ -43,38 +46,80 @@ _ERROR = {
         },
     },
 }
+_ERROR["gemini"] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "status"],
+            "properties": {
+                "code": {"type": "integer"},
+                "message": _TEXT,
+                "status": _TEXT,
+                "details": {"type": "array"},
+            },
+        }
+    },
+}
+_ERROR["ollama"] = _ERROR["generate"] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": _TEXT},
+}
+_OPENROUTERS = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {
+                "code": {"type": "integer"},
+                "message": _TEXT,
+                "metadata": {"type": "object"},
+                "dragoman": {"type": "object"},
+            },
+        }
+    },
+}
 _MESSAGES = {"type": "array", "items": {"type": "object"}, "minItems": 1}
-_BODIES: dict[str, dict[str, Any]] = {
-    "/v1/chat/completions": {
-        "type": "object",
-        "required": ["model", "messages"],
-        "properties": {
-            "model": {"type": "string", "examples": ["openai/gpt-4o-mini"]},
-            "messages": _MESSAGES,
-            "stream": {"type": ["boolean", "null"]},
-            "routing": {"type": "object"},
-        },
-    },
-    "/v1/embeddings": {
-        "type": "object",
-        "required": ["model", "input"],
-        "properties": {"model": _TEXT, "input": {"type": ["string", "array"]}},
-    },
-    "/v1/messages": {
-        "type": "object",
-        "required": ["model", "messages", "max_tokens"],
-        "properties": {
-            "model": _TEXT,
-            "messages": _MESSAGES,
-            "max_tokens": {"type": "integer", "minimum": 0},
-            "stream": {"type": ["boolean", "null"]},
-        },
-    },
-    "/v1/messages/count_tokens": {
-        "type": "object",
-        "required": ["model", "messages"],
-        "properties": {"model": _TEXT, "messages": _MESSAGES},
-    },
+_NAMED: dict[str, Any] = {"type": "string", "examples": ["openai/gpt-4o-mini"]}
+_STREAM = {"type": ["boolean", "null"]}
+
+
+def _body(required: str, **properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": required.split(), "properties": properties}
+
+
+_BODIES: dict[tuple[Family, Operation], dict[str, Any]] = {
+    ("chat", "chat"): _body(
+        "model messages",
+        model=_NAMED,
+        messages=_MESSAGES,
+        stream=_STREAM,
+        routing={"type": "object"},
+    ),
+    ("chat", "embeddings"): _body(
+        "model input", model=_NAMED, input={"type": ["string", "array"]}
+    ),
+    ("anthropic", "chat"): _body(
+        "model messages max_tokens",
+        model=_NAMED,
+        messages=_MESSAGES,
+        max_tokens={"type": "integer", "minimum": 0},
+        stream=_STREAM,
+    ),
+    ("anthropic", "count_tokens"): _body("model messages", model=_NAMED, messages=_MESSAGES),
+    ("responses", "chat"): _body("model", model=_NAMED, stream=_STREAM),
+    ("responses", "count_tokens"): _body("model", model=_NAMED),
+    ("completions", "chat"): _body("model", model=_NAMED, stream=_STREAM),
+    ("ollama", "chat"): _body("model", model=_NAMED, messages={"type": "array"}, stream=_STREAM),
+    ("ollama", "embeddings"): _body("model", model=_NAMED),
+    ("generate", "chat"): _body("model", model=_NAMED, prompt=_TEXT, stream=_STREAM),
+    ("gemini", "chat"): _body("contents", contents=_MESSAGES),
+    ("gemini", "count_tokens"): {"type": "object"},
+    ("gemini", "embeddings"): {"type": "object"},
 }
 _QUERIES: dict[str, list[dict[str, Any]]] = {
     "usage": [
@@ -101,7 +146,16 @@ _QUERIES: dict[str, list[dict[str, Any]]] = {
             "schema": {"type": "number"},
             "description": "Unix seconds",
         },
-    ]
+    ],
+    "generation": [
+        {
+            "name": "id",
+            "in": "query",
+            "required": True,
+            "schema": _TEXT,
+            "description": "x-dragoman-call-id, x-request-id, or the answer's own id",
+        }
+    ],
 }
 _FAILURES = {
     "400": "The request is wrong; the message names the member",
@@ -123,6 +177,7 @@ _FAILURES = {
     "504": "The provider took too long",
     "529": "The provider is overloaded",
 }
+_SCHEMES = ("bearer", "apiKey", "azureStyle", "googleStyle", "googleQuery")
 _PAGE_FAILURES = ("400", "401", "403", "404", "421", "429", "500", "503")
 
 
@@ -131,7 +186,7 @@ def document() -> bytes:
     """The description as JSON."""
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
-        shown = route.path.replace("{id:path}", "{id}")
+        shown = route.path.replace(":path}", "}")
         paths.setdefault(shown, {})[route.method.lower()] = _operation(route)
     described = {
         "openapi": "3.1.0",
@@ -148,6 +203,8 @@ def document() -> bytes:
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
                 "azureStyle": {"type": "apiKey", "in": "header", "name": "api-key"},
+                "googleStyle": {"type": "apiKey", "in": "header", "name": "x-goog-api-key"},
+                "googleQuery": {"type": "apiKey", "in": "query", "name": "key"},
             }
         },
     }
@@ -155,7 +212,9 @@ def document() -> bytes:
 
 
 def _operation(route: Route) -> dict[str, Any]:
-    name = f"{route.method.lower()}{route.path.replace('{id:path}', 'by_id')}"
+    path = route.path.replace("{id:path}", "by_id").replace("{id}", "by_id")
+    name = f"{route.method.lower()}{path}"
+    name = name.replace("{model:path}:", "")
     found: dict[str, Any] = {
         "summary": route.summary,
         "operationId": name.replace("/", "_").replace(".", "_"),
@@ -163,8 +222,8 @@ def _operation(route: Route) -> dict[str, Any]:
         "responses": _responses(route),
     }
     if route.permission != "public":
-        found["security"] = [{"bearer": []}, {"apiKey": []}, {"azureStyle": []}]
-    body = _BODIES.get(route.path)
+        found["security"] = [{scheme: []} for scheme in _SCHEMES]
+    body = _body_of(route)
     if body is not None:
         found["requestBody"] = {
             "required": True,
@@ -174,20 +233,30 @@ def _operation(route: Route) -> dict[str, Any]:
     parameters += [
         {"name": name, "in": "path", "required": True, "schema": _TEXT}
         for name in ("id", "model")
-        if f"{{{name}:path}}" in route.path
+        if f"{{{name}:path}}" in route.path or f"{{{name}}}" in route.path
     ]
     if parameters:
         found["parameters"] = parameters
     return found
 
 
+def _body_of(route: Route) -> dict[str, Any] | None:
+    if route.page == "show":
+        return _body("model", model=_NAMED)
+    if route.operation is None:
+        return None
+    return _BODIES.get((route.dialect, route.operation), {"type": "object"})
+
+
 def _responses(route: Route) -> dict[str, Any]:
     content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
-    if route.operation == "chat":
-        content["text/event-stream"] = {"schema": _TEXT}
+    if route.operation == "chat" and route.streams != "never":
+        content[DIALECTS[route.dialect].stream_content_type.partition(";")[0]] = {"schema": _TEXT}
     if route.page == "metrics":
         content = {"text/plain": {"schema": _TEXT}}
-    schema = _ERROR["anthropic" if route.dialect == "anthropic" else "chat"]
+    schema = _ERROR.get(route.dialect, _ERROR["chat"])
+    if route.flavour == "openrouter":
+        schema = _OPENROUTERS
     failures = _FAILURES if route.operation else dict.fromkeys(_PAGE_FAILURES, "")
     return {
         "200": {"description": "As asked", "content": content},

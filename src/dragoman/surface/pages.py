@@ -9,17 +9,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
 from dragoman import __version__
-from dragoman.catalog.rows import ModelRow
+from dragoman.accounting.ports import Line, Sums
+from dragoman.catalog.cards import Card, find_card
 from dragoman.core.call import Call
-from dragoman.core.errors import CallerError
+from dragoman.core.errors import CallerError, invalid
 from dragoman.core.money import plain
 from dragoman.core.provider import Family
+from dragoman.dialects.registry import DIALECTS
 from dragoman.pipeline import House, identify
 from dragoman.surface.answer import (
     answer_headers,
@@ -28,12 +31,16 @@ from dragoman.surface.answer import (
     error_reply,
     now,
 )
+from dragoman.surface.body import ClientGoneError
 from dragoman.surface.endpoint import Entry, new_call, proof_of
+from dragoman.surface.listings import described, listed
 from dragoman.surface.openapi import document
-from dragoman.surface.table import Page, Route
+from dragoman.surface.route import Page, Route
+from dragoman.surface.spending import about_key, credit, generation
 from dragoman.telemetry.metrics import CONTENT_TYPE
 
 _JSON = "application/json"
+_MEMBERS = msgspec.json.Decoder(dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +56,13 @@ class Desk:
     """What the pages read."""
 
     mode: str
-    models: Callable[[], Awaitable[list[ModelRow]]]
+    models: Callable[[str | None], Awaitable[list[Card]]]
+    """What can be asked for, on a provider's router or elsewhere."""
     usage: Callable[[Call], Awaitable[bytes]]
+    find: Callable[[Call, str], Awaitable[Line | None]]
+    """One call of the caller's tenant."""
+    spent: Callable[[Call, int | None], Awaitable[Sums]]
+    """What the caller's key has used since a moment."""
     readiness: Callable[[], Awaitable[Readiness]]
     providers: Callable[[], dict[str, str]]
     """Provider → healthy or degraded."""
@@ -68,30 +80,35 @@ def _plain(value: Any) -> Any:
 
 
 async def _models(call: Call, desk: Desk) -> tuple[int, str, bytes]:
-    rows = await desk.models()
-    if call.dialect == "anthropic":
-        data = [_anthropic_row(row) for row in rows]
-        ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {}
-        page = {"data": data, "has_more": False, "first_id": None, "last_id": None, **ends}
-        return 200, _JSON, _encode(page)
-    return 200, _JSON, _encode({"object": "list", "data": rows})
-
-
-def _anthropic_row(row: ModelRow) -> dict[str, object]:
-    created = "1970-01-01T00:00:00Z"
-    return {"type": "model", "id": row.id, "display_name": row.name, "created_at": created}
+    cards = await desk.models(call.home)
+    return 200, _JSON, _encode(listed(cards, call.dialect, call.flavour))
 
 
 async def _model(call: Call, desk: Desk, wanted: str) -> tuple[int, str, bytes]:
-    for row in await desk.models():
-        if row.id == wanted:
-            return 200, _JSON, _encode(_anthropic_row(row) if call.dialect == "anthropic" else row)
-    raise CallerError(
-        "not_found",
-        f"There is no model {wanted[:200]!r}; GET /v1/models lists those that there are.",
-        code="model_not_found",
-        param="id",
-    )
+    cards = await desk.models(call.home)
+    card = find_card(cards, wanted, call.home)
+    if card is None and call.dialect == "gemini":
+        card = find_card(cards, wanted.removeprefix("models/"), call.home)
+    if card is None:
+        raise CallerError(
+            "not_found",
+            f"There is no model {wanted[:200]!r}; GET /v1/models lists those that there are.",
+            code="model_not_found",
+            param="id",
+        )
+    return 200, _JSON, _encode(described(card, call.dialect, call.flavour))
+
+
+async def _show(call: Call, desk: Desk) -> tuple[int, str, bytes]:
+    """One model, named in the body as Ollama's clients do, in ``model`` or in the older ``name``."""
+    try:
+        members = _MEMBERS.decode(await call.read_body())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise invalid("The request body must be a JSON object.", code="invalid_json") from None
+    name = members.get("model") or members.get("name")
+    if not isinstance(name, str):
+        raise invalid("model is required.", "model", "missing_required_field")
+    return await _model(call, desk, name)
 
 
 async def _health(desk: Desk) -> tuple[int, str, bytes]:
@@ -118,12 +135,30 @@ def page_endpoint(
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """The ASGI application of one page."""
 
+    async def _key(call: Call) -> bytes:
+        caller = call.caller
+        assert caller is not None, "the route needs a caller"
+        limits = house.everyone or caller.limits
+        return await about_key(caller, limits, partial(desk.spent, call), call.wall)
+
     async def render(call: Call, scope: Scope) -> tuple[int, str, bytes]:
         match page:
             case "models":
                 return await _models(call, desk)
             case "model":
                 return await _model(call, desk, str(scope["path_params"]["id"]))
+            case "show":
+                return await _show(call, desk)
+            case "version":
+                return 200, _JSON, _encode({"version": __version__})
+            case "loaded":
+                return 200, _JSON, _encode({"models": []})
+            case "generation":
+                return 200, _JSON, await generation(call.query, partial(desk.find, call))
+            case "credits":
+                return 200, _JSON, await credit(partial(desk.spent, call))
+            case "key":
+                return 200, _JSON, await _key(call)
             case "usage":
                 return 200, _JSON, await desk.usage(call)
             case "health":
@@ -135,16 +170,21 @@ def page_endpoint(
                 return 200, CONTENT_TYPE, text
             case "openapi":
                 return 200, _JSON, document()
+            case _:
+                raise AssertionError(f"{page} has an endpoint of its own")
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         call = new_call(scope, receive, route, entry)
-        call.dialect = spoken(call.headers, route.dialect)
+        if route.home is None:
+            call.dialect = spoken(call.headers, route.dialect)
         extra: dict[str, str] | None = None
         try:
             if route.permission != "public":
                 call.proof = proof_of(call, scope)
                 await identify(call, route.permission, house)
             status, kind, body = await render(call, scope)
+        except ClientGoneError:
+            return
         except Exception as error:  # noqa: BLE001  whatever it is, the caller gets a clear answer
             told = as_gateway_error(error)
             if told is not error:
@@ -165,5 +205,9 @@ def page_endpoint(
 
 
 def spoken(headers: dict[str, str], default: Family) -> Family:
-    """The dialect of a caller whose path does not tell: Anthropic's clients say their version (D14)."""
-    return "anthropic" if "anthropic-version" in headers else default
+    """The dialect of a caller whose path does not tell, by its family's own headers (D14)."""
+    if default != "chat":
+        return default
+    if "anthropic-version" in headers:
+        return "anthropic"
+    return "gemini" if "x-goog-api-key" in headers and "gemini" in DIALECTS else default

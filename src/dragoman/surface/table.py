@@ -6,39 +6,16 @@ row of this table, never on a URL (`reliability.md` §3.6 A3).
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
-
-from msgspec import Struct
+from msgspec.structs import replace
 
 from dragoman.core.ask import Streams
 from dragoman.core.provider import Family, Operation
-from dragoman.dialects.registry import DIALECTS
-from dragoman.identity.permissions import PERMISSIONS, Permission
+from dragoman.dialects.registry import DIALECTS, EMBEDDERS, UNARY
+from dragoman.identity.permissions import PERMISSIONS
+from dragoman.surface.route import Page, Route, Switch
+from dragoman.surface.routers import ROWS, homed, kept_rows
 
-Switch: TypeAlias = Literal[
-    "enable_openai_routes",
-    "enable_anthropic_routes",
-    "enable_models_routes",
-    "enable_gemini_routes",
-    "enable_groq_routes",
-    "enable_ollama_routes",
-    "enable_openrouter_routes",
-]
-Page: TypeAlias = Literal["models", "model", "usage", "health", "ready", "metrics", "openapi"]
-
-
-class Route(Struct, frozen=True):
-    """One row: data routes have an operation, all others a page."""
-
-    method: str
-    path: str
-    permission: Permission
-    summary: str
-    dialect: Family = "chat"
-    operation: Operation | None = None
-    page: Page | None = None
-    switch: Switch | None = None
-    streams: Streams = "if_said"
+__all__ = ["ROUTES", "Page", "Route", "Switch", "check_table"]
 
 
 def _gemini(method: str, operation: Operation, streams: Streams, summary: str) -> list[Route]:
@@ -54,7 +31,7 @@ def _gemini(method: str, operation: Operation, streams: Streams, summary: str) -
             switch="enable_gemini_routes",
             streams=streams,
         )
-        for version in ("/v1beta", "/v1", "/v2")
+        for version in ("/v1beta", "/v1", "/v2", "/v2/v1beta", "/v2/v1")
     ]
 
 
@@ -69,7 +46,7 @@ def _ollama(path: str, family: Family, operation: Operation, summary: str) -> li
             dialect=family,
             operation=operation,
             switch="enable_ollama_routes",
-            streams="unless_said",
+            streams="unless_said" if operation == "chat" else "never",
         )
         for prefix in ("", "/v5")
     ]
@@ -119,6 +96,17 @@ _ALL: tuple[Route, ...] = (
         operation="chat",
         switch="enable_openai_routes",
     ),
+    *(replace(row, switch="enable_openai_routes") for row in kept_rows("/v1/responses")),
+    Route(
+        "POST",
+        "/v1/responses/input_tokens",
+        "completions",
+        "The input tokens of a response's request, counted or as a labelled estimate",
+        dialect="responses",
+        operation="count_tokens",
+        switch="enable_openai_routes",
+        streams="never",
+    ),
     Route(
         "POST",
         "/v1/completions",
@@ -160,6 +148,7 @@ _ALL: tuple[Route, ...] = (
         page="model",
         switch="enable_models_routes",
     ),
+    *ROWS,
     Route("GET", "/v1/usage", "usage", "What the presented key has used", page="usage"),
     Route("GET", "/health", "public", "Whether the process lives", page="health"),
     Route("GET", "/ready", "public", "Whether requests can be served", page="ready"),
@@ -169,7 +158,13 @@ _ALL: tuple[Route, ...] = (
 )
 
 
-ROUTES: tuple[Route, ...] = tuple(row for row in _ALL if row.dialect in DIALECTS)
+def is_served(row: Route) -> bool:
+    """Whether the row's dialect is there, and can say the row's operation."""
+    embeds = row.dialect in EMBEDDERS or ("embeddings", row.dialect) in UNARY
+    return row.dialect in DIALECTS and (row.operation != "embeddings" or embeds)
+
+
+ROUTES: tuple[Route, ...] = tuple(homed(row) for row in _ALL if is_served(row))
 
 
 def check_table(routes: tuple[Route, ...] = ROUTES) -> None:

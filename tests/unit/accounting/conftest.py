@@ -54,6 +54,9 @@ class MemoryLedger:
     async def by_model(self, scope: Scope) -> dict[tuple[str, str], Sums]:
         raise NotImplementedError
 
+    async def find(self, scope: Scope, name: str) -> Line | None:
+        raise NotImplementedError
+
     def lines(self, scope: Scope, limit: int) -> AsyncIterator[list[Line]]:
         raise NotImplementedError
 

@@ -74,7 +74,7 @@ def test_a_large_body_of_the_same_dialect_stays_where_it_is(threads):
 @pytest.mark.parametrize("large", [True, False])
 def test_only_a_large_body_is_counted_in_a_thread(threads, large):
     ask = read_ask(body_of(LARGE if large else 1000))
-    head = asyncio.run(estimate(ask, candidate()))
+    head = asyncio.run(estimate(ask, candidate(), "anthropic"))
     assert json.loads(head.body)["input_tokens"] > (LARGE // 4 if large else 200)
     assert [thread is threading.main_thread() for thread in threads] == [not large]
 

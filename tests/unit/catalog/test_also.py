@@ -37,6 +37,16 @@ def test_an_operation_that_the_family_does_not_serve_goes_the_main_way():
     assert served("openai/text-embedding-3-small", "responses", "embeddings").family == "chat"
 
 
+def test_a_count_is_asked_for_where_the_provider_counts():
+    counted = served("openai/gpt-5", "anthropic", "count_tokens")
+    assert (counted.family, counted.paths["count_tokens"]) == (
+        "responses",
+        "/responses/input_tokens",
+    )
+    assert served("openai/gpt-5", "responses", "count_tokens").family == "responses"
+    assert served("xai/grok-4", "anthropic", "count_tokens").family == "chat"
+
+
 def test_a_family_without_a_dialect_is_not_offered():
     made = load_providers(ENV, served=frozenset({"chat"}))
     assert made.providers["openai"].also == ()

@@ -15,7 +15,7 @@ def test_nothing_set_means_nothing_switched_on() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "provider"),
     [
-        ("OPENAI_API_KEY", "sk-x", "openai"),
+        ("GROQ_API_KEY", "gsk_x", "groq"),
         ("ANTHROPIC_API_KEY", "sk-ant-x", "anthropic"),
         ("OPENROUTER_API_KEY", "sk-or-v1-x", "openrouter"),
         ("MISTRAL_API_KEY", "m", "mistral"),
@@ -75,9 +75,21 @@ def test_an_address_that_is_none_is_refused_by_its_variable() -> None:
 
 def test_the_shipped_order_puts_makers_of_models_before_those_who_resell_them() -> None:
     env = {f"{name}_API_KEY": "k" for name in ("OPENROUTER", "TOGETHER", "ANTHROPIC", "OPENAI")}
-    assert list(load_providers(env).providers) == ["openai", "anthropic", "together", "openrouter"]
+    last = ["openrouter", "openai-responses"]
+    assert list(load_providers(env).providers) == ["openai", "anthropic", "together", *last]
     ordered = load_providers(env, provider_order=["together", "anthropic", "groq"])
-    assert list(ordered.providers) == ["together", "anthropic", "openai", "openrouter"]
+    assert list(ordered.providers) == ["together", "anthropic", "openai", *last]
+
+
+def test_openais_other_surface_comes_with_its_key_and_lists_nothing_twice() -> None:
+    registry = load_providers({"OPENAI_API_KEY": "sk-x"})
+    assert list(registry.providers) == ["openai", "openai-responses"]
+    assert registry.providers["openai-responses"].family == "responses"
+    assert list(registry.models("openai-responses")) == []
+    assert list(registry.models("openai"))
+    asked = [request.provider.name for request in registry.listings_due(0.0)]
+    assert asked == ["openai"]
+    assert registry.price("openai-responses", "gpt-4.1", 1.8e9) is not None
 
 
 def test_an_order_that_names_no_provider_is_refused() -> None:

@@ -24,6 +24,7 @@ def test_the_base_set_is_there() -> None:
     expected = {
         *("openai", "anthropic", "google", "groq", "openrouter", "ollama", "deepseek", "xai"),
         *("mistral", "together", "fireworks", "cerebras", "perplexity", "nvidia", GENERIC),
+        "openai-responses",
     }
     assert set(definitions()) == expected
 

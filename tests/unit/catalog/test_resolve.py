@@ -208,3 +208,54 @@ def test_anything_is_served_or_refused_as_the_callers_error(model) -> None:
         assert not isinstance(found, ListingsNeeded)
         assert found
         assert all(item.provider.name in BOTH.providers and item.model for item in found)
+
+
+def at(home, model, registry=BOTH, *, asked=True):
+    return resolve(model, registry, 0.0, asked=asked, home=home)
+
+
+@pytest.mark.parametrize(
+    ("home", "model", "expected"),
+    [
+        (
+            "openrouter",
+            "anthropic/claude-3.5-sonnet",
+            ("openrouter", "anthropic/claude-3.5-sonnet"),
+        ),
+        ("openrouter", "anthropic/claude-sonnet-4-5--x1", ("anthropic", "claude-sonnet-4-5--x1")),
+        ("openrouter", "gpt-4o", ("openai", "gpt-4o")),
+        ("anthropic", "claude-sonnet-4-5", ("anthropic", "claude-sonnet-4-5")),
+        ("anthropic", "openai/gpt-4o", ("openai", "gpt-4o")),
+        ("anthropic", "fast", ("openai", "gpt-4o-mini")),
+        ("groq", "gpt-4o", ("openai", "gpt-4o")),
+    ],
+)
+def test_on_a_router_its_provider_comes_first_for_what_it_knows(home, model, expected):
+    (found,) = at(home, model)
+    assert (found.provider.name, found.model) == expected
+
+
+def test_a_tag_that_is_not_said_is_the_newest():
+    registry = load_providers({"OLLAMA_HOST": "127.0.0.1"})
+    registry.note_listing("ollama", (Listed("llama3.2:latest"), Listed("llama3.2:3b")), 0.0)
+    for said, meant in (("llama3.2", "llama3.2:latest"), ("llama3.2:3b", "llama3.2:3b")):
+        (found,) = at("ollama", said, registry)
+        assert (found.provider.name, found.model) == ("ollama", meant)
+    with pytest.raises(CallerError):
+        at("ollama", "llama3.2:1b", registry)
+
+
+def test_a_routers_provider_is_asked_for_its_list_before_another_gets_its_model():
+    registry = load_providers({**ENV, "OPENROUTER_API_KEY": "k"})
+    model = "anthropic/claude-of-tomorrow"
+    needed = at("openrouter", model, registry, asked=False)
+    assert isinstance(needed, ListingsNeeded)
+    assert [item.provider.name for item in needed.requests] == ["openrouter"]
+    (found,) = at("openrouter", model, registry)
+    assert found.provider.name == "anthropic"
+    registry.note_listing("openrouter", (Listed(model),), 0.0)
+    (found,) = at("openrouter", model, registry, asked=False)
+    assert (found.provider.name, found.model) == ("openrouter", model)
+    # Its own name says it, whatever is listed.
+    (found,) = at("anthropic", model, registry, asked=False)
+    assert found.provider.name == "anthropic"

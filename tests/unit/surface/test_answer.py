@@ -196,3 +196,17 @@ def test_header_and_body_name_a_failure_by_the_same_word(dialect, kind):
             said = kind
         assert found["x-error-code"] == said
         assert found["x-error-type"] == told["dragoman"]["type"]
+
+
+@pytest.mark.req("R-SURF-044", "R-SURF-047")
+def test_openrouters_clients_get_the_status_as_the_code():
+    made = call()
+    made.flavour = "openrouter"
+    error = UpstreamError("rate_limit", "Slow down.", retry_after_s=2.0)
+    error.provider = "openai"
+    reply = error_reply(error, "chat", made)
+    told = json.loads(reply.body)["error"]
+    assert (reply.status, told["code"], told["message"]) == (429, 429, "Slow down.")
+    assert told["metadata"] == {"error_type": "rate_limit_exceeded", "provider_name": "openai"}
+    assert told["dragoman"]["request_id"] == "req_1"
+    assert "type" not in told

@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
+from dragoman.core.request import Request
 from dragoman.core.usage import count
 from dragoman.dialects.anthropic import wire
 from dragoman.dialects.anthropic.error import not_understood, read_stream_error
 from dragoman.dialects.anthropic.patch import patch_request
+from dragoman.dialects.anthropic.read import read_count_request
 from dragoman.dialects.anthropic.wire import encode
-from dragoman.dialects.base import Outgoing, Tapped, Target
+from dragoman.dialects.anthropic.write import write_request
+from dragoman.dialects.base import Counter, Outgoing, Tapped, Target
 
 _BYTES_PER_TOKEN = 4
+_COUNTED = frozenset(
+    {
+        "model",
+        "messages",
+        "system",
+        "tools",
+        "tool_choice",
+        "thinking",
+        "output_config",
+        "cache_control",
+        "context_management",
+        "mcp_servers",
+    }
+)
+"""Members that the counter takes; it refuses those that say how to answer."""
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 
 
 class _Count(Struct, frozen=True):
@@ -26,6 +46,18 @@ _COUNT = msgspec.json.Decoder(_Count)
 def patch_count_tokens(members: dict[str, Raw], target: Target) -> Outgoing:
     """The caller's own members with the provider's model, for the provider's counter."""
     return patch_request(members, target)
+
+
+def write_count_request(request: Request, target: Target) -> Outgoing:
+    """A request of another family for the provider's counter: what is read, not how it is answered.
+
+    Raises:
+        CallerError: the request holds what Messages cannot say.
+    """
+    written = write_request(request, target)
+    members = _MEMBERS.decode(written.body)
+    kept = {name: value for name, value in members.items() if name in _COUNTED}
+    return replace(written, body=encode(kept), adjusted=())
 
 
 def estimate_tokens(body: bytes) -> int:
@@ -60,3 +92,6 @@ def read_count(body: bytes) -> int:
     if tokens is None:
         raise not_understood("a token count")
     return tokens
+
+
+COUNTER = Counter(read_count_request, write_count_request, read_count, write_count)

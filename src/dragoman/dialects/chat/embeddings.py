@@ -14,7 +14,8 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from dragoman.core.errors import invalid
+from dragoman.core.errors import invalid, unsupported
+from dragoman.core.loss import Loss
 from dragoman.core.response import Embeddings
 from dragoman.dialects.base import Outgoing, Tapped, Target
 from dragoman.dialects.chat.error import malformed
@@ -27,6 +28,7 @@ Encoding = Literal["float", "base64"]
 _ENCODER = msgspec.json.Encoder()
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
+_NOTHING = (None, Raw(b"null"))
 _INPUT = msgspec.json.Decoder(str | list[str | int | list[int]])
 
 
@@ -54,19 +56,37 @@ def patch_embeddings(members: dict[str, Raw], target: Target) -> Outgoing:
     Raises:
         CallerError: a member has the wrong form.
     """
-    _check_input(members.get("input"))
+    check_input(members.get("input"))
     asked_encoding(members)
     if _said(members, "dimensions"):
         dimensions = _value(members["dimensions"], "dimensions")
         if not isinstance(dimensions, int) or isinstance(dimensions, bool) or dimensions < 1:
             raise invalid("dimensions must be a whole number above 0.", "dimensions")
-    sent = {name: value for name, value in members.items() if name not in target.quirks.drop}
+        refuse_dimensions(target)
+    sent = dict(members)
+    losses = [
+        Loss(name, f"{target.provider} does not take it")
+        for name in target.quirks.drop
+        if sent.pop(name, None) not in _NOTHING
+    ]
     for name, other in target.quirks.rename.items():
         if name in sent:
             sent[other] = sent.pop(name)
     sent["model"] = Raw(_ENCODER.encode(target.model))
     sent.pop("routing", None)
-    return Outgoing(_ENCODER.encode(sent))
+    return Outgoing(_ENCODER.encode(sent), tuple(losses))
+
+
+def refuse_dimensions(target: Target) -> None:
+    """Refuses a wish for shorter vectors where they cannot be had; they are never just cut off.
+
+    Raises:
+        CallerError: the target is declared not to take it.
+    """
+    if "dimensions" in target.quirks.drop:
+        raise unsupported(
+            f"dimensions: {target.provider} gives vectors of one length only.", "dimensions"
+        )
 
 
 def asked_encoding(members: dict[str, Raw]) -> Encoding:
@@ -86,7 +106,12 @@ def asked_encoding(members: dict[str, Raw]) -> Encoding:
             raise invalid("encoding_format must be float or base64.", "encoding_format")
 
 
-def _check_input(given: Raw | None) -> None:
+def check_input(given: Raw | None) -> None:
+    """Refuses what is no ``input``.
+
+    Raises:
+        CallerError: it is missing, empty, or of the wrong form.
+    """
     wanted = "input must be a string, an array of strings, or an array of token ids."
     if given is None:
         raise invalid("input is required.", "input", "missing_required_parameter")

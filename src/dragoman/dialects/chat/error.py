@@ -253,17 +253,32 @@ def write_error(error: GatewayError, context: ErrorContext) -> ErrorReply:
     if context.fallback is not None:
         house["fallback_attempted"] = context.fallback
     house["retryable"] = may_try_again(error) and not retries_spent(error)
-    body = _ENCODER.encode({"error": error_object(error, house)})
+    body = _ENCODER.encode({"error": error_object(error, house, context.flavour)})
     return ErrorReply(error.status, body)
 
 
-def error_object(error: GatewayError, house: dict[str, object] | None = None) -> dict[str, object]:
-    """The ``error`` member: OpenAI's four, and ours under ``dragoman``."""
+def error_object(
+    error: GatewayError, house: dict[str, object] | None = None, flavour: str = ""
+) -> dict[str, object]:
+    """The ``error`` member: OpenAI's four, and ours under ``dragoman``.
+
+    OpenRouter's clients expect the status as ``code``, and the word for it in ``metadata``.
+    """
     kind = _TYPE[error.kind]
     details = dict(error.details or {})
     upstream_type = details.pop("upstream_type", None)
     if isinstance(upstream_type, str) and error.status < 500 and error.kind == "rate_limit":
         kind = upstream_type  # OpenAI says here which limit it was: requests, tokens
+    if flavour == "openrouter":
+        metadata: dict[str, object] = {"error_type": code_of(error)}
+        if error.provider is not None:
+            metadata["provider_name"] = error.provider
+        return {
+            "code": error.status,
+            "message": error.message,
+            "metadata": metadata,
+            "dragoman": _house(error, details, house or {}),
+        }
     return {
         "message": error.message,
         "type": kind,
@@ -292,9 +307,10 @@ def _house(
     return members
 
 
-def error_frames(error: GatewayError, house: dict[str, object] | None = None) -> bytes:
+def error_frames(error: GatewayError, house: dict[str, object], flavour: str = "") -> bytes:
     """The terminal error of a stream, and ``[DONE]`` behind it (D3)."""
-    return b"data: " + _ENCODER.encode({"error": error_object(error, house)}) + b"\n\n" + DONE
+    frame: dict[str, object] = {"error": error_object(error, house, flavour)}
+    return b"data: " + _ENCODER.encode(frame) + b"\n\n" + DONE
 
 
 # --------------------------------------------------------------------------- streams that fail

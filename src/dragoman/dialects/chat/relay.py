@@ -99,7 +99,7 @@ class ChatRelay:
         house = known_of(self._context)
         if self.facts.content:
             house["partial_content"] = True
-        return error_frames(error, house)
+        return error_frames(error, house, self._context.flavour)
 
     def _is_over(self) -> bool:
         return self._done or self.facts.error is not None

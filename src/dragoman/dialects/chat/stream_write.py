@@ -388,7 +388,7 @@ class ChatStreamWriter:
         house = known_of(self._context)
         if self._choices:
             house["partial_content"] = True
-        return error_frames(error, house)
+        return error_frames(error, house, self._context.flavour)
 
 
 def _without_text(entry: dict[str, object]) -> dict[str, object]:

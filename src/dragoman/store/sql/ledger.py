@@ -20,6 +20,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from dragoman.accounting.entry import Entry
 from dragoman.accounting.ports import EntryRefused, Line, Scope, Sums
 from dragoman.core.errors import HouseError
+from dragoman.core.ids import uuid7_of
 from dragoman.store.ledger_tables import SUMS, hours, requests
 from dragoman.store.sql.ledger_rows import (
     HOUR_US,
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 _PAGE = 5000
 _SLICE = 500
 """Entries between two looks at what else the event loop has to do: a millisecond or so."""
+_SLACK_S = 60
+"""By how much an id may be older than the moment that its row tells."""
 _REFUSALS = ("22", "23")
 """SQLSTATE classes of data that does not fit and of broken constraints."""
 
@@ -149,6 +152,26 @@ class SqlLedger:
                 for row in (await connection.execute(query)).all():
                     _add(found, row, len(of_hours))
         return found
+
+    async def find(self, scope: Scope, name: str) -> Line | None:
+        """The call of that id; else the newest whose request or generation has the name.
+
+        Ids are ordered by time, so that the table's own key bounds the search by names.
+        """
+        row = requests.c
+        whose = _within(requests, row.created_us, scope, None, None)
+        named = or_(row.request_id == name, row.upstream_id == name)
+        if scope.since_us is not None:
+            earliest = uuid7_of(max(0, scope.since_us) / 1_000_000 - _SLACK_S, 0)
+            named = and_(named, row.call_id >= earliest, row.created_us >= scope.since_us)
+        by_id = select(*_LINE).where(whose, row.call_id == name)
+        by_name = select(*_LINE).where(whose, named).order_by(row.call_id.desc()).limit(1)
+        async with self._database.read() as connection:
+            for query in (by_id, by_name):
+                found = (await connection.execute(query)).first()
+                if found is not None:
+                    return Line(*found)
+        return None
 
     async def lines(self, scope: Scope, limit: int) -> AsyncIterator[list[Line]]:
         """The newest calls first, at most ``limit``, in lists of some thousands.

@@ -1,0 +1,93 @@
+"""What a provider's own list of models tells beside a name: sizes and prices, where they are known.
+
+``rows.py`` says which names there are; here each gets its facts, for the lists in the dialects of
+Anthropic, Gemini, Ollama and OpenRouter. What nobody knows is None, and never invented.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from dragoman.catalog.registry import Registry
+from dragoman.catalog.resolve import NEWEST
+from dragoman.catalog.rows import ModelRow, models_list
+from dragoman.core.provider import Operation, Price
+
+
+class Card(Struct, frozen=True):
+    """One model that can be asked for, by the name under which it is."""
+
+    row: ModelRow
+    operations: tuple[Operation, ...] = ()
+    """What its provider serves."""
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    tools: bool = True
+    price: Price | None = None
+
+    @property
+    def id(self) -> str:
+        """The name under which it is asked for."""
+        return self.row.id
+
+
+def model_cards(registry: Registry, wall: float, home: str | None = None) -> list[Card]:
+    """Every model; on a provider's router that provider's own ids come first, as they are there."""
+    own: list[Card] = []
+    provider = registry.providers.get(home) if home is not None else None
+    if provider is not None and not provider.stub:
+        for model in registry.models(provider.name):
+            row = ModelRow(
+                id=model.id,
+                created=model.created,
+                owned_by=provider.name,
+                name=model.name or model.id,
+            )
+            own.append(_card(row, provider.name, model.id, registry, wall))
+    taken = {card.id for card in own}
+    return own + [
+        _named(row, registry, wall)
+        for row in models_list(registry)
+        if row.id not in taken and (provider is None or not _is_of(row, provider.name, registry))
+    ]
+
+
+def find_card(cards: list[Card], name: str, home: str | None = None) -> Card | None:
+    """The card of one name, as resolving takes it: its newest tag may be left out.
+
+    On a router its provider's models have their full name as well.
+    """
+    named = {card.id: card for card in cards}
+    found = named.get(name) or named.get(name + NEWEST)
+    if found is not None or home is None or not name.startswith(f"{home}/"):
+        return found
+    bare = named.get(name.removeprefix(f"{home}/"))
+    return bare if bare is not None and bare.row.owned_by == home else None
+
+
+def _is_of(row: ModelRow, provider: str, registry: Registry) -> bool:
+    """Whether the row is a provider's model, and not the operator's name for one."""
+    return row.owned_by == provider and row.id not in registry.aliases
+
+
+def _named(row: ModelRow, registry: Registry, wall: float) -> Card:
+    meant = registry.aliases.get(row.id)
+    if meant is not None:
+        provider, _, model = meant[0].partition("/")
+        # Of several nobody knows which it will be.
+        one = len(meant) == 1 and provider in registry.providers
+        return _card(row, provider, model, registry, wall) if one else Card(row)
+    model = row.id.removeprefix(f"{row.owned_by}/")
+    return _card(row, row.owned_by, model, registry, wall)
+
+
+def _card(row: ModelRow, provider: str, model: str, registry: Registry, wall: float) -> Card:
+    capability = registry.capability(provider, model)
+    return Card(
+        row=row,
+        operations=tuple(registry.providers[provider].paths),
+        context_tokens=capability.context_tokens,
+        max_output_tokens=capability.max_output_tokens,
+        tools=capability.tools,
+        price=registry.price(provider, model, wall),
+    )

@@ -1,0 +1,103 @@
+"""What is gathered while one request is written: losses, and names that must be changed back."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dragoman.core.loss import Loss
+from dragoman.core.parts import Ext, ToolCall
+from dragoman.core.request import Request
+from dragoman.dialects.base import Target, Undo
+from dragoman.dialects.responses.wire import DIALECT, Object
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_ODD = re.compile(r"[^a-zA-Z0-9_-]")
+_LONGEST_ID = 64
+"""OpenAI's limit of ``call_id`` (P33)."""
+_SILENT = frozenset({b"null", b"[]", b"{}", b'""', b"false"})
+
+
+@dataclass(slots=True)
+class Draft:
+    """One request on its way out."""
+
+    target: Target
+    losses: list[Loss] = field(default_factory=list)
+    adjusted: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    """The caller's tool name → the one sent, where they differ (P57)."""
+    custom: set[str] = field(default_factory=set)
+    """Ids of calls of free-text tools, whose results are of another kind."""
+
+    stop: tuple[str, ...] = ()
+    """Sequences at which the reader cuts the answer."""
+
+    def lose(
+        self,
+        path: str,
+        reason: str,
+        action: Literal["dropped", "changed", "emulated"] = "dropped",
+    ) -> None:
+        """Records that something did not arrive as it was said."""
+        self.losses.append(Loss(path, reason, action))
+
+    def name(self, name: str) -> str:
+        """A tool's name as it is sent."""
+        return self.names.get(name, name)
+
+    def extend(self, item: Object, ext: Ext | None, at: str) -> None:
+        """This dialect's own members come back, those of others are told as lost."""
+        for dialect, members in (ext or {}).items():
+            for name, value in members.items():
+                if dialect == DIALECT:
+                    item.setdefault(name, value)
+                elif bytes(value) not in _SILENT:
+                    self.lose(f"{at}.{name}" if at else name, f"only {dialect} knows it")
+
+    def undo(self) -> Undo:
+        """What the reader of the reply has to change back."""
+        return Undo(tool_names={sent: own for own, sent in self.names.items()}, stop=self.stop)
+
+
+def open_draft(request: Request, target: Target) -> Draft:
+    """A draft for this target, with names chosen for every tool of the request."""
+    return Draft(target, names=_names(_tool_names(request)))
+
+
+def _tool_names(request: Request) -> Iterable[str]:
+    for tool in request.tools:
+        name = getattr(tool, "name", None)
+        if isinstance(name, str):
+            yield name
+    for message in request.messages:
+        for part in message.parts:
+            if isinstance(part, ToolCall):
+                yield part.name
+
+
+def _names(names: Iterable[str]) -> dict[str, str]:
+    """A legal name for each that is not, the same each time and never one that is taken (P57)."""
+    every = list(dict.fromkeys(names))
+    odd = [name for name in every if not _NAME.fullmatch(name)]
+    taken = set(every)
+    chosen: dict[str, str] = {}
+    for name in odd:
+        legal = _ODD.sub("_", name)
+        if not legal or len(legal) > 64 or legal in taken:
+            digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+            legal = f"{legal[:55]}_{digest}"
+        taken.add(legal)
+        chosen[name] = legal
+    return chosen
+
+
+def call_id(given: str) -> str:
+    """A call's id, hashed if it is too long: the same for the call and for its result (P33)."""
+    if len(given) <= _LONGEST_ID:
+        return given
+    digest = hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"call_{digest[:24]}"

@@ -1,0 +1,20 @@
+"""What a provider's file says of its spelling, applied to a request's top level."""
+
+from __future__ import annotations
+
+from dragoman.core.loss import Loss
+from dragoman.core.provider import Quirks
+from dragoman.dialects.responses.wire import Object
+
+
+def apply_quirks(body: Object, quirks: Quirks, losses: list[Loss]) -> Object:
+    """The members under the provider's names, without those that it refuses."""
+    if not (quirks.drop or quirks.rename):
+        return body
+    sent: Object = {}
+    for name, value in body.items():
+        if name in quirks.drop:
+            losses.append(Loss(name, "refused by this provider"))
+        else:
+            sent[quirks.rename.get(name, name)] = value
+    return sent

@@ -1,0 +1,48 @@
+"""A part of an answer on its way into a stream, and what waits to be told of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from dragoman.core.events import Cited
+from dragoman.core.parts import Part, Refusal, Text, Thinking
+
+
+class Block:
+    """A part on its way out, and what was said of it while another had the floor."""
+
+    __slots__ = ("encrypted", "head", "held", "notes", "pieces", "signature", "stopped")
+
+    def __init__(self, part: Part) -> None:
+        self.head = part
+        self.held: list[str | Cited] = []
+        self.pieces: list[str] = []
+        """What has been told of it."""
+        self.notes: list[Any] = []
+        self.signature = part.signature if isinstance(part, Thinking) else None
+        self.encrypted = part.encrypted if isinstance(part, Thinking) else None
+        self.stopped = False
+
+    @property
+    def has_words(self) -> bool:
+        """Whether there is anything to tell yet: nothing opens for a text without words."""
+        match self.head:
+            case Text() | Refusal():
+                return bool(self.held)
+            case Thinking():
+                state = self.signature is not None or self.encrypted is not None
+                return bool(self.held) or (self.stopped and state)
+            case _:
+                return True
+
+    def thought(self) -> Thinking:
+        """The thought with everything that has come for it."""
+        assert isinstance(self.head, Thinking)
+        return replace(
+            self.head,
+            text="".join(self.pieces),
+            signature=self.signature,
+            encrypted=self.encrypted,
+        )

@@ -1,0 +1,80 @@
+"""Token counts of this dialect ↔ canonical usage (`dialects.md` §3.2)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Raw, Struct
+
+from dragoman.core.money import plain
+from dragoman.core.usage import Usage, count
+
+
+class _Input(Struct, frozen=True, gc=False):
+    cached_tokens: Any = None
+    cache_write_tokens: Any = None
+    audio_tokens: Any = None
+
+
+class _Output(Struct, frozen=True, gc=False):
+    reasoning_tokens: Any = None
+    audio_tokens: Any = None
+
+
+class WireUsage(Struct, frozen=True, gc=False):
+    """``usage`` of a response; numbers are checked by ``core.usage.count`` (M11)."""
+
+    input_tokens: Any = None
+    input_tokens_details: _Input | None = None
+    output_tokens: Any = None
+    output_tokens_details: _Output | None = None
+    total_tokens: Any = None
+    cost: Any = None
+
+
+def read_usage(wire: WireUsage | None, searches: int = 0) -> Usage | None:
+    """Canonical counts; None if there is no usage at all."""
+    if wire is None:
+        return None
+    given, made = wire.input_tokens_details or _Input(), wire.output_tokens_details or _Output()
+    return Usage(
+        input=count(wire.input_tokens),
+        cache_read=count(given.cached_tokens),
+        cache_write=count(given.cache_write_tokens),
+        output=count(wire.output_tokens),
+        reasoning=count(made.reasoning_tokens),
+        audio_input=count(given.audio_tokens),
+        audio_output=count(made.audio_tokens),
+        total=count(wire.total_tokens),
+        web_searches=searches or None,
+        cost=_cost(wire.cost),
+    )
+
+
+def _cost(value: object) -> Decimal | None:
+    """OpenRouter's cost, by its digits (P132)."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    cost = Decimal(str(value))
+    return cost if cost.is_finite() and cost >= 0 else None
+
+
+def write_usage(usage: Usage | None) -> dict[str, object]:
+    """The counts: required ones are 0 where they are unknown, both details are always there (P146)."""
+    usage = usage or Usage()
+    given, made = usage.input or 0, usage.output or 0
+    total = usage.total if usage.total is not None else given + (usage.billed_output or 0)
+    details: dict[str, int] = {"cached_tokens": usage.cache_read or 0}
+    if usage.cache_write is not None:
+        details["cache_write_tokens"] = usage.cache_write
+    wire: dict[str, object] = {
+        "input_tokens": given,
+        "input_tokens_details": details,
+        "output_tokens": made,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning or 0},
+        "total_tokens": total,
+    }
+    if usage.cost is not None:
+        wire["cost"] = Raw(plain(usage.cost).encode())
+    return wire

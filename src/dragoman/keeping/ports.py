@@ -1,0 +1,92 @@
+"""What is kept of responses, and what keeping needs of a store.
+
+Everything is asked for by tenant: what belongs to another is not there (`reliability.md` A21).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Content(Struct, frozen=True):
+    """What was said; it stands sealed in the store, and in no log."""
+
+    input: bytes
+    """The items that were new with this response, as a JSON array."""
+    reply: bytes
+    """The response as its caller got it."""
+
+    def __repr__(self) -> str:
+        return f"Content({len(self.input)}, {len(self.reply)})"
+
+
+class Kept(Struct, frozen=True):
+    """A response that can be asked for again; times are Unix seconds.
+
+    Without ``content`` the provider keeps it, and only that is known: whose it is, who has it,
+    and with which of our credentials to ask for it.
+    """
+
+    id: str
+    created: float
+    expires: float
+    provider: str
+    credential: str | None = None
+    previous: str | None = None
+    """The response that it continues, if that is kept here too."""
+    content: Content | None = None
+    items: tuple[str, ...] = ()
+    """Ids of the items that may be referred to."""
+
+
+class Link(Struct, frozen=True):
+    """One response, without what was said."""
+
+    id: str
+    previous: str | None
+    size: int
+    """Bytes of its content."""
+    here: bool
+    """Whether its content is kept here."""
+    provider: str
+    credential: str | None = None
+
+
+class ResponseStore(Protocol):
+    """Keeps responses. What has expired is not there, whether or not it was removed yet.
+
+    A ``HouseError`` means that the store cannot be reached, or cannot open what it has.
+    """
+
+    async def put(self, tenant: str, kept: Kept, renewed: tuple[str, ...] = ()) -> None:
+        """Keeps a response, in the place of one with its id; ``renewed`` live as long as it does."""
+        ...
+
+    async def get(self, tenant: str, response_id: str) -> Kept | None:
+        """The response, without its items' ids."""
+        ...
+
+    async def chain(self, tenant: str, response_id: str, most: int) -> tuple[Link, ...]:
+        """The response, what it continues, and so on, the newest first; at most ``most`` of them.
+
+        The last one has a ``previous`` where the chain is longer, or broken.
+        """
+        ...
+
+    async def contents(self, tenant: str, response_ids: tuple[str, ...]) -> dict[str, Content]:
+        """What was said in each of the responses that are kept here."""
+        ...
+
+    async def holders(self, tenant: str, item_ids: tuple[str, ...]) -> dict[str, Link]:
+        """Item → the newest response that it stands in; unknown ones are left out."""
+        ...
+
+    async def delete(self, tenant: str, response_id: str) -> bool:
+        """Removes the response; whether there was one."""
+        ...
+
+    async def expire(self, most: int) -> int:
+        """Removes at most ``most`` responses that have expired, of any tenant; how many it were."""
+        ...

@@ -1,0 +1,337 @@
+"""Before a call of Responses is tried: what it refers to is brought back, and who may answer it.
+
+A response that the gateway keeps is turned into the items that were said, so that any provider can
+go on from there; ``instructions`` are not among them (P150). One that its provider keeps is left
+to that provider, and to no other. What the tenant does not have is not there (A21), even where a
+provider would find it under our credential.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Raw, structs
+
+from dragoman.core.ask import Ask
+from dragoman.core.call import Call
+from dragoman.core.errors import CallerError, unsupported
+from dragoman.core.loss import Loss
+from dragoman.core.provider import Candidate, Plan
+from dragoman.keeping.items import (
+    Item,
+    for_their_provider,
+    is_id,
+    read_input,
+    read_items,
+    read_output,
+    settled,
+    write_items,
+)
+from dragoman.keeping.keeper import Keeper, KeepingPolicy
+from dragoman.keeping.wish import Wish, read_wish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from dragoman.keeping.ports import Content, Link
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What is to be kept of a call once it is answered, and what its reply has to say."""
+
+    tenant: str
+    here: bool
+    """Whether the caller wants it kept here, if a provider answers that does not keep it."""
+    keepers: frozenset[str]
+    """Providers of the plan that keep responses themselves, unless they are told not to."""
+    noted: bool = False
+    """Whether it is written down which of them keeps it."""
+    background: bool = False
+    input: tuple[Item, ...] = ()
+    """What was new, each item with an id."""
+    previous: str | None = None
+    """The response that was brought back."""
+    continued: tuple[str, ...] = ()
+    """That response, and all before it."""
+    losses: tuple[Loss, ...] = ()
+    """What was brought back and could not be told to who answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Recalled:
+    items: tuple[Item, ...] = ()
+    continued: tuple[str, ...] = ()
+    at: str | None = None
+    """The provider that keeps what is referred to."""
+    credential: str | None = None
+
+
+async def recall(
+    ask: Ask, plan: Plan, call: Call, tenant: str, keeper: Keeper
+) -> tuple[Ask, Plan, Keeping | None]:
+    """The request with what it refers to, who may answer it, and what to keep of the answer.
+
+    Raises:
+        CallerError: it refers to what is not there, or wants what nobody of the plan can do.
+        HouseError: the store cannot be reached.
+    """
+    wish = read_wish(ask.members)
+    if wish.background:
+        plan = _native_alone(plan, "background", "background")
+    if wish.conversation:
+        plan = _native_alone(plan, "conversation", "conversation")
+    given: tuple[Item, ...] = ()
+    if wish.previous is not None or wish.refers or (wish.store and call.operation == "chat"):
+        # Of all others nothing but the top level is read.
+        given = read_input(ask.members.get("input"))
+    before, new, plan = await _brought_back(wish, given, plan, tenant, keeper)
+    keepers = frozenset(
+        item.provider.name for item in plan.candidates if item.provider.family == "responses"
+    )
+    foreign = any(item.provider.family != "responses" for item in plan.candidates)
+    here = wish.store is True and foreign and call.operation == "chat"
+    if here and not keeper.policy.allowed:
+        raise unsupported(
+            "This gateway keeps no responses (allow_client_storage is off), and the model's provider "
+            "has no Responses of its own; leave store out, or say false.",
+            "store",
+        )
+    losses: tuple[Loss, ...] = ()
+    expanded = (*before.items, *new)
+    if before.items and keepers:
+        own, losses = for_their_provider(before.items)
+        expanded = (*own, *new)
+        _refuse_if_strict(call, losses)
+    changes: dict[str, Raw | None] = {}
+    if before.continued:
+        changes["previous_response_id"] = None
+    if before.continued or new != given:
+        changes["input"] = Raw(write_items(expanded))
+    previous = wish.previous if before.continued else None
+    noted = bool(keepers) and wish.store is not False
+    if call.operation != "chat" or not (here or previous or noted):
+        return _changed(ask, changes), plan, None
+    kept = settled(new, call.id.replace("-", "")) if here else ()
+    _refuse_if_large(kept, keeper.policy)
+    keeping = Keeping(
+        tenant=tenant,
+        here=here,
+        keepers=keepers,
+        noted=noted,
+        background=wish.background,
+        input=kept,
+        previous=previous,
+        continued=before.continued,
+        losses=losses,
+    )
+    return _changed(ask, changes), plan, keeping
+
+
+def _changed(ask: Ask, changes: dict[str, Raw | None]) -> Ask:
+    """The request with members replaced; None takes one out."""
+    if not changes:
+        return ask
+    members = {**ask.members, **changes}
+    kept = {name: value for name, value in members.items() if value is not None}
+    return structs.replace(ask, body=msgspec.json.encode(kept), members=kept)
+
+
+async def _brought_back(
+    wish: Wish, given: tuple[Item, ...], plan: Plan, tenant: str, keeper: Keeper
+) -> tuple[_Recalled, tuple[Item, ...], Plan]:
+    """What came before, the new items, and who can go on from there."""
+    before, new = _Recalled(), given
+    if wish.previous is not None:
+        before = await _chain(wish.previous, tenant, keeper)
+        if before.at is not None:
+            plan = _at(
+                plan, before, keeper, f"The response {wish.previous}", "previous_response_id"
+            )
+    if wish.refers:
+        new, holder = await _resolved(given, tenant, keeper)
+        if holder.at is not None:
+            if before.continued:
+                raise unsupported(
+                    f"The input refers to an item that {holder.at} keeps, and the response that it "
+                    "continues is kept by the gateway; send the item itself.",
+                    "input",
+                )
+            plan = _at(plan, holder, keeper, "An item that the input refers to", "input")
+    return before, new, plan
+
+
+async def _chain(previous: str, tenant: str, keeper: Keeper) -> _Recalled:
+    """What the response that is continued says, oldest first."""
+    links: tuple[Link, ...] = ()
+    if is_id(previous):
+        links = await keeper.store.chain(tenant, previous, keeper.policy.most_turns)
+    if not links:
+        raise _no_response(previous, "there is none of that id, or it has expired")
+    if not links[0].here:
+        return _Recalled(at=links[0].provider, credential=links[0].credential)
+    if links[-1].previous is not None:
+        if len(links) >= keeper.policy.most_turns:
+            raise _too_long(f"has more than {keeper.policy.most_turns} responses")
+        raise _no_response(previous, f"{links[-1].previous}, which it goes back to, is gone")
+    size = sum(link.size for link in links)
+    if size > keeper.policy.most_bytes:
+        raise _too_long(f"has {size} bytes, of {keeper.policy.most_bytes} that are taken")
+    names = tuple(link.id for link in reversed(links))
+    contents = await keeper.store.contents(tenant, names)
+    if len(contents) < len(names):
+        raise _no_response(previous, "a part of it has just been deleted")
+    return _Recalled(tuple(conversation(contents[name] for name in names)), names)
+
+
+def conversation(contents: Iterable[Content]) -> list[Item]:
+    """What was said in several responses, one after the other."""
+    found: list[Item] = []
+    for content in contents:
+        found += read_items(content.input)
+        found += read_output(content.reply)
+    return found
+
+
+async def _resolved(
+    given: tuple[Item, ...], tenant: str, keeper: Keeper
+) -> tuple[tuple[Item, ...], _Recalled]:
+    """The new items with references replaced by what is kept here, and who keeps the others."""
+    names = [item.id for item in given if item.is_reference and item.id is not None]
+    wanted = tuple(name for name in dict.fromkeys(names) if is_id(name))
+    holders = await keeper.store.holders(tenant, wanted)
+    here = {link.id: link.size for link in holders.values() if link.here}
+    size = sum(here.values())
+    if size > keeper.policy.most_bytes:
+        raise _too_long(
+            f"stands in responses of {size} bytes, of {keeper.policy.most_bytes} that are read"
+        )
+    contents = await keeper.store.contents(tenant, tuple(here))
+    kept = {item.id: item for item in conversation(contents.values())}
+    elsewhere = _Recalled()
+    found: list[Item] = []
+    size = 0
+    for item in given:
+        if not item.is_reference:
+            found.append(item)
+            continue
+        link = holders.get(item.id or "")
+        if link is not None and item.id in kept:
+            found.append(kept[item.id])
+            size += len(kept[item.id].raw)
+            continue
+        if link is None or link.here or elsewhere.at not in {None, link.provider}:
+            raise _no_item(item)
+        elsewhere = _Recalled(at=link.provider, credential=link.credential)
+        found.append(item)
+    if size > keeper.policy.most_bytes:
+        raise _too_long(f"brings back {size} bytes, of {keeper.policy.most_bytes} that are taken")
+    return tuple(found), elsewhere
+
+
+# --------------------------------------------------------------------------- who may answer
+
+
+def _native_alone(plan: Plan, param: str, what: str) -> Plan:
+    """The candidates that speak Responses themselves."""
+    return _only(
+        plan,
+        [item for item in plan.candidates if item.provider.family == "responses"],
+        f"{what} needs a provider with Responses of its own, and {_names(plan)} has none; "
+        f"leave {param} out, or choose another model.",
+        param,
+    )
+
+
+def _at(plan: Plan, where: _Recalled, keeper: Keeper, what: str, param: str) -> Plan:
+    """The candidates at the provider that keeps what is referred to, by the same key if it is there."""
+    address = keeper.address(where.at or "")
+    there = [
+        item
+        for item in plan.candidates
+        if item.provider.family == "responses"
+        and (item.provider.name == where.at or item.provider.base_url == address)
+    ]
+    same = [
+        item
+        for item in there
+        if (item.credential.id if item.credential else None) == where.credential
+    ]
+    return _only(
+        plan,
+        same or there,
+        f"{what} is kept by {where.at}, and {_names(plan)} cannot go on from there; "
+        f"choose a model of {where.at}, or send the items themselves.",
+        param,
+    )
+
+
+def _only(plan: Plan, left: Sequence[Candidate], refusal: str, param: str) -> Plan:
+    if not left:
+        raise unsupported(refusal, param)
+    if len(left) == len(plan.candidates):
+        return plan
+    return structs.replace(plan, candidates=tuple(left))
+
+
+def _names(plan: Plan) -> str:
+    return " or ".join(dict.fromkeys(item.provider.name for item in plan.candidates))
+
+
+# --------------------------------------------------------------------------- refusals
+
+
+def _no_response(previous: str, why: str) -> CallerError:
+    return CallerError(
+        "invalid_request",
+        f"Previous response with id '{previous[:80]}' not found: {why}. A response of a provider "
+        "without Responses of its own is kept only if its request says store: true.",
+        code="previous_response_not_found",
+        param="previous_response_id",
+    )
+
+
+def _no_item(item: Item) -> CallerError:
+    return CallerError(
+        "invalid_request",
+        f"Item with id '{(item.id or '')[:80]}' not found. Items of a provider without Responses of "
+        "its own are kept only if their request says store: true; with store: false clients send "
+        "the items themselves.",
+        code="item_not_found",
+        param="input",
+    )
+
+
+def _too_long(what: str) -> CallerError:
+    return CallerError(
+        "invalid_request",
+        f"What the request goes back to {what}; begin anew with the items that matter.",
+        code="conversation_too_long",
+        param="previous_response_id",
+    )
+
+
+def _refuse_if_large(items: tuple[Item, ...], policy: KeepingPolicy) -> None:
+    size = sum(len(item.raw) for item in items)
+    if len(items) <= policy.most_items and size <= policy.most_bytes:
+        return
+    raise CallerError(
+        "invalid_request",
+        f"The input has {len(items)} items of {size} bytes, and at most {policy.most_items} items of "
+        f"{policy.most_bytes} bytes are kept; leave store out, or continue a response that is kept.",
+        code="too_large_to_store",
+        param="store",
+    )
+
+
+def _refuse_if_strict(call: Call, losses: tuple[Loss, ...]) -> None:
+    if call.strict and losses:
+        raise CallerError(
+            "unsupported_feature",
+            f"x-dragoman-strict is set, and {losses[0].path} would be {losses[0].action}: "
+            f"{losses[0].reason}.",
+            code="unsupported_feature",
+            param=losses[0].path,
+        )

@@ -1,0 +1,270 @@
+"""Responses that are kept, in SQL: sealed by tenant, found by tenant, gone when they expire.
+
+A chain is walked inside the database, by one recursive query over ids; what was said is read
+and opened only for the responses that the caller of this module then asks for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, delete, insert, literal, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from dragoman.keeping.ports import Content, Kept, Link
+from dragoman.store.response_tables import items, responses
+from dragoman.store.sql.together import Together
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.engine import RowMapping
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from dragoman.core.clock import Clock
+    from dragoman.store.engine import Database
+    from dragoman.store.sql.tenant_keys import TenantKey, TenantKeys
+
+TABLE = str(responses.name)
+RENEW_MS = 24 * 60 * 60 * 1000
+"""A response whose end would move by less is left as it is: renewing writes all of it anew."""
+_LINK = (
+    responses.c.id,
+    responses.c.previous,
+    responses.c.size,
+    responses.c.reply.is_not(None).label("here"),
+    responses.c.provider,
+    responses.c.credential,
+)
+_AT_ONCE = 200
+"""Ids in one statement; SQLite binds a thousand values."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    row: dict[str, Any]
+    items: tuple[str, ...]
+    renewed: tuple[str, ...]
+
+
+class SqlResponses:
+    """The responses in a database."""
+
+    def __init__(self, database: Database, keys: TenantKeys, clock: Clock) -> None:
+        self.database = database
+        self.keys = keys
+        self.clock = clock
+        self._together = Together(self._write)
+
+    async def put(self, tenant: str, kept: Kept, renewed: tuple[str, ...] = ()) -> None:
+        """Keeps a response, in the place of one with its id; ``renewed`` live as long as it does."""
+        await self._together.put(_Put(await self._row(tenant, kept), kept.items, renewed))
+
+    async def _write(self, puts: Sequence[_Put]) -> None:
+        # In one order in every process: nobody then waits for somebody who waits for him.
+        ordered = sorted(puts, key=lambda put: (put.row["tenant"], put.row["id"]))
+        async with self.database.write() as connection:
+            for put in ordered:
+                await self._put(connection, put)
+
+    async def _put(self, connection: AsyncConnection, put: _Put) -> None:
+        row = put.row
+        tenant, name, until = row["tenant"], row["id"], row["expires_ms"]
+        others = {column: value for column, value in row.items() if column not in {"tenant", "id"}}
+        names = [
+            {"tenant": tenant, "id": item, "response": name} for item in dict.fromkeys(put.items)
+        ]
+        spell = postgresql.insert if self.database.backend == "postgresql" else sqlite.insert
+        # The row is locked from here on: of two who put the same id the second waits.
+        await connection.execute(
+            spell(responses)
+            .values(row)
+            .on_conflict_do_update(index_elements=list(responses.primary_key), set_=others)
+        )
+        await connection.execute(
+            delete(items).where(items.c.tenant == tenant, items.c.response == name)
+        )
+        if names:
+            await connection.execute(insert(items), names)
+        for some in _portions(put.renewed):
+            await connection.execute(
+                update(responses)
+                .where(
+                    responses.c.tenant == tenant,
+                    responses.c.id.in_(some),
+                    responses.c.expires_ms < until - RENEW_MS,
+                )
+                .values(expires_ms=until)
+            )
+
+    async def get(self, tenant: str, response_id: str) -> Kept | None:
+        """The response, without its items' ids."""
+        async with self.database.read() as connection:
+            found = await connection.execute(
+                select(responses).where(_is(tenant, response_id), self._lives())
+            )
+            row = found.mappings().first()
+        if row is None:
+            return None
+        content = None
+        if row["reply"] is not None:
+            content = _content(await self.keys.key(tenant), row)
+        return Kept(
+            id=row["id"],
+            created=row["created_ms"] / 1000,
+            expires=row["expires_ms"] / 1000,
+            provider=row["provider"],
+            credential=row["credential"],
+            previous=row["previous"],
+            content=content,
+        )
+
+    async def chain(self, tenant: str, response_id: str, most: int) -> tuple[Link, ...]:
+        """The response, what it continues, and so on, the newest first; at most ``most`` of them."""
+        start = select(*_LINK, literal(1).label("place")).where(
+            _is(tenant, response_id), self._lives()
+        )
+        walk = start.cte("walk", recursive=True)
+        walk = walk.union_all(
+            select(*_LINK, walk.c.place + 1).where(
+                responses.c.tenant == tenant,
+                responses.c.id == walk.c.previous,
+                walk.c.place < most,
+                self._lives(),
+            )
+        )
+        async with self.database.read() as connection:
+            found = await connection.execute(select(walk).order_by(walk.c.place))
+            rows = found.mappings().all()
+        return tuple(_link(row) for row in rows)
+
+    async def contents(self, tenant: str, response_ids: tuple[str, ...]) -> dict[str, Content]:
+        """What was said in each of the responses that are kept here."""
+        if not response_ids:
+            return {}
+        rows: list[RowMapping] = []
+        async with self.database.read() as connection:
+            for some in _portions(response_ids):
+                found = await connection.execute(
+                    select(responses.c.id, responses.c.input, responses.c.reply).where(
+                        responses.c.tenant == tenant,
+                        responses.c.id.in_(some),
+                        responses.c.reply.is_not(None),
+                        self._lives(),
+                    )
+                )
+                rows += found.mappings().all()
+        if not rows:
+            return {}
+        key = await self.keys.key(tenant)
+        return {row["id"]: _content(key, row) for row in rows}
+
+    async def holders(self, tenant: str, item_ids: tuple[str, ...]) -> dict[str, Link]:
+        """Item → the newest response that it stands in; unknown ones are left out."""
+        holders: dict[str, Link] = {}
+        if not item_ids:
+            return holders
+        async with self.database.read() as connection:
+            for some in _portions(item_ids):
+                found = await connection.execute(
+                    select(items.c.id.label("item"), *_LINK)
+                    .join(
+                        responses,
+                        and_(
+                            responses.c.tenant == items.c.tenant,
+                            responses.c.id == items.c.response,
+                        ),
+                    )
+                    .where(items.c.tenant == tenant, items.c.id.in_(some), self._lives())
+                    .order_by(responses.c.created_ms, responses.c.id)
+                )
+                holders.update({row["item"]: _link(row) for row in found.mappings()})
+        return holders
+
+    async def delete(self, tenant: str, response_id: str) -> bool:
+        """Removes the response; whether there was one."""
+        async with self.database.write() as connection:
+            done = await connection.execute(
+                delete(responses).where(_is(tenant, response_id), self._lives())
+            )
+            return bool(done.rowcount)
+
+    async def expire(self, most: int) -> int:
+        """Removes at most ``most`` responses that have expired, of any tenant; how many it were."""
+        over = responses.c.expires_ms <= self._now_ms()
+        oldest = (
+            select(responses.c.tenant, responses.c.id)
+            .where(over)
+            .order_by(responses.c.expires_ms)
+            .limit(most)
+        )
+        # Looked for first: most often there is none, and nobody has to wait for the lock.
+        async with self.database.read() as connection:
+            found = await connection.execute(oldest)
+            rows = tuple((tenant, response_id) for tenant, response_id in found)
+        if not rows:
+            return 0
+        gone = 0
+        async with self.database.write() as connection:
+            for some in _portions(rows):
+                # One that was renewed since lives on.
+                done = await connection.execute(
+                    delete(responses).where(
+                        tuple_(responses.c.tenant, responses.c.id).in_(some), over
+                    )
+                )
+                gone += done.rowcount
+        return gone
+
+    async def _row(self, tenant: str, kept: Kept) -> dict[str, Any]:
+        said, reply, size = None, None, 0
+        if kept.content is not None:
+            key = await self.keys.key(tenant)
+            said = key.seal(kept.content.input, TABLE, kept.id, "input")
+            reply = key.seal(kept.content.reply, TABLE, kept.id, "reply")
+            size = len(kept.content.input) + len(kept.content.reply)
+        return {
+            "tenant": tenant,
+            "id": kept.id,
+            "previous": kept.previous,
+            "provider": kept.provider,
+            "credential": kept.credential,
+            "input": said,
+            "reply": reply,
+            "size": size,
+            "created_ms": int(kept.created * 1000),
+            "expires_ms": int(kept.expires * 1000),
+        }
+
+    def _now_ms(self) -> int:
+        return int(self.clock.wall() * 1000)
+
+    def _lives(self) -> Any:
+        return responses.c.expires_ms > self._now_ms()
+
+
+def _is(tenant: str, response_id: str) -> Any:
+    return and_(responses.c.tenant == tenant, responses.c.id == response_id)
+
+
+def _link(row: RowMapping) -> Link:
+    return Link(
+        row["id"],
+        row["previous"],
+        row["size"],
+        bool(row["here"]),
+        row["provider"],
+        row["credential"],
+    )
+
+
+def _content(key: TenantKey, row: RowMapping) -> Content:
+    return Content(
+        key.open(bytes(row["input"]), TABLE, row["id"], "input"),
+        key.open(bytes(row["reply"]), TABLE, row["id"], "reply"),
+    )
+
+
+def _portions(values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    return [values[start : start + _AT_ONCE] for start in range(0, len(values), _AT_ONCE)]

@@ -1,0 +1,69 @@
+"""A store of responses in a dictionary, for tests of what uses one; it can be told to fail."""
+
+from dragoman.core.errors import HouseError
+from dragoman.keeping.ports import Content, Kept, Link
+
+
+class MemoryResponses:
+    """Everything by tenant and id."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], Kept] = {}
+        self.asked = 0
+        self.renewed: tuple[str, ...] = ()
+        self.broken: Exception | None = None
+
+    def _look(self) -> None:
+        self.asked += 1
+        if self.broken is not None:
+            raise self.broken
+
+    def fail(self) -> None:
+        self.broken = HouseError("overloaded", "The database is gone.", code="database_error")
+
+    async def put(self, tenant: str, kept: Kept, renewed: tuple[str, ...] = ()) -> None:
+        self._look()
+        self.rows[tenant, kept.id] = kept
+        self.renewed = renewed
+
+    async def get(self, tenant: str, response_id: str) -> Kept | None:
+        self._look()
+        return self.rows.get((tenant, response_id))
+
+    async def chain(self, tenant: str, response_id: str, most: int) -> tuple[Link, ...]:
+        self._look()
+        found: list[Link] = []
+        name: str | None = response_id
+        while name is not None and (tenant, name) in self.rows and len(found) < most:
+            row = self.rows[tenant, name]
+            found.append(_link(row))
+            name = row.previous
+        return tuple(found)
+
+    async def contents(self, tenant: str, response_ids: tuple[str, ...]) -> dict[str, Content]:
+        self._look()
+        rows = {name: self.rows.get((tenant, name)) for name in response_ids}
+        return {name: row.content for name, row in rows.items() if row and row.content}
+
+    async def holders(self, tenant: str, item_ids: tuple[str, ...]) -> dict[str, Link]:
+        self._look()
+        found: dict[str, Link] = {}
+        for (owner, _), row in self.rows.items():
+            found |= {
+                item: _link(row) for item in row.items if owner == tenant and item in item_ids
+            }
+        return found
+
+    async def delete(self, tenant: str, response_id: str) -> bool:
+        self._look()
+        return self.rows.pop((tenant, response_id), None) is not None
+
+    async def expire(self, most: int) -> int:
+        self._look()
+        return 0 * most
+
+
+def _link(row: Kept) -> Link:
+    here = row.content
+    size = 0 if here is None else len(here.input) + len(here.reply)
+    return Link(row.id, row.previous, size, here is not None, row.provider, row.credential)

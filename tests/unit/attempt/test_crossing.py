@@ -1,0 +1,260 @@
+"""Embeddings between two families: split for the provider, joined for the caller."""
+
+import asyncio
+import json
+import threading
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from msgspec.structs import replace as changed
+
+from dragoman.attempt.attempt import attempt
+from dragoman.attempt.estimate import estimate, has_counter
+from dragoman.attempt.policy import LARGE, Policy
+from dragoman.core.ask import read_ask
+from dragoman.core.errors import CallerError, UpstreamError
+from dragoman.core.loss import Loss
+from dragoman.core.provider import Candidate, Plan, Provider
+from dragoman.core.request import EmbeddingRequest
+from dragoman.core.response import Embeddings
+from dragoman.core.usage import Usage
+from dragoman.dialects import registry
+from dragoman.dialects.base import Counter, Embedder, Outgoing, Written
+from scripted import Tab, call_of, candidate, means_of
+
+FAMILY = "completions"
+"""Has no embeddings of its own: here it is a family of the test."""
+
+
+def _read(body):
+    said = json.loads(body)
+    return EmbeddingRequest(said.get("model", ""), tuple(said["texts"]))
+
+
+def _write(request, target):
+    lost = (Loss("user", "nobody asks"),) if request.end_user else ()
+    body = json.dumps({"model": target.model, "texts": request.inputs}).encode()
+    return Outgoing(body, lost)
+
+
+def _read_reply(body, target):
+    said = json.loads(body)
+    usage = None if said.get("tokens") is None else Usage(input=said["tokens"])
+    return Embeddings(target.model, tuple(map(tuple, said["vectors"])), usage)
+
+
+def _write_reply(found, request, context):
+    return Written(json.dumps({"vectors": found.vectors, "of": len(request.inputs)}).encode())
+
+
+@pytest.fixture(autouse=True)
+def family(monkeypatch):
+    embedder = Embedder(_read, _write, _read_reply, _write_reply, most=3)
+    monkeypatch.setitem(registry.EMBEDDERS, FAMILY, embedder)
+    monkeypatch.setitem(registry.DIALECTS, FAMILY, registry.DIALECTS["chat"])
+
+
+class Embedding:
+    """A provider that embeds each text as its own number, in as many requests as come."""
+
+    def __init__(self, *, fail_at=None, short=False, silent_at=None, padding=0):
+        self.asked = []
+        self.closed = 0
+        self.fail_at, self.short, self.silent_at = fail_at, short, silent_at
+        self.padding = b" " * padding
+
+    async def send(self, request):
+        number = len(self.asked)
+        self.asked.append(request)
+        texts = json.loads(request.body)["texts"]
+        vectors = [[float(text)] for text in texts][: -1 if self.short else None]
+        tokens = None if number == self.silent_at else len(texts)
+        body = json.dumps({"vectors": vectors, "tokens": tokens}).encode() + self.padding
+        return SimpleNamespace(
+            status=400 if number == self.fail_at else 200,
+            headers={},
+            read=lambda limit: _later(body),
+            close=self.close,
+        )
+
+    async def close(self):
+        self.closed += 1
+
+
+async def _later(body):
+    await asyncio.sleep(0)
+    return body
+
+
+def embedded(transport, texts, **members):
+    provider = Provider("p", FAMILY, "http://p.test", {"embeddings": "/embed"})
+    call = call_of()
+    call.operation = "embeddings"
+    ask = read_ask(json.dumps({"model": "p/m", "input": texts, **members}).encode())
+    plan = Plan("p/m", (Candidate(provider, "m"),))
+    answer = asyncio.run(
+        attempt(plan, ask, call, Tab(), means_of(transport, Policy(max_retries=0)))
+    )
+    return call, json.loads(answer.head.body)
+
+
+@pytest.mark.pitfall(202)
+def test_more_inputs_than_a_request_may_hold_go_in_several_and_come_back_in_order():
+    transport = Embedding()
+    texts = [str(number) for number in range(8)]
+    call, said = embedded(transport, texts)
+    assert [json.loads(one.body)["texts"] for one in transport.asked] == [
+        texts[:3],
+        texts[3:6],
+        texts[6:],
+    ]
+    assert transport.closed == 3
+    assert [item["embedding"] for item in said["data"]] == [[float(n)] for n in range(8)]
+    assert [item["index"] for item in said["data"]] == list(range(8))
+    assert said["usage"] == {"prompt_tokens": 8, "total_tokens": 8}
+    (tried,) = call.outcome.attempts
+    assert tried.usage == Usage(input=8)
+    assert call.outcome.status == "complete"
+
+
+@pytest.mark.parametrize(("padding", "main"), [(0, True), (LARGE, False)])
+def test_many_numbers_are_read_and_written_in_a_thread(monkeypatch, padding, main):
+    seen = []
+    real = registry.EMBEDDERS[FAMILY]
+
+    def read(body, target):
+        seen.append(threading.current_thread() is threading.main_thread())
+        return real.read_response(body, target)
+
+    monkeypatch.setitem(registry.EMBEDDERS, FAMILY, replace(real, read_response=read))
+    _, said = embedded(Embedding(padding=padding), ["1", "2", "3", "4"])
+    assert seen == [main, main]
+    assert len(said["data"]) == 4
+
+
+def test_a_split_request_loses_a_thing_once():
+    call, _ = embedded(Embedding(), [str(number) for number in range(8)], user="u")
+    assert [loss.path for loss in call.outcome.losses] == ["user"]
+
+
+def test_a_sum_of_which_a_part_is_unknown_is_unknown():
+    call, said = embedded(Embedding(silent_at=1), [str(number) for number in range(8)])
+    assert call.outcome.attempts[0].usage is None
+    assert said["usage"]["prompt_tokens"] == 0
+
+
+def test_what_the_first_requests_consumed_is_kept_though_a_later_one_fails():
+    transport = Embedding(fail_at=2)
+    provider = Provider("p", FAMILY, "http://p.test", {"embeddings": "/embed"})
+    call = call_of()
+    call.operation = "embeddings"
+    ask = read_ask(json.dumps({"model": "p/m", "input": [str(n) for n in range(8)]}).encode())
+    means = means_of(transport, Policy(max_retries=0))
+    with pytest.raises(UpstreamError) as failure:
+        asyncio.run(attempt(Plan("p/m", (Candidate(provider, "m"),)), ask, call, Tab(), means))
+    assert failure.value.status == 400
+    assert call.outcome.attempts[0].usage == Usage(input=6)
+    assert call.outcome.attempts[0].status == "upstream_error"
+
+
+def test_a_vector_too_few_is_the_providers_failure():
+    with pytest.raises(UpstreamError, match="1 vectors for 2 inputs"):
+        embedded(Embedding(short=True), ["1", "2"])
+
+
+def test_a_family_without_embeddings_is_refused_by_name():
+    call = call_of("anthropic")
+    call.operation = "embeddings"
+    provider = Provider("p", FAMILY, "http://p.test", {"embeddings": "/embed"})
+    ask = read_ask(b'{"model":"p/m","input":"x"}')
+    with pytest.raises(CallerError, match="p has no embeddings of this kind"):
+        asyncio.run(
+            attempt(Plan("p/m", (Candidate(provider, "m"),)), ask, call, Tab(), means_of(None))
+        )
+
+
+# --------------------------------------------------------------------------- counts
+
+
+class Counting:
+    """A provider whose counter says 17."""
+
+    def __init__(self):
+        self.asked = []
+
+    async def send(self, request):
+        self.asked.append(request)
+        return SimpleNamespace(
+            status=200,
+            headers={},
+            read=lambda limit: _later(b'{"input_tokens":17}'),
+            close=_nothing,
+        )
+
+
+async def _nothing():
+    """Nothing is open."""
+
+
+def counting():
+    """Anthropic as it is, with a counter."""
+    spoken = candidate(family="anthropic")
+    paths = {**spoken.provider.paths, "count_tokens": "/v1/messages/count_tokens"}
+    return changed(spoken, provider=changed(spoken.provider, paths=paths))
+
+
+@pytest.fixture
+def counter(monkeypatch):
+    """A family that asks for counts and has no provider with a counter."""
+    chat = registry.DIALECTS["chat"]
+    found = Counter(
+        chat.read_request,
+        None,
+        lambda body: json.loads(body)["n"],
+        lambda number: json.dumps({"n": number}).encode(),
+    )
+    monkeypatch.setitem(registry.COUNTERS, FAMILY, found)
+
+
+@pytest.mark.usefixtures("counter")
+def test_a_count_is_asked_of_a_provider_of_another_family():
+    transport = Counting()
+    call = call_of(FAMILY)
+    call.operation = "count_tokens"
+    ask = read_ask(b'{"model":"p/m","messages":[{"role":"user","content":"hi"}],"seed":1}')
+    assert has_counter(counting())
+    answer = asyncio.run(
+        attempt(Plan("p/m", (counting(),)), ask, call, Tab(), means_of(transport))
+    )
+    assert json.loads(answer.head.body) == {"n": 17}
+    assert transport.asked[0].url == "http://p.test/v1/messages/count_tokens"
+    assert json.loads(transport.asked[0].body) == {
+        "model": "m",
+        "messages": [{"role": "user", "content": "hi"}],
+    }
+    assert call.outcome.attempts[0].usage is None
+
+
+@pytest.mark.usefixtures("counter")
+def test_an_estimate_is_told_in_the_callers_dialect():
+    paths = {"count_tokens": "/count"}
+    nobody = Candidate(Provider("p", FAMILY, "http://p.test", paths), "m")
+    assert not has_counter(nobody)
+    ask = read_ask(b'{"model":"p/m","messages":[{"role":"user","content":"hi"}]}')
+    head = asyncio.run(estimate(ask, nobody, FAMILY))
+    assert json.loads(head.body)["n"] > 0
+
+
+def test_a_family_without_a_counter_of_its_own_is_counted_for_all_the_same():
+    transport = Counting()
+    call = call_of(FAMILY)
+    call.operation = "count_tokens"
+    ask = read_ask(b'{"model":"p/m","messages":[{"role":"user","content":"hi"}]}')
+    answer = asyncio.run(
+        attempt(Plan("p/m", (counting(),)), ask, call, Tab(), means_of(transport))
+    )
+    assert json.loads(answer.head.body) == {"object": "response.input_tokens", "input_tokens": 17}
+    nobody = Candidate(Provider("p", "chat", "http://p.test", {"chat": "/chat"}), "m")
+    head = asyncio.run(estimate(ask, nobody, FAMILY))
+    assert json.loads(head.body)["input_tokens"] > 0

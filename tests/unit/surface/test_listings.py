@@ -1,0 +1,127 @@
+"""Lists of models in each family's own shape."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from dragoman.catalog.cards import Card
+from dragoman.catalog.rows import ModelRow
+from dragoman.core.provider import Price
+from dragoman.surface.listings import described, listed
+
+FULL = Card(
+    ModelRow("openai/gpt-x", created=1_750_000_000, owned_by="openai", name="GPT X"),
+    operations=("chat", "embeddings"),
+    context_tokens=128_000,
+    max_output_tokens=16_000,
+    price=Price(input=Decimal("0.15"), output=Decimal("0.6"), cache_read=Decimal("0.075")),
+)
+BARE = Card(ModelRow("fast", owned_by="dragoman", name="fast"), tools=False)
+CARDS = [FULL, BARE]
+
+
+@pytest.mark.req("R-SURF-016")
+def test_openais():
+    assert listed(CARDS, "chat") == {
+        "object": "list",
+        "data": [
+            {
+                "id": "openai/gpt-x",
+                "object": "model",
+                "created": 1_750_000_000,
+                "owned_by": "openai",
+                "name": "GPT X",
+            },
+            {
+                "id": "fast",
+                "object": "model",
+                "created": 0,
+                "owned_by": "dragoman",
+                "name": "fast",
+            },
+        ],
+    }
+    assert described(BARE, "chat") == listed(CARDS, "chat")["data"][1]
+
+
+@pytest.mark.req("R-SURF-041")
+def test_anthropics():
+    found = listed(CARDS, "anthropic")
+    assert found["data"] == [described(card, "anthropic") for card in CARDS]
+    assert (found["first_id"], found["last_id"]) == ("openai/gpt-x", "fast")
+    assert found["has_more"] is False
+    assert found["data"][0] == {
+        "type": "model",
+        "id": "openai/gpt-x",
+        "display_name": "GPT X",
+        "created_at": "2025-06-15T15:06:40Z",
+    }
+    assert found["data"][1]["created_at"] == "1970-01-01T00:00:00Z"
+    nothing = listed([], "anthropic")
+    assert nothing == {"data": [], "has_more": False, "first_id": None, "last_id": None}
+
+
+@pytest.mark.req("R-SURF-040")
+def test_geminis():
+    full, bare = listed(CARDS, "gemini")["models"]
+    assert full == {
+        "name": "models/openai/gpt-x",
+        "displayName": "GPT X",
+        "supportedGenerationMethods": [
+            "generateContent",
+            "streamGenerateContent",
+            "countTokens",
+            "embedContent",
+            "batchEmbedContents",
+        ],
+        "inputTokenLimit": 128_000,
+        "outputTokenLimit": 16_000,
+    }
+    assert bare == {"name": "models/fast", "displayName": "fast", "supportedGenerationMethods": []}
+    assert described(FULL, "gemini") == full
+
+
+@pytest.mark.req("R-SURF-043")
+def test_ollamas():
+    full, bare = listed(CARDS, "ollama")["models"]
+    assert full["name"] == full["model"] == "openai/gpt-x"
+    assert full["modified_at"] == "2025-06-15T15:06:40Z"
+    assert (bare["modified_at"], bare["size"], bare["digest"]) == (None, None, None)
+    assert full["details"]["family"] == "openai"
+
+
+@pytest.mark.req("R-SURF-043")
+def test_what_ollama_shows_of_one_model():
+    full, bare = described(FULL, "ollama"), described(BARE, "ollama")
+    assert full["model_info"] == {
+        "general.architecture": "openai",
+        "general.basename": "GPT X",
+        "openai.context_length": 128_000,
+    }
+    assert full["capabilities"] == ["completion", "tools", "embedding"]
+    assert bare["capabilities"] == ["completion"]
+    assert "modified_at" not in bare
+    assert "dragoman.context_length" not in bare["model_info"]
+
+
+@pytest.mark.req("R-SURF-044")
+def test_openrouters():
+    full, bare = listed(CARDS, "chat", "openrouter")["data"]
+    assert full["pricing"] == {
+        "prompt": "0.00000015",
+        "completion": "0.0000006",
+        "input_cache_read": "0.000000075",
+    }
+    assert full["context_length"] == full["top_provider"]["context_length"] == 128_000
+    assert full["top_provider"]["max_completion_tokens"] == 16_000
+    assert bare["pricing"] is None
+    assert bare["context_length"] is None
+    assert described(FULL, "chat", "openrouter") == {"data": full}
+
+
+@pytest.mark.parametrize("family", ["chat", "anthropic", "gemini", "ollama"])
+def test_every_list_is_json(family):
+    assert msgspec.json.decode(msgspec.json.encode(listed(CARDS, family)))
