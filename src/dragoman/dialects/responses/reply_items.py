@@ -121,9 +121,12 @@ def citations_of(piece: Piece) -> tuple[Citation, ...]:
 def thinking_of(item: Item) -> Thinking:
     """Reasoning: its own words where they are shown, else their summary, and the state of it."""
     content = joined(item.content)
+    text = content or joined(item.summary)
+    encrypted = item.encrypted_content or None
     return Thinking(
-        content or joined(item.summary),
-        encrypted=item.encrypted_content or None,
+        text,
+        encrypted=encrypted,
+        redacted=encrypted is not None and not text,
         id=item.id,
         format=THINKING_FORMAT,
         family=DIALECT,

@@ -84,7 +84,9 @@ citations = st.builds(
     st.integers(0, 99),
 )
 summaries = st.builds(
-    lambda text, state, own: Thinking(text, encrypted=state, id=own, summary=True, **NATIVE),
+    lambda text, state, own: Thinking(
+        text, encrypted=state, redacted=not text, id=own, summary=True, **NATIVE
+    ),
     st.just("") | words,
     words,
     ids,
@@ -305,7 +307,7 @@ def exchanges(draw) -> list[Message]:
 
 
 def _native(text: str, state: str) -> Thinking:
-    return Thinking(text, encrypted=state, summary=True, **NATIVE)
+    return Thinking(text, encrypted=state, redacted=not text, summary=True, **NATIVE)
 
 
 @st.composite

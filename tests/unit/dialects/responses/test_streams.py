@@ -568,3 +568,33 @@ def test_a_response_without_a_model_gets_the_one_that_was_sent():
 def test_what_is_no_stream_is_the_providers_error(junk):
     _, relay = relayed(junk)
     assert isinstance(relay.facts.error, UpstreamError)
+
+
+@pytest.mark.pitfall(152)
+def test_a_search_for_tools_that_the_caller_runs_is_called_as_such():
+    asked = RESPONSES.read_request(
+        b'{"model":"m","input":"x","tools":[{"type":"tool_search","execution":"client"}]}'
+    )
+    context = Context("c" * 32, 7, "m", request=asked)
+    writer = RESPONSES.stream_writer(context)
+    call = ToolCall("a", "tool_search")
+    frames = b"".join(
+        writer.send(event)
+        for event in (
+            Start(),
+            PartStart(0, call),
+            PartDelta(0, '{"q"', "arguments"),
+            PartDelta(0, ":1}", "arguments"),
+            PartStop(0),
+            *STOP,
+        )
+    )
+    events = [json.loads(frame.split(b"data: ")[1]) for frame in frames.split(b"\n\n") if frame]
+    (item,) = events[-1]["response"]["output"]
+    assert (item["type"], item["call_id"], item["execution"]) == (
+        "tool_search_call",
+        "a",
+        "client",
+    )
+    assert item["arguments"] == {"q": 1}
+    assert [event.get("item") for event in events[2:4]] == [item, item]
