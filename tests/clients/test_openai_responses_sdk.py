@@ -242,6 +242,8 @@ def test_a_limit_of_tokens_is_told_as_incomplete(gpt, model):
 
 # --------------------------------------------------------------------------- failures
 
+LATER = "--mock-retry-after-30"
+"""Longer than the gateway itself would wait (D17)."""
 STATUSES = {
     400: openai.BadRequestError,
     404: openai.NotFoundError,
@@ -254,7 +256,7 @@ STATUSES = {
 @pytest.mark.parametrize("model", [OWN, TRANSLATED, CHAT])
 def test_a_refusal_is_raised_as_its_own_kind(gpt, model, status):
     with pytest.raises(STATUSES[status]) as caught:
-        gpt.responses.create(model=f"{model}--mock-status-{status}", input="Hello")
+        gpt.responses.create(model=f"{model}--mock-status-{status}{LATER}", input="Hello")
     assert caught.value.status_code == status
     assert caught.value.body["message"]
     assert caught.value.body["dragoman"]["request_id"].startswith("req_")
