@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
-from dragoman.core.usage import count
 from dragoman.core.request import Request
+from dragoman.core.usage import count
 from dragoman.dialects.base import Counter, Outgoing, Tapped, Target
 from dragoman.dialects.responses.error import malformed, read_stream_error
 from dragoman.dialects.responses.patch import patch_request

@@ -199,6 +199,8 @@ def test_log_probabilities_are_in_chats_shape():
         b'{"status":"failed","error":{"code":"server_error","message":"x"},"output":[]}',
         b'{"status":"cancelled","output":[]}',
         b'{"output":[7]}',
+        b'{"output":[{"type":"message","content":"Hi"}]}',
+        b'{"output":[{"type":"function_call","name":7}]}',
     ],
 )
 def test_a_200_without_an_answer_is_the_providers_error(body):
