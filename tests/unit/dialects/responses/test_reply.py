@@ -199,8 +199,6 @@ def test_log_probabilities_are_in_chats_shape():
         b'{"status":"failed","error":{"code":"server_error","message":"x"},"output":[]}',
         b'{"status":"cancelled","output":[]}',
         b'{"output":[7]}',
-        b'{"output":[{"type":"message","content":"Hi"}]}',
-        b'{"output":[{"type":"function_call","name":7}]}',
     ],
 )
 def test_a_200_without_an_answer_is_the_providers_error(body):
@@ -209,6 +207,15 @@ def test_a_200_without_an_answer_is_the_providers_error(body):
     assert caught.value.status >= 500
     with pytest.raises(UpstreamError):
         RESPONSES.response_frames(body)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [{"type": "message", "content": "Hi"}, {"type": "function_call", "call_id": "c", "name": 7}],
+)
+def test_words_and_calls_that_cannot_be_read_are_never_left_out(item):
+    with pytest.raises(UpstreamError):
+        read(item)
 
 
 def test_an_answer_that_is_not_finished_is_no_answer():
