@@ -175,6 +175,27 @@ def test_calls_may_come_interleaved():
     ) == (ToolCall("c", "f", "{}", item_id="fc"), ToolCall("d", "f", "[]", item_id="fc2"))
 
 
+@pytest.mark.parametrize("index", [0, None])
+def test_items_may_share_an_index_or_have_none(index):
+    thought = {"type": "reasoning", "id": "rs", "summary": []}
+    words = {"type": "message", "id": "msg", "content": [{"type": "output_text", "text": "Hi"}]}
+    call = {**CALL, "arguments": "{}"}
+    end = {**COMPLETED, "response": {**DONE, "output": [thought, words, call]}}
+    told = parts(
+        added(index, **thought),
+        delta("reasoning_text", "Hm", index),
+        done(index, **thought),
+        added(index, type="message", id="msg"),
+        delta("output_text", "Hi", index),
+        done(index, **words),
+        added(index, **CALL, arguments=""),
+        done(index, **call),
+        end=end,
+    )
+    assert [type(part) for part in told] == [Thinking, Text, ToolCall]
+    assert told[1] == Text("Hi")
+
+
 def test_reasoning_its_paragraphs_and_its_state():
     item = {"type": "reasoning", "id": "rs", "summary": []}
     (thought,) = parts(
