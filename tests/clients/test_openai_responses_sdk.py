@@ -13,6 +13,7 @@ from typing import Any
 
 import openai
 import pytest
+from openai.types.responses import Response
 from pydantic import BaseModel
 
 OWN, TRANSLATED, CHAT = (
@@ -66,7 +67,10 @@ def sent_back(response: Any) -> list[dict[str, Any]]:
 @pytest.mark.pitfall(146, 147)
 @every_way
 def test_a_question_is_answered(gpt, model):
+    """The SDK believes what it gets; its own types say what is missing."""
     response = gpt.responses.create(model=model, input="Good morning", instructions="Be kind.")
+    if model != OWN and "openrouter" not in model:
+        Response.model_validate(response.model_dump())
     assert response.object == "response"
     assert response.status == "completed"
     assert response.id.startswith(("resp_", "gen-"))

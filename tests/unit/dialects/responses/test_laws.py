@@ -132,16 +132,16 @@ replied = st.one_of(
 )
 usages = st.builds(
     lambda plain, read, write, made, thought: Usage(
-        input=plain + read + (write or 0),
+        input=plain + read + write,
         cache_read=read,
         cache_write=write,
         output=made + thought,
         reasoning=thought,
-        total=plain + read + (write or 0) + made + thought,
+        total=plain + read + write + made + thought,
     ),
     st.integers(0, 999),
     st.integers(0, 999),
-    st.none() | st.integers(0, 999),
+    st.integers(0, 999),
     st.integers(0, 999),
     st.integers(0, 999),
 )

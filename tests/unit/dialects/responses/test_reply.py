@@ -254,7 +254,7 @@ def test_a_whole_answer():
     assert all(part["annotations"] == part["logprobs"] == [] for part in item["content"])
     assert body["usage"] == {
         "input_tokens": 3,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens": 2,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": 5,
