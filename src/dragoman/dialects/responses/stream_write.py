@@ -52,6 +52,7 @@ from dragoman.dialects.responses.reply_write import (
     reasoning_item,
     refusal_part,
     text_part,
+    tier_losses,
     tokens_of,
     write_item,
 )
@@ -172,6 +173,7 @@ class ResponsesStreamWriter:
     def _start(self, event: Start) -> bytes:
         if event.usage is not None:
             self._usage = merge(self._usage, event.usage)
+        self.losses += tier_losses(event.service_tier)
         self._head = head(event.id, event.model, event.created, event.service_tier, self._context)
         return self._frame("response.created", {"response": self._head}) + self._frame(
             "response.in_progress", {"response": self._head}

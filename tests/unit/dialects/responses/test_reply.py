@@ -398,3 +398,9 @@ def test_only_one_answer_is_told():
     choices = (Choice((Text("a"),), Finish("stop")), Choice((Text("b"),), Finish("stop"), 1))
     told = RESPONSES.write_response(Response("", "gpt", choices), CONTEXT)
     assert [loss.path for loss in told.losses] == ["choices[1]"]
+
+
+@pytest.mark.pitfall(119)
+@pytest.mark.parametrize(("tier", "told"), [("flex", "flex"), ("on_demand", None), (None, None)])
+def test_a_tier_that_the_dialect_has_no_word_for_is_not_told(tier, told):
+    assert written(Text("x"), service_tier=tier)["service_tier"] == told

@@ -486,6 +486,7 @@ def test_a_failure_is_told_twice_and_nothing_says_completion():
     assert told[-2]["error"]["dragoman"]["request_id"] == "req_1"
     assert told[-1]["response"]["status"] == "failed"
     assert told[-1]["response"]["id"] == "resp_1"
+    assert told[-1]["response"]["error"] == {"code": "server_error", "message": "Too busy."}
 
 
 @pytest.mark.pitfall(137)
