@@ -14,7 +14,7 @@ from dragoman.catalog.schema import Definition
 def diagnose_key(definition: Definition, env: Mapping[str, str]) -> str | None:
     """One sentence on what is wrong with the provider's key, and where it is looked for; None: nothing."""
     places = " or ".join(definition.env.key)
-    if not places:
+    if not places or definition.listed_by:  # whose key it is says so once
         return None
     source = key_source(definition, env)
     if source is None:

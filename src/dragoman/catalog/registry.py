@@ -56,6 +56,19 @@ class Registry:
     listings: Listings = field(default_factory=Listings)
     _shelves: dict[str, Shelf] | None = field(default=None, repr=False)
 
+    def spoken_of(self) -> list[str]:
+        """Who is configured: the stub is nobody, and another surface of a provider is that provider."""
+        return [
+            name
+            for name, provider in self.providers.items()
+            if not (provider.stub or self._lists_for(name) in self.providers)
+        ]
+
+    def _lists_for(self, provider: str) -> str:
+        """The provider that lists the same models; empty: there is none."""
+        definition = self.definitions.get(provider)
+        return "" if definition is None else definition.listed_by
+
     # --- facts
 
     def load_models(self) -> None:
@@ -103,8 +116,7 @@ class Registry:
 
     def models(self, provider: str) -> Iterator[Known]:
         """What the provider offers: its own list where it was had, else the bundled one."""
-        definition = self.definitions.get(provider)
-        if definition is not None and definition.listed_by in self.providers:
+        if self._lists_for(provider) in self.providers:
             yield from (Known(model) for model in self.declared.get(provider, ()))
             return
         listed = self.listings.of(provider)

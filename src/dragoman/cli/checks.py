@@ -120,7 +120,7 @@ def check_providers(settings: Settings, env: Mapping[str, str]) -> Iterator[Find
     except ConfigError as error:
         yield Finding("providers", "fail", error.message)
         return
-    names = [name for name, provider in registry.providers.items() if not provider.stub]
+    names = registry.spoken_of()
     if names:
         yield Finding("providers", "ok", ", ".join(names))
     else:

@@ -85,6 +85,7 @@ def test_openais_other_surface_comes_with_its_key_and_lists_nothing_twice() -> N
     registry = load_providers({"OPENAI_API_KEY": "sk-x"})
     assert list(registry.providers) == ["openai", "openai-responses"]
     assert registry.providers["openai-responses"].family == "responses"
+    assert registry.spoken_of() == ["openai"]
     assert list(registry.models("openai-responses")) == []
     assert list(registry.models("openai"))
     asked = [request.provider.name for request in registry.listings_due(0.0)]

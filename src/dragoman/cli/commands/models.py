@@ -89,9 +89,7 @@ def models(
     ]
     listed = {row.provider for row in rows}
     unlisted = [
-        name
-        for name, each in registry.providers.items()
-        if name not in listed and not each.stub and provider in {None, name}
+        name for name in registry.spoken_of() if name not in listed and provider in {None, name}
     ]
     if as_json:
         say_json({"models": rows, "unlisted": unlisted})
@@ -109,7 +107,7 @@ def status() -> str:
     from dragoman.services import open_registry
 
     registry = open_registry(load_settings({"mode": "local"}), environment(None))
-    names = [name for name, each in registry.providers.items() if not each.stub]
+    names = registry.spoken_of()
     return f"ready; {', '.join(names) or 'no provider is'} configured"
 
 

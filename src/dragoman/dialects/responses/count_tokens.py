@@ -5,11 +5,14 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
+from dragoman.core.request import Request
 from dragoman.core.usage import count
-from dragoman.dialects.base import Outgoing, Tapped, Target
+from dragoman.dialects.base import Counter, Outgoing, Tapped, Target
 from dragoman.dialects.responses.error import malformed, read_stream_error
 from dragoman.dialects.responses.patch import patch_request
+from dragoman.dialects.responses.read import read_request
 from dragoman.dialects.responses.wire import BAD_JSON, NULL, encode
+from dragoman.dialects.responses.write import write_request
 
 
 class _Count(Struct, frozen=True):
@@ -18,6 +21,21 @@ class _Count(Struct, frozen=True):
 
 
 _COUNT = msgspec.json.Decoder(_Count)
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
+
+_COUNTED = frozenset(
+    {
+        "model",
+        "input",
+        "instructions",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "reasoning",
+        "text",
+    }
+)
+"""What a request's tokens hang on; the counter refuses every other member."""
 
 
 def patch_count_tokens(members: dict[str, Raw], target: Target) -> Outgoing:
@@ -52,3 +70,14 @@ def read_count(body: bytes) -> int:
     if tokens is None:
         raise malformed("a token count")
     return tokens
+
+
+def write_count_request(request: Request, target: Target) -> Outgoing:
+    """A request of any dialect for the provider's counter."""
+    written = write_request(request, target)
+    members = _MEMBERS.decode(written.body)
+    body = encode({name: said for name, said in members.items() if name in _COUNTED})
+    return Outgoing(body, written.losses, written.adjusted, written.undo)
+
+
+COUNTER = Counter(read_request, write_count_request, read_count, write_count)

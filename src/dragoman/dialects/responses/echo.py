@@ -6,7 +6,7 @@ from dragoman.core.request import HostedTool, Request
 from dragoman.dialects.base import Context, Target
 from dragoman.dialects.responses.draft import Draft
 from dragoman.dialects.responses.wire import Object
-from dragoman.dialects.responses.write import write_form
+from dragoman.dialects.responses.write import TIERS, write_form
 from dragoman.dialects.responses.write_tools import write_choice, write_tool
 
 _FOREIGN = ("chatcmpl-", "msg_", "gen-")
@@ -52,7 +52,7 @@ def head(
         "parallel_tool_calls": not (asked and asked.parallel_tools is False),
         "previous_response_id": None,
         "reasoning": _reasoning(asked),
-        "service_tier": tier or "default",
+        "service_tier": tier if tier in TIERS else None,
         "store": False,
         "temperature": asked.sampling.temperature if asked else None,
         "text": text,

@@ -50,7 +50,8 @@ def received(part: Thinking) -> Thinking | None:
     if is_sealed(part.encrypted):
         return replace(part, family=SEALED, redacted=True, id=None)
     if part.encrypted is not None:
-        return replace(part, family=DIALECT, format=THINKING_FORMAT)
+        alone = not part.text
+        return replace(part, family=DIALECT, format=THINKING_FORMAT, redacted=alone)
     if part.text:
         return Thinking(part.text)
     return replace(part, family=DIALECT, format=THINKING_FORMAT) if part.id else None

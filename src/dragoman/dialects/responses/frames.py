@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from dragoman.core.errors import GatewayError
+from dragoman.core.errors import INFRASTRUCTURE, GatewayError
 from dragoman.dialects.responses.error import error_object
 from dragoman.dialects.responses.wire import Object, encode
 
@@ -39,9 +39,16 @@ def failure_frames(
     failed = {
         **response,
         "status": "failed",
-        "error": {"code": code, "message": told["message"]},
+        "error": {"code": _code(error), "message": told["message"]},
         "incomplete_details": None,
     }
     return frame("error", sequence, flat) + frame(
         "response.failed", sequence + 1, {"response": failed}
     )
+
+
+def _code(error: GatewayError) -> str:
+    """The reason of a response that failed, which is one of a closed list; the event before it says more."""
+    if error.kind in {"rate_limit", "quota"}:
+        return "rate_limit_exceeded"
+    return "server_error" if error.kind in INFRASTRUCTURE else "invalid_prompt"

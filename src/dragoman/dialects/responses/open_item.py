@@ -140,7 +140,7 @@ class OpenItem:
             words = self._part = _Words()
             self._thought = kind
             self._index = index
-            head = replace(thinking_of(self.item), text="", encrypted=None)
+            head = replace(thinking_of(self.item), text="", encrypted=None, redacted=False)
             self._start(words, replace(head, summary=kind == "summary"), events)
         if index != self._index:
             self._index = index
@@ -210,10 +210,10 @@ class OpenItem:
         if not item.encrypted_content:
             return
         if self._part is None:
-            self._part = _Words()
-            head = replace(thinking_of(item), text="", encrypted=None, summary=True)
-            self._start(self._part, head, events)
-        events.append(PartDelta(self._part.number, item.encrypted_content, "encrypted"))
+            self._whole(thinking_of(item), events)
+        else:
+            delta = PartDelta(self._part.number, item.encrypted_content, "encrypted")
+            events.append(delta)
 
     def _whole(self, part: Part, events: list[Event]) -> None:
         if self._part is None:  # what has begun as a call or a thought ends as one

@@ -51,7 +51,8 @@ _STORED = {
 }
 """Members that stand for what only their provider holds (P148)."""
 
-_BOOKKEEPING = ("routing", "models", "stream_options", "truncation")
+_DISABLED = Raw(b'"disabled"')
+_BOOKKEEPING = ("routing", "models", "stream_options")
 """Spoken to the gateway, or of no meaning beyond the family."""
 
 
@@ -80,6 +81,8 @@ def _read(body: Object) -> Request:
         raise missing("input")
     for name in _BOOKKEEPING:
         body.pop(name, None)
+    if body.get("truncation") == _DISABLED:  # the default, spelled out
+        del body["truncation"]
     include = take(body, "include", array) or []
     output = _output(body)
     request = Request(

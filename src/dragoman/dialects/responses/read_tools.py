@@ -127,7 +127,9 @@ def _search(tool: Object, at: str) -> list[Tool]:
     if take(tool, "execution", string, at) != "client":
         return []
     description = take(tool, "description", string, at)
-    return [FunctionTool("tool_search", description, take_raw(tool, "parameters"))]
+    own = {"execution": raw("client")}
+    schema = take_raw(tool, "parameters")
+    return [FunctionTool("tool_search", description, schema, ext={DIALECT: own})]
 
 
 # --------------------------------------------------------------------------- tool choice

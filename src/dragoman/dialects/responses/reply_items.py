@@ -73,19 +73,22 @@ CALLS = frozenset({"function_call", "custom_tool_call"})
 
 
 def read_item(raw: Raw) -> Item:
-    """An item; of one whose members are of unknown shape, just its type.
+    """An item; of a kind that only its provider knows, whatever its members are, just the type.
 
     Raises:
-        UpstreamError: it is no object with a type.
+        UpstreamError: it is no object with a type, or its words or call cannot be read.
     """
     try:
         return _ITEM.decode(raw)
     except BAD_JSON:
         pass
     try:
-        return Item(type=_TYPE.decode(raw).type)
+        kind = _TYPE.decode(raw).type
     except BAD_JSON:
         raise malformed() from None
+    if kind == "message" or kind in CALLS:
+        raise malformed()
+    return Item(type=kind)
 
 
 def parts_of(item: Item, raw: Raw, undo: Undo) -> list[Part]:
@@ -121,9 +124,12 @@ def citations_of(piece: Piece) -> tuple[Citation, ...]:
 def thinking_of(item: Item) -> Thinking:
     """Reasoning: its own words where they are shown, else their summary, and the state of it."""
     content = joined(item.content)
+    text = content or joined(item.summary)
+    encrypted = item.encrypted_content or None
     return Thinking(
-        content or joined(item.summary),
-        encrypted=item.encrypted_content or None,
+        text,
+        encrypted=encrypted,
+        redacted=encrypted is not None and not text,
         id=item.id,
         format=THINKING_FORMAT,
         family=DIALECT,

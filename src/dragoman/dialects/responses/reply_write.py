@@ -33,7 +33,8 @@ from dragoman.dialects.responses.echo import head, hex_of
 from dragoman.dialects.responses.envelope import state_of
 from dragoman.dialects.responses.finish import BROKEN, broken_finish, incomplete_reason
 from dragoman.dialects.responses.usage import write_usage
-from dragoman.dialects.responses.wire import DIALECT, Object, encode, own
+from dragoman.dialects.responses.wire import BAD_JSON, DIALECT, Object, encode, own
+from dragoman.dialects.responses.write import TIERS
 
 
 class _Logprobs(Struct, frozen=True):
@@ -42,6 +43,7 @@ class _Logprobs(Struct, frozen=True):
 
 
 _LOGPROBS = msgspec.json.Decoder(_Logprobs)
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
 
 def write_response(response: Response, context: Context) -> Written:
@@ -57,7 +59,7 @@ def write_response(response: Response, context: Context) -> Written:
     body = head(response.id, response.model, response.created, response.service_tier, context)
     body["output"] = _output(choice, context, losses)
     body.update(ending(choice.finish))
-    losses += finish_losses(choice.finish)
+    losses += [*finish_losses(choice.finish), *tier_losses(response.service_tier)]
     body["usage"] = write_usage(response.usage)
     return Written(encode(body), tuple(losses))
 
@@ -122,6 +124,11 @@ def finish_losses(finish: Finish) -> list[Loss]:
     if finish.stop_sequence is not None:
         return [Loss("stop_sequence", "this dialect does not say which stop sequence was met")]
     return []
+
+
+def tier_losses(tier: str | None) -> list[Loss]:
+    """A service tier that this dialect has no word for."""
+    return [] if tier is None or tier in TIERS else [Loss("service_tier", "not in this dialect")]
 
 
 def answer_loss(index: int) -> Loss:
@@ -236,6 +243,9 @@ def reasoning_id(part: Thinking, context: Context, number: int) -> str:
 
 def call_item(part: ToolCall, context: Context, number: int) -> Object:
     """A call of one of the caller's tools; no arguments at all are ``{}`` (P34)."""
+    asked = offered(part, context)
+    if "execution" in asked:
+        return _search_item(part, context, number)
     custom = part.kind == "custom"
     prefix = "ctc" if custom else "fc"
     item: Object = {
@@ -248,18 +258,33 @@ def call_item(part: ToolCall, context: Context, number: int) -> Object:
     words = part.arguments if custom or part.arguments.strip() else "{}"
     item["input" if custom else "arguments"] = words
     item.update(own(part.ext))
-    group = _namespace(part.name, context)
-    if group is not None:
-        item.setdefault("namespace", group)
+    if "namespace" in asked:
+        item.setdefault("namespace", asked["namespace"])
     return item
 
 
-def _namespace(name: str, context: Context) -> Raw | None:
-    """The group that the caller had put a function into."""
+def offered(part: ToolCall, context: Context) -> dict[str, Raw]:
+    """What the called function is to the caller beyond a function: one of a group, a search."""
     for tool in context.request.tools if context.request is not None else ():
-        if isinstance(tool, FunctionTool) and tool.name == name:
-            return own(tool.ext).get("namespace")
-    return None
+        if isinstance(tool, FunctionTool) and tool.name == part.name:
+            return own(tool.ext)
+    return {}
+
+
+def _search_item(part: ToolCall, context: Context, number: int) -> Object:
+    """A search for tools that the caller's program runs; its arguments are an object."""
+    try:
+        arguments: object = _OBJECT.decode(part.arguments or "{}")
+    except BAD_JSON:
+        arguments = {"query": part.arguments}
+    return {
+        "id": f"tsc_{hex_of(context)}{number:02x}",
+        "type": "tool_search_call",
+        "status": "completed",
+        "call_id": part.id or f"call_{hex_of(context)[:20]}{number:02x}",
+        "execution": "client",
+        "arguments": arguments,
+    }
 
 
 def _picture(part: Media, context: Context, number: int) -> Object | None:

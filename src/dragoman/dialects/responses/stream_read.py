@@ -86,6 +86,7 @@ class ResponsesStreamReader:
         "_frames",
         "_items",
         "_parts",
+        "_places",
         "_started",
         "_stops",
         "_target",
@@ -100,6 +101,8 @@ class ResponsesStreamReader:
         self._ended = False
         self._items: dict[int, OpenItem] = {}
         self._done: set[int] = set()
+        self._places: dict[int | None, tuple[int, str | None]] = {}
+        """The number and the id of the last item that began under an ``output_index``."""
         self._parts = 0
         self._calls = False
         self._stops = Stops(undo.stop) if undo.stop else None
@@ -199,13 +202,14 @@ class ResponsesStreamReader:
 
     def _inner(self, kind: str, event: _Event, words: str | None, events: list[Event]) -> None:
         """An event of an item."""
-        number = event.output_index or 0
+        if kind == "response.output_item.added":
+            item = read_item(event.item)
+            if (fresh := self._placed(event.output_index, item.id)) is not None:
+                self._open(fresh, item, events)
+            return
+        number = self._places.get(event.output_index, (event.output_index or 0, None))[0]
         if kind == "response.output_item.done":
             self._stop(number, event.item, events)
-            return
-        if kind == "response.output_item.added":
-            if number not in self._done and number not in self._items:
-                self._open(number, read_item(event.item), events)
             return
         subject, _, what = kind.rpartition(".")
         if subject == "response.output_text.annotation":
@@ -213,41 +217,57 @@ class ResponsesStreamReader:
         implied = _IMPLIED.get(subject)
         if implied is None or number in self._done:
             return
-        item = self._items.get(number)
-        if item is None:
-            item = self._open(number, Item(type=implied, id=event.item_id), events)
+        opened = self._items.get(number)
+        if opened is None:
+            opened = self._open(number, Item(type=implied, id=event.item_id), events)
         text = words if words is not None else event.delta or ""
         index = event.content_index or 0
         match subject, what:
             case "response.output_text", "delta":
-                item.speak(index, text, events)
+                opened.speak(index, text, events)
                 if event.logprobs:
-                    item.note(index, event.logprobs, events)
+                    opened.note(index, event.logprobs, events)
             case "response.output_text", "annotation":
                 if event.annotation is not NULL:
-                    item.annotate(index, event.annotation, events)
+                    opened.annotate(index, event.annotation, events)
             case "response.output_text", "done":
-                item.finish_words(index, Piece(text=event.text), events)
+                opened.finish_words(index, Piece(text=event.text), events)
             case "response.refusal", "delta":
-                item.speak(index, text, events, refusal=True)
+                opened.speak(index, text, events, refusal=True)
             case "response.refusal", "done":
-                item.finish_words(index, Piece(refusal=event.refusal), events)
-            case "response.content_part", "done" if item.item.type == "message":
-                item.finish_words(index, _PIECE.decode(event.part), events)
+                opened.finish_words(index, Piece(refusal=event.refusal), events)
+            case "response.content_part", "done" if opened.item.type == "message":
+                opened.finish_words(index, _PIECE.decode(event.part), events)
             case "response.reasoning_text", "delta":
-                item.think("content", index, text, events)
+                opened.think("content", index, text, events)
             case "response.reasoning_summary_text", "delta":
-                item.think("summary", event.summary_index or 0, text, events)
+                opened.think("summary", event.summary_index or 0, text, events)
             case "response.function_call_arguments", "delta":
-                item.argue(text, events)
+                opened.argue(text, events)
             case "response.custom_tool_call_input", "delta":
-                item.argue(text, events)
+                opened.argue(text, events)
             case "response.function_call_arguments", "done":
-                item.finish_call(event.arguments or "", events)
+                opened.finish_call(event.arguments or "", events)
             case "response.custom_tool_call_input", "done":
-                item.finish_call(event.input or "", events)
+                opened.finish_call(event.input or "", events)
             case _:
                 pass
+
+    def _placed(self, index: int | None, item_id: str | None) -> int | None:
+        """The number of an item that begins; None if it has begun before.
+
+        Some servers give every item the index 0, or none: then it is the next one's.
+        """
+        known = self._places.get(index)
+        taken = self._done | self._items.keys()
+        if known is None and index is not None and index not in taken:
+            number = index
+        elif known is not None and (known[1] == item_id or item_id is None):
+            return None
+        else:
+            number = max(taken, default=-1) + 1
+        self._places[index] = (number, item_id)
+        return number
 
     def _open(self, number: int, item: Item, events: list[Event]) -> OpenItem:
         if not self._started:

@@ -47,14 +47,16 @@ from dragoman.dialects.responses.reply_write import (
     finish_losses,
     mark_phase,
     message_item,
+    offered,
     part_loss,
     reasoning_item,
     refusal_part,
     text_part,
+    tier_losses,
     tokens_of,
     write_item,
 )
-from dragoman.dialects.responses.stream_block import Block
+from dragoman.dialects.responses.stream_block import ARGUED, Block, named
 from dragoman.dialects.responses.usage import write_usage
 from dragoman.dialects.responses.wire import Object, encode, said
 
@@ -171,6 +173,7 @@ class ResponsesStreamWriter:
     def _start(self, event: Start) -> bytes:
         if event.usage is not None:
             self._usage = merge(self._usage, event.usage)
+        self.losses += tier_losses(event.service_tier)
         self._head = head(event.id, event.model, event.created, event.service_tier, self._context)
         return self._frame("response.created", {"response": self._head}) + self._frame(
             "response.in_progress", {"response": self._head}
@@ -207,7 +210,8 @@ class ResponsesStreamWriter:
 
     def _part(self, event: PartStart) -> bytes:
         part = event.head
-        block = Block(part)
+        whole = isinstance(part, ToolCall) and "execution" in offered(part, self._context)
+        block = Block(part, whole=whole)
         match part:
             case Text() | Refusal() | Thinking():
                 if part.text:
@@ -312,7 +316,7 @@ class ResponsesStreamWriter:
                 return self._begin_words(block.head, refusal_part(""), "refusal")
             case Thinking():
                 return self._begin_thought(block)
-            case ToolCall():
+            case ToolCall() if not block.whole:
                 return self._begin_call(block.head)
             case _:
                 return None
@@ -357,7 +361,7 @@ class ResponsesStreamWriter:
 
     def _begin_call(self, part: ToolCall) -> bytes:
         self._item = call_item(part, self._context, len(self._items))
-        member, kind = _ARGUED[part.kind]
+        member, kind = ARGUED[part.kind]
         opening = {**self._item, "status": "in_progress", member: ""}
         self._deltas(f"response.{kind}.delta")
         return self._whole_item("response.output_item.added", opening)
@@ -365,7 +369,10 @@ class ResponsesStreamWriter:
     def _tell_whole(self, number: int, block: Block) -> bytes:
         """A part that comes in one piece, or that this dialect cannot say."""
         del self._blocks[number]
-        item = write_item(block.head, self._context, len(self._items))
+        part = block.head
+        if isinstance(part, ToolCall):
+            part = replace(part, arguments="".join(map(str, block.held)))
+        item = write_item(part, self._context, len(self._items))
         if item is None:
             self.losses.append(part_loss(number))
             return b""
@@ -429,22 +436,12 @@ class ResponsesStreamWriter:
         return told + self._item_done(whole)
 
     def _close_call(self, part: ToolCall, text: str) -> bytes:
-        member, kind = _ARGUED[part.kind]
+        member, kind = ARGUED[part.kind]
         whole = call_item(replace(part, arguments=text), self._context, len(self._items))
-        told = self._of_item(f"response.{kind}.done", **{member: whole[member]}, **_named(part))
+        told = self._of_item(f"response.{kind}.done", **{member: whole[member]}, **named(part))
         return told + self._item_done(whole)
 
     def _item_done(self, item: Object) -> bytes:
         told = self._whole_item("response.output_item.done", item)
         self._items.append(item)
         return told
-
-
-_ARGUED = {
-    "function": ("arguments", "function_call_arguments"),
-    "custom": ("input", "custom_tool_call_input"),
-}
-
-
-def _named(part: ToolCall) -> Object:
-    return {"name": part.name} if part.kind == "function" else {}

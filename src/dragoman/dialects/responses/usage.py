@@ -61,13 +61,14 @@ def _cost(value: object) -> Decimal | None:
 
 
 def write_usage(usage: Usage | None) -> dict[str, object]:
-    """The counts: required ones are 0 where they are unknown, both details are always there (P146)."""
+    """The counts: OpenAI's own client requires each of them, hence the unknown are 0 (P146)."""
     usage = usage or Usage()
     given, made = usage.input or 0, usage.output or 0
     total = usage.total if usage.total is not None else given + (usage.billed_output or 0)
-    details: dict[str, int] = {"cached_tokens": usage.cache_read or 0}
-    if usage.cache_write is not None:
-        details["cache_write_tokens"] = usage.cache_write
+    details = {
+        "cached_tokens": usage.cache_read or 0,
+        "cache_write_tokens": usage.cache_write or 0,
+    }
     wire: dict[str, object] = {
         "input_tokens": given,
         "input_tokens_details": details,

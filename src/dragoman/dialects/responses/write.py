@@ -247,7 +247,8 @@ def _wants_state(request: Request, body: Object, draft: Draft) -> bool:
 
 # --------------------------------------------------------------------------- the rest
 
-_TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
+TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
+"""The service tiers that this dialect has a word for (P119)."""
 
 
 def _extras(request: Request, body: Object, draft: Draft) -> None:
@@ -260,7 +261,7 @@ def _extras(request: Request, body: Object, draft: Draft) -> None:
         "prompt_cache_retention": request.cache_retention,
     }
     body.update({name: value for name, value in wishes.items() if value is not None})
-    if request.service_tier in _TIERS:
+    if request.service_tier in TIERS:
         body["service_tier"] = request.service_tier
     elif request.service_tier is not None:
         draft.lose("service_tier", f"no tier {request.service_tier} in this dialect")

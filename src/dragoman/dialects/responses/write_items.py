@@ -162,10 +162,13 @@ def _assistant(message: Message, at: str, draft: Draft) -> list[Object]:
     def close() -> None:
         """Ends the message item that is being collected."""
         if words:
-            item: Object = {"type": "message", "role": "assistant", "content": list(words)}
+            item: Object = {"type": "message", "role": "assistant"}
             for part in words:
                 if "phase" in part:
                     item["phase"] = part.pop("phase")  # P191
+            # The form of a single text needs no id even by the letter of the schema (P149).
+            plain = len(words) == 1 and words[0].get("annotations") == []
+            item["content"] = words[0]["text"] if plain else list(words)
             items.append(item)
             words.clear()
 

@@ -14,6 +14,8 @@ from dragoman.dialects.responses.wire import DIALECT, Object, members_of
 from dragoman.dialects.responses.write_content import mark
 
 EMPTY_SCHEMA: Object = {"type": "object", "properties": {}}
+_OF_THE_WAY_BACK = frozenset({"namespace", "execution"})
+"""What a tool of a caller's own remembers for its calls; no member of a function."""
 _OBJECT = Raw(b'"object"')
 _NO_PROPERTIES = Raw(b"{}")
 
@@ -81,7 +83,8 @@ def write_tool(tool: FunctionTool | CustomTool, at: str, draft: Draft) -> Object
             assert_never(tool)
     ext = dict(tool.ext or {})
     if DIALECT in ext:
-        ext[DIALECT] = {name: said for name, said in ext[DIALECT].items() if name != "namespace"}
+        inner = ext[DIALECT].items()
+        ext[DIALECT] = {name: said for name, said in inner if name not in _OF_THE_WAY_BACK}
     draft.extend(item, ext, at)
     return item
 

@@ -467,3 +467,14 @@ def test_what_was_written_reads_as_it_was_meant():
     events = ANTHROPIC.stream_reader(Target("a", "m"), Undo()).feed(written)
     assert events[0].id == "msg_1"
     assert isinstance(events[-1], End)
+
+
+def test_a_foreign_thought_without_words_tells_its_state_once():
+    """Its block has no deltas: what is in the start is all of it."""
+    thought = Thinking(encrypted="e", redacted=True, family="responses")
+    context = Context("c" * 32, 1, "m", envelope=Envelope({1: b"k" * 32}))
+    writer = ANTHROPIC.stream_writer(context)
+    events = (Start(), PartStart(0, thought), PartStop(0), Finished(Finish("stop")), End())
+    told = b"".join(writer.send(event) for event in events)
+    assert told.count(b"redacted_thinking") == 1
+    assert b"signature_delta" not in told

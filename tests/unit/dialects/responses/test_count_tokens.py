@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from dragoman.core.errors import UpstreamError
+from dragoman.dialects.base import Target
 from dragoman.dialects.registry import UNARY
-from dragoman.dialects.responses.count_tokens import read_count, tap_count, write_count
+from dragoman.dialects.responses.count_tokens import COUNTER, read_count, tap_count, write_count
 
 
 def test_a_count_passes_as_it_came():
@@ -22,3 +25,10 @@ def test_a_count_passes_as_it_came():
 def test_a_200_without_a_count_is_the_providers_error(body):
     with pytest.raises(UpstreamError):
         tap_count(body)
+
+
+def test_a_count_is_asked_for_with_what_counts_alone():
+    body = b'{"model":"x","input":"Hi","max_output_tokens":99,"stream":true,"user":"u"}'
+    sent = COUNTER.write_request(COUNTER.read_request(body), Target("openai", "m"))
+    message = {"type": "message", "role": "user", "content": "Hi"}
+    assert json.loads(sent.body) == {"model": "m", "input": [message]}

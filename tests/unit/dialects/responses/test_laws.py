@@ -84,7 +84,9 @@ citations = st.builds(
     st.integers(0, 99),
 )
 summaries = st.builds(
-    lambda text, state, own: Thinking(text, encrypted=state, id=own, summary=True, **NATIVE),
+    lambda text, state, own: Thinking(
+        text, encrypted=state, redacted=not text, id=own, summary=True, **NATIVE
+    ),
     st.just("") | words,
     words,
     ids,
@@ -130,16 +132,16 @@ replied = st.one_of(
 )
 usages = st.builds(
     lambda plain, read, write, made, thought: Usage(
-        input=plain + read + (write or 0),
+        input=plain + read + write,
         cache_read=read,
         cache_write=write,
         output=made + thought,
         reasoning=thought,
-        total=plain + read + (write or 0) + made + thought,
+        total=plain + read + write + made + thought,
     ),
     st.integers(0, 999),
     st.integers(0, 999),
-    st.none() | st.integers(0, 999),
+    st.integers(0, 999),
     st.integers(0, 999),
     st.integers(0, 999),
 )
@@ -305,7 +307,7 @@ def exchanges(draw) -> list[Message]:
 
 
 def _native(text: str, state: str) -> Thinking:
-    return Thinking(text, encrypted=state, summary=True, **NATIVE)
+    return Thinking(text, encrypted=state, redacted=not text, summary=True, **NATIVE)
 
 
 @st.composite

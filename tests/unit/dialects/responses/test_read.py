@@ -391,3 +391,11 @@ def test_the_form_of_the_answer():
         refused(text={"format": {"type": "json_schema", "name": "n"}}).param
         == "text.format.schema"
     )
+
+
+def test_what_others_do_not_know_is_kept_to_be_told():
+    request = read(
+        truncation="auto", max_tool_calls=3, reasoning={"effort": "low", "context": "all_turns"}
+    )
+    assert set(request.ext["responses"]) == {"truncation", "max_tool_calls", "reasoning.context"}
+    assert read(truncation="disabled", stream_options={"include_obfuscation": True}).ext is None

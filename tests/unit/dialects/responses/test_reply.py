@@ -209,6 +209,15 @@ def test_a_200_without_an_answer_is_the_providers_error(body):
         RESPONSES.response_frames(body)
 
 
+@pytest.mark.parametrize(
+    "item",
+    [{"type": "message", "content": "Hi"}, {"type": "function_call", "call_id": "c", "name": 7}],
+)
+def test_words_and_calls_that_cannot_be_read_are_never_left_out(item):
+    with pytest.raises(UpstreamError):
+        read(item)
+
+
 def test_an_answer_that_is_not_finished_is_no_answer():
     with pytest.raises(UpstreamError):
         read(status="in_progress")
@@ -245,7 +254,7 @@ def test_a_whole_answer():
     assert all(part["annotations"] == part["logprobs"] == [] for part in item["content"])
     assert body["usage"] == {
         "input_tokens": 3,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens": 2,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": 5,
@@ -389,3 +398,9 @@ def test_only_one_answer_is_told():
     choices = (Choice((Text("a"),), Finish("stop")), Choice((Text("b"),), Finish("stop"), 1))
     told = RESPONSES.write_response(Response("", "gpt", choices), CONTEXT)
     assert [loss.path for loss in told.losses] == ["choices[1]"]
+
+
+@pytest.mark.pitfall(119)
+@pytest.mark.parametrize(("tier", "told"), [("flex", "flex"), ("on_demand", None), (None, None)])
+def test_a_tier_that_the_dialect_has_no_word_for_is_not_told(tier, told):
+    assert written(Text("x"), service_tier=tier)["service_tier"] == told

@@ -175,6 +175,27 @@ def test_calls_may_come_interleaved():
     ) == (ToolCall("c", "f", "{}", item_id="fc"), ToolCall("d", "f", "[]", item_id="fc2"))
 
 
+@pytest.mark.parametrize("index", [0, None])
+def test_items_may_share_an_index_or_have_none(index):
+    thought = {"type": "reasoning", "id": "rs", "summary": []}
+    words = {"type": "message", "id": "msg", "content": [{"type": "output_text", "text": "Hi"}]}
+    call = {**CALL, "arguments": "{}"}
+    end = {**COMPLETED, "response": {**DONE, "output": [thought, words, call]}}
+    told = parts(
+        added(index, **thought),
+        delta("reasoning_text", "Hm", index),
+        done(index, **thought),
+        added(index, type="message", id="msg"),
+        delta("output_text", "Hi", index),
+        done(index, **words),
+        added(index, **CALL, arguments=""),
+        done(index, **call),
+        end=end,
+    )
+    assert [type(part) for part in told] == [Thinking, Text, ToolCall]
+    assert told[1] == Text("Hi")
+
+
 def test_reasoning_its_paragraphs_and_its_state():
     item = {"type": "reasoning", "id": "rs", "summary": []}
     (thought,) = parts(
@@ -465,6 +486,7 @@ def test_a_failure_is_told_twice_and_nothing_says_completion():
     assert told[-2]["error"]["dragoman"]["request_id"] == "req_1"
     assert told[-1]["response"]["status"] == "failed"
     assert told[-1]["response"]["id"] == "resp_1"
+    assert told[-1]["response"]["error"] == {"code": "server_error", "message": "Too busy."}
 
 
 @pytest.mark.pitfall(137)
@@ -568,3 +590,33 @@ def test_a_response_without_a_model_gets_the_one_that_was_sent():
 def test_what_is_no_stream_is_the_providers_error(junk):
     _, relay = relayed(junk)
     assert isinstance(relay.facts.error, UpstreamError)
+
+
+@pytest.mark.pitfall(152)
+def test_a_search_for_tools_that_the_caller_runs_is_called_as_such():
+    asked = RESPONSES.read_request(
+        b'{"model":"m","input":"x","tools":[{"type":"tool_search","execution":"client"}]}'
+    )
+    context = Context("c" * 32, 7, "m", request=asked)
+    writer = RESPONSES.stream_writer(context)
+    call = ToolCall("a", "tool_search")
+    frames = b"".join(
+        writer.send(event)
+        for event in (
+            Start(),
+            PartStart(0, call),
+            PartDelta(0, '{"q"', "arguments"),
+            PartDelta(0, ":1}", "arguments"),
+            PartStop(0),
+            *STOP,
+        )
+    )
+    events = [json.loads(frame.split(b"data: ")[1]) for frame in frames.split(b"\n\n") if frame]
+    (item,) = events[-1]["response"]["output"]
+    assert (item["type"], item["call_id"], item["execution"]) == (
+        "tool_search_call",
+        "a",
+        "client",
+    )
+    assert item["arguments"] == {"q": 1}
+    assert [event.get("item") for event in events[2:4]] == [item, item]

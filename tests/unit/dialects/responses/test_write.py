@@ -16,6 +16,7 @@ from dragoman.core.parts import (
     Inline,
     Media,
     Message,
+    Refusal,
     Text,
     TextDoc,
     Thinking,
@@ -398,6 +399,29 @@ def test_log_probabilities_are_included():
 def test_words_to_go_on_from_are_refused():
     asked = request(*HELLO, Message("assistant", (Text("Once"),)))
     assert refused(asked).param == "messages[1]"
+
+
+@pytest.mark.pitfall(149, 84, 191)
+def test_words_of_the_assistants():
+    phased = Text("One", ext={"responses": {"phase": Raw(b'"commentary"')}})
+    items = sent(
+        request(
+            *HELLO,
+            Message("assistant", (phased,)),
+            Message("assistant", (Text("Two"), Refusal("No"))),
+            *HELLO,
+        )
+    )["input"]
+    assert items[1] == {
+        "type": "message",
+        "role": "assistant",
+        "phase": "commentary",
+        "content": "One",
+    }
+    assert items[2]["content"] == [
+        {"type": "output_text", "text": "Two", "annotations": []},
+        {"type": "refusal", "refusal": "No"},
+    ]
 
 
 @pytest.mark.pitfall(124)
