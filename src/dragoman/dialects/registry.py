@@ -8,13 +8,23 @@ from dragoman.dialects.anthropic.count_tokens import patch_count_tokens, tap_cou
 from dragoman.dialects.base import Context, Dialect, Relay, Target, Unary, Undo
 from dragoman.dialects.chat import CHAT
 from dragoman.dialects.chat.embeddings import asked_encoding, patch_embeddings, tap_embeddings
+from dragoman.dialects.ollama import GENERATE, OLLAMA
+from dragoman.dialects.ollama import embeddings as ollama_embeddings
 from dragoman.dialects.translate import Translation
 
-DIALECTS: dict[Family, Dialect] = {"chat": CHAT, "anthropic": ANTHROPIC}
+DIALECTS: dict[Family, Dialect] = {
+    "chat": CHAT,
+    "anthropic": ANTHROPIC,
+    "ollama": OLLAMA,
+    "generate": GENERATE,
+}
 
 UNARY: dict[tuple[Operation, Family], Unary] = {
     ("embeddings", "chat"): Unary(
         patch_embeddings, lambda body, members: tap_embeddings(body, asked_encoding(members))
+    ),
+    ("embeddings", "ollama"): Unary(
+        ollama_embeddings.patch_embeddings, ollama_embeddings.tap_embeddings
     ),
     ("count_tokens", "anthropic"): Unary(patch_count_tokens, lambda body, _: tap_count(body)),
 }
