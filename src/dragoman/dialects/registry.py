@@ -8,6 +8,7 @@ from dragoman.dialects.anthropic.count_tokens import patch_count_tokens, tap_cou
 from dragoman.dialects.base import Context, Dialect, Relay, Target, Unary, Undo
 from dragoman.dialects.chat import CHAT
 from dragoman.dialects.chat.embeddings import asked_encoding, patch_embeddings, tap_embeddings
+from dragoman.dialects.completions import completions
 from dragoman.dialects.ollama import GENERATE, OLLAMA
 from dragoman.dialects.ollama import embeddings as ollama_embeddings
 from dragoman.dialects.translate import Translation
@@ -17,6 +18,7 @@ DIALECTS: dict[Family, Dialect] = {
     "anthropic": ANTHROPIC,
     "ollama": OLLAMA,
     "generate": GENERATE,
+    "completions": completions(CHAT.read_error, CHAT.write_error),
 }
 
 UNARY: dict[tuple[Operation, Family], Unary] = {

@@ -137,9 +137,7 @@ def read_response(body: bytes, target: Target) -> Embeddings:
     return Embeddings(reply.model or target.model, vectors, _usage(reply))
 
 
-def write_response(
-    embeddings: Embeddings, request: EmbeddingRequest, context: Context
-) -> Written:
+def write_response(embeddings: Embeddings, request: EmbeddingRequest, context: Context) -> Written:
     """The vectors in the form that was asked for."""
     if request.single:
         return Written(encode({"embedding": next(iter(embeddings.vectors), ())}))

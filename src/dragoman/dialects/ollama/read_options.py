@@ -130,4 +130,3 @@ def read_rest(members: Members) -> Ext | None:
     for name in ("routing", "models"):
         members.pop(name, None)
     return wire.bag(members)
-

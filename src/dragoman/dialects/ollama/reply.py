@@ -19,7 +19,15 @@ from dragoman.core.response import Finish
 from dragoman.core.usage import Usage, count
 from dragoman.dialects.base import Context, Undo
 from dragoman.dialects.ollama.error import is_error, not_understood, read_line_error
-from dragoman.dialects.ollama.wire import BAD_JSON, DIALECT, NULL, compact, encode, mended, starts_with
+from dragoman.dialects.ollama.wire import (
+    BAD_JSON,
+    DIALECT,
+    NULL,
+    compact,
+    encode,
+    mended,
+    starts_with,
+)
 
 Shape: TypeAlias = Literal["chat", "generate"]
 

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from dragoman.core.errors import invalid
 from dragoman.core.parts import (
+    Ext,
     Message,
     Part,
     Thinking,
@@ -19,7 +20,7 @@ from dragoman.core.parts import (
 from dragoman.dialects.ollama.arguments import as_object
 from dragoman.dialects.ollama.calls import Calls
 from dragoman.dialects.ollama.draft import Draft, Object
-from dragoman.dialects.ollama.wire import DIALECT, mend
+from dragoman.dialects.ollama.wire import DIALECT, Members, mend
 from dragoman.dialects.ollama.write_parts import Content, add_part
 
 _REPLAYED = frozenset({None, "chat", DIALECT})
@@ -40,9 +41,9 @@ def write_system(draft: Draft, instruction: str | None) -> list[Object]:
     return written
 
 
-def own_of(part: Part) -> dict[str, dict[str, object]] | None:
+def own_of(part: Part) -> Ext | None:
     """The members of this dialect that ride on a part; others have been told as lost."""
-    mine = (getattr(part, "ext", None) or {}).get(DIALECT)
+    mine: Members | None = (getattr(part, "ext", None) or {}).get(DIALECT)
     return {DIALECT: mine} if mine else None
 
 
@@ -69,9 +70,7 @@ def write_turns(draft: Draft) -> list[Object]:
     return written
 
 
-def _spoken(
-    message: Message, role: str, at: str, calls: Calls, draft: Draft
-) -> list[Object]:
+def _spoken(message: Message, role: str, at: str, calls: Calls, draft: Draft) -> list[Object]:
     results: list[Object] = []
     content = Content()
     spoke = not message.parts
@@ -151,6 +150,9 @@ def _call(call: ToolCall, at: str, calls: Calls, draft: Draft) -> Object:
     if call.cache is not None:
         draft.lose(f"{at}.cache_control", "no cache marks at this provider")
     made = calls.make(call.id, call.name)
-    item: Object = {"id": mend(made), "function": {"name": mend(call.name), "arguments": arguments}}
+    item: Object = {
+        "id": mend(made),
+        "function": {"name": mend(call.name), "arguments": arguments},
+    }
     draft.extend(item, call.ext, at)
     return item

@@ -122,5 +122,3 @@ def _schema(tool: FunctionTool, at: str) -> Raw | Object:
     if "$ref" not in members and "anyOf" not in members:
         shaped.setdefault("properties", _NO_PROPERTIES)
     return shaped
-
-
