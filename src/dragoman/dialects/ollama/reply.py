@@ -146,7 +146,7 @@ def read_finish(line: Line, *, has_calls: bool) -> Finish:
 def read_extra(line: Line) -> Ext | None:
     """What only this dialect says at the end."""
     found = {name: raw for name in _EXTRA if (raw := getattr(line, name)) is not NULL}
-    kept = {name: raw.copy() for name, raw in found.items() if bytes(raw) != b"null"}
+    kept = {name: Raw(compact(raw)) for name, raw in found.items() if bytes(raw) != b"null"}
     return {DIALECT: kept} if kept else None
 
 
