@@ -82,11 +82,15 @@ def _by_name(extra: Iterable[OperatorRow]) -> dict[str, OperatorRow]:
     return rows
 
 
+_MODEL_OF: dict[Family, str] = {"anthropic": "anthropic", "ollama": "ollama"}
+"""The file whose paths a provider of an operator's own gets, by its dialect."""
+
+
 def _adjusted(known: Mapping[str, Definition], row: OperatorRow) -> Definition:
     """The built-in provider of that name with the row's changes, or a new one."""
     built_in = known.get(row.name)
     if built_in is None:
-        start = known["anthropic" if row.dialect == "anthropic" else GENERIC]
+        start = known[_MODEL_OF.get(row.dialect or "chat", GENERIC)]
         auth = msgspec.structs.replace(start.auth, required=False)
         built_in = Definition(
             name=row.name,
@@ -95,6 +99,7 @@ def _adjusted(known: Mapping[str, Definition], row: OperatorRow) -> Definition:
             auth=auth,
             headers=start.headers,
             listing=start.listing,
+            also=start.also,
         )
         if row.base_url is None:
             raise CatalogError(f"[[providers]] {row.name}: base_url is missing.")

@@ -8,7 +8,6 @@ what comes after ``done`` is not passed on.
 from __future__ import annotations
 
 from dragoman.core.errors import GatewayError, UpstreamError
-from dragoman.core.usage import merge
 from dragoman.dialects.base import Context, Facts, Target
 from dragoman.dialects.framing.ndjson import NdjsonLines
 from dragoman.dialects.ollama import reply
@@ -78,9 +77,7 @@ class OllamaRelay:
         if said.content or said.thinking or said.tool_calls:
             facts.content = True
         if line.done:
-            usage = reply.read_usage(line)
-            if usage is not None:
-                facts.usage = merge(facts.usage, usage)
+            facts.usage = reply.read_usage(line)
             facts.finish = reply.read_finish(line, has_calls=self._has_calls)
             facts.finished = facts.over = True
             self._done = True

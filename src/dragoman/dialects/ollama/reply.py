@@ -126,10 +126,9 @@ def read_line(data: bytes, what: str = "a line") -> Line:
 # --------------------------------------------------------------------------- reading
 
 
-def read_usage(line: Line) -> Usage | None:
-    """The counts; what was in the cache is left out of them, or all of it is (P129)."""
-    usage = Usage(input=count(line.prompt_eval_count), output=count(line.eval_count))
-    return usage if usage.known else None
+def read_usage(line: Line) -> Usage:
+    """The counts of a last line, unknown where they are left out, as zeros and cached prompts are (P129)."""
+    return Usage(input=count(line.prompt_eval_count), output=count(line.eval_count))
 
 
 def read_finish(line: Line, *, has_calls: bool) -> Finish:

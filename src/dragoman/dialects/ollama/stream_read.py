@@ -136,8 +136,6 @@ class OllamaStreamReader:
         self._stop(events)
         finish = reply.read_finish(line, has_calls=self._calls > 0)
         events.append(Finished(finish, ext=reply.read_extra(line)))
-        usage = reply.read_usage(line)
-        if usage is not None:
-            events.append(UsageNote(usage))
+        events.append(UsageNote(reply.read_usage(line)))
         events.append(End())
         self._ended = True

@@ -45,7 +45,7 @@ def _response(thinking, text, calls, usage, created) -> Response:
     parts += [Text(text)] if text else []
     finish = Finish("tool_calls" if calls else "stop", raw="stop")
     choice = Choice((*parts, *calls), finish)
-    return Response("", "llama3", (choice,), usage if usage.known else None, created)
+    return Response("", "llama3", (choice,), usage, created)
 
 
 usages = st.builds(lambda one, two: Usage(input=one, output=two), counts, counts)

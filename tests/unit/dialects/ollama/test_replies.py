@@ -36,7 +36,9 @@ from dragoman.core.parts import (
 from dragoman.core.response import Choice, Finish, Response
 from dragoman.core.usage import Usage
 from dragoman.dialects.base import Context, Target, Undo
+from dragoman.dialects.chat import CHAT
 from dragoman.dialects.ollama import GENERATE, OLLAMA
+from dragoman.dialects.translate import Translation
 
 TARGET = Target("ollama", "llama3")
 CONTEXT = Context("c" * 32, 1_700_000_000, "llama3", request_id="r1", trace_id="t1")
@@ -153,13 +155,22 @@ def test_why_an_answer_ended(said, calls, finish):
         ({"prompt_eval_count": 3, "eval_count": 4}, Usage(input=3, output=4)),
         ({"eval_count": 4}, Usage(output=4)),
         ({"prompt_eval_count": 0}, Usage(input=0)),
-        ({}, None),
-        ({"prompt_eval_count": -1, "eval_count": "many"}, None),
-        ({"eval_count": 10**15}, None),
+        ({}, Usage()),
+        ({"prompt_eval_count": -1, "eval_count": "many"}, Usage()),
+        ({"eval_count": 10**15}, Usage()),
     ],
 )
 def test_counts_that_are_missing_are_unknown_and_absurd_ones_too(counts, usage):
     assert whole(OLLAMA, line(OLLAMA, "x", done=True, **counts)).usage == usage
+
+
+@pytest.mark.pitfall(129)
+def test_unknown_counts_are_zero_where_a_client_requires_numbers():
+    asked = Context("c" * 32, 1, "m", include_usage=True)
+    way = Translation(OLLAMA.stream_reader(TARGET, Undo()), CHAT.stream_writer(asked))
+    told = way.feed(bytes_of(line(OLLAMA, "a"), line(OLLAMA, done=True))) + way.close()
+    assert b'"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}' in told
+    assert way.facts.usage == Usage()
 
 
 @pytest.mark.pitfall(67)
