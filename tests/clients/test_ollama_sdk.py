@@ -294,6 +294,14 @@ def test_a_chat_caller_gets_ollamas_vectors_from_the_compatible_endpoint(gateway
     assert len(reply.json()["data"][0]["embedding"]) == 8
 
 
+@pytest.mark.parametrize("prefix", ["", "/v5"])
+def test_the_router_is_the_same_under_its_number(gateway, prefix):
+    body = {"model": OWN, "messages": user("Hi"), "stream": False}
+    assert gateway.ask("POST", f"{prefix}/api/chat", body).json()["done"] is True
+    asked = {"model": OWN, "prompt": "Hi", "stream": False}
+    assert gateway.ask("POST", f"{prefix}/api/generate", asked).json()["response"]
+
+
 # --------------------------------------------------------------------------- what a provider sends
 
 

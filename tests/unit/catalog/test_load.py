@@ -163,7 +163,10 @@ def test_keys_of_a_row_replace_those_of_the_environment() -> None:
         ([{"name": "x/y", "base_url": "http://h"}], "'x/y' must not be empty or hold a slash"),
         ([{"name": "x", "base_url": "http://h"}] * 2, "'x' is given twice"),
         ([{"name": "openai", "dialect": "anthropic"}], "the built-in provider speaks chat"),
-        ([{"name": "x", "base_url": "http://h", "dialect": "completions"}], "'completions' is not served"),
+        (
+            [{"name": "x", "base_url": "http://h", "dialect": "completions"}],
+            "'completions' is not served",
+        ),
         ([{"name": "x", "base_url": "h"}], "base_url must be an absolute"),
         (
             [{"name": "x", "base_url": "http://h", "credentials": [{"key": "a b"}]}],

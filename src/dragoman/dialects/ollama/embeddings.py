@@ -45,7 +45,7 @@ _REPLY = msgspec.json.Decoder(_Reply)
 
 def is_old(members: Members) -> bool:
     """Whether a caller speaks to ``/api/embeddings``."""
-    return is_nothing(members.get("input")) and not is_nothing(members.get("prompt"))
+    return "prompt" in members and is_nothing(members.get("input"))
 
 
 # --------------------------------------------------------------------------- requests
@@ -153,13 +153,10 @@ def write_response(embeddings: Embeddings, request: EmbeddingRequest, context: C
 def patch_embeddings(members: Members, target: Target) -> Outgoing:
     """The caller's own request with the provider's model, in the newer form (D2).
 
-    Raises:
-        CallerError: there is nothing to embed.
+    One without any text loads the model, as one to ``/api/chat`` without messages does.
     """
     if not is_old(members):
-        _texts(members, "input")
         return patch_request(members, target)
-    _texts(members, "prompt")
     sent = {name: raw for name, raw in members.items() if name not in {"prompt", "input"}}
     outgoing = patch_request({**sent, "input": members["prompt"]}, target)
     return Outgoing(outgoing.body, (*outgoing.losses, _SCALED))

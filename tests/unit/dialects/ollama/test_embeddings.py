@@ -127,7 +127,13 @@ def test_what_holds_no_vectors_is_the_providers_error(body):
             attempt()
 
 
-def test_nothing_to_embed_is_refused_before_anybody_is_called():
-    for members in (raws(model="x"), raws(model="x", input=[1]), raws(model="x", prompt=[])):
-        with pytest.raises(CallerError):
-            OWN.patch(members, TARGET)
+def test_a_request_without_texts_loads_the_model():
+    for members in (raws(model="x"), raws(model="x", input=[])):
+        sent = json.loads(OWN.patch(members, TARGET).body)
+        assert sent == {
+            **{name: json.loads(bytes(raw)) for name, raw in members.items()},
+            "model": "nomic",
+        }
+    old = raws(model="x", prompt="")
+    assert json.loads(OWN.patch(old, TARGET).body) == {"model": "nomic", "input": ""}
+    assert OWN.tap(b'{"embeddings":[]}', old).body == b'{"embedding":[]}'
