@@ -3,45 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-from functools import cache
-from pathlib import Path
-from typing import Any
-
-import pytest
 
 from dragoman.core.errors import CallerError
 from dragoman.core.events import End
 from dragoman.core.fold import check, fold
 from dragoman.dialects.base import Context, Target, Undo
 from dragoman.dialects.registry import DIALECTS
+from recorded import exchanges
 
-ROOT = Path(__file__).resolve().parents[4]
-CORPUS = Path(os.environ.get("FIDELITY_CORPUS", ROOT.parent / "shared" / "corpus")) / "open.jsonl"
 COMPLETIONS = DIALECTS["completions"]
 TARGET = Target("openai", "m")
 CONTEXT = Context("c" * 32, 1, "m", include_usage=True)
 
-pytestmark = pytest.mark.skipif(
-    not CORPUS.exists(), reason="the recordings of real traffic are not here (FIDELITY_CORPUS)"
-)
-
-
-@cache
-def exchanges() -> tuple[dict[str, Any], ...]:
-    with CORPUS.open(encoding="utf-8") as lines:
-        return tuple(
-            record
-            for line in lines
-            if '"openai_completions"' in line
-            and (record := json.loads(line))["dialect"] == "openai_completions"
-            and record["method"] == "POST"
-        )
-
 
 def test_every_stream_passes_as_its_own_frames_and_reads_the_same_however_it_is_cut():
     seen = 0
-    for record in exchanges():
+    for record in exchanges("openai_completions"):
         data = (record.get("response_sse_text") or "").encode()
         if not data or data.count(b"[DONE]") != 1:
             continue
@@ -71,7 +48,7 @@ def test_every_stream_passes_as_its_own_frames_and_reads_the_same_however_it_is_
 
 def test_every_reply_is_read_written_and_tapped():
     seen = 0
-    for record in exchanges():
+    for record in exchanges("openai_completions"):
         body = record.get("response_json")
         if record["status"] != 200 or not isinstance(body, dict) or "choices" not in body:
             continue
@@ -94,7 +71,7 @@ def test_every_reply_is_read_written_and_tapped():
 def test_every_request_is_read_and_written_or_refused_by_name():
     read = 0
     refused: list[str | None] = []
-    for record in exchanges():
+    for record in exchanges("openai_completions"):
         if record["request_json"] is None or "prompt" not in record["request_json"]:
             continue
         try:

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
-from typing import Any
-
-import pytest
 
 from dragoman.core.errors import UpstreamError
 from dragoman.core.events import End
@@ -17,41 +11,26 @@ from dragoman.core.fold import check, fold, unfold
 from dragoman.dialects.base import Context, Dialect, Target, Undo
 from dragoman.dialects.ollama import GENERATE, OLLAMA
 from dragoman.dialects.ollama.embeddings import EMBEDDER
+from recorded import exchanges
 
-ROOT = Path(__file__).resolve().parents[4]
-CORPUS = Path(os.environ.get("FIDELITY_CORPUS", ROOT.parent / "shared" / "corpus")) / "open.jsonl"
 TARGET = Target("ollama", "m")
 CONTEXT = Context("c" * 32, 1, "m")
 FAMILIES = {"ollama_chat": OLLAMA, "ollama_generate": GENERATE}
 
-pytestmark = pytest.mark.skipif(
-    not CORPUS.exists(), reason="the recordings of real traffic are not here (FIDELITY_CORPUS)"
-)
-
-
-@cache
-def exchanges() -> tuple[dict[str, Any], ...]:
-    with CORPUS.open(encoding="utf-8") as lines:
-        return tuple(
-            record
-            for line in lines
-            if '"ollama_' in line and (record := json.loads(line))["dialect"].startswith("ollama_")
-        )
-
 
 def streams() -> Iterator[tuple[str, Dialect, bytes]]:
-    for record in exchanges():
-        text = record.get("response_sse_text")
-        if text and record["dialect"] in FAMILIES:
-            yield record["id"], FAMILIES[record["dialect"]], text.encode()
+    for name, dialect in FAMILIES.items():
+        for record in exchanges(name):
+            if text := record.get("response_sse_text"):
+                yield record["id"], dialect, text.encode()
 
 
 def replies() -> Iterator[tuple[str, Dialect, bytes]]:
-    for record in exchanges():
-        body = record.get("response_json")
-        if record["status"] == 200 and isinstance(body, dict) and "done" in body:
-            data = json.dumps(body, ensure_ascii=False).encode()
-            yield record["id"], FAMILIES[record["dialect"]], data
+    for name, dialect in FAMILIES.items():
+        for record in exchanges(name):
+            body = record.get("response_json")
+            if record["status"] == 200 and isinstance(body, dict) and "done" in body:
+                yield record["id"], dialect, json.dumps(body, ensure_ascii=False).encode()
 
 
 def test_every_stream_passes_as_its_own_lines():
@@ -102,9 +81,9 @@ def test_every_reply_is_read_written_tapped_and_told_as_a_stream():
 
 def test_every_request_is_read_and_written_to_read_the_same():
     seen = 0
-    for record in exchanges():
-        dialect = FAMILIES.get(record["dialect"])
-        if dialect is None or record["request_json"] is None:
+    asked = [(dialect, record) for name, dialect in FAMILIES.items() for record in exchanges(name)]
+    for dialect, record in asked:
+        if record["request_json"] is None:
             continue
         request = dialect.read_request(json.dumps(record["request_json"]).encode())
         out = dialect.write_request(request, Target("ollama", request.model))
@@ -115,9 +94,7 @@ def test_every_request_is_read_and_written_to_read_the_same():
 
 
 def test_every_embedding_is_asked_for_and_read():
-    for record in exchanges():
-        if record["dialect"] != "ollama_embeddings":
-            continue
+    for record in exchanges("ollama_embeddings"):
         request = EMBEDDER.read_request(json.dumps(record["request_json"]).encode())
         body = json.dumps(record["response_json"]).encode()
         found = EMBEDDER.read_response(body, TARGET)
@@ -131,7 +108,7 @@ def test_every_embedding_is_asked_for_and_read():
 
 
 def test_every_error_is_read_with_its_words():
-    for record in exchanges():
+    for record in exchanges("ollama_chat"):
         if record["status"] >= 400:
             body = json.dumps(record["response_json"]).encode()
             error = OLLAMA.read_error(record["status"], {}, body)
