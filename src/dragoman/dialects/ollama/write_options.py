@@ -127,7 +127,9 @@ def _reasoning(draft: Draft, body: Object) -> None:
     if draft.target.capability.reasons is False:
         draft.lose("reasoning_effort", "this model does not reason")
         return
-    if wish.effort is None or wish.effort == "none":
+    if wish.mode == "adaptive" and wish.effort is None:
+        pass  # as it sees fit: what a model here does unasked, and no error of one that cannot
+    elif wish.effort is None or wish.effort == "none":
         body["think"] = True
         if wish.budget is not None:
             draft.lose("reasoning.max_tokens", "the model decides how long it thinks", "changed")

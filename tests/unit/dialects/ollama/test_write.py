@@ -424,7 +424,7 @@ def test_what_would_change_the_answer_is_refused():
     [
         (Reasoning(), None, []),
         (Reasoning("enabled"), True, []),
-        (Reasoning("adaptive"), True, []),
+        (Reasoning("adaptive"), None, []),
         (Reasoning("disabled"), False, []),
         (Reasoning(effort="none"), False, []),
         (Reasoning(effort="minimal"), "low", [("reasoning_effort", "changed")]),
