@@ -157,7 +157,7 @@ def lost_of(part: Part, number: int, shape: Shape) -> list[Loss]:
         case Text():
             return [Loss(f"{at}.citations", "not_in_dialect")] if part.citations else []
         case Thinking():
-            state = part.signature is not None or part.encrypted is not None
+            state = part.signature or part.encrypted
             return [Loss(f"{at}.signature", "not_in_dialect")] if state else []
         case ToolCall():
             return _lost_of_call(part, at, shape)
@@ -175,7 +175,7 @@ def _lost_of_call(call: ToolCall, at: str, shape: Shape) -> list[Loss]:
     if shape == "generate":
         return [Loss(at, "no_tool_calls_in_generate")]
     found: list[Loss] = []
-    if call.signature is not None:
+    if call.signature:
         found.append(Loss(f"{at}.signature", "not_in_dialect"))
     if not as_object(call)[1]:
         found.append(Loss(f"{at}.arguments", "not_a_json_object", "changed"))
