@@ -46,7 +46,8 @@ def load_providers(
             continue
         if not base:
             raise CatalogError(f"The provider {name} has no address: say its base_url.")
-        base = clean_base(base, tuple(definition.paths.values()), where or f"{name}'s base_url")
+        for paths in (definition.paths, *(other.paths for other in definition.also.values())):
+            base = clean_base(base, tuple(paths.values()), where or f"{name}'s base_url")
         if definition.family not in served:
             unserved[name] = definition.family
             continue
