@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import anthropic
+import ollama
 import openai
 import pytest
 
@@ -49,4 +50,16 @@ def claude(request, gateway: Server, loop: asyncio.AbstractEventLoop) -> Iterato
             yield client
     else:
         with Blocking(anthropic.AsyncAnthropic(**settings), loop) as client:
+            yield client
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def llama(request, gateway: Server, loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
+    """Ollama's client, which takes a key as a header; it tries nothing again."""
+    settings = {"host": gateway.url, "headers": {"Authorization": f"Bearer {KEY}"}, "timeout": 30}
+    if request.param == "plain":
+        with ollama.Client(**settings) as client:
+            yield client
+    else:
+        with Blocking(ollama.AsyncClient(**settings), loop) as client:
             yield client

@@ -46,7 +46,8 @@ def load_providers(
             continue
         if not base:
             raise CatalogError(f"The provider {name} has no address: say its base_url.")
-        base = clean_base(base, tuple(definition.paths.values()), where or f"{name}'s base_url")
+        for paths in (definition.paths, *(other.paths for other in definition.also.values())):
+            base = clean_base(base, tuple(paths.values()), where or f"{name}'s base_url")
         if definition.family not in served:
             unserved[name] = definition.family
             continue
@@ -82,11 +83,15 @@ def _by_name(extra: Iterable[OperatorRow]) -> dict[str, OperatorRow]:
     return rows
 
 
+_MODEL_OF: dict[Family, str] = {"anthropic": "anthropic", "ollama": "ollama"}
+"""The file whose paths a provider of an operator's own gets, by its dialect."""
+
+
 def _adjusted(known: Mapping[str, Definition], row: OperatorRow) -> Definition:
     """The built-in provider of that name with the row's changes, or a new one."""
     built_in = known.get(row.name)
     if built_in is None:
-        start = known["anthropic" if row.dialect == "anthropic" else GENERIC]
+        start = known[_MODEL_OF.get(row.dialect or "chat", GENERIC)]
         auth = msgspec.structs.replace(start.auth, required=False)
         built_in = Definition(
             name=row.name,
@@ -95,6 +100,7 @@ def _adjusted(known: Mapping[str, Definition], row: OperatorRow) -> Definition:
             auth=auth,
             headers=start.headers,
             listing=start.listing,
+            also=start.also,
         )
         if row.base_url is None:
             raise CatalogError(f"[[providers]] {row.name}: base_url is missing.")

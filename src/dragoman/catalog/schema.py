@@ -17,7 +17,9 @@ from msgspec import Struct
 from dragoman.core.errors import GatewayError
 from dragoman.core.provider import Auth, Credential, Family, Operation, Quirks
 
-SERVED: frozenset[Family] = frozenset({"chat", "responses", "anthropic"})
+SERVED: frozenset[Family] = frozenset(
+    {"chat", "responses", "anthropic", "ollama", "generate", "completions"}
+)
 """Families whose dialect is there."""
 
 

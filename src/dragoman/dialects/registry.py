@@ -19,16 +19,30 @@ from dragoman.dialects.base import (
 from dragoman.dialects.chat import CHAT
 from dragoman.dialects.chat.embedder import EMBEDDER as CHAT_EMBEDDER
 from dragoman.dialects.chat.embeddings import asked_encoding, patch_embeddings, tap_embeddings
+from dragoman.dialects.completions import completions
+from dragoman.dialects.ollama import GENERATE, OLLAMA
+from dragoman.dialects.ollama import embeddings as ollama_embeddings
 from dragoman.dialects.responses import RESPONSES
+from dragoman.dialects.responses.count_tokens import COUNTER as RESPONSES_COUNTER
 from dragoman.dialects.responses.count_tokens import patch_count_tokens as patch_input_tokens
 from dragoman.dialects.responses.count_tokens import tap_count as tap_input_tokens
 from dragoman.dialects.translate import Translation
 
-DIALECTS: dict[Family, Dialect] = {"chat": CHAT, "responses": RESPONSES, "anthropic": ANTHROPIC}
+DIALECTS: dict[Family, Dialect] = {
+    "chat": CHAT,
+    "responses": RESPONSES,
+    "anthropic": ANTHROPIC,
+    "ollama": OLLAMA,
+    "generate": GENERATE,
+    "completions": completions(CHAT.read_error, CHAT.write_error),
+}
 
 UNARY: dict[tuple[Operation, Family], Unary] = {
     ("embeddings", "chat"): Unary(
         patch_embeddings, lambda body, members: tap_embeddings(body, asked_encoding(members))
+    ),
+    ("embeddings", "ollama"): Unary(
+        ollama_embeddings.patch_embeddings, ollama_embeddings.tap_embeddings
     ),
     ("count_tokens", "anthropic"): Unary(patch_count_tokens, lambda body, _: tap_count(body)),
     ("count_tokens", "responses"): Unary(
@@ -37,10 +51,16 @@ UNARY: dict[tuple[Operation, Family], Unary] = {
 }
 """What a family serves besides completions, on the same-dialect way."""
 
-EMBEDDERS: dict[Family, Embedder] = {"chat": CHAT_EMBEDDER}
+EMBEDDERS: dict[Family, Embedder] = {
+    "chat": CHAT_EMBEDDER,
+    "ollama": ollama_embeddings.EMBEDDER,
+}
 """Embeddings across families: the caller's reader, the provider's writer, and back."""
 
-COUNTERS: dict[Family, Counter] = {"anthropic": ANTHROPIC_COUNTER}
+COUNTERS: dict[Family, Counter] = {
+    "anthropic": ANTHROPIC_COUNTER,
+    "responses": RESPONSES_COUNTER,
+}
 """Counting the tokens of a request across families."""
 
 

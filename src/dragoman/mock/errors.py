@@ -12,7 +12,7 @@ from dragoman.mock.reply import Headers
 
 __all__ = ["Dialect", "Fault", "error_body", "error_headers"]
 
-Dialect: TypeAlias = Literal["chat", "anthropic"]
+Dialect: TypeAlias = Literal["chat", "anthropic", "ollama"]
 
 _quoted = msgspec.json.Encoder().encode
 
@@ -75,6 +75,8 @@ def error_body(fault: Fault, dialect: Dialect, as_: Persona, number: int) -> byt
             _quoted(fault.text),
             number,
         )
+    if dialect == "ollama":
+        return b'{"error":%b}' % _quoted(fault.text)
     usual_type, usual_code = _CHAT_TYPES.get(fault.status, ("server_error", None))
     kind, code = fault.type or usual_type, fault.code or usual_code
     match as_.name:

@@ -11,7 +11,7 @@ from random import Random
 import msgspec
 from msgspec import Struct
 
-from dragoman.mock import anthropic, chat, responses
+from dragoman.mock import anthropic, chat, completions, ollama, responses
 from dragoman.mock.answer import NOTHING, Billed, answer
 from dragoman.mock.anthropic_request import read_messages
 from dragoman.mock.ask import Ask, Json, Refused
@@ -165,6 +165,8 @@ class Mock:
         path, method = call.request.path, call.request.method
         if method == "GET" and "/models" in path:
             return _models(call)
+        if method == "GET" and path.endswith("/api/tags"):
+            return ollama.tags()
         if body is None:
             raise Refused(f"Unknown request URL: {method} {path}.", status=404, code="unknown_url")
         number = self._number
@@ -184,6 +186,13 @@ class Mock:
             counted = read_responses(body).input
             told = b'{"object":"response.input_tokens","input_tokens":%d}' % counted
             return json_reply(200, told)
+        if "/api/" in path and call.dialect == "ollama":
+            return self._ollama(path.rpartition("/")[2], body, script)
+        if path.endswith("/completions"):
+            asked = completions.read_prompt(body)
+            setting = chat.Setting(call.persona, script, number, int(time.time()))
+            tell = completions.stream if asked.stream else completions.whole
+            return tell(asked, answer(asked, script, number, self._seed), setting)
         if path.endswith("/embeddings"):
             return embed(body, script, number, self._seed)
         if path.endswith("/messages/count_tokens"):
@@ -192,6 +201,20 @@ class Mock:
         if path.endswith("/messages"):
             return self._message(call, read_messages(body), script)
         raise Refused(f"Unknown request URL: {method} {path}.", status=404, code="unknown_url")
+
+    def _ollama(self, method: str, body: Json, script: Script) -> Reply:
+        if method in {"embed", "embeddings"}:
+            old = method == "embeddings"
+            return ollama.vectors(body, script, self._number, self._seed, old=old)
+        if method not in {"chat", "generate"}:
+            raise Refused("404 page not found", status=404)
+        shape: ollama.Shape = "chat" if method == "chat" else "generate"
+        ask = ollama.read(body, shape)
+        if ask is None:
+            return ollama.loaded(body, shape)
+        said = answer(ask, script, self._number, self._seed)
+        write = ollama.stream if ask.stream else ollama.whole
+        return write(ask, said, script, shape)
 
     def _message(self, call: _Call, ask: Ask, script: Script) -> Reply:
         if "anthropic-version" not in call.request.headers:
@@ -268,7 +291,7 @@ class _Call:
     def __init__(self, request: Received, number: int) -> None:
         self.request = request
         self.number = number
-        self.dialect: Dialect = "anthropic" if "/messages" in request.path else "chat"
+        self.dialect: Dialect = _dialect(request.path)
         self.persona: Persona = persona(request.path)
 
     def body(self) -> Json | None:
@@ -298,8 +321,21 @@ class _Call:
         body = error_body(fault, self.dialect, self.persona, self.number)
         if self.request.path.endswith("/responses"):
             return responses.error_frame(body)
-        write = anthropic.error_frame if self.dialect == "anthropic" else chat.error_frame
-        return write(body)
+        return _ERROR_FRAMES[self.dialect](body)
+
+
+_ERROR_FRAMES = {
+    "chat": chat.error_frame,
+    "anthropic": anthropic.error_frame,
+    "ollama": ollama.error_frame,
+}
+
+
+def _dialect(path: str) -> Dialect:
+    """What a path speaks; OpenRouter's begins with ``/api`` too, and has a version behind it."""
+    if "/messages" in path:
+        return "anthropic"
+    return "ollama" if "/api/" in path and "/v1/" not in path else "chat"
 
 
 def _told(script: Script, status: int) -> Fault:

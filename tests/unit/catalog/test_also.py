@@ -3,14 +3,20 @@
 import pytest
 
 from dragoman.catalog.load import load_providers
-from dragoman.catalog.schema import CatalogError, operator_row
+from dragoman.catalog.schema import SERVED, CatalogError, operator_row
 from dragoman.core.provider import Provider
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
 from dragoman.routing.route import route
 
-ENV = {"OPENAI_API_KEY": "sk-" + "a" * 45, "XAI_API_KEY": "xai-" + "b" * 32}
-FAMILIES = frozenset({"chat", "responses", "anthropic"})
+KEYED = ("DEEPSEEK", "TOGETHER", "FIREWORKS", "CEREBRAS")
+ENV = {
+    "OPENAI_API_KEY": "sk-" + "a" * 45,
+    "XAI_API_KEY": "xai-" + "b" * 32,
+    "OLLAMA_HOST": "127.0.0.1:11434",
+    **{f"{name}_API_KEY": "key-" + "c" * 45 for name in KEYED},
+}
+FAMILIES = SERVED | {"responses"}
 
 
 def registry(**further):
@@ -45,6 +51,47 @@ def test_a_count_is_asked_for_where_the_provider_counts():
     )
     assert served("openai/gpt-5", "responses", "count_tokens").family == "responses"
     assert served("xai/grok-4", "anthropic", "count_tokens").family == "chat"
+
+
+@pytest.mark.pitfall(167)
+@pytest.mark.parametrize(
+    ("family", "operation", "spoken", "path"),
+    [
+        ("ollama", "chat", "ollama", "/api/chat"),
+        ("generate", "chat", "generate", "/api/generate"),
+        ("completions", "chat", "completions", "/v1/completions"),
+        ("chat", "chat", "ollama", "/api/chat"),
+        ("anthropic", "chat", "ollama", "/api/chat"),
+        ("ollama", "embeddings", "ollama", "/api/embed"),
+        ("chat", "embeddings", "chat", "/v1/embeddings"),
+    ],
+)
+def test_ollama_is_asked_in_its_own_interface_which_fills_nothing_in(
+    family, operation, spoken, path
+):
+    provider = served("ollama/llama3", family, operation)
+    assert (provider.family, provider.paths[operation]) == (spoken, path)
+
+
+@pytest.mark.parametrize(
+    ("model", "url"),
+    [
+        ("openai/gpt-3.5-turbo-instruct", "https://api.openai.com/v1/completions"),
+        ("deepseek/deepseek-chat", "https://api.deepseek.com/beta/completions"),
+        ("together/x", "https://api.together.xyz/v1/completions"),
+        ("fireworks/x", "https://api.fireworks.ai/inference/v1/completions"),
+        ("cerebras/x", "https://api.cerebras.ai/v1/completions"),
+    ],
+)
+def test_legacy_completions_go_where_they_are_served(model, url):
+    provider = served(model, "completions")
+    assert (provider.family, provider.base_url + provider.paths["chat"]) == ("completions", url)
+
+
+def test_an_operators_ollama_has_all_of_its_interfaces():
+    row = operator_row({"name": "box", "dialect": "ollama", "base_url": "http://10.0.0.7:11434"})
+    for family, path in (("chat", "/api/chat"), ("generate", "/api/generate")):
+        assert served("box/llama3", family, extra=[row]).paths["chat"] == path
 
 
 def test_a_family_without_a_dialect_is_not_offered():

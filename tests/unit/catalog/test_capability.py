@@ -178,3 +178,21 @@ def test_flavours_that_say_less_than_openai() -> None:
 
 def test_the_context_is_what_the_catalogue_says() -> None:
     assert capability_of("chat", "openai", "gpt-4o", 128_000).context_tokens == 128_000
+
+
+@pytest.mark.parametrize(
+    ("model", "reasons"),
+    [
+        *((name, False) for name in ("llama3.2:3b", "codellama", "mistral:7b", "mixtral:8x7b")),
+        *((name, False) for name in ("gemma", "gemma3:4b", "gemma3n:e4b", "phi3", "qwen2.5:14b")),
+        *(
+            (name, False)
+            for name in ("qwen3-coder:30b", "command-r", "hub/user/llama3:latest--x1")
+        ),
+        *((name, None) for name in ("qwen3:4b", "deepseek-r1:8b", "gpt-oss:20b", "gemma4:26b")),
+        *((name, None) for name in ("magistral", "llama3-thinking", "phi4-reasoning", "my-own")),
+    ],
+)
+def test_which_of_ollamas_models_are_known_not_to_think(model, reasons) -> None:
+    assert capability_of("ollama", "plain", model).reasons is reasons
+    assert capability_of("chat", "plain", model).reasons is None

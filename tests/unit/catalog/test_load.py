@@ -45,6 +45,13 @@ def test_a_base_from_the_environment_replaces_the_default() -> None:
     assert provider.base_url + provider.paths["chat"] == "http://127.0.0.1:9/anthropic/v1/messages"
 
 
+def test_ollamas_address_may_be_that_of_its_compatible_endpoint() -> None:
+    for said in ("http://box:11434/v1", "http://box:11434/v1/", "http://box:11434"):
+        provider = load_providers({"OLLAMA_BASE_URL": said}).providers["ollama"]
+        assert provider.base_url == "http://box:11434"
+        assert {other.base_url for other in provider.also} == {"http://box:11434"}
+
+
 def test_of_ollamas_two_names_the_base_url_counts() -> None:
     env = {"OLLAMA_HOST": "0.0.0.0", "OLLAMA_BASE_URL": "http://box:1/ollama"}
     assert load_providers(env).providers["ollama"].base_url == "http://box:1/ollama"
@@ -176,7 +183,10 @@ def test_keys_of_a_row_replace_those_of_the_environment() -> None:
         ([{"name": "x/y", "base_url": "http://h"}], "'x/y' must not be empty or hold a slash"),
         ([{"name": "x", "base_url": "http://h"}] * 2, "'x' is given twice"),
         ([{"name": "openai", "dialect": "anthropic"}], "the built-in provider speaks chat"),
-        ([{"name": "x", "base_url": "http://h", "dialect": "ollama"}], "'ollama' is not served"),
+        (
+            [{"name": "x", "base_url": "http://h", "dialect": "completions"}],
+            "'completions' is not served",
+        ),
         ([{"name": "x", "base_url": "h"}], "base_url must be an absolute"),
         (
             [{"name": "x", "base_url": "http://h", "credentials": [{"key": "a b"}]}],

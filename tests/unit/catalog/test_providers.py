@@ -66,8 +66,8 @@ def test_the_base_set_is_there() -> None:
         ),
         (
             "ollama",
-            "http://127.0.0.1:11434/v1/chat/completions",
-            "http://127.0.0.1:11434/v1/models",
+            "http://127.0.0.1:11434/api/chat",
+            "http://127.0.0.1:11434/api/tags",
         ),
         (
             "together",

@@ -1,0 +1,75 @@
+"""Failures of this dialect, which are OpenAI's and therefore told by whoever knows them.
+
+No dialect knows another: the functions that read and write OpenAI's errors are handed in
+where the dialects are put together, and everything here asks them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dragoman.core.errors import GatewayError, UpstreamError
+from dragoman.dialects.base import Context, ErrorContext, ErrorReply
+from dragoman.dialects.completions.wire import ReplyWire, decode_reply, is_nothing
+
+DONE = b"data: [DONE]\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """How OpenAI says that something failed, both ways."""
+
+    read: Callable[[int, dict[str, str], bytes], UpstreamError]
+    write: Callable[[GatewayError, ErrorContext], ErrorReply]
+
+    def frames(self, error: GatewayError, context: Context) -> bytes:
+        """The terminal error of a stream, and ``[DONE]`` behind it (D3)."""
+        told = ErrorContext(context.request_id or context.call_id, context.trace_id)
+        return b"data: " + self.write(error, told).body + b"\n\n" + DONE
+
+    def open(self, data: bytes) -> ReplyWire:
+        """A reply or a chunk of status 200.
+
+        Raises:
+            UpstreamError: it is none, or an error stands in its place (P140).
+        """
+        reply = decode_reply(data)
+        if reply is None:
+            raise malformed()
+        if not is_nothing(reply.error):
+            raise self.read(200, {}, data)
+        if reply.choices is None and reply.usage is None:
+            raise malformed()
+        return reply
+
+
+def truncated() -> UpstreamError:
+    """The bytes ended before the answer did (P14)."""
+    return UpstreamError(
+        "upstream",
+        "The provider's stream ended before the answer was complete.",
+        upstream_status=200,
+        code="upstream_truncated",
+        retryable=True,
+    )
+
+
+def malformed() -> UpstreamError:
+    """A frame or a body that is not what was asked for."""
+    return UpstreamError(
+        "upstream",
+        "The provider's answer is not a text completion.",
+        upstream_status=200,
+        code="upstream_malformed",
+        retryable=True,
+    )
+
+
+def broken_finish(reason: str) -> UpstreamError:
+    """An end that no completion may be made of (P137)."""
+    return UpstreamError(
+        "upstream",
+        "The provider's model ended its answer with an error.",
+        code=f"upstream_{reason}",
+    )

@@ -1,0 +1,65 @@
+"""Ollama's own interface: ``/api/chat`` and ``/api/generate``, in both directions.
+
+They are two families, for a frame of one is none of the other; all that they share stands here
+once, and a ``Shape`` tells them apart.
+"""
+
+from __future__ import annotations
+
+from dragoman.dialects.base import Dialect
+from dragoman.dialects.ollama.error import read_error, write_error
+from dragoman.dialects.ollama.patch import patch_request
+from dragoman.dialects.ollama.read import read_request as read_chat
+from dragoman.dialects.ollama.read_generate import read_request as read_generate
+from dragoman.dialects.ollama.relay import OllamaRelay
+from dragoman.dialects.ollama.response import (
+    read_response,
+    responder,
+    response_frames,
+    tap_response,
+)
+from dragoman.dialects.ollama.stream_read import OllamaStreamReader
+from dragoman.dialects.ollama.stream_write import stream_writer
+from dragoman.dialects.ollama.write import write_chat, write_generate
+
+__all__ = ["GENERATE", "OLLAMA"]
+
+OLLAMA = Dialect(
+    family="ollama",
+    content_type="application/json",
+    stream_content_type="application/x-ndjson",
+    heartbeat=None,
+    read_request=read_chat,
+    write_request=write_chat,
+    patch_request=patch_request,
+    read_response=read_response,
+    write_response=responder("chat"),
+    tap_response=tap_response,
+    stream_reader=OllamaStreamReader,
+    stream_writer=stream_writer("chat"),
+    relay=OllamaRelay,
+    read_error=read_error,
+    write_error=write_error,
+    response_frames=response_frames,
+    framing="ndjson",
+)
+
+GENERATE = Dialect(
+    family="generate",
+    content_type="application/json",
+    stream_content_type="application/x-ndjson",
+    heartbeat=None,
+    read_request=read_generate,
+    write_request=write_generate,
+    patch_request=patch_request,
+    read_response=read_response,
+    write_response=responder("generate"),
+    tap_response=tap_response,
+    stream_reader=OllamaStreamReader,
+    stream_writer=stream_writer("generate"),
+    relay=OllamaRelay,
+    read_error=read_error,
+    write_error=write_error,
+    response_frames=response_frames,
+    framing="ndjson",
+)

@@ -1,0 +1,35 @@
+"""A call's arguments as the JSON object that this dialect demands (P34, P35, P36, P67)."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from dragoman.core.parts import ToolCall
+from dragoman.dialects.ollama.wire import BAD_JSON, encode, mend
+
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_ANY = msgspec.json.Decoder(Raw)
+
+
+def as_object(call: ToolCall) -> tuple[Raw, bool]:
+    """The object, its own bytes wherever the arguments are one (P27), and whether they were.
+
+    Nothing at all is no arguments. Free text stands under ``input``, as does JSON of
+    another kind; text that is no JSON, cut short by a token limit most often, under ``_raw``.
+    """
+    if call.kind == "custom":
+        return Raw(encode({"input": mend(call.arguments)})), True
+    if not call.arguments.strip():
+        return Raw(b"{}"), True
+    data = mend(call.arguments).encode()
+    try:
+        _OBJECT.decode(data)
+    except BAD_JSON:
+        pass
+    else:
+        return Raw(msgspec.json.format(data, indent=-1)), True
+    try:
+        return Raw(encode({"input": _ANY.decode(data)})), False
+    except BAD_JSON:
+        return Raw(encode({"_raw": data.decode()})), False
