@@ -17,7 +17,7 @@ from msgspec import Struct
 from dragoman.core.errors import GatewayError
 from dragoman.core.provider import Auth, Credential, Family, Operation, Quirks
 
-SERVED: frozenset[Family] = frozenset({"chat", "anthropic"})
+SERVED: frozenset[Family] = frozenset({"chat", "anthropic", "gemini"})
 """Families whose dialect is there."""
 
 
