@@ -81,7 +81,7 @@ def _json(words: str) -> bytes:
 class _Block:
     """A part on its way out, and what was said of it while another had the floor."""
 
-    __slots__ = ("arguments", "encrypted", "head", "held", "object", "signature", "stopped")
+    __slots__ = ("arguments", "encrypted", "head", "held", "object", "signature", "stopped", "told")
 
     def __init__(self, head: Part) -> None:
         self.head = head
@@ -93,6 +93,8 @@ class _Block:
         self.signature = head.signature if isinstance(head, Thinking) else None
         self.encrypted = head.encrypted if isinstance(head, Thinking) else None
         self.stopped = False
+        self.told = False
+        """Whether its state went out with its start."""
 
     @property
     def has_words(self) -> bool:
@@ -368,7 +370,7 @@ class AnthropicStreamWriter:
                     block.held.insert(0, (b"thinking_delta", b"thinking", _json(head.text)))
                 whole = write_thinking(block.thinking(), self._context.envelope)
                 if whole["type"] == "redacted_thinking" and not block.held:
-                    block.signature = block.encrypted = None
+                    block.told = True
                     return whole
                 return {"type": "thinking", "thinking": "", "signature": ""}
             case ToolCall():
@@ -387,7 +389,8 @@ class AnthropicStreamWriter:
         block = self._blocks.pop(number)
         pieces: list[bytes] = []
         if isinstance(block.head, Thinking):
-            if signature := block.sealed(self._context.envelope):
+            signature = "" if block.told else block.sealed(self._context.envelope)
+            if signature:
                 said = (b"signature_delta", b"signature", _json(signature))
                 pieces.append(_WORDS % (self._index, *said))
         elif isinstance(block.head, ToolCall) and (block.arguments or block.head.kind == "custom"):

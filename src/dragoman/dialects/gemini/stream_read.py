@@ -11,6 +11,7 @@ from msgspec import Raw
 from dragoman.core.errors import UpstreamError
 from dragoman.core.events import End, Event, Failure, Finished, Start, UsageNote
 from dragoman.core.response import Finish
+from dragoman.core.usage import Usage
 from dragoman.dialects.base import Target, Undo
 from dragoman.dialects.gemini import wire
 from dragoman.dialects.gemini.error import (
@@ -98,6 +99,7 @@ class GeminiStreamReader:
                 candidate.finish = "SAFETY"
             candidate.end(events)
         if not self._candidates:
+            events.append(UsageNote(Usage(output=0)))  # A blocked prompt is answered with nothing.
             events.append(Finished(Finish("content_filter", raw=self._blocked)))
         events.append(End())
 
