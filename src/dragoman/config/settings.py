@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     enable_anthropic_routes: bool = True
     """Serves Messages and their token counter."""
     enable_gemini_routes: bool = True
-    """Switch of Gemini's native paths, of which none is served yet."""
+    """Switch of Gemini's native paths."""
     enable_groq_routes: bool = True
     """Switch of Groq's router, which is not served yet."""
     enable_ollama_routes: bool = True

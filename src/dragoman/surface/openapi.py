@@ -131,7 +131,7 @@ def document() -> bytes:
     """The description as JSON."""
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
-        shown = route.path.replace("{id:path}", "{id}")
+        shown = route.path.replace(":path}", "}")
         paths.setdefault(shown, {})[route.method.lower()] = _operation(route)
     described = {
         "openapi": "3.1.0",
@@ -155,7 +155,7 @@ def document() -> bytes:
 
 
 def _operation(route: Route) -> dict[str, Any]:
-    name = f"{route.method.lower()}{route.path.replace('{id:path}', 'by_id')}"
+    name = f"{route.method.lower()}{route.path.replace('{id:path}', 'by_id').replace('{model:path}:', '')}"
     found: dict[str, Any] = {
         "summary": route.summary,
         "operationId": name.replace("/", "_").replace(".", "_"),

@@ -81,7 +81,16 @@ def _json(words: str) -> bytes:
 class _Block:
     """A part on its way out, and what was said of it while another had the floor."""
 
-    __slots__ = ("arguments", "encrypted", "head", "held", "object", "signature", "stopped", "told")
+    __slots__ = (
+        "arguments",
+        "encrypted",
+        "head",
+        "held",
+        "object",
+        "signature",
+        "stopped",
+        "told",
+    )
 
     def __init__(self, head: Part) -> None:
         self.head = head

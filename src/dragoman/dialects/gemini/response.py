@@ -104,7 +104,7 @@ def broken_finish() -> UpstreamError:
     return UpstreamError(
         "upstream",
         "The provider's model ended its answer with an error.",
-        code="upstream_error",
+        code="provider_error",
     )
 
 

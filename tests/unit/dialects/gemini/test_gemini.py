@@ -35,7 +35,9 @@ def part(**members: Any) -> dict[str, Any]:
     return members
 
 
-def chunk(*parts: dict[str, Any], finish: Any = None, index: int = 0, **more: Any) -> dict[str, Any]:
+def chunk(
+    *parts: dict[str, Any], finish: Any = None, index: int = 0, **more: Any
+) -> dict[str, Any]:
     one: dict[str, Any] = {"content": {"parts": list(parts), "role": "model"}, "index": index}
     if finish is not None:
         one["finishReason"] = finish
@@ -120,7 +122,9 @@ def test_any_cut_gives_the_same_events(parts, step, array):
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.binary(max_size=60) | st.builds(lambda b: b"data: {" + b + b"\n\n", st.binary(max_size=40)))
+@given(
+    st.binary(max_size=60) | st.builds(lambda b: b"data: {" + b + b"\n\n", st.binary(max_size=40))
+)
 def test_any_bytes_give_events_or_an_error(data):
     assert isinstance(events(data)[-1], Failure)
     with pytest.raises(UpstreamError):
@@ -134,14 +138,22 @@ def test_any_bytes_give_events_or_an_error(data):
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=4),
-        lambda inner: st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                ["contents", "parts", "text", "role", "functionCall", "tools", "name"]
-                + ["functionResponse", "generationConfig", "toolConfig", "inlineData", "response"]
-            ),
-            inner,
-            max_size=4,
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["contents", "parts", "text", "role", "functionCall", "tools", "name"]
+                    + [
+                        "functionResponse",
+                        "generationConfig",
+                        "toolConfig",
+                        "inlineData",
+                        "response",
+                    ]
+                ),
+                inner,
+                max_size=4,
+            )
         ),
         max_leaves=12,
     )
@@ -175,7 +187,9 @@ def test_line_ends_and_a_last_frame_without_one(end):
 
 @pytest.mark.pitfall(6, 8)
 def test_a_client_is_never_sent_what_it_breaks_on():
-    data = b": hello\n\nevent: x\ndata:" + json.dumps(chunk(part(text="a"), finish="STOP")).encode()
+    data = (
+        b": hello\n\nevent: x\ndata:" + json.dumps(chunk(part(text="a"), finish="STOP")).encode()
+    )
     relay = GEMINI.relay(NEW, CONTEXT)
     out = relay.feed(data + b"\n\ndata: [DONE]\n\n") + relay.close()
     assert out.count(b"data: ") == 1
@@ -225,7 +239,10 @@ def test_an_error_inside_a_stream(error):
 
 @pytest.mark.pitfall(135, 200)
 def test_a_blocked_prompt_is_no_cut():
-    blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 4}}
+    blocked = {
+        "promptFeedback": {"blockReason": "SAFETY"},
+        "usageMetadata": {"promptTokenCount": 4},
+    }
     assert fold(events(sse(blocked))).choices[0].finish.reason == "content_filter"
     relay = GEMINI.relay(NEW, CONTEXT)
     relay.feed(sse(blocked))
@@ -246,8 +263,14 @@ def test_a_candidate_without_content():
 @pytest.mark.pitfall(45)
 def test_calls_decide_over_stop_and_not_over_a_limit():
     call = part(functionCall={"name": "f", "args": {}})
-    assert fold(events(sse(chunk(call), chunk(finish="STOP")))).choices[0].finish.reason == "tool_calls"
-    assert fold(events(sse(chunk(call), chunk(finish="MAX_TOKENS")))).choices[0].finish.reason == "length"
+    assert (
+        fold(events(sse(chunk(call), chunk(finish="STOP")))).choices[0].finish.reason
+        == "tool_calls"
+    )
+    assert (
+        fold(events(sse(chunk(call), chunk(finish="MAX_TOKENS")))).choices[0].finish.reason
+        == "length"
+    )
     assert fold(events(sse(chunk(finish=1)))).choices[0].finish.reason == "stop"
 
 
@@ -287,7 +310,10 @@ def test_citations_count_characters():
     grounding = {
         "groundingChunks": [{"web": {"uri": "https://a.test", "title": "A"}}],
         "groundingSupports": [
-            {"segment": {"startIndex": 3, "endIndex": 5, "text": "bc"}, "groundingChunkIndices": [0]}
+            {
+                "segment": {"startIndex": 3, "endIndex": 5, "text": "bc"},
+                "groundingChunkIndices": [0],
+            }
         ],
     }
     ended = chunk(finish="STOP")
@@ -374,7 +400,9 @@ def test_foreign_state_comes_back_through_a_gemini_client():
     answer = ANTHROPIC.read_response(json.dumps(message).encode(), NEW, Undo())
     writer = GEMINI.stream_writer(CONTEXT)
     stream = b"".join(writer.send(event) for event in unfold(answer))
-    chunks = [json.loads(one) for one in stream.decode().replace("data: ", "").split("\r\n\r\n")[:-1]]
+    chunks = [
+        json.loads(one) for one in stream.decode().replace("data: ", "").split("\r\n\r\n")[:-1]
+    ]
     kept = [one["candidates"][0]["content"] for one in chunks]
     for content in kept:
         for one in content["parts"]:
@@ -385,7 +413,9 @@ def test_foreign_state_comes_back_through_a_gemini_client():
     contents.append({"role": "user", "parts": [{"text": "y"}]})
     back, lost = open_thoughts(read({"contents": contents}), CONTEXT.envelope)
     assert not lost
-    sent = json.loads(ANTHROPIC.write_request(back, Target("p", "c")).body)["messages"][1]["content"]
+    sent = json.loads(ANTHROPIC.write_request(back, Target("p", "c")).body)["messages"][1][
+        "content"
+    ]
     assert sent[:2] == message["content"][:2]
     patched = GEMINI.patch_request({"contents": json_raw(contents)}, NEW)
     assert b"thoughtSignature" not in patched.body
@@ -393,7 +423,7 @@ def test_foreign_state_comes_back_through_a_gemini_client():
 
 
 def json_raw(value: Any) -> Any:
-    from msgspec import Raw  # noqa: PLC0415
+    from msgspec import Raw
 
     return Raw(json.dumps(value).encode())
 
@@ -459,7 +489,9 @@ def test_results_without_ids_answer_in_order():
     assert len({one.id for one in calls}) == 2
     assert [one.is_error for one in results] == [False, True]
     with pytest.raises(CallerError):
-        GEMINI.write_request(chat(user("x"), {"role": "tool", "tool_call_id": "?", "content": "y"}), OLD)
+        GEMINI.write_request(
+            chat(user("x"), {"role": "tool", "tool_call_id": "?", "content": "y"}), OLD
+        )
 
 
 @pytest.mark.pitfall(50, 180)
@@ -488,7 +520,9 @@ def test_text_and_pictures_inside_a_result():
 
 @pytest.mark.pitfall(71, 72, 155, 177, 178)
 def test_the_user_speaks_first_and_last_and_never_says_nothing():
-    request = chat({"role": "assistant", "content": "hi"}, user(""), {"role": "assistant", "content": "a"})
+    request = chat(
+        {"role": "assistant", "content": "hi"}, user(""), {"role": "assistant", "content": "a"}
+    )
     contents = written(request)["contents"]
     assert [content["role"] for content in contents] == ["user", "model", "user", "model", "user"]
     assert contents[2]["parts"] == [{"text": " "}]
@@ -504,7 +538,10 @@ def test_tools():
     assert sent["parametersJsonSchema"] == schema
     assert body["toolConfig"]["functionCallingConfig"]["mode"] == "VALIDATED"
     call = part(functionCall={"name": sent["name"], "args": {}})
-    assert fold(events(sse(chunk(call, finish="STOP")), undo=outgoing.undo)).choices[0].parts[0].name == "1 f"
+    assert (
+        fold(events(sse(chunk(call, finish="STOP")), undo=outgoing.undo)).choices[0].parts[0].name
+        == "1 f"
+    )
     hosted = read({"contents": "x", "tools": [{"googleSearch": {}}]})
     assert written(hosted)["tools"] == [{"googleSearch": {}}]
     with pytest.raises(CallerError):
@@ -576,7 +613,9 @@ def failed(status: int, body: Any, **headers: str) -> UpstreamError:
 @pytest.mark.pitfall(141, 201)
 def test_errors_are_read():
     info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.4s"}
-    body = {"error": {"code": 429, "message": "m", "status": "RESOURCE_EXHAUSTED", "details": [info]}}
+    body = {
+        "error": {"code": 429, "message": "m", "status": "RESOURCE_EXHAUSTED", "details": [info]}
+    }
     assert failed(429, [body]).retry_after_s == 35
     assert failed(429, body).kind == "rate_limit"
     key = {"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}
@@ -632,6 +671,8 @@ def test_vectors():
 
 
 def test_a_thought_of_nobody_is_left_out():
-    request = chat(user("x"), {"role": "assistant", "content": "a", "reasoning_content": "t"}, user("y"))
+    request = chat(
+        user("x"), {"role": "assistant", "content": "a", "reasoning_content": "t"}, user("y")
+    )
     assert written(request)["contents"][1]["parts"] == [{"text": "a"}]
     assert isinstance(request.messages[1].parts[0], Thinking)
