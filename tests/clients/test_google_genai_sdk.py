@@ -203,6 +203,13 @@ def test_counting(gemini):
     assert gemini.models.count_tokens(model=OWN, contents="x").total_tokens == 7
 
 
-def test_vectors(gemini):
-    vectors = gemini.models.embed_content(model=OWN, contents=["a", "b"]).embeddings
+@pytest.mark.parametrize("model", [OWN, "google/text-embedding-004"])
+def test_vectors(gemini, model):
+    vectors = gemini.models.embed_content(model=model, contents="a").embeddings
+    assert [vector.values for vector in vectors] == [[0.5, 0.25]]
+
+
+def test_several_vectors(gemini):
+    model = "google/text-embedding-004"
+    vectors = gemini.models.embed_content(model=model, contents=["a", "b"]).embeddings
     assert [vector.values for vector in vectors] == [[0.5, 0.25]] * 2

@@ -48,8 +48,8 @@ def sse(*chunks: Any, end: bytes = b"\r\n\r\n") -> bytes:
     return b"".join(b"data: " + json.dumps(one).encode() + end for one in chunks)
 
 
-def events(data: bytes, step: int | None = None, undo: Undo = Undo()) -> list[Any]:
-    reader = GEMINI.stream_reader(NEW, undo)
+def events(data: bytes, step: int | None = None, undo: Undo | None = None) -> list[Any]:
+    reader = GEMINI.stream_reader(NEW, undo or Undo())
     step = step or len(data) or 1
     found = [e for n in range(0, len(data), step) for e in reader.feed(data[n : n + step])]
     return found + reader.close()
@@ -72,6 +72,20 @@ def user(text: str) -> dict[str, Any]:
     return {"role": "user", "content": text}
 
 
+NAMES = (
+    "contents",
+    "parts",
+    "text",
+    "role",
+    "functionCall",
+    "tools",
+    "name",
+    "functionResponse",
+    "generationConfig",
+    "toolConfig",
+    "inlineData",
+    "response",
+)
 PARTS = st.one_of(
     st.builds(lambda t: part(text=t), st.text(max_size=5)),
     st.builds(lambda t: part(text=t, thought=True), st.text(max_size=5)),
@@ -141,16 +155,7 @@ def test_any_bytes_give_events_or_an_error(data):
         lambda inner: (
             st.lists(inner, max_size=3)
             | st.dictionaries(
-                st.sampled_from(
-                    ["contents", "parts", "text", "role", "functionCall", "tools", "name"]
-                    + [
-                        "functionResponse",
-                        "generationConfig",
-                        "toolConfig",
-                        "inlineData",
-                        "response",
-                    ]
-                ),
+                st.sampled_from(NAMES),
                 inner,
                 max_size=4,
             )
@@ -213,7 +218,7 @@ def test_a_cut_is_an_error_and_never_an_end(context):
     out += relay.fail(relay.facts.error)
     assert b"finishReason" not in out
     if context.array:
-        assert list(json.loads(out)[-1])[0] == "error"
+        assert next(iter(json.loads(out)[-1])) == "error"
     else:
         assert out.split(b"data: ")[-1].startswith(b'{"error":{"code":')
     assert isinstance(events(sse(chunk(part(text="a"))))[-1], Failure)
