@@ -124,12 +124,6 @@ def test_a_provider_whose_dialect_is_not_served_says_so_and_is_not_replaced() ->
         assert "google is configured, but it speaks gemini" in error.message
 
 
-def test_a_provider_whose_dialect_is_not_served_is_not_said_to_want_a_key() -> None:
-    error = refusal("google/gemini-2.5-pro", load_providers({}, served=frozenset({"chat"})))
-    assert "google is known, but its dialect (gemini) is not served yet" in error.message
-    assert "GEMINI_API_KEY" not in error.message
-
-
 def test_with_nothing_configured_the_answer_says_what_to_do() -> None:
     error = refusal("gpt-4o", load_providers({}))
     assert (

@@ -26,7 +26,7 @@ from dragoman.dialects.gemini.finish import read_finish, word
 from dragoman.dialects.gemini.grounding import read_grounding
 from dragoman.dialects.gemini.logprobs import read_logprobs
 from dragoman.dialects.gemini.partial_args import PartialCall
-from dragoman.dialects.gemini.read_parts import read_part
+from dragoman.dialects.gemini.read_parts import alone, read_part
 from dragoman.dialects.gemini.wire import DIALECT
 
 _KNOWN = {"content", "finishReason", "finishMessage", "index", "logprobsResult", "tokenCount"}
@@ -121,12 +121,16 @@ class Candidate:
                 events.append(PartDelta(self._parts - 1, part.text, "text", choice))
             case Thinking(redacted=False):
                 opened = self._open
-                if not (
+                goes_on = (
                     isinstance(opened, Thinking)
                     and not opened.redacted
                     and not self._signed
-                    and part.signature is None
-                ):
+                    and not (part.signature and part.text)
+                )
+                if not goes_on and not part.text:
+                    self._begin(alone(part), events)
+                    return
+                if not goes_on:
                     self._begin(replace(part, text="", signature=None), events)
                 if part.text:
                     events.append(PartDelta(self._parts - 1, part.text, "text", choice))

@@ -66,7 +66,7 @@ def read_part(raw: Raw, path: str, seed: str) -> tuple[Part, ...]:
         return (_opaque(kind, raw),)
     if signature is None:
         return ()
-    if unsealed_text(signature) is not None:
+    if is_thought or unsealed_text(signature) is not None:
         return (thought("", signature),)
     return (signature_of(signature),)
 
@@ -81,7 +81,7 @@ def _text(
     words = wire.text(found["text"], f"{path}.text")
     if unsealed_text(signature) is not None:
         return (thought(words, signature),)
-    if is_thought and words:
+    if is_thought and (words or signature is not None):
         return (thought(words, signature),)
     told = () if signature is None else (signature_of(signature),)
     if is_thought or not words:
@@ -205,9 +205,18 @@ def joined(parts: list[Part]) -> tuple[Part, ...]:
         elif (
             isinstance(part, Thinking)
             and isinstance(last, Thinking)
-            and not (part.signature or last.signature or part.redacted or last.redacted)
+            and not (last.signature or part.redacted or last.redacted)
+            and not (part.signature and part.text)
         ):
-            found[-1] = thought(last.text + part.text, None)
+            found[-1] = thought(last.text + part.text, part.signature)
         else:
-            found.append(part)
+            found.append(alone(part))
     return tuple(found)
+
+
+def alone(part: Part) -> Part:
+    """A signature that no thought stands before belongs to what follows it."""
+    native = isinstance(part, Thinking) and part.family == DIALECT and not part.redacted
+    if native and isinstance(part, Thinking) and part.signature and not part.text:
+        return signature_of(part.signature)
+    return part

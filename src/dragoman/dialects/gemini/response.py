@@ -75,6 +75,7 @@ def _candidate(choice: Choice, context: Context, losses: list[Loss]) -> dict[str
     parts: list[object] = []
     for number, part in enumerate(choice.parts):
         parts += out.whole(part, number)
+    parts += out.rest()
     losses += out.losses
     logprobs = write_logprobs(choice.logprobs) if choice.logprobs is not None else None
     return candidate(parts, out, choice, logprobs)
