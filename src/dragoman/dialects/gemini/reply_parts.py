@@ -89,9 +89,9 @@ class PartsOut:
                 before = self.rest()
                 self._signature = value
                 return before
-            return [{"text": "", "thought": True, "thoughtSignature": value}]
+            return [*self.rest(), {"text": "", "thought": True, "thoughtSignature": value}]
         written: WirePart = {"text": wire.mend(part.text), "thought": True}
-        return [written | ({"thoughtSignature": value} if value else {})]
+        return [*self.rest(), written | ({"thoughtSignature": value} if value else {})]
 
     def _call(self, part: ToolCall, at: str, number: int) -> list[object]:
         arguments, whole = as_object(part)

@@ -89,7 +89,7 @@ class _Answer:
             case Text() | Refusal():
                 return self.out.signed({"text": wire.mend(words)})
             case Thinking(redacted=False):
-                return [{"text": wire.mend(words), "thought": True}]
+                return [*self.out.rest(), {"text": wire.mend(words), "thought": True}]
             case _:
                 part.texts["text"] = [words]
                 return []

@@ -207,6 +207,9 @@ def _model(draft: Draft, message: Message, path: str) -> list[WirePart | Raw]:
                         found.append({"text": "", "thoughtSignature": pending})
                     pending = part.encrypted
             else:
+                if pending is not None:
+                    found.append({"text": "", "thoughtSignature": pending})
+                    pending = None
                 found.append(_thought(part))
             continue
         for written in _model_part(draft, part, place):
