@@ -40,6 +40,8 @@ class PartsOut:
         self._context = context
         self._index = index
         self._signature: str | None = None
+        self._signs: str | None = None
+        """The id of the call that the signature is for; None if it is for whatever follows."""
 
     def whole(self, part: Part, number: int) -> list[object]:
         """The parts that say a whole part; a signature goes on what follows it."""
@@ -87,7 +89,7 @@ class PartsOut:
                 return []
             if is_native(part):
                 before = self.rest()
-                self._signature = value
+                self._signature, self._signs = value, part.id
                 return before
             return [*self.rest(), {"text": "", "thought": True, "thoughtSignature": value}]
         written: WirePart = {"text": wire.mend(part.text), "thought": True}
@@ -105,6 +107,8 @@ class PartsOut:
         written: WirePart = {"functionCall": call, **own(part.ext)}
         if part.signature is not None:
             written["thoughtSignature"] = part.signature
+        if self._signs != part.id:  # a signature of its own place (P98)
+            return [*self.rest(), written]
         return self.signed(written)
 
     def _media(self, part: Media, at: str) -> list[object]:
