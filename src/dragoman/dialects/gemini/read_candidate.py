@@ -121,12 +121,7 @@ class Candidate:
                 events.append(PartDelta(self._parts - 1, part.text, "text", choice))
             case Thinking(redacted=False):
                 opened = self._open
-                goes_on = (
-                    isinstance(opened, Thinking)
-                    and not opened.redacted
-                    and not self._signed
-                    and not (part.signature and part.text)
-                )
+                goes_on = isinstance(opened, Thinking) and not opened.redacted and not self._signed
                 if not goes_on and not part.text:
                     self._begin(alone(part), events)
                     return

@@ -206,7 +206,6 @@ def joined(parts: list[Part]) -> tuple[Part, ...]:
             isinstance(part, Thinking)
             and isinstance(last, Thinking)
             and not (last.signature or part.redacted or last.redacted)
-            and not (part.signature and part.text)
         ):
             found[-1] = thought(last.text + part.text, part.signature)
         else:
