@@ -155,6 +155,8 @@ def prepare(
         outgoing = provider_dialect.patch_request(ask.members, target)
     else:
         request, unopened = open_thoughts(caller_dialect.read_request(ask.body), envelope)
+        if request.stream != streams:  # Gemini says so in the path
+            request = replace(request, stream=streams)
         outgoing = provider_dialect.write_request(request, target)
         if unopened:
             outgoing = replace(outgoing, losses=unopened + outgoing.losses)
