@@ -41,6 +41,8 @@ def plan_reasoning(draft: Draft, *, starts_without_thinking: bool) -> Plan:
         return Plan(max_tokens, kept, _effort(draft, reasoning.effort), "enabled")
     said = (reasoning.mode, reasoning.effort, reasoning.budget)
     if said == (None, None, None):
+        if reasoning.visibility in {"full", "summary"}:
+            draft.lose("reasoning.visibility", "nobody_asked_it_to_think")
         return Plan(max_tokens)
     if reasoning.mode == "disabled" or (reasoning.mode is None and reasoning.effort == "none"):
         return _disabled(draft, max_tokens)

@@ -102,6 +102,8 @@ def _form(draft: Draft, toolbox: Toolbox, config: dict[str, object]) -> None:
     config["responseMimeType"] = "application/json"
     if output.format == "json_schema" and output.schema is not None:
         config["responseJsonSchema"] = output.schema
+        if output.schema_description is not None:
+            draft.lose("response_format.json_schema.description", "not_in_dialect")
 
 
 def _thinking(draft: Draft, config: dict[str, object]) -> None:

@@ -153,6 +153,10 @@ def _user_part(draft: Draft, part: Part, path: str) -> Sequence[WirePart | Raw]:
             return write_media(draft, part, path)
         case SearchResult():
             draft.lose(path, "search_result_became_text", "changed")
+            if part.citations_enabled:
+                draft.lose(f"{path}.citations", "not_in_dialect")
+            if part.cache is not None:
+                draft.lose(f"{path}.cache_control", "caching_is_implicit_here")
             words = "\n".join(inner.text for inner in part.parts if isinstance(inner, Text))
             return [{"text": f"{part.title}\n{part.source}\n{words}"}]
         case Opaque():

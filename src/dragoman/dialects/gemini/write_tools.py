@@ -73,6 +73,8 @@ def write_tools(draft: Draft) -> Toolbox:
         else {}
     )
     choice = _choice(draft, strict=_strict(draft)) if functions else None
+    if (choice or {"mode": "AUTO"})["mode"] == "AUTO":
+        _tell_of_strict(draft)
     if not functions and request.tool_choice is not None and request.tool_choice.mode != "none":
         draft.lose("tool_choice", "no_functions_to_choose_from")
     if choice is not None:
@@ -85,6 +87,13 @@ def write_tools(draft: Draft) -> Toolbox:
 
 def _strict(draft: Draft) -> bool:
     return any(isinstance(tool, FunctionTool) and tool.strict for tool in draft.request.tools)
+
+
+def _tell_of_strict(draft: Draft) -> None:
+    """Where the model may choose, an older one is held to no schema; a forced call always is."""
+    for number, tool in enumerate(draft.request.tools):
+        if isinstance(tool, FunctionTool) and tool.strict:
+            draft.lose(f"tools[{number}].strict", "this_model_enforces_no_schema_unforced")
 
 
 def _function(draft: Draft, tool: FunctionTool, path: str) -> dict[str, object]:

@@ -62,6 +62,10 @@ def add_part(part: Part, at: str, content: Content, draft: Draft) -> None:
             _media(part, at, content, draft)
         case SearchResult():
             draft.lose(at, "a search result became text", "emulated")
+            if part.citations_enabled:
+                draft.lose(f"{at}.citations", "citations have no place here")
+            if part.cache is not None:
+                draft.lose(f"{at}.cache_control", "no cache marks at this provider")
             content.words.append(f"{part.title}\n{part.source}")
             for number, inner in enumerate(part.parts):
                 add_part(inner, f"{at}.content[{number}]", content, draft)

@@ -52,6 +52,8 @@ def write_part(part: Part, at: str, draft: Draft) -> list[Object]:
             return _media(part, at, draft)
         case SearchResult():
             draft.lose(at, "a search result became text", "emulated")
+            if part.citations_enabled:
+                draft.lose(f"{at}.citations", "this dialect does not cite on demand")
             head: Object = {"type": "input_text", "text": f"{part.title}\n{part.source}"}
             content = [head, *write_parts(part.parts, f"{at}.content", draft)]
             mark(content[-1], part.cache, at, draft)

@@ -1,0 +1,68 @@
+"""``dragoman conformance``: how well a gateway, ours or another, speaks each dialect."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dragoman.cli.output import USAGE, JsonOption, fail, say, say_json, table
+
+SUMMARY = "Check how well a gateway or provider speaks each dialect."
+
+_HELP = """Check how well a gateway or provider speaks each dialect, and print a scorecard.
+
+Each surface is asked some twenty small questions: they cost what the model costs. The exit code is 0 if
+every mandatory check held, of all surfaces that are offered.
+
+    dragoman conformance http://127.0.0.1:8000 --key drg_... --model openai/gpt-4o-mini
+
+    dragoman conformance https://api.anthropic.com --key sk-ant-... --surface anthropic --model claude-haiku-4-5
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the command."""
+    app.command("conformance", help=_HELP, short_help=SUMMARY)(conformance)
+
+
+def conformance(
+    url: Annotated[str, typer.Argument(help="Base URL of what is checked.")],
+    *,
+    key: Annotated[str, typer.Option(help="The key that it wants.")] = "",
+    surface: Annotated[
+        str, typer.Option(help="Surfaces, with commas between them; all if none is named.")
+    ] = "",
+    model: Annotated[str, typer.Option(help="The model to ask for.")] = "openai/gpt-4o-mini",
+    embedding_model: Annotated[
+        str, typer.Option(help="The model to ask for vectors.")
+    ] = "openai/text-embedding-3-small",
+    as_json: JsonOption = False,
+) -> None:
+    """Checks surfaces."""
+    from dragoman.conformance.checks import SURFACES, check, is_held
+    from dragoman.conformance.link import Link, Unreachable
+
+    names = tuple(each.strip() for each in surface.split(",") if each.strip()) or SURFACES
+    if unknown := [each for each in names if each not in SURFACES]:
+        known = ", ".join(SURFACES)
+        fail(f"There is no surface {unknown[0]!r}. Known: {known}.", as_json=as_json, code=USAGE)
+    models = {each: embedding_model if each == "embeddings" else model for each in names}
+    try:
+        findings = list(check(Link(url, key), names, models))
+    except Unreachable as error:
+        fail(str(error), as_json=as_json)
+    held = is_held(findings)
+    if as_json:
+        say_json({"url": url, "held": held, "checks": findings})
+    else:
+        rows = [(each.surface, each.check, each.verdict, each.why) for each in findings]
+        table(f"Conformance of {url}", ("surface", "check", "verdict", "why"), rows)
+        say("Every mandatory check held." if held else "Not every mandatory check held.")
+    if not held:
+        raise typer.Exit(1)
+
+
+def status() -> str:
+    """It needs nothing here."""
+    return "ready"

@@ -1,0 +1,64 @@
+"""The checks' way to what they check: the standard library's client, each request on its own."""
+
+from __future__ import annotations
+
+import http.client
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from dragoman import __version__
+
+__all__ = ["Link", "Reply", "Unreachable"]
+
+
+class Unreachable(Exception):  # noqa: N818 - it says what it is
+    """Nobody answers there, or the answer broke off."""
+
+
+class Reply(Struct, frozen=True):
+    """An answer, read to its end."""
+
+    status: int
+    kind: str
+    """The content type, without its parameters."""
+    body: bytes
+
+
+class Link:
+    """One base URL and the key for it."""
+
+    def __init__(self, url: str, key: str, timeout_s: float = 60.0) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise Unreachable(f"{url!r} is no address; say for example http://127.0.0.1:8000.")
+        self.key = key
+        self._secure = parts.scheme == "https"
+        self._host, self._port = parts.hostname, parts.port
+        self._path = parts.path.rstrip("/").removesuffix("/v1")
+        self._timeout_s = timeout_s
+
+    def ask(
+        self, path: str, body: dict[str, Any] | bytes | None, headers: dict[str, str]
+    ) -> Reply:
+        """Posts a body, or gets where there is none."""
+        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        connection = kind(self._host, self._port, timeout=self._timeout_s)
+        data = msgspec.json.encode(body) if isinstance(body, dict) else body
+        sent = {
+            "content-type": "application/json",
+            "user-agent": f"dragoman-conformance/{__version__}",
+            **headers,
+        }
+        method = "GET" if data is None else "POST"
+        try:
+            connection.request(method, self._path + path, data, sent)
+            with connection.getresponse() as response:
+                found = (response.getheader("content-type") or "").partition(";")[0].strip()
+                return Reply(response.status, found.lower(), response.read())
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise Unreachable(str(error) or type(error).__name__) from None
+        finally:
+            connection.close()
