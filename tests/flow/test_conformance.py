@@ -37,7 +37,7 @@ class Careless(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_POST
+    do_GET = do_POST  # noqa: N815 - the library calls it so
 
     def log_message(self, *_):
         pass
@@ -50,7 +50,7 @@ class Absent(Careless):
         self.send_header("content-length", "0")
         self.end_headers()
 
-    do_GET = do_POST
+    do_GET = do_POST  # noqa: N815 - the library calls it so
 
 
 @pytest.fixture
