@@ -54,6 +54,16 @@ class MemoryResponses:
             }
         return found
 
+    async def strangers(self, tenant: str, ids: tuple[str, ...]) -> frozenset[str]:
+        self._look()
+        theirs = {
+            name
+            for (owner, response), row in self.rows.items()
+            if owner != tenant
+            for name in (response, *row.items)
+        }
+        return frozenset(theirs.intersection(ids))
+
     async def delete(self, tenant: str, response_id: str) -> bool:
         self._look()
         return self.rows.pop((tenant, response_id), None) is not None

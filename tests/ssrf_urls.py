@@ -2,6 +2,7 @@
 
 Collected from what resolvers, URL parsers and published exploits make of a host (F1, F2, F5, F6).
 """
+# ruff: noqa: RUF001 - letters that pass for others are the subject
 
 LOOPBACK_NAMES = [
     "127.0.0.1",

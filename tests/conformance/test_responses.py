@@ -70,6 +70,16 @@ async def holders(store, tenant, wanted) -> dict[str, str]:
     return {item: link.id for item, link in (await store.holders(tenant, wanted)).items()}
 
 
+async def test_what_another_tenant_has_is_told_from_what_nobody_has(store, clock):
+    await store.put("theirs", kept(clock, items=("msg_1",)))
+    wanted = ("resp_1", "msg_1", "resp_9")
+    assert await store.strangers("ours", wanted) == {"resp_1", "msg_1"}
+    assert await store.strangers("theirs", wanted) == frozenset()
+    assert await store.strangers("ours", ()) == frozenset()
+    assert await store.delete("theirs", "resp_1")
+    assert await store.strangers("ours", wanted) == frozenset()
+
+
 async def test_what_is_put_is_there_until_it_is_deleted(store, clock):
     record = kept(clock, items=("msg_1", "fc_1"))
     await store.put("ours", record)

@@ -160,6 +160,8 @@ def prepare(
     else:
         given = given or Given(caller_dialect.read_request(ask.body))
         request, unopened = open_thoughts(given.request, envelope)
+        if request.stream != streams:  # Gemini says so in the path
+            request = replace(request, stream=streams)
         outgoing = provider_dialect.write_request(request, target)
         if before := given.losses + unopened:
             outgoing = replace(outgoing, losses=before + outgoing.losses)

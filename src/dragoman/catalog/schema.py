@@ -18,7 +18,7 @@ from dragoman.core.errors import GatewayError
 from dragoman.core.provider import Auth, Credential, Family, Operation, Quirks
 
 SERVED: frozenset[Family] = frozenset(
-    {"chat", "responses", "anthropic", "ollama", "generate", "completions"}
+    {"chat", "responses", "anthropic", "gemini", "ollama", "generate", "completions"}
 )
 """Families whose dialect is there."""
 

@@ -20,18 +20,20 @@ from dragoman.dialects.chat import CHAT
 from dragoman.dialects.chat.embedder import EMBEDDER as CHAT_EMBEDDER
 from dragoman.dialects.chat.embeddings import asked_encoding, patch_embeddings, tap_embeddings
 from dragoman.dialects.completions import completions
+from dragoman.dialects.gemini import GEMINI
+from dragoman.dialects.gemini import count_tokens as gemini_count
+from dragoman.dialects.gemini import embeddings as gemini_embeddings
 from dragoman.dialects.ollama import GENERATE, OLLAMA
 from dragoman.dialects.ollama import embeddings as ollama_embeddings
 from dragoman.dialects.responses import RESPONSES
-from dragoman.dialects.responses.count_tokens import COUNTER as RESPONSES_COUNTER
-from dragoman.dialects.responses.count_tokens import patch_count_tokens as patch_input_tokens
-from dragoman.dialects.responses.count_tokens import tap_count as tap_input_tokens
+from dragoman.dialects.responses import count_tokens as responses_count
 from dragoman.dialects.translate import Translation
 
 DIALECTS: dict[Family, Dialect] = {
     "chat": CHAT,
     "responses": RESPONSES,
     "anthropic": ANTHROPIC,
+    "gemini": GEMINI,
     "ollama": OLLAMA,
     "generate": GENERATE,
     "completions": completions(CHAT.read_error, CHAT.write_error),
@@ -45,21 +47,29 @@ UNARY: dict[tuple[Operation, Family], Unary] = {
         ollama_embeddings.patch_embeddings, ollama_embeddings.tap_embeddings
     ),
     ("count_tokens", "anthropic"): Unary(patch_count_tokens, lambda body, _: tap_count(body)),
+    ("embeddings", "gemini"): Unary(
+        gemini_embeddings.patch_embeddings, gemini_embeddings.tap_embeddings
+    ),
     ("count_tokens", "responses"): Unary(
-        patch_input_tokens, lambda body, _: tap_input_tokens(body)
+        responses_count.patch_count_tokens, lambda body, _: responses_count.tap_count(body)
+    ),
+    ("count_tokens", "gemini"): Unary(
+        gemini_count.patch_count, lambda body, _: gemini_count.tap_count(body)
     ),
 }
 """What a family serves besides completions, on the same-dialect way."""
 
 EMBEDDERS: dict[Family, Embedder] = {
     "chat": CHAT_EMBEDDER,
+    "gemini": gemini_embeddings.EMBEDDER,
     "ollama": ollama_embeddings.EMBEDDER,
 }
 """Embeddings across families: the caller's reader, the provider's writer, and back."""
 
 COUNTERS: dict[Family, Counter] = {
     "anthropic": ANTHROPIC_COUNTER,
-    "responses": RESPONSES_COUNTER,
+    "responses": responses_count.COUNTER,
+    "gemini": gemini_count.COUNTER,
 }
 """Counting the tokens of a request across families."""
 

@@ -1,6 +1,7 @@
 """What is kept of responses, and what keeping needs of a store.
 
-Everything is asked for by tenant: what belongs to another is not there (`reliability.md` A21).
+Everything is asked for by tenant: what belongs to another is not there (`reliability.md` A21). Only
+``strangers`` looks beyond, to tell an id that somebody else has from one that nobody has.
 """
 
 from __future__ import annotations
@@ -81,6 +82,10 @@ class ResponseStore(Protocol):
 
     async def holders(self, tenant: str, item_ids: tuple[str, ...]) -> dict[str, Link]:
         """Item → the newest response that it stands in; unknown ones are left out."""
+        ...
+
+    async def strangers(self, tenant: str, ids: tuple[str, ...]) -> frozenset[str]:
+        """Those of the ids, of responses or items, that other tenants have; it says not who."""
         ...
 
     async def delete(self, tenant: str, response_id: str) -> bool:

@@ -2,8 +2,9 @@
 
 A response that the gateway keeps is turned into the items that were said, so that any provider can
 go on from there; ``instructions`` are not among them (P150). One that its provider keeps is left
-to that provider, and to no other. What the tenant does not have is not there (A21), even where a
-provider would find it under our credential.
+to that provider, and to no other. What another tenant has is not there (A21), even where a provider
+would find it under our credential. What nobody has was made elsewhere: a provider that keeps
+responses is asked for it as it stands (D1).
 """
 
 from __future__ import annotations
@@ -145,13 +146,20 @@ async def _brought_back(
     """What came before, the new items, and who can go on from there."""
     before, new = _Recalled(), given
     if wish.previous is not None:
-        before = await _chain(wish.previous, tenant, keeper)
+        found = await _chain(wish.previous, tenant, keeper)
+        if found is None:
+            why = _no_response(wish.previous, "there is none of that id, or it has expired")
+            plan = await _made_elsewhere(plan, (wish.previous,), tenant, keeper, why)
+        before = found or before
         if before.at is not None:
             plan = _at(
                 plan, before, keeper, f"The response {wish.previous}", "previous_response_id"
             )
     if wish.refers:
-        new, holder = await _resolved(given, tenant, keeper)
+        new, holder, unknown = await _resolved(given, tenant, keeper)
+        if unknown:
+            names = tuple(item.id or "" for item in unknown)
+            plan = await _made_elsewhere(plan, names, tenant, keeper, _no_item(unknown[0]))
         if holder.at is not None:
             if before.continued:
                 raise unsupported(
@@ -163,13 +171,13 @@ async def _brought_back(
     return before, new, plan
 
 
-async def _chain(previous: str, tenant: str, keeper: Keeper) -> _Recalled:
-    """What the response that is continued says, oldest first."""
+async def _chain(previous: str, tenant: str, keeper: Keeper) -> _Recalled | None:
+    """What the response that is continued says, oldest first; None: the tenant has none of that id."""
     links: tuple[Link, ...] = ()
     if is_id(previous):
         links = await keeper.store.chain(tenant, previous, keeper.policy.most_turns)
     if not links:
-        raise _no_response(previous, "there is none of that id, or it has expired")
+        return None
     if not links[0].here:
         return _Recalled(at=links[0].provider, credential=links[0].credential)
     if links[-1].previous is not None:
@@ -197,8 +205,8 @@ def conversation(contents: Iterable[Content]) -> list[Item]:
 
 async def _resolved(
     given: tuple[Item, ...], tenant: str, keeper: Keeper
-) -> tuple[tuple[Item, ...], _Recalled]:
-    """The new items with references replaced by what is kept here, and who keeps the others."""
+) -> tuple[tuple[Item, ...], _Recalled, list[Item]]:
+    """The new items with references replaced by what is kept here, who keeps others, and unknown ones."""
     names = [item.id for item in given if item.is_reference and item.id is not None]
     wanted = tuple(name for name in dict.fromkeys(names) if is_id(name))
     holders = await keeper.store.holders(tenant, wanted)
@@ -212,6 +220,7 @@ async def _resolved(
     kept = {item.id: item for item in conversation(contents.values())}
     elsewhere = _Recalled()
     found: list[Item] = []
+    unknown: list[Item] = []
     size = 0
     for item in given:
         if not item.is_reference:
@@ -222,23 +231,41 @@ async def _resolved(
             found.append(kept[item.id])
             size += len(kept[item.id].raw)
             continue
-        if link is None or link.here or elsewhere.at not in {None, link.provider}:
+        found.append(item)
+        if link is None:
+            unknown.append(item)
+            continue
+        if link.here or elsewhere.at not in {None, link.provider}:
             raise _no_item(item)
         elsewhere = _Recalled(at=link.provider, credential=link.credential)
-        found.append(item)
     if size > keeper.policy.most_bytes:
         raise _too_long(f"brings back {size} bytes, of {keeper.policy.most_bytes} that are taken")
-    return tuple(found), elsewhere
+    return tuple(found), elsewhere, unknown
 
 
 # --------------------------------------------------------------------------- who may answer
 
 
-def _native_alone(plan: Plan, param: str, what: str) -> Plan:
+async def _made_elsewhere(
+    plan: Plan, names: tuple[str, ...], tenant: str, keeper: Keeper, refusal: CallerError
+) -> Plan:
+    """The candidates that may have what the gateway was never told of."""
+    left = _native(plan)
+    if not left or not all(map(is_id, names)) or await keeper.store.strangers(tenant, names):
+        raise refusal
+    return _only(plan, left, "", "")
+
+
+def _native(plan: Plan) -> list[Candidate]:
     """The candidates that speak Responses themselves."""
+    return [item for item in plan.candidates if item.provider.family == "responses"]
+
+
+def _native_alone(plan: Plan, param: str, what: str) -> Plan:
+    """No others than those."""
     return _only(
         plan,
-        [item for item in plan.candidates if item.provider.family == "responses"],
+        _native(plan),
         f"{what} needs a provider with Responses of its own, and {_names(plan)} has none; "
         f"leave {param} out, or choose another model.",
         param,

@@ -34,6 +34,7 @@ responses = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),
     Index("ix_kept_responses_expires_ms", "expires_ms"),
+    Index("ix_kept_responses_id", "id"),
 )
 """One row a response; ``size`` is that of its content before it was sealed."""
 
@@ -50,5 +51,6 @@ items = Table(
         ondelete="CASCADE",
     ),
     Index("ix_kept_items_tenant_response", "tenant", "response"),
+    Index("ix_kept_items_id", "id"),
 )
 """Which response an item stands in, for those who refer to it by its id alone."""

@@ -107,11 +107,11 @@ def test_anthropic_gets_its_key_and_version_in_its_own_headers() -> None:
     assert provider.paths["count_tokens"] == "/v1/messages/count_tokens"
 
 
-def test_google_is_data_already_and_served_as_soon_as_its_dialect_is() -> None:
-    registry = load_providers(ENOUGH)
-    assert registry.unserved == {"google": "gemini"}
+def test_google_is_served_with_its_dialect() -> None:
+    registry = load_providers(ENOUGH, served=frozenset({"chat"}))
+    assert registry.unserved["google"] == "gemini"
     assert "google" not in registry.providers
-    served = load_providers(ENOUGH, served=frozenset({"chat", "anthropic", "gemini"}))
+    served = load_providers(ENOUGH)
     assert served.providers["google"].paths["models"] == "/v1beta/models"
     assert served.providers["google"].auth.header == "x-goog-api-key"
 

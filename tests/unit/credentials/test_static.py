@@ -70,6 +70,7 @@ def test_every_configured_provider_may_be_shown_its_own_keys() -> None:
     }
     assert shown == {
         "openai": [{"authorization": "Bearer a"}],
+        "openai-responses": [{"authorization": "Bearer a"}],
         "anthropic": [{"x-api-key": "b"}],
         "ollama": [],
     }

@@ -27,7 +27,7 @@ PUBLIC = [
 
 INSIDE = st.sampled_from([*DENIED, *PRIVATE]).flatmap(
     lambda network: st.integers(int(network.network_address), int(network.broadcast_address)).map(
-        lambda number: (IPv4Address if network.version == 4 else IPv6Address)(number)
+        IPv4Address if network.version == 4 else IPv6Address
     )
 )
 

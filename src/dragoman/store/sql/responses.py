@@ -182,6 +182,18 @@ class SqlResponses:
                 holders.update({row["item"]: _link(row) for row in found.mappings()})
         return holders
 
+    async def strangers(self, tenant: str, ids: tuple[str, ...]) -> frozenset[str]:
+        """Those of the ids, of responses or items, that other tenants have; it says not who."""
+        found: set[str] = set()
+        async with self.database.read() as connection:
+            for table in (responses, items):
+                for some in _portions(ids):
+                    rows = await connection.execute(
+                        select(table.c.id).where(table.c.id.in_(some), table.c.tenant != tenant)
+                    )
+                    found.update(rows.scalars())
+        return frozenset(found)
+
     async def delete(self, tenant: str, response_id: str) -> bool:
         """Removes the response; whether there was one."""
         async with self.database.write() as connection:

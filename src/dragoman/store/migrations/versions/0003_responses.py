@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant", "id", name="pk_kept_responses"),
     )
     op.create_index("ix_kept_responses_expires_ms", "kept_responses", ["expires_ms"])
+    op.create_index("ix_kept_responses_id", "kept_responses", ["id"])
     op.create_table(
         "kept_items",
         sa.Column("tenant", sa.String(128), nullable=False),
@@ -40,11 +41,14 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_kept_items_tenant_response", "kept_items", ["tenant", "response"])
+    op.create_index("ix_kept_items_id", "kept_items", ["id"])
 
 
 def downgrade() -> None:
     """Removes the two tables; what clients had the gateway keep is lost."""
+    op.drop_index("ix_kept_items_id", table_name="kept_items")
     op.drop_index("ix_kept_items_tenant_response", table_name="kept_items")
     op.drop_table("kept_items")
+    op.drop_index("ix_kept_responses_id", table_name="kept_responses")
     op.drop_index("ix_kept_responses_expires_ms", table_name="kept_responses")
     op.drop_table("kept_responses")

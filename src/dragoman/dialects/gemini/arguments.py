@@ -1,0 +1,36 @@
+"""A call's arguments as the JSON object that this dialect demands (P34, P35, P36, P67)."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from dragoman.core.parts import ToolCall
+from dragoman.dialects.gemini import wire
+from dragoman.dialects.gemini.wire import encode
+
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_ANY = msgspec.json.Decoder()
+
+
+def as_object(call: ToolCall) -> tuple[Raw, bool]:
+    """The object, its own bytes wherever the arguments are one (P27), and whether they were.
+
+    Nothing at all is no arguments. Free text stands under ``input``, as does JSON of
+    another kind; text that is no JSON, cut short by a token limit most often, under ``_raw``.
+    """
+    if call.kind == "custom":
+        return Raw(encode({"input": wire.mend(call.arguments)})), True
+    if not call.arguments.strip():
+        return Raw(b"{}"), True
+    data = wire.mend(call.arguments).encode()
+    try:
+        _OBJECT.decode(data)
+    except wire.BAD_JSON:
+        pass
+    else:
+        return Raw(wire.compact(data).encode()), True
+    try:
+        return Raw(encode({"input": _ANY.decode(data)})), False
+    except wire.BAD_JSON:
+        return Raw(encode({"_raw": data.decode()})), False

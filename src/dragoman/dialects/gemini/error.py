@@ -1,0 +1,319 @@
+"""Failures in this dialect's words, both ways (`dialects.md` §1.4, §3.2, D10)."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import msgspec
+
+from dragoman.core.errors import (
+    INFRASTRUCTURE,
+    GatewayError,
+    Kind,
+    UpstreamError,
+    code_of,
+    may_try_again,
+    retries_spent,
+    told_wait,
+)
+from dragoman.dialects.base import Context, ErrorContext, ErrorReply
+from dragoman.dialects.gemini import wire
+from dragoman.dialects.gemini.wire import encode
+
+LONGEST = 1000
+"""Characters of a provider's message that are passed on."""
+
+_TYPES = "type.googleapis.com/google.rpc."
+
+_KIND_OF_WORD: dict[str, Kind] = {
+    "INVALID_ARGUMENT": "invalid_request",
+    "FAILED_PRECONDITION": "invalid_request",
+    "OUT_OF_RANGE": "invalid_request",
+    "UNAUTHENTICATED": "authentication",
+    "PERMISSION_DENIED": "permission",
+    "NOT_FOUND": "not_found",
+    "ABORTED": "conflict",
+    "ALREADY_EXISTS": "conflict",
+    "RESOURCE_EXHAUSTED": "rate_limit",
+    "CANCELLED": "server",
+    "INTERNAL": "server",
+    "UNKNOWN": "server",
+    "DATA_LOSS": "server",
+    "UNAVAILABLE": "overloaded",
+    "DEADLINE_EXCEEDED": "timeout",
+}
+_KIND_OF_STATUS: dict[int, Kind] = {
+    401: "authentication",
+    402: "billing",
+    403: "permission",
+    404: "not_found",
+    408: "timeout",
+    409: "conflict",
+    413: "too_large",
+    422: "unprocessable",
+    429: "rate_limit",
+    500: "server",
+    502: "upstream",
+    503: "overloaded",
+    504: "timeout",
+}
+_STATUS_OF_WORD = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "ABORTED": 409,
+    "RESOURCE_EXHAUSTED": 429,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+_OURS: frozenset[Kind] = frozenset({"authentication", "billing", "permission"})
+_RETRYABLE: frozenset[Kind] = frozenset(
+    {"rate_limit", "timeout", "server", "overloaded", "upstream", "conflict"}
+)
+_INVALID_REPLY = "upstream_invalid_reply"
+_TOO_LONG = ("exceeds the maximum number of tokens", "input token count", "context window")
+_KEY = re.compile(
+    r"\b(?:(?:sk|pk|rk|gsk|xai|drg|ghp)[-_]|AIza|AKIA|eyJ)[A-Za-z0-9][A-Za-z0-9_.\-]{12,}"
+    r"|\b(?i:bearer)\s+[A-Za-z0-9_.\-]{16,}"
+)
+_ANY = msgspec.json.Decoder()
+
+
+def redact(text: str) -> str:
+    """The text with everything that looks like a key cut out (K8)."""
+    return _KEY.sub("[redacted]", text)
+
+
+def reported(body: bytes) -> dict[str, Any] | None:
+    """The ``error`` object of a body, also of one wrapped in a list (P141); None if it has none."""
+    try:
+        value = _ANY.decode(body)
+    except wire.BAD_JSON:
+        return None
+    if isinstance(value, list) and value:
+        value = value[0]
+    error = value.get("error") if isinstance(value, dict) else None
+    if isinstance(error, str):
+        return {"message": error}
+    return error if isinstance(error, dict) else None
+
+
+def read_error(status: int, headers: dict[str, str], body: bytes) -> UpstreamError:
+    """A provider's refusal as the gateway's own."""
+    error = reported(body) or {}
+    said = error.get("message")
+    message = said if isinstance(said, str) and said else _plain(body)
+    message = redact(message or f"The provider answered with status {status}.")
+    details = [one for one in _list(error.get("details")) if isinstance(one, dict)]
+    kind = _kind(status, error.get("status"), message, details)
+    shown: int | None = None
+    code: str | None = None
+    own_body: bytes | None = redact(body.decode("utf-8", "replace")).encode()
+    if kind in _OURS:
+        message = f"The provider refused the gateway's own credential ({status}): {message}"
+        kind, code, shown, own_body = "upstream", "upstream_auth", 502, None
+    elif kind == "context_length":
+        code = "context_length_exceeded"
+    elif status < 400:
+        kind, shown = "upstream", 502
+    elif kind in {"invalid_request", "conflict", "unprocessable"}:
+        shown = status if 400 <= status < 500 else None
+    quotas = _quotas(details)
+    return UpstreamError(
+        kind,
+        message[:LONGEST],
+        upstream_status=status,
+        status=shown,
+        code=code,
+        retry_after_s=_retry_after(headers, details),
+        retryable=kind in _RETRYABLE and code != "upstream_auth",
+        body=own_body,
+        details={"quota_ids": quotas} if quotas else None,
+    )
+
+
+def read_stream_error(data: bytes) -> UpstreamError:
+    """An error inside a stream, as if it had come with the status that it names."""
+    error = reported(data) or {}
+    code = error.get("code")
+    if not (isinstance(code, int) and 400 <= code < 600):
+        code = _STATUS_OF_WORD.get(str(error.get("status")), 500)
+    return read_error(code, {}, data)
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _plain(body: bytes) -> str | None:
+    """A body that is no JSON, as far as it is made for programs (P141)."""
+    text = body.decode("utf-8", "replace").strip()
+    return None if not text or text[:1] in {"<", "{", "["} else text
+
+
+def _kind(status: int, word: object, message: str, details: list[dict[str, Any]]) -> Kind:
+    by_status = _KIND_OF_STATUS.get(status)
+    if by_status is None:
+        by_status = "server" if status >= 500 else "invalid_request"
+    kind = by_status
+    if by_status in {"server", "invalid_request"}:
+        kind = _KIND_OF_WORD.get(word if isinstance(word, str) else "", by_status)
+    if any(one.get("reason") in {"API_KEY_INVALID", "API_KEY_EXPIRED"} for one in details):
+        return "authentication"
+    lowered = message.lower()
+    if kind == "invalid_request" and "api key not valid" in lowered:
+        return "authentication"
+    if kind == "invalid_request" and any(words in lowered for words in _TOO_LONG):
+        return "context_length"
+    return kind
+
+
+def _retry_after(headers: dict[str, str], details: list[dict[str, Any]]) -> float | None:
+    """Seconds to wait, from the headers or ``RetryInfo``, whole ones (P201)."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers.get(name, "")) * unit
+        except ValueError:
+            continue
+        if 0 <= seconds < 86_400 * 366:
+            return seconds
+    for one in details:
+        delay = one.get("retryDelay")
+        if isinstance(delay, str) and re.fullmatch(r"\d{1,8}(\.\d{1,9})?s", delay):
+            return float(math.ceil(float(delay[:-1])))
+    return None
+
+
+def _quotas(details: list[dict[str, Any]]) -> list[str]:
+    found = [v for one in details for v in _list(one.get("violations")) if isinstance(v, dict)]
+    return [str(v["quotaId"]) for v in found if "quotaId" in v]
+
+
+def truncated() -> UpstreamError:
+    """A stream that ended without a finish reason (P14)."""
+    return UpstreamError(
+        "upstream",
+        "The provider's stream ended before the answer was complete.",
+        code="upstream_truncated",
+        retryable=True,
+    )
+
+
+def not_understood(what: str) -> UpstreamError:
+    """Bytes that are no reply of this dialect (U10)."""
+    return UpstreamError(
+        "upstream",
+        f"The provider sent {what} that is not valid in its own dialect.",
+        code=_INVALID_REPLY,
+        retryable=True,
+    )
+
+
+def is_garbled(error: GatewayError) -> bool:
+    """Whether the error says that bytes were not understood."""
+    return error.code == _INVALID_REPLY
+
+
+# --------------------------------------------------------------------------- to the caller
+
+_WORD: dict[Kind, str] = {
+    "invalid_request": "INVALID_ARGUMENT",
+    "unsupported_feature": "INVALID_ARGUMENT",
+    "authentication": "UNAUTHENTICATED",
+    "billing": "FAILED_PRECONDITION",
+    "permission": "PERMISSION_DENIED",
+    "not_found": "NOT_FOUND",
+    "conflict": "ABORTED",
+    "too_large": "INVALID_ARGUMENT",
+    "unprocessable": "INVALID_ARGUMENT",
+    "rate_limit": "RESOURCE_EXHAUSTED",
+    "quota": "RESOURCE_EXHAUSTED",
+    "timeout": "DEADLINE_EXCEEDED",
+    "server": "INTERNAL",
+    "overloaded": "UNAVAILABLE",
+    "content_policy": "INVALID_ARGUMENT",
+    "context_length": "INVALID_ARGUMENT",
+    "upstream": "UNAVAILABLE",
+}
+
+
+def write_error(error: GatewayError, context: ErrorContext) -> ErrorReply:
+    """The error as a response of this dialect."""
+    status = error.status
+    if isinstance(error, UpstreamError) and error.upstream_status and _native(error) is not None:
+        status = error.upstream_status
+    return ErrorReply(status, error_json(error, context, status, spent=retries_spent(error)))
+
+
+def error_json(
+    error: GatewayError, context: ErrorContext, status: int | None = None, *, spent: bool = False
+) -> bytes:
+    """The error object, ``error`` first (P161)."""
+    native = _native(error)
+    code = error.status if status is None else status
+    if native is not None and isinstance(native.get("code"), int) and status is None:
+        code = native["code"]
+    message = native.get("message") if native is not None else None
+    word = native.get("status") if native is not None else None
+    details = _list(native.get("details")) if native is not None else []
+    told = {
+        "code": code,
+        "message": message if isinstance(message, str) and message else error.message,
+        "status": word if isinstance(word, str) else _WORD[error.kind],
+        "details": [*details, _info(error, context, spent=spent), *_wait(error, details)],
+    }
+    return encode({"error": told})
+
+
+def told(context: Context) -> ErrorContext:
+    """What an error inside a stream says of the request."""
+    return ErrorContext(context.request_id or context.call_id, context.trace_id)
+
+
+def _native(error: GatewayError) -> dict[str, Any] | None:
+    """The provider's own words, if it spoke this dialect."""
+    native = reported(error.body) if error.body is not None else None
+    return native if native is not None and isinstance(native.get("status"), str) else None
+
+
+def _info(error: GatewayError, context: ErrorContext, *, spent: bool) -> dict[str, object]:
+    """R-ADD-024's members, as the strings that ``ErrorInfo`` holds (D10)."""
+    code = code_of(error)
+    metadata = {
+        "code": code,
+        "type": "infra_error" if error.kind in INFRASTRUCTURE else "semantic_error",
+        "request_id": context.request_id,
+        "trace_id": context.trace_id,
+        "retryable": _flag(may_try_again(error) and not spent),
+    }
+    wait = told_wait(error)
+    optional = (
+        ("fallback_attempted", None if context.fallback is None else _flag(context.fallback)),
+        ("provider", error.provider),
+        ("param", error.param),
+        ("provider_request_id", error.provider_request_id),
+        ("retry_after", None if wait is None else f"{wait:g}"),
+    )
+    metadata |= {name: said for name, said in optional if said is not None}
+    return {
+        "@type": f"{_TYPES}ErrorInfo",
+        "reason": re.sub(r"[^A-Z0-9]+", "_", code.upper()),
+        "domain": "dragoman",
+        "metadata": metadata,
+    }
+
+
+def _flag(value: bool) -> str:  # noqa: FBT001 - the value is the subject
+    return "true" if value else "false"
+
+
+def _wait(error: GatewayError, details: list[Any]) -> list[dict[str, object]]:
+    wait = told_wait(error)
+    given = any(isinstance(one, dict) and "retryDelay" in one for one in details)
+    if wait is None or given:
+        return []
+    return [{"@type": f"{_TYPES}RetryInfo", "retryDelay": f"{wait:g}s"}]

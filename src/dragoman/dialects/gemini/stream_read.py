@@ -1,0 +1,170 @@
+"""A provider's stream → events, however its bytes are cut (`dialects.md` §1.4).
+
+The end of the bytes is the end of the answer, regular once every candidate has its finish reason
+(P14) or the prompt was blocked (P200).
+"""
+
+from __future__ import annotations
+
+from msgspec import Raw
+
+from dragoman.core.errors import UpstreamError
+from dragoman.core.events import End, Event, Failure, Finished, Start, UsageNote
+from dragoman.core.response import Finish
+from dragoman.core.usage import Usage
+from dragoman.dialects.base import Target, Undo
+from dragoman.dialects.gemini import wire
+from dragoman.dialects.gemini.error import (
+    is_garbled,
+    not_understood,
+    read_stream_error,
+    truncated,
+)
+from dragoman.dialects.gemini.frames import Chunk, Chunks
+from dragoman.dialects.gemini.read_candidate import Candidate
+from dragoman.dialects.gemini.usage import read_usage
+from dragoman.dialects.gemini.wire import WireError
+
+_TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
+_LAST_INDEX = 64
+
+
+class GeminiStreamReader:
+    """A ``StreamReader`` of this dialect."""
+
+    __slots__ = (
+        "_blocked",
+        "_candidates",
+        "_chunks",
+        "_ended",
+        "_seed",
+        "_started",
+        "_target",
+        "_undo",
+    )
+
+    def __init__(self, target: Target, undo: Undo) -> None:
+        self._target = target
+        self._undo = undo
+        self._chunks = Chunks()
+        self._started = False
+        self._ended = False
+        self._seed = ""
+        self._blocked: str | None = None
+        self._candidates: dict[int, Candidate] = {}
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Events that ``data`` completes."""
+        if self._ended:
+            return []
+        try:
+            chunks = self._chunks.feed(data)
+        except UpstreamError as error:
+            return self._fail([], error)
+        return self._read(chunks)
+
+    def close(self) -> list[Event]:
+        """The end of the bytes: regular if the answer had come to its own."""
+        if self._ended:
+            return []
+        events = self._read(self._chunks.close())
+        if events and isinstance(events[-1], Failure):
+            if not is_garbled(events[-1].error):
+                return events
+            events.pop()  # Half a frame, which is no news after the cut itself.
+            return self._fail(events, truncated())
+        if not self.complete:
+            return self._fail(events, truncated())
+        self.end(events)
+        return events
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing of the answer."""
+        if self._blocked is not None:
+            return True
+        every = self._candidates.values()
+        return bool(every) and all(one.finish is not None for one in every)
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is a candidate, or the word that there is none."""
+        return bool(self._candidates) or self._blocked is not None
+
+    def end(self, events: list[Event]) -> None:
+        """The end of the answer."""
+        self._ended = True
+        for candidate in self._candidates.values():
+            if candidate.finish is None and self._blocked is not None:
+                candidate.finish = "SAFETY"
+            candidate.end(events)
+        if not self._candidates:
+            events.append(UsageNote(Usage(output=0)))  # A blocked prompt is answered with nothing.
+            events.append(Finished(Finish("content_filter", raw=self._blocked)))
+        events.append(End())
+
+    def _read(self, chunks: list[Chunk]) -> list[Event]:
+        events: list[Event] = []
+        for chunk in chunks:
+            if self._ended:
+                break
+            try:
+                self.chunk(chunk.data, events)
+            except WireError:
+                return self._fail(events, not_understood("an event"))
+            except UpstreamError as error:
+                return self._fail(events, error)
+        return events
+
+    def _fail(self, events: list[Event], error: UpstreamError) -> list[Event]:
+        self._ended = True
+        events.append(Failure(error))
+        return events
+
+    def chunk(self, data: bytes, events: list[Event]) -> None:
+        """One reply object.
+
+        Raises:
+            UpstreamError: it holds an error.
+            WireError: it is none.
+        """
+        if data.lstrip()[:1] == b"[":
+            raise read_stream_error(data)
+        found = wire.lenient_members(data, "")
+        if "error" in found:
+            raise read_stream_error(data)
+        if not self._started:
+            self._begin(found, events)
+        if "promptFeedback" in found:
+            feedback = wire.members(found["promptFeedback"], "promptFeedback")
+            if "blockReason" in feedback:
+                self._blocked = str(wire.any_value(feedback["blockReason"], "blockReason"))
+        if "candidates" in found:
+            for place, raw in enumerate(wire.items(found["candidates"], "candidates")):
+                candidate = wire.members(raw, "candidate")
+                index = place
+                if "index" in candidate:
+                    index = wire.integer(candidate["index"], "index")
+                if not 0 <= index <= _LAST_INDEX:
+                    raise WireError("index", "it is out of range")
+                if index not in self._candidates:
+                    self._candidates[index] = Candidate(index, self._undo)
+                self._candidates[index].read(candidate, self._seed, events)
+        usage = read_usage(found.get("usageMetadata"))
+        if usage is not None:
+            events.append(UsageNote(usage))
+
+    def _begin(self, found: dict[str, Raw], events: list[Event]) -> None:
+        self._started = True
+        self._seed = wire.opt_text(found, "responseId", "") or ""
+        tier: object = None
+        if "usageMetadata" in found:
+            usage = wire.members(found["usageMetadata"], "usageMetadata")
+            tier = wire.any_value(usage["serviceTier"], "") if "serviceTier" in usage else None
+        events.append(
+            Start(
+                id=self._seed,
+                model=wire.opt_text(found, "modelVersion", "") or self._target.model,
+                service_tier=_TIERS.get(tier.lower()) if isinstance(tier, str) else None,
+            )
+        )
