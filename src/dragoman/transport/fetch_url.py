@@ -20,6 +20,7 @@ LONGEST = 8192
 _ABSOLUTE = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<target>[^#]*)"
 )
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::(?P<port>[0-9]{1,5}))?")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
@@ -114,7 +115,8 @@ def redirected(place: Place, location: str, rules: Rules) -> Place:
     if not location or any(_is_odd(letter) for letter in location):
         raise Refused("image_fetch_blocked", "it redirects to no valid address")
     try:
-        joined = urljoin(place.url, location)
+        # What has a scheme stands for itself: joined, http:///a would lead to a's namesake here.
+        joined = location if _SCHEME.match(location) else urljoin(place.url, location)
     except ValueError:
         raise Refused("image_fetch_blocked", "it redirects to no valid address") from None
     try:
