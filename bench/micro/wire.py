@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from dragoman.core.ask import read_ask
 from dragoman.core.events import Event
-from dragoman.core.provider import Quirks
-from dragoman.dialects.base import Context, Dialect, Relay, Target, Undo
+from dragoman.core.provider import Family, Quirks
+from dragoman.dialects.base import Context, Relay, Target, Undo
 from dragoman.dialects.registry import DIALECTS, open_relay
-from traffic import Family, question, stream, whole
+from traffic import question, stream, whole
 
 FRAMES = 200
 """Pieces of text in one go of a stream; its opening and ending are fed outside the clock's view."""
@@ -25,14 +25,45 @@ class Piece:
     per: int = 1
 
 
+@dataclass(frozen=True)
+class Said:
+    """A stream of one dialect, and the same answer whole."""
+
+    opening: bytes
+    frames: tuple[bytes, ...]
+    whole: bytes
+
+
 def pieces() -> Iterator[Piece]:
-    """Every codec of every dialect."""
+    """Every codec of every dialect, and every way from one to another."""
+    said = {family: _said(family) for family in DIALECTS}
     for family in DIALECTS:
-        if family in {"chat", "anthropic"}:
-            yield from _of(family)
-    for source, goal in (("anthropic", "chat"), ("chat", "anthropic")):
-        yield _way(f"translate {source} → {goal}, frame", DIALECTS[source], DIALECTS[goal])
-        yield _whole_way(source, goal)
+        yield from _of(family, said[family])
+    for source in DIALECTS:
+        for goal in DIALECTS:
+            if source != goal:
+                yield _way(f"translate {source} → {goal}, frame", source, goal, said[source])
+    for source in DIALECTS:
+        for goal in DIALECTS:
+            if source != goal:
+                yield _whole_way(source, goal, said[source].whole)
+
+
+def _said(family: Family) -> Said:
+    """The words of the bench in a dialect: its own frames, or those that our writer makes."""
+    if family in {"chat", "anthropic"}:
+        told = stream("chat" if family == "chat" else "anthropic")
+        frames = tuple(told.piece(n) for n in range(FRAMES))
+        return Said(told.opening, frames, whole("chat" if family == "chat" else "anthropic"))
+    chat, goal = DIALECTS["chat"], DIALECTS[family]
+    told = stream("chat")
+    relay = open_relay(goal, chat, _target("chat"), _context(), Undo())
+    opening = relay.feed(told.opening)
+    # The first words open what they stand in.
+    opening += relay.feed(told.piece(0))
+    frames = tuple(relay.feed(told.piece(n)) for n in range(1, FRAMES + 1))
+    response = chat.read_response(whole("chat"), _target("chat"), Undo())
+    return Said(opening, frames, goal.write_response(response, _context()).body)
 
 
 def _target(family: Family) -> Target:
@@ -44,16 +75,15 @@ def _context() -> Context:
     return Context("0" * 32, 1_763_650_000, "a-model", include_usage=True)
 
 
-def _of(family: Family) -> Iterator[Piece]:
+def _of(family: Family, said: Said) -> Iterator[Piece]:
     dialect = DIALECTS[family]
     target = _target(family)
-    frames = [stream(family).piece(n) for n in range(FRAMES)]
-    body = whole(family)
+    body = said.whole
 
     def read() -> list[Event]:
         reader = dialect.stream_reader(target, Undo())
-        events = reader.feed(stream(family).opening)
-        for frame in frames:
+        events = reader.feed(said.opening)
+        for frame in said.frames:
             events += reader.feed(frame)
         return events
 
@@ -65,7 +95,7 @@ def _of(family: Family) -> Iterator[Piece]:
             writer.send(event)
 
     response = dialect.read_response(body, target, Undo())
-    yield _way(f"relay {family}, frame", dialect, dialect)
+    yield _way(f"relay {family}, frame", family, family, said)
     yield Piece(f"read {family}, frame", read, FRAMES)
     yield Piece(f"write {family}, event", write, len(events))
     yield Piece(
@@ -77,23 +107,20 @@ def _of(family: Family) -> Iterator[Piece]:
     )
 
 
-def _way(name: str, source: Dialect, goal: Dialect) -> Piece:
-    said = stream("anthropic" if source.family == "anthropic" else "chat")
-    frames = [said.piece(n) for n in range(FRAMES)]
-    target = _target("anthropic" if source.family == "anthropic" else "chat")
+def _way(name: str, source: Family, goal: Family, said: Said) -> Piece:
+    target = _target(source)
 
     def run() -> Relay:
-        relay = open_relay(goal, source, target, _context(), Undo())
+        relay = open_relay(DIALECTS[goal], DIALECTS[source], target, _context(), Undo())
         relay.feed(said.opening)
-        for frame in frames:
+        for frame in said.frames:
             relay.feed(frame)
         return relay
 
     return Piece(name, run, FRAMES)
 
 
-def _whole_way(source: Family, goal: Family) -> Piece:
-    body = whole(source)
+def _whole_way(source: Family, goal: Family, body: bytes) -> Piece:
     target = _target(source)
 
     def run() -> bytes:

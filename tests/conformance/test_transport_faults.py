@@ -180,7 +180,7 @@ async def test_a_whole_reply_is_bounded_by_the_time_of_its_request(client):
 @story
 async def test_a_cancel_from_outside_is_never_taken_for_a_timeout(client):
     async with upstream(Exchange.hang) as provider, opened(client) as transport:
-        task = asyncio.create_task(transport.send(post(provider.url(), first_byte_s=0.1)))
+        task = asyncio.create_task(transport.send(post(provider.url(), first_byte_s=1.0)))
         await until(lambda: provider.requests)
         while not task.done():
             task.cancel()

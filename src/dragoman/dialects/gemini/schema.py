@@ -11,6 +11,8 @@ from dragoman.dialects.gemini.wire import camel, encode
 
 _NUMBERS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 _DROPPED = ("propertyOrdering", "nullable")
+_TYPES = ("type_unspecified", "string", "number", "integer", "boolean", "array", "object", "null")
+"""By their numbers, which clients built on protocol buffers send."""
 
 
 def to_json_schema(raw: Raw, path: str) -> Raw:
@@ -32,7 +34,7 @@ def _schema(node: Any) -> Any:
         if name in _DROPPED:
             continue
         if name == "type":
-            written[name] = value.lower() if isinstance(value, str) else value
+            written[name] = _type(value)
         elif name in _NUMBERS and isinstance(value, str) and value.isdecimal():
             written[name] = int(value)
         elif name in {"properties", "$defs", "defs"} and isinstance(value, dict):
@@ -48,6 +50,14 @@ def _schema(node: Any) -> Any:
     if node.get("nullable") is True:
         _nullable(written)
     return written
+
+
+def _type(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.lower()
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(_TYPES):
+        return _TYPES[value]
+    return value
 
 
 def _nullable(written: dict[str, Any]) -> None:

@@ -600,6 +600,15 @@ def test_gemini_schemas_become_json_schema():
     assert read_schema == {"type": "object", "properties": {"type": {"type": ["string", "null"]}}}
 
 
+def test_types_may_be_the_numbers_of_protocol_buffers():
+    schema = {"type": 6, "properties": {"a": {"type": 1}, "b": {"type": 5, "items": {"type": 0}}}}
+    tool = {"functionDeclarations": [{"name": "f", "parameters": schema}]}
+    assert json.loads(bytes(read({"contents": "x", "tools": [tool]}).tools[0].schema)) == {
+        "type": "object",
+        "properties": {"a": {"type": "string"}, "b": {"type": "array", "items": {}}},
+    }
+
+
 def test_unknown_parts_are_kept_for_their_own_family_and_refused_elsewhere():
     code = part(executableCode={"language": "PYTHON", "code": "1"})
     request = read({"contents": [{"parts": [{"text": "x"}]}, {"role": "model", "parts": [code]}]})

@@ -1,0 +1,389 @@
+"""No stream ends in silence: every dialect of callers, every dialect of providers, every way to break.
+
+A provider breaks off before its first words or behind them: its connection is reset, its bytes end,
+end within a frame, tell of an error, or simply stop coming. Before words the caller gets an HTTP
+error in its own shape; behind them one error in its stream and nothing that says completion (D3).
+"""
+
+import asyncio
+import json
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import pytest
+
+from servers import Server, gateway_server, providers_at
+
+FAULTS = {
+    "reset": "upstream_cut",
+    "end": "upstream_cut",
+    "half": "upstream_cut",
+    "error": "upstream_error",
+    "stall": "timeout",
+}
+"""Way to break → how the ledger calls it, where words had gone out."""
+
+
+@dataclass(frozen=True)
+class Speech:
+    """How a provider's stream begins, goes on and tells of an error."""
+
+    kind: str
+    words: bytes
+    more: bytes
+    """A further frame, of which half is sent."""
+    error: bytes
+
+
+def _sse(*events: tuple[str, dict]) -> bytes:
+    return b"".join(
+        (f"event: {name}\n" if name else "").encode() + b"data: %b\n\n" % json.dumps(data).encode()
+        for name, data in events
+    )
+
+
+def _chunk(text: str) -> tuple[str, dict]:
+    choice = {"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": None}
+    return "", {"id": "c", "object": "chat.completion.chunk", "created": 1, "choices": [choice]}
+
+
+def _gemini(text: str) -> bytes:
+    content = {"role": "model", "parts": [{"text": text}]}
+    return _sse(("", {"candidates": [{"index": 0, "content": content}], "responseId": "r"}))
+
+
+def _delta(text: str, number: int) -> tuple[str, dict]:
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0, "sequence_number": number}
+    name = "response.output_text.delta"
+    return name, {"type": name, "delta": text, "logprobs": [], **place}
+
+
+def _responses() -> bytes:
+    reply = {
+        "id": "resp_1", "object": "response", "created_at": 1, "status": "in_progress",
+        "model": "m", "output": [], "parallel_tool_calls": True, "tool_choice": "auto", "tools": [],
+    }  # fmt: skip
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "in_progress"}
+    part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+    at = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    events = [
+        {"type": "response.created", "response": reply},
+        {"type": "response.in_progress", "response": reply},
+        {"type": "response.output_item.added", "output_index": 0, "item": {**item, "content": []}},
+        {"type": "response.content_part.added", "part": part, **at},
+    ]
+    numbered = [{**event, "sequence_number": number} for number, event in enumerate(events)]
+    return _sse(*[(event["type"], event) for event in numbered], _delta("Hel", 4))
+
+
+def _anthropic() -> bytes:
+    message = {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [],
+        "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 3, "output_tokens": 1},
+    }  # fmt: skip
+    start = {
+        "type": "content_block_start",
+        "index": 0,
+        "content_block": {"type": "text", "text": ""},
+    }
+    return _sse(
+        ("message_start", {"type": "message_start", "message": message}),
+        ("content_block_start", start),
+        _block("Hel"),
+    )
+
+
+def _block(text: str) -> tuple[str, dict]:
+    delta = {"type": "text_delta", "text": text}
+    return "content_block_delta", {"type": "content_block_delta", "index": 0, "delta": delta}
+
+
+def _line(text: str) -> bytes:
+    said = {"role": "assistant", "content": text}
+    line = {"model": "m", "created_at": "2026-01-01T00:00:00Z", "message": said, "done": False}
+    return json.dumps(line).encode() + b"\n"
+
+
+_OVERLOADED = {"type": "overloaded_error", "message": "Overloaded"}
+SPEECHES = {
+    "chat": Speech(
+        "text/event-stream",
+        _sse(_chunk("Hel")),
+        _sse(_chunk("lo")),
+        _sse(("", {"error": {"message": "down", "type": "server_error", "code": 503}})),
+    ),
+    "responses": Speech(
+        "text/event-stream",
+        _responses(),
+        _sse(_delta("lo", 5)),
+        _sse(
+            (
+                "error",
+                {
+                    "type": "error",
+                    "code": "server_error",
+                    "message": "down",
+                    "param": None,
+                    "sequence_number": 5,
+                },
+            )
+        ),
+    ),
+    "anthropic": Speech(
+        "text/event-stream",
+        _anthropic(),
+        _sse(_block("lo")),
+        _sse(("error", {"type": "error", "error": _OVERLOADED})),
+    ),
+    "gemini": Speech(
+        "text/event-stream",
+        _gemini("Hel"),
+        _gemini("lo"),
+        _sse(("", {"error": {"code": 503, "message": "down", "status": "UNAVAILABLE"}})),
+    ),
+    "ollama": Speech("application/x-ndjson", _line("Hel"), _line("lo"), b'{"error":"down"}\n'),
+}
+PROVIDERS = {
+    "chat": "groq",
+    "responses": "openai-responses",
+    "anthropic": "anthropic",
+    "gemini": "google",
+    "ollama": "ollama",
+}
+PATHS = {
+    "/chat/completions": "chat",
+    "/responses": "responses",
+    "/messages": "anthropic",
+    ":streamGenerateContent": "gemini",
+    "/api/chat": "ollama",
+}
+
+
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError, asyncio.IncompleteReadError):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = next(
+            line for line in head.lower().split("\r\n") if line.startswith("content-length")
+        )
+        body = json.loads(await reader.readexactly(int(length.split(":")[1])))
+        path = head.split(" ")[1]
+        speech = SPEECHES[next(name for end, name in PATHS.items() if end in path)]
+        model = body.get("model") or path
+        fault = next(name for name in FAULTS if f"-{name}-" in model)
+        behind = "-behind" in model
+        writer.write(
+            f"HTTP/1.1 200 OK\r\ncontent-type: {speech.kind}\r\nconnection: close\r\n\r\n".encode()
+        )
+        writer.write(speech.words if behind else b"")
+        await writer.drain()
+        await asyncio.sleep(0.03)  # so that the words are under way before the reset
+        if fault == "half":
+            writer.write(speech.more[: len(speech.more) // 2])
+        elif fault == "error":
+            writer.write(speech.error)
+        await writer.drain()
+        if fault == "stall":
+            await reader.read()
+        elif fault == "reset":
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+    writer.close()
+
+
+@contextmanager
+def _upstream() -> Iterator[int]:
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(asyncio.start_server(_serve, "127.0.0.1", 0, backlog=512))
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+        server.close()
+        loop.close()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    with _upstream() as port:
+        environment = {
+            **providers_at(port),
+            "GEMINI_API_KEY": "AIzaMock0123456789abcdef0123456789abcdef",
+            "GEMINI_BASE_URL": f"http://127.0.0.1:{port}",
+            "MAX_RETRIES": "0",
+            "BREAKER_FAILURES": "100000",
+            "STREAM_IDLE_TIMEOUT_MS": "700",
+            "FIRST_EVENT_TIMEOUT_MS": "900",
+        }
+        with gateway_server(tmp_path_factory.mktemp("endings"), **environment) as server:
+            yield server
+
+
+# --------------------------------------------------------------------------- callers
+
+
+def _frames(body: bytes) -> list[str]:
+    return [
+        line.removeprefix("data:").strip()
+        for line in body.decode().splitlines()
+        if line.startswith("data:")
+    ]
+
+
+def _chat_ending(body: bytes) -> tuple[str, str | None]:
+    frames = _frames(body)
+    assert frames[-1] == "[DONE]"
+    assert frames.count("[DONE]") == 1
+    chunks = [json.loads(frame) for frame in frames[:-1]]
+    assert [index for index, chunk in enumerate(chunks) if "error" in chunk] == [len(chunks) - 1]
+    choices = [choice for chunk in chunks for choice in chunk.get("choices", ())]
+    assert all(choice.get("finish_reason") is None for choice in choices)
+    said = "".join(
+        choice.get("text") or choice.get("delta", {}).get("content") or "" for choice in choices
+    )
+    return said, chunks[-1]["error"]["message"]
+
+
+def _responses_ending(body: bytes) -> tuple[str, str | None]:
+    events = [json.loads(frame) for frame in _frames(body)]
+    names = [event["type"] for event in events]
+    assert names[-2:] == ["error", "response.failed"]
+    assert names.count("error") == names.count("response.failed") == 1
+    assert not {"response.completed", "response.incomplete"} & set(names)
+    said = [event["delta"] for event in events if event["type"] == "response.output_text.delta"]
+    return "".join(said), events[-2]["message"]
+
+
+def _anthropic_ending(body: bytes) -> tuple[str, str | None]:
+    events = [json.loads(frame) for frame in _frames(body)]
+    names = [event["type"] for event in events]
+    assert names[-1] == "error"
+    assert not {"message_stop", "message_delta"} & set(names[:-1])
+    said = [event["delta"]["text"] for event in events if event["type"] == "content_block_delta"]
+    return "".join(said), events[-1]["error"]["message"]
+
+
+def _gemini_ending(body: bytes) -> tuple[str, str | None]:
+    chunks = json.loads(body) if body.startswith(b"[") else [json.loads(f) for f in _frames(body)]
+    assert [index for index, chunk in enumerate(chunks) if "error" in chunk] == [len(chunks) - 1]
+    candidates = [each for chunk in chunks for each in chunk.get("candidates", ())]
+    assert not any("finishReason" in candidate for candidate in candidates)
+    parts = [part for each in candidates for part in each.get("content", {}).get("parts", ())]
+    return "".join(part.get("text", "") for part in parts), chunks[-1]["error"]["message"]
+
+
+def _ollama_ending(body: bytes) -> tuple[str, str | None]:
+    lines = [json.loads(line) for line in body.splitlines() if line]
+    assert [index for index, line in enumerate(lines) if "error" in line] == [len(lines) - 1]
+    assert not any(line.get("done") for line in lines)
+    said = [
+        line.get("response") or line.get("message", {}).get("content") or "" for line in lines[:-1]
+    ]
+    return "".join(said), lines[-1]["error"]
+
+
+def _told(error: dict) -> str:
+    found = error["error"]
+    return found if isinstance(found, str) else found["message"]
+
+
+@dataclass(frozen=True)
+class Asker:
+    """A caller's dialect: where and how it asks, and what the end of a broken stream is there."""
+
+    path: str
+    body: Callable[[str], dict]
+    ending: Callable[[bytes], tuple[str, str | None]]
+    providers: tuple[str, ...] = tuple(PROVIDERS)
+
+
+def _messages(model: str) -> dict:
+    return {"model": model, "stream": True, "messages": [{"role": "user", "content": "x"}]}
+
+
+def _contents(model: str) -> dict:
+    del model
+    return {"contents": [{"role": "user", "parts": [{"text": "x"}]}]}
+
+
+_FOREIGN = ("chat", "responses", "anthropic", "gemini")
+"""Providers that have no such interface of their own."""
+ASKERS = {
+    "chat": Asker("/v1/chat/completions", _messages, _chat_ending),
+    "completions": Asker(
+        "/v1/completions",
+        lambda model: {"model": model, "stream": True, "prompt": "x"},
+        _chat_ending,
+        _FOREIGN,
+    ),
+    "responses": Asker(
+        "/v1/responses",
+        lambda model: {"model": model, "stream": True, "input": "x"},
+        _responses_ending,
+    ),
+    "anthropic": Asker(
+        "/v1/messages", lambda model: {**_messages(model), "max_tokens": 9}, _anthropic_ending
+    ),
+    "gemini": Asker(
+        "/v1beta/models/{model}:streamGenerateContent?alt=sse", _contents, _gemini_ending
+    ),
+    "gemini array": Asker(
+        "/v1beta/models/{model}:streamGenerateContent", _contents, _gemini_ending
+    ),
+    "ollama": Asker("/api/chat", _messages, _ollama_ending),
+    "generate": Asker(
+        "/api/generate", lambda model: {"model": model, "prompt": "x"}, _ollama_ending, _FOREIGN
+    ),
+}
+
+
+def _broken(house: Server, name: str, provider: str, fault: str, *, behind: bool) -> None:
+    asker = ASKERS[name]
+    model = f"{PROVIDERS[provider]}/m-{fault}-{'behind' if behind else 'before'}"
+    label = f"{name.replace(' ', '_')}.{provider}.{fault}.{behind}"
+    reply = house.ask(
+        "POST",
+        asker.path.replace("{model}", model),
+        asker.body(model),
+        {"x-request-id": label},
+    )
+    if behind:
+        assert reply.status == 200
+        said, told = asker.ending(reply.body)
+        assert said == "Hel"
+        assert told
+    else:
+        assert reply.status >= 500
+        assert _told(reply.json())
+
+
+@pytest.mark.req("R-ADD-025", "R-STRM-003")
+@pytest.mark.parametrize("name", ASKERS)
+def test_every_way_to_break_is_told_once_and_nothing_says_completion(house, name):
+    cells = [
+        (provider, fault, behind)
+        for provider in ASKERS[name].providers
+        for fault in FAULTS
+        for behind in (True, False)
+    ]
+    with ThreadPoolExecutor(len(cells)) as pool:
+        tries = {
+            cell: pool.submit(_broken, house, name, cell[0], cell[1], behind=cell[2])
+            for cell in cells
+        }
+    wrong = {cell: error for cell, done in tries.items() if (error := done.exception())}
+    assert not wrong, "\n".join(f"{cell}: {error!r}" for cell, error in wrong.items())
+    rows = {row["request_id"]: row["status"] for row in house.rows(limit=1000)}
+    prefix = name.replace(" ", "_")
+    for provider, fault, behind in cells:
+        status = rows[f"{prefix}.{provider}.{fault}.{behind}"]
+        before = "timeout" if fault == "stall" else "upstream_error"
+        assert status == (FAULTS[fault] if behind else before), (provider, fault, behind)
