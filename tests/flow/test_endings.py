@@ -109,6 +109,16 @@ def _line(text: str) -> bytes:
     return json.dumps(line).encode() + b"\n"
 
 
+def _word(text: str) -> bytes:
+    line = {"model": "m", "created_at": "2026-01-01T00:00:00Z", "response": text, "done": False}
+    return json.dumps(line).encode() + b"\n"
+
+
+def _prompted(text: str) -> tuple[str, dict]:
+    choice = {"index": 0, "text": text, "finish_reason": None, "logprobs": None}
+    return "", {"id": "c", "object": "text_completion", "created": 1, "choices": [choice]}
+
+
 _OVERLOADED = {"type": "overloaded_error", "message": "Overloaded"}
 SPEECHES = {
     "chat": Speech(
@@ -147,6 +157,13 @@ SPEECHES = {
         _sse(("", {"error": {"code": 503, "message": "down", "status": "UNAVAILABLE"}})),
     ),
     "ollama": Speech("application/x-ndjson", _line("Hel"), _line("lo"), b'{"error":"down"}\n'),
+    "generate": Speech("application/x-ndjson", _word("Hel"), _word("lo"), b'{"error":"down"}\n'),
+    "completions": Speech(
+        "text/event-stream",
+        _sse(_prompted("Hel")),
+        _sse(_prompted("lo")),
+        _sse(("", {"error": {"message": "down", "type": "server_error", "code": 503}})),
+    ),
 }
 PROVIDERS = {
     "chat": "groq",
@@ -157,10 +174,12 @@ PROVIDERS = {
 }
 PATHS = {
     "/chat/completions": "chat",
+    "/v1/completions": "completions",
     "/responses": "responses",
     "/messages": "anthropic",
     ":streamGenerateContent": "gemini",
     "/api/chat": "ollama",
+    "/api/generate": "generate",
 }
 
 
@@ -290,9 +309,35 @@ def _ollama_ending(body: bytes) -> tuple[str, str | None]:
     return "".join(said), lines[-1]["error"]
 
 
-def _told(error: dict) -> str:
-    found = error["error"]
-    return found if isinstance(found, str) else found["message"]
+def _openai_error(error: dict) -> str:
+    assert {"message", "type", "code", "param"} <= error["error"].keys()
+    return error["error"]["message"]
+
+
+def _anthropic_error(error: dict) -> str:
+    assert error["type"] == "error"
+    assert error["error"]["type"].endswith("_error")
+    return error["error"]["message"]
+
+
+def _gemini_error(error: list | dict) -> str:
+    found = (error[0] if isinstance(error, list) else error)["error"]
+    assert isinstance(found["code"], int)
+    assert found["status"]
+    return found["message"]
+
+
+def _ollama_error(error: dict) -> str:
+    assert isinstance(error["error"], str)
+    return error["error"]
+
+
+_ERRORS = {
+    _anthropic_ending: _anthropic_error,
+    _gemini_ending: _gemini_error,
+    _ollama_ending: _ollama_error,
+}
+"""How a dialect, known by the ends of its streams, tells of an error by HTTP; else OpenAI's way."""
 
 
 @dataclass(frozen=True)
@@ -302,7 +347,6 @@ class Asker:
     path: str
     body: Callable[[str], dict]
     ending: Callable[[bytes], tuple[str, str | None]]
-    providers: tuple[str, ...] = tuple(PROVIDERS)
 
 
 def _messages(model: str) -> dict:
@@ -314,15 +358,12 @@ def _contents(model: str) -> dict:
     return {"contents": [{"role": "user", "parts": [{"text": "x"}]}]}
 
 
-_FOREIGN = ("chat", "responses", "anthropic", "gemini")
-"""Providers that have no such interface of their own."""
 ASKERS = {
     "chat": Asker("/v1/chat/completions", _messages, _chat_ending),
     "completions": Asker(
         "/v1/completions",
         lambda model: {"model": model, "stream": True, "prompt": "x"},
         _chat_ending,
-        _FOREIGN,
     ),
     "responses": Asker(
         "/v1/responses",
@@ -340,7 +381,7 @@ ASKERS = {
     ),
     "ollama": Asker("/api/chat", _messages, _ollama_ending),
     "generate": Asker(
-        "/api/generate", lambda model: {"model": model, "prompt": "x"}, _ollama_ending, _FOREIGN
+        "/api/generate", lambda model: {"model": model, "prompt": "x"}, _ollama_ending
     ),
 }
 
@@ -362,7 +403,7 @@ def _broken(house: Server, name: str, provider: str, fault: str, *, behind: bool
         assert told
     else:
         assert reply.status >= 500
-        assert _told(reply.json())
+        assert _ERRORS.get(asker.ending, _openai_error)(reply.json())
 
 
 @pytest.mark.req("R-ADD-025", "R-STRM-003")
@@ -370,7 +411,7 @@ def _broken(house: Server, name: str, provider: str, fault: str, *, behind: bool
 def test_every_way_to_break_is_told_once_and_nothing_says_completion(house, name):
     cells = [
         (provider, fault, behind)
-        for provider in ASKERS[name].providers
+        for provider in PROVIDERS
         for fault in FAULTS
         for behind in (True, False)
     ]

@@ -18,6 +18,7 @@ from msgspec import Raw
 
 from dragoman.core.capability import Capability
 from dragoman.core.errors import CallerError
+from dragoman.core.events import Event, Failure, PartStart
 from dragoman.core.fold import fold, unfold
 from dragoman.core.loss import Loss
 from dragoman.core.parts import (
@@ -374,3 +375,53 @@ def test_what_an_answer_says_comes_home_or_is_told_whole_and_as_a_stream(caller,
         if differs := _differs(caller, said, streamed, relay.facts.losses):
             wrong[f"{name}, streamed"] = (differs, relay.facts.losses)
     assert not wrong, "\n".join(f"{name}: {what}" for name, what in wrong.items())
+
+
+def _cut(caller: Family, provider: Family, name: str, frames: bytes, at: int) -> str | None:
+    """What is wrong with the caller's stream where the provider's bytes end early; None if nothing."""
+    ours, context = DIALECTS[caller], _context(caller, name)
+    relay = open_relay(ours, DIALECTS[provider], TARGET, context, Undo())
+    heard = relay.feed(frames[:at])
+    if relay.facts.error is None:
+        heard += relay.close()
+    if relay.facts.error is not None:
+        heard += relay.fail(relay.facts.error)
+    reader = ours.stream_reader(TARGET, Undo())
+    events = reader.feed(heard) + reader.close()
+    told = isinstance(events[-1], Failure)
+    if relay.facts.error is not None:
+        calls = [event for event in events if _is_half(event)]
+        return None if told and not calls else f"{calls or 'no failure'} in {heard!r}"
+    if told:
+        return f"a failure that nobody saw in {heard!r}"
+    streamed, whole = _answered(fold(events)), _answered(_whole(caller, provider, name, frames))
+    same = all(streamed[subject] == whole[subject] for subject in ("content", "finish"))
+    return None if same else f"{streamed} is taken for {whole}"
+
+
+def _is_half(event: Event) -> bool:
+    """A call that is told in one piece has to be one."""
+    if not isinstance(event, PartStart) or not isinstance(event.head, ToolCall):
+        return False
+    return event.head.arguments not in {"", "{}", *(each.arguments for each in (CALL, CALL_2))}
+
+
+@functools.cache
+def _whole(caller: Family, provider: Family, name: str, frames: bytes) -> Response:
+    ours = DIALECTS[caller]
+    relay = open_relay(ours, DIALECTS[provider], TARGET, _context(caller, name), Undo())
+    reader = ours.stream_reader(TARGET, Undo())
+    return fold(reader.feed(relay.feed(frames) + relay.close()) + reader.close())
+
+
+@pytest.mark.req("R-STRM-003")
+@pytest.mark.parametrize(("caller", "provider"), [*PAIRS, *((each, each) for each in PLAIN)])
+def test_an_answer_that_ends_early_is_never_taken_for_a_whole_one(caller, provider):
+    for name, answer in ANSWERS.items():
+        if provider in PLAIN and name in {"calls", "thinking"}:
+            continue
+        writer = DIALECTS[provider].stream_writer(_context(provider, name))
+        frames = b"".join(writer.send(event) for event in unfold(answer))
+        for at in range(0, len(frames), max(1, len(frames) // 23)):
+            wrong = _cut(caller, provider, name, frames, at)
+            assert wrong is None, f"{name}, cut at {at} of {len(frames)}: {wrong}"
