@@ -11,14 +11,14 @@ import functools
 import itertools
 import json
 from base64 import b64encode
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from msgspec import Raw
 
 from dragoman.core.capability import Capability
 from dragoman.core.errors import CallerError
-from dragoman.core.events import Event, Failure, PartStart
+from dragoman.core.events import Event, Failure, PartDelta, PartStart
 from dragoman.core.fold import fold, unfold
 from dragoman.core.loss import Loss
 from dragoman.core.parts import (
@@ -26,6 +26,7 @@ from dragoman.core.parts import (
     Media,
     Message,
     Part,
+    Refusal,
     Text,
     TextDoc,
     Thinking,
@@ -39,6 +40,7 @@ from dragoman.core.response import Choice, Finish, Response
 from dragoman.core.usage import Usage
 from dragoman.dialects.base import Context, Outgoing, Target, Undo
 from dragoman.dialects.registry import DIALECTS, open_relay
+from dragoman.dialects.translate import Translation
 
 CALLERS: tuple[Family, ...] = tuple(DIALECTS)
 PROVIDERS: tuple[Family, ...] = ("chat", "responses", "anthropic", "gemini", "ollama")
@@ -425,3 +427,35 @@ def test_an_answer_that_ends_early_is_never_taken_for_a_whole_one(caller, provid
         for at in range(0, len(frames), max(1, len(frames) // 23)):
             wrong = _cut(caller, provider, name, frames, at)
             assert wrong is None, f"{name}, cut at {at} of {len(frames)}: {wrong}"
+
+
+@pytest.mark.parametrize(
+    ("head", "content"),
+    [
+        (Text(""), False),
+        (Refusal(""), False),
+        (Thinking(), False),
+        (Thinking(encrypted="e", redacted=True), True),
+        (ToolCall("call_1", "weather"), True),
+    ],
+)
+def test_a_part_that_opens_empty_is_no_content_yet(head, content):
+    """Another provider may still answer: nobody has read a word (D3)."""
+
+    class Opening:
+        """A reader whose every piece opens a part, and then says something in it."""
+
+        events: ClassVar[list[Event]] = [PartStart(0, head), PartDelta(0, "a")]
+
+        def feed(self, data: bytes) -> list[Event]:
+            del data
+            return [self.events.pop(0)]
+
+        def close(self) -> list[Event]:
+            return []
+
+    relay = Translation(Opening(), DIALECTS["chat"].stream_writer(Context("c" * 32, 1, "m")))
+    relay.feed(b"")
+    assert relay.facts.content is content
+    relay.feed(b"")
+    assert relay.facts.content
