@@ -32,4 +32,5 @@ GEMINI = Dialect(
     read_error=read_error,
     write_error=write_error,
     response_frames=response_frames,
+    no_stream=b"{<",  # An array is a stream too, where the provider knows no alt=sse (P10).
 )

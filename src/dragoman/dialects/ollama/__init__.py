@@ -42,6 +42,7 @@ OLLAMA = Dialect(
     write_error=write_error,
     response_frames=response_frames,
     framing="ndjson",
+    no_stream=b"",  # A line looks like a whole reply, and is none.
 )
 
 GENERATE = Dialect(
@@ -62,4 +63,5 @@ GENERATE = Dialect(
     write_error=write_error,
     response_frames=response_frames,
     framing="ndjson",
+    no_stream=b"",  # A line looks like a whole reply, and is none.
 )
