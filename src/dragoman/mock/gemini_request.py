@@ -62,6 +62,8 @@ _SETTINGS = frozenset(
         "enableEnhancedCivicAnswers",
     ]
 )
+_CALLERS = frozenset(["args", "response", "labels", "parametersJsonSchema", "responseJsonSchema"])
+"""Members whose content has names of the caller's own."""
 _NO_SCHEMA = frozenset(["$schema", "$ref", "additionalProperties", "const", "oneOf", "allOf"])
 _DATA = frozenset(
     [
@@ -85,6 +87,7 @@ def seal(words: str) -> str:
 
 def read_contents(body: Json, model: str, *, stream: bool = False) -> Ask:
     """What ``generateContent`` is asked."""
+    body = _camel(body)
     _known(body, _MEMBERS, "")
     ask = Ask(model=model, stream=stream)
     if "systemInstruction" in body:
@@ -102,6 +105,7 @@ def read_contents(body: Json, model: str, *, stream: bool = False) -> Ask:
 
 def counted(body: Json, model: str) -> int:
     """The tokens of what ``countTokens`` is asked about."""
+    body = _camel(body)
     whole = body.get("generateContentRequest")
     if whole is not None and "contents" in body:
         raise Refused("Only one of contents and generateContentRequest may be set.")
@@ -115,6 +119,7 @@ def counted(body: Json, model: str) -> int:
 
 def texts(body: Json, *, batch: bool) -> tuple[list[str], Any]:
     """The texts that are to become vectors, and how long those shall be."""
+    body = _camel(body)
     rows = as_list(body.get("requests"), "requests") if batch else [body]
     if not 0 < len(rows) <= _MOST_VECTORS:
         raise Refused(
@@ -130,6 +135,23 @@ def texts(body: Json, *, batch: bool) -> tuple[list[str], Any]:
         found.append("".join(str(part.get("text") or "") for part in parts))
         size = row.get("outputDimensionality") or size
     return found, size
+
+
+def _camel(node: Any) -> Any:
+    """The same with its names in camel case, where Google takes either spelling."""
+    if isinstance(node, list):
+        return [_camel(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    found: Json = {}
+    for spelled, value in node.items():
+        head, *more = spelled.split("_")
+        name = head + "".join(word[:1].upper() + word[1:] for word in more) if head else spelled
+        if name == "properties" and isinstance(value, dict):
+            found[name] = {key: _camel(each) for key, each in value.items()}
+        else:
+            found[name] = value if name in _CALLERS else _camel(value)
+    return found
 
 
 def _known(members: Json, names: frozenset[str], where: str) -> None:

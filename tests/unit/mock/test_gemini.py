@@ -117,6 +117,8 @@ def test_settings_images_and_forms_are_understood(mock):
     assert [one["finishReason"] for one in short["candidates"]] == ["MAX_TOKENS"] * 2
     image = {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}
     assert "image/png of 8 bytes" in parts(asked({}, image))[0]["text"]
+    snake = {"max_output_tokens": 2, "thinking_config": {"include_thoughts": True}}
+    assert parts(asked(snake))[0]["thought"]
     json_mime = {"responseMimeType": "application/json"}
     own = {"type": "OBJECT", "properties": {"a": {"type": "ARRAY", "items": {"type": "INTEGER"}}}}
     assert json.loads(parts(asked({**json_mime, "responseSchema": own}))[0]["text"]) == {"a": [7]}

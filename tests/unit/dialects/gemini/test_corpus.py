@@ -54,7 +54,6 @@ def read(data: bytes, step: int | None = None) -> list[Any]:
     return found + reader.close()
 
 
-@pytest.mark.req("R-XLATE-001")
 def test_every_stream_passes_as_its_own_bytes_and_to_an_array_as_the_same_objects():
     seen = 0
     for name, data in streams():
@@ -119,7 +118,6 @@ def test_every_reply_is_read_written_tapped_and_told_as_a_stream():
     assert seen > 100
 
 
-@pytest.mark.req("R-XLATE-001")
 def test_every_request_is_read_and_written_to_mean_the_same():
     seen = 0
     for name, request in requests():
