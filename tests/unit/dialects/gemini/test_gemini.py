@@ -757,8 +757,13 @@ def test_log_probabilities_are_asked_for_by_a_word_and_a_number():
 
 
 @pytest.mark.pitfall(113)
-def test_stops_are_a_list():
+def test_stops_are_a_list_and_at_most_five():
     assert written(chat(user("x"), stop="a"))["generationConfig"]["stopSequences"] == ["a"]
+    asked = {"contents": [{"parts": [{"text": "x"}]}]}
+    many = read({**asked, "generationConfig": {"stopSequences": list("abcdef")}})
+    with pytest.raises(CallerError) as refusal:
+        written(many)
+    assert refusal.value.param == "stop"
 
 
 @pytest.mark.pitfall(118)
