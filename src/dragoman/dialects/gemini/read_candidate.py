@@ -98,6 +98,14 @@ class Candidate:
             }
         )
 
+    def goes_on(self, words: str, events: list[Event]) -> bool:
+        """Takes more words of the text that is open; whether there is such a one."""
+        if self._signed or self._partial is not None or not isinstance(self._open, Text):
+            return False
+        self._pieces.append(words)
+        events.append(PartDelta(self._parts - 1, words, "text", self.index))
+        return True
+
     def _part(self, raw: Raw, seed: str, events: list[Event]) -> None:
         if self._partial is not None or PartialCall.begins(raw):
             if self._partial is None:

@@ -6,7 +6,8 @@ The end of the bytes is the end of the answer, regular once every candidate has 
 
 from __future__ import annotations
 
-from msgspec import Raw
+import msgspec
+from msgspec import Raw, Struct
 
 from dragoman.core.errors import UpstreamError
 from dragoman.core.events import End, Event, Failure, Finished, Start, UsageNote
@@ -22,11 +23,37 @@ from dragoman.dialects.gemini.error import (
 )
 from dragoman.dialects.gemini.frames import Chunk, Chunks
 from dragoman.dialects.gemini.read_candidate import Candidate
-from dragoman.dialects.gemini.usage import read_usage
+from dragoman.dialects.gemini.usage import WireUsage, of_wire, read_usage
 from dragoman.dialects.gemini.wire import WireError
 
 _TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
 _LAST_INDEX = 64
+
+
+class _PlainPart(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    text: str
+
+
+class _PlainContent(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    parts: tuple[_PlainPart]
+    role: str = "model"
+
+
+class _PlainCandidate(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    content: _PlainContent
+    index: int = 0
+
+
+class _PlainChunk(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """What nearly every chunk is: some more words of the only candidate."""
+
+    candidates: tuple[_PlainCandidate]
+    usageMetadata: WireUsage | None = None  # noqa: N815  # the wire's own names
+    modelVersion: str = ""  # noqa: N815
+    responseId: str = ""  # noqa: N815
+
+
+_PLAIN = msgspec.json.Decoder(_PlainChunk)
 
 
 class GeminiStreamReader:
@@ -128,6 +155,8 @@ class GeminiStreamReader:
             UpstreamError: it holds an error.
             WireError: it is none.
         """
+        if self._goes_on(data, events):
+            return
         if data.lstrip()[:1] == b"[":
             raise read_stream_error(data)
         found = wire.lenient_members(data, "")
@@ -153,6 +182,24 @@ class GeminiStreamReader:
         usage = read_usage(found.get("usageMetadata"))
         if usage is not None:
             events.append(UsageNote(usage))
+
+    def _goes_on(self, data: bytes, events: list[Event]) -> bool:
+        """Reads a chunk that only goes on with the words of an open text; a third of the long way."""
+        if len(self._candidates) != 1:
+            return False
+        try:
+            found = _PLAIN.decode(data)
+        except wire.BAD_JSON:
+            return False
+        candidate = self._candidates.get(found.candidates[0].index)
+        if candidate is None or not candidate.goes_on(
+            found.candidates[0].content.parts[0].text, events
+        ):
+            return False
+        usage = of_wire(found.usageMetadata)
+        if usage is not None:
+            events.append(UsageNote(usage))
+        return True
 
     def _begin(self, found: dict[str, Raw], events: list[Event]) -> None:
         self._started = True
