@@ -68,7 +68,8 @@ class Anthropic:
     def stream(self, data: bytes) -> Told:
         """Start, blocks that open and close in order, the delta with usage, stop."""
         blocks: list[dict[str, Any]] = []
-        finish, is_open, seen = "", False, []
+        seen: list[str] = []
+        finish, is_open = "", False
         for name, payload in frames(data):
             event = parsed(payload)
             kind = member(event, "type", str)

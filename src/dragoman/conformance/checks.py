@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -82,14 +83,14 @@ def check(link: Link, names: tuple[str, ...], models: dict[str, str]) -> Iterato
     """Checks surfaces, one after the other."""
     for name in names:
         if name == "embeddings":
-            yield _found(name, "vectors", lambda: _embeddings(link, models[name]))
+            yield _found(name, "vectors", partial(_embeddings, link, models[name]))
             continue
         case = _Case(link, _BY_NAME[name], models[name])
         if not _is_offered(case):
             yield Finding(name, "surface", "not offered", "Its path is not there.")
             continue
         for title, run in _CHECKS:
-            yield _found(name, title, lambda run=run: run(case))  # type: ignore[misc]
+            yield _found(name, title, partial(run, case))
 
 
 def is_held(findings: list[Finding]) -> bool:
