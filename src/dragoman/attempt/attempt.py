@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 
+from dragoman.attempt.embody import Embodiment
 from dragoman.attempt.endings import resting
 from dragoman.attempt.gate import open_stream
 from dragoman.attempt.means import Means
@@ -40,6 +41,7 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
     position = 0
     failure: GatewayError | None = None
     until = means.monotonic() + means.policy.first_event_s
+    embodiment = Embodiment(ask, call, means)
     while position < len(plan.candidates):
         if failure is not None and means.monotonic() >= until:
             break
@@ -52,8 +54,10 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
             continue
         trial = Trial(candidate, ask, call, tab, means, until)
         try:
+            trial.given = await embodiment.given(candidate, trial.left_s())
             # Within one dialect even 15 MB take less than 40 ms.
-            if len(ask.body) > LARGE and call.dialect != candidate.provider.family:
+            size = len(ask.body) + (trial.given.size if trial.given is not None else 0)
+            if size > LARGE and call.dialect != candidate.provider.family:
                 prepared = await asyncio.to_thread(trial.prepare)
             else:
                 prepared = trial.prepare()

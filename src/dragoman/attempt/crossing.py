@@ -12,6 +12,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from dragoman.attempt.embody import Given
 from dragoman.core.ask import Ask
 from dragoman.core.call import Call
 from dragoman.core.envelope import Envelope, open_thoughts
@@ -49,9 +50,14 @@ class Crossing(Protocol):
 
 
 def cross(
-    call: Call, ask: Ask, candidate: Candidate, target: Target, envelope: Envelope | None
+    call: Call,
+    ask: Ask,
+    candidate: Candidate,
+    target: Target,
+    envelope: Envelope | None,
+    given: Given | None = None,
 ) -> Crossing:
-    """The call's question as the candidate's provider takes it.
+    """The call's question as the candidate's provider takes it; ``given`` as in ``prepare``.
 
     Raises:
         CallerError: one of the two sides cannot say it.
@@ -60,7 +66,7 @@ def cross(
     if call.operation == "embeddings" and caller in EMBEDDERS and family in EMBEDDERS:
         return _vectors(ask, EMBEDDERS[caller], EMBEDDERS[family], target)
     if call.operation == "count_tokens" and family in COUNTERS:
-        return _tokens(ask, counter_of(caller), COUNTERS[family], target, envelope)
+        return _tokens(ask, counter_of(caller), COUNTERS[family], target, envelope, given)
     raise unsupported(
         f"{candidate.provider.name} has no {call.operation.replace('_', ' ')} of this kind; "
         "choose another model.",
@@ -156,9 +162,16 @@ class _Tokens:
 
 
 def _tokens(
-    ask: Ask, caller: Counter, provider: Counter, target: Target, envelope: Envelope | None
+    ask: Ask,
+    caller: Counter,
+    provider: Counter,
+    target: Target,
+    envelope: Envelope | None,
+    given: Given | None,
 ) -> Crossing:
     assert provider.write_request is not None, "where nobody counts, the house estimates"
-    request, unopened = open_thoughts(caller.read_request(ask.body), envelope)
+    given = given or Given(caller.read_request(ask.body))
+    request, unopened = open_thoughts(given.request, envelope)
     written = provider.write_request(request, target)
-    return _Tokens(replace(written, losses=unopened + written.losses), caller, provider)
+    losses = given.losses + unopened + written.losses
+    return _Tokens(replace(written, losses=losses), caller, provider)

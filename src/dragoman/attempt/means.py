@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from dragoman.attempt.policy import Policy
-from dragoman.attempt.ports import Transport
+from dragoman.attempt.ports import Fetcher, Transport
 from dragoman.attempt.retry_budget import RetryBudget
 from dragoman.core.call import Call
 from dragoman.core.envelope import Envelope
@@ -56,6 +56,8 @@ class Means:
     """Tells the log of an error that is ours."""
     envelope: Envelope | None = None
     """Carries reasoning state through callers whose dialect did not issue it (D22)."""
+    fetcher: Fetcher | None = None
+    """Fetches media at addresses for providers that take bytes alone; without it they are refused."""
     budgets: dict[str, RetryBudget] = field(default_factory=dict)
 
     def budget(self, provider: str) -> RetryBudget:

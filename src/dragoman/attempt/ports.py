@@ -8,7 +8,7 @@ request got; nothing else ever leaves an implementation, cancellation apart.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -79,6 +79,58 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Closes every connection."""
+        ...
+
+
+MediaKind: TypeAlias = Literal["image", "audio", "video", "document"]
+
+
+class Wanted(Struct, frozen=True):
+    """A medium at an address in a caller's request, for a provider that takes bytes alone."""
+
+    url: str
+    kind: MediaKind
+    at: str
+    """Where it stands in the request; errors name it."""
+
+    def __repr__(self) -> str:
+        return f"Wanted({self.kind}, {self.at})"  # the address itself may hold a signature
+
+
+class Fetched(Struct, frozen=True):
+    """What stood there: standard base64, and what its bytes are."""
+
+    kind: MediaKind
+    mime: str
+    data: str
+
+    def __repr__(self) -> str:
+        return f"Fetched({self.mime})"
+
+
+class Fetcher(Protocol):
+    """Fetches what callers name by address; ``transport/fetch.py`` implements it.
+
+    It connects to no address that its policy forbids, whatever the URL, the resolver or a
+    redirect says. Cancelling ``fetch`` closes its connections.
+    """
+
+    async def fetch(
+        self,
+        wanted: tuple[Wanted, ...],
+        *,
+        referer: str | None = None,
+        authorization: str | None = None,
+    ) -> dict[str, Fetched]:
+        """Everything that is wanted, by its URL.
+
+        ``referer`` is the caller's own, in place of the configured one; ``authorization`` goes to
+        hosts that the operator has named for it, and nowhere else.
+
+        Raises:
+            CallerError: one of them cannot be had; it names the place in the request, the host and
+                the reason.
+        """
         ...
 
 

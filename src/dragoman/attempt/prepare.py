@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from dragoman.attempt.crossing import Crossing, cross
+from dragoman.attempt.embody import Given
 from dragoman.attempt.policy import Policy
 from dragoman.attempt.ports import UpstreamRequest
 from dragoman.attempt.redirect import redirected
@@ -116,8 +117,11 @@ def prepare(
     user_agent: str,
     envelope: Envelope | None = None,
     left_s: float | None = None,
+    given: Given | None = None,
 ) -> Prepared:
     """Writes the call for a candidate; ``left_s`` is what other candidates left of its time.
+
+    ``given`` is the caller's request where it was read already, to put bytes into it.
 
     Raises:
         CallerError: the candidate's dialect cannot say what is asked for, or ``x-dragoman-strict``
@@ -149,17 +153,18 @@ def prepare(
         if unary is not None and call.dialect == provider.family:
             outgoing = unary.patch(ask.members, target)
         else:
-            crossing = cross(call, ask, candidate, target, envelope)
+            crossing = cross(call, ask, candidate, target, envelope, given)
             outgoing = crossing.outgoing
     elif caller_dialect is provider_dialect:
         outgoing = provider_dialect.patch_request(ask.members, target)
     else:
-        request, unopened = open_thoughts(caller_dialect.read_request(ask.body), envelope)
+        given = given or Given(caller_dialect.read_request(ask.body))
+        request, unopened = open_thoughts(given.request, envelope)
         if request.stream != streams:  # Gemini says so in the path
             request = replace(request, stream=streams)
         outgoing = provider_dialect.write_request(request, target)
-        if unopened:
-            outgoing = replace(outgoing, losses=unopened + outgoing.losses)
+        if before := given.losses + unopened:
+            outgoing = replace(outgoing, losses=before + outgoing.losses)
     if call.strict and outgoing.losses:
         lost = outgoing.losses[0]
         raise CallerError(

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from msgspec import structs
 
+from dragoman.attempt.embody import Given
 from dragoman.attempt.endings import draining, uncancel
 from dragoman.attempt.means import Means
 from dragoman.attempt.policy import LARGE
@@ -42,6 +43,7 @@ class Trial:
         "call",
         "candidate",
         "closed",
+        "given",
         "means",
         "prepared",
         "record",
@@ -61,6 +63,8 @@ class Trial:
         self.until = until
         """Monotonic seconds by which the first event has to be there, whoever sends it (D17)."""
         self.closed = False
+        self.given: Given | None = None
+        """The request with bytes in the place of addresses, where the provider wants that."""
         self.reply: UpstreamReply | None = None
         self.prepared: Prepared
         self.record: Attempt
@@ -76,6 +80,7 @@ class Trial:
             self.means.user_agent,
             self.means.envelope,
             self.left_s(),
+            self.given,
         )
 
     def left_s(self) -> float:

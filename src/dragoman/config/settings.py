@@ -35,6 +35,9 @@ def _comma_list(value: object) -> object:
 CommaList = Annotated[list[str], NoDecode, BeforeValidator(_comma_list)]
 
 
+Protocols = Annotated[list[Literal["http", "https"]], NoDecode, BeforeValidator(_comma_list)]
+
+
 def _mode(value: object) -> object:
     if isinstance(value, str):
         return {"production": "prod"}.get(value.lower(), value.lower())
@@ -135,6 +138,28 @@ class Settings(BaseSettings):
     """Connections to providers in use at once; beyond it a request is refused with 503."""
     use_stub_adapters: bool | None = None
     """Forces (true) or forbids (false) the stub that answers without a provider."""
+
+    # --- images and documents by address
+    image_fetch: bool = True
+    """Whether what a request names by address is fetched for providers that take bytes alone (Gemini, Ollama)."""
+    image_fetch_timeout_ms: int = Field(default=15_000, ge=1)
+    """How long fetching one image or document may take, redirects included."""
+    image_fetch_max_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
+    """The largest image or document that is fetched; all of one request may be four times that."""
+    image_fetch_max_redirects: int = Field(default=3, ge=0, le=10)
+    """Redirects that are followed, each judged like a first address."""
+    image_fetch_allow_private: bool = False
+    """Opens loopback and private networks, at any port; metadata services stay closed."""
+    image_fetch_forward_auth: bool = False
+    """Shows the caller's Authorization to hosts in ``IMAGE_FETCH_ALLOWED_HOSTS``, over https, never beyond."""
+    image_fetch_allowed_protocols: Protocols = ["http", "https"]
+    """Schemes of addresses that may be fetched."""
+    image_fetch_allowed_hosts: CommaList = []
+    """Fetches from these alone: host, host:port, .domain for all below it; else any host, ports 80 and 443."""
+    image_fetch_user_agent: str | None = Field(default=None, pattern=r"^[\x20-\x7e]+$")
+    """What servers of images are told; dragoman and its version unless said."""
+    image_fetch_referer: str | None = Field(default=None, pattern=r"^[\x21-\x7e]+$")
+    """The Referer header for them; a request's ``x-image-fetch-referer`` goes before it."""
 
     # --- ledger
     usage_buffer_size: int = Field(default=100, ge=1)

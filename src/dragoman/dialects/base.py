@@ -42,6 +42,7 @@ __all__ = [
     "Counter",
     "Dialect",
     "Embedder",
+    "Embodied",
     "ErrorContext",
     "ErrorReply",
     "Facts",
@@ -225,6 +226,14 @@ class Relay(Protocol):
         ...
 
 
+class Embodied(Struct, frozen=True):
+    """Which media providers of a family take as bytes alone, though a caller may give an address."""
+
+    kinds: frozenset[Literal["image", "audio", "video", "document"]] = frozenset()
+    but: tuple[str, ...] = ()
+    """Beginnings of addresses that they read themselves all the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """A wire family, as functions; see the module's first lines for how they play together."""
@@ -251,6 +260,8 @@ class Dialect:
     """A whole reply of this family as a stream of it, for a provider that ignored ``stream`` (P11)."""
     framing: Literal["sse", "ndjson"] = "sse"
     """How the family's streams are cut; a line of NDJSON looks like a whole reply, and is none."""
+    embodied: Embodied | None = None
+    """What attempt fetches before ``write_request``, which refuses an address of that kind."""
 
 
 @dataclass(frozen=True, slots=True)

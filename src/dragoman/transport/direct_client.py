@@ -47,11 +47,20 @@ READ_SIZE = 256 * 1024
 class DirectTransport:
     """``Transport`` over the event loop alone."""
 
-    def __init__(self, *, max_connections: int, tls_ca: Path | None) -> None:
+    def __init__(
+        self,
+        *,
+        max_connections: int,
+        tls_ca: Path | None,
+        names: Names | None = None,
+        keep: bool = True,
+    ) -> None:
+        """``names``: who resolves them; ``keep``: whether a connection serves a second request."""
         self._limit = max_connections
         self._authorities = authorities(tls_ca)
         self._context: ssl.SSLContext | None = None
-        self._names = Names()
+        self._names = names or Names()
+        self._keep = keep
         self._book: UnderWay | None = None
         self._idle: Idle[DirectConnection] | None = None
         self._dialling: set[asyncio.Timeout] = set()
@@ -117,6 +126,8 @@ class DirectTransport:
         loop = asyncio.get_running_loop()
         self._book = UnderWay(loop, Deadlines(), set())
         self._idle = Idle(loop)
+        if not self._keep:
+            self._idle.close()
         return self._book, self._idle
 
     async def _dial(

@@ -66,13 +66,17 @@ class Names:
         for task in self._asked.values():
             task.cancel()
 
+    async def resolve(self, origin: Origin) -> list[Address]:
+        """What the system's resolver says."""
+        entries = await asyncio.get_running_loop().getaddrinfo(
+            origin.host, origin.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )
+        return [Address(entry[0], entry[4]) for entry in entries]
+
     async def _ask(self, origin: Origin) -> list[Address]:
         loop = asyncio.get_running_loop()
         try:
-            entries = await loop.getaddrinfo(
-                origin.host, origin.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
-            )
-            found = _in_turn([Address(entry[0], entry[4]) for entry in entries])
+            found = _in_turn(await self.resolve(origin))
             if not found:
                 raise socket.gaierror("the name resolves to no address")
             if len(self._known) >= MOST:

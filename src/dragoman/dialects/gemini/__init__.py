@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dragoman.dialects.base import Dialect
+from dragoman.dialects.base import Dialect, Embodied
 from dragoman.dialects.gemini.error import read_error, write_error
 from dragoman.dialects.gemini.patch import patch_request
 from dragoman.dialects.gemini.read import read_request
@@ -14,6 +14,15 @@ from dragoman.dialects.gemini.whole_stream import response_frames
 from dragoman.dialects.gemini.write import write_request
 
 __all__ = ["GEMINI"]
+
+_EMBODIED = Embodied(
+    frozenset({"image", "document", "audio", "video"}),
+    but=(
+        "gs://",
+        *(f"https://{host}/" for host in ("www.youtube.com", "youtube.com", "youtu.be")),
+    ),
+)
+"""Google fetches films of YouTube's and what lies with Google; older models nothing else (P79)."""
 
 GEMINI = Dialect(
     family="gemini",
@@ -32,4 +41,5 @@ GEMINI = Dialect(
     read_error=read_error,
     write_error=write_error,
     response_frames=response_frames,
+    embodied=_EMBODIED,
 )

@@ -29,13 +29,10 @@ from dragoman.dialects.gemini import wire
 from dragoman.dialects.gemini.arguments import as_object
 from dragoman.dialects.gemini.draft import Draft, own
 from dragoman.dialects.gemini.read_parts import MADE
-from dragoman.dialects.gemini.signatures import is_native
+from dragoman.dialects.gemini.signatures import UNSIGNED, is_native
 from dragoman.dialects.gemini.wire import DIALECT
 from dragoman.dialects.gemini.write_media import WirePart, write_media
 from dragoman.dialects.gemini.write_results import search_words, write_result
-
-UNSIGNED = "skip_thought_signature_validator"
-"""What Gemini 3 takes for the signature of a call that another model made (P99)."""
 
 
 @dataclass(slots=True)

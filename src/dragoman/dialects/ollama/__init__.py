@@ -6,7 +6,7 @@ once, and a ``Shape`` tells them apart.
 
 from __future__ import annotations
 
-from dragoman.dialects.base import Dialect
+from dragoman.dialects.base import Dialect, Embodied
 from dragoman.dialects.ollama.error import read_error, write_error
 from dragoman.dialects.ollama.patch import patch_request
 from dragoman.dialects.ollama.read import read_request as read_chat
@@ -23,6 +23,9 @@ from dragoman.dialects.ollama.stream_write import stream_writer
 from dragoman.dialects.ollama.write import write_chat, write_generate
 
 __all__ = ["GENERATE", "OLLAMA"]
+
+_EMBODIED = Embodied(frozenset({"image", "document"}))
+"""Images are bytes here, and a document is the text that it holds (P79)."""
 
 OLLAMA = Dialect(
     family="ollama",
@@ -42,6 +45,7 @@ OLLAMA = Dialect(
     write_error=write_error,
     response_frames=response_frames,
     framing="ndjson",
+    embodied=_EMBODIED,
 )
 
 GENERATE = Dialect(
@@ -62,4 +66,5 @@ GENERATE = Dialect(
     write_error=write_error,
     response_frames=response_frames,
     framing="ndjson",
+    embodied=_EMBODIED,
 )

@@ -24,7 +24,7 @@ from dragoman.dialects.framing.json_array import ArrayElements
 from dragoman.dialects.gemini import GEMINI
 from dragoman.dialects.gemini.count_tokens import COUNTER, patch_count
 from dragoman.dialects.gemini.embeddings import EMBEDDER, patch_embeddings, tap_embeddings
-from dragoman.dialects.gemini.write_messages import UNSIGNED
+from dragoman.dialects.gemini.signatures import UNSIGNED
 
 OLD, NEW = Target("p", "gemini-2.5-flash"), Target("p", "gemini-3-pro")
 CONTEXT = Context("a" * 32, 1, "m", envelope=Envelope({1: b"k" * 32}), request_id="r")
@@ -444,6 +444,42 @@ def test_calls_of_other_models_are_marked_for_newer_ones():
     assert [p.get("thoughtSignature") for p in model["parts"]] == [UNSIGNED, None]
     assert [p["functionResponse"]["id"] for p in answers["parts"]] == ["a", "b"]
     assert "thoughtSignature" not in written(request, OLD)["contents"][1]["parts"][0]
+
+
+@pytest.mark.pitfall(99)
+def test_a_mark_that_nothing_is_signed_is_no_reasoning_to_lose():
+    call = {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": UNSIGNED}
+    said = {
+        "contents": [
+            {"role": "user", "parts": [{"text": "x"}]},
+            {"role": "model", "parts": [call]},
+        ]
+    }
+    request = GEMINI.read_request(json.dumps(said).encode())
+    assert [type(part).__name__ for part in request.messages[1].parts] == ["ToolCall"]
+
+
+def test_a_document_of_text_becomes_text_under_its_title_and_is_told():
+    document = {
+        "type": "document",
+        "title": "T",
+        "context": "C",
+        "source": {"type": "text", "media_type": "text/plain", "data": "words"},
+    }
+    inner = [{"type": "text", "text": "words"}]
+    for source, texts in (
+        (document["source"], ["T\n\nC\n\nwords"]),
+        ({"type": "content", "content": inner}, ["T", "C", "words"]),
+    ):
+        said = {"role": "user", "content": [{**document, "source": source}]}
+        body = {"model": "m", "max_tokens": 9, "messages": [said]}
+        request = ANTHROPIC.read_request(json.dumps(body).encode())
+        sent = GEMINI.write_request(request, OLD)
+        parts = json.loads(sent.body)["contents"][0]["parts"]
+        assert [part["text"] for part in parts] == texts
+        assert [(loss.path, loss.action) for loss in sent.losses] == [
+            ("messages[0].content[0]", "emulated")
+        ]
 
 
 @pytest.mark.pitfall(198)
