@@ -32,7 +32,7 @@ from dragoman.dialects.gemini.read_parts import MADE
 from dragoman.dialects.gemini.signatures import UNSIGNED, is_native
 from dragoman.dialects.gemini.wire import DIALECT
 from dragoman.dialects.gemini.write_media import WirePart, write_media
-from dragoman.dialects.gemini.write_results import write_result
+from dragoman.dialects.gemini.write_results import search_words, write_result
 
 
 @dataclass(slots=True)
@@ -149,13 +149,7 @@ def _user_part(draft: Draft, part: Part, path: str) -> Sequence[WirePart | Raw]:
         case Media():
             return write_media(draft, part, path)
         case SearchResult():
-            draft.lose(path, "search_result_became_text", "changed")
-            if part.citations_enabled:
-                draft.lose(f"{path}.citations", "not_in_dialect")
-            if part.cache is not None:
-                draft.lose(f"{path}.cache_control", "caching_is_implicit_here")
-            words = "\n".join(inner.text for inner in part.parts if isinstance(inner, Text))
-            return [{"text": f"{part.title}\n{part.source}\n{words}"}]
+            return [{"text": search_words(draft, part, path)}]
         case Opaque():
             return [_opaque(part, path)]
         case Thinking() | ToolCall() | ToolResult():
