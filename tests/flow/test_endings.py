@@ -216,7 +216,7 @@ def house(tmp_path_factory):
     with _upstream() as port:
         environment = {
             **providers_at(port),
-            "GEMINI_API_KEY": "AIzaMock0123456789abcdef0123456789abcdef",
+            "GEMINI_API_KEY": "AIza-mock-0123456789",
             "GEMINI_BASE_URL": f"http://127.0.0.1:{port}",
             "MAX_RETRIES": "0",
             "BREAKER_FAILURES": "100000",
