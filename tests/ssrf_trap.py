@@ -287,7 +287,7 @@ def tell(folder: Path) -> dict[str, object]:
             "llava": Answer(json.dumps(OLLAMA_REPLY).encode()),
         }
         environment = {
-            "GEMINI_API_KEY": "AIzaCanary0123456789abcdef0123456789abc",
+            "GEMINI_API_KEY": "AIza-mock-0123456789",
             "GEMINI_BASE_URL": provider.url,
             "OLLAMA_BASE_URL": provider.url,
         }

@@ -28,6 +28,7 @@ from dragoman.catalog.listing import TIMEOUT_S, Listed, ListingRequest, read_lis
 from dragoman.catalog.load import load_providers
 from dragoman.catalog.registry import Registry, with_stub
 from dragoman.catalog.schema import SERVED, CatalogError, OperatorRow, read_strictly
+from dragoman.config.fetching import fetch_policy
 from dragoman.config.load import config_path
 from dragoman.config.settings import ConfigError, Settings
 from dragoman.core import ids
@@ -49,8 +50,7 @@ from dragoman.store.memory.limits import MemoryLimits
 from dragoman.telemetry.foreign import place
 from dragoman.telemetry.log import SOON_S, Log
 from dragoman.telemetry.metrics import Metrics
-from dragoman.transport.fetch import FetchPolicy, UrlFetcher
-from dragoman.transport.fetch_url import Rules
+from dragoman.transport.fetch import UrlFetcher
 from dragoman.transport.http import open_transport
 from dragoman.transport.stub import StubTransport
 
@@ -360,7 +360,7 @@ async def open_services(
         means = _means(settings, transport, health, log, envelope)
         if settings.image_fetch:
             means.fetcher = image_fetcher = UrlFetcher(
-                _fetch_policy(settings), settings.upstream_ca_file
+                fetch_policy(settings), settings.upstream_ca_file
             )
             stack.push_async_callback(image_fetcher.close)
         tenants = TenantKeys(database, sealer, clock)
@@ -408,24 +408,6 @@ def _unswept(log: Log) -> Callable[[Exception], None]:
 async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait({task})
-
-
-def _fetch_policy(settings: Settings) -> FetchPolicy:
-    return FetchPolicy(
-        rules=Rules(
-            protocols=tuple(settings.image_fetch_allowed_protocols),
-            hosts=tuple(settings.image_fetch_allowed_hosts),
-            any_port=settings.image_fetch_allow_private,
-        ),
-        allow_private=settings.image_fetch_allow_private,
-        forward_auth=settings.image_fetch_forward_auth,
-        total_s=settings.image_fetch_timeout_ms / 1000,
-        max_bytes=settings.image_fetch_max_bytes,
-        most_bytes=4 * settings.image_fetch_max_bytes,
-        max_redirects=settings.image_fetch_max_redirects,
-        user_agent=settings.image_fetch_user_agent or f"dragoman/{__version__}",
-        referer=settings.image_fetch_referer,
-    )
 
 
 def _means(
