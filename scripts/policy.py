@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,14 +20,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from policy_content import CONTENT
+from policy_options import OPTIONS
+from policy_words import Feature, Probe, plain
 
 from dragoman.catalog.capability import capability_of
 from dragoman.catalog.files import definitions
 from dragoman.core.errors import CallerError, code_of
 from dragoman.dialects.base import Outgoing, Target
 from dragoman.dialects.registry import DIALECTS
-from policy_probes import FEATURES, Feature, Probe, plain
 
+FEATURES = (*CONTENT, *OPTIONS)
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "policy.md"
 ASKED = {
     # family: the provider that stands for it, a usual model, one that reasons
@@ -172,8 +176,9 @@ Nothing is lost in silence. Whatever a caller can say is, on its way to a provid
 - **refused**: 400 before any call, because the answer would not be what was asked for.
 
 All but the first two stand in `x-dragoman-dropped`, with the path of the member and the reason, and
-`x-dragoman-strict: true` turns each of them into a 400. A tool of free text or a name that is written otherwise for
-a provider is undone in the answer, so nothing is to tell. Within one dialect a request passes as it came.
+`x-dragoman-strict: true` turns each of them into a 400. What is undone in the answer (a tool of free text that was
+sent as a function, a name that was written otherwise) leaves nothing to tell. Within one dialect a request passes
+as it came.
 
 This page is asked of the code, cell by cell: a small request is written for the provider with the feature and
 without it, and what differs is told. `python scripts/policy.py` makes it anew, and the tests fail where it lags
@@ -202,12 +207,12 @@ def page() -> str:
 
 def _wrapped(text: str) -> str:
     """The lines of the opening as they are, long ones broken."""
-    import textwrap
-
     return "\n".join(
         part
         for line in text.splitlines()
-        for part in (textwrap.wrap(line, 118, break_long_words=False) or [""])
+        for part in (
+            textwrap.wrap(line, 118, break_long_words=False, break_on_hyphens=False) or [""]
+        )
     )
 
 

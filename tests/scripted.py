@@ -79,7 +79,11 @@ class Tab:
 
 
 def candidate(name="p", model="m", family="chat"):
-    path = {"chat": "/chat/completions", "anthropic": "/v1/messages"}[family]
+    path = {
+        "chat": "/chat/completions",
+        "anthropic": "/v1/messages",
+        "gemini": "/v1beta/models/{model}:streamGenerateContent",
+    }[family]
     provider = Provider(
         name=name, family=family, base_url=f"http://{name}.test", paths={"chat": path}
     )

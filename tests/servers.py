@@ -177,6 +177,8 @@ def providers_at(port: int) -> dict[str, str]:
         "XAI_API_KEY": "xai-mock0123456789abcdef0123456789abcdef",
         "XAI_BASE_URL": f"{base}/xai/v1",
         "OLLAMA_BASE_URL": f"{base}/ollama",
+        "GEMINI_API_KEY": "AIza-mock-0123456789",
+        "GEMINI_BASE_URL": f"{base}/gemini",
     }
 
 

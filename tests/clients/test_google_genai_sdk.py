@@ -103,7 +103,7 @@ def gate(mock, tmp_path_factory) -> Iterator[str]:
     base = f"http://127.0.0.1:{server.server_port}"
     settings = {"GEMINI_API_KEY": "AIza-mock-0123456789", "GEMINI_BASE_URL": base}
     folder = tmp_path_factory.mktemp("genai")
-    with gateway_server(folder, **providers_at(mock.port), **settings) as up:
+    with gateway_server(folder, **(providers_at(mock.port) | settings)) as up:
         yield up.url
     server.shutdown()
     server.server_close()
@@ -213,3 +213,83 @@ def test_several_vectors(gemini):
     model = "google/text-embedding-004"
     vectors = gemini.models.embed_content(model=model, contents=["a", "b"]).embeddings
     assert [vector.values for vector in vectors] == [[0.5, 0.25]] * 2
+
+
+@pytest.fixture(scope="module", params=("plain", "async"))
+def checked(request, gateway, loop) -> Any:
+    """The same client where the mock plays Google, which checks what it signed."""
+    client = genai.Client(api_key=KEY, http_options=types.HttpOptions(base_url=gateway.url))
+    return client if request.param == "plain" else Blocking(client.aio, loop)
+
+
+THINKING = types.ThinkingConfig(include_thoughts=True, thinking_budget=2048)
+
+
+def thought_and_text(content: types.Content) -> tuple[str, str]:
+    told = [part for part in content.parts if part.text]
+    return (
+        "".join(part.text for part in told if part.thought),
+        "".join(part.text for part in told if not part.thought),
+    )
+
+
+@pytest.mark.pitfall(98)
+@pytest.mark.parametrize("model", [OWN, "anthropic/claude-sonnet-4-5"])
+def test_thoughts_are_told_and_their_signatures_come_back(checked, model):
+    """The providers that the mock plays refuse a signature that is not their own."""
+    first = checked.models.generate_content(
+        model=model, contents="Hi", config={"thinking_config": THINKING, "max_output_tokens": 4000}
+    )
+    turn = first.candidates[0].content
+    thought, text = thought_and_text(turn)
+    assert thought
+    assert text
+    assert any(part.thought_signature for part in turn.parts)
+    second = checked.models.generate_content(
+        model=model,
+        contents=[
+            types.Content(role="user", parts=[types.Part(text="Hi")]),
+            turn,
+            types.Content(role="user", parts=[types.Part(text="And now?")]),
+        ],
+        config={"thinking_config": THINKING, "max_output_tokens": 4000},
+    )
+    assert "And now?" in second.text
+
+
+@pytest.mark.parametrize("model", [OWN, "anthropic/claude-sonnet-4-5", "deepseek/deepseek-chat"])
+def test_thoughts_stream_before_the_words(checked, model):
+    config = {"thinking_config": THINKING, "max_output_tokens": 4000}
+    chunks = list(
+        checked.models.generate_content_stream(model=model, contents="Hi", config=config)
+    )
+    parts = [
+        part for chunk in chunks for part in (chunk.candidates[0].content.parts or []) if part.text
+    ]
+    kinds = [bool(part.thought) for part in parts]
+    assert True in kinds
+    assert kinds == sorted(kinds, reverse=True)
+    assert chunks[-1].usage_metadata.thoughts_token_count or model.startswith("anthropic")
+
+
+@pytest.mark.parametrize("model", [OWN, TRANSLATED, "anthropic/claude-sonnet-4-5"])
+def test_a_schema_is_kept_by_every_provider(checked, model):
+    schema = {
+        "type": "object",
+        "properties": {
+            "a": {"type": "integer"},
+            "b": {"type": "array", "items": {"type": "string"}},
+        },
+        "required": ["a", "b"],
+    }
+    own = types.Schema(
+        type="OBJECT",
+        properties={"a": types.Schema(type="INTEGER")},
+        required=["a"],
+    )
+    for form in ({"response_json_schema": schema}, {"response_schema": own}):
+        config = {"response_mime_type": "application/json", **form}
+        told = json.loads(
+            checked.models.generate_content(model=model, contents="a?", config=config).text
+        )
+        assert told["a"] == 7

@@ -91,7 +91,7 @@ def house(upstream, tmp_path_factory) -> Iterator[Server]:
         "OPENAI_BASE_URL": f"{upstream}/v1",
         "OPENROUTER_BASE_URL": f"{upstream}/v1",
         "ANTHROPIC_BASE_URL": upstream,
-        "GEMINI_API_KEY": "AIzaMock0123456789abcdef0123456789abcdef",
+        "GEMINI_API_KEY": "AIza-mock-0123456789",
         "GEMINI_BASE_URL": upstream,
         "OLLAMA_BASE_URL": upstream,
     }

@@ -28,6 +28,9 @@ FAULTS = {
 }
 """Way to break → how the ledger calls it, where words had gone out."""
 
+POINTS = ("before", "opened", "behind")
+"""When it breaks: at once, where the stream has opened without a word, behind words."""
+
 
 @dataclass(frozen=True)
 class Speech:
@@ -38,6 +41,8 @@ class Speech:
     more: bytes
     """A further frame, of which half is sent."""
     error: bytes
+    head: bytes = b""
+    """What a stream opens with that nobody would read yet, where there is such a thing."""
 
 
 def _sse(*events: tuple[str, dict]) -> bytes:
@@ -63,7 +68,7 @@ def _delta(text: str, number: int) -> tuple[str, dict]:
     return name, {"type": name, "delta": text, "logprobs": [], **place}
 
 
-def _responses() -> bytes:
+def _responses_head() -> bytes:
     reply = {
         "id": "resp_1", "object": "response", "created_at": 1, "status": "in_progress",
         "model": "m", "output": [], "parallel_tool_calls": True, "tool_choice": "auto", "tools": [],
@@ -78,10 +83,10 @@ def _responses() -> bytes:
         {"type": "response.content_part.added", "part": part, **at},
     ]
     numbered = [{**event, "sequence_number": number} for number, event in enumerate(events)]
-    return _sse(*[(event["type"], event) for event in numbered], _delta("Hel", 4))
+    return _sse(*[(event["type"], event) for event in numbered])
 
 
-def _anthropic() -> bytes:
+def _anthropic_head() -> bytes:
     message = {
         "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [],
         "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 3, "output_tokens": 1},
@@ -94,7 +99,6 @@ def _anthropic() -> bytes:
     return _sse(
         ("message_start", {"type": "message_start", "message": message}),
         ("content_block_start", start),
-        _block("Hel"),
     )
 
 
@@ -109,6 +113,16 @@ def _line(text: str) -> bytes:
     return json.dumps(line).encode() + b"\n"
 
 
+def _word(text: str) -> bytes:
+    line = {"model": "m", "created_at": "2026-01-01T00:00:00Z", "response": text, "done": False}
+    return json.dumps(line).encode() + b"\n"
+
+
+def _prompted(text: str) -> tuple[str, dict]:
+    choice = {"index": 0, "text": text, "finish_reason": None, "logprobs": None}
+    return "", {"id": "c", "object": "text_completion", "created": 1, "choices": [choice]}
+
+
 _OVERLOADED = {"type": "overloaded_error", "message": "Overloaded"}
 SPEECHES = {
     "chat": Speech(
@@ -116,10 +130,11 @@ SPEECHES = {
         _sse(_chunk("Hel")),
         _sse(_chunk("lo")),
         _sse(("", {"error": {"message": "down", "type": "server_error", "code": 503}})),
+        _sse(_chunk("")),
     ),
     "responses": Speech(
         "text/event-stream",
-        _responses(),
+        _responses_head() + _sse(_delta("Hel", 4)),
         _sse(_delta("lo", 5)),
         _sse(
             (
@@ -133,12 +148,14 @@ SPEECHES = {
                 },
             )
         ),
+        _responses_head(),
     ),
     "anthropic": Speech(
         "text/event-stream",
-        _anthropic(),
+        _anthropic_head() + _sse(_block("Hel")),
         _sse(_block("lo")),
         _sse(("error", {"type": "error", "error": _OVERLOADED})),
+        _anthropic_head(),
     ),
     "gemini": Speech(
         "text/event-stream",
@@ -147,6 +164,13 @@ SPEECHES = {
         _sse(("", {"error": {"code": 503, "message": "down", "status": "UNAVAILABLE"}})),
     ),
     "ollama": Speech("application/x-ndjson", _line("Hel"), _line("lo"), b'{"error":"down"}\n'),
+    "generate": Speech("application/x-ndjson", _word("Hel"), _word("lo"), b'{"error":"down"}\n'),
+    "completions": Speech(
+        "text/event-stream",
+        _sse(_prompted("Hel")),
+        _sse(_prompted("lo")),
+        _sse(("", {"error": {"message": "down", "type": "server_error", "code": 503}})),
+    ),
 }
 PROVIDERS = {
     "chat": "groq",
@@ -157,10 +181,12 @@ PROVIDERS = {
 }
 PATHS = {
     "/chat/completions": "chat",
+    "/v1/completions": "completions",
     "/responses": "responses",
     "/messages": "anthropic",
     ":streamGenerateContent": "gemini",
     "/api/chat": "ollama",
+    "/api/generate": "generate",
 }
 
 
@@ -175,11 +201,11 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         speech = SPEECHES[next(name for end, name in PATHS.items() if end in path)]
         model = body.get("model") or path
         fault = next(name for name in FAULTS if f"-{name}-" in model)
-        behind = "-behind" in model
+        point = next(point for point in POINTS if f"-{point}" in model)
         writer.write(
             f"HTTP/1.1 200 OK\r\ncontent-type: {speech.kind}\r\nconnection: close\r\n\r\n".encode()
         )
-        writer.write(speech.words if behind else b"")
+        writer.write({"before": b"", "opened": speech.head, "behind": speech.words}[point])
         await writer.drain()
         await asyncio.sleep(0.03)  # so that the words are under way before the reset
         if fault == "half":
@@ -216,7 +242,7 @@ def house(tmp_path_factory):
     with _upstream() as port:
         environment = {
             **providers_at(port),
-            "GEMINI_API_KEY": "AIzaMock0123456789abcdef0123456789abcdef",
+            "GEMINI_API_KEY": "AIza-mock-0123456789",
             "GEMINI_BASE_URL": f"http://127.0.0.1:{port}",
             "MAX_RETRIES": "0",
             "BREAKER_FAILURES": "100000",
@@ -290,9 +316,35 @@ def _ollama_ending(body: bytes) -> tuple[str, str | None]:
     return "".join(said), lines[-1]["error"]
 
 
-def _told(error: dict) -> str:
-    found = error["error"]
-    return found if isinstance(found, str) else found["message"]
+def _openai_error(error: dict) -> str:
+    assert {"message", "type", "code", "param"} <= error["error"].keys()
+    return error["error"]["message"]
+
+
+def _anthropic_error(error: dict) -> str:
+    assert error["type"] == "error"
+    assert error["error"]["type"].endswith("_error")
+    return error["error"]["message"]
+
+
+def _gemini_error(error: list | dict) -> str:
+    found = (error[0] if isinstance(error, list) else error)["error"]
+    assert isinstance(found["code"], int)
+    assert found["status"]
+    return found["message"]
+
+
+def _ollama_error(error: dict) -> str:
+    assert isinstance(error["error"], str)
+    return error["error"]
+
+
+_ERRORS = {
+    _anthropic_ending: _anthropic_error,
+    _gemini_ending: _gemini_error,
+    _ollama_ending: _ollama_error,
+}
+"""How a dialect, known by the ends of its streams, tells of an error by HTTP; else OpenAI's way."""
 
 
 @dataclass(frozen=True)
@@ -302,7 +354,6 @@ class Asker:
     path: str
     body: Callable[[str], dict]
     ending: Callable[[bytes], tuple[str, str | None]]
-    providers: tuple[str, ...] = tuple(PROVIDERS)
 
 
 def _messages(model: str) -> dict:
@@ -314,15 +365,12 @@ def _contents(model: str) -> dict:
     return {"contents": [{"role": "user", "parts": [{"text": "x"}]}]}
 
 
-_FOREIGN = ("chat", "responses", "anthropic", "gemini")
-"""Providers that have no such interface of their own."""
 ASKERS = {
     "chat": Asker("/v1/chat/completions", _messages, _chat_ending),
     "completions": Asker(
         "/v1/completions",
         lambda model: {"model": model, "stream": True, "prompt": "x"},
         _chat_ending,
-        _FOREIGN,
     ),
     "responses": Asker(
         "/v1/responses",
@@ -340,50 +388,48 @@ ASKERS = {
     ),
     "ollama": Asker("/api/chat", _messages, _ollama_ending),
     "generate": Asker(
-        "/api/generate", lambda model: {"model": model, "prompt": "x"}, _ollama_ending, _FOREIGN
+        "/api/generate", lambda model: {"model": model, "prompt": "x"}, _ollama_ending
     ),
 }
 
 
-def _broken(house: Server, name: str, provider: str, fault: str, *, behind: bool) -> None:
+def _broken(house: Server, name: str, provider: str, fault: str, point: str) -> None:
     asker = ASKERS[name]
-    model = f"{PROVIDERS[provider]}/m-{fault}-{'behind' if behind else 'before'}"
-    label = f"{name.replace(' ', '_')}.{provider}.{fault}.{behind}"
+    model = f"{PROVIDERS[provider]}/m-{fault}-{point}"
+    label = f"{name.replace(' ', '_')}.{provider}.{fault}.{point}"
     reply = house.ask(
         "POST",
         asker.path.replace("{model}", model),
         asker.body(model),
         {"x-request-id": label},
     )
-    if behind:
+    if point == "behind":
         assert reply.status == 200
         said, told = asker.ending(reply.body)
         assert said == "Hel"
         assert told
     else:
         assert reply.status >= 500
-        assert _told(reply.json())
+        assert _ERRORS.get(asker.ending, _openai_error)(reply.json())
 
 
 @pytest.mark.req("R-ADD-025", "R-STRM-003")
 @pytest.mark.parametrize("name", ASKERS)
 def test_every_way_to_break_is_told_once_and_nothing_says_completion(house, name):
     cells = [
-        (provider, fault, behind)
-        for provider in ASKERS[name].providers
+        (provider, fault, point)
+        for provider in PROVIDERS
         for fault in FAULTS
-        for behind in (True, False)
+        for point in POINTS
+        if point != "opened" or SPEECHES[provider].head
     ]
     with ThreadPoolExecutor(len(cells)) as pool:
-        tries = {
-            cell: pool.submit(_broken, house, name, cell[0], cell[1], behind=cell[2])
-            for cell in cells
-        }
+        tries = {cell: pool.submit(_broken, house, name, *cell) for cell in cells}
     wrong = {cell: error for cell, done in tries.items() if (error := done.exception())}
     assert not wrong, "\n".join(f"{cell}: {error!r}" for cell, error in wrong.items())
     rows = {row["request_id"]: row["status"] for row in house.rows(limit=1000)}
     prefix = name.replace(" ", "_")
-    for provider, fault, behind in cells:
-        status = rows[f"{prefix}.{provider}.{fault}.{behind}"]
+    for provider, fault, point in cells:
+        status = rows[f"{prefix}.{provider}.{fault}.{point}"]
         before = "timeout" if fault == "stall" else "upstream_error"
-        assert status == (FAULTS[fault] if behind else before), (provider, fault, behind)
+        assert status == (FAULTS[fault] if point == "behind" else before), (provider, fault, point)

@@ -48,6 +48,7 @@ OWN = [
             "MOCK_SERVER_CONFIG",
             "overruled",
             "fidelity",
+            "policy",
             "settings",
             "cli",
             "providers",

@@ -18,7 +18,6 @@ from dragoman.core.errors import UpstreamError
 from dragoman.dialects.base import Relay
 
 _WHITE = b" \t\r\n\xef\xbb\xbf"
-_NO_STREAM = frozenset({b"{", b"[", b"<"})
 
 
 async def open_stream(trial: Trial) -> Answer:
@@ -94,7 +93,7 @@ async def gate(
             sniffed = bool(start)
             if not start:
                 piece = b""
-            elif start in _NO_STREAM and trial.prepared.provider.framing == "sse":
+            elif start in trial.prepared.provider.no_stream:
                 piece = await _whole_in_time(trial, reply, piece)
         held.append(relay.close() if piece is None else relay.feed(piece))
         facts = relay.facts

@@ -259,7 +259,10 @@ class Dialect:
     response_frames: Callable[[bytes], bytes]
     """A whole reply of this family as a stream of it, for a provider that ignored ``stream`` (P11)."""
     framing: Literal["sse", "ndjson"] = "sse"
-    """How the family's streams are cut; a line of NDJSON looks like a whole reply, and is none."""
+    """How the family's streams are cut."""
+    no_stream: bytes = b"{[<"
+    """What no stream of the family begins with: such a reply is whole although a stream was asked
+    for, or no reply at all (P11)."""
     embodied: Embodied | None = None
     """What attempt fetches before ``write_request``, which refuses an address of that kind."""
 

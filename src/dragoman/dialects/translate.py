@@ -20,6 +20,7 @@ from dragoman.core.events import (
     UsageNote,
 )
 from dragoman.core.events import Event as _Event
+from dragoman.core.parts import Part, Refusal, Text, Thinking
 from dragoman.core.usage import merge
 from dragoman.dialects.base import Facts, StreamReader, StreamWriter
 
@@ -70,8 +71,10 @@ class Translation:
     def _note(self, event: _Event) -> None:
         facts = self.facts
         match event:
-            case PartDelta() | PartStart() | PartStop() | Cited() | LogprobNote():
+            case PartDelta() | PartStop() | Cited() | LogprobNote():
                 facts.content = True
+            case PartStart():
+                facts.content = facts.content or not _blank(event.head)
             case UsageNote():
                 facts.usage = merge(facts.usage, event.usage)
             case Start():
@@ -86,3 +89,14 @@ class Translation:
                 facts.over = True
             case _:
                 pass
+
+
+def _blank(head: Part) -> bool:
+    """Whether a part has opened in which nothing stands yet: another provider may still answer."""
+    match head:
+        case Text() | Refusal():
+            return not head.text
+        case Thinking():
+            return not (head.text or head.signature or head.encrypted)
+        case _:
+            return False

@@ -12,7 +12,7 @@ from dragoman.mock.reply import Headers
 
 __all__ = ["Dialect", "Fault", "error_body", "error_headers"]
 
-Dialect: TypeAlias = Literal["chat", "anthropic", "ollama"]
+Dialect: TypeAlias = Literal["chat", "anthropic", "ollama", "gemini"]
 
 _quoted = msgspec.json.Encoder().encode
 
@@ -36,6 +36,16 @@ _ANTHROPIC_TYPES = {
     429: "rate_limit_error",
     504: "timeout_error",
     529: "overloaded_error",
+}
+_GOOGLE = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
 }
 _MESSAGES = {
     400: "The mock does not like this request.",
@@ -77,6 +87,8 @@ def error_body(fault: Fault, dialect: Dialect, as_: Persona, number: int) -> byt
         )
     if dialect == "ollama":
         return b'{"error":%b}' % _quoted(fault.text)
+    if dialect == "gemini":
+        return _quoted({"error": _google(fault)})
     usual_type, usual_code = _CHAT_TYPES.get(fault.status, ("server_error", None))
     kind, code = fault.type or usual_type, fault.code or usual_code
     match as_.name:
@@ -100,6 +112,25 @@ def error_body(fault: Fault, dialect: Dialect, as_: Persona, number: int) -> byt
                 _quoted(fault.param),
                 _quoted(code),
             )
+
+
+def _google(fault: Fault) -> dict[str, object]:
+    """Google's error; what the code says elsewhere is the reason among its details."""
+    told: dict[str, object] = {
+        "code": fault.status,
+        "message": fault.text,
+        "status": fault.type or _GOOGLE.get(fault.status, "INTERNAL"),
+    }
+    details: list[dict[str, object]] = []
+    if fault.code is not None:
+        details.append({**_info("ErrorInfo"), "reason": fault.code, "domain": "googleapis.com"})
+    if fault.retry_after is not None and fault.retry_after.isdecimal():
+        details.append({**_info("RetryInfo"), "retryDelay": f"{fault.retry_after}s"})
+    return {**told, "details": details} if details else told
+
+
+def _info(name: str) -> dict[str, object]:
+    return {"@type": f"type.googleapis.com/google.rpc.{name}"}
 
 
 def error_headers(fault: Fault, dialect: Dialect, number: int) -> Headers:

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 from hashlib import sha256
 from random import Random
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 from msgspec import Struct
 
-from dragoman.mock import anthropic, chat, completions, ollama, responses
+from dragoman.mock import anthropic, chat, completions, gemini, ollama, responses
 from dragoman.mock.answer import NOTHING, Billed, answer
 from dragoman.mock.anthropic_request import read_messages
 from dragoman.mock.ask import Ask, Json, Refused
@@ -19,6 +20,7 @@ from dragoman.mock.chat_request import read_chat
 from dragoman.mock.config import MockConfig, MockConfigError, changed
 from dragoman.mock.embeddings import embed, model, models
 from dragoman.mock.errors import Dialect, Fault, error_body, error_headers
+from dragoman.mock.gemini_request import read_contents
 from dragoman.mock.persona import Persona, persona
 from dragoman.mock.play import HANG, Pace, Play, stage
 from dragoman.mock.reply import Reply, json_reply
@@ -131,7 +133,7 @@ class Mock:
         """Script before dice, dice before the request's own merits."""
         request = call.request
         body = call.body()
-        entry.model = str(body.get("model", ""))[:256] if body else ""
+        entry.model = (call.model or str(body.get("model", "")))[:256] if body else ""
         script = self.scripts.choose(request.headers, entry.model, request.path)
         config = self.config
         failing, silent, drift = chance
@@ -170,6 +172,8 @@ class Mock:
         if body is None:
             raise Refused(f"Unknown request URL: {method} {path}.", status=404, code="unknown_url")
         number = self._number
+        if call.dialect == "gemini":
+            return self._gemini(call, body, script)
         if path.endswith("/chat/completions"):
             ask = read_chat(body)
             write = chat.stream if ask.stream else chat.whole
@@ -215,6 +219,24 @@ class Mock:
         said = answer(ask, script, self._number, self._seed)
         write = ollama.stream if ask.stream else ollama.whole
         return write(ask, said, script, shape)
+
+    def _gemini(self, call: _Call, body: Json, script: Script) -> Reply:
+        number, seed = self._number, self._seed
+        match method := call.request.path.rpartition(":")[2]:
+            case "generateContent" | "streamGenerateContent":
+                streamed = method == "streamGenerateContent"
+                ask = read_contents(body, call.model, stream=streamed)
+                said = answer(ask, script, number, seed)
+                if streamed:
+                    return gemini.stream(ask, said, script, number, array=call.array)
+                return gemini.whole(ask, said, script, number)
+            case "countTokens":
+                return gemini.count(body, call.model)
+            case "embedContent" | "batchEmbedContents":
+                batch = method == "batchEmbedContents"
+                return gemini.vectors(body, call.model, script, number, seed, batch=batch)
+            case _:
+                raise Refused("The requested URL was not found on this server.", status=404)
 
     def _message(self, call: _Call, ask: Ask, script: Script) -> Reply:
         if "anthropic-version" not in call.request.headers:
@@ -293,6 +315,17 @@ class _Call:
         self.number = number
         self.dialect: Dialect = _dialect(request.path)
         self.persona: Persona = persona(request.path)
+        self.query = parse_qs(request.query)
+        self.model = ""
+        """The model that the path names; elsewhere the body does."""
+        if self.dialect == "gemini":
+            named = request.path.partition("/models/")[2].rpartition(":")[0]
+            self.model = unquote(named)
+
+    @property
+    def array(self) -> bool:
+        """Whether Gemini's stream is to be one array."""
+        return self.query.get("alt") != ["sse"]
 
     def body(self) -> Json | None:
         """The request's JSON object; None for a request that has no body."""
@@ -306,6 +339,11 @@ class _Call:
     def check_key(self) -> None:
         """Refuses the few credentials that stand for wrong ones."""
         headers = self.request.headers
+        if self.dialect == "gemini":
+            key = headers.get("x-goog-api-key") or self.query.get("key", [""])[0]
+            if key in _REFUSED_KEYS:
+                # A wrong key is a bad request to Google.
+                raise Refused("API key not valid.", code="API_KEY_INVALID")
         key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
         if key in _REFUSED_KEYS:
             raise Refused("Incorrect API key provided.", status=401)
@@ -321,6 +359,8 @@ class _Call:
         body = error_body(fault, self.dialect, self.persona, self.number)
         if self.request.path.endswith("/responses"):
             return responses.error_frame(body)
+        if self.dialect == "gemini":
+            return gemini.error_frame(body, array=self.array, first=not script.error_after)
         return _ERROR_FRAMES[self.dialect](body)
 
 
@@ -335,6 +375,8 @@ def _dialect(path: str) -> Dialect:
     """What a path speaks; OpenRouter's begins with ``/api`` too, and has a version behind it."""
     if "/messages" in path:
         return "anthropic"
+    if "/v1beta/models" in path:
+        return "gemini"
     return "ollama" if "/api/" in path and "/v1/" not in path else "chat"
 
 
@@ -360,6 +402,9 @@ def _pace(config: MockConfig, script: Script | None, drift: float) -> Pace:
 def _models(call: _Call) -> Reply:
     anthropic_shape = "anthropic-version" in call.request.headers
     _, _, name = call.request.path.partition("/models")
+    if call.dialect == "gemini":
+        named = name.strip("/")
+        return json_reply(200, gemini.row(named) if named else gemini.listing())
     if name.strip("/"):
         return json_reply(200, model(name.strip("/"), anthropic=anthropic_shape))
     return json_reply(200, models(anthropic=anthropic_shape))

@@ -160,3 +160,48 @@ def test_a_choice_that_begins_after_another_has_finished_keeps_order_and_time():
     sent = asyncio.run(streamed(means_of(reply, Policy(linger_s=0.2))))
     expected = [words("a"), finish(), words("b", 1), words("c", 1), finish(1), DONE]
     assert told(sent) == b"".join(expected)
+
+
+class Again:
+    """A transport that gives the same reply to every try."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    async def send(self, request):
+        return Scripted([*self.steps])
+
+
+GEMINI_ARRAY = (
+    b'[{"candidates":[{"content":{"parts":[{"text":"Hel"}],"role":"model"},"index":0}]}\n',
+    b',\r\n{"candidates":[{"content":{"parts":[{"text":"lo"}]},"finishReason":"STOP"}]}\n]',
+)
+
+
+@pytest.mark.pitfall(10, 11)
+@pytest.mark.parametrize("cut", [1, 9, 4096])
+def test_an_array_is_a_stream_of_gemini_and_of_nobody_else(cut):
+    data = b"".join(GEMINI_ARRAY)
+    steps = [(0, data[at : at + cut]) for at in range(0, len(data), cut)]
+    google = [candidate(family="gemini")]
+    pieces = asyncio.run(streamed(means_of(Again(steps)), candidates=google))
+    assert b'"content":"Hel"' in told(pieces)
+    assert told(pieces).endswith(DONE)
+    with pytest.raises(UpstreamError) as failure:
+        asyncio.run(streamed(means_of(Again(steps))))
+    assert "something else than a stream" in failure.value.message
+
+
+@pytest.mark.pitfall(11, 140)
+def test_a_whole_reply_of_gemini_becomes_a_stream_and_its_error_an_error():
+    whole = b'{"candidates":[{"content":{"parts":[{"text":"Hi"}]},"finishReason":"STOP"}]}'
+    google = [candidate(family="gemini")]
+    pieces = asyncio.run(streamed(means_of(Scripted([(0, whole)])), candidates=google))
+    assert b'"content":"Hi"' in told(pieces)
+    for body in (
+        b'{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED"}}',
+        b'[{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED"}}]',
+    ):
+        with pytest.raises(UpstreamError) as failure:
+            asyncio.run(streamed(means_of(Again([(0, body)])), candidates=google))
+        assert failure.value.kind == "rate_limit"

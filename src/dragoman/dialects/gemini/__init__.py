@@ -42,4 +42,5 @@ GEMINI = Dialect(
     write_error=write_error,
     response_frames=response_frames,
     embodied=_EMBODIED,
+    no_stream=b"{<",  # An array is a stream too, where the provider knows no alt=sse (P10).
 )

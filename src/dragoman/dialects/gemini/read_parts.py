@@ -25,7 +25,7 @@ from dragoman.core.parts import (
     Url,
 )
 from dragoman.dialects.gemini import wire
-from dragoman.dialects.gemini.signatures import signature_of, thought, unsealed_text
+from dragoman.dialects.gemini.signatures import UNSIGNED, signature_of, thought, unsealed_text
 from dragoman.dialects.gemini.wire import DIALECT, WireError
 
 Kind: TypeAlias = Literal["image", "audio", "video", "document"]
@@ -50,6 +50,8 @@ def read_part(raw: Raw, path: str, seed: str) -> tuple[Part, ...]:
     found = wire.members(raw, path)
     is_thought = "thought" in found and wire.boolean(found["thought"], f"{path}.thought")
     signature = wire.opt_text(found, "thoughtSignature", path) or None
+    if signature == UNSIGNED:
+        signature = None
     if "functionCall" in found:
         call = _call(found, f"{path}.functionCall", seed)
         return _signed(signature, call, call.id)

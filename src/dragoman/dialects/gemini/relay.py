@@ -27,11 +27,23 @@ from dragoman.dialects.gemini.wire import WireError
 class GeminiRelay:
     """A ``Relay`` within this dialect."""
 
-    __slots__ = ("_calls", "_chunks", "_context", "_done", "_frames", "_raw", "facts")
+    __slots__ = (
+        "_calls",
+        "_chunks",
+        "_context",
+        "_done",
+        "_frames",
+        "_model",
+        "_named",
+        "_raw",
+        "facts",
+    )
 
     def __init__(self, target: Target, context: Context) -> None:
-        del target
         self.facts = Facts()
+        self._model = context.model or target.model
+        self._named = False
+        """Whether the provider has said which model answers (D4)."""
         self._context = context
         self._chunks = Chunks()
         self._frames = Frames(array=context.array)
@@ -76,15 +88,22 @@ class GeminiRelay:
         passed: list[bytes] = []
         for chunk in chunks:
             try:
-                self._note(probe(chunk.data))
+                found = probe(chunk.data)
+                self._note(found)
             except UpstreamError as error:
                 self._stop(error)
             except WireError:
                 self._stop(not_understood("an event"))
             if self._done:
                 break
-            passed.append(self._write(chunk))
+            self._named = self._named or found.modelVersion is not None
+            passed.append(self._write(chunk) if self._named else self._name(chunk))
         return passed[0] if len(passed) == 1 else b"".join(passed)
+
+    def _name(self, chunk: Chunk) -> bytes:
+        """A chunk of a provider that names no model, with the id that was sent (D4)."""
+        members = wire.lenient_members(chunk.data, "")
+        return self._frames.write(wire.encode({**members, "modelVersion": self._model}))
 
     def _write(self, chunk: Chunk) -> bytes:
         if chunk.raw is not None and not self._context.array:

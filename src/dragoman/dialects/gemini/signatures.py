@@ -15,6 +15,12 @@ from dragoman.core.envelope import PREFIX, SEALED, Envelope, is_sealed
 from dragoman.core.parts import Thinking
 from dragoman.dialects.gemini.wire import DIALECT, FORMAT
 
+UNSIGNED = "skip_thought_signature_validator"
+"""What Gemini 3 takes for the signature of a call that another model made (P99).
+
+It says that there is no signature: read as none, and so lost nowhere.
+"""
+
 
 def signature_of(value: str, call_id: str | None = None) -> Thinking:
     """A signature that belongs to the part behind it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dragoman.core.errors import unsupported
+from dragoman.core.errors import invalid, unsupported
 from dragoman.core.request import EFFORT_BUDGET, Effort
 from dragoman.dialects.gemini import wire
 from dragoman.dialects.gemini.draft import Draft, own
@@ -63,8 +63,10 @@ def _sampling(draft: Draft, config: dict[str, object]) -> None:
             draft.lose("seed", "beyond_32_bits")
     if sampling.stop:
         if len(sampling.stop) > _MOST_STOPS:
-            draft.lose("stop", "at_most_5", "changed")
-        config["stopSequences"] = list(sampling.stop[:_MOST_STOPS])
+            raise invalid(
+                f"stop has {len(sampling.stop)} sequences; Gemini takes {_MOST_STOPS}.", "stop"
+            )  # P113
+        config["stopSequences"] = list(sampling.stop)
     if sampling.logprobs is not None:
         config["responseLogprobs"] = sampling.logprobs
         if sampling.logprobs and sampling.top_logprobs:

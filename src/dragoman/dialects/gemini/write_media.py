@@ -48,13 +48,19 @@ def _lose(draft: Draft, part: Media, path: str) -> None:
         draft.lose(f"{path}.detail", "not_in_dialect")
     if part.citations_enabled:
         draft.lose(f"{path}.citations", "not_in_dialect")
-    if part.title is not None:
-        draft.lose(f"{path}.title", "not_in_dialect")
-    if part.context is not None:
-        draft.lose(f"{path}.context", "not_in_dialect")
+    if not isinstance(part.source, (TextDoc, PartsDoc)):
+        if part.title is not None:
+            draft.lose(f"{path}.title", "not_in_dialect")
+        if part.context is not None:
+            draft.lose(f"{path}.context", "not_in_dialect")
     if part.cache is not None:
         draft.lose(f"{path}.cache_control", "caching_is_implicit_here")
     draft.foreign(part.ext, path)
+
+
+def _head(part: Media) -> list[str]:
+    """What is said of a document before its text, which is told as text itself."""
+    return [words for words in (part.title, part.context) if words]
 
 
 def _source(draft: Draft, part: Media, path: str) -> list[WirePart]:
@@ -75,9 +81,11 @@ def _source(draft: Draft, part: Media, path: str) -> list[WirePart]:
                 )
             return [_file(file_id, mime)]
         case TextDoc(text=text):
-            return [{"text": text}]
+            draft.lose(path, "a_text_document_becomes_text", "emulated")
+            return [{"text": "\n\n".join([*_head(part), text])}]
         case PartsDoc(parts=parts):
-            found: list[WirePart] = []
+            draft.lose(path, "a_document_of_parts_becomes_its_parts", "emulated")
+            found: list[WirePart] = [{"text": words} for words in _head(part)]
             for number, inner in enumerate(parts):
                 place = f"{path}.source.content[{number}]"
                 match inner:

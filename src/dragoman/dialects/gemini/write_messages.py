@@ -29,13 +29,10 @@ from dragoman.dialects.gemini import wire
 from dragoman.dialects.gemini.arguments import as_object
 from dragoman.dialects.gemini.draft import Draft, own
 from dragoman.dialects.gemini.read_parts import MADE
-from dragoman.dialects.gemini.signatures import is_native
+from dragoman.dialects.gemini.signatures import UNSIGNED, is_native
 from dragoman.dialects.gemini.wire import DIALECT
 from dragoman.dialects.gemini.write_media import WirePart, write_media
-from dragoman.dialects.gemini.write_results import write_result
-
-UNSIGNED = "skip_thought_signature_validator"
-"""What Gemini 3 takes for the signature of a call that another model made (P99)."""
+from dragoman.dialects.gemini.write_results import search_words, write_result
 
 
 @dataclass(slots=True)
@@ -152,13 +149,7 @@ def _user_part(draft: Draft, part: Part, path: str) -> Sequence[WirePart | Raw]:
         case Media():
             return write_media(draft, part, path)
         case SearchResult():
-            draft.lose(path, "search_result_became_text", "changed")
-            if part.citations_enabled:
-                draft.lose(f"{path}.citations", "not_in_dialect")
-            if part.cache is not None:
-                draft.lose(f"{path}.cache_control", "caching_is_implicit_here")
-            words = "\n".join(inner.text for inner in part.parts if isinstance(inner, Text))
-            return [{"text": f"{part.title}\n{part.source}\n{words}"}]
+            return [{"text": search_words(draft, part, path)}]
         case Opaque():
             return [_opaque(part, path)]
         case Thinking() | ToolCall() | ToolResult():

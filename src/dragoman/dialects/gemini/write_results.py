@@ -49,10 +49,14 @@ def write_result(
     for number, inner in enumerate(part.parts):
         place = f"{path}.content[{number}]"
         match inner:
-            case Text(text=text) | Refusal(text=text):
+            case Text(text=text, cache=cache):
+                texts.append(text)
+                if cache is not None:
+                    draft.lose(f"{place}.cache_control", "caching_is_implicit_here")
+            case Refusal(text=text):
                 texts.append(text)
             case SearchResult():
-                texts.append(_search(inner))
+                texts.append(search_words(draft, inner, place))
             case Media():
                 written = write_media(draft, inner, place)
                 source = inner.source
@@ -78,7 +82,13 @@ def write_result(
     return {"functionResponse": {**said, **own(part.ext)}}, behind
 
 
-def _search(part: SearchResult) -> str:
+def search_words(draft: Draft, part: SearchResult, path: str) -> str:
+    """A search result as the text that it holds."""
+    draft.lose(path, "search_result_became_text", "emulated")
+    if part.citations_enabled:
+        draft.lose(f"{path}.citations", "not_in_dialect")
+    if part.cache is not None:
+        draft.lose(f"{path}.cache_control", "caching_is_implicit_here")
     words = "\n".join(inner.text for inner in part.parts if isinstance(inner, Text))
     return f"{part.title}\n{part.source}\n{words}"
 

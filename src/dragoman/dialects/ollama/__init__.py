@@ -46,6 +46,7 @@ OLLAMA = Dialect(
     response_frames=response_frames,
     framing="ndjson",
     embodied=_EMBODIED,
+    no_stream=b"",  # A line looks like a whole reply, and is none.
 )
 
 GENERATE = Dialect(
@@ -67,4 +68,5 @@ GENERATE = Dialect(
     response_frames=response_frames,
     framing="ndjson",
     embodied=_EMBODIED,
+    no_stream=b"",  # A line looks like a whole reply, and is none.
 )

@@ -24,7 +24,7 @@ from dragoman.dialects.framing.json_array import ArrayElements
 from dragoman.dialects.gemini import GEMINI
 from dragoman.dialects.gemini.count_tokens import COUNTER, patch_count
 from dragoman.dialects.gemini.embeddings import EMBEDDER, patch_embeddings, tap_embeddings
-from dragoman.dialects.gemini.write_messages import UNSIGNED
+from dragoman.dialects.gemini.signatures import UNSIGNED
 
 OLD, NEW = Target("p", "gemini-2.5-flash"), Target("p", "gemini-3-pro")
 CONTEXT = Context("a" * 32, 1, "m", envelope=Envelope({1: b"k" * 32}), request_id="r")
@@ -446,6 +446,42 @@ def test_calls_of_other_models_are_marked_for_newer_ones():
     assert "thoughtSignature" not in written(request, OLD)["contents"][1]["parts"][0]
 
 
+@pytest.mark.pitfall(99)
+def test_a_mark_that_nothing_is_signed_is_no_reasoning_to_lose():
+    call = {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": UNSIGNED}
+    said = {
+        "contents": [
+            {"role": "user", "parts": [{"text": "x"}]},
+            {"role": "model", "parts": [call]},
+        ]
+    }
+    request = GEMINI.read_request(json.dumps(said).encode())
+    assert [type(part).__name__ for part in request.messages[1].parts] == ["ToolCall"]
+
+
+def test_a_document_of_text_becomes_text_under_its_title_and_is_told():
+    document = {
+        "type": "document",
+        "title": "T",
+        "context": "C",
+        "source": {"type": "text", "media_type": "text/plain", "data": "words"},
+    }
+    inner = [{"type": "text", "text": "words"}]
+    for source, texts in (
+        (document["source"], ["T\n\nC\n\nwords"]),
+        ({"type": "content", "content": inner}, ["T", "C", "words"]),
+    ):
+        said = {"role": "user", "content": [{**document, "source": source}]}
+        body = {"model": "m", "max_tokens": 9, "messages": [said]}
+        request = ANTHROPIC.read_request(json.dumps(body).encode())
+        sent = GEMINI.write_request(request, OLD)
+        parts = json.loads(sent.body)["contents"][0]["parts"]
+        assert [part["text"] for part in parts] == texts
+        assert [(loss.path, loss.action) for loss in sent.losses] == [
+            ("messages[0].content[0]", "emulated")
+        ]
+
+
 @pytest.mark.pitfall(198)
 def test_levels_for_newer_models_and_budgets_for_older_ones():
     request = chat(user("x"), reasoning_effort="minimal")
@@ -697,3 +733,107 @@ def test_a_thought_of_nobody_is_left_out():
     )
     assert written(request)["contents"][1]["parts"] == [{"text": "a"}]
     assert isinstance(request.messages[1].parts[0], Thinking)
+
+
+# --------------------------------------------------------------------------- more pitfalls
+
+
+@pytest.mark.pitfall(15)
+def test_nothing_is_sent_into_a_silent_stream():
+    assert GEMINI.heartbeat is None
+
+
+@pytest.mark.pitfall(1, 5, 25)
+def test_a_frame_of_a_megabyte_in_pieces_is_one_frame():
+    text = "größe 🐉" * 120_000
+    assert fold(events(sse(chunk(part(text=text), finish="STOP")), 65_537)).choices[0].parts == (
+        Text(text),
+    )
+
+
+@pytest.mark.pitfall(27)
+def test_arguments_keep_their_own_spelling():
+    data = (
+        b'data: {"candidates":[{"content":{"parts":[{"functionCall":{"name":"f",'
+        b'"args":{"n": 12345678901234567890123, "f": 1.10}}}]},"finishReason":"STOP"}]}\n\n'
+    )
+    call = fold(events(data)).choices[0].parts[0]
+    assert "12345678901234567890123" in call.arguments
+    assert "1.10" in call.arguments
+
+
+@pytest.mark.pitfall(47)
+def test_results_of_one_turn_are_one_content():
+    calls = [
+        {"id": name, "type": "function", "function": {"name": name, "arguments": "{}"}}
+        for name in ("a", "b")
+    ]
+    request = chat(
+        user("x"),
+        {"role": "assistant", "content": None, "tool_calls": calls},
+        *({"role": "tool", "tool_call_id": name, "content": name} for name in ("a", "b")),
+    )
+    last = written(request)["contents"][-1]
+    assert [one["functionResponse"]["name"] for one in last["parts"]] == ["a", "b"]
+
+
+@pytest.mark.pitfall(100)
+def test_a_signature_is_never_spelled_anew():
+    signed = part(text="a", thoughtSignature="-_+/ab==")
+    whole = GEMINI.read_response(json.dumps(chunk(signed, finish="STOP")).encode(), NEW, Undo())
+    told = json.loads(GEMINI.write_response(whole, CONTEXT).body)
+    assert told["candidates"][0]["content"]["parts"][0]["thoughtSignature"] == "-_+/ab=="
+
+
+@pytest.mark.pitfall(117)
+def test_log_probabilities_are_asked_for_by_a_word_and_a_number():
+    sent = written(chat(user("x"), logprobs=True, top_logprobs=3))["generationConfig"]
+    assert (sent["responseLogprobs"], sent["logprobs"]) == (True, 3)
+    assert "logprobs" not in written(chat(user("x"))).get("generationConfig", {})
+
+
+@pytest.mark.pitfall(113)
+def test_stops_are_a_list_and_at_most_five():
+    assert written(chat(user("x"), stop="a"))["generationConfig"]["stopSequences"] == ["a"]
+    asked = {"contents": [{"parts": [{"text": "x"}]}]}
+    many = read({**asked, "generationConfig": {"stopSequences": list("abcdef")}})
+    with pytest.raises(CallerError) as refusal:
+        written(many)
+    assert refusal.value.param == "stop"
+
+
+@pytest.mark.pitfall(118)
+def test_biases_of_another_tokenizer_are_never_sent():
+    out = GEMINI.write_request(chat(user("x"), logit_bias={"50256": -100}), NEW)
+    assert b"50256" not in out.body
+    assert any("logit_bias" in loss.path for loss in out.losses)
+
+
+def test_a_model_that_the_provider_does_not_name_is_the_one_that_was_sent():
+    first, last = chunk(part(text="a")), chunk(finish="STOP")
+    named = {**last}
+    for one in (first, last):
+        del one["modelVersion"]
+    relay = GEMINI.relay(NEW, CONTEXT)
+    out = relay.feed(sse(first, last)) + relay.close()
+    assert out.count(b'"modelVersion":"m"') == 2
+    relay = GEMINI.relay(NEW, CONTEXT)
+    data = sse(named, first)
+    assert relay.feed(data) + relay.close() == data
+    relay = GEMINI.relay(NEW, ARRAY)
+    listed = json.loads(relay.feed(sse(first, last)) + relay.close())
+    assert [one["modelVersion"] for one in listed] == ["m", "m"]
+
+
+@pytest.mark.pitfall(137)
+@pytest.mark.parametrize("reason", ["MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE"])
+def test_a_malformed_call_is_never_an_answer(reason):
+    whole = GEMINI.read_response(
+        json.dumps(chunk(part(functionCall={"name": "f"}), finish=reason)).encode(), NEW, Undo()
+    )
+    assert whole.choices[0].finish.raw == reason
+    own = json.loads(GEMINI.write_response(whole, CONTEXT).body)["candidates"][0]
+    assert own["finishReason"].startswith("MALFORMED")
+    for dialect in (CHAT, ANTHROPIC):
+        with pytest.raises(UpstreamError):
+            dialect.write_response(whole, CONTEXT)

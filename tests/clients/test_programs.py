@@ -1,0 +1,66 @@
+"""Programs that people build agents with: a streamed tool loop of two turns through a foreign provider."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from servers import KEY
+
+pytestmark = [pytest.mark.gate, pytest.mark.filterwarnings("default")]
+MISSING = "is not installed: it belongs to the long gate's programs"
+
+
+def get_weather(location: str) -> str:
+    """The weather at a place."""
+    return f"rain in {location}"
+
+
+@pytest.mark.parametrize("client", ["openai", "anthropic"])
+def test_langchain(gateway, client):
+    if client == "openai":
+        module = pytest.importorskip("langchain_openai", reason=f"LangChain {MISSING}")
+        model = module.ChatOpenAI(
+            model="anthropic/claude-sonnet-4-5", api_key=KEY, base_url=f"{gateway.url}/v1"
+        )
+    else:
+        module = pytest.importorskip("langchain_anthropic", reason=f"LangChain {MISSING}")
+        model = module.ChatAnthropic(
+            model="openai/gpt-4o-mini", api_key=KEY, base_url=gateway.url, max_tokens=500
+        )
+    from langchain_core.messages import HumanMessage, ToolMessage
+
+    bound = model.bind_tools([get_weather])
+    turns = [HumanMessage("Please use get_weather")]
+    first = None
+    for chunk in bound.stream(turns):
+        first = chunk if first is None else first + chunk
+    (call,) = first.tool_calls
+    result = ToolMessage(get_weather(**call["args"]), tool_call_id=call["id"])
+    said = "".join(chunk.text for chunk in bound.stream([*turns, first, result]))
+    assert said == "The tool answered: rain in mock location"
+
+
+@pytest.mark.parametrize("client", ["openai", "anthropic"])
+def test_pydantic_ai(gateway, client):
+    ai = pytest.importorskip("pydantic_ai", reason=f"pydantic-ai {MISSING}")
+    if client == "openai":
+        from pydantic_ai.models.openai import OpenAIChatModel
+        from pydantic_ai.providers.openai import OpenAIProvider
+
+        provider = OpenAIProvider(api_key=KEY, base_url=f"{gateway.url}/v1")
+        model = OpenAIChatModel("anthropic/claude-sonnet-4-5", provider=provider)
+    else:
+        from pydantic_ai.models.anthropic import AnthropicModel
+        from pydantic_ai.providers.anthropic import AnthropicProvider
+
+        provider = AnthropicProvider(api_key=KEY, base_url=gateway.url)
+        model = AnthropicModel("openai/gpt-4o-mini", provider=provider)
+    agent = ai.Agent(model, tools=[get_weather])
+
+    async def ask() -> str:
+        async with agent.run_stream("Please use get_weather") as run:
+            return await run.get_output()
+
+    assert asyncio.run(ask()) == "The tool answered: rain in mock location"
