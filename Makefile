@@ -26,6 +26,10 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.base
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
 	@touch $@
 
+$(VENV)/.programs: requirements-programs.txt $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-programs.txt
+	@touch $@
+
 # Install everything that working on the project needs
 bootstrap: $(VENV)/.dev
 
@@ -49,7 +53,7 @@ ci: bootstrap
 	@$(BIN)/python scripts/gate.py ci
 
 # The long gate: everything that must hold before a release
-gate: bootstrap
+gate: bootstrap $(VENV)/.programs
 	@$(BIN)/python scripts/gate.py gate
 
 # The long runs

@@ -16,6 +16,7 @@ FILES = {
     "requirements.txt": [],
     "requirements-all.txt": ["--extra", "all"],
     "requirements-dev.txt": ["--extra", "all", "--group", "dev"],
+    "requirements-programs.txt": ["--group", "programs", "--constraint", "requirements-dev.txt"],
 }
 
 

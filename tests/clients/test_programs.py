@@ -45,22 +45,27 @@ def test_langchain(gateway, client):
 @pytest.mark.parametrize("client", ["openai", "anthropic"])
 def test_pydantic_ai(gateway, client):
     ai = pytest.importorskip("pydantic_ai", reason=f"pydantic-ai {MISSING}")
-    if client == "openai":
-        from pydantic_ai.models.openai import OpenAIChatModel
-        from pydantic_ai.providers.openai import OpenAIProvider
+    # Each SDK has its own HTTP library; left to itself, pydantic-ai keeps a client that nobody closes.
+    http = pytest.importorskip("httpx" if client == "openai" else "httpx2")
 
-        provider = OpenAIProvider(api_key=KEY, base_url=f"{gateway.url}/v1")
-        model = OpenAIChatModel("anthropic/claude-sonnet-4-5", provider=provider)
-    else:
+    def model_over(http):
+        if client == "openai":
+            from pydantic_ai.models.openai import OpenAIChatModel
+            from pydantic_ai.providers.openai import OpenAIProvider
+
+            base = f"{gateway.url}/v1"
+            provider = OpenAIProvider(api_key=KEY, base_url=base, http_client=http)
+            return OpenAIChatModel("anthropic/claude-sonnet-4-5", provider=provider)
         from pydantic_ai.models.anthropic import AnthropicModel
         from pydantic_ai.providers.anthropic import AnthropicProvider
 
-        provider = AnthropicProvider(api_key=KEY, base_url=gateway.url)
-        model = AnthropicModel("openai/gpt-4o-mini", provider=provider)
-    agent = ai.Agent(model, tools=[get_weather])
+        provider = AnthropicProvider(api_key=KEY, base_url=gateway.url, http_client=http)
+        return AnthropicModel("openai/gpt-4o-mini", provider=provider)
 
     async def ask() -> str:
-        async with agent.run_stream("Please use get_weather") as run:
-            return await run.get_output()
+        async with http.AsyncClient() as opened:
+            agent = ai.Agent(model_over(opened), tools=[get_weather])
+            async with agent.run_stream("Please use get_weather") as run:
+                return await run.get_output()
 
     assert asyncio.run(ask()) == "The tool answered: rain in mock location"
