@@ -1,4 +1,5 @@
 import json
+import re
 import sys
 import types
 
@@ -18,7 +19,8 @@ def test_without_a_command_it_shows_what_is_there_and_whether_it_can_be_used(dra
     assert code == 0
     assert all(name in out for name in COMMANDS)
     assert "half-configured" in out
-    assert "no gateway at http://127.0.0.1:8000" in out
+    # Whoever runs the tests may have one running.
+    assert re.search(r"(no gateway|a gateway is ready) at http://127\.0\.0\.1:8000", out)
 
 
 def test_the_same_as_json(dragoman):
