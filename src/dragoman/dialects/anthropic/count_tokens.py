@@ -9,12 +9,13 @@ from msgspec.structs import replace
 from dragoman.core.request import Request
 from dragoman.core.usage import count
 from dragoman.dialects.anthropic import wire
-from dragoman.dialects.anthropic.error import not_understood, read_stream_error
+from dragoman.dialects.anthropic.error import read_stream_error
 from dragoman.dialects.anthropic.patch import patch_request
 from dragoman.dialects.anthropic.read import read_count_request
 from dragoman.dialects.anthropic.wire import encode
 from dragoman.dialects.anthropic.write import write_request
 from dragoman.dialects.base import Counter, Outgoing, Tapped, Target
+from dragoman.dialects.broken import not_understood
 
 _BYTES_PER_TOKEN = 4
 _COUNTED = frozenset(

@@ -65,7 +65,6 @@ _RETRYABLE: frozenset[Kind] = frozenset(
     {"rate_limit", "timeout", "server", "overloaded", "upstream", "conflict"}
 )
 
-_INVALID_REPLY = "upstream_invalid_reply"
 
 _TOO_LONG = ("prompt is too long", "context window", "context limit", "context_length")
 
@@ -204,31 +203,6 @@ def read_stream_error(data: bytes) -> UpstreamError:
     """An ``error`` event, as if it had come with the status that belongs to its type."""
     status = _STREAM_STATUS.get(_parsed(data).error.type or "", 500)
     return read_error(status, {}, data)
-
-
-def truncated() -> UpstreamError:
-    """A stream that ended before its ``message_stop`` (P14)."""
-    return UpstreamError(
-        "upstream",
-        "The provider's stream ended before the answer was complete.",
-        code="upstream_truncated",
-        retryable=True,
-    )
-
-
-def not_understood(what: str) -> UpstreamError:
-    """Bytes that are no reply of this dialect (U10)."""
-    return UpstreamError(
-        "upstream",
-        f"The provider sent {what} that is not valid in its own dialect.",
-        code=_INVALID_REPLY,
-        retryable=True,
-    )
-
-
-def is_garbled(error: GatewayError) -> bool:
-    """Whether the error says that bytes were not understood."""
-    return error.code == _INVALID_REPLY
 
 
 # --------------------------------------------------------------------------- to the caller

@@ -16,6 +16,7 @@ from dragoman.dialects.anthropic.read_blocks import read_block, read_citation, r
 from dragoman.dialects.anthropic.undo import undo_call, unwrap_custom
 from dragoman.dialects.anthropic.wire import DIALECT, encode
 from dragoman.dialects.base import Undo
+from dragoman.dialects.halves import mend
 
 Field: TypeAlias = Literal["text", "arguments", "signature", "encrypted"]
 
@@ -133,7 +134,7 @@ class OpenBlock:
             if "\ud800" <= words[-1] <= "\udbff":
                 self._half = words[-1]
                 words = words[:-1]
-            words = wire.mend(words)
+            words = mend(words)
         if words:
             self._said = True
             events.append(PartDelta(self.number, words, field))

@@ -27,13 +27,15 @@ from dragoman.dialects.anthropic import wire
 from dragoman.dialects.anthropic.arguments import as_object
 from dragoman.dialects.anthropic.draft import own
 from dragoman.dialects.anthropic.envelope import is_native, wrap
-from dragoman.dialects.anthropic.error import not_understood, read_stream_error
+from dragoman.dialects.anthropic.error import read_stream_error
 from dragoman.dialects.anthropic.finish import BROKEN, read_finish, write_details, write_reason
 from dragoman.dialects.anthropic.read_blocks import read_block
 from dragoman.dialects.anthropic.undo import undo_call
 from dragoman.dialects.anthropic.usage import read_usage, write_usage
 from dragoman.dialects.anthropic.wire import DIALECT, WireError, encode
 from dragoman.dialects.base import Context, Tapped, Target, Undo, Written
+from dragoman.dialects.broken import not_understood
+from dragoman.dialects.halves import mended
 
 TIER_READ = {"standard": "default", "priority": "priority", "batch": "batch"}
 TIER_WRITE = {
@@ -121,7 +123,7 @@ def read_response(body: bytes, target: Target, undo: Undo) -> Response:
 
 def _decode_leniently(body: bytes) -> _Message:
     try:
-        return _MESSAGE.decode(wire.mended(body))
+        return _MESSAGE.decode(mended(body))
     except (*wire.BAD_JSON, ValueError):
         raise not_understood("a reply") from None
 

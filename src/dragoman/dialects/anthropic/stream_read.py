@@ -20,19 +20,16 @@ from dragoman.core.events import (
     UsageNote,
 )
 from dragoman.dialects.anthropic import wire
-from dragoman.dialects.anthropic.error import (
-    is_garbled,
-    not_understood,
-    read_stream_error,
-    truncated,
-)
+from dragoman.dialects.anthropic.error import read_stream_error
 from dragoman.dialects.anthropic.finish import read_finish
 from dragoman.dialects.anthropic.open_block import Delta, OpenBlock
 from dragoman.dialects.anthropic.response import TIER_READ
 from dragoman.dialects.anthropic.usage import read_usage
 from dragoman.dialects.anthropic.wire import DIALECT, WireError, encode
 from dragoman.dialects.base import Target, Undo
+from dragoman.dialects.broken import is_garbled, not_understood, truncated
 from dragoman.dialects.framing.sse import Frame, SseFrames
+from dragoman.dialects.halves import loads_leniently, without_surrogates
 
 
 class _Message(Struct, frozen=True):
@@ -265,8 +262,8 @@ class AnthropicStreamReader:
 def _leniently(data: bytes) -> tuple[_Event, str | None]:
     """An event that holds half of a character, and the words of its delta with the half in them (D8)."""
     try:
-        loaded = wire.loads_leniently(data)
-        event = _EVENT.decode(encode(wire.without_surrogates(loaded)))
+        loaded = loads_leniently(data)
+        event = _EVENT.decode(encode(without_surrogates(loaded)))
     except (*wire.BAD_JSON, ValueError):
         raise not_understood("an event") from None
     delta = loaded.get("delta") if isinstance(loaded, dict) else None

@@ -52,6 +52,7 @@ from dragoman.dialects.anthropic.response import (
 from dragoman.dialects.anthropic.usage import write_delta_usage, write_usage
 from dragoman.dialects.anthropic.wire import DIALECT, encode
 from dragoman.dialects.base import Context
+from dragoman.dialects.halves import mend
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -75,7 +76,7 @@ def _json(words: str) -> bytes:
     try:
         return encode(words)
     except UnicodeEncodeError:
-        return encode(wire.mend(words))
+        return encode(mend(words))
 
 
 class _Block:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from msgspec import Raw
 
 from dragoman.dialects.anthropic import wire
-from dragoman.dialects.anthropic.error import not_understood, read_stream_error
+from dragoman.dialects.anthropic.error import read_stream_error
 from dragoman.dialects.anthropic.stream_write import frame
 from dragoman.dialects.anthropic.wire import WireError, encode
+from dragoman.dialects.broken import not_understood
 
 _GROWS = {"text": ("text", "text_delta"), "thinking": ("thinking", "thinking_delta")}
 _EMPTY = Raw(b'""')

@@ -7,7 +7,6 @@ struct does not know are then set apart for the extension bag (`dialects.md` §2
 
 from __future__ import annotations
 
-import json
 from typing import Any, TypeVar
 
 import msgspec
@@ -277,45 +276,3 @@ def starts_with(raw: Raw, sign: bytes) -> bool:
 def compact(raw: Raw | bytes) -> str:
     """JSON on one line: the tokens as they were written, the white space between them gone (P27)."""
     return msgspec.json.format(raw, indent=-1).decode("utf-8", "replace")
-
-
-def loads_leniently(data: bytes) -> object:
-    """JSON that msgspec refuses for a lone surrogate, decoded by the standard library (D8).
-
-    Raises:
-        ValueError: it is no JSON, or holds NaN or an infinity.
-        RecursionError: it is too deep.
-    """
-    return json.loads(data.decode("utf-8", "replace"), parse_constant=_refuse)
-
-
-def _refuse(constant: str) -> object:
-    raise ValueError(constant)
-
-
-def without_surrogates(node: object) -> object:
-    """The same JSON value with U+FFFD for every surrogate that stands alone."""
-    match node:
-        case str():
-            return mend(node)
-        case list():
-            return [without_surrogates(item) for item in node]
-        case dict():
-            return {mend(str(name)): without_surrogates(item) for name, item in node.items()}
-        case _:
-            return node
-
-
-def mended(data: bytes) -> bytes:
-    """The same JSON without halves of characters, for decoders that take whole ones only (D8).
-
-    Raises:
-        ValueError: it is no JSON.
-        RecursionError: it is too deep.
-    """
-    return encode(without_surrogates(loads_leniently(data)))
-
-
-def mend(words: str) -> str:
-    """A string that can be encoded: surrogate pairs joined, lone ones replaced."""
-    return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -10,8 +10,6 @@ content policy.
 from __future__ import annotations
 
 import re
-from email.utils import parsedate_to_datetime
-from math import isfinite
 
 import msgspec
 
@@ -27,6 +25,7 @@ from dragoman.core.errors import (
 )
 from dragoman.dialects.base import Context, ErrorContext, ErrorReply
 from dragoman.dialects.chat.envelope import Envelope, open_envelope
+from dragoman.dialects.retry_after import read_retry_after
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -192,30 +191,6 @@ def _details(envelope: Envelope) -> dict[str, object] | None:
     if envelope.type:
         found["upstream_type"] = envelope.type
     return found or None
-
-
-def read_retry_after(headers: dict[str, str]) -> float | None:
-    """When to come back, in seconds from now; a date counts from the answer's own ``date``."""
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        text = headers.get(name, "").strip()
-        if not text:
-            continue
-        try:
-            seconds = float(text) * scale
-        except ValueError:
-            if (found := _until(text, headers.get("date", ""))) is not None:
-                return found
-            continue
-        if isfinite(seconds):
-            return max(0.0, seconds)
-    return None
-
-
-def _until(then: str, now: str) -> float | None:
-    try:
-        return max(0.0, (parsedate_to_datetime(then) - parsedate_to_datetime(now)).total_seconds())
-    except (TypeError, ValueError, OverflowError, IndexError):
-        return None  # a date that is none, or one with and one without a zone
 
 
 # --------------------------------------------------------------------------- writing

@@ -11,7 +11,8 @@ from dragoman.dialects.base import Context, Tapped, Target, Undo, Written
 from dragoman.dialects.completions import wire
 from dragoman.dialects.completions.errors import DONE, Errors, broken_finish, malformed
 from dragoman.dialects.completions.logprobs import read_logprobs, write_logprobs
-from dragoman.dialects.completions.wire import ChoiceWire, encode, mend
+from dragoman.dialects.completions.wire import ChoiceWire, encode
+from dragoman.dialects.halves import mend
 
 
 class Replies:

@@ -28,6 +28,7 @@ from dragoman.dialects.completions.errors import DONE, Errors, broken_finish
 from dragoman.dialects.completions.logprobs import write_logprobs
 from dragoman.dialects.completions.response import head_of, loss_of, words_of
 from dragoman.dialects.completions.wire import encode
+from dragoman.dialects.halves import mend
 
 HEARTBEAT = b": ping\n\n"
 
@@ -110,7 +111,7 @@ class CompletionsStreamWriter:
         try:
             data = encode(body)
         except UnicodeEncodeError:
-            return self._chunk(index, wire.mend(text), logprobs, finish)
+            return self._chunk(index, mend(text), logprobs, finish)
         return b"data: " + data + b"\n\n"
 
     def _logprobs(self, event: LogprobNote) -> bytes:

@@ -16,6 +16,7 @@ from dragoman.core.errors import invalid
 from dragoman.core.parts import Ext
 from dragoman.core.response import Finish, FinishReason
 from dragoman.core.usage import Usage, count
+from dragoman.dialects.halves import mend
 
 DIALECT = "completions"
 
@@ -153,11 +154,6 @@ def _whole(node: object) -> object:
             return {mend(str(name)): _whole(item) for name, item in node.items()}
         case _:
             return node
-
-
-def mend(words: str) -> str:
-    """A string that can be encoded: surrogate pairs joined, lone ones replaced."""
-    return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def read_usage(wire: UsageWire | None) -> Usage | None:

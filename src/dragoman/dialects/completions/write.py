@@ -12,7 +12,8 @@ from dragoman.core.parts import Text
 from dragoman.core.request import Output, Reasoning, Request
 from dragoman.dialects.base import Outgoing, Target
 from dragoman.dialects.completions.patch import apply_quirks
-from dragoman.dialects.completions.wire import DIALECT, encode, is_nothing, mend
+from dragoman.dialects.completions.wire import DIALECT, encode, is_nothing
+from dragoman.dialects.halves import mend
 
 _KNOBS = (
     "temperature",

@@ -8,6 +8,7 @@ from msgspec import Raw
 from dragoman.core.parts import ToolCall
 from dragoman.dialects.gemini import wire
 from dragoman.dialects.gemini.wire import encode
+from dragoman.dialects.halves import mend
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _ANY = msgspec.json.Decoder()
@@ -20,10 +21,10 @@ def as_object(call: ToolCall) -> tuple[Raw, bool]:
     another kind; text that is no JSON, cut short by a token limit most often, under ``_raw``.
     """
     if call.kind == "custom":
-        return Raw(encode({"input": wire.mend(call.arguments)})), True
+        return Raw(encode({"input": mend(call.arguments)})), True
     if not call.arguments.strip():
         return Raw(b"{}"), True
-    data = wire.mend(call.arguments).encode()
+    data = mend(call.arguments).encode()
     try:
         _OBJECT.decode(data)
     except wire.BAD_JSON:

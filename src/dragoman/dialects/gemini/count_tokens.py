@@ -8,8 +8,9 @@ from msgspec import Raw, Struct
 from dragoman.core.request import Request
 from dragoman.core.usage import count
 from dragoman.dialects.base import Counter, Outgoing, Tapped, Target
+from dragoman.dialects.broken import not_understood
 from dragoman.dialects.gemini import wire
-from dragoman.dialects.gemini.error import not_understood, read_stream_error, reported
+from dragoman.dialects.gemini.error import read_stream_error, reported
 from dragoman.dialects.gemini.patch import patch_request
 from dragoman.dialects.gemini.read import read_request
 from dragoman.dialects.gemini.wire import WireError, encode

@@ -12,10 +12,12 @@ from dragoman.core.errors import CallerError, invalid, unsupported
 from dragoman.core.request import EmbeddingRequest
 from dragoman.core.response import Embeddings
 from dragoman.dialects.base import Context, Embedder, Outgoing, Tapped, Target, Written
+from dragoman.dialects.broken import not_understood
 from dragoman.dialects.gemini import wire
-from dragoman.dialects.gemini.error import not_understood, read_stream_error, reported
+from dragoman.dialects.gemini.error import read_stream_error, reported
 from dragoman.dialects.gemini.usage import WireUsage, of_wire, write_usage
 from dragoman.dialects.gemini.wire import DIALECT, WireError, encode
+from dragoman.dialects.halves import mend
 
 MOST = 100
 """Requests that one batch may hold (P202)."""
@@ -166,7 +168,7 @@ def write_request(request: EmbeddingRequest, target: Target) -> Outgoing:
                 code="unsupported_feature",
                 param="input",
             )
-        content = {"parts": [{"text": wire.mend(words)}]}
+        content = {"parts": [{"text": mend(words)}]}
         asked.append({"model": _name(target), "content": content, **common})
     return Outgoing(encode({"requests": asked}))
 

@@ -74,7 +74,6 @@ _OURS: frozenset[Kind] = frozenset({"authentication", "billing", "permission"})
 _RETRYABLE: frozenset[Kind] = frozenset(
     {"rate_limit", "timeout", "server", "overloaded", "upstream", "conflict"}
 )
-_INVALID_REPLY = "upstream_invalid_reply"
 _TOO_LONG = ("exceeds the maximum number of tokens", "input token count", "context window")
 _KEY = re.compile(
     r"\b(?:(?:sk|pk|rk|gsk|xai|drg|ghp)[-_]|AIza|AKIA|eyJ)[A-Za-z0-9][A-Za-z0-9_.\-]{12,}"
@@ -191,31 +190,6 @@ def _retry_after(headers: dict[str, str], details: list[dict[str, Any]]) -> floa
 def _quotas(details: list[dict[str, Any]]) -> list[str]:
     found = [v for one in details for v in _list(one.get("violations")) if isinstance(v, dict)]
     return [str(v["quotaId"]) for v in found if "quotaId" in v]
-
-
-def truncated() -> UpstreamError:
-    """A stream that ended without a finish reason (P14)."""
-    return UpstreamError(
-        "upstream",
-        "The provider's stream ended before the answer was complete.",
-        code="upstream_truncated",
-        retryable=True,
-    )
-
-
-def not_understood(what: str) -> UpstreamError:
-    """Bytes that are no reply of this dialect (U10)."""
-    return UpstreamError(
-        "upstream",
-        f"The provider sent {what} that is not valid in its own dialect.",
-        code=_INVALID_REPLY,
-        retryable=True,
-    )
-
-
-def is_garbled(error: GatewayError) -> bool:
-    """Whether the error says that bytes were not understood."""
-    return error.code == _INVALID_REPLY
 
 
 # --------------------------------------------------------------------------- to the caller

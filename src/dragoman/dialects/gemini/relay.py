@@ -9,14 +9,9 @@ from __future__ import annotations
 from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.core.usage import merge
 from dragoman.dialects.base import Context, Facts, Target
+from dragoman.dialects.broken import is_garbled, not_understood, truncated
 from dragoman.dialects.gemini import wire
-from dragoman.dialects.gemini.error import (
-    error_json,
-    is_garbled,
-    not_understood,
-    told,
-    truncated,
-)
+from dragoman.dialects.gemini.error import error_json, told
 from dragoman.dialects.gemini.finish import read_finish, word
 from dragoman.dialects.gemini.frames import Chunk, Chunks, Frames
 from dragoman.dialects.gemini.response import Probe, has_call, probe

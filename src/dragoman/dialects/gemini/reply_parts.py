@@ -21,12 +21,12 @@ from dragoman.core.parts import (
     Url,
 )
 from dragoman.dialects.base import Context
-from dragoman.dialects.gemini import wire
 from dragoman.dialects.gemini.arguments import as_object
 from dragoman.dialects.gemini.draft import own
 from dragoman.dialects.gemini.read_parts import MADE, made_id
 from dragoman.dialects.gemini.signatures import is_native, state
 from dragoman.dialects.gemini.wire import DIALECT
+from dragoman.dialects.halves import mend
 
 WirePart = dict[str, object]
 
@@ -51,9 +51,9 @@ class PartsOut:
                 self.cited += [(part.text, citation) for citation in part.citations]
                 if not part.text:
                     return []
-                return self.signed({"text": wire.mend(part.text), **own(part.ext)})
+                return self.signed({"text": mend(part.text), **own(part.ext)})
             case Refusal(text=text):
-                return self.signed({"text": wire.mend(text)}) if text else []
+                return self.signed({"text": mend(text)}) if text else []
             case Thinking():
                 return self._thinking(part)
             case ToolCall():
@@ -92,7 +92,7 @@ class PartsOut:
                 self._signature, self._signs = value, part.id
                 return before
             return [*self.rest(), {"text": "", "thought": True, "thoughtSignature": value}]
-        written: WirePart = {"text": wire.mend(part.text), "thought": True}
+        written: WirePart = {"text": mend(part.text), "thought": True}
         return [*self.rest(), written | ({"thoughtSignature": value} if value else {})]
 
     def _call(self, part: ToolCall, at: str, number: int) -> list[object]:

@@ -13,9 +13,10 @@ from dragoman.core.fold import fold
 from dragoman.core.loss import Loss
 from dragoman.core.response import Choice, Response
 from dragoman.dialects.base import Context, Tapped, Target, Undo, Written
+from dragoman.dialects.broken import not_understood
 from dragoman.dialects.gemini import wire
 from dragoman.dialects.gemini.draft import own
-from dragoman.dialects.gemini.error import not_understood, read_stream_error
+from dragoman.dialects.gemini.error import read_stream_error
 from dragoman.dialects.gemini.finish import read_finish, word, write_finish
 from dragoman.dialects.gemini.grounding import write_grounding
 from dragoman.dialects.gemini.logprobs import write_logprobs

@@ -14,13 +14,9 @@ from dragoman.core.events import End, Event, Failure, Finished, Start, UsageNote
 from dragoman.core.response import Finish
 from dragoman.core.usage import Usage
 from dragoman.dialects.base import Target, Undo
+from dragoman.dialects.broken import is_garbled, not_understood, truncated
 from dragoman.dialects.gemini import wire
-from dragoman.dialects.gemini.error import (
-    is_garbled,
-    not_understood,
-    read_stream_error,
-    truncated,
-)
+from dragoman.dialects.gemini.error import read_stream_error
 from dragoman.dialects.gemini.frames import Chunk, Chunks
 from dragoman.dialects.gemini.read_candidate import Candidate
 from dragoman.dialects.gemini.usage import WireUsage, of_wire, read_usage

@@ -38,6 +38,7 @@ from dragoman.dialects.gemini.reply_parts import PartsOut
 from dragoman.dialects.gemini.response import broken_finish, candidate, reply_id
 from dragoman.dialects.gemini.signatures import is_native, state
 from dragoman.dialects.gemini.usage import write_usage
+from dragoman.dialects.halves import mend
 
 
 class _Open:
@@ -87,9 +88,9 @@ class _Answer:
         part.said += words
         match head:
             case Text() | Refusal():
-                return self.out.signed({"text": wire.mend(words)})
+                return self.out.signed({"text": mend(words)})
             case Thinking(redacted=False):
-                return [*self.out.rest(), {"text": wire.mend(words), "thought": True}]
+                return [*self.out.rest(), {"text": mend(words), "thought": True}]
             case _:
                 part.texts["text"] = [words]
                 return []

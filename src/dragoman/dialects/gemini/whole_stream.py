@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import Raw
 
+from dragoman.dialects.broken import not_understood
 from dragoman.dialects.gemini import wire
-from dragoman.dialects.gemini.error import not_understood
 from dragoman.dialects.gemini.frames import END
 from dragoman.dialects.gemini.response import probe
 from dragoman.dialects.gemini.wire import WireError

@@ -7,12 +7,13 @@ results, schemas) is never looked into that way.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 import msgspec
 from msgspec import Raw
+
+from dragoman.dialects import halves
 
 DIALECT = "gemini"
 FORMAT = "google-gemini-v1"
@@ -129,27 +130,6 @@ def compact(raw: Raw | bytes) -> str:
     return msgspec.json.format(raw, indent=-1).decode("utf-8", "replace")
 
 
-def mend(words: str) -> str:
-    """A string that can be encoded: surrogate pairs joined, lone ones replaced."""
-    return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _whole_characters(node: object) -> object:
-    match node:
-        case str():
-            return mend(node)
-        case list():
-            return [_whole_characters(item) for item in node]
-        case dict():
-            return {mend(str(name)): _whole_characters(item) for name, item in node.items()}
-        case _:
-            return node
-
-
-def _refuse(constant: str) -> object:
-    raise ValueError(constant)
-
-
 def mended(data: bytes) -> bytes:
     """The same JSON without halves of characters, for decoders that take whole ones only (D8).
 
@@ -157,8 +137,7 @@ def mended(data: bytes) -> bytes:
         WireError: it is no JSON.
     """
     try:
-        loaded = json.loads(data.decode("utf-8", "replace"), parse_constant=_refuse)
-        return encode(_whole_characters(loaded))
+        return halves.mended(data)
     except (ValueError, RecursionError, msgspec.MsgspecError):
         raise WireError("", "it is not valid JSON") from None
 

@@ -25,7 +25,6 @@ from dragoman.core.parts import (
     ToolCall,
     ToolResult,
 )
-from dragoman.dialects.gemini import wire
 from dragoman.dialects.gemini.arguments import as_object
 from dragoman.dialects.gemini.draft import Draft, own
 from dragoman.dialects.gemini.read_parts import MADE
@@ -33,6 +32,7 @@ from dragoman.dialects.gemini.signatures import UNSIGNED, is_native
 from dragoman.dialects.gemini.wire import DIALECT
 from dragoman.dialects.gemini.write_media import WirePart, write_media
 from dragoman.dialects.gemini.write_results import search_words, write_result
+from dragoman.dialects.halves import mend
 
 
 @dataclass(slots=True)
@@ -173,7 +173,7 @@ def _text(draft: Draft, part: Text, path: str) -> list[WirePart]:
         draft.lose(f"{path}.cache_control", "caching_is_implicit_here")
     if part.citations:
         draft.lose(f"{path}.annotations", "not_in_dialect")
-    return [{"text": wire.mend(part.text), **own(part.ext)}] if part.text else []
+    return [{"text": mend(part.text), **own(part.ext)}] if part.text else []
 
 
 # --------------------------------------------------------------------------- the model
@@ -232,7 +232,7 @@ def _calls(message: Message, call_id: str) -> bool:
 
 
 def _thought(part: Thinking) -> WirePart:
-    written: WirePart = {"text": wire.mend(part.text), "thought": True}
+    written: WirePart = {"text": mend(part.text), "thought": True}
     state = part.signature or part.encrypted
     return written | ({"thoughtSignature": state} if state else {})
 

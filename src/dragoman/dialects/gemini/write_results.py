@@ -22,6 +22,7 @@ from dragoman.dialects.gemini.draft import Draft, own
 from dragoman.dialects.gemini.read_parts import MADE
 from dragoman.dialects.gemini.wire import DIALECT
 from dragoman.dialects.gemini.write_media import WirePart, write_media
+from dragoman.dialects.halves import mend
 
 _MIMES = {"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"}
 _ANY = msgspec.json.Decoder()
@@ -98,7 +99,7 @@ def _response(text: str, *, failed: bool) -> object:
     if failed:
         return {"error": text}
     if text.lstrip()[:1] == "{":
-        data = wire.mend(text).encode()
+        data = mend(text).encode()
         try:
             value = _ANY.decode(data)
         except wire.BAD_JSON:
@@ -106,7 +107,7 @@ def _response(text: str, *, failed: bool) -> object:
         wrapped = isinstance(value, dict) and len(value) == 1 and set(value) <= {"output", "error"}
         if isinstance(value, dict) and not wrapped and not _refers(value):
             return Raw(data)
-    return {"output": wire.mend(text)}
+    return {"output": mend(text)}
 
 
 def _refers(node: Any) -> bool:

@@ -6,7 +6,8 @@ import msgspec
 from msgspec import Raw
 
 from dragoman.core.parts import ToolCall
-from dragoman.dialects.ollama.wire import BAD_JSON, encode, mend
+from dragoman.dialects.halves import mend
+from dragoman.dialects.ollama.wire import BAD_JSON, encode
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _ANY = msgspec.json.Decoder(Raw)

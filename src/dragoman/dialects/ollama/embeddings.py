@@ -15,8 +15,10 @@ from dragoman.core.request import EmbeddingRequest
 from dragoman.core.response import Embeddings
 from dragoman.core.usage import Usage, count
 from dragoman.dialects.base import Context, Embedder, Outgoing, Tapped, Target, Written
+from dragoman.dialects.broken import not_understood
+from dragoman.dialects.halves import mend
 from dragoman.dialects.ollama import wire
-from dragoman.dialects.ollama.error import is_error, not_understood, read_line_error
+from dragoman.dialects.ollama.error import is_error, read_line_error
 from dragoman.dialects.ollama.patch import patch_request
 from dragoman.dialects.ollama.reply import write_usage
 from dragoman.dialects.ollama.wire import NULL, Members, encode, is_nothing, own
@@ -85,7 +87,7 @@ def write_request(request: EmbeddingRequest, target: Target) -> Outgoing:
     Raises:
         CallerError: the inputs are token ids, of a tokenizer that is not this model's.
     """
-    texts = [wire.mend(item) for item in request.inputs if isinstance(item, str)]
+    texts = [mend(item) for item in request.inputs if isinstance(item, str)]
     if len(texts) < len(request.inputs):
         raise unsupported(
             f"input holds token ids, and {target.provider} takes texts alone.", "input"

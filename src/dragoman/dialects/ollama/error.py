@@ -21,7 +21,8 @@ from dragoman.core.errors import (
     told_wait,
 )
 from dragoman.dialects.base import Context, ErrorContext, ErrorReply
-from dragoman.dialects.ollama.wire import BAD_JSON, NULL, encode, is_nothing, mend
+from dragoman.dialects.halves import mend
+from dragoman.dialects.ollama.wire import BAD_JSON, NULL, encode, is_nothing
 
 LONGEST = 1000
 """Characters of a provider's message that are passed on."""
@@ -51,7 +52,6 @@ _RETRYABLE: frozenset[Kind] = frozenset(
     {"rate_limit", "timeout", "server", "overloaded", "upstream", "conflict"}
 )
 _TOO_LONG = ("context length", "context window", "context size", "context_length", "num_ctx")
-_INVALID_REPLY = "upstream_invalid_reply"
 
 _KEY = re.compile(
     r"\b(?:(?:sk|pk|rk|gsk|xai|drg|ghp)[-_]|AIza|AKIA|eyJ)[A-Za-z0-9][A-Za-z0-9_.\-]{12,}"
@@ -166,31 +166,6 @@ def is_error(raw: Raw) -> bool:
 def read_line_error(data: bytes) -> UpstreamError:
     """An error inside an answer of status 200."""
     return read_error(200, {}, data)
-
-
-def truncated() -> UpstreamError:
-    """A stream that ended before the line that says ``done`` (P14)."""
-    return UpstreamError(
-        "upstream",
-        "The provider's stream ended before the answer was complete.",
-        code="upstream_truncated",
-        retryable=True,
-    )
-
-
-def not_understood(what: str) -> UpstreamError:
-    """Bytes that are no reply of this dialect (U10)."""
-    return UpstreamError(
-        "upstream",
-        f"The provider sent {what} that is not valid in its own dialect.",
-        code=_INVALID_REPLY,
-        retryable=True,
-    )
-
-
-def is_garbled(error: GatewayError) -> bool:
-    """Whether the error says that bytes were not understood."""
-    return error.code == _INVALID_REPLY
 
 
 # --------------------------------------------------------------------------- to the caller

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.dialects.base import Context, Facts, Target
+from dragoman.dialects.broken import is_garbled, truncated
 from dragoman.dialects.framing.ndjson import NdjsonLines
 from dragoman.dialects.ollama import reply
-from dragoman.dialects.ollama.error import error_line, is_garbled, truncated
+from dragoman.dialects.ollama.error import error_line
 from dragoman.dialects.ollama.response import with_model
 
 

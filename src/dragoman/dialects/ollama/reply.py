@@ -18,16 +18,10 @@ from dragoman.core.parts import Ext, Part, ToolCall
 from dragoman.core.response import Finish
 from dragoman.core.usage import Usage, count
 from dragoman.dialects.base import Context, Undo
-from dragoman.dialects.ollama.error import is_error, not_understood, read_line_error
-from dragoman.dialects.ollama.wire import (
-    BAD_JSON,
-    DIALECT,
-    NULL,
-    compact,
-    encode,
-    mended,
-    starts_with,
-)
+from dragoman.dialects.broken import not_understood
+from dragoman.dialects.halves import mended
+from dragoman.dialects.ollama.error import is_error, read_line_error
+from dragoman.dialects.ollama.wire import BAD_JSON, DIALECT, NULL, compact, encode, starts_with
 
 Shape: TypeAlias = Literal["chat", "generate"]
 

@@ -22,20 +22,12 @@ from dragoman.core.parts import (
 )
 from dragoman.core.response import Choice, Response
 from dragoman.dialects.base import Context, Tapped, Target, Undo, Written
+from dragoman.dialects.broken import truncated
+from dragoman.dialects.halves import mend, mended
 from dragoman.dialects.ollama import reply
 from dragoman.dialects.ollama.arguments import as_object
-from dragoman.dialects.ollama.error import truncated
 from dragoman.dialects.ollama.reply import Line, Shape
-from dragoman.dialects.ollama.wire import (
-    BAD_JSON,
-    DIALECT,
-    compact,
-    encode,
-    members,
-    mend,
-    mended,
-    own,
-)
+from dragoman.dialects.ollama.wire import BAD_JSON, DIALECT, compact, encode, members, own
 
 # --------------------------------------------------------------------------- reading
 

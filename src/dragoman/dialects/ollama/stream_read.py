@@ -21,9 +21,9 @@ from dragoman.core.events import (
 )
 from dragoman.core.parts import Part, Text, Thinking, ToolCall
 from dragoman.dialects.base import Target, Undo
+from dragoman.dialects.broken import is_garbled, truncated
 from dragoman.dialects.framing.ndjson import NdjsonLines
 from dragoman.dialects.ollama import reply
-from dragoman.dialects.ollama.error import is_garbled, truncated
 from dragoman.dialects.ollama.reply import Line
 from dragoman.dialects.ollama.wire import DIALECT, NULL
 

@@ -33,11 +33,12 @@ from dragoman.core.parts import Media, Part, Refusal, Text, Thinking, ToolCall
 from dragoman.core.response import Finish
 from dragoman.core.usage import Usage, merge
 from dragoman.dialects.base import Context
+from dragoman.dialects.halves import mend
 from dragoman.dialects.ollama import reply
 from dragoman.dialects.ollama.error import error_line
 from dragoman.dialects.ollama.reply import Shape
 from dragoman.dialects.ollama.response import answer_loss, lost_of, silenced, write_call
-from dragoman.dialects.ollama.wire import encode, mend, own
+from dragoman.dialects.ollama.wire import encode, own
 
 
 def stream_writer(shape: Shape) -> Callable[[Context], OllamaStreamWriter]:

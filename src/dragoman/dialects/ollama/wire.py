@@ -7,7 +7,6 @@ for what they do not want: ``""``, ``[]``, ``{}`` (Go leaves a zero value's mean
 
 from __future__ import annotations
 
-import json
 from typing import TypeVar
 
 import msgspec
@@ -139,35 +138,3 @@ def own(ext: Ext | None) -> Members:
 def compact(raw: Raw | bytes) -> bytes:
     """JSON on one line: the tokens as they were written, the white space between them gone (P27)."""
     return msgspec.json.format(raw, indent=-1)
-
-
-def mend(words: str) -> str:
-    """A string that can be encoded: surrogate pairs joined, lone ones replaced."""
-    return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def mended(data: bytes) -> bytes:
-    """The same JSON without halves of characters, for decoders that take whole ones only (D8).
-
-    Raises:
-        ValueError: it is no JSON.
-        RecursionError: it is too deep.
-    """
-    loaded = json.loads(data.decode("utf-8", "replace"), parse_constant=_refuse)
-    return encode(_whole(loaded))
-
-
-def _refuse(constant: str) -> object:
-    raise ValueError(constant)
-
-
-def _whole(node: object) -> object:
-    match node:
-        case str():
-            return mend(node)
-        case list():
-            return [_whole(item) for item in node]
-        case dict():
-            return {mend(str(name)): _whole(item) for name, item in node.items()}
-        case _:
-            return node

@@ -10,8 +10,9 @@ from dragoman.core.errors import invalid, unsupported
 from dragoman.core.parts import ToolResult
 from dragoman.core.request import Request
 from dragoman.dialects.base import Outgoing, Target, Undo
+from dragoman.dialects.halves import mend
 from dragoman.dialects.ollama.draft import Draft, Object
-from dragoman.dialects.ollama.wire import encode, mend
+from dragoman.dialects.ollama.wire import encode
 from dragoman.dialects.ollama.write_messages import write_system, write_turns
 from dragoman.dialects.ollama.write_options import refuse_foreign, write_rest
 from dragoman.dialects.ollama.write_parts import Content, add_part

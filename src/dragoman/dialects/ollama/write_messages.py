@@ -17,10 +17,11 @@ from dragoman.core.parts import (
     ToolCall,
     ToolResult,
 )
+from dragoman.dialects.halves import mend
 from dragoman.dialects.ollama.arguments import as_object
 from dragoman.dialects.ollama.calls import Calls
 from dragoman.dialects.ollama.draft import Draft, Object
-from dragoman.dialects.ollama.wire import DIALECT, Members, mend
+from dragoman.dialects.ollama.wire import DIALECT, Members
 from dragoman.dialects.ollama.write_parts import Content, add_part
 
 _REPLAYED = frozenset({None, "chat", DIALECT})

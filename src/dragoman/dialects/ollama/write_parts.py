@@ -28,8 +28,8 @@ from dragoman.core.parts import (
     ToolResult,
     Url,
 )
+from dragoman.dialects.halves import mend
 from dragoman.dialects.ollama.draft import Draft, Object
-from dragoman.dialects.ollama.wire import mend
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 
 from dragoman.core.errors import invalid, unsupported
 from dragoman.core.request import CustomTool, FunctionTool, HostedTool
+from dragoman.dialects.halves import mend
 from dragoman.dialects.ollama import wire
 from dragoman.dialects.ollama.draft import Draft, Object
 
@@ -87,9 +88,9 @@ _MUST = "You must answer by calling one of your tools."
 
 
 def _tool(tool: FunctionTool | CustomTool, at: str, draft: Draft) -> Object:
-    function: Object = {"name": wire.mend(tool.name)}
+    function: Object = {"name": mend(tool.name)}
     if tool.description is not None:
-        function["description"] = wire.mend(tool.description)
+        function["description"] = mend(tool.description)
     match tool:
         case FunctionTool():
             function["parameters"] = _schema(tool, at)

@@ -7,8 +7,6 @@ a bad gateway to the caller (P144). What a code or a sentence says counts more t
 from __future__ import annotations
 
 import re
-from email.utils import parsedate_to_datetime
-from math import isfinite
 
 from dragoman.core.errors import (
     INFRASTRUCTURE,
@@ -23,6 +21,7 @@ from dragoman.core.errors import (
 from dragoman.dialects.base import Context, ErrorContext, ErrorReply
 from dragoman.dialects.responses.error_body import Told, read_body
 from dragoman.dialects.responses.wire import encode
+from dragoman.dialects.retry_after import read_retry_after
 
 # --------------------------------------------------------------------------- reading
 
@@ -176,30 +175,6 @@ def _message(status: int, told: Told, *, ours: bool) -> str:
         said = f": {told.message}" if told.message else "."
         return f"The provider refused the gateway's account (status {status}){said}"
     return told.message or f"The provider answered with status {status} and no reason."
-
-
-def read_retry_after(headers: dict[str, str]) -> float | None:
-    """When to come back, in seconds from now; a date counts from the answer's own ``date``."""
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        text = headers.get(name, "").strip()
-        if not text:
-            continue
-        try:
-            seconds = float(text) * scale
-        except ValueError:
-            if (found := _until(text, headers.get("date", ""))) is not None:
-                return found
-            continue
-        if isfinite(seconds):
-            return max(0.0, seconds)
-    return None
-
-
-def _until(then: str, now: str) -> float | None:
-    try:
-        return max(0.0, (parsedate_to_datetime(then) - parsedate_to_datetime(now)).total_seconds())
-    except (TypeError, ValueError, OverflowError, IndexError):
-        return None  # a date that is none, or one with and one without a zone
 
 
 # --------------------------------------------------------------------------- writing

@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from dragoman.dialects.responses.wire import BAD_JSON, loads_leniently, mend
+from dragoman.dialects.halves import loads_leniently, mend
+from dragoman.dialects.responses.wire import BAD_JSON
 
 _ANY = msgspec.json.Decoder()
 _SPACE = re.compile(r"\s+")

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from dragoman.core.events import Cited, Event, LogprobNote, PartDelta, PartStart, PartStop
 from dragoman.core.parts import Part, Refusal, Text
 from dragoman.dialects.base import Undo
+from dragoman.dialects.halves import mend
 from dragoman.dialects.responses.annotations import read_annotation
 from dragoman.dialects.responses.reply_items import (
     CALLS,
@@ -27,7 +28,6 @@ from dragoman.dialects.responses.reply_items import (
     read_item,
     thinking_of,
 )
-from dragoman.dialects.responses.wire import mend
 
 
 class _Words:

@@ -16,6 +16,7 @@ from dragoman.core.errors import UpstreamError
 from dragoman.core.events import End, Event, Failure, Finished, Ping, Start, UsageNote
 from dragoman.dialects.base import Target, Undo
 from dragoman.dialects.framing.sse import Frame, SseFrames
+from dragoman.dialects.halves import loads_leniently, without_surrogates
 from dragoman.dialects.responses.error import (
     is_malformed,
     malformed,
@@ -28,13 +29,7 @@ from dragoman.dialects.responses.reply_items import Item, Piece, read_item
 from dragoman.dialects.responses.response import FAILED, kinds_of, read_reply
 from dragoman.dialects.responses.stops import Stops
 from dragoman.dialects.responses.usage import read_usage
-from dragoman.dialects.responses.wire import (
-    BAD_JSON,
-    NULL,
-    encode,
-    loads_leniently,
-    without_surrogates,
-)
+from dragoman.dialects.responses.wire import BAD_JSON, NULL, encode
 
 
 class _Event(Struct, frozen=True):

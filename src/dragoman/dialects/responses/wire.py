@@ -7,7 +7,6 @@ extension bag (`dialects.md` §2.2). Null and absent are one thing (P89).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
@@ -16,6 +15,7 @@ from msgspec import Raw
 
 from dragoman.core.errors import CallerError, invalid
 from dragoman.core.parts import CacheMark, Ext, raw
+from dragoman.dialects.halves import mend
 
 DIALECT = "responses"
 THINKING_FORMAT = "openai-responses-v1"
@@ -216,48 +216,6 @@ def take_cache(source: Object, at: str) -> CacheMark | None:
 def compact(value: Raw | bytes) -> Raw:
     """JSON on one line: the tokens as they were written, the white space between them gone (P27)."""
     return Raw(msgspec.json.format(value, indent=-1))
-
-
-def loads_leniently(data: bytes) -> object:
-    """JSON that msgspec refuses for a lone surrogate, decoded by the standard library (D8).
-
-    Raises:
-        ValueError: it is no JSON, or holds NaN or an infinity.
-        RecursionError: it is too deep.
-    """
-    return json.loads(data.decode("utf-8", "replace"), parse_constant=_refuse)
-
-
-def _refuse(constant: str) -> object:
-    raise ValueError(constant)
-
-
-def without_surrogates(node: object) -> object:
-    """The same JSON value with U+FFFD for every surrogate that stands alone."""
-    match node:
-        case str():
-            return mend(node)
-        case list():
-            return [without_surrogates(item) for item in node]
-        case dict():
-            return {mend(str(name)): without_surrogates(item) for name, item in node.items()}
-        case _:
-            return node
-
-
-def mended(data: bytes) -> bytes:
-    """The same JSON without halves of characters, for decoders that take whole ones only (D8).
-
-    Raises:
-        ValueError: it is no JSON.
-        RecursionError: it is too deep.
-    """
-    return encode(without_surrogates(loads_leniently(data)))
-
-
-def mend(words: str) -> str:
-    """A string that can be encoded: surrogate pairs joined, lone ones replaced."""
-    return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def said(words: str) -> bytes:
