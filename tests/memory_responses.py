@@ -21,7 +21,13 @@ class MemoryResponses:
     def fail(self) -> None:
         self.broken = HouseError("overloaded", "The database is gone.", code="database_error")
 
-    async def put(self, tenant: str, kept: Kept, renewed: tuple[str, ...] = ()) -> None:
+    async def put(
+        self,
+        tenant: str,
+        kept: Kept,
+        renewed: tuple[str, ...] = (),
+        patience_s: float | None = None,
+    ) -> None:
         self._look()
         self.rows[tenant, kept.id] = kept
         self.renewed = renewed

@@ -61,9 +61,6 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
                 prepared = await asyncio.to_thread(trial.prepare)
             else:
                 prepared = trial.prepare()
-        except asyncio.CancelledError:
-            means.health.abandoned(candidate)
-            raise
         except CallerError as error:
             means.health.abandoned(candidate)
             if failure is None and not more:
@@ -71,6 +68,9 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
             failure = failure or error
             position += 1
             continue
+        except BaseException:
+            means.health.abandoned(candidate)
+            raise
         trial.open(prepared)
         try:
             if ask.stream and call.operation == "chat":

@@ -16,7 +16,7 @@ from dragoman.attempt.embody import Given
 from dragoman.core.ask import Ask
 from dragoman.core.call import Call
 from dragoman.core.envelope import Envelope, open_thoughts
-from dragoman.core.errors import UpstreamError, unsupported
+from dragoman.core.errors import UpstreamError, invalid, unsupported
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate
 from dragoman.core.request import EmbeddingRequest
@@ -26,6 +26,9 @@ from dragoman.dialects.base import Context, Counter, Embedder, Outgoing, Tapped,
 from dragoman.dialects.registry import COUNTERS, EMBEDDERS, counter_of
 
 Losses = tuple[Loss, ...]
+
+MOST_INPUTS = 2048
+"""As OpenAI bounds them: one admitted call must not become thousands of others."""
 
 
 class Crossing(Protocol):
@@ -122,6 +125,11 @@ class _Vectors:
 
 def _vectors(ask: Ask, caller: Embedder, provider: Embedder, target: Target) -> Crossing:
     asked = caller.read_request(ask.body)
+    if len(asked.inputs) > MOST_INPUTS:
+        raise invalid(
+            f"The request has {len(asked.inputs)} inputs, of {MOST_INPUTS} that one may have.",
+            "input",
+        )
     most = provider.most or len(asked.inputs)
     pieces = [
         replace(asked, inputs=asked.inputs[start : start + most])

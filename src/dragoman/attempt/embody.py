@@ -37,6 +37,9 @@ from dragoman.dialects.base import Embodied
 from dragoman.dialects.registry import DIALECTS, counter_of
 
 _REFERERS = ("x-image-fetch-referer", "x-image-referer")
+MOST_FILLED = 48 * 1024 * 1024
+"""Characters of fetched bytes in one request, each place counted: one picture named two hundred times
+is two hundred pictures to the provider."""
 
 
 class Given(Struct, frozen=True):
@@ -127,6 +130,11 @@ def addresses_in(request: Request, rules: Embodied) -> tuple[Wanted, ...]:
     """Every address that has to become bytes, in the order of the request."""
     found: list[Wanted] = []
 
+    if not any(_has_addresses(message.parts) for message in request.messages) and not (
+        _has_addresses(request.system)
+    ):
+        return ()
+
     def note(media: Media, at: str) -> Media:
         source = cast("Url", media.source)
         found.append(Wanted(source.url, media.kind, at))
@@ -145,6 +153,13 @@ def with_bytes(request: Request, rules: Embodied, found: dict[str, Fetched]) -> 
         nonlocal size
         fetched = found[cast("Url", media.source).url]
         size += len(fetched.data)
+        if size > MOST_FILLED:
+            raise invalid(
+                f"What is fetched for the request is more than {MOST_FILLED >> 20} MB once it stands "
+                "at every place that names it; name less, or each but once.",
+                at,
+                "image_fetch_too_large",
+            )
         losses.append(Loss(at, "fetched here, for the provider takes bytes alone", "emulated"))
         return replace(media, kind=fetched.kind, source=Inline(fetched.data, fetched.mime))
 
@@ -155,6 +170,23 @@ def with_bytes(request: Request, rules: Embodied, found: dict[str, Fetched]) -> 
 # --------------------------------------------------------------------------- the walk
 
 _Change = Callable[[Media, str], Media]
+
+
+def _has_addresses(parts: tuple[Part, ...]) -> bool:
+    """Whether the walk may find something; most requests hold nothing but words and calls."""
+    for part in parts:
+        match part:
+            case Media(source=Url()):
+                return True
+            case Media(source=PartsDoc(parts=inner)):
+                if _has_addresses(inner):
+                    return True
+            case ToolResult(parts=inner) | SearchResult(parts=inner):
+                if _has_addresses(inner):
+                    return True
+            case _:
+                pass
+    return False
 
 
 def _mapped(request: Request, rules: Embodied, change: _Change) -> Request:

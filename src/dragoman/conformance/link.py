@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,8 @@ from msgspec import Struct
 from dragoman import __version__
 
 __all__ = ["Link", "Reply", "Unreachable"]
+
+MOST_BYTES = 8 << 20
 
 
 class Unreachable(Exception):  # noqa: N818 - it says what it is
@@ -57,8 +60,23 @@ class Link:
             connection.request(method, self._path + path, data, sent)
             with connection.getresponse() as response:
                 found = (response.getheader("content-type") or "").partition(";")[0].strip()
-                return Reply(response.status, found.lower(), response.read())
+                return Reply(response.status, found.lower(), _read(response, self._timeout_s))
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise Unreachable(str(error) or type(error).__name__) from None
         finally:
             connection.close()
+
+
+def _read(response: http.client.HTTPResponse, seconds: float) -> bytes:
+    """All of it, in bounded time and size: what is checked may be broken in any way."""
+    until = time.monotonic() + seconds
+    pieces: list[bytes] = []
+    size = 0
+    while piece := response.read1(1 << 16):
+        pieces.append(piece)
+        size += len(piece)
+        if size > MOST_BYTES:
+            raise Unreachable(f"the answer has more than {MOST_BYTES >> 20} MB")
+        if time.monotonic() > until:
+            raise Unreachable(f"the answer does not end within {seconds:g} s")
+    return b"".join(pieces)

@@ -98,7 +98,7 @@ def parsed(data: bytes | str) -> dict[str, Any]:
     """A JSON object."""
     try:
         return msgspec.json.decode(data, type=dict[str, Any])
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Broken("it is not a JSON object") from None
 
 

@@ -128,8 +128,9 @@ async def _put(
         kept = structs.replace(kept, previous=keeping.previous, content=content)
         continued = keeping.continued
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            await keeper.store.put(keeping.tenant, kept, continued)
+        # The second bound is for what comes before its turn, and for a write that hangs.
+        async with asyncio.timeout(PATIENCE_S + 0.5):
+            await keeper.store.put(keeping.tenant, kept, continued, PATIENCE_S)
     except Exception as error:  # noqa: BLE001  whatever it is, a paid answer is not held back for it
         keeper.report(error, call)
         return "the gateway's database did not take it"

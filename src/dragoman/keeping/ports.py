@@ -61,8 +61,18 @@ class ResponseStore(Protocol):
     A ``HouseError`` means that the store cannot be reached, or cannot open what it has.
     """
 
-    async def put(self, tenant: str, kept: Kept, renewed: tuple[str, ...] = ()) -> None:
-        """Keeps a response, in the place of one with its id; ``renewed`` live as long as it does."""
+    async def put(
+        self,
+        tenant: str,
+        kept: Kept,
+        renewed: tuple[str, ...] = (),
+        patience_s: float | None = None,
+    ) -> None:
+        """Keeps a response, in the place of one with its id; ``renewed`` live as long as it does.
+
+        Raises:
+            TimeoutError: its turn had not come within ``patience_s``, and will not come.
+        """
         ...
 
     async def get(self, tenant: str, response_id: str) -> Kept | None:

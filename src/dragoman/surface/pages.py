@@ -23,7 +23,7 @@ from dragoman.core.errors import CallerError, invalid
 from dragoman.core.money import plain
 from dragoman.core.provider import Family
 from dragoman.dialects.registry import DIALECTS
-from dragoman.pipeline import House, identify
+from dragoman.pipeline import House, identify, let_in
 from dragoman.surface.answer import (
     answer_headers,
     as_gateway_error,
@@ -40,6 +40,8 @@ from dragoman.surface.spending import about_key, credit, generation
 from dragoman.telemetry.metrics import CONTENT_TYPE
 
 _JSON = "application/json"
+_COUNTED: frozenset[Page] = frozenset({"generation", "credits", "key"})
+"""Pages that read the ledger for whoever asks: they count against the key's limits."""
 _MEMBERS = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -181,7 +183,9 @@ def page_endpoint(
         try:
             if route.permission != "public":
                 call.proof = proof_of(call, scope)
-                await identify(call, route.permission, house)
+                caller = await identify(call, route.permission, house)
+                if page in _COUNTED:
+                    await let_in(call, caller, house)
             status, kind, body = await render(call, scope)
         except ClientGoneError:
             return

@@ -258,3 +258,11 @@ def test_a_family_without_a_counter_of_its_own_is_counted_for_all_the_same():
     nobody = Candidate(Provider("p", "chat", "http://p.test", {"chat": "/chat"}), "m")
     head = asyncio.run(estimate(ask, nobody, FAMILY))
     assert json.loads(head.body)["input_tokens"] > 0
+
+
+def test_one_call_does_not_become_thousands():
+    transport = Embedding()
+    with pytest.raises(CallerError) as error:
+        embedded(transport, ["1"] * 2049)
+    assert (error.value.status, error.value.param) == (400, "input")
+    assert transport.asked == []

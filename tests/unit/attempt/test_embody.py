@@ -300,3 +300,15 @@ def test_large_media_are_written_beside_the_loop():
     transport, means = house(fetcher)
     answer(means, [at("ollama")], URL, user="x" * (LARGE + 1))
     assert json.loads(transport.asked[0].body)["messages"][0]["images"] == ["QUJD"]
+
+
+def test_one_picture_named_often_counts_at_every_place(monkeypatch):
+    monkeypatch.setattr("dragoman.attempt.embody.MOST_FILLED", 1000)
+    found = {URL: Fetched("image", "image/png", "x" * 400)}
+    assert with_bytes(request_of(picture(), picture()), RULES, found).size == 800
+    with pytest.raises(CallerError) as error:
+        with_bytes(request_of(*[picture()] * 3), RULES, found)
+    assert (error.value.code, error.value.param) == (
+        "image_fetch_too_large",
+        "messages[0].content[2]",
+    )

@@ -91,3 +91,25 @@ def test_who_leaves_is_written_all_the_same():
         await asyncio.gather(*others, return_exceptions=True)
 
     assert sorted(chain(*run(story))) == [1, 2]
+
+
+def test_what_has_lost_patience_is_not_written_later():
+    written = []
+    free = asyncio.Event()
+
+    async def write(things):
+        await free.wait()
+        written.append(list(things))
+
+    async def story():
+        together = Together(write)
+        first = asyncio.create_task(together.put(1))
+        await asyncio.sleep(0.01)  # it is being written now
+        with pytest.raises(TimeoutError):
+            await together.put(2, 0.01)
+        free.set()
+        await first
+        await together.put(3)
+
+    asyncio.run(story())
+    assert written == [[1], [3]]

@@ -17,7 +17,7 @@ SUMMARY = "Ask a running gateway one question."
 _URL = "http://127.0.0.1:8000"
 _HELP = """Ask a running gateway one question and print the answer as it comes.
 
-The model is never chosen for you: say provider/model, a route, or auto. A text of - is read from
+The model is never chosen for you: say provider/model, or an alias. A text of - is read from
 standard input. Model, tokens and cost are told on standard error.
 
     dragoman chat "Tell me a story" --model openai/gpt-4o-mini
@@ -35,7 +35,7 @@ def chat(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What to ask; - reads it.")],
     *,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="provider/model, a route, or auto.")
+        str | None, typer.Option("--model", "-m", help="provider/model, or an alias.")
     ] = None,
     system: Annotated[str | None, typer.Option(help="Instructions before the text.")] = None,
     max_tokens: Annotated[
@@ -58,8 +58,8 @@ def chat(
     """Asks, and prints the answer."""
     if not model:
         fail(
-            "No model was given, and none is chosen for you: say --model provider/model, "
-            "or --model auto. `dragoman models` lists them.",
+            "No model was given, and none is chosen for you: say --model provider/model. "
+            "`dragoman models` lists them.",
             as_json=as_json,
             code=USAGE,
         )

@@ -13,7 +13,8 @@ SUMMARY = "Check how well a gateway or provider speaks each dialect."
 _HELP = """Check how well a gateway or provider speaks each dialect, and print a scorecard.
 
 Each surface is asked some twenty small questions: they cost what the model costs. The exit code is 0 if
-every mandatory check held, of all surfaces that are offered.
+every mandatory check held, of all surfaces that are offered. The built-in stub neither calls tools nor
+heeds limits: a gateway that has no provider yet is checked before dragoman mock --calm.
 
     dragoman conformance http://127.0.0.1:8000 --key drg_... --model openai/gpt-4o-mini
 
@@ -29,7 +30,9 @@ def add_to(app: typer.Typer) -> None:
 def conformance(
     url: Annotated[str, typer.Argument(help="Base URL of what is checked.")],
     *,
-    key: Annotated[str, typer.Option(help="The key that it wants.")] = "",
+    key: Annotated[
+        str, typer.Option(envvar="DRAGOMAN_API_KEY", help="The key that it wants.")
+    ] = "",
     surface: Annotated[
         str, typer.Option(help="Surfaces, with commas between them; all if none is named.")
     ] = "",
@@ -49,9 +52,14 @@ def conformance(
         fail(f"There is no surface {unknown[0]!r}. Known: {known}.", as_json=as_json, code=USAGE)
     models = {each: embedding_model if each == "embeddings" else model for each in names}
     try:
-        findings = list(check(Link(url, key), names, models))
+        link = Link(url, key)
     except Unreachable as error:
-        fail(str(error), as_json=as_json)
+        fail(str(error), as_json=as_json, code=USAGE)
+    try:
+        link.ask("/", None, {})
+        findings = list(check(link, names, models))
+    except Unreachable as error:
+        fail(f"Nobody answers at {url}: {error}.", as_json=as_json)
     held = is_held(findings)
     if as_json:
         say_json({"url": url, "held": held, "checks": findings})

@@ -57,9 +57,16 @@ class SqlResponses:
         self.clock = clock
         self._together = Together(self._write)
 
-    async def put(self, tenant: str, kept: Kept, renewed: tuple[str, ...] = ()) -> None:
+    async def put(
+        self,
+        tenant: str,
+        kept: Kept,
+        renewed: tuple[str, ...] = (),
+        patience_s: float | None = None,
+    ) -> None:
         """Keeps a response, in the place of one with its id; ``renewed`` live as long as it does."""
-        await self._together.put(_Put(await self._row(tenant, kept), kept.items, renewed))
+        put = _Put(await self._row(tenant, kept), kept.items, renewed)
+        await self._together.put(put, patience_s)
 
     async def _write(self, puts: Sequence[_Put]) -> None:
         # In one order in every process: nobody then waits for somebody who waits for him.

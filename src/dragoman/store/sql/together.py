@@ -25,14 +25,23 @@ class Together(Generic[T]):
         self._waiting: list[tuple[T, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
 
-    async def put(self, thing: T) -> None:
-        """Returns when the thing is written; raises what writing it alone would raise."""
+    async def put(self, thing: T, patience_s: float | None = None) -> None:
+        """Returns when the thing is written; raises what writing it alone would raise.
+
+        Who is cancelled has left, and it is written all the same. Where the patience is over its
+        turn is over too: whoever asked says that it is not written, so it must not be.
+        """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         self._waiting.append((thing, done))
         if self._writer is None or self._writer.done():
             self._writer = loop.create_task(self._run())
-        await done
+        try:
+            async with asyncio.timeout(patience_s):
+                await done
+        except TimeoutError:
+            self._waiting = [entry for entry in self._waiting if entry[1] is not done]
+            raise
 
     async def _run(self) -> None:
         while self._waiting:
