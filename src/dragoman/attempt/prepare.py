@@ -7,7 +7,6 @@ refused is refused here, before a provider hears of the call.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from urllib.parse import quote
 
@@ -61,8 +60,7 @@ _TO_OPENROUTER = ("http-referer", "x-title")
 _QUERY = ("alt", "beta")
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """One try, ready to be sent."""
 
     candidate: Candidate
