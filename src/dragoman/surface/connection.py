@@ -168,7 +168,7 @@ class Connection(HttpToolsProtocol):
         )
         earlier, self._turn = self._turn, turn
         if earlier is None or earlier.is_complete:
-            turn.begin(self.app, self.loop)
+            self._begin(turn)
         else:
             self.flow.pause_reading()
             self._later.append(turn)
@@ -197,6 +197,11 @@ class Connection(HttpToolsProtocol):
             SELF: self,
         }
 
+    def _begin(self, turn: Turn) -> None:
+        task = self.loop.create_task(turn.run(self.app))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
     def _answered(self) -> None:
         """An answer is out: the next request's turn, or the caller's."""
         self.server_state.total_requests += 1
@@ -204,7 +209,7 @@ class Connection(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if self._later:
-            self._later.popleft().begin(self.app, self.loop)
+            self._begin(self._later.popleft())
             return
         self._idle_since = self.loop.time()
         if self._idle_timer is None:

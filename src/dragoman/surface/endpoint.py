@@ -197,8 +197,7 @@ class _Exchange:
         async def read_then_watch() -> bytes:
             # Before the body is read, receive() belongs to the reader.
             body = await read()
-            # The server's connection knows the task, which the library only finds by a system call.
-            self._task = asyncio.current_task() if self._turn is None else self._turn.task
+            self._task = asyncio.current_task()
             if self._connection is not None:
                 self._connection.gone = self._leave
             else:

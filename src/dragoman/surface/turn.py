@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import cast
 
 from starlette.types import ASGIApp, Message, Scope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
@@ -48,7 +47,6 @@ class Turn:
         "keep_alive",
         "more_body",
         "scope",
-        "task",
     )
 
     def __init__(
@@ -69,8 +67,6 @@ class Turn:
         self.disconnected = False
         self.is_started = False
         self.is_complete = False
-        self.task: asyncio.Task[None] | None = None
-        """What runs it, from its beginning to its end."""
         self._transport = transport
         self._flow = flow
         self._state = state
@@ -112,12 +108,7 @@ class Turn:
 
     # --- what the application is given
 
-    def begin(self, app: ASGIApp, loop: asyncio.AbstractEventLoop) -> None:
-        """Runs the application in a task, which the server waits for when it ends."""
-        self.task = loop.create_task(self._run(app))
-        self._state.tasks.add(self.task)
-
-    async def _run(self, app: ASGIApp) -> None:
+    async def run(self, app: ASGIApp) -> None:
         """Runs the application, and ends what it has left open."""
         try:
             await app(self.scope, self.receive, self.send)
@@ -129,10 +120,7 @@ class Turn:
                 _log.error("The application ended without an answer.")
                 self._break_off()
         finally:
-            # Here, for a callback of the task's would cost another turn of the loop.
-            self._state.tasks.discard(cast("asyncio.Task[None]", self.task))
             # Else each request would be a circle, and work for the collector.
-            self.task = None
             del self.scope[TURN]
 
     def _break_off(self) -> None:
