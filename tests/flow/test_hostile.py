@@ -98,3 +98,15 @@ def test_several_workers_that_cannot_start_end_with_a_status_that_says_so(tmp_pa
     )
     assert done.returncode not in {0, -9}
     assert b"FERNET_KEY" in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("model", "status"), [("openai/gpt-4o-mini", 200), ("nobody/x", 404)])
+def test_a_page_of_this_machine_may_read_whole_answers_streams_and_errors(
+    gateway, model, status, stream
+):
+    origin = "http://localhost:3000"
+    reply = gateway.chat(model, headers={"origin": origin}, stream=stream)
+    assert reply.status == status
+    assert reply.headers["access-control-allow-origin"] == origin
+    assert "access-control-allow-origin" not in gateway.chat(model, stream=stream).headers

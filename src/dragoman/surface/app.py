@@ -27,6 +27,7 @@ from dragoman.surface.responses import kept_endpoint
 from dragoman.surface.route import Route, Switch
 from dragoman.surface.routers import router_at
 from dragoman.surface.table import ROUTES, check_table
+from dragoman.surface.turn import TURN
 
 Lifespan = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -91,6 +92,8 @@ def build(surface: Surface, routes: tuple[Route, ...] = ROUTES) -> ASGIApp:
                     return
                 if may_call(guards, origin, headers.get("host", "")):
                     send = cors_headers(origin, send)
+                    # The short way of a whole answer passes ``send`` by, and its headers with it.
+                    scope = {name: value for name, value in scope.items() if name != TURN}
         endpoint = exact.get((scope["method"], scope["path"]))
         await (endpoint or router)(scope, receive, send)
 
