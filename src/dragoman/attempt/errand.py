@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dragoman.attempt.means import Means
 from dragoman.attempt.ports import UpstreamReply, UpstreamRequest
-from dragoman.attempt.redirect import redirected
+from dragoman.attempt.refusal import read_refusal
 from dragoman.core.call import Call
 from dragoman.core.errors import UpstreamError
 from dragoman.core.provider import Credential, Provider
@@ -16,7 +16,6 @@ from dragoman.dialects.registry import DIALECTS
 
 ERRAND_S = 60.0
 """Until the head of the reply."""
-_KEY_LENGTH = 8
 
 
 async def run_errand(
@@ -58,12 +57,8 @@ async def run_errand(
         body = b""  # too long, or broken off: the status alone says enough
     finally:
         await reply.close()
-    if credential is not None and len(secret := credential.secret.reveal()) >= _KEY_LENGTH:
-        body = body.replace(secret.encode(), b"[redacted]")
-    if reply.status < 400:
-        refusal = redirected(reply.status, reply.headers)
-    else:
-        refusal = DIALECTS[provider.family].read_error(reply.status, reply.headers, body)
+    dialect = DIALECTS[provider.family]
+    refusal = read_refusal(dialect, credential, reply.status, reply.headers, body)
     refusal.provider = provider.name
     if 500 <= reply.status < 600:
         refusal.status = reply.status

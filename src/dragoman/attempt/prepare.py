@@ -18,7 +18,7 @@ from dragoman.attempt.crossing import Crossing, cross
 from dragoman.attempt.embody import Given
 from dragoman.attempt.policy import Policy
 from dragoman.attempt.ports import UpstreamRequest
-from dragoman.attempt.redirect import redirected
+from dragoman.attempt.refusal import read_refusal
 from dragoman.core.ask import Ask
 from dragoman.core.call import Call
 from dragoman.core.envelope import Envelope, open_thoughts
@@ -31,8 +31,6 @@ from dragoman.credentials.static import header_of
 from dragoman.dialects.base import Context, Dialect, Outgoing, Relay, Tapped, Target, Written
 from dragoman.dialects.registry import DIALECTS, UNARY, open_relay
 
-_KEY_LENGTH = 8
-"""Shorter ones are words of tests, which stand in any text."""
 DEFAULT_RESERVE = 8192
 """Tokens reserved for a model whose bound nobody knows (D27)."""
 
@@ -80,13 +78,8 @@ class Prepared(Struct, frozen=True):
         return self.caller.family == self.provider.family
 
     def refusal(self, status: int, headers: dict[str, str], body: bytes) -> UpstreamError:
-        """The provider's error; some echo the key, and not every key looks like one (K8)."""
-        if status < 400:
-            return redirected(status, headers)
-        credential = self.candidate.credential
-        if credential is not None and len(secret := credential.secret.reveal()) >= _KEY_LENGTH:
-            body = body.replace(secret.encode(), b"[redacted]")
-        return self.provider.read_error(status, headers, body)
+        """The provider's error."""
+        return read_refusal(self.provider, self.candidate.credential, status, headers, body)
 
     def relay(self) -> Relay:
         """The way back of a stream."""

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from functools import cache
-from pathlib import Path
 
-import pytest
 from msgspec.structs import replace
 
 from dragoman.core.errors import CallerError, UpstreamError
@@ -16,39 +12,24 @@ from dragoman.core.fold import check, fold, unfold
 from dragoman.core.response import Response
 from dragoman.dialects.base import Context, Target, Undo
 from dragoman.dialects.responses import RESPONSES
+from recorded import exchanges
 
-ROOT = Path(__file__).resolve().parents[4]
-CORPUS = Path(os.environ.get("FIDELITY_CORPUS", ROOT.parent / "shared" / "corpus")) / "open.jsonl"
+FAMILY = "openai_responses"
 TARGET = Target("openai", "m")
 CONTEXT = Context("c" * 32, 1, "m")
 ENDS = ('"type":"response.completed"', '"type":"response.incomplete"')
 
-pytestmark = pytest.mark.skipif(
-    not CORPUS.exists(), reason="the recordings of real traffic are not here (FIDELITY_CORPUS)"
-)
-
-
-@cache
-def exchanges() -> tuple[dict, ...]:
-    with CORPUS.open(encoding="utf-8") as lines:
-        return tuple(
-            record
-            for line in lines
-            if '"openai_responses"' in line
-            and (record := json.loads(line))["dialect"] == "openai_responses"
-        )
-
 
 def streams():
     """Recordings of exactly one stream that came to its end."""
-    for record in exchanges():
+    for record in exchanges(FAMILY):
         text = record.get("response_sse_text") or ""
         if sum(text.replace('": "', '":"').count(end) for end in ENDS) == 1:
             yield record["id"], text.encode()
 
 
 def replies():
-    for record in exchanges():
+    for record in exchanges(FAMILY):
         body = record.get("response_json")
         if record["status"] == 200 and isinstance(body, dict) and body.get("object") == "response":
             yield record["id"], json.dumps(body, ensure_ascii=False).encode()
@@ -120,7 +101,7 @@ def test_every_reply_is_read_written_tapped_and_told_as_a_stream():
 
 def test_every_request_is_read_or_refused_by_its_member_and_is_written_to_read_the_same():
     seen, refused = 0, []
-    for record in exchanges():
+    for record in exchanges(FAMILY):
         body = record.get("request_json")
         if not isinstance(body, dict) or not record["path"].endswith("/responses"):
             continue
