@@ -39,6 +39,7 @@ from dragoman.core.errors import CallerError, UpstreamError
 from dragoman.core.provider import Family, Price
 from dragoman.credentials.pool import Pools
 from dragoman.credentials.static import header_of
+from dragoman.dialects.registry import DIALECTS
 from dragoman.health.breaker import BreakerPolicy
 from dragoman.health.health import Health
 from dragoman.identity.authenticate import IdentityMode
@@ -102,6 +103,7 @@ def open_registry(settings: Settings, env: Mapping[str, str]) -> Registry:
             provider_order=settings.provider_order,
             aliases=settings.aliases,
             prices={name: _price(row, name) for name, row in settings.prices.items()},
+            steps={family: dialect.steps for family, dialect in DIALECTS.items()},
         )
     except CatalogError as error:
         # Rows, aliases and the order stand in the file alone; keys and addresses do not.

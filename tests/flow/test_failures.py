@@ -63,6 +63,17 @@ def test_a_passing_trouble_is_survived(gateway, mock):
     assert [entry["status"] for entry in truth(mock, model)] == [503, 200]
 
 
+@pytest.mark.pitfall(12)
+@pytest.mark.parametrize("status", [400, 429, 500])
+@pytest.mark.parametrize("model", [CHAT_MODEL, CLAUDE])
+def test_an_error_before_the_first_byte_of_a_stream_has_its_status(gateway, model, status):
+    reply = gateway.chat(scripted(model, status=status), stream=True)
+    assert reply.status == status
+    assert reply.headers["content-type"].startswith("application/json")
+    assert reply.json()["error"]["message"]
+
+
+@pytest.mark.pitfall(12)
 @pytest.mark.usefixtures("affordable")
 def test_a_streams_first_error_is_still_before_the_answer(gateway, mock):
     model = scripted(CHAT_MODEL, error_after=0, times=1)

@@ -26,8 +26,9 @@ def load_providers(
     aliases: Mapping[str, str | Sequence[str]] | None = None,
     prices: Mapping[str, Price] | None = None,
     served: frozenset[Family] = SERVED,
+    steps: Mapping[Family, frozenset[str]] | None = None,
 ) -> Registry:
-    """The registry of everything that is switched on.
+    """The registry of everything that is switched on; ``steps`` are those that each family knows.
 
     Raises:
         CatalogError: an address, a key, a row, an alias or the order is wrong; the message names it.
@@ -36,6 +37,8 @@ def load_providers(
     rows = _by_name(extra)
     for row in rows.values():
         known[row.name] = _adjusted(known, row)
+        if steps is not None:
+            _refuse_unknown_steps(row, steps.get(known[row.name].family, frozenset()))
     providers: dict[str, Provider] = {}
     credentials: dict[str, tuple[Keyed, ...]] = {}
     unserved: dict[str, str] = {}
@@ -83,7 +86,22 @@ def _by_name(extra: Iterable[OperatorRow]) -> dict[str, OperatorRow]:
     return rows
 
 
-_MODEL_OF: dict[Family, str] = {"anthropic": "anthropic", "ollama": "ollama"}
+def _refuse_unknown_steps(row: OperatorRow, known: frozenset[str]) -> None:
+    """A step that nobody knows would fail every request to the provider, and not its start."""
+    for step in row.steps or ():
+        if step not in known:
+            offer = ", ".join(sorted(known)) or "none"
+            raise CatalogError(
+                f"[[providers]] {row.name}: there is no step {step!r}; its dialect knows {offer}."
+            )
+
+
+_MODEL_OF: dict[Family, str] = {
+    "anthropic": "anthropic",
+    "gemini": "google",
+    "ollama": "ollama",
+    "responses": "openai-responses",
+}
 """The file whose paths a provider of an operator's own gets, by its dialect."""
 
 

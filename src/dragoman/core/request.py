@@ -55,6 +55,11 @@ class HostedTool(Struct, frozen=True, gc=False, tag="hosted"):
     payload: Raw
 
 
+def retention(wish: str | None) -> str | None:
+    """How long a cache is wished to be kept, in OpenAI's word for it: a client once sent another (P194)."""
+    return "in_memory" if wish == "in-memory" else wish
+
+
 Tool: TypeAlias = FunctionTool | CustomTool | HostedTool
 
 

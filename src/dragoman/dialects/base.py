@@ -263,6 +263,8 @@ class Dialect:
     no_stream: bytes = b"{[<"
     """What no stream of the family begins with: such a reply is whole although a stream was asked
     for, or no reply at all (P11)."""
+    steps: frozenset[str] = frozenset()
+    """The request steps that a provider of this family may name (``Quirks.steps``)."""
     embodied: Embodied | None = None
     """What attempt fetches before ``write_request``, which refuses an address of that kind."""
 

@@ -4,6 +4,7 @@ import pytest
 
 from dragoman.catalog.load import load_providers
 from dragoman.catalog.schema import CatalogError, OperatorRow, operator_row
+from dragoman.core.provider import Family
 
 
 def test_nothing_set_means_nothing_switched_on() -> None:
@@ -240,3 +241,39 @@ def test_an_alias_may_stand_for_an_id_with_a_slash_or_for_an_alias_with_one() ->
 def test_an_alias_may_stand_for_another_twice_without_being_a_circle() -> None:
     aliases = {"a": ["b", "c"], "b": "openai/x", "c": "b"}
     assert set(load_providers({}, aliases=aliases).aliases) == {"a", "b", "c"}
+
+
+STEPS: dict[Family, frozenset[str]] = {"chat": frozenset({"join_text"}), "responses": frozenset()}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "offer"), [("chat", "join_text"), ("responses", "none"), ("ollama", "none")]
+)
+def test_a_step_that_the_dialect_does_not_know_is_refused_at_the_start(dialect, offer) -> None:
+    row = OperatorRow(
+        name="corp", dialect=dialect, base_url="http://127.0.0.1:1", steps=("joint_text",)
+    )
+    with pytest.raises(CatalogError, match=f"corp: there is no step 'joint_text'.*knows {offer}"):
+        load_providers({}, [row], steps=STEPS)
+
+
+def test_a_step_that_the_dialect_knows_is_taken() -> None:
+    row = OperatorRow(name="corp", base_url="http://127.0.0.1:1", steps=("join_text",))
+    provider = load_providers({}, [row], steps=STEPS).providers["corp"]
+    assert provider.quirks.steps == ("join_text",)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "path"),
+    [
+        ("chat", "/chat/completions"),
+        ("responses", "/responses"),
+        ("anthropic", "/v1/messages"),
+        ("gemini", "/v1beta/models/{model}:generateContent"),
+        ("ollama", "/api/chat"),
+    ],
+)
+def test_a_provider_of_the_operators_own_has_the_paths_of_its_dialect(dialect, path) -> None:
+    row = OperatorRow(name="corp", dialect=dialect, base_url="http://127.0.0.1:1")
+    provider = load_providers({}, [row]).providers["corp"]
+    assert (provider.family, provider.paths["chat"]) == (dialect, path)

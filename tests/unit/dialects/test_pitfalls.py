@@ -12,7 +12,8 @@ from dragoman.attempt.prepare import Prepared, prepare
 from dragoman.catalog.load import load_providers
 from dragoman.core.ask import read_ask
 from dragoman.core.call import Call
-from dragoman.core.provider import Candidate
+from dragoman.core.errors import CallerError
+from dragoman.core.provider import Candidate, Quirks
 from dragoman.dialects.anthropic import ANTHROPIC
 from dragoman.dialects.base import Context, ErrorContext, Target, Undo
 from dragoman.dialects.chat import CHAT
@@ -238,3 +239,88 @@ def test_what_a_stream_cannot_say_is_known_at_its_end():
     stopped.feed(ANTHROPIC.response_frames(json.dumps(reply).encode()))
     stopped.close()
     assert [loss.path for loss in stopped.facts.losses] == ["choices[0].stop_sequence"]
+
+
+# --------------------------------------------------------------------------- words and ids that differ
+
+
+@pytest.mark.pitfall(194)
+@pytest.mark.parametrize("family", ["chat", "responses"])
+@pytest.mark.parametrize("said", ["in-memory", "in_memory", "24h"])
+def test_how_long_a_cache_is_kept_has_openais_word(family, said):
+    asked = {"messages": HI} if family == "chat" else {"input": "hi"}
+    body = {"model": "m", "prompt_cache_retention": said, **asked}
+    request = DIALECTS[family].read_request(json.dumps(body).encode())
+    for other in ("chat", "responses"):
+        target = Target("p", "m", quirks=Quirks(flavour="openai"))
+        sent = json.loads(DIALECTS[other].write_request(request, target).body)
+        assert sent["prompt_cache_retention"] == said.replace("-", "_")
+
+
+@pytest.mark.pitfall(193)
+def test_call_ids_that_begin_anew_with_each_answer_stay_apart():
+    """Each turn's call is its own at a provider that wants unique ids, and pairs stay pairs."""
+    history: list[dict[str, Any]] = []
+    for number in ("1", "2", "3"):
+        history += [
+            {"type": "message", "role": "user", "content": number},
+            {
+                "type": "function_call",
+                "call_id": "call_0",
+                "name": f"f{number}",
+                "arguments": "{}",
+            },
+            {"type": "function_call_output", "call_id": "call_0", "output": number},
+        ]
+    request = DIALECTS["responses"].read_request(
+        json.dumps({"model": "m", "input": history}).encode()
+    )
+    sent = json.loads(ANTHROPIC.write_request(request, Target("p", "m")).body)["messages"]
+    blocks = [block for message in sent for block in message["content"] if isinstance(block, dict)]
+    calls = {block["id"]: block["name"] for block in blocks if block["type"] == "tool_use"}
+    results = {
+        block["tool_use_id"]: block["content"]
+        for block in blocks
+        if block["type"] == "tool_result"
+    }
+    assert len(calls) == 3
+    assert {calls[call_id]: text for call_id, text in results.items()} == {
+        "f1": "1",
+        "f2": "2",
+        "f3": "3",
+    }
+    named = json.loads(DIALECTS["gemini"].write_request(request, Target("p", "m")).body)
+    answers = [
+        part["functionResponse"]["name"]
+        for content in named["contents"]
+        for part in content["parts"]
+        if "functionResponse" in part
+    ]
+    assert answers == ["f1", "f2", "f3"]
+
+
+SERVER_TOOLS = [
+    {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "q"}},
+    {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []},
+    {"type": "tool_reference", "tool_name": "far"},
+]
+
+
+@pytest.mark.pitfall(175)
+@pytest.mark.parametrize("block", SERVER_TOOLS, ids=lambda block: block["type"])
+def test_a_history_of_server_tools_stays_with_its_dialect(block):
+    """It goes back with the caller's own tools beside it, or not at all (P65)."""
+    body = {
+        "model": "m",
+        "max_tokens": 9,
+        "tools": [{"type": "web_search_20250305", "name": "web_search"}],
+        "messages": [*HI, {"role": "assistant", "content": [block]}, *HI],
+    }
+    ask = read_ask(json.dumps(body).encode())
+    sent = json.loads(ANTHROPIC.patch_request(ask.members, Target("p", "m")).body)
+    assert (sent["messages"], sent["tools"]) == (body["messages"], body["tools"])
+    request = ANTHROPIC.read_request(json.dumps({**body, "tools": []}).encode())
+    for family in ("chat", "responses", "gemini", "ollama"):
+        with pytest.raises(CallerError, match=block["type"]) as refused:
+            DIALECTS[family].write_request(request, Target("p", "m"))
+        assert refused.value.status == 400

@@ -10,6 +10,7 @@ from dragoman.dialects.chat.read import read_request
 from dragoman.dialects.chat.relay import open_relay
 from dragoman.dialects.chat.reply_write import write_response
 from dragoman.dialects.chat.response import read_response, tap_response
+from dragoman.dialects.chat.steps import STEPS
 from dragoman.dialects.chat.stream_read import stream_reader
 from dragoman.dialects.chat.stream_write import HEARTBEAT, stream_writer
 from dragoman.dialects.chat.write import write_request
@@ -33,4 +34,5 @@ CHAT = Dialect(
     read_error=read_error,
     write_error=write_error,
     response_frames=response_frames,
+    steps=frozenset(STEPS),
 )

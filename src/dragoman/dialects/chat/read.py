@@ -14,7 +14,7 @@ from msgspec import structs
 
 from dragoman.core.errors import invalid, unsupported
 from dragoman.core.parts import Ext, raw
-from dragoman.core.request import Output, Request, Sampling
+from dragoman.core.request import Output, Request, Sampling, retention
 from dragoman.dialects.chat.read_messages import read_messages
 from dragoman.dialects.chat.read_tools import read_tool_choice, read_tools
 from dragoman.dialects.chat.reasoning import read_reasoning
@@ -88,7 +88,7 @@ def _read(body: Object) -> Request:
         max_tokens=_limit(body),
         cache=take_cache(body, "body"),
         cache_key=take(body, "prompt_cache_key", string),
-        cache_retention=take(body, "prompt_cache_retention", string),
+        cache_retention=retention(take(body, "prompt_cache_retention", string)),
         service_tier=take(body, "service_tier", string),
         metadata=take(body, "metadata", _labels),
         end_user=take(body, "user", string),

@@ -10,6 +10,7 @@ from dragoman.dialects.responses.read import read_request
 from dragoman.dialects.responses.relay import ResponsesRelay
 from dragoman.dialects.responses.reply_write import write_response
 from dragoman.dialects.responses.response import read_response, tap_response
+from dragoman.dialects.responses.steps import STEPS
 from dragoman.dialects.responses.stream_read import ResponsesStreamReader
 from dragoman.dialects.responses.stream_write import ResponsesStreamWriter
 from dragoman.dialects.responses.whole_stream import response_frames
@@ -34,4 +35,5 @@ RESPONSES = Dialect(
     read_error=read_error,
     write_error=write_error,
     response_frames=response_frames,
+    steps=frozenset(STEPS),
 )

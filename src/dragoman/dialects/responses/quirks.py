@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Quirks
+from dragoman.dialects.responses.steps import apply_steps
 from dragoman.dialects.responses.wire import Object
 
 
 def apply_quirks(body: Object, quirks: Quirks, losses: list[Loss]) -> Object:
-    """The members under the provider's names, without those that it refuses."""
+    """The members after the provider's steps, under its names, without those that it refuses."""
+    if quirks.steps:
+        body = apply_steps(body, quirks.steps)
     if not (quirks.drop or quirks.rename):
         return body
     sent: Object = {}

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from dragoman.core.errors import CallerError, invalid, unsupported
 from dragoman.core.parts import Part, Text
-from dragoman.core.request import Effort, Output, Reasoning, Request, Sampling
+from dragoman.core.request import Effort, Output, Reasoning, Request, Sampling, retention
 from dragoman.dialects.responses.read_items import Turns, read_input
 from dragoman.dialects.responses.read_tools import read_tool_choice, read_tools
 from dragoman.dialects.responses.wire import (
@@ -98,7 +98,7 @@ def _read(body: Object) -> Request:
         reasoning=_reasoning(body),
         max_tokens=_limit(body),
         cache_key=take(body, "prompt_cache_key", string),
-        cache_retention=take(body, "prompt_cache_retention", string),
+        cache_retention=retention(take(body, "prompt_cache_retention", string)),
         service_tier=take(body, "service_tier", string),
         metadata=take(body, "metadata", _labels),
         end_user=take(body, "user", string),
