@@ -68,5 +68,5 @@ def _kind(item: Object) -> object:
 
 def _ends_turn(item: Object, kind: object) -> bool:
     if kind == "message":
-        return plain(item.get("role"), "role") != "assistant"
+        return bool(plain(item.get("role"), "role") != "assistant")
     return kind in _RESULTS
