@@ -11,6 +11,7 @@ from dragoman.core.ask import read_ask
 from dragoman.core.call import Answer, Call
 from dragoman.core.provider import Candidate, Plan, Provider
 from dragoman.health.health import Health
+from dragoman.transport.pour import pour_by_next
 
 ROLE = b'data: {"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
 DONE = b"data: [DONE]\n\n"
@@ -50,6 +51,9 @@ class Scripted:
         # Even what is there at once lets others run, as a socket does.
         await asyncio.sleep(pause)
         return piece
+
+    async def pour(self, take):
+        return await pour_by_next(self.next, take)
 
     async def read(self, limit):
         del limit

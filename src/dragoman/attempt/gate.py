@@ -13,7 +13,7 @@ from dragoman.attempt.endings import draining, uncancel, unheard
 from dragoman.attempt.ports import UpstreamReply
 from dragoman.attempt.trial import Trial
 from dragoman.attempt.under_way import under_way
-from dragoman.core.call import Answer, Head, Status
+from dragoman.core.call import Answer, Head, Outlet, Status
 from dragoman.core.errors import UpstreamError
 from dragoman.dialects.base import Relay
 
@@ -32,14 +32,15 @@ async def open_stream(trial: Trial) -> Answer:
             trial.candidate, trial.means.monotonic(), trial.record.first_event_s
         )
         ready = True
-        pieces = under_way(trial, reply, relay, held, pending, ended=ended)
+        outlet = Outlet()
+        pieces = under_way(trial, reply, relay, held, pending, outlet, ended=ended)
         # Begun here, so that its end is seen to even if nobody ever asks for a piece.
         await anext(pieces)
         dialect = trial.prepared.caller
         array = trial.prepared.context.array
         kind = dialect.content_type if array else dialect.stream_content_type
         head = Head(200, kind, heartbeat=dialect.heartbeat)
-        return Answer(head, pieces)
+        return Answer(head, pieces, outlet)
     except UpstreamError as error:
         trial.failed(error)
         raise

@@ -7,6 +7,7 @@ request got; nothing else ever leaves an implementation, cancellation apart.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Literal, Protocol, TypeAlias
 
@@ -54,6 +55,14 @@ class UpstreamReply(Protocol):
 
         A body that breaks off (reset, wrong length) is an ``UpstreamError`` of kind ``upstream``
         with code ``stream_connection_lost``.
+        """
+        ...
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bytes | None:
+        """Gives each piece to ``take``, at best in the moment in which it arrives.
+
+        Returns the first piece for which ``take`` says False, None at the body's regular end, and
+        raises as ``next`` does, or what ``take`` raises.
         """
         ...
 

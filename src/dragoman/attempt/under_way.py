@@ -14,7 +14,7 @@ from dragoman.attempt.endings import draining, silent, uncancel, unheard
 from dragoman.attempt.ports import UpstreamReply
 from dragoman.attempt.trial import Trial
 from dragoman.attempt.watchdog import Watchdog
-from dragoman.core.call import Status
+from dragoman.core.call import Outlet, Status
 from dragoman.core.errors import HouseError, UpstreamError
 from dragoman.dialects.base import Relay
 
@@ -29,6 +29,7 @@ async def under_way(
     relay: Relay,
     held: bytes,
     pending: asyncio.Future[bytes | None] | None,
+    outlet: Outlet,
     *,
     ended: bool,
 ) -> AsyncGenerator[bytes, None]:
@@ -42,6 +43,20 @@ async def under_way(
     status: Status = "client_cut"
     failure: UpstreamError | None = None
     drained = False
+    out = b""
+    now = asyncio.get_running_loop().time
+
+    def pass_on(piece: bytes) -> bool:
+        """An ordinary piece goes out in the moment in which it comes; the others wake the task."""
+        nonlocal out
+        out = relay.feed(piece)
+        if facts.finished or facts.error is not None:
+            return False
+        if out and (outlet.push is None or not outlet.push(out)):
+            return False
+        outlet.at = dog.since = now()
+        return True
+
     try:
         dog.writing()
         trial.call.outcome.http_status = 200
@@ -56,13 +71,16 @@ async def under_way(
         failure = facts.error
         while not over and failure is None:
             try:
-                piece = await pending if pending is not None else await reply.next()
-                pending = None
+                if pending is None and outlet.push is not None and not tail:
+                    piece = await reply.pour(pass_on)
+                else:
+                    piece = await pending if pending is not None else await reply.next()
+                    pending = None
+                    if piece is not None:
+                        out = relay.feed(piece)
                 if piece is None:
                     over = ended = True
                     out = relay.close()
-                else:
-                    out = relay.feed(piece)
             except UpstreamError as error:
                 ended = True
                 if facts.finished:

@@ -30,10 +30,10 @@ class Watchdog:
         "_handle",
         "_limit",
         "_loop",
-        "_since",
         "_task",
         "_waiting",
         "fired",
+        "since",
         "write_s",
     )
 
@@ -47,31 +47,32 @@ class Watchdog:
         self._waiting: Literal["upstream", "caller"] = "upstream"
         self._limit = idle_s
         self.write_s = write_s
-        self._since = self._loop.time()
+        self.since = self._loop.time()
+        """When the wait began; whoever sees a piece pass may set it anew."""
         self.fired: Who | None = None
         self._facts = facts
         self._begin_by = inf
         if facts is not None and not facts.content:
-            self._begin_by = self._since + first_s
+            self._begin_by = self.since + first_s
         else:
             first_s = inf
         self._handle = self._loop.call_later(min(idle_s, write_s, max(0.0, first_s)), self._look)
 
     def reading(self) -> None:
         """From now on the provider is waited for."""
-        self._since = self._loop.time()
+        self.since = self._loop.time()
         self._waiting = "upstream"
 
     def writing(self) -> None:
         """From now on the caller is waited for."""
-        self._since = self._loop.time()
+        self.since = self._loop.time()
         self._waiting = "caller"
 
     def tighten(self, limit: float) -> None:
         """The provider has less time from now on."""
         self._limit = min(self._limit, limit)
         self._handle.cancel()
-        self._since = self._loop.time()
+        self.since = self._loop.time()
         self._handle = self._loop.call_later(min(self._limit, self.write_s), self._look)
 
     def loosen(self, limit: float) -> None:
@@ -86,7 +87,7 @@ class Watchdog:
         who: Who = self._waiting
         limit = self._limit if who == "upstream" else self.write_s
         now = self._loop.time()
-        left = self._since + limit - now
+        left = self.since + limit - now
         if who == "upstream" and self._begin_by - now < left and not self._has_begun():
             left, who = self._begin_by - now, "beginning"
         if left > 0.001:

@@ -177,11 +177,22 @@ class Head(Struct, frozen=True):
     """What may be sent into the stream while it is silent."""
 
 
+class Outlet(Struct):
+    """Where the ordinary pieces of a stream may go out, past ``pieces`` and in their order."""
+
+    push: Callable[[bytes], bool] | None = None
+    """Sends a piece at once; False where it cannot, and then nothing is sent. Set by the surface."""
+    at: float = 0.0
+    """When a piece went out this way, in the event loop's seconds."""
+
+
 class Answer(Struct, frozen=True):
     """An answer as it leaves the house: its head, and the pieces of a stream.
 
-    Whoever gets ``pieces`` closes them: their end is the end of the call.
+    Whoever gets ``pieces`` closes them: their end is the end of the call. Whoever passes them on
+    changed gives no ``outlet``, or its pieces would pass by unchanged.
     """
 
     head: Head
     pieces: AsyncGenerator[bytes, None] | None = None
+    outlet: Outlet | None = None

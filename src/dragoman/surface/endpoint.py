@@ -219,7 +219,10 @@ class _Exchange:
             await self._send(
                 {"type": "http.response.start", "status": head.status, "headers": headers}
             )
-            pulse = Pulse(self._send, head.heartbeat)
+            outlet = answer.outlet
+            if outlet is not None and self._turn is not None:
+                outlet.push = self._turn.push
+            pulse = Pulse(self._send, head.heartbeat, outlet)
             try:
                 async for piece in pieces:
                     if piece:

@@ -6,15 +6,19 @@ import asyncio
 
 from starlette.types import Send
 
+from dragoman.core.call import Outlet
+
 SILENCE_S = 15.0
 
 
 class Pulse:
     """Sends the dialect's heartbeat between two frames, never within one."""
 
-    __slots__ = ("_beat", "_handle", "_heartbeat", "_loop", "_send", "_sending")
+    __slots__ = ("_beat", "_handle", "_heartbeat", "_loop", "_outlet", "_send", "_sending")
 
-    def __init__(self, send: Send, heartbeat: bytes | None) -> None:
+    def __init__(self, send: Send, heartbeat: bytes | None, outlet: Outlet | None = None) -> None:
+        """``outlet``: where frames go out that nobody tells of here."""
+        self._outlet = outlet
         self._send = send
         self._heartbeat = heartbeat
         self._loop = asyncio.get_running_loop()
@@ -36,7 +40,8 @@ class Pulse:
             await asyncio.wait({self._sending}, timeout=1)
 
     def _look(self) -> None:
-        silent = self._loop.time() - self._beat
+        last = self._beat if self._outlet is None else max(self._beat, self._outlet.at)
+        silent = self._loop.time() - last
         if silent < SILENCE_S - 0.01:
             self._handle = self._loop.call_later(SILENCE_S - silent, self._look)
             return

@@ -184,6 +184,13 @@ class Turn:
         self._complete()
         return True
 
+    def push(self, piece: bytes) -> bool:
+        """Writes a piece of a stream at once; False where it has to wait or nobody is there for it."""
+        if self._flow.write_paused or self.disconnected or not self._chunked or self.is_complete:
+            return False
+        self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        return True
+
     def _head(self, status: int, headers: Headers) -> bytes:
         lines = [b"%s: %s\r\n" % header for header in self._state.default_headers + headers]
         head = b"".join(lines)

@@ -172,10 +172,10 @@ class DirectConnection(asyncio.BufferedProtocol):
         elif fault is not None:
             self._break(reply, fault)
         elif not self._in_head:
+            reply.arrived()
             if reply.size > HIGH_WATER and not self._paused:
                 self._paused = True
                 cast("asyncio.Transport", self._transport).pause_reading()
-            reply.wake()
 
     def eof_received(self) -> None:
         """The provider has sent all that it will send; the loop closes the socket."""

@@ -55,6 +55,8 @@ class DirectReply:
     __slots__ = (
         "_book",
         "_host",
+        "_refused",
+        "_take",
         "_waiter",
         "carrier",
         "ended",
@@ -86,6 +88,10 @@ class DirectReply:
         self._book = book
         self._host = host
         self._waiter: asyncio.Future[None] | None = None
+        self._take: Callable[[bytes], bool] | None = None
+        """Who is given the pieces while a reader waits in ``pour``."""
+        self._refused: bytes | BaseException | None = None
+        """The piece that was not taken, or what went wrong in the taking."""
         book.replies.add(self)
 
     # --- what the connection says
@@ -109,6 +115,26 @@ class DirectReply:
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+    def arrived(self) -> None:
+        """There is more of the body, and more is to come."""
+        take, waiter, pieces = self._take, self._waiter, self.pieces
+        if take is None or not pieces or waiter is None or waiter.done():
+            self.wake()
+            return
+        if len(pieces) == 1:
+            piece = pieces.pop()
+            self.size = 0
+        else:
+            piece = self._taken_out()
+        try:
+            if take(piece):
+                return
+            self._refused = piece
+        except BaseException as error:  # noqa: BLE001  it is the reader's, and not the socket's
+            self._refused = error
+        self._take = None
+        waiter.set_result(None)
 
     # --- what the transport says
 
@@ -162,9 +188,35 @@ class DirectReply:
         except _LEFT:
             self.drop(LOST)
             raise
-        self.size = 0
         if self.carrier is not None:
             self.carrier.resume()
+        return self._taken_out()
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bytes | None:
+        """Each piece to ``take`` as it arrives, without another turn of the loop; see the contract."""
+        while True:
+            piece = await self.next()
+            if piece is None or not take(piece):
+                return piece
+            self._take = take
+            try:
+                while self._refused is None and not (self.pieces or self.ended or self.fault):
+                    await self._more()
+            except _LEFT:
+                self.drop(LOST)
+                raise
+            finally:
+                self._take = None
+                refused, self._refused = self._refused, None
+            if isinstance(refused, BaseException):
+                raise refused
+            if refused is not None:
+                return refused
+
+    def _taken_out(self) -> bytes:
+        """What has come, in one piece."""
+        pieces = self.pieces
+        self.size = 0
         if len(pieces) == 1:
             return pieces.pop()
         piece = b"".join(pieces)

@@ -8,6 +8,7 @@ from typing import Protocol
 from dragoman.core.errors import UpstreamError
 from dragoman.transport.failures import BOMB, CORRUPT, LOST, Fault
 from dragoman.transport.limits import Bomb, Corrupt, Inflation
+from dragoman.transport.pour import pour_by_next
 
 
 class Raw(Protocol):
@@ -75,6 +76,10 @@ class InflatedReply:
     async def read(self, limit: int) -> bytes:
         """The whole body, at most ``limit`` bytes, within the time that the request was given."""
         return await self._reply.gather(self.next, limit)
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bytes | None:
+        """Each piece to ``take``, until it refuses one."""
+        return await pour_by_next(self.next, take)
 
     async def close(self) -> None:
         """Closes the connection unless the body was read to its end."""

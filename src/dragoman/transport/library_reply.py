@@ -22,6 +22,7 @@ from dragoman.transport.failures import (
     Fault,
     failure,
 )
+from dragoman.transport.pour import pour_by_next
 from dragoman.transport.wire import Arrival, Driver, Pieces
 
 _Ended: TypeAlias = Literal["open", "whole", "broken"]
@@ -93,6 +94,10 @@ class Reply:
                 raise
             fault = self._driver.fault(error, in_body=True)
         raise self.failure(fault)
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bytes | None:
+        """Each piece to ``take``, until it refuses one."""
+        return await pour_by_next(self.next, take)
 
     async def read(self, limit: int) -> bytes:
         """The whole body, at most ``limit`` bytes, within the time that the request was given."""

@@ -16,6 +16,7 @@ from typing import assert_never
 import msgspec
 
 from dragoman.attempt.ports import UpstreamReply, UpstreamRequest
+from dragoman.transport.pour import pour_by_next
 from dragoman.transport.stub_answer import Refusal, ToolCall, Words, answer, halves
 
 CHAT_MODEL = "gpt-4o-mini"
@@ -42,6 +43,10 @@ class _StubReply:
     async def next(self) -> bytes | None:
         """The next piece."""
         return self._pieces.pop(0) if self._pieces else None
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bytes | None:
+        """Each piece to ``take``, until it refuses one."""
+        return await pour_by_next(self.next, take)
 
     async def close(self) -> None:
         """Nothing is open."""

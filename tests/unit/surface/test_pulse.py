@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from dragoman.core.call import Outlet
 from dragoman.surface import pulse
 from dragoman.surface.pulse import Pulse
 
@@ -66,3 +67,20 @@ def test_no_heartbeat_follows_the_end():
         await asyncio.sleep(0.1)
 
     assert play(story) == [b"x", b"end"]
+
+
+@pytest.mark.pitfall(15)
+def test_frames_that_go_out_past_the_task_keep_it_quiet_as_well():
+    async def story(send):
+        outlet = Outlet()
+        beat = Pulse(send, b": ping\n\n", outlet)
+        for _ in range(5):
+            await asyncio.sleep(0.02)
+            outlet.at = asyncio.get_running_loop().time()
+        await send({"body": b"frame"})
+        await asyncio.sleep(0.13)
+        await beat.stop()
+
+    sent = play(story)
+    assert sent[0] == b"frame"
+    assert sent[1:] == [b": ping\n\n"] * 2
