@@ -35,7 +35,7 @@ from dragoman.core import ids
 from dragoman.core.call import Call, Limits
 from dragoman.core.clock import SystemClock
 from dragoman.core.envelope import Envelope
-from dragoman.core.errors import CallerError, UpstreamError
+from dragoman.core.errors import CallerError, HouseError, UpstreamError
 from dragoman.core.provider import Family, Price
 from dragoman.credentials.pool import Pools
 from dragoman.credentials.static import header_of
@@ -314,6 +314,7 @@ async def open_services(
     Raises:
         ConfigError, HouseError: something cannot be opened; the message says what to do.
     """
+    from dragoman.store.note_journal import open_notes  # noqa: PLC0415
     from dragoman.store.sql.ledger import SqlLedger  # noqa: PLC0415
     from dragoman.store.sql.responses import SqlResponses  # noqa: PLC0415
     from dragoman.store.sql.secrets import open_secret  # noqa: PLC0415
@@ -366,7 +367,19 @@ async def open_services(
         tenants = TenantKeys(database, sealer, clock)
         await tenants.renew()
         responses = SqlResponses(database, tenants, clock)
-        sweeping = asyncio.create_task(sweep(responses, _unswept(log)))
+        notes = await stack.enter_async_context(
+            open_notes(
+                settings.dragoman_home / "notes",
+                responses,
+                clock,
+                _untold(log, "notes of kept responses not written"),
+                # Another process may have just taken what this one is asked for.
+                again_s=0.1 if workers > 1 or database.backend == "postgresql" else 0.0,
+            )
+        )
+        sweeping = asyncio.create_task(
+            sweep(responses, _untold(log, "expired responses not removed"))
+        )
         stack.push_async_callback(_end, sweeping)
         house = House(
             keys=cached,
@@ -379,7 +392,7 @@ async def open_services(
             fetch_listings=fetcher.fetch,
             accountant=accountant,
             keeper=Keeper(
-                responses,
+                notes,
                 clock,
                 KeepingPolicy(allowed=settings.allow_client_storage),
                 means.report,
@@ -398,11 +411,14 @@ def _address(registry: Registry, name: str) -> str | None:
     return None if provider is None else provider.base_url
 
 
-def _unswept(log: Log) -> Callable[[Exception], None]:
-    def unswept(error: Exception) -> None:
-        log.event("warn", "expired responses not removed", error=str(error))
+def _untold(log: Log, what: str) -> Callable[[Exception], None]:
+    """Tells the log of a failure behind the calls; of what is not ours to tell, the kind alone."""
 
-    return unswept
+    def told(error: Exception) -> None:
+        said = str(error) if isinstance(error, HouseError) else type(error).__name__
+        log.event("warn", what, error=said)
+
+    return told
 
 
 async def _end(task: asyncio.Task[None]) -> None:

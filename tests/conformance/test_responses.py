@@ -13,7 +13,7 @@ from sqlalchemy import func, insert, select, update
 
 from dragoman.core.clock import ManualClock
 from dragoman.core.errors import HouseError
-from dragoman.keeping.ports import Content, Kept, Link
+from dragoman.keeping.ports import Content, Held, Kept, Link
 from dragoman.store.response_tables import items, responses
 from dragoman.store.schema import downgrade, open_upgraded, upgrade
 from dragoman.store.seal import open_sealer
@@ -78,6 +78,49 @@ async def test_what_another_tenant_has_is_told_from_what_nobody_has(store, clock
     assert await store.strangers("ours", ()) == frozenset()
     assert await store.delete("theirs", "resp_1")
     assert await store.strangers("ours", wanted) == frozenset()
+
+
+async def test_what_a_provider_keeps_for_another_is_told_from_what_is_kept_here(store, clock):
+    await store.put("theirs", kept(clock, items=("msg_1",)))
+    await store.put("theirs", kept(clock, "resp_own", content=None, items=("msg_own",)))
+    wanted = ("resp_1", "msg_1", "resp_own", "msg_own", "msg_9")
+    assert await store.strangers("ours", wanted) == set(wanted[:4])
+    assert await store.strangers("ours", wanted, elsewhere=True) == {"resp_own", "msg_own"}
+    assert await store.strangers("theirs", wanted, elsewhere=True) == frozenset()
+
+
+async def test_the_places_of_an_item_are_all_responses_of_its_tenant_in_which_it_stands(
+    store, clock
+):
+    for name in ("resp_1", "resp_2"):
+        await store.put("ours", kept(clock, name, items=("msg_1",)))
+    await store.put("theirs", kept(clock, "resp_3", items=("msg_1",)))
+    assert await store.places("ours", "msg_1") == {"resp_1", "resp_2"}
+    assert await store.places("ours", "msg_2") == frozenset()
+
+
+async def test_what_a_tenant_has_kept_here_is_counted(store, clock):
+    assert await store.held("ours") == Held(0, 0)
+    await store.put("ours", kept(clock, days=1, said=b"[1]"))
+    await store.put("ours", kept(clock, "resp_2", said=b"[22]"))
+    await store.put("ours", kept(clock, "resp_own", content=None))
+    await store.put("theirs", kept(clock))
+    sizes = [len(said) + len(b'{"id":"resp_1"}') for said in (b"[1]", b"[22]")]
+    assert await store.held("ours") == Held(2, sum(sizes))
+    clock.advance(DAY)
+    assert await store.held("ours") == Held(1, sizes[1])
+
+
+async def test_what_a_tenant_has_is_counted_in_an_index_alone(store, database, clock):
+    if database.backend != "sqlite":
+        pytest.skip("PostgreSQL plans by the number of rows")
+    async with database.read() as connection:
+        found = await connection.exec_driver_sql(
+            "EXPLAIN QUERY PLAN SELECT count(*), sum(size) FROM kept_responses "
+            "WHERE tenant = 'ours' AND size > 0 AND expires_ms > 5"
+        )
+        (plan,) = [row[3] for row in found.all()]
+    assert "COVERING INDEX ix_kept_responses_held" in plan
 
 
 async def test_what_is_put_is_there_until_it_is_deleted(store, clock):

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from dragoman.core.call import Call
 from dragoman.core.clock import Clock
-from dragoman.keeping.ports import ResponseStore
+from dragoman.keeping.ports import NotingStore
 
 DAY_S = 24 * 60 * 60
 
@@ -32,7 +32,7 @@ class KeepingPolicy(Struct, frozen=True):
 class Keeper:
     """One for each process."""
 
-    store: ResponseStore
+    store: NotingStore
     clock: Clock
     policy: KeepingPolicy
     report: Callable[[Exception, Call], None]

@@ -22,11 +22,13 @@ from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate, Plan
 from dragoman.keeping.items import (
     Item,
+    containers,
     for_their_provider,
     is_id,
     read_input,
     read_items,
     read_output,
+    referred,
     settled,
     write_items,
 )
@@ -50,7 +52,6 @@ class Keeping:
     """Providers of the plan that keep responses themselves, unless they are told not to."""
     noted: bool = False
     """Whether it is written down which of them keeps it."""
-    background: bool = False
     input: tuple[Item, ...] = ()
     """What was new, each item with an id."""
     previous: str | None = None
@@ -82,10 +83,11 @@ async def recall(
     wish = read_wish(ask.members)
     if wish.background:
         plan = _native_alone(plan, "background", "background")
-    if wish.conversation:
+    if wish.conversation is not None:
         plan = _native_alone(plan, "conversation", "conversation")
+        plan = await _in_conversation(wish.conversation, plan, tenant, keeper)
     given: tuple[Item, ...] = ()
-    if wish.previous is not None or wish.refers or (wish.store and call.operation == "chat"):
+    if wish.previous is not None or wish.input.stands_for_others or (wish.store and call.operation == "chat"):
         # Of all others nothing but the top level is read.
         given = read_input(ask.members.get("input"))
     before, new, plan = await _brought_back(wish, given, plan, tenant, keeper)
@@ -106,6 +108,11 @@ async def recall(
         own, losses = for_their_provider(before.items)
         expanded = (*own, *new)
         _refuse_if_strict(call, losses)
+    if keepers:
+        names = (*wish.input.names, *containers(ask.members.get("tools")))
+        if before.items or new != given:
+            names += referred(write_items(expanded)).names
+        await _refuse_strangers(names, tenant, keeper)
     changes: dict[str, Raw | None] = {}
     if before.continued:
         changes["previous_response_id"] = None
@@ -122,7 +129,6 @@ async def recall(
         here=here,
         keepers=keepers,
         noted=noted,
-        background=wish.background,
         input=kept,
         previous=previous,
         continued=before.continued,
@@ -155,11 +161,11 @@ async def _brought_back(
             plan = _at(
                 plan, before, keeper, f"The response {wish.previous}", "previous_response_id"
             )
-    if wish.refers:
+    if wish.input.stands_for_others:
         new, holder, unknown = await _resolved(given, tenant, keeper)
         if unknown:
             names = tuple(item.id or "" for item in unknown)
-            plan = await _made_elsewhere(plan, names, tenant, keeper, _no_item(unknown[0]))
+            plan = await _made_elsewhere(plan, names, tenant, keeper, _no_item(names[0]))
         if holder.at is not None:
             if before.continued:
                 raise unsupported(
@@ -236,7 +242,7 @@ async def _resolved(
             unknown.append(item)
             continue
         if link.here or elsewhere.at not in {None, link.provider}:
-            raise _no_item(item)
+            raise _no_item(item.id or "")
         elsewhere = _Recalled(at=link.provider, credential=link.credential)
     if size > keeper.policy.most_bytes:
         raise _too_long(f"brings back {size} bytes, of {keeper.policy.most_bytes} that are taken")
@@ -254,6 +260,39 @@ async def _made_elsewhere(
     if not left or not all(map(is_id, names)) or await keeper.store.strangers(tenant, names):
         raise refusal
     return _only(plan, left, "", "")
+
+
+async def _refuse_strangers(names: tuple[str, ...], tenant: str, keeper: Keeper) -> None:
+    """Refuses ids under which a provider that is to be asked keeps what another tenant has made.
+
+    Nobody asks the store about a request that carries no id. An id that the tenant has from that
+    provider as well is its own: small servers number what they keep.
+    """
+    asked = tuple(dict.fromkeys(names))
+    if not asked:
+        return
+    others = await keeper.store.strangers(tenant, asked, elsewhere=True)
+    if not others:
+        return
+    own = await keeper.store.holders(tenant, tuple(others))
+    for name in asked:
+        if name in others and (name not in own or own[name].here):
+            raise _no_item(name)
+
+
+async def _in_conversation(name: str, plan: Plan, tenant: str, keeper: Keeper) -> Plan:
+    """The candidates that may go on with a conversation; one that nobody has was begun elsewhere."""
+    if not name:
+        return plan  # its provider says what is wrong with it
+    if not is_id(name):
+        raise _no_conversation(name)
+    link = (await keeper.store.holders(tenant, (name,))).get(name)
+    if link is not None and not link.here:
+        holder = _Recalled(at=link.provider, credential=link.credential)
+        return _at(plan, holder, keeper, f"The conversation {name}", "conversation")
+    if await keeper.store.strangers(tenant, (name,)):
+        raise _no_conversation(name)
+    return plan
 
 
 def _native(plan: Plan) -> list[Candidate]:
@@ -320,12 +359,23 @@ def _no_response(previous: str, why: str) -> CallerError:
     )
 
 
-def _no_item(item: Item) -> CallerError:
+def _no_conversation(name: str) -> CallerError:
     return CallerError(
         "invalid_request",
-        f"Item with id '{(item.id or '')[:80]}' not found. Items of a provider without Responses of "
+        f"Conversation with id '{name[:80]}' not found.",
+        status=404,
+        code="conversation_not_found",
+        param="conversation",
+    )
+
+
+def _no_item(name: str) -> CallerError:
+    return CallerError(
+        "invalid_request",
+        f"Item with id '{name[:80]}' not found. Items of a provider without Responses of "
         "its own are kept only if their request says store: true; with store: false clients send "
         "the items themselves.",
+        status=404,
         code="item_not_found",
         param="input",
     )

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, insert, literal, select, tuple_, update
+from sqlalchemy import and_, delete, func, insert, literal, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dragoman.keeping.ports import Content, Kept, Link
+from dragoman.keeping.ports import Content, Held, Kept, Link
 from dragoman.store.response_tables import items, responses
 from dragoman.store.sql.together import Together
 
@@ -37,6 +37,7 @@ _LINK = (
     responses.c.provider,
     responses.c.credential,
 )
+_HOLDS = and_(responses.c.tenant == items.c.tenant, responses.c.id == items.c.response)
 _AT_ONCE = 200
 """Ids in one statement; SQLite binds a thousand values."""
 
@@ -176,30 +177,51 @@ class SqlResponses:
             for some in _portions(item_ids):
                 found = await connection.execute(
                     select(items.c.id.label("item"), *_LINK)
-                    .join(
-                        responses,
-                        and_(
-                            responses.c.tenant == items.c.tenant,
-                            responses.c.id == items.c.response,
-                        ),
-                    )
+                    .join(responses, _HOLDS)
                     .where(items.c.tenant == tenant, items.c.id.in_(some), self._lives())
                     .order_by(responses.c.created_ms, responses.c.id)
                 )
                 holders.update({row["item"]: _link(row) for row in found.mappings()})
         return holders
 
-    async def strangers(self, tenant: str, ids: tuple[str, ...]) -> frozenset[str]:
+    async def places(self, tenant: str, item_id: str) -> frozenset[str]:
+        """The responses in which an item stands."""
+        async with self.database.read() as connection:
+            found = await connection.execute(
+                select(items.c.response).where(items.c.tenant == tenant, items.c.id == item_id)
+            )
+            return frozenset(found.scalars())
+
+    async def strangers(
+        self, tenant: str, ids: tuple[str, ...], *, elsewhere: bool = False
+    ) -> frozenset[str]:
         """Those of the ids, of responses or items, that other tenants have; it says not who."""
+        of_responses = select(responses.c.id).where(responses.c.tenant != tenant)
+        of_items = select(items.c.id).where(items.c.tenant != tenant)
+        if elsewhere:
+            of_responses = of_responses.where(responses.c.reply.is_(None))
+            of_items = of_items.join(responses, _HOLDS).where(responses.c.reply.is_(None))
         found: set[str] = set()
         async with self.database.read() as connection:
-            for table in (responses, items):
-                for some in _portions(ids):
-                    rows = await connection.execute(
-                        select(table.c.id).where(table.c.id.in_(some), table.c.tenant != tenant)
-                    )
-                    found.update(rows.scalars())
+            for some in _portions(ids):
+                for query in (
+                    of_responses.where(responses.c.id.in_(some)),
+                    of_items.where(items.c.id.in_(some)),
+                ):
+                    found.update((await connection.execute(query)).scalars())
         return frozenset(found)
+
+    async def held(self, tenant: str) -> Held:
+        """What is kept here for the tenant; read from an index alone."""
+        size = responses.c.size
+        async with self.database.read() as connection:
+            found = await connection.execute(
+                select(func.count(), func.coalesce(func.sum(size), 0)).where(
+                    responses.c.tenant == tenant, size > 0, self._lives()
+                )
+            )
+            number, total = found.one()
+        return Held(number, int(total))
 
     async def delete(self, tenant: str, response_id: str) -> bool:
         """Removes the response; whether there was one."""
