@@ -168,7 +168,7 @@ def test_without_consent_nothing_is_kept(house):
         assert reply["store"] is False
         assert house.ask("GET", f"/v1/responses/{reply['id']}").status == 404
         refused = ask(house, [{"type": "item_reference", "id": reply["output"][0]["id"]}])
-        assert refused.status == 400
+        assert refused.status == 404
         assert refused.json()["error"]["code"] == "item_not_found"
 
 

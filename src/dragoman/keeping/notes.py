@@ -139,7 +139,9 @@ class Notes:
 
     async def _write_batch(self) -> int:
         batch = list(islice(self._waiting.items(), _AT_ONCE))
-        await write_notes(self._store, [(tenant, entry.kept) for (tenant, _), entry in batch], self._failed)
+        await write_notes(
+            self._store, [(tenant, entry.kept) for (tenant, _), entry in batch], self._failed
+        )
         for key, entry in batch:
             # A newer note of the same response may have come in between.
             if self._waiting.get(key) is entry:

@@ -87,7 +87,11 @@ async def recall(
         plan = _native_alone(plan, "conversation", "conversation")
         plan = await _in_conversation(wish.conversation, plan, tenant, keeper)
     given: tuple[Item, ...] = ()
-    if wish.previous is not None or wish.input.stands_for_others or (wish.store and call.operation == "chat"):
+    if (
+        wish.previous is not None
+        or wish.input.stands_for_others
+        or (wish.store and call.operation == "chat")
+    ):
         # Of all others nothing but the top level is read.
         given = read_input(ask.members.get("input"))
     before, new, plan = await _brought_back(wish, given, plan, tenant, keeper)

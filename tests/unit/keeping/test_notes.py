@@ -64,6 +64,14 @@ def own(name="resp_1", *items, provider="openai", credential="key-1"):
 LINK = Link("resp_1", None, 0, here=False, provider="openai", credential="key-1")
 
 
+async def until(there):
+    for _ in range(2000):
+        if there():
+            return
+        await asyncio.sleep(0.002)
+    pytest.fail("it did not come")
+
+
 async def test_a_note_is_there_before_the_store_has_it(house):
     assert house.notes.note("ours", own("resp_1", "msg_1"))
     assert house.store.rows == {}
@@ -228,14 +236,11 @@ async def test_notes_go_by_themselves_and_tries_are_spaced_out(house, monkeypatc
     try:
         house.store.fail()
         house.notes.note("ours", own())
-        while len(house.failures) < 4:
-            await asyncio.sleep(0)
+        await until(lambda: len(house.failures) >= 4)
         house.store.broken = None
-        while house.notes.waiting:
-            await asyncio.sleep(0)
+        await until(lambda: not house.notes.waiting)
         house.notes.note("ours", own("resp_2"))
-        while house.notes.waiting:
-            await asyncio.sleep(0)
+        await until(lambda: not house.notes.waiting)
     finally:
         running.cancel()
     assert len(house.store.rows) == 2

@@ -43,6 +43,14 @@ def note(name="resp_1", *items, expires=9e9):
     return Note("ours", name, 0.0, expires, "openai", "key-1", items)
 
 
+async def until(there):
+    for _ in range(2000):
+        if there():
+            return
+        await asyncio.sleep(0.002)
+    pytest.fail("it did not come")
+
+
 async def test_notes_are_written_on_leaving_and_nothing_is_left(tmp_path, store, clock):
     failures = []
     async with open_notes(tmp_path / "notes", store, clock, failures.append) as notes:
@@ -65,11 +73,9 @@ async def test_what_could_not_be_written_is_there_at_the_next_start(tmp_path, st
     async with open_notes(tmp_path, store, clock, failures.append, drain_every_s=0.01):
         # The database is away still: the files stay.
         before = len(failures)
-        while len(failures) < before + 2:
-            await asyncio.sleep(0.005)
+        await until(lambda: len(failures) >= before + 2)
         store.broken = None
-        while not store.rows:
-            await asyncio.sleep(0.005)
+        await until(lambda: bool(store.rows))
     assert store.rows == {("ours", "resp_1"): own("resp_1", "msg_1")}
     assert list(tmp_path.iterdir()) == []
 
@@ -88,7 +94,8 @@ os.kill(os.getpid(), 9)
 
 
 async def test_a_process_that_was_killed_has_lost_none(tmp_path, store, clock):
-    done = subprocess.run([sys.executable, "-c", DYING, str(tmp_path)], check=False)
+    command = [sys.executable, "-c", DYING, str(tmp_path)]
+    done = await asyncio.to_thread(subprocess.run, command, check=False)
     assert done.returncode == -9
     assert len(list(tmp_path.glob("dead.*.journal"))) > 1
     alive = Journal(tmp_path, "alive")
