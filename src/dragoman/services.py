@@ -394,7 +394,11 @@ async def open_services(
             keeper=Keeper(
                 notes,
                 clock,
-                KeepingPolicy(allowed=settings.allow_client_storage),
+                KeepingPolicy(
+                    allowed=settings.allow_client_storage,
+                    most_kept=settings.max_kept_responses,
+                    most_kept_bytes=settings.max_kept_bytes,
+                ),
                 means.report,
                 lambda name: _address(registry, name),
             ),

@@ -32,7 +32,8 @@ from dragoman.keeping.items import (
     settled,
     write_items,
 )
-from dragoman.keeping.keeper import Keeper, KeepingPolicy
+from dragoman.keeping.keeper import Keeper
+from dragoman.keeping.quota import refuse_if_full, refuse_if_large
 from dragoman.keeping.wish import Wish, read_wish
 
 if TYPE_CHECKING:
@@ -127,7 +128,9 @@ async def recall(
     if call.operation != "chat" or not (here or previous or noted):
         return _changed(ask, changes), plan, None
     kept = settled(new, call.id.replace("-", "")) if here else ()
-    _refuse_if_large(kept, keeper.policy)
+    refuse_if_large(kept, keeper.policy)
+    if here:
+        await refuse_if_full(sum(len(item.raw) for item in kept), tenant, keeper)
     keeping = Keeping(
         tenant=tenant,
         here=here,
@@ -391,19 +394,6 @@ def _too_long(what: str) -> CallerError:
         f"What the request goes back to {what}; begin anew with the items that matter.",
         code="conversation_too_long",
         param="previous_response_id",
-    )
-
-
-def _refuse_if_large(items: tuple[Item, ...], policy: KeepingPolicy) -> None:
-    size = sum(len(item.raw) for item in items)
-    if len(items) <= policy.most_items and size <= policy.most_bytes:
-        return
-    raise CallerError(
-        "invalid_request",
-        f"The input has {len(items)} items of {size} bytes, and at most {policy.most_items} items of "
-        f"{policy.most_bytes} bytes are kept; leave store out, or continue a response that is kept.",
-        code="too_large_to_store",
-        param="store",
     )
 
 

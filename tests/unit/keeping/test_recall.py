@@ -452,6 +452,40 @@ def test_an_input_that_is_too_large_to_keep_is_refused():
         assert desk.recall(input=large).keeping is None
 
 
+def test_who_has_enough_kept_is_told_before_anybody_answers():
+    desk = Desk(most_kept=2)
+    first = desk.turn("one", store=True)
+    desk.turn("two", store=True)
+    desk.turn("x", OPENAI, reply=response("resp_own", store=True))
+    desk.turn("three", store=True, tenant="theirs")
+    error = refusal(desk, input="three", store=True)
+    assert (error.status, error.code, error.param) == (429, "insufficient_quota", "store")
+    assert "2 responses" in error.message
+    # What is not kept here is no more than before.
+    assert desk.recall(input="three", previous_response_id=first["id"]).keeping
+    assert desk.recall(OPENAI, input="three", store=True).keeping.noted
+    assert desk.recall(call=desk.call("count_tokens"), input="x", store=True)
+    del desk.store.rows["ours", first["id"]]
+    assert desk.recall(input="three", store=True).keeping.here
+
+
+def test_bytes_are_counted_with_those_that_are_new():
+    desk = Desk(most_kept=0, most_kept_bytes=2500)
+    desk.turn("x" * 900, store=True, reply=response("resp_1"))
+    assert desk.recall(input="x" * 100, store=True).keeping.here
+    error = refusal(desk, input="x" * 1500, store=True)
+    assert (error.code, error.param) == ("insufficient_quota", "store")
+    assert "bytes" in error.message
+    endless = Desk(most_kept=0, most_kept_bytes=0)
+    endless.recall(input="x", store=True)
+    assert endless.store.asked == 0
+
+
+def test_while_nobody_can_count_what_is_kept_calls_go_on(desk):
+    desk.store.fail()
+    assert desk.recall(input="x", store=True).keeping.here
+
+
 def test_counting_tokens_brings_back_and_keeps_nothing(desk):
     first = desk.turn("one", store=True)
     found = desk.recall(
