@@ -44,7 +44,6 @@ from dragoman.health.health import Health
 from dragoman.identity.authenticate import IdentityMode
 from dragoman.identity.cache import CachedKeys
 from dragoman.keeping.keeper import Keeper, KeepingPolicy
-from dragoman.keeping.sweep import sweep
 from dragoman.pipeline import House
 from dragoman.store.memory.limits import MemoryLimits
 from dragoman.telemetry.foreign import place
@@ -314,11 +313,9 @@ async def open_services(
     Raises:
         ConfigError, HouseError: something cannot be opened; the message says what to do.
     """
-    from dragoman.store.note_journal import open_notes  # noqa: PLC0415
+    from dragoman.store.kept import open_kept  # noqa: PLC0415
     from dragoman.store.sql.ledger import SqlLedger  # noqa: PLC0415
-    from dragoman.store.sql.responses import SqlResponses  # noqa: PLC0415
     from dragoman.store.sql.secrets import open_secret  # noqa: PLC0415
-    from dragoman.store.sql.tenant_keys import TenantKeys  # noqa: PLC0415
 
     clock = SystemClock()
     log = Log(settings.level, settings.log_format)
@@ -364,23 +361,16 @@ async def open_services(
                 fetch_policy(settings), settings.upstream_ca_file
             )
             stack.push_async_callback(image_fetcher.close)
-        tenants = TenantKeys(database, sealer, clock)
-        await tenants.renew()
-        responses = SqlResponses(database, tenants, clock)
         notes = await stack.enter_async_context(
-            open_notes(
+            open_kept(
                 settings.dragoman_home / "notes",
-                responses,
+                database,
+                sealer,
                 clock,
-                _untold(log, "notes of kept responses not written"),
-                # Another process may have just taken what this one is asked for.
-                again_s=0.1 if workers > 1 or database.backend == "postgresql" else 0.0,
+                partial(_untold, log),
+                shared=workers > 1,
             )
         )
-        sweeping = asyncio.create_task(
-            sweep(responses, _untold(log, "expired responses not removed"))
-        )
-        stack.push_async_callback(_end, sweeping)
         house = House(
             keys=cached,
             mode=identity_mode(settings, registry),
@@ -415,19 +405,10 @@ def _address(registry: Registry, name: str) -> str | None:
     return None if provider is None else provider.base_url
 
 
-def _untold(log: Log, what: str) -> Callable[[Exception], None]:
-    """Tells the log of a failure behind the calls; of what is not ours to tell, the kind alone."""
-
-    def told(error: Exception) -> None:
-        said = str(error) if isinstance(error, HouseError) else type(error).__name__
-        log.event("warn", what, error=said)
-
-    return told
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
+def _untold(log: Log, what: str, error: Exception) -> None:
+    """Tells the log of a failure behind the calls; of one that is not worded for it the kind alone."""
+    said = error.message if isinstance(error, HouseError) else type(error).__name__
+    log.event("warn", what, error=said)
 
 
 def _means(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 
 from dragoman.core.errors import CallerError, invalid
 from dragoman.dialects.framing.sse import SseFrames
+from dragoman.keeping.aside import aside
 from dragoman.keeping.items import Item, is_id, read_items
 from dragoman.keeping.keeper import Keeper
 from dragoman.keeping.page import cut_page, read_query, unknown_after, write_page
@@ -59,7 +61,8 @@ async def list_items(kept: Kept, query: Mapping[str, str], tenant: str, keeper: 
     chain = await keeper.store.chain(tenant, kept.id, keeper.policy.most_turns)
     # A chain that has lost its beginning still has an end.
     links = [link for link in chain[1:] if link.here]
-    sizes = {kept.id: 0, **{link.id: link.size for link in links}}
+    sizes = {link.id: link.size for link in links}
+    sizes = {kept.id: len(kept.content.input), **sizes}
     names = list(sizes) if wanted.order == "desc" else list(reversed(sizes))
     if wanted.after is not None:
         names = await _from(wanted.after, names, tenant, keeper)
@@ -70,16 +73,18 @@ async def list_items(kept: Kept, query: Mapping[str, str], tenant: str, keeper: 
         names = names[len(some) :]
         before = tuple(name for name in some if name != kept.id)
         contents = await keeper.store.contents(tenant, before) if before else {}
-        for name in some:
-            said = _said(name, kept, contents)
-            if wanted.order == "desc":
-                said.reverse()
+        size = sum(sizes[name] for name in some)
+        spoken = await aside(size, partial(_said, some, kept, contents))
+        for said in spoken:
+            ordered = said if wanted.order == "asc" else said[::-1]
             if waits is not None:
-                places = [place for place, item in enumerate(said) if item.id == waits]
+                places = [place for place, item in enumerate(ordered) if item.id == waits]
                 if not places:
                     continue
-                said, waits = said[places[0] + 1 :], None
-            found += said
+                found += ordered[places[0] + 1 :]
+                waits = None
+            else:
+                found += ordered
     if waits is not None:
         raise unknown_after(waits)
     return write_page(cut_page(found, wanted))
@@ -106,13 +111,18 @@ def _portion(names: list[str], sizes: Mapping[str, int], items: int) -> list[str
     return some
 
 
-def _said(name: str, kept: Kept, contents: Mapping[str, Content]) -> list[Item]:
-    """What was said in a response, in its order; of the one that is asked about, before it."""
-    if name == kept.id:
-        assert kept.content is not None, "it is kept here"
-        return list(read_items(kept.content.input))
-    # It may have just been deleted.
-    return conversation([contents[name]]) if name in contents else []
+def _said(names: list[str], kept: Kept, contents: Mapping[str, Content]) -> list[list[Item]]:
+    """What was said in each response, in its order; of the one that is asked about, before it."""
+    assert kept.content is not None, "it is kept here"
+    # Others may have just been deleted.
+    return [
+        list(read_items(kept.content.input))
+        if name == kept.id
+        else conversation([contents[name]])
+        if name in contents
+        else []
+        for name in names
+    ]
 
 
 def replay(frames: bytes, query: Mapping[str, str]) -> bytes:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from functools import partial
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct, structs
 
 from dragoman.core.call import Answer, Attempt, Call
 from dragoman.core.loss import Loss
+from dragoman.keeping.aside import aside
 from dragoman.keeping.items import is_id, names_of, read_names, read_output, write_items
 from dragoman.keeping.keeper import DAY_S, Keeper
 from dragoman.keeping.ports import Content, Kept
@@ -41,7 +43,8 @@ async def keep(answer: Answer, keeping: Keeping, call: Call, keeper: Keeper) -> 
         return Answer(answer.head, pieces)
     body = answer.head.body or b""
     said = await _keep(body, keeping, call, keeper)
-    return Answer(structs.replace(answer.head, body=tell(body, said)))
+    told = await aside(len(body), partial(tell, body, said))
+    return Answer(structs.replace(answer.head, body=told))
 
 
 async def _stream(
@@ -84,17 +87,19 @@ class _Course:
             return seen.raw
         if seen.is_last:
             self._first = None
-            return seen.write(await _keep(seen.reply, keeping, call, self._keeper))
+            said = await _keep(seen.reply, keeping, call, self._keeper)
+            return await aside(len(seen.reply), partial(seen.write, said))
         if keeping.noted and self._first is None and _is_theirs(keeping, call):
             # It is asked for again by a caller that leaves in between, and by nobody else.
             self._first = seen.reply
-            _note(seen.reply, keeping, call, self._keeper)
+            _note(_read(seen.reply), keeping, call, self._keeper)
         return seen.write(_said(keeping, call, stored=keeping.here))
 
     def end(self) -> None:
         """A stream that was cut: what has begun is its caller's all the same."""
         if self._first is not None and self._names:
-            _note(self._first, self._keeping, self._call, self._keeper, self._names)
+            read = _read(self._first)
+            _note(read, self._keeping, self._call, self._keeper, self._names)
 
 
 def _is_theirs(keeping: Keeping, call: Call) -> bool:
@@ -122,32 +127,53 @@ async def _keep(reply: bytes, keeping: Keeping, call: Call, keeper: Keeper) -> d
     stored = keeping.here and not theirs
     reason = ""
     if stored:
-        whole = tell(reply, _said(keeping, call, stored=True))
+        said = _said(keeping, call, stored=True)
+        whole = await aside(len(reply), partial(tell, reply, said))
         reason = await _put(whole, keeping, call, keeper)
     elif theirs and keeping.noted:
-        reason = _note(reply, keeping, call, keeper)
+        reason = await _note_whole(reply, keeping, call, keeper)
     if reason:
         call.outcome.losses += (Loss("store", reason),)
     return _said(keeping, call, stored=stored and not reason)
 
 
-def _note(
-    reply: bytes, keeping: Keeping, call: Call, keeper: Keeper, names: Sequence[str] = ()
-) -> str:
-    """Writes down whose a response is that its provider keeps; why that could not be, or nothing."""
+class _Read(Struct, frozen=True):
+    """What has to be known of a response that its provider keeps."""
+
+    id: str = ""
+    names: tuple[str, ...] = ()
+    reason: str = ""
+    """Why it cannot be noted."""
+
+
+def _read(reply: bytes) -> _Read | None:
+    """None: its provider does not keep it."""
     read = read_reply(reply)
-    served = call.outcome.served
-    if read is None or served is None:
-        return _NO_RESPONSE
+    if read is None:
+        return _Read(reason=_NO_RESPONSE)
     if read.store is False:
-        return ""
+        return None
     if not is_id(read.id):
-        return _NO_ID
+        return _Read(reason=_NO_ID)
     try:
-        found = (*read_names(reply), *names)
+        return _Read(read.id, read_names(reply))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _NO_OUTPUT
-    kept = _record(read.id, found, served, keeper)
+        return _Read(reason=_NO_OUTPUT)
+
+
+async def _note_whole(reply: bytes, keeping: Keeping, call: Call, keeper: Keeper) -> str:
+    """Writes down whose a finished response is that its provider keeps; why that could not be."""
+    return _note(await aside(len(reply), partial(_read, reply)), keeping, call, keeper)
+
+
+def _note(
+    read: _Read | None, keeping: Keeping, call: Call, keeper: Keeper, names: Sequence[str] = ()
+) -> str:
+    """Why it could not be noted, empty if it was."""
+    served = call.outcome.served
+    if read is None or read.reason or served is None:
+        return "" if read is None else read.reason
+    kept = _record(read.id, (*read.names, *names), served, keeper)
     return "" if keeper.store.note(keeping.tenant, kept) else _NOT_TAKEN
 
 
@@ -165,14 +191,14 @@ def _record(name: str, items: Sequence[str], served: Attempt, keeper: Keeper) ->
 
 async def _put(reply: bytes, keeping: Keeping, call: Call, keeper: Keeper) -> str:
     """Why the reply could not be kept here, empty if it was."""
-    read = read_reply(reply)
+    read = await aside(len(reply), partial(read_reply, reply))
     served = call.outcome.served
     if read is None or served is None:
         return _NO_RESPONSE
     if not is_id(read.id):
         return _NO_ID
     try:
-        put_out = read_output(reply)
+        put_out = await aside(len(reply), partial(read_output, reply))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _NO_OUTPUT
     content = Content(write_items(keeping.input), reply)

@@ -10,28 +10,19 @@ responses is asked for it as it stands (D1).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-import msgspec
-from msgspec import Raw, structs
+from msgspec import structs
 
 from dragoman.core.ask import Ask
 from dragoman.core.call import Call
 from dragoman.core.errors import CallerError, unsupported
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate, Plan
-from dragoman.keeping.items import (
-    Item,
-    containers,
-    for_their_provider,
-    is_id,
-    read_input,
-    read_items,
-    read_output,
-    referred,
-    settled,
-    write_items,
-)
+from dragoman.keeping.aside import aside
+from dragoman.keeping.compose import compose
+from dragoman.keeping.items import Item, is_id, read_input, read_items, read_output
 from dragoman.keeping.keeper import Keeper
 from dragoman.keeping.quota import refuse_if_full, refuse_if_large
 from dragoman.keeping.wish import Wish, read_wish
@@ -81,7 +72,8 @@ async def recall(
         CallerError: it refers to what is not there, or wants what nobody of the plan can do.
         HouseError: the store cannot be reached.
     """
-    wish = read_wish(ask.members)
+    size = len(ask.body)
+    wish = await aside(size, partial(read_wish, ask.members))
     if wish.background:
         plan = _native_alone(plan, "background", "background")
     if wish.conversation is not None:
@@ -94,7 +86,7 @@ async def recall(
         or (wish.store and call.operation == "chat")
     ):
         # Of all others nothing but the top level is read.
-        given = read_input(ask.members.get("input"))
+        given = await aside(size, partial(read_input, ask.members.get("input")))
     before, new, plan = await _brought_back(wish, given, plan, tenant, keeper)
     keepers = frozenset(
         item.provider.name for item in plan.candidates if item.provider.family == "responses"
@@ -107,27 +99,27 @@ async def recall(
             "has no Responses of its own; leave store out, or say false.",
             "store",
         )
-    losses: tuple[Loss, ...] = ()
-    expanded = (*before.items, *new)
-    if before.items and keepers:
-        own, losses = for_their_provider(before.items)
-        expanded = (*own, *new)
-        _refuse_if_strict(call, losses)
-    if keepers:
-        names = (*wish.input.names, *containers(ask.members.get("tools")))
-        if before.items or new != given:
-            names += referred(write_items(expanded)).names
-        await _refuse_strangers(names, tenant, keeper)
-    changes: dict[str, Raw | None] = {}
-    if before.continued:
-        changes["previous_response_id"] = None
-    if before.continued or new != given:
-        changes["input"] = Raw(write_items(expanded))
+    composed = await aside(
+        size + sum(len(item.raw) for item in before.items),
+        partial(
+            compose,
+            ask,
+            call,
+            wish,
+            before.items,
+            new,
+            resolved=new != given,
+            continued=bool(before.continued),
+            keepers=bool(keepers),
+            here=here,
+        ),
+    )
+    await _refuse_strangers(composed.names, tenant, keeper)
     previous = wish.previous if before.continued else None
     noted = bool(keepers) and wish.store is not False
     if call.operation != "chat" or not (here or previous or noted):
-        return _changed(ask, changes), plan, None
-    kept = settled(new, call.id.replace("-", "")) if here else ()
+        return composed.ask, plan, None
+    kept = composed.kept
     refuse_if_large(kept, keeper.policy)
     if here:
         await refuse_if_full(sum(len(item.raw) for item in kept), tenant, keeper)
@@ -139,18 +131,9 @@ async def recall(
         input=kept,
         previous=previous,
         continued=before.continued,
-        losses=losses,
+        losses=composed.losses,
     )
-    return _changed(ask, changes), plan, keeping
-
-
-def _changed(ask: Ask, changes: dict[str, Raw | None]) -> Ask:
-    """The request with members replaced; None takes one out."""
-    if not changes:
-        return ask
-    members = {**ask.members, **changes}
-    kept = {name: value for name, value in members.items() if value is not None}
-    return structs.replace(ask, body=msgspec.json.encode(kept), members=kept)
+    return composed.ask, plan, keeping
 
 
 async def _brought_back(
@@ -204,7 +187,8 @@ async def _chain(previous: str, tenant: str, keeper: Keeper) -> _Recalled | None
     contents = await keeper.store.contents(tenant, names)
     if len(contents) < len(names):
         raise _no_response(previous, "a part of it has just been deleted")
-    return _Recalled(tuple(conversation(contents[name] for name in names)), names)
+    said = await aside(size, lambda: conversation(contents[name] for name in names))
+    return _Recalled(tuple(said), names)
 
 
 def conversation(contents: Iterable[Content]) -> list[Item]:
@@ -230,7 +214,8 @@ async def _resolved(
             f"stands in responses of {size} bytes, of {keeper.policy.most_bytes} that are read"
         )
     contents = await keeper.store.contents(tenant, tuple(here))
-    kept = {item.id: item for item in conversation(contents.values())}
+    said = await aside(size, partial(conversation, contents.values()))
+    kept = {item.id: item for item in said}
     elsewhere = _Recalled()
     found: list[Item] = []
     unknown: list[Item] = []
@@ -395,14 +380,3 @@ def _too_long(what: str) -> CallerError:
         code="conversation_too_long",
         param="previous_response_id",
     )
-
-
-def _refuse_if_strict(call: Call, losses: tuple[Loss, ...]) -> None:
-    if call.strict and losses:
-        raise CallerError(
-            "unsupported_feature",
-            f"x-dragoman-strict is set, and {losses[0].path} would be {losses[0].action}: "
-            f"{losses[0].reason}.",
-            code="unsupported_feature",
-            param=losses[0].path,
-        )

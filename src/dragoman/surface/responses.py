@@ -24,6 +24,7 @@ from dragoman.keeping.answer import (
     not_in_background,
     replay,
 )
+from dragoman.keeping.aside import aside
 from dragoman.keeping.ports import Content, Kept
 from dragoman.pipeline import House, identify, let_in
 from dragoman.surface.endpoint import Entry, call_endpoint
@@ -87,8 +88,11 @@ async def _ours(
         return _JSON, deleted(kept.id)
     if call.query.get("stream", "").lower() in _YES:
         dialect = DIALECTS[call.dialect]
-        frames = dialect.response_frames(content.reply)
-        return dialect.stream_content_type, replay(frames, call.query)
+
+        def frames() -> bytes:
+            return replay(dialect.response_frames(content.reply), call.query)
+
+        return dialect.stream_content_type, await aside(len(content.reply), frames)
     return _JSON, content.reply
 
 

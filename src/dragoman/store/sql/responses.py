@@ -7,11 +7,13 @@ and opened only for the responses that the caller of this module then asks for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, delete, func, insert, literal, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from dragoman.keeping.aside import aside
 from dragoman.keeping.ports import Content, Held, Kept, Link
 from dragoman.store.response_tables import items, responses
 from dragoman.store.sql.together import Together
@@ -37,6 +39,7 @@ _LINK = (
     responses.c.provider,
     responses.c.credential,
 )
+_CONTENT = (responses.c.id, responses.c.size, responses.c.input, responses.c.reply)
 _HOLDS = and_(responses.c.tenant == items.c.tenant, responses.c.id == items.c.response)
 _AT_ONCE = 200
 """Ids in one statement; SQLite binds a thousand values."""
@@ -117,7 +120,8 @@ class SqlResponses:
             return None
         content = None
         if row["reply"] is not None:
-            content = _content(await self.keys.key(tenant), row)
+            key = await self.keys.key(tenant)
+            content = await aside(row["size"], partial(_content, key, row))
         return Kept(
             id=row["id"],
             created=row["created_ms"] / 1000,
@@ -155,7 +159,7 @@ class SqlResponses:
         async with self.database.read() as connection:
             for some in _portions(response_ids):
                 found = await connection.execute(
-                    select(responses.c.id, responses.c.input, responses.c.reply).where(
+                    select(*_CONTENT).where(
                         responses.c.tenant == tenant,
                         responses.c.id.in_(some),
                         responses.c.reply.is_not(None),
@@ -166,7 +170,8 @@ class SqlResponses:
         if not rows:
             return {}
         key = await self.keys.key(tenant)
-        return {row["id"]: _content(key, row) for row in rows}
+        size = sum(row["size"] for row in rows)
+        return await aside(size, lambda: {row["id"]: _content(key, row) for row in rows})
 
     async def holders(self, tenant: str, item_ids: tuple[str, ...]) -> dict[str, Link]:
         """Item → the newest response that it stands in; unknown ones are left out."""
@@ -262,9 +267,9 @@ class SqlResponses:
         said, reply, size = None, None, 0
         if kept.content is not None:
             key = await self.keys.key(tenant)
-            said = key.seal(kept.content.input, TABLE, kept.id, "input")
-            reply = key.seal(kept.content.reply, TABLE, kept.id, "reply")
-            size = len(kept.content.input) + len(kept.content.reply)
+            content = kept.content
+            size = len(content.input) + len(content.reply)
+            said, reply = await aside(size, partial(_sealed, key, kept.id, content))
         return {
             "tenant": tenant,
             "id": kept.id,
@@ -297,6 +302,13 @@ def _link(row: RowMapping) -> Link:
         bool(row["here"]),
         row["provider"],
         row["credential"],
+    )
+
+
+def _sealed(key: TenantKey, name: str, content: Content) -> tuple[bytes, bytes]:
+    return (
+        key.seal(content.input, TABLE, name, "input"),
+        key.seal(content.reply, TABLE, name, "reply"),
     )
 
 
