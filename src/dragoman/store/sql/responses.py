@@ -10,7 +10,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, func, insert, literal, select, tuple_, update
+from sqlalchemy import (
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dragoman.keeping.aside import aside
@@ -41,6 +52,9 @@ _LINK = (
 )
 _CONTENT = (responses.c.id, responses.c.size, responses.c.input, responses.c.reply)
 _HOLDS = and_(responses.c.tenant == items.c.tenant, responses.c.id == items.c.response)
+_FORGET = delete(items).where(
+    items.c.tenant == bindparam("of"), items.c.response == bindparam("in")
+)
 _AT_ONCE = 200
 """Ids in one statement; SQLite binds a thousand values."""
 
@@ -59,6 +73,7 @@ class SqlResponses:
         self.database = database
         self.keys = keys
         self.clock = clock
+        self._upsert = _upsert(database)
         self._together = Together(self._write)
 
     async def put(
@@ -73,36 +88,33 @@ class SqlResponses:
         await self._together.put(put, patience_s)
 
     async def _write(self, puts: Sequence[_Put]) -> None:
+        # Of several of one response the last counts.
+        last = {(put.row["tenant"], put.row["id"]): put for put in puts}
         # In one order in every process: nobody then waits for somebody who waits for him.
-        ordered = sorted(puts, key=lambda put: (put.row["tenant"], put.row["id"]))
-        async with self.database.write() as connection:
-            for put in ordered:
-                await self._put(connection, put)
-
-    async def _put(self, connection: AsyncConnection, put: _Put) -> None:
-        row = put.row
-        tenant, name, until = row["tenant"], row["id"], row["expires_ms"]
-        others = {column: value for column, value in row.items() if column not in {"tenant", "id"}}
+        ordered = [last[key] for key in sorted(last)]
         names = [
-            {"tenant": tenant, "id": item, "response": name} for item in dict.fromkeys(put.items)
+            {"tenant": put.row["tenant"], "id": item, "response": put.row["id"]}
+            for put in ordered
+            for item in dict.fromkeys(put.items)
         ]
-        spell = postgresql.insert if self.database.backend == "postgresql" else sqlite.insert
-        # The row is locked from here on: of two who put the same id the second waits.
-        await connection.execute(
-            spell(responses)
-            .values(row)
-            .on_conflict_do_update(index_elements=list(responses.primary_key), set_=others)
-        )
-        await connection.execute(
-            delete(items).where(items.c.tenant == tenant, items.c.response == name)
-        )
-        if names:
-            await connection.execute(insert(items), names)
+        async with self.database.write() as connection:
+            # The rows are locked from here on: of two who put the same id the second waits.
+            await connection.execute(self._upsert, [put.row for put in ordered])
+            await connection.execute(
+                _FORGET, [{"of": put.row["tenant"], "in": put.row["id"]} for put in ordered]
+            )
+            if names:
+                await connection.execute(insert(items), names)
+            for put in puts:
+                await self._renew(connection, put)
+
+    async def _renew(self, connection: AsyncConnection, put: _Put) -> None:
+        until = put.row["expires_ms"]
         for some in _portions(put.renewed):
             await connection.execute(
                 update(responses)
                 .where(
-                    responses.c.tenant == tenant,
+                    responses.c.tenant == put.row["tenant"],
                     responses.c.id.in_(some),
                     responses.c.expires_ms < until - RENEW_MS,
                 )
@@ -209,11 +221,11 @@ class SqlResponses:
         found: set[str] = set()
         async with self.database.read() as connection:
             for some in _portions(ids):
-                for query in (
+                query = union_all(
                     of_responses.where(responses.c.id.in_(some)),
                     of_items.where(items.c.id.in_(some)),
-                ):
-                    found.update((await connection.execute(query)).scalars())
+                )
+                found.update((await connection.execute(query)).scalars())
         return frozenset(found)
 
     async def held(self, tenant: str) -> Held:
@@ -288,6 +300,17 @@ class SqlResponses:
 
     def _lives(self) -> Any:
         return responses.c.expires_ms > self._now_ms()
+
+
+def _upsert(database: Database) -> Any:
+    """Takes rows in the place of those with their ids."""
+    spell = postgresql.insert if database.backend == "postgresql" else sqlite.insert
+    row = spell(responses)
+    keys = list(responses.primary_key)
+    others = {
+        column.name: row.excluded[column.name] for column in responses.c if column not in keys
+    }
+    return row.on_conflict_do_update(index_elements=keys, set_=others)
 
 
 def _is(tenant: str, response_id: str) -> Any:
