@@ -248,3 +248,20 @@ def test_a_head_has_no_body(house):
     for query in ("", "?stream=true"):
         reply = house.ask("HEAD", f"/v1/responses/{name}{query}")
         assert (reply.status, reply.body) == (200, b"")
+
+
+def test_a_tenant_has_so_many_responses_kept_and_no_more(upstream, tmp_path):
+    with gateway_server(tmp_path, MAX_KEPT_RESPONSES="2", **upstream.environment()) as up:
+        names = [made(up, "one", model=GROQ, store=True)["id"] for _ in range(2)]
+        asked = len(upstream.asked)
+        refused = ask(up, "three", model=GROQ, store=True)
+        assert refused.status == 429
+        error = refused.json()["error"]
+        assert (error["code"], error["param"]) == ("insufficient_quota", "store")
+        assert refused.headers["x-should-retry"] == "false"
+        assert len(upstream.asked) == asked
+        # What is not kept here goes on, and so does all that is kept.
+        assert made(up, "x", store=True)["store"] is True
+        assert made(up, "x", model=GROQ, previous_response_id=names[1])["store"] is False
+        assert up.ask("DELETE", f"/v1/responses/{names[0]}").status == 200
+        assert made(up, "three", model=GROQ, store=True)["store"] is True
