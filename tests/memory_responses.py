@@ -1,5 +1,7 @@
 """A store of responses in a dictionary, for tests of what uses one; it can be told to fail."""
 
+from msgspec import structs
+
 from dragoman.core.errors import HouseError
 from dragoman.keeping.ports import Content, Held, Kept, Link
 
@@ -30,8 +32,15 @@ class MemoryResponses:
         patience_s: float | None = None,
     ) -> None:
         self._look()
-        self.rows[tenant, kept.id] = kept
+        self._take(tenant, kept)
         self.renewed = renewed
+
+    def _take(self, tenant: str, kept: Kept) -> None:
+        before = self.rows.get((tenant, kept.id))
+        if before is not None and kept.content is None:
+            both = tuple(dict.fromkeys((*before.items, *kept.items)))
+            kept = structs.replace(kept, items=both)
+        self.rows[tenant, kept.id] = kept
 
     async def get(self, tenant: str, response_id: str) -> Kept | None:
         self._look()
@@ -63,7 +72,7 @@ class MemoryResponses:
 
     def note(self, tenant: str, kept: Kept) -> bool:
         if self.broken is None:
-            self.rows[tenant, kept.id] = kept
+            self._take(tenant, kept)
             self.notes += 1
         return self.broken is None
 

@@ -184,6 +184,13 @@ async def test_a_response_takes_the_place_of_one_with_its_id(store, clock):
     assert await holders(store, "ours", ("msg_1", "msg_2")) == {"msg_2": "resp_1"}
 
 
+async def test_a_response_of_a_providers_own_has_all_items_that_were_ever_told_of_it(store, clock):
+    await store.put("ours", kept(clock, content=None, items=("msg_1",)))
+    await store.put("ours", kept(clock, content=None))
+    await store.put("ours", kept(clock, content=None, items=("msg_1", "msg_2")))
+    assert set(await store.holders("ours", ("msg_1", "msg_2"))) == {"msg_1", "msg_2"}
+
+
 async def test_several_who_put_the_same_id_at_once_agree(store, clock):
     await asyncio.gather(
         *(

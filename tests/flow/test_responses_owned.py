@@ -17,6 +17,7 @@ from servers import KEY, gateway_server
 
 OPENAI = "openai/gpt-5-mini"
 GROQ = "groq/llama-3.3-70b-versatile"
+PART = {"type": "output_text", "text": "x", "annotations": []}
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +120,24 @@ def test_what_a_provider_keeps_for_one_tenant_no_other_reaches_by_its_id(
     made(house, [message], previous_response_id=own["id"])
     # What nobody has said here was begun elsewhere.
     made(house, [{**message, "id": "msg_elsewhere"}], key=stranger, conversation="conv_elsewhere")
+
+
+@pytest.mark.parametrize("query", ["", "?stream=true"])
+def test_items_that_came_in_the_background_are_its_callers_once_they_are_seen(
+    house, stranger, upstream, query
+):
+    reply = made(house, "one", background=True)
+    assert reply["output"] == []
+    name = reply["id"].replace("resp", "msg")
+    item = {"type": "message", "id": name, "role": "assistant", "content": []}
+    made(house, [item], key=stranger)  # nobody has told of it yet
+    for account in upstream.accounts.values():
+        if reply["id"] in account.responses:
+            done = {**reply, "status": "completed", "output": [{**item, "content": [PART]}]}
+            account.responses[reply["id"]] = done
+    assert house.ask("GET", f"/v1/responses/{reply['id']}{query}").status == 200
+    assert ask(house, [item], key=stranger).json()["error"]["code"] == "item_not_found"
+    made(house, [item])
 
 
 def test_nobody_waits_for_the_database_and_a_killed_process_loses_no_note(upstream, tmp_path):

@@ -66,6 +66,7 @@ class _Tool(Struct):
 
 class _Put(Struct):
     output: list[_Head] = []
+    data: list[_Head] = []
     conversation: Any = None
 
 
@@ -181,13 +182,13 @@ def names_of(item: bytes) -> tuple[str, ...]:
 
 
 def read_names(reply: bytes) -> tuple[str, ...]:
-    """The ids in a response under which its provider keeps something: its items, and their like.
+    """The ids under which its provider keeps something: in a response, or in a list of its items.
 
     Raises:
         msgspec.DecodeError: the output is no list of objects.
     """
     found = _PUT.decode(reply)
-    names = [name for head in found.output for name in head.names()]
+    names = [name for head in (*found.output, *found.data) for name in head.names()]
     return tuple(filter(None, (*names, _id_of(found.conversation))))
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from msgspec import Struct, structs
 
 from dragoman.core.errors import HouseError
-from dragoman.keeping.ports import Content, Held, Kept, Link, NoteLog, ResponseStore, note_of
+from dragoman.keeping.ports import Content, Held, Kept, Link, Note, NoteLog, ResponseStore, note_of
 
 MOST = 20_000
 _AT_ONCE = 50
@@ -28,6 +28,20 @@ _BACK_OFF_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 Key = tuple[str, str]
 """A tenant, and the id of a response."""
+
+
+def merge_notes(notes: Iterable[Note]) -> list[tuple[str, Kept]]:
+    """One for each response, with the items of all its notes."""
+    found: dict[Key, Kept] = {}
+    for note in notes:
+        key = note.tenant, note.id
+        before = found.get(key)
+        found[key] = note.kept() if before is None else _with_items(note.kept(), before.items)
+    return [(tenant, kept) for (tenant, _), kept in found.items()]
+
+
+def _with_items(kept: Kept, items: tuple[str, ...]) -> Kept:
+    return structs.replace(kept, items=tuple(dict.fromkeys((*items, *kept.items))))
 
 
 async def write_notes(
@@ -88,9 +102,14 @@ class Notes:
         return len(self._waiting)
 
     def note(self, tenant: str, kept: Kept) -> bool:
-        """Takes a response without content, which is there from now on; whether it could."""
+        """Takes a response without content, which is there from now on; whether it could.
+
+        Items that were noted with it before stay its own.
+        """
         key = tenant, kept.id
         before = self._waiting.get(key)
+        if before is not None:
+            kept = _with_items(kept, before.kept.items)
         is_full = before is None and len(self._waiting) >= self._most
         if is_full and self._log.full:
             return False
@@ -151,9 +170,7 @@ class Notes:
     async def _catch_up(self) -> None:
         """Reads back from the journal what the queue had no room for."""
         left = Counter(self._left_to_log)
-        # Of several notes of one response the last counts.
-        found = {(note.tenant, note.id): note for note in await self._log.read(sorted(left))}
-        notes = [(note.tenant, note.kept()) for note in found.values()]
+        notes = merge_notes(await self._log.read(sorted(left)))
         await write_notes(self._store, notes, self._failed)
         self._left_to_log -= left
         for number, counted in left.items():

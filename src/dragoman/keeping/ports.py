@@ -130,6 +130,8 @@ class ResponseStore(Protocol):
     ) -> None:
         """Keeps a response, in the place of one with its id; ``renewed`` live as long as it does.
 
+        One without content leaves to its id the items that it had: more of them come with time.
+
         Raises:
             TimeoutError: its turn had not come within ``patience_s``, and will not come.
         """

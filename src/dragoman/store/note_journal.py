@@ -21,7 +21,7 @@ from dragoman.accounting.records import read_as
 from dragoman.core import ids
 from dragoman.core.clock import Clock
 from dragoman.core.errors import HouseError
-from dragoman.keeping.notes import MOST, Notes, write_notes
+from dragoman.keeping.notes import MOST, Notes, merge_notes, write_notes
 from dragoman.keeping.ports import Note, ResponseStore
 
 DRAIN_EVERY_S = 10.0
@@ -87,10 +87,8 @@ async def drain_notes(
         try:
             files = journal_files(folder, tag)
             notes, torn = await asyncio.to_thread(_read, files)
-            # Of several notes of one response the last counts.
-            found = {(note.tenant, note.id): note for note in notes}
-            live = [note for note in found.values() if note.expires > clock.wall()]
-            await write_notes(store, [(note.tenant, note.kept()) for note in live], failed)
+            live = merge_notes(note for note in notes if note.expires > clock.wall())
+            await write_notes(store, live, failed)
             drained += len(live)
             for path in files:
                 # A torn tail is for a person to look at: nothing is thrown away unread.

@@ -25,6 +25,7 @@ from dragoman.keeping.answer import (
     replay,
 )
 from dragoman.keeping.aside import aside
+from dragoman.keeping.later import learn, learning
 from dragoman.keeping.ports import Content, Kept
 from dragoman.pipeline import House, identify, let_in
 from dragoman.surface.endpoint import Entry, call_endpoint
@@ -101,6 +102,7 @@ async def _theirs(
 ) -> Answer:
     """The provider's own answer about a response that it keeps."""
     assert call.caller is not None, "the route needs a caller"
+    tenant = call.caller.tenant
     provider = _provider(kept, house)
     query = [
         (name, value)
@@ -115,19 +117,24 @@ async def _theirs(
         reply = await run_errand(provider, credential, route.method, path, call, house.means)
     except UpstreamError as error:
         if page == "response_delete" and error.upstream_status == 404:
-            await house.keeper.store.delete(call.caller.tenant, kept.id)
+            await house.keeper.store.delete(tenant, kept.id)
         raise
     kind = reply.headers.get("content-type", _JSON)
     if kind.startswith("text/event-stream"):
         rest = "starting_after" in call.query
-        pieces = await replay_stream(provider, reply, call, house.means, rest=rest)
+        frames = await replay_stream(provider, reply, call, house.means, rest=rest)
+        pieces = learning(frames, kept, tenant, house.keeper)
+        # Begun here, so that its end closes the stream in it even if nobody asks for a piece.
+        await anext(pieces)
         return Answer(Head(200, kind, heartbeat=DIALECTS[call.dialect].heartbeat), pieces)
     try:
         body = await reply.read(house.means.policy.reply_limit)
     finally:
         await reply.close()
     if page == "response_delete":
-        await house.keeper.store.delete(call.caller.tenant, kept.id)
+        await house.keeper.store.delete(tenant, kept.id)
+    else:
+        await learn(body, kept, tenant, house.keeper)
     return Answer(Head(reply.status, kind, body))
 
 

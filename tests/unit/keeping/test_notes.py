@@ -101,14 +101,14 @@ async def test_it_comes_to_the_store_and_is_let_go(house):
     assert await house.notes.strangers("theirs", ("msg_7",)) == {"msg_7"}
 
 
-async def test_the_newest_note_of_a_response_counts(house):
+async def test_the_items_of_all_notes_of_a_response_are_its_own(house):
     house.notes.note("ours", own())
     house.notes.note("ours", own("resp_1", "msg_1"))
-    house.notes.note("ours", own("resp_1", "msg_2"))
+    house.notes.note("ours", own("resp_1", "msg_2", "msg_1"))
     assert house.notes.waiting == 1
-    assert await house.notes.holders("ours", ("msg_1", "msg_2")) == {"msg_2": LINK}
+    assert await house.notes.holders("ours", ("msg_1", "msg_2")) == {"msg_1": LINK, "msg_2": LINK}
     assert await house.notes.flush()
-    assert house.store.rows["ours", "resp_1"].items == ("msg_2",)
+    assert house.store.rows["ours", "resp_1"].items == ("msg_1", "msg_2")
     assert not +house.log.needed
 
 
@@ -156,6 +156,8 @@ async def test_over_its_bound_the_queue_leaves_notes_to_the_journal_and_reads_th
     for number in range(7):
         assert house.notes.note("ours", own(f"resp_{number}"))
     house.notes.note("ours", own("resp_1", "msg_1"))
+    house.notes.note("ours", own("resp_5", "msg_5"))
+    house.notes.note("ours", own("resp_5", "msg_6"))
     assert house.notes.waiting == 2
     house.store.fail()
     assert not await house.notes.flush()
@@ -164,6 +166,7 @@ async def test_over_its_bound_the_queue_leaves_notes_to_the_journal_and_reads_th
     assert set(house.store.rows) == {("ours", f"resp_{number}") for number in range(7)}
     assert not +house.log.needed
     assert house.store.rows["ours", "resp_1"].items == ("msg_1",)
+    assert house.store.rows["ours", "resp_5"].items == ("msg_5", "msg_6")
 
 
 async def test_what_was_left_to_the_journal_waits_as_well():

@@ -15,7 +15,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
-    insert,
     literal,
     select,
     tuple_,
@@ -32,6 +31,7 @@ from dragoman.store.sql.together import Together
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sqlalchemy import Table
     from sqlalchemy.engine import RowMapping
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -74,6 +74,7 @@ class SqlResponses:
         self.keys = keys
         self.clock = clock
         self._upsert = _upsert(database)
+        self._add_items = _insert(database, items).on_conflict_do_nothing()
         self._together = Together(self._write)
 
     async def put(
@@ -100,11 +101,16 @@ class SqlResponses:
         async with self.database.write() as connection:
             # The rows are locked from here on: of two who put the same id the second waits.
             await connection.execute(self._upsert, [put.row for put in ordered])
-            await connection.execute(
-                _FORGET, [{"of": put.row["tenant"], "in": put.row["id"]} for put in ordered]
-            )
+            # A response of a provider's own may have items beside those that are known now.
+            anew = [
+                {"of": put.row["tenant"], "in": put.row["id"]}
+                for put in ordered
+                if put.row["reply"] is not None
+            ]
+            if anew:
+                await connection.execute(_FORGET, anew)
             if names:
-                await connection.execute(insert(items), names)
+                await connection.execute(self._add_items, names)
             for put in puts:
                 await self._renew(connection, put)
 
@@ -302,10 +308,14 @@ class SqlResponses:
         return responses.c.expires_ms > self._now_ms()
 
 
+def _insert(database: Database, table: Table) -> Any:
+    """The statement that can say what happens where a row is there already."""
+    return (postgresql.insert if database.backend == "postgresql" else sqlite.insert)(table)
+
+
 def _upsert(database: Database) -> Any:
     """Takes rows in the place of those with their ids."""
-    spell = postgresql.insert if database.backend == "postgresql" else sqlite.insert
-    row = spell(responses)
+    row = _insert(database, responses)
     keys = list(responses.primary_key)
     others = {
         column.name: row.excluded[column.name] for column in responses.c if column not in keys
