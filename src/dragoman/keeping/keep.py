@@ -86,8 +86,8 @@ class _Course:
                 self._names += names_of(seen.item)
             return seen.raw
         if seen.is_last:
+            said = await _keep(seen.reply, keeping, call, self._keeper, self._names)
             self._first = None
-            said = await _keep(seen.reply, keeping, call, self._keeper)
             return await aside(len(seen.reply), partial(seen.write, said))
         if keeping.noted and self._first is None and _is_theirs(keeping, call):
             # It is asked for again by a caller that leaves in between, and by nobody else.
@@ -121,8 +121,13 @@ def _said(keeping: Keeping, call: Call, *, stored: bool) -> dict[str, object]:
     return said
 
 
-async def _keep(reply: bytes, keeping: Keeping, call: Call, keeper: Keeper) -> dict[str, object]:
-    """Keeps the reply as far as it is to be; what it then has to say."""
+async def _keep(
+    reply: bytes, keeping: Keeping, call: Call, keeper: Keeper, names: Sequence[str] = ()
+) -> dict[str, object]:
+    """Keeps the reply as far as it is to be; what it then has to say.
+
+    ``names`` are ids that its stream has told beside it.
+    """
     theirs = _is_theirs(keeping, call)
     stored = keeping.here and not theirs
     reason = ""
@@ -131,7 +136,8 @@ async def _keep(reply: bytes, keeping: Keeping, call: Call, keeper: Keeper) -> d
         whole = await aside(len(reply), partial(tell, reply, said))
         reason = await _put(whole, keeping, call, keeper)
     elif theirs and keeping.noted:
-        reason = await _note_whole(reply, keeping, call, keeper)
+        read = await aside(len(reply), partial(_read, reply))
+        reason = _note(read, keeping, call, keeper, names)
     if reason:
         call.outcome.losses += (Loss("store", reason),)
     return _said(keeping, call, stored=stored and not reason)
@@ -161,15 +167,10 @@ def _read(reply: bytes) -> _Read | None:
         return _Read(reason=_NO_OUTPUT)
 
 
-async def _note_whole(reply: bytes, keeping: Keeping, call: Call, keeper: Keeper) -> str:
-    """Writes down whose a finished response is that its provider keeps; why that could not be."""
-    return _note(await aside(len(reply), partial(_read, reply)), keeping, call, keeper)
-
-
 def _note(
     read: _Read | None, keeping: Keeping, call: Call, keeper: Keeper, names: Sequence[str] = ()
 ) -> str:
-    """Why it could not be noted, empty if it was."""
+    """Writes down whose a response is that its provider keeps; why that could not be, or nothing."""
     served = call.outcome.served
     if read is None or read.reason or served is None:
         return "" if read is None else read.reason
@@ -195,8 +196,6 @@ async def _put(reply: bytes, keeping: Keeping, call: Call, keeper: Keeper) -> st
     served = call.outcome.served
     if read is None or served is None:
         return _NO_RESPONSE
-    if not is_id(read.id):
-        return _NO_ID
     try:
         put_out = await aside(len(reply), partial(read_output, reply))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

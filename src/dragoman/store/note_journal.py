@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from dragoman.accounting.drain import tags
-from dragoman.accounting.journal import Journal, claim, journal_files, release
+from dragoman.accounting.drain import drain_each
+from dragoman.accounting.journal import Journal, journal_files
 from dragoman.accounting.records import read_as
 from dragoman.core import ids
 from dragoman.core.clock import Clock
@@ -73,33 +73,26 @@ def _read(paths: Sequence[Path]) -> tuple[list[Note], list[Path]]:
 async def drain_notes(
     folder: Path, store: ResponseStore, clock: Clock, failed: Callable[[Exception], None]
 ) -> int:
-    """Brings the notes of dead processes to the store; how many it were.
+    """Brings the notes of dead processes to the store; of how many responses they were.
 
     Raises:
         HouseError: the store cannot be reached; the files stay.
     """
-    drained = 0
-    for tag in tags(folder):
-        lock = claim(folder, tag)
-        if lock is None:
-            continue
-        empty = False
-        try:
-            files = journal_files(folder, tag)
-            notes, torn = await asyncio.to_thread(_read, files)
-            live = merge_notes(note for note in notes if note.expires > clock.wall())
-            await write_notes(store, live, failed)
-            drained += len(live)
-            for path in files:
-                # A torn tail is for a person to look at: nothing is thrown away unread.
-                if path in torn:
-                    path.rename(path.with_suffix(".torn"))
-                else:
-                    path.unlink(missing_ok=True)
-            empty = True
-        finally:
-            release(folder, tag, lock, empty=empty)
-    return drained
+
+    async def drain_tag(tag: str) -> int:
+        files = journal_files(folder, tag)
+        notes, torn = await asyncio.to_thread(_read, files)
+        live = merge_notes(note for note in notes if note.expires > clock.wall())
+        await write_notes(store, live, failed)
+        for path in files:
+            # A torn tail is for a person to look at: nothing is thrown away unread.
+            if path in torn:
+                path.rename(path.with_suffix(".torn"))
+            else:
+                path.unlink(missing_ok=True)
+        return len(live)
+
+    return await drain_each(folder, drain_tag)
 
 
 @asynccontextmanager

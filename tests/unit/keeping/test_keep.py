@@ -184,6 +184,12 @@ def test_a_reply_that_is_odd_or_too_large_is_not_kept_and_that_is_told(reply, wh
     assert desk.store.rows == {}
 
 
+def test_what_is_no_response_is_not_kept_and_that_is_told(desk):
+    found = desk.recall(input="x", store=True)
+    assert desk.answer(found, []) == []
+    assert losses(found) == [("store", "the reply is no response")]
+
+
 @pytest.mark.parametrize(
     ("reply", "why"),
     [
@@ -351,6 +357,15 @@ def test_a_stream_that_is_cut_is_its_callers_with_the_items_that_had_begun(desk,
     items = ("conv_1",) if most == 1 else ("conv_1", "rs_1")
     assert desk.store.rows["ours", "resp_own"].items == items
     assert losses(found) == []
+
+
+def test_items_that_the_last_frame_leaves_out_were_told_before(desk):
+    found = desk.recall(OPENAI, input="x")
+    whole = stream_of(response("resp_own", store=True))
+    begun = event("response.output_item.added", 2, item={"id": "rs_1"})
+    streamed(desk, found, [*whole[:2], begun, *whole[2:]], by=OPENAI)
+    assert set(desk.store.rows["ours", "resp_own"].items) == {"rs_1", "msg_resp_own"}
+    assert desk.store.notes == 2
 
 
 def test_a_stream_that_its_provider_does_not_keep_is_not_noted(desk):
