@@ -1,7 +1,9 @@
 """A store of responses in a dictionary, for tests of what uses one; it can be told to fail."""
 
+from msgspec import structs
+
 from dragoman.core.errors import HouseError
-from dragoman.keeping.ports import Content, Kept, Link
+from dragoman.keeping.ports import Content, Held, Kept, Link
 
 
 class MemoryResponses:
@@ -10,6 +12,7 @@ class MemoryResponses:
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], Kept] = {}
         self.asked = 0
+        self.notes = 0
         self.renewed: tuple[str, ...] = ()
         self.broken: Exception | None = None
 
@@ -29,8 +32,15 @@ class MemoryResponses:
         patience_s: float | None = None,
     ) -> None:
         self._look()
-        self.rows[tenant, kept.id] = kept
+        self._take(tenant, kept)
         self.renewed = renewed
+
+    def _take(self, tenant: str, kept: Kept) -> None:
+        before = self.rows.get((tenant, kept.id))
+        if before is not None and kept.content is None:
+            both = tuple(dict.fromkeys((*before.items, *kept.items)))
+            kept = structs.replace(kept, items=both)
+        self.rows[tenant, kept.id] = kept
 
     async def get(self, tenant: str, response_id: str) -> Kept | None:
         self._look()
@@ -60,15 +70,36 @@ class MemoryResponses:
             }
         return found
 
-    async def strangers(self, tenant: str, ids: tuple[str, ...]) -> frozenset[str]:
+    def note(self, tenant: str, kept: Kept) -> bool:
+        if self.broken is None:
+            self._take(tenant, kept)
+            self.notes += 1
+        return self.broken is None
+
+    async def places(self, tenant: str, item_id: str) -> frozenset[str]:
+        self._look()
+        rows = self.rows.items()
+        return frozenset(
+            name for (owner, name), row in rows if owner == tenant and item_id in row.items
+        )
+
+    async def strangers(
+        self, tenant: str, ids: tuple[str, ...], *, elsewhere: bool = False
+    ) -> frozenset[str]:
         self._look()
         theirs = {
             name
             for (owner, response), row in self.rows.items()
-            if owner != tenant
+            if owner != tenant and not (elsewhere and row.content)
             for name in (response, *row.items)
         }
         return frozenset(theirs.intersection(ids))
+
+    async def held(self, tenant: str) -> Held:
+        self._look()
+        mine = [row.content for (owner, _), row in self.rows.items() if owner == tenant]
+        sizes = [len(content.input) + len(content.reply) for content in mine if content]
+        return Held(len(sizes), sum(sizes))
 
     async def delete(self, tenant: str, response_id: str) -> bool:
         self._look()

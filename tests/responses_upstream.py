@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 KEYS = ("sk-own-a123456789abcdef0123456789abcdef012", "sk-own-b123456789abcdef0123456789abcdef012")
 
@@ -90,6 +90,9 @@ class ResponsesUpstream:
                 "total_tokens": 5,
             },
         }
+        conversation = body.get("conversation")
+        if conversation is not None:
+            response["conversation"] = {"id": conversation}
         if response["store"]:
             account.responses[name] = response
             account.inputs[name] = [*before, *items]
@@ -146,7 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         if path == "/v1/responses":
             status, response = self.upstream.create(account, body)
-            if status == 200 and body.get("stream"):
+            if status == 200 and body.get("stream") and body["model"] == "hangs":
+                self._begin(frames(response), 6)
+                self.connection.recv(1)
+            elif status == 200 and body.get("stream"):
                 self._send(200, frames(response), "text/event-stream")
             else:
                 self._send(status, response)
@@ -209,18 +215,22 @@ class _Handler(BaseHTTPRequestHandler):
             if found["model"] == "slow":
                 self.connection.recv(1)
                 self.upstream.left.set()
+        elif "stream=true" in self.path and found["model"] == "short":
+            self._send(200, frames(found).split(b"\n\n")[0] + b"\n\n", "text/event-stream")
         elif "stream=true" in self.path:
-            self._send(200, frames(found), "text/event-stream")
+            after = parse_qs(urlsplit(self.path).query).get("starting_after", ["-1"])
+            cut = frames(found).split(b"\n\n")[:-1][int(after[0]) + 1 :]
+            self._send(200, b"".join(frame + b"\n\n" for frame in cut), "text/event-stream")
         else:
             self._send(200, found)
 
-    def _begin(self, stream: bytes) -> None:
-        """Sends the first frame, and no more."""
+    def _begin(self, stream: bytes, count: int = 1) -> None:
+        """Sends the first frames, and no more."""
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("content-length", str(len(stream)))
         self.end_headers()
-        self.wfile.write(stream[: stream.index(b"\n\n") + 2])
+        self.wfile.write(b"\n\n".join([*stream.split(b"\n\n")[:count], b""]))
         self.wfile.flush()
         self.close_connection = True
 

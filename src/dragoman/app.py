@@ -11,7 +11,7 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from socket import socket
@@ -170,11 +170,15 @@ def surface(application: Application, services: Services) -> Surface:
         scope = ports.Scope(call.caller.tenant, since_us=since)
         return await house.accountant.writer.ledger.find(scope, name)
 
-    async def spent(call: Call, since_us: int | None) -> Sums:
-        assert call.caller is not None, "the route needs a caller"
+    async def spent(call: Call, since_us: Sequence[int | None]) -> list[Sums]:
+        caller = call.caller
+        assert caller is not None, "the route needs a caller"
         await house.accountant.flush()
-        scope = ports.Scope(call.caller.tenant, call.caller.key_id, since_us)
-        return await house.accountant.writer.ledger.sums(scope)
+        ledger = house.accountant.writer.ledger
+        return [
+            await ledger.sums(ports.Scope(caller.tenant, caller.key_id, moment))
+            for moment in since_us
+        ]
 
     async def readiness() -> Readiness:
         if application.draining:

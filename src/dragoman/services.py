@@ -35,7 +35,7 @@ from dragoman.core import ids
 from dragoman.core.call import Call, Limits
 from dragoman.core.clock import SystemClock
 from dragoman.core.envelope import Envelope
-from dragoman.core.errors import CallerError, UpstreamError
+from dragoman.core.errors import CallerError, HouseError, UpstreamError
 from dragoman.core.provider import Family, Price
 from dragoman.credentials.pool import Pools
 from dragoman.credentials.static import header_of
@@ -45,7 +45,6 @@ from dragoman.health.health import Health
 from dragoman.identity.authenticate import IdentityMode
 from dragoman.identity.cache import CachedKeys
 from dragoman.keeping.keeper import Keeper, KeepingPolicy
-from dragoman.keeping.sweep import sweep
 from dragoman.pipeline import House
 from dragoman.store.memory.limits import MemoryLimits
 from dragoman.telemetry.foreign import place
@@ -316,10 +315,9 @@ async def open_services(
     Raises:
         ConfigError, HouseError: something cannot be opened; the message says what to do.
     """
+    from dragoman.store.kept import open_kept  # noqa: PLC0415
     from dragoman.store.sql.ledger import SqlLedger  # noqa: PLC0415
-    from dragoman.store.sql.responses import SqlResponses  # noqa: PLC0415
     from dragoman.store.sql.secrets import open_secret  # noqa: PLC0415
-    from dragoman.store.sql.tenant_keys import TenantKeys  # noqa: PLC0415
 
     clock = SystemClock()
     log = Log(settings.level, settings.log_format)
@@ -365,11 +363,16 @@ async def open_services(
                 fetch_policy(settings), settings.upstream_ca_file
             )
             stack.push_async_callback(image_fetcher.close)
-        tenants = TenantKeys(database, sealer, clock)
-        await tenants.renew()
-        responses = SqlResponses(database, tenants, clock)
-        sweeping = asyncio.create_task(sweep(responses, _unswept(log)))
-        stack.push_async_callback(_end, sweeping)
+        notes = await stack.enter_async_context(
+            open_kept(
+                settings.dragoman_home / "notes",
+                database,
+                sealer,
+                clock,
+                partial(_untold, log),
+                shared=workers > 1,
+            )
+        )
         house = House(
             keys=cached,
             mode=identity_mode(settings, registry),
@@ -381,9 +384,13 @@ async def open_services(
             fetch_listings=fetcher.fetch,
             accountant=accountant,
             keeper=Keeper(
-                responses,
+                notes,
                 clock,
-                KeepingPolicy(allowed=settings.allow_client_storage),
+                KeepingPolicy(
+                    allowed=settings.allow_client_storage,
+                    most_kept=settings.max_kept_responses,
+                    most_kept_bytes=settings.max_kept_bytes,
+                ),
                 means.report,
                 lambda name: _address(registry, name),
             ),
@@ -400,16 +407,10 @@ def _address(registry: Registry, name: str) -> str | None:
     return None if provider is None else provider.base_url
 
 
-def _unswept(log: Log) -> Callable[[Exception], None]:
-    def unswept(error: Exception) -> None:
-        log.event("warn", "expired responses not removed", error=str(error))
-
-    return unswept
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
+def _untold(log: Log, what: str, error: Exception) -> None:
+    """Tells the log of a failure behind the calls; of one that is not worded for it the kind alone."""
+    said = error.message if isinstance(error, HouseError) else type(error).__name__
+    log.event("warn", what, error=said)
 
 
 def _means(

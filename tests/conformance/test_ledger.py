@@ -599,3 +599,35 @@ def test_a_call_is_found_by_its_id_and_the_newest_by_a_name_within_its_tenant(pl
         assert await found("mine", Scope("t1", "another key")) is None
 
     play(story)
+
+
+@pytest.mark.req("R-SURF-044")
+def test_a_call_is_looked_up_by_its_names_in_indexes(play):
+    """SQLite plans without numbers of rows; what PostgreSQL does with so few says nothing."""
+
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        asked = []
+
+        def note(connection, cursor, statement, parameters, *_):
+            asked.append((statement, tuple(parameters)))
+
+        event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+        assert await ledger.find(Scope("t1", since_us=START), "nothing") is None
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+        queries = [one for one in asked if one[0].startswith("SELECT ledger")]
+        assert len(queries) == 3
+        if database.backend == "postgresql":
+            return
+        async with database.read() as connection:
+            for (statement, values), column in zip(
+                queries[1:], ("request_id", "upstream_id"), strict=True
+            ):
+                explained = await connection.exec_driver_sql(
+                    f"EXPLAIN QUERY PLAN {statement}", values
+                )
+                plan = " ".join(str(row) for row in explained.all())
+                assert f"INDEX ix_ledger_requests_{column}" in plan
+                assert "SCAN" not in plan
+                assert "TEMP B-TREE" not in plan
+
+    play(story)

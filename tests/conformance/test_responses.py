@@ -13,7 +13,7 @@ from sqlalchemy import func, insert, select, update
 
 from dragoman.core.clock import ManualClock
 from dragoman.core.errors import HouseError
-from dragoman.keeping.ports import Content, Kept, Link
+from dragoman.keeping.ports import Content, Held, Kept, Link
 from dragoman.store.response_tables import items, responses
 from dragoman.store.schema import downgrade, open_upgraded, upgrade
 from dragoman.store.seal import open_sealer
@@ -80,6 +80,52 @@ async def test_what_another_tenant_has_is_told_from_what_nobody_has(store, clock
     assert await store.strangers("ours", wanted) == frozenset()
 
 
+async def test_what_a_provider_keeps_for_another_is_told_from_what_is_kept_here(store, clock):
+    await store.put("theirs", kept(clock, items=("msg_1",)))
+    await store.put("theirs", kept(clock, "resp_own", content=None, items=("msg_own",)))
+    wanted = ("resp_1", "msg_1", "resp_own", "msg_own", "msg_9")
+    assert await store.strangers("ours", wanted) == set(wanted[:4])
+    assert await store.strangers("ours", wanted, elsewhere=True) == {"resp_own", "msg_own"}
+    assert await store.strangers("theirs", wanted, elsewhere=True) == frozenset()
+
+
+async def test_the_places_of_an_item_are_all_responses_of_its_tenant_in_which_it_stands(
+    store, clock
+):
+    for name in ("resp_1", "resp_2"):
+        await store.put("ours", kept(clock, name, items=("msg_1",)))
+    await store.put("theirs", kept(clock, "resp_3", items=("msg_1",)))
+    assert await store.places("ours", "msg_1") == {"resp_1", "resp_2"}
+    assert await store.places("ours", "msg_2") == frozenset()
+
+
+async def test_what_a_tenant_has_kept_here_is_counted(store, clock):
+    assert await store.held("ours") == Held(0, 0)
+    await store.put("ours", kept(clock, days=1, said=b"[1]"))
+    await store.put("ours", kept(clock, "resp_2", said=b"[22]"))
+    await store.put("ours", kept(clock, "resp_own", content=None))
+    await store.put("theirs", kept(clock))
+    sizes = [len(said) + len(b'{"id":"resp_1"}') for said in (b"[1]", b"[22]")]
+    assert await store.held("ours") == Held(2, sum(sizes))
+    clock.advance(DAY)
+    assert await store.held("ours") == Held(1, sizes[1])
+
+
+async def test_what_a_tenant_has_is_counted_in_an_index(store, database, clock):
+    """SQLite takes it by itself; PostgreSQL does once there are rows that make it worth while."""
+    explain = "EXPLAIN QUERY PLAN" if database.backend == "sqlite" else "EXPLAIN"
+    async with database.read() as connection:
+        if database.backend == "postgresql":
+            await connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        found = await connection.exec_driver_sql(
+            f"{explain} SELECT count(*), sum(size) FROM kept_responses "
+            "WHERE tenant = 'ours' AND size > 0 AND expires_ms > 5"
+        )
+        plan = " ".join(str(row) for row in found.all())
+    assert "ix_kept_responses_held" in plan
+    assert database.backend == "postgresql" or "COVERING INDEX" in plan
+
+
 async def test_what_is_put_is_there_until_it_is_deleted(store, clock):
     record = kept(clock, items=("msg_1", "fc_1"))
     await store.put("ours", record)
@@ -136,6 +182,13 @@ async def test_a_response_takes_the_place_of_one_with_its_id(store, clock):
     await store.put("ours", kept(clock, said=b"[2]", items=("msg_2", "msg_2")))
     assert (await store.get("ours", "resp_1")).content.input == b"[2]"
     assert await holders(store, "ours", ("msg_1", "msg_2")) == {"msg_2": "resp_1"}
+
+
+async def test_a_response_of_a_providers_own_has_all_items_that_were_ever_told_of_it(store, clock):
+    await store.put("ours", kept(clock, content=None, items=("msg_1",)))
+    await store.put("ours", kept(clock, content=None))
+    await store.put("ours", kept(clock, content=None, items=("msg_1", "msg_2")))
+    assert set(await store.holders("ours", ("msg_1", "msg_2"))) == {"msg_1", "msg_2"}
 
 
 async def test_several_who_put_the_same_id_at_once_agree(store, clock):

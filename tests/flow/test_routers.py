@@ -253,6 +253,16 @@ def test_the_common_list_speaks_as_its_caller_does(lonely):
 # --------------------------------------------------------------------------- OpenRouter's account
 
 
+@pytest.mark.parametrize("base", ["/v1", "/v4", "/v4/openai/v1", "/v6", "/v6/api/v1"])
+def test_the_tokens_of_a_responses_request_are_counted_wherever_responses_are_made(gateway, base):
+    body = {"model": "openai/gpt-4o-mini", "input": "Hello!"}
+    counted = gateway.ask("POST", f"{base}/responses/input_tokens", body)
+    assert counted.status == 200, counted.body
+    assert counted.json()["object"] == "response.input_tokens"
+    assert counted.json()["input_tokens"] > 0
+    assert gateway.ask("POST", f"{base}/responses/input_tokens", {}).status == 400
+
+
 @pytest.mark.req("R-SURF-044")
 def test_a_generation_is_found_by_every_name_that_its_caller_has(gateway):
     sent = message(gateway, "/v6/chat/completions", "openai/gpt-4o-mini")

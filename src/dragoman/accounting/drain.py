@@ -10,7 +10,7 @@ one with an entry that the ledger refuses (``….refused``): nothing is thrown a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 from dragoman.accounting.entry import Calls, Entry
@@ -29,6 +29,11 @@ def tags(folder: Path) -> list[str]:
 
 async def drain(folder: Path, ledger: Ledger, notice: Notice = silent) -> int:
     """Drains every journal whose owner is dead; how many calls were new to the ledger."""
+    return await drain_each(folder, lambda tag: _drain_tag(folder, tag, ledger, notice))
+
+
+async def drain_each(folder: Path, drain_tag: Callable[[str], Awaitable[int]]) -> int:
+    """Has every journal drained whose owner is dead, of whatever records; how many were new."""
     new = 0
     for tag in tags(folder):
         lock = claim(folder, tag)
@@ -36,7 +41,7 @@ async def drain(folder: Path, ledger: Ledger, notice: Notice = silent) -> int:
             continue
         empty = False
         try:
-            new += await _drain_tag(folder, tag, ledger, notice)
+            new += await drain_tag(tag)
             empty = True
         finally:
             release(folder, tag, lock, empty=empty)

@@ -26,7 +26,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from dragoman.accounting.records import Record, frame, frame_into
+from msgspec import Struct
+
+from dragoman.accounting.records import frame, frame_into
 
 ROTATE_BYTES = 16 << 20
 
@@ -129,7 +131,7 @@ class Journal:
             self._needed.pop(before, None)
             self._path(before).unlink(missing_ok=True)
 
-    def append(self, record: Record, last: int = 0) -> int:
+    def append(self, record: Struct, last: int = 0) -> int:
         """Writes a record and returns the number of its file; OSError if it could not.
 
         ``last`` is the number that the call's record before this one got: the call counts
@@ -146,7 +148,7 @@ class Journal:
             return self._count_in(last)
         return number
 
-    def append_or_hold(self, record: Record, last: int = 0) -> int:
+    def append_or_hold(self, record: Struct, last: int = 0) -> int:
         """As ``append``; where the disk is full the frame is kept in memory until it is not."""
         try:
             return self.append(record, last)

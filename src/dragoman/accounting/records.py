@@ -19,7 +19,7 @@ payload has one byte.
 from __future__ import annotations
 
 import struct
-from typing import Literal, TypeAlias
+from typing import Generic, Literal, TypeAlias, TypeVar
 from zlib import crc32
 
 import msgspec
@@ -132,7 +132,10 @@ def call_id(record: Record) -> str:
     return record.call_id if isinstance(record, Closed) else record.about.call_id
 
 
-def frame_into(record: Record, buffer: bytearray) -> None:
+R = TypeVar("R", bound=Struct)
+
+
+def frame_into(record: Struct, buffer: bytearray) -> None:
     """Makes ``buffer`` the frame of ``record``; the buffer is reused, as this is the data path."""
     _encoder.encode_into(record, buffer, HEADER)
     length = len(buffer) - HEADER
@@ -140,33 +143,40 @@ def frame_into(record: Record, buffer: bytearray) -> None:
     _HEAD.pack_into(buffer, 0, length, crc32(buffer))
 
 
-def frame(record: Record) -> bytes:
+def frame(record: Struct) -> bytes:
     """The frame of ``record``."""
     buffer = bytearray(HEADER)
     frame_into(record, buffer)
     return bytes(buffer)
 
 
-class Reading(Struct, frozen=True):
+class Reading(Struct, Generic[R], frozen=True):
     """Whole records from a journal file, and where they end."""
 
-    records: list[Record]
+    records: list[R]
     end: int
     """Offset of the first byte after them."""
     torn: int
     """Bytes of the file after ``end`` that are no whole record; 0 while there may be more."""
 
 
-def read(data: bytes, at: int = 0, most: int = 4096) -> Reading:
+def read(data: bytes, at: int = 0, most: int = 4096) -> Reading[Record]:
     """Up to ``most`` whole records from offset ``at``; the first doubtful byte ends them (D10)."""
-    records: list[Record] = []
+    return read_as(_decoder, data, at, most)
+
+
+def read_as(
+    decoder: msgspec.msgpack.Decoder[R], data: bytes, at: int = 0, most: int = 4096
+) -> Reading[R]:
+    """As ``read``, for records of another kind than the ledger's own."""
+    records: list[R] = []
     view = memoryview(data)
     while at < len(data) and len(records) < most:
         end = _whole(view, at)
         if end is None:
             return Reading(records, at, len(data) - at)
         try:
-            records.append(_decoder.decode(view[at + HEADER : end]))
+            records.append(decoder.decode(view[at + HEADER : end]))
         except msgspec.MsgspecError:
             return Reading(records, at, len(data) - at)
         at = end

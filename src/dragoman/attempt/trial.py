@@ -83,6 +83,19 @@ class Trial:
             self.given,
         )
 
+    @property
+    def drains(self) -> bool:
+        """Whether its stream is read to its end where the caller leaves (D18)."""
+        return self.candidate.provider.on_disconnect == "drain"
+
+    async def kept(self) -> None:
+        """Returns when what was written is as durable as the operator asked for."""
+        await self.tab.kept()
+
+    def finish(self) -> None:
+        """Ends the account of the call."""
+        self.tab.finish()
+
     def left_s(self) -> float:
         """What is left of the time for the first event."""
         return self.until - self.means.monotonic()

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Protocol
 
 from dragoman.attempt.endings import draining, silent, uncancel, unheard
+from dragoman.attempt.means import Means
 from dragoman.attempt.ports import UpstreamReply
-from dragoman.attempt.trial import Trial
 from dragoman.attempt.watchdog import Watchdog
-from dragoman.core.call import Outlet, Status
+from dragoman.core.call import Call, Outlet, Status
 from dragoman.core.errors import HouseError, UpstreamError
 from dragoman.dialects.base import Relay
 
@@ -23,8 +24,60 @@ _PROVIDERS = ("upstream", "beginning")
 """For whom the watchdog fires through the provider's fault."""
 
 
+class Course(Protocol):
+    """What a stream is part of: a try, or the replay of what was made before."""
+
+    @property
+    def call(self) -> Call:
+        """Whose it is."""
+        ...
+
+    @property
+    def means(self) -> Means:
+        """What it is done with."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether its end is written down."""
+        ...
+
+    @property
+    def drains(self) -> bool:
+        """Whether it is read to its end where its caller leaves (D18)."""
+        ...
+
+    def left_s(self) -> float:
+        """What is left of the time for the first content."""
+        ...
+
+    def note(self, relay: Relay, /) -> None:
+        """Takes over what the stream has said so far."""
+        ...
+
+    def settle(self, relay: Relay, failure: UpstreamError | None, /) -> Status:
+        """Writes down how it ended, before the last frame goes out."""
+        ...
+
+    def close(self, status: Status) -> None:
+        """Writes down that it is over."""
+        ...
+
+    async def kept(self) -> None:
+        """Returns when what was written is as durable as the operator asked for."""
+        ...
+
+    async def hang_up(self) -> None:
+        """Gives the connection back, or closes it."""
+        ...
+
+    def finish(self) -> None:
+        """Ends the account of the call."""
+        ...
+
+
 async def under_way(
-    trial: Trial,
+    trial: Course,
     reply: UpstreamReply,
     relay: Relay,
     held: bytes,
@@ -111,7 +164,7 @@ async def under_way(
                 dog.reading()
         status = trial.settle(relay, failure)
         dog.writing()
-        await trial.tab.kept()
+        await trial.kept()
         if failure is not None:
             yield relay.fail(failure)
         else:
@@ -128,7 +181,7 @@ async def under_way(
             elif facts.finished:
                 tail.append(relay.close())
                 status = trial.settle(relay, None)
-                await trial.tab.kept()
+                await trial.kept()
                 yield b"".join(tail)
             else:
                 failure = (
@@ -137,7 +190,7 @@ async def under_way(
                     else unheard(policy.first_event_s)
                 )
                 status = trial.settle(relay, failure)
-                await trial.tab.kept()
+                await trial.kept()
                 yield relay.fail(failure)
         elif not trial.call.gone and dog.fired is None and not trial.closed:
             # The server shuts down and its patience is over (R2).
@@ -167,7 +220,7 @@ async def under_way(
                 trial.note(relay)
                 trial.close(status)
             await trial.hang_up()
-        trial.tab.finish()
+        trial.finish()
 
 
 async def _read_out(reply: UpstreamReply) -> None:
@@ -179,9 +232,9 @@ async def _read_out(reply: UpstreamReply) -> None:
         pass  # of a connection that is lost nobody wants anything
 
 
-def _drain_if_told(trial: Trial, reply: UpstreamReply, relay: Relay) -> bool:
+def _drain_if_told(trial: Course, reply: UpstreamReply, relay: Relay) -> bool:
     """Reads an abandoned stream on, where the provider bills it whole anyway (D18)."""
-    if trial.candidate.provider.on_disconnect != "drain" or trial.closed:
+    if not trial.drains or trial.closed:
         return False
 
     async def drain() -> None:

@@ -172,6 +172,10 @@ class Settings(BaseSettings):
     # --- what clients have us keep
     allow_client_storage: bool = True
     """Whether the gateway keeps responses that say ``store: true``; without it they are 400."""
+    max_kept_responses: int = Field(default=10_000, ge=0)
+    """Responses that the gateway keeps for one tenant; over it ``store: true`` is 429. 0: as many as come."""
+    max_kept_bytes: int = Field(default=1024 * 1024 * 1024, ge=0)
+    """Bytes of them together, before they are sealed; over it ``store: true`` is 429. 0: as many as come."""
 
     # --- telemetry
     log_level: Annotated[

@@ -177,8 +177,10 @@ def retries_spent(error: GatewayError) -> bool:
     """Whether the house has tried again in vain, so that the caller should not (D10).
 
     A rate limit is the caller's to wait out, and so is the rest that we give a provider: of that
-    we say ourselves when it ends, and nothing was tried.
+    we say ourselves when it ends, and nothing was tried. A quota of ours no second try changes.
     """
+    if isinstance(error, CallerError):
+        return error.kind == "quota"
     if not isinstance(error, UpstreamError) or error.kind == "rate_limit":
         return False
     resting = error.upstream_status is None and error.retry_after_s is not None

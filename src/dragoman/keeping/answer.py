@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 
 from dragoman.core.errors import CallerError, invalid
 from dragoman.dialects.framing.sse import SseFrames
-from dragoman.keeping.items import is_id, read_items
+from dragoman.keeping.aside import aside
+from dragoman.keeping.items import Item, is_id, read_items
 from dragoman.keeping.keeper import Keeper
-from dragoman.keeping.page import paginate, read_query, write_page
-from dragoman.keeping.ports import Kept
+from dragoman.keeping.page import cut_page, read_query, unknown_after, write_page
+from dragoman.keeping.ports import Content, Kept
 from dragoman.keeping.recall import conversation
 
 
@@ -20,6 +22,8 @@ class _Numbered(msgspec.Struct):
 
 
 _NUMBERED = msgspec.json.Decoder(_Numbered)
+_AT_ONCE = 4 * 1024 * 1024
+"""Bytes of responses that are opened at once, for a page."""
 
 
 async def find(response_id: str, tenant: str, keeper: Keeper) -> Kept:
@@ -47,17 +51,78 @@ def no_such(response_id: str) -> CallerError:
 async def list_items(kept: Kept, query: Mapping[str, str], tenant: str, keeper: Keeper) -> bytes:
     """A page of all that was said before the response, the responses before it included.
 
+    Of these only those are opened that the page is made of.
+
     Raises:
         CallerError: the query is wrong.
     """
     wanted = read_query(query)
     assert kept.content is not None, "it is kept here"
-    links = await keeper.store.chain(tenant, kept.id, keeper.policy.most_turns)
+    chain = await keeper.store.chain(tenant, kept.id, keeper.policy.most_turns)
     # A chain that has lost its beginning still has an end.
-    names = tuple(link.id for link in reversed(links[1:]) if link.here)
-    contents = await keeper.store.contents(tenant, names)
-    before = conversation(contents[name] for name in names if name in contents)
-    return write_page(paginate([*before, *read_items(kept.content.input)], wanted))
+    links = [link for link in chain[1:] if link.here]
+    sizes = {link.id: link.size for link in links}
+    sizes = {kept.id: len(kept.content.input), **sizes}
+    names = list(sizes) if wanted.order == "desc" else list(reversed(sizes))
+    if wanted.after is not None:
+        names = await _from(wanted.after, names, tenant, keeper)
+    found: list[Item] = []
+    waits = wanted.after
+    while names and len(found) <= wanted.limit:
+        some = _portion(names, sizes, wanted.limit + 1 - len(found))
+        names = names[len(some) :]
+        before = tuple(name for name in some if name != kept.id)
+        contents = await keeper.store.contents(tenant, before) if before else {}
+        size = sum(sizes[name] for name in some)
+        spoken = await aside(size, partial(_said, some, kept, contents))
+        for said in spoken:
+            ordered = said if wanted.order == "asc" else said[::-1]
+            if waits is not None:
+                places = [place for place, item in enumerate(ordered) if item.id == waits]
+                if not places:
+                    continue
+                found += ordered[places[0] + 1 :]
+                waits = None
+            else:
+                found += ordered
+    if waits is not None:
+        raise unknown_after(waits)
+    return write_page(cut_page(found, wanted))
+
+
+async def _from(after: str, names: list[str], tenant: str, keeper: Keeper) -> list[str]:
+    """The responses from the first on in which the item stands."""
+    places = await keeper.store.places(tenant, after) if is_id(after) else frozenset()
+    starts = [place for place, name in enumerate(names) if name in places]
+    if not starts:
+        raise unknown_after(after)
+    return names[starts[0] :]
+
+
+def _portion(names: list[str], sizes: Mapping[str, int], items: int) -> list[str]:
+    """The next responses to open, if so many items are wanted: most have two, a question and an answer."""
+    some: list[str] = []
+    size = 0
+    for name in names[: (items + 1) // 2]:
+        size += sizes[name]
+        if some and size > _AT_ONCE:
+            break
+        some.append(name)
+    return some
+
+
+def _said(names: list[str], kept: Kept, contents: Mapping[str, Content]) -> list[list[Item]]:
+    """What was said in each response, in its order; of the one that is asked about, before it."""
+    assert kept.content is not None, "it is kept here"
+    # Others may have just been deleted.
+    return [
+        list(read_items(kept.content.input))
+        if name == kept.id
+        else conversation([contents[name]])
+        if name in contents
+        else []
+        for name in names
+    ]
 
 
 def replay(frames: bytes, query: Mapping[str, str]) -> bytes:

@@ -5,7 +5,8 @@ An item keeps its own bytes; only what has to be known of it is read (D2).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -35,12 +36,38 @@ class _Head(Struct):
     type: str | None = None
     role: str | None = None
     id: str | None = None
+    approval_request_id: Any = None
+    container_id: Any = None
 
     def kind(self) -> str:
         """The type; a message may leave it out, and so may a reference."""
         if self.type is not None:
             return self.type
         return _MESSAGE if self.role is not None or self.id is None else _REFERENCE
+
+    def names(self) -> tuple[str, ...]:
+        """Ids of what a provider may have kept, under which it would look for it."""
+        names = self.id, self.approval_request_id, self.container_id
+        return tuple(name for name in names if isinstance(name, str) and name)
+
+
+class Referred(Struct, frozen=True):
+    """What the items of an input say of items that somebody may have kept."""
+
+    stands_for_others: bool = False
+    """Whether items only stand for others, or cannot be told from such."""
+    names: tuple[str, ...] = ()
+    """The ids that whole items carry."""
+
+
+class _Tool(Struct):
+    container: Any = None
+
+
+class _Put(Struct):
+    output: list[_Head] = []
+    data: list[_Head] = []
+    conversation: Any = None
 
 
 class _State(Struct):
@@ -61,6 +88,9 @@ _INPUT = msgspec.json.Decoder(str | list[Raw] | None)
 _TEXT = msgspec.json.Decoder(str)
 _LIST = msgspec.json.Decoder(list[Raw])
 _OUTPUT = msgspec.json.Decoder(_Output)
+_PUT = msgspec.json.Decoder(_Put)
+_TOOLS = msgspec.json.Decoder(list[_Tool])
+_ANY = msgspec.json.Decoder()
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _ENCODER = msgspec.json.Encoder()
 _PREFIX = {
@@ -101,15 +131,65 @@ def read_input(value: Raw | bytes | None) -> tuple[Item, ...]:
         raise invalid("input is not valid JSON.", "input") from None
 
 
-def refers(value: Raw | bytes | None) -> bool:
-    """Whether items of a request's ``input`` stand for others, or cannot be told from such."""
+def referred(value: Raw | bytes | None) -> Referred:
+    """What items of a request's ``input`` stand for, or are called."""
     if value is None:
-        return False
+        return Referred()
     try:
         found = _HEADS.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return True
-    return isinstance(found, list) and any(head.kind() == _REFERENCE for head in found)
+        return Referred(stands_for_others=True)
+    if not isinstance(found, list):
+        return Referred()
+    whole = [head for head in found if head.kind() != _REFERENCE]
+    names = [name for head in whole for name in head.names()]
+    return Referred(len(whole) < len(found), tuple(names))
+
+
+def containers(tools: Raw | bytes | None) -> tuple[str, ...]:
+    """The containers that a request's ``tools`` are to work in, by their ids."""
+    if tools is None or b"container" not in bytes(tools):
+        return ()
+    try:
+        found = _TOOLS.decode(tools)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ()  # the provider says what is wrong with it
+    return tuple(tool.container for tool in found if isinstance(tool.container, str))
+
+
+def conversation_of(value: Raw | bytes | None) -> str | None:
+    """The id of the conversation that a member names; empty where it names none that has one."""
+    if value is None:
+        return None
+    try:
+        found = _ANY.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    return None if found is None else _id_of(found)
+
+
+def _id_of(value: Any) -> str:
+    name = value.get("id") if isinstance(value, Mapping) else value
+    return name if isinstance(name, str) else ""
+
+
+def names_of(item: bytes) -> tuple[str, ...]:
+    """The ids of one item; of what is no item there are none."""
+    try:
+        return _HEAD.decode(item).names()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ()
+
+
+def read_names(reply: bytes) -> tuple[str, ...]:
+    """The ids under which its provider keeps something: in a response, or in a list of its items.
+
+    Raises:
+        msgspec.DecodeError: the output is no list of objects.
+    """
+    found = _PUT.decode(reply)
+    names = [name for head in (*found.output, *found.data) for name in head.names()]
+    return tuple(filter(None, (*names, _id_of(found.conversation))))
 
 
 def read_items(listed: bytes) -> tuple[Item, ...]:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from dragoman.core.call import Call
 from dragoman.core.clock import Clock
-from dragoman.keeping.ports import ResponseStore
+from dragoman.keeping.ports import NotingStore
 
 DAY_S = 24 * 60 * 60
 
@@ -26,13 +26,17 @@ class KeepingPolicy(Struct, frozen=True):
     """Items that are new with one response."""
     most_bytes: int = 32 * 1024 * 1024
     """Of one response with its input, and of all that a request brings back together."""
+    most_kept: int = 10_000
+    """Responses that are kept here for one tenant; 0: as many as come."""
+    most_kept_bytes: int = 1024 * 1024 * 1024
+    """Of all of them together; 0: as many as come."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keeper:
     """One for each process."""
 
-    store: ResponseStore
+    store: NotingStore
     clock: Clock
     policy: KeepingPolicy
     report: Callable[[Exception, Call], None]

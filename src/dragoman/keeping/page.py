@@ -8,7 +8,7 @@ from typing import Literal, cast
 import msgspec
 from msgspec import Raw, Struct
 
-from dragoman.core.errors import invalid
+from dragoman.core.errors import CallerError, invalid
 from dragoman.keeping.items import Item
 
 MOST = 100
@@ -55,31 +55,24 @@ def read_query(query: Mapping[str, str]) -> PageQuery:
     return PageQuery(limit, cast("Literal['asc', 'desc']", order), query.get("after"))
 
 
-def paginate(items: Sequence[Item], query: PageQuery) -> Page:
-    """The page of ``items``, which are in the order of the conversation.
+def unknown_after(after: str) -> CallerError:
+    """What is said of a page that would begin behind an item that is not there."""
+    return invalid(
+        f"after names {after[:80]!r}, which is none of these items.",
+        "after",
+        "invalid_field_value",
+    )
 
-    Raises:
-        CallerError: ``after`` is the id of none of them.
-    """
-    ordered = list(items) if query.order == "asc" else list(reversed(items))
-    start = 0
-    if query.after is not None:
-        places = (place for place, item in enumerate(ordered) if item.id == query.after)
-        found = next(places, None)
-        if found is None:
-            raise invalid(
-                f"after names {query.after[:80]!r}, which is none of these items.",
-                "after",
-                "invalid_field_value",
-            )
-        start = found + 1
-    shown = ordered[start : start + query.limit]
+
+def cut_page(items: Sequence[Item], query: PageQuery) -> Page:
+    """The page that begins with ``items``, which are in the order of the page; one more says so."""
+    shown = items[: query.limit]
     return Page(
         object="list",
         data=tuple(Raw(item.raw) for item in shown),
         first_id=shown[0].id if shown else None,
         last_id=shown[-1].id if shown else None,
-        has_more=start + query.limit < len(ordered),
+        has_more=len(items) > query.limit,
     )
 
 

@@ -6,6 +6,7 @@ Everything is asked for by tenant: what belongs to another is not there (`reliab
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -55,6 +56,65 @@ class Link(Struct, frozen=True):
     credential: str | None = None
 
 
+class Held(Struct, frozen=True):
+    """How much is kept here for a tenant."""
+
+    responses: int
+    size: int
+    """Bytes of their content, before it was sealed."""
+
+
+class Note(Struct, frozen=True, array_like=True, tag="n"):
+    """A response that its provider keeps, as it stands in a journal until the store has it."""
+
+    tenant: str
+    id: str
+    created: float
+    expires: float
+    provider: str
+    credential: str | None
+    items: tuple[str, ...]
+
+    def kept(self) -> Kept:
+        """The note as the store takes it."""
+        return Kept(
+            id=self.id,
+            created=self.created,
+            expires=self.expires,
+            provider=self.provider,
+            credential=self.credential,
+            items=self.items,
+        )
+
+
+def note_of(tenant: str, kept: Kept) -> Note:
+    """What a journal has of a response that its provider keeps."""
+    return Note(
+        tenant, kept.id, kept.created, kept.expires, kept.provider, kept.credential, kept.items
+    )
+
+
+class NoteLog(Protocol):
+    """The journal of notes: what it has taken survives the end of this process, however it ends."""
+
+    @property
+    def full(self) -> bool:
+        """Whether the disk has refused the last note."""
+        ...
+
+    def append(self, note: Note) -> int:
+        """Writes a note, and says in which file; what the disk refuses waits in memory."""
+        ...
+
+    def let_go(self, number: int, notes: int) -> None:
+        """The store has so many notes of that file."""
+        ...
+
+    async def read(self, numbers: Sequence[int]) -> list[Note]:
+        """All notes of these files, in their order; later ones go to other files."""
+        ...
+
+
 class ResponseStore(Protocol):
     """Keeps responses. What has expired is not there, whether or not it was removed yet.
 
@@ -69,6 +129,8 @@ class ResponseStore(Protocol):
         patience_s: float | None = None,
     ) -> None:
         """Keeps a response, in the place of one with its id; ``renewed`` live as long as it does.
+
+        One without content leaves to its id the items that it had: more of them come with time.
 
         Raises:
             TimeoutError: its turn had not come within ``patience_s``, and will not come.
@@ -94,8 +156,21 @@ class ResponseStore(Protocol):
         """Item → the newest response that it stands in; unknown ones are left out."""
         ...
 
-    async def strangers(self, tenant: str, ids: tuple[str, ...]) -> frozenset[str]:
-        """Those of the ids, of responses or items, that other tenants have; it says not who."""
+    async def places(self, tenant: str, item_id: str) -> frozenset[str]:
+        """The responses in which an item stands."""
+        ...
+
+    async def strangers(
+        self, tenant: str, ids: tuple[str, ...], *, elsewhere: bool = False
+    ) -> frozenset[str]:
+        """Those of the ids, of responses or items, that other tenants have; it says not who.
+
+        With ``elsewhere`` only those that a provider keeps for them.
+        """
+        ...
+
+    async def held(self, tenant: str) -> Held:
+        """What is kept here for the tenant."""
         ...
 
     async def delete(self, tenant: str, response_id: str) -> bool:
@@ -104,4 +179,15 @@ class ResponseStore(Protocol):
 
     async def expire(self, most: int) -> int:
         """Removes at most ``most`` responses that have expired, of any tenant; how many it were."""
+        ...
+
+
+class NotingStore(ResponseStore, Protocol):
+    """A store that is also told what providers keep, without anybody waiting for it."""
+
+    def note(self, tenant: str, kept: Kept) -> bool:
+        """Takes a response without content, which is there from now on; whether it could.
+
+        In other processes it is there a moment later. Never waits, and never raises.
+        """
         ...

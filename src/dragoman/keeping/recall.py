@@ -10,27 +10,21 @@ responses is asked for it as it stands (D1).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-import msgspec
-from msgspec import Raw, structs
+from msgspec import structs
 
 from dragoman.core.ask import Ask
 from dragoman.core.call import Call
 from dragoman.core.errors import CallerError, unsupported
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate, Plan
-from dragoman.keeping.items import (
-    Item,
-    for_their_provider,
-    is_id,
-    read_input,
-    read_items,
-    read_output,
-    settled,
-    write_items,
-)
-from dragoman.keeping.keeper import Keeper, KeepingPolicy
+from dragoman.keeping.aside import aside
+from dragoman.keeping.compose import compose
+from dragoman.keeping.items import Item, is_id, read_input, read_items, read_output
+from dragoman.keeping.keeper import Keeper
+from dragoman.keeping.quota import refuse_if_full, refuse_if_large
 from dragoman.keeping.wish import Wish, read_wish
 
 if TYPE_CHECKING:
@@ -50,7 +44,6 @@ class Keeping:
     """Providers of the plan that keep responses themselves, unless they are told not to."""
     noted: bool = False
     """Whether it is written down which of them keeps it."""
-    background: bool = False
     input: tuple[Item, ...] = ()
     """What was new, each item with an id."""
     previous: str | None = None
@@ -79,15 +72,21 @@ async def recall(
         CallerError: it refers to what is not there, or wants what nobody of the plan can do.
         HouseError: the store cannot be reached.
     """
-    wish = read_wish(ask.members)
+    size = len(ask.body)
+    wish = await aside(size, partial(read_wish, ask.members))
     if wish.background:
         plan = _native_alone(plan, "background", "background")
-    if wish.conversation:
+    if wish.conversation is not None:
         plan = _native_alone(plan, "conversation", "conversation")
+        plan = await _in_conversation(wish.conversation, plan, tenant, keeper)
     given: tuple[Item, ...] = ()
-    if wish.previous is not None or wish.refers or (wish.store and call.operation == "chat"):
+    if (
+        wish.previous is not None
+        or wish.input.stands_for_others
+        or (wish.store and call.operation == "chat")
+    ):
         # Of all others nothing but the top level is read.
-        given = read_input(ask.members.get("input"))
+        given = await aside(size, partial(read_input, ask.members.get("input")))
     before, new, plan = await _brought_back(wish, given, plan, tenant, keeper)
     keepers = frozenset(
         item.provider.name for item in plan.candidates if item.provider.family == "responses"
@@ -100,44 +99,41 @@ async def recall(
             "has no Responses of its own; leave store out, or say false.",
             "store",
         )
-    losses: tuple[Loss, ...] = ()
-    expanded = (*before.items, *new)
-    if before.items and keepers:
-        own, losses = for_their_provider(before.items)
-        expanded = (*own, *new)
-        _refuse_if_strict(call, losses)
-    changes: dict[str, Raw | None] = {}
-    if before.continued:
-        changes["previous_response_id"] = None
-    if before.continued or new != given:
-        changes["input"] = Raw(write_items(expanded))
+    composed = await aside(
+        size + sum(len(item.raw) for item in before.items),
+        partial(
+            compose,
+            ask,
+            call,
+            wish,
+            before.items,
+            new,
+            resolved=new != given,
+            continued=bool(before.continued),
+            keepers=bool(keepers),
+            here=here,
+        ),
+    )
+    await _refuse_strangers(composed.names, tenant, keeper)
     previous = wish.previous if before.continued else None
     noted = bool(keepers) and wish.store is not False
     if call.operation != "chat" or not (here or previous or noted):
-        return _changed(ask, changes), plan, None
-    kept = settled(new, call.id.replace("-", "")) if here else ()
-    _refuse_if_large(kept, keeper.policy)
+        return composed.ask, plan, None
+    kept = composed.kept
+    refuse_if_large(kept, keeper.policy)
+    if here:
+        await refuse_if_full(sum(len(item.raw) for item in kept), tenant, keeper)
     keeping = Keeping(
         tenant=tenant,
         here=here,
         keepers=keepers,
         noted=noted,
-        background=wish.background,
         input=kept,
         previous=previous,
         continued=before.continued,
-        losses=losses,
+        losses=composed.losses,
     )
-    return _changed(ask, changes), plan, keeping
-
-
-def _changed(ask: Ask, changes: dict[str, Raw | None]) -> Ask:
-    """The request with members replaced; None takes one out."""
-    if not changes:
-        return ask
-    members = {**ask.members, **changes}
-    kept = {name: value for name, value in members.items() if value is not None}
-    return structs.replace(ask, body=msgspec.json.encode(kept), members=kept)
+    return composed.ask, plan, keeping
 
 
 async def _brought_back(
@@ -155,11 +151,11 @@ async def _brought_back(
             plan = _at(
                 plan, before, keeper, f"The response {wish.previous}", "previous_response_id"
             )
-    if wish.refers:
+    if wish.input.stands_for_others:
         new, holder, unknown = await _resolved(given, tenant, keeper)
         if unknown:
             names = tuple(item.id or "" for item in unknown)
-            plan = await _made_elsewhere(plan, names, tenant, keeper, _no_item(unknown[0]))
+            plan = await _made_elsewhere(plan, names, tenant, keeper, _no_item(names[0]))
         if holder.at is not None:
             if before.continued:
                 raise unsupported(
@@ -191,7 +187,8 @@ async def _chain(previous: str, tenant: str, keeper: Keeper) -> _Recalled | None
     contents = await keeper.store.contents(tenant, names)
     if len(contents) < len(names):
         raise _no_response(previous, "a part of it has just been deleted")
-    return _Recalled(tuple(conversation(contents[name] for name in names)), names)
+    said = await aside(size, lambda: conversation(contents[name] for name in names))
+    return _Recalled(tuple(said), names)
 
 
 def conversation(contents: Iterable[Content]) -> list[Item]:
@@ -217,7 +214,8 @@ async def _resolved(
             f"stands in responses of {size} bytes, of {keeper.policy.most_bytes} that are read"
         )
     contents = await keeper.store.contents(tenant, tuple(here))
-    kept = {item.id: item for item in conversation(contents.values())}
+    said = await aside(size, partial(conversation, contents.values()))
+    kept = {item.id: item for item in said}
     elsewhere = _Recalled()
     found: list[Item] = []
     unknown: list[Item] = []
@@ -236,7 +234,7 @@ async def _resolved(
             unknown.append(item)
             continue
         if link.here or elsewhere.at not in {None, link.provider}:
-            raise _no_item(item)
+            raise _no_item(item.id or "")
         elsewhere = _Recalled(at=link.provider, credential=link.credential)
     if size > keeper.policy.most_bytes:
         raise _too_long(f"brings back {size} bytes, of {keeper.policy.most_bytes} that are taken")
@@ -254,6 +252,39 @@ async def _made_elsewhere(
     if not left or not all(map(is_id, names)) or await keeper.store.strangers(tenant, names):
         raise refusal
     return _only(plan, left, "", "")
+
+
+async def _refuse_strangers(names: tuple[str, ...], tenant: str, keeper: Keeper) -> None:
+    """Refuses ids under which a provider that is to be asked keeps what another tenant has made.
+
+    Nobody asks the store about a request that carries no id. An id that the tenant has from that
+    provider as well is its own: small servers number what they keep.
+    """
+    asked = tuple(dict.fromkeys(names))
+    if not asked:
+        return
+    others = await keeper.store.strangers(tenant, asked, elsewhere=True)
+    if not others:
+        return
+    own = await keeper.store.holders(tenant, tuple(others))
+    for name in asked:
+        if name in others and (name not in own or own[name].here):
+            raise _no_item(name)
+
+
+async def _in_conversation(name: str, plan: Plan, tenant: str, keeper: Keeper) -> Plan:
+    """The candidates that may go on with a conversation; one that nobody has was begun elsewhere."""
+    if not name:
+        return plan  # its provider says what is wrong with it
+    if not is_id(name):
+        raise _no_conversation(name)
+    link = (await keeper.store.holders(tenant, (name,))).get(name)
+    if link is not None and not link.here:
+        holder = _Recalled(at=link.provider, credential=link.credential)
+        return _at(plan, holder, keeper, f"The conversation {name}", "conversation")
+    if await keeper.store.strangers(tenant, (name,)):
+        raise _no_conversation(name)
+    return plan
 
 
 def _native(plan: Plan) -> list[Candidate]:
@@ -320,12 +351,23 @@ def _no_response(previous: str, why: str) -> CallerError:
     )
 
 
-def _no_item(item: Item) -> CallerError:
+def _no_conversation(name: str) -> CallerError:
     return CallerError(
         "invalid_request",
-        f"Item with id '{(item.id or '')[:80]}' not found. Items of a provider without Responses of "
+        f"Conversation with id '{name[:80]}' not found.",
+        status=404,
+        code="conversation_not_found",
+        param="conversation",
+    )
+
+
+def _no_item(name: str) -> CallerError:
+    return CallerError(
+        "invalid_request",
+        f"Item with id '{name[:80]}' not found. Items of a provider without Responses of "
         "its own are kept only if their request says store: true; with store: false clients send "
         "the items themselves.",
+        status=404,
         code="item_not_found",
         param="input",
     )
@@ -338,27 +380,3 @@ def _too_long(what: str) -> CallerError:
         code="conversation_too_long",
         param="previous_response_id",
     )
-
-
-def _refuse_if_large(items: tuple[Item, ...], policy: KeepingPolicy) -> None:
-    size = sum(len(item.raw) for item in items)
-    if len(items) <= policy.most_items and size <= policy.most_bytes:
-        return
-    raise CallerError(
-        "invalid_request",
-        f"The input has {len(items)} items of {size} bytes, and at most {policy.most_items} items of "
-        f"{policy.most_bytes} bytes are kept; leave store out, or continue a response that is kept.",
-        code="too_large_to_store",
-        param="store",
-    )
-
-
-def _refuse_if_strict(call: Call, losses: tuple[Loss, ...]) -> None:
-    if call.strict and losses:
-        raise CallerError(
-            "unsupported_feature",
-            f"x-dragoman-strict is set, and {losses[0].path} would be {losses[0].action}: "
-            f"{losses[0].reason}.",
-            code="unsupported_feature",
-            param=losses[0].path,
-        )

@@ -1,7 +1,7 @@
 """Looks into a stream of Responses: the frames that hold the response are the ones that matter.
 
-The first ones say what the caller asked for, the last one is the finished response. All others
-pass as they are, unread.
+The first ones say what the caller asked for, the last one is the finished response. Those with
+which an item begins tell its id. All others pass as they are, unread.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from dragoman.keeping.reply import tell
 
 LAST = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _FIRST = frozenset({"response.created", "response.in_progress", "response.queued"})
-_WORDS = tuple(name.encode() for name in sorted(LAST | _FIRST))
+_ITEM = "response.output_item.added"
+_WORDS = tuple(name.encode() for name in sorted(LAST | _FIRST | {_ITEM}))
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -34,7 +35,14 @@ class Told(Struct, frozen=True):
         return _write(self.frame, self.members, said)
 
 
-Seen: TypeAlias = bytes | Told
+class Begun(Struct, frozen=True):
+    """A frame with which an item begins."""
+
+    raw: bytes
+    item: bytes
+
+
+Seen: TypeAlias = bytes | Told | Begun
 
 
 def look(piece: bytes) -> list[Seen]:
@@ -56,6 +64,8 @@ def _seen(frame: Frame) -> Seen:
         name = msgspec.json.decode(members.get("type", b"null"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return frame.raw
+    if name == _ITEM:
+        return Begun(frame.raw, bytes(members.get("item", b"null")))
     reply = members.get("response")
     if reply is None or not isinstance(name, str) or name not in _FIRST | LAST:
         return frame.raw

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from dragoman.core.errors import CallerError, invalid
-from dragoman.keeping.items import refers
+from dragoman.keeping.items import Referred, conversation_of, referred
 
 
 class Wish(Struct, frozen=True):
@@ -17,10 +17,10 @@ class Wish(Struct, frozen=True):
 
     store: bool | None = None
     previous: str | None = None
-    conversation: bool = False
+    conversation: str | None = None
+    """Its id; empty where it has none that can be read."""
     background: bool = False
-    refers: bool = False
-    """Whether items of the input only stand for others."""
+    input: Referred = Referred()
 
 
 _FLAG = msgspec.json.Decoder(bool | None)
@@ -34,8 +34,8 @@ def read_wish(members: Mapping[str, Raw]) -> Wish:
         CallerError: a member is of the wrong type, or two contradict each other.
     """
     previous: str | None = _read(_ID, members, "previous_response_id")
-    conversation = bytes(members.get("conversation", b"null")).strip() != b"null"
-    if previous is not None and conversation:
+    conversation = conversation_of(members.get("conversation"))
+    if previous is not None and conversation is not None:
         raise CallerError(
             "invalid_request",
             "previous_response_id and conversation exclude each other; say one of them.",
@@ -47,7 +47,7 @@ def read_wish(members: Mapping[str, Raw]) -> Wish:
         previous=previous,
         conversation=conversation,
         background=_read(_FLAG, members, "background") is True,
-        refers=refers(members.get("input")),
+        input=referred(members.get("input")),
     )
 
 

@@ -6,8 +6,9 @@ transaction that inserted a call's row: only those rows are added to the hour's 
 what is written twice counts once.
 
 Ids are UUIDv7, so a table clustered by them (``WITHOUT ROWID``) is only ever appended to, and the
-attempts of a call lie together. One index beside that: a caller's report reads its own key's rows.
-Every further one costs each call more than half a microsecond.
+attempts of a call lie together. Three indexes beside that, for what callers ask: a report reads its
+own key's rows, and one call is found by what its request or its generation is called. Every further
+one costs each call more than half a microsecond.
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ requests = Table(
     Column("losses", Text, nullable=False),
     Column("batch", BigInteger, nullable=False),
     Index("ix_ledger_requests_key_id_created_us", "key_id", "created_us"),
+    Index("ix_ledger_requests_request_id", "request_id"),
+    Index("ix_ledger_requests_upstream_id", "upstream_id"),
     sqlite_with_rowid=False,
 )
 """One row a call, as its caller is shown it: the attempt that served, or the last that tried."""

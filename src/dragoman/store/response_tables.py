@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 from dragoman.store.tables import metadata
@@ -35,6 +36,14 @@ responses = Table(
     Column("expires_ms", BigInteger, nullable=False),
     Index("ix_kept_responses_expires_ms", "expires_ms"),
     Index("ix_kept_responses_id", "id"),
+    Index(
+        "ix_kept_responses_held",
+        "tenant",
+        "expires_ms",
+        "size",
+        sqlite_where=text("size > 0"),
+        postgresql_where=text("size > 0"),
+    ),
 )
 """One row a response; ``size`` is that of its content before it was sealed."""
 

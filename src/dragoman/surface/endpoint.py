@@ -1,4 +1,4 @@
-"""The one handler of every data route: a scope in, an answer out.
+"""The one handler of every data route, and of what is asked about kept responses: a scope in, an answer out.
 
 It knows HTTP and the caller's dialect, and nothing of providers or money: the pipeline does the
 work and yields a head and pieces. Whatever goes wrong is told in the caller's dialect. A caller
@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.attempt.endings import draining
-from dragoman.core.call import Call, Proof
+from dragoman.core.call import Answer, Call, Proof
 from dragoman.core.errors import CallerError, code_of
 from dragoman.core.ids import REQUEST_ID
 from dragoman.identity.proof import read_proof
@@ -122,8 +122,18 @@ def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call
     )
 
 
+Serve: TypeAlias = Callable[[Call, Scope], Awaitable[Answer]]
+"""What answers a call whose credential was read; it reads the body, if only to know that it has ended."""
+
+
 def data_endpoint(route: Route, house: House, entry: Entry) -> ASGIApp:
     """The ASGI application of one data route."""
+    permission = route.permission
+    return call_endpoint(route, lambda call, _: carry(call, permission, house), entry)
+
+
+def call_endpoint(route: Route, serve: Serve, entry: Entry) -> ASGIApp:
+    """The ASGI application of a route whose calls are counted, logged and waited for at the end."""
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         call = new_call(scope, receive, route, entry)
@@ -131,7 +141,7 @@ def data_endpoint(route: Route, house: House, entry: Entry) -> ASGIApp:
         entry.started()
         try:
             call.proof = proof_of(call, scope)
-            await exchange.run(route, house)
+            await exchange.run(serve, scope)
         except ClientGoneError:
             call.outcome.status = "client_cut"
         except asyncio.CancelledError:
@@ -189,8 +199,8 @@ class _Exchange:
         """Whether anything of the answer was sent."""
         return self._started
 
-    async def run(self, route: Route, house: House) -> None:
-        """Carries the call and sends what comes of it."""
+    async def run(self, serve: Serve, scope: Scope) -> None:
+        """Has the call answered and sends what comes of it."""
         call = self._call
         read = call.read_body
 
@@ -205,7 +215,7 @@ class _Exchange:
             return body
 
         call.read_body = read_then_watch
-        answer = await carry(call, route.permission, house)
+        answer = await serve(call, scope)
         head, pieces = answer.head, answer.pieces
         if pieces is None:
             body = head.body or b""

@@ -6,7 +6,7 @@ Plain functions of a scope and the house; each answers with a status, a content 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -63,8 +63,8 @@ class Desk:
     usage: Callable[[Call], Awaitable[bytes]]
     find: Callable[[Call, str], Awaitable[Line | None]]
     """One call of the caller's tenant."""
-    spent: Callable[[Call, int | None], Awaitable[Sums]]
-    """What the caller's key has used since a moment."""
+    spent: Callable[[Call, Sequence[int | None]], Awaitable[list[Sums]]]
+    """What the caller's key has used since each of some moments."""
     readiness: Callable[[], Awaitable[Readiness]]
     providers: Callable[[], dict[str, str]]
     """Provider → healthy or degraded."""

@@ -6,16 +6,13 @@ it. What a provider keeps is asked of it with the credential that made it.
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
-from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Scope
 
 from dragoman.attempt.errand import run_errand
-from dragoman.attempt.ports import UpstreamReply
-from dragoman.core.call import Call
+from dragoman.attempt.replay import replay_stream
+from dragoman.core.call import Answer, Call, Head
 from dragoman.core.errors import CallerError, UpstreamError
 from dragoman.core.provider import Credential, Provider
 from dragoman.dialects.registry import DIALECTS
@@ -27,16 +24,11 @@ from dragoman.keeping.answer import (
     not_in_background,
     replay,
 )
+from dragoman.keeping.aside import aside
+from dragoman.keeping.later import learn, learning
 from dragoman.keeping.ports import Content, Kept
 from dragoman.pipeline import House, identify, let_in
-from dragoman.surface.answer import (
-    answer_headers,
-    as_gateway_error,
-    error_headers,
-    error_reply,
-    now,
-)
-from dragoman.surface.endpoint import Entry, new_call, proof_of
+from dragoman.surface.endpoint import Entry, call_endpoint
 from dragoman.surface.route import Page, Route
 
 _JSON = "application/json"
@@ -61,43 +53,24 @@ _SUFFIX = {"response_items": "/input_items", "response_cancel": "/cancel"}
 def kept_endpoint(route: Route, page: Page, house: House, entry: Entry) -> ASGIApp:
     """The ASGI application of one page about a response."""
 
-    async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
-        call = new_call(scope, receive, route, entry)
-        started = False
-        extra: dict[str, str] | None = None
-        try:
-            call.proof = proof_of(call, scope)
-            caller = await identify(call, route.permission, house)
-            await let_in(call, caller, house)
-            kept = await find(str(scope["path_params"]["id"]), caller.tenant, house.keeper)
-            if kept.content is not None:
-                status, (kind, body) = 200, await _ours(page, kept, kept.content, call, house)
-            else:
-                reply = await _theirs(page, route, kept, call, house, scope)
-                try:
-                    status, kind = reply.status, reply.headers.get("content-type", _JSON)
-                    if kind.startswith("text/event-stream"):
-                        started = True
-                        await _relay(reply, kind, call, receive, send)
-                        return
-                    body = await reply.read(house.means.policy.reply_limit)
-                finally:
-                    await reply.close()
-        except Exception as error:
-            told = as_gateway_error(error)
-            if told is not error:
-                entry.failed(error, call)
-            if started:
-                raise
-            answer = error_reply(told, call.dialect, call)
-            status, kind, body = answer.status, answer.content_type, answer.body
-            extra = error_headers(told)
-        headers = answer_headers(call, kind, len(body), now(), extra)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        shown = b"" if scope["method"] == "HEAD" else body
-        await send({"type": "http.response.body", "body": shown})
+    async def serve(call: Call, scope: Scope) -> Answer:
+        caller = await identify(call, route.permission, house)
+        await let_in(call, caller, house)
+        # Nothing in it matters; from its end on a caller that leaves is noticed.
+        await call.read_body()
+        kept = await find(str(scope["path_params"]["id"]), caller.tenant, house.keeper)
+        if kept.content is not None:
+            kind, body = await _ours(page, kept, kept.content, call, house)
+            answer = Answer(Head(200, kind, body))
+        else:
+            answer = await _theirs(page, route, kept, call, house, scope)
+        if answer.pieces is None:
+            call.outcome.status = "complete"
+        else:
+            call.outcome.stream = True
+        return answer
 
-    return endpoint
+    return call_endpoint(route, serve, entry)
 
 
 async def _ours(
@@ -116,16 +89,20 @@ async def _ours(
         return _JSON, deleted(kept.id)
     if call.query.get("stream", "").lower() in _YES:
         dialect = DIALECTS[call.dialect]
-        frames = dialect.response_frames(content.reply)
-        return dialect.stream_content_type, replay(frames, call.query)
+
+        def frames() -> bytes:
+            return replay(dialect.response_frames(content.reply), call.query)
+
+        return dialect.stream_content_type, await aside(len(content.reply), frames)
     return _JSON, content.reply
 
 
 async def _theirs(
     page: Page, route: Route, kept: Kept, call: Call, house: House, scope: Scope
-) -> UpstreamReply:
+) -> Answer:
     """The provider's own answer about a response that it keeps."""
     assert call.caller is not None, "the route needs a caller"
+    tenant = call.caller.tenant
     provider = _provider(kept, house)
     query = [
         (name, value)
@@ -140,11 +117,25 @@ async def _theirs(
         reply = await run_errand(provider, credential, route.method, path, call, house.means)
     except UpstreamError as error:
         if page == "response_delete" and error.upstream_status == 404:
-            await house.keeper.store.delete(call.caller.tenant, kept.id)
+            await house.keeper.store.delete(tenant, kept.id)
         raise
+    kind = reply.headers.get("content-type", _JSON)
+    if kind.startswith("text/event-stream"):
+        rest = "starting_after" in call.query
+        frames = await replay_stream(provider, reply, call, house.means, rest=rest)
+        pieces = learning(frames, kept, tenant, house.keeper)
+        # Begun here, so that its end closes the stream in it even if nobody asks for a piece.
+        await anext(pieces)
+        return Answer(Head(200, kind, heartbeat=DIALECTS[call.dialect].heartbeat), pieces)
+    try:
+        body = await reply.read(house.means.policy.reply_limit)
+    finally:
+        await reply.close()
     if page == "response_delete":
-        await house.keeper.store.delete(call.caller.tenant, kept.id)
-    return reply
+        await house.keeper.store.delete(tenant, kept.id)
+    else:
+        await learn(body, kept, tenant, house.keeper)
+    return Answer(Head(reply.status, kind, body))
 
 
 def _provider(kept: Kept, house: House) -> Provider:
@@ -164,41 +155,3 @@ def _credential(kept: Kept, house: House) -> Credential | None:
     known = [item.credential for item in keyed]
     same = [item for item in known if item.id == kept.credential]
     return next(iter(same or known), None)
-
-
-async def _relay(
-    reply: UpstreamReply, kind: str, call: Call, receive: Receive, send: Send
-) -> None:
-    """A stream of the provider's about its own response, as it comes, while the caller is there."""
-    headers = answer_headers(call, kind, None, now())
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    gone = asyncio.ensure_future(_gone(receive))
-    try:
-        while (piece := await _next(reply, gone)) is not None:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-    except UpstreamError as error:
-        told = error_reply(error, call.dialect, call).body
-        frame = b'event: error\ndata: {"type":"error",' + told[1:] + b"\n\n"
-        await send({"type": "http.response.body", "body": frame, "more_body": True})
-    finally:
-        gone.cancel()
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _next(reply: UpstreamReply, gone: asyncio.Future[None]) -> bytes | None:
-    """The next piece; None at the end, and where the caller has left."""
-    piece = asyncio.ensure_future(reply.next())
-    either: tuple[asyncio.Future[Any], ...] = (piece, gone)
-    try:
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        if not piece.done():
-            piece.cancel()
-            with suppress(asyncio.CancelledError, UpstreamError):
-                await piece
-    return None if piece.cancelled() else piece.result()
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

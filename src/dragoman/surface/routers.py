@@ -86,6 +86,12 @@ _CHAT = Route(
 )
 _EMBEDDINGS = replace(_CHAT, operation="embeddings", summary="Vectors for texts", streams="never")
 _RESPONSES = replace(_CHAT, dialect="responses", summary="A response, whole or streamed")
+_RESPONSES_COUNT = replace(
+    _RESPONSES,
+    operation="count_tokens",
+    summary="The input tokens of a response's request, counted or as a labelled estimate",
+    streams="never",
+)
 _COMPLETIONS = replace(_CHAT, dialect="completions", summary="A completion of a text")
 _MESSAGES = replace(_CHAT, dialect="anthropic", summary="A message, whole or streamed")
 _COUNT = replace(
@@ -116,6 +122,7 @@ _GROQ = [
         _data(f"{base}/chat/completions", _CHAT),
         _data(f"{base}/embeddings", _EMBEDDINGS),
         _data(f"{base}/responses", _RESPONSES),
+        _data(f"{base}/responses/input_tokens", _RESPONSES_COUNT),
         *kept_rows(f"{base}/responses"),
         *_lists(f"{base}/models", "The models that can be asked for", _PAGE),
     )
@@ -129,6 +136,7 @@ _OPENROUTER = [
         _data(f"{base}/embeddings", _EMBEDDINGS),
         _data(f"{base}/messages", _MESSAGES),
         _data(f"{base}/responses", _RESPONSES),
+        _data(f"{base}/responses/input_tokens", _RESPONSES_COUNT),
         *kept_rows(f"{base}/responses"),
         *_lists(
             f"{base}/models",

@@ -6,7 +6,7 @@ bought, is null; amounts are JSON numbers here, in all their digits, as OpenRout
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,8 +20,8 @@ from dragoman.core.errors import CallerError, invalid
 from dragoman.core.money import from_pico
 
 Object = dict[str, Any]
-Spent = Callable[[int | None], Awaitable[Sums]]
-"""What the presented key has used from a moment on, in Unix microseconds; None: ever."""
+Spent = Callable[[Sequence[int | None]], Awaitable[list[Sums]]]
+"""What the presented key has used from each moment on, in Unix microseconds; None: ever."""
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _LONGEST = 256
@@ -82,7 +82,8 @@ def _ms(seconds: float | None) -> float | None:
 
 async def credit(spent: Spent) -> bytes:
     """What the key has spent; what was bought for it, nobody here knows."""
-    used = known_cost(await spent(None))
+    (ever,) = await spent((None,))
+    used = known_cost(ever)
     return _ENCODER.encode({"data": {"total_credits": None, "total_usage": used}})
 
 
@@ -95,10 +96,12 @@ async def about_key(caller: Caller, limits: Limits, spent: Spent, wall: float) -
         "usage_weekly": today - timedelta(days=today.weekday()),
         "usage_monthly": today.replace(day=1),
     }
-    used: dict[str, Decimal | None] = {}
-    for name, moment in since.items():
-        start = None if moment is None else int(moment.timestamp()) * 1_000_000
-        used[name] = known_cost(await spent(start))
+    starts = [
+        None if moment is None else int(moment.timestamp()) * 1_000_000
+        for moment in since.values()
+    ]
+    sums = await spent(starts)
+    used: dict[str, Decimal | None] = dict(zip(since, map(known_cost, sums), strict=True))
     return _ENCODER.encode(
         {
             "data": {

@@ -11,12 +11,16 @@ from hypothesis import strategies as st
 from dragoman.core.envelope import PREFIX
 from dragoman.core.errors import CallerError
 from dragoman.keeping.items import (
+    containers,
+    conversation_of,
     for_their_provider,
     is_id,
+    names_of,
     read_input,
     read_items,
+    read_names,
     read_output,
-    refers,
+    referred,
     settled,
     write_items,
 )
@@ -126,9 +130,9 @@ def test_what_stands_for_another_item_is_seen_in_every_spelling():
     ]
     assert [item.is_reference for item in read(others)] == [False] * 3
     for given_items in (*([item] for item in spelled), spelled + others):
-        assert refers(json.dumps(given_items).encode())
+        assert referred(json.dumps(given_items).encode()).stands_for_others
     for nothing in (None, b"null", b'"item_reference"', b"[]", json.dumps(others).encode()):
-        assert not refers(nothing)
+        assert not referred(nothing).stands_for_others
 
 
 @pytest.mark.parametrize(
@@ -146,7 +150,7 @@ def test_what_stands_for_another_item_is_seen_in_every_spelling():
     ],
 )
 def test_an_input_of_another_kind_is_refused(value):
-    assert refers(value)
+    assert referred(value).stands_for_others
     with pytest.raises(CallerError, match="input") as error:
         read_input(value)
     assert error.value.status == 400
@@ -185,3 +189,55 @@ def test_a_provider_gets_neither_ids_that_it_does_not_know_nor_foreign_reasoning
 def test_what_is_no_id_is_asked_for_nowhere(text):
     assert not is_id(text)
     assert is_id("resp_" + "x" * 500)
+
+
+def test_every_id_under_which_a_provider_may_keep_something_is_seen():
+    given_items = [
+        {"role": "user", "content": "x"},
+        {"type": "message", "role": "user", "id": "msg_1", "content": "x"},
+        {"type": "item_reference", "id": "msg_2"},
+        {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True},
+        {"type": "code_interpreter_call", "id": "ci_1", "container_id": "cntr_1"},
+        {"type": "reasoning", "id": "", "container_id": 5},
+    ]
+    found = referred(json.dumps(given_items).encode())
+    assert found.stands_for_others
+    assert found.names == ("msg_1", "mcpr_1", "ci_1", "cntr_1")
+    reply = {"output": given_items[1:], "conversation": {"id": "conv_1"}}
+    assert read_names(json.dumps(reply).encode()) == (
+        *("msg_1", "msg_2", "mcpr_1", "ci_1", "cntr_1"),
+        "conv_1",
+    )
+    assert read_names(b'{"conversation":null}') == ()
+    assert names_of(b'{"id":"rs_1"}') == ("rs_1",)
+    assert names_of(b"5") == ()
+
+
+@pytest.mark.parametrize(
+    ("tools", "found"),
+    [
+        (None, ()),
+        (b'[{"type":"function"}]', ()),
+        (b'[{"type":"code_interpreter","container":"cntr_1"}]', ("cntr_1",)),
+        (b'[{"type":"code_interpreter","container":{"type":"auto"}}]', ()),
+        (b'{"container":5}', ()),
+    ],
+)
+def test_containers_are_named_by_tools(tools, found):
+    assert containers(tools) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (None, None),
+        (b"null", None),
+        (b'"conv_1"', "conv_1"),
+        (b'{"id":"conv_1"}', "conv_1"),
+        (b'{"id":5}', ""),
+        (b"5", ""),
+        (b"{", ""),
+    ],
+)
+def test_a_conversation_is_named_by_its_id_alone_or_in_an_object(value, found):
+    assert conversation_of(value) == found

@@ -142,6 +142,30 @@ def test_a_provider_whose_id_cannot_be_noted_has_still_kept_it(desk):
     assert losses(found) == [("store", "the gateway's database did not take it")]
 
 
+def test_nobody_waits_for_the_store_to_hear_of_what_a_provider_keeps(desk):
+    found = desk.recall(OPENAI, input="x")
+    asked = desk.store.asked
+    desk.answer(found, response("resp_own", store=True))
+    assert desk.store.asked == asked
+    assert ("ours", "resp_own") in desk.store.rows
+
+
+@pytest.mark.parametrize(
+    "reply", [{"id": "resp_1", "output": 5}, {"id": "resp_1", "output": [{"id": 5}]}]
+)
+def test_odd_output_of_a_provider_that_keeps_is_not_noted_and_that_is_told(desk, reply):
+    found = desk.recall(OPENAI, input="x")
+    assert desk.answer(found, reply) == reply
+    assert losses(found) == [("store", "the reply's output cannot be read")]
+
+
+def test_what_callers_call_their_items_is_not_said_to_be_the_providers(desk):
+    given = [{"type": "message", "role": "user", "id": "msg_mine", "content": "x"}]
+    found = desk.recall(OPENAI, GROQ, input=given, store=True)
+    desk.answer(found, response("resp_own", store=True), by=OPENAI)
+    assert desk.store.rows["ours", "resp_own"].items == ("msg_resp_own",)
+
+
 @pytest.mark.parametrize(
     ("reply", "why"),
     [
@@ -158,6 +182,12 @@ def test_a_reply_that_is_odd_or_too_large_is_not_kept_and_that_is_told(reply, wh
     assert path == "store"
     assert why in reason
     assert desk.store.rows == {}
+
+
+def test_what_is_no_response_is_not_kept_and_that_is_told(desk):
+    found = desk.recall(input="x", store=True)
+    assert desk.answer(found, []) == []
+    assert losses(found) == [("store", "the reply is no response")]
 
 
 @pytest.mark.parametrize(
@@ -303,16 +333,49 @@ def test_a_stream_of_a_providers_own_passes_as_it_is(desk):
     pieces = stream_of(response("resp_own", store=True))
     out, rows = streamed(desk, found, pieces, by=OPENAI)
     assert out == pieces
-    assert rows == [0, 0, 0, 0, 1]
+    assert rows == [1] * 5
     assert desk.store.rows["ours", "resp_own"].content is None
 
 
-def test_what_runs_in_the_background_is_noted_from_its_first_frame_on(desk):
-    found = desk.recall(OPENAI, input="x", background=True)
+@pytest.mark.parametrize("members", [{}, {"background": True}])
+def test_a_stream_of_a_providers_own_is_noted_from_its_first_frame_on(desk, members):
+    found = desk.recall(OPENAI, input="x", **members)
     pieces = stream_of(response("resp_own", store=True))
     _, rows = streamed(desk, found, pieces, by=OPENAI)
     assert rows[0] == 1
     assert desk.store.rows["ours", "resp_own"].items == ("msg_resp_own",)
+    assert desk.store.notes == 2
+
+
+@pytest.mark.parametrize("most", [1, 3, 99])
+def test_a_stream_that_is_cut_is_its_callers_with_the_items_that_had_begun(desk, most):
+    found = desk.recall(OPENAI, input="x")
+    whole = stream_of(response("resp_own", store=True, conversation={"id": "conv_1"}))
+    item = {"id": "rs_1", "type": "reasoning"}
+    begun = event("response.output_item.added", 2, item=item)
+    streamed(desk, found, [*whole[:2], begun, whole[2]], by=OPENAI, most=most)
+    items = ("conv_1",) if most == 1 else ("conv_1", "rs_1")
+    assert desk.store.rows["ours", "resp_own"].items == items
+    assert losses(found) == []
+
+
+def test_items_that_the_last_frame_leaves_out_were_told_before(desk):
+    found = desk.recall(OPENAI, input="x")
+    whole = stream_of(response("resp_own", store=True))
+    begun = event("response.output_item.added", 2, item={"id": "rs_1"})
+    streamed(desk, found, [*whole[:2], begun, *whole[2:]], by=OPENAI)
+    assert set(desk.store.rows["ours", "resp_own"].items) == {"rs_1", "msg_resp_own"}
+    assert desk.store.notes == 2
+
+
+def test_a_stream_that_its_provider_does_not_keep_is_not_noted(desk):
+    found = desk.recall(OPENAI, input="x")
+    begun = event("response.output_item.added", 2, item={"id": "rs_1"})
+    pieces = [*stream_of(response("resp_own", store=False))[:2], begun]
+    streamed(desk, found, pieces, by=OPENAI)
+    found = desk.recall(GROQ, input="x", store=True)
+    streamed(desk, found, [*stream_of(response("resp_1"))[:2], begun])
+    assert desk.store.rows == {}
 
 
 def test_what_a_stream_continues_is_told_in_all_of_its_frames(desk):

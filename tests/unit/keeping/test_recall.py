@@ -264,7 +264,7 @@ def test_an_item_of_the_input_can_be_referred_to_as_well(desk):
 def test_a_reference_to_nothing_is_refused_with_what_to_do(desk, name):
     for who in (GROQ,) if name == "msg_9" else (GROQ, OPENAI):
         error = refusal(desk, who, input=[{"type": "item_reference", "id": name}])
-        assert (error.status, error.code, error.param) == (400, "item_not_found", "input")
+        assert (error.status, error.code, error.param) == (404, "item_not_found", "input")
         assert "store: true" in error.message
 
 
@@ -275,6 +275,91 @@ def test_an_item_of_another_tenant_is_not_there(desk):
     desk.turn("one", OPENAI, reply=response("resp_own", store=True), tenant="theirs")
     reference = [{"type": "item_reference", "id": "msg_resp_own"}]
     assert refusal(desk, OPENAI, input=reference).code == "item_not_found"
+
+
+WHOLE = [
+    {"type": "message", "role": "assistant", "id": "msg_resp_own", "content": "x"},
+    {"id": "msg_resp_own", "role": "user", "content": "x"},
+    {"type": "reasoning", "id": "msg_resp_own", "summary": []},
+    {"type": "code_interpreter_call", "id": "ci_new", "container_id": "msg_resp_own"},
+    {"type": "mcp_approval_response", "approval_request_id": "msg_resp_own", "approve": True},
+]
+
+
+@pytest.mark.parametrize("item", WHOLE)
+@pytest.mark.parametrize("store", [None, True, False])
+def test_an_id_in_a_whole_item_is_not_there_if_a_provider_keeps_it_for_another(desk, item, store):
+    desk.turn("one", OPENAI, reply=response("resp_own", store=True), tenant="theirs")
+    error = refusal(desk, OPENAI, input=[item, {"role": "user", "content": "x"}], store=store)
+    assert (error.status, error.code, error.param) == (404, "item_not_found", "input")
+    assert "msg_resp_own" in error.message
+    # Nobody looks for it under this id where nothing is kept.
+    assert desk.recall(GROQ, input=[item]).candidates == (GROQ,)
+    # Whose it is may say it, and so may anybody who has one of that id from the provider too.
+    assert desk.recall(OPENAI, input=[item], tenant="theirs").body["input"] == [item]
+    desk.turn("one", OPENAI, reply=response("resp_own", store=True))
+    assert desk.recall(OPENAI, input=[item]).body["input"] == [item]
+
+
+def test_a_container_of_another_tenant_is_not_there(desk):
+    reply = response("resp_own", store=True)
+    call = {"type": "code_interpreter_call", "id": "ci_1", "container_id": "cntr_1"}
+    desk.turn("one", OPENAI, reply={**reply, "output": [call]}, tenant="theirs")
+    tools = [{"type": "code_interpreter", "container": "cntr_1"}]
+    assert refusal(desk, OPENAI, input="x", tools=tools).code == "item_not_found"
+    assert desk.recall(OPENAI, input="x", tools=tools, tenant="theirs").body["tools"] == tools
+
+
+def test_ids_that_nobody_keeps_at_a_provider_pass(desk):
+    desk.turn("one", store=True, tenant="theirs", reply=response("resp_1"))
+    item = {"type": "message", "role": "assistant", "id": "msg_resp_1", "content": "x"}
+    found = desk.recall(OPENAI, input=[item, {**item, "id": "msg_new"}])
+    assert len(found.body["input"]) == 2
+
+
+def test_an_id_is_not_made_ones_own_by_having_the_gateway_keep_it(desk):
+    desk.turn("one", OPENAI, reply=response("resp_own", store=True), tenant="theirs")
+    desk.turn([WHOLE[0]], store=True)
+    desk.turn([WHOLE[4]], store=True)
+    assert refusal(desk, OPENAI, input=[WHOLE[0]]).code == "item_not_found"
+    reference = {"type": "item_reference", "id": "msg_resp_own"}
+    assert refusal(desk, OPENAI, input=[reference]).code == "item_not_found"
+    last = [name for tenant, name in desk.store.rows if tenant == "ours"][-1]
+    error = refusal(desk, OPENAI, input="x", previous_response_id=last)
+    assert error.code == "item_not_found"
+    assert desk.recall(GROQ, input=[reference]).body["input"]
+
+
+@pytest.mark.parametrize("spelled", ["conv_1", {"id": "conv_1"}])
+def test_a_conversation_is_its_tenants_and_goes_on_by_the_same_key(desk, spelled):
+    found = desk.recall(OPENAI, OPENAI_TOO, input="x", conversation=spelled)
+    assert found.candidates == (OPENAI, OPENAI_TOO)
+    reply = response("resp_own", store=True, conversation={"id": "conv_1"})
+    desk.answer(found, reply, by=OPENAI_TOO)
+    again = desk.recall(XAI, OPENAI, OPENAI_TOO, input="x", conversation=spelled)
+    assert again.candidates == (OPENAI_TOO,)
+    error = refusal(desk, OPENAI, input="x", conversation=spelled, tenant="theirs")
+    assert (error.status, error.code, error.param) == (
+        404,
+        "conversation_not_found",
+        "conversation",
+    )
+    assert refusal(desk, XAI, input="x", conversation=spelled).code == "unsupported_feature"
+
+
+def test_a_conversation_of_another_kind_is_for_its_provider_to_judge(desk):
+    assert desk.recall(OPENAI, input="x", conversation=5).body["conversation"] == 5
+    error = refusal(desk, OPENAI, input="x", conversation="a\nb")
+    assert error.code == "conversation_not_found"
+
+
+def test_a_request_without_an_id_asks_no_store_about_strangers(desk):
+    desk.recall(OPENAI, input=[{"role": "user", "content": "x"}], tools=[{"type": "function"}])
+    assert desk.store.asked == 0
+    desk.recall(GROQ, input=[WHOLE[0]])
+    assert desk.store.asked == 0
+    desk.recall(OPENAI, input=WHOLE)
+    assert desk.store.asked == 1
 
 
 def test_references_bring_back_so_much_and_no_more():
@@ -365,6 +450,40 @@ def test_an_input_that_is_too_large_to_keep_is_refused():
         error = refusal(desk, input=large, store=True)
         assert (error.status, error.code) == (400, "too_large_to_store")
         assert desk.recall(input=large).keeping is None
+
+
+def test_who_has_enough_kept_is_told_before_anybody_answers():
+    desk = Desk(most_kept=2)
+    first = desk.turn("one", store=True)
+    desk.turn("two", store=True)
+    desk.turn("x", OPENAI, reply=response("resp_own", store=True))
+    desk.turn("three", store=True, tenant="theirs")
+    error = refusal(desk, input="three", store=True)
+    assert (error.status, error.code, error.param) == (429, "insufficient_quota", "store")
+    assert "2 responses" in error.message
+    # What is not kept here is no more than before.
+    assert desk.recall(input="three", previous_response_id=first["id"]).keeping
+    assert desk.recall(OPENAI, input="three", store=True).keeping.noted
+    assert desk.recall(call=desk.call("count_tokens"), input="x", store=True)
+    del desk.store.rows["ours", first["id"]]
+    assert desk.recall(input="three", store=True).keeping.here
+
+
+def test_bytes_are_counted_with_those_that_are_new():
+    desk = Desk(most_kept=0, most_kept_bytes=2500)
+    desk.turn("x" * 900, store=True, reply=response("resp_1"))
+    assert desk.recall(input="x" * 100, store=True).keeping.here
+    error = refusal(desk, input="x" * 1500, store=True)
+    assert (error.code, error.param) == ("insufficient_quota", "store")
+    assert "bytes" in error.message
+    endless = Desk(most_kept=0, most_kept_bytes=0)
+    endless.recall(input="x", store=True)
+    assert endless.store.asked == 0
+
+
+def test_while_nobody_can_count_what_is_kept_calls_go_on(desk):
+    desk.store.fail()
+    assert desk.recall(input="x", store=True).keeping.here
 
 
 def test_counting_tokens_brings_back_and_keeps_nothing(desk):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.keeping.reply import read_reply, tell
-from dragoman.keeping.tap import Told, look
+from dragoman.keeping.tap import Begun, Told, look
 
 
 def frame(kind, number, end="\n", **members):
@@ -85,3 +85,14 @@ def test_a_reply_that_is_none_says_nothing():
     assert tell(b"[]", {"store": True}) == b"[]"
     assert tell(b'{"id":"r","n":1.0}', {"store": True}) == b'{"id":"r","n":1.0,"store":true}'
     assert tell(b'{ "id":"r"}', {}) == b'{ "id":"r"}'
+
+
+def test_the_beginning_of_an_item_tells_its_id_and_passes_as_it_is():
+    item = {"id": "msg_1", "type": "message"}
+    begun = frame("response.output_item.added", 1, item=item)
+    done = frame("response.output_text.delta", 2, delta="response.output_item.added")
+    first, second = look(begun + done)
+    assert first == Begun(begun, json.dumps(item).encode())
+    assert second == done
+    (bare,) = look(frame("response.output_item.added", 1))
+    assert bare.item == b"null"

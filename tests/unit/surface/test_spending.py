@@ -82,11 +82,13 @@ def test_no_id_and_an_unknown_one_are_told_apart(query, status):
 
 
 def spent(*sums):
-    moments, left = [], list(sums)
+    """What was asked for, and who tells it once."""
+    moments = []
 
-    async def since(moment):
-        moments.append(moment)
-        return left.pop(0)
+    async def since(asked):
+        assert not moments
+        moments.extend(asked)
+        return list(sums)
 
     return moments, since
 

@@ -156,22 +156,27 @@ class SqlLedger:
     async def find(self, scope: Scope, name: str) -> Line | None:
         """The call of that id; else the newest whose request or generation has the name.
 
-        Ids are ordered by time, so that the table's own key bounds the search by names.
+        Each name is looked up in an index of its own: with OR in one query neither is sure to be used.
         """
         row = requests.c
         whose = _within(requests, row.created_us, scope, None, None)
-        named = or_(row.request_id == name, row.upstream_id == name)
+        recent = _within(requests, row.created_us, scope, scope.since_us, None)
         if scope.since_us is not None:
+            # Ids are ordered by time, and stand in every index.
             earliest = uuid7_of(max(0, scope.since_us) / 1_000_000 - _SLACK_S, 0)
-            named = and_(named, row.call_id >= earliest, row.created_us >= scope.since_us)
+            recent = and_(recent, row.call_id >= earliest)
         by_id = select(*_LINE).where(whose, row.call_id == name)
-        by_name = select(*_LINE).where(whose, named).order_by(row.call_id.desc()).limit(1)
+        by_name = [
+            select(*_LINE).where(column == name, recent).order_by(row.call_id.desc()).limit(1)
+            for column in (row.request_id, row.upstream_id)
+        ]
         async with self._database.read() as connection:
-            for query in (by_id, by_name):
-                found = (await connection.execute(query)).first()
-                if found is not None:
-                    return Line(*found)
-        return None
+            found = (await connection.execute(by_id)).first()
+            if found is not None:
+                return Line(*found)
+            named = [(await connection.execute(query)).first() for query in by_name]
+        lines = [Line(*line) for line in named if line is not None]
+        return max(lines, key=lambda line: line.call_id, default=None)
 
     async def lines(self, scope: Scope, limit: int) -> AsyncIterator[list[Line]]:
         """The newest calls first, at most ``limit``, in lists of some thousands.

@@ -7,18 +7,31 @@ and opened only for the responses that the caller of this module then asks for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, insert, literal, select, tuple_, update
+from sqlalchemy import (
+    and_,
+    bindparam,
+    delete,
+    func,
+    literal,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dragoman.keeping.ports import Content, Kept, Link
+from dragoman.keeping.aside import aside
+from dragoman.keeping.ports import Content, Held, Kept, Link
 from dragoman.store.response_tables import items, responses
 from dragoman.store.sql.together import Together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sqlalchemy import Table
     from sqlalchemy.engine import RowMapping
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -36,6 +49,11 @@ _LINK = (
     responses.c.reply.is_not(None).label("here"),
     responses.c.provider,
     responses.c.credential,
+)
+_CONTENT = (responses.c.id, responses.c.size, responses.c.input, responses.c.reply)
+_HOLDS = and_(responses.c.tenant == items.c.tenant, responses.c.id == items.c.response)
+_FORGET = delete(items).where(
+    items.c.tenant == bindparam("of"), items.c.response == bindparam("in")
 )
 _AT_ONCE = 200
 """Ids in one statement; SQLite binds a thousand values."""
@@ -55,6 +73,8 @@ class SqlResponses:
         self.database = database
         self.keys = keys
         self.clock = clock
+        self._upsert = _upsert(database)
+        self._add_items = _insert(database, items).on_conflict_do_nothing()
         self._together = Together(self._write)
 
     async def put(
@@ -69,36 +89,38 @@ class SqlResponses:
         await self._together.put(put, patience_s)
 
     async def _write(self, puts: Sequence[_Put]) -> None:
+        # Of several of one response the last counts.
+        last = {(put.row["tenant"], put.row["id"]): put for put in puts}
         # In one order in every process: nobody then waits for somebody who waits for him.
-        ordered = sorted(puts, key=lambda put: (put.row["tenant"], put.row["id"]))
-        async with self.database.write() as connection:
-            for put in ordered:
-                await self._put(connection, put)
-
-    async def _put(self, connection: AsyncConnection, put: _Put) -> None:
-        row = put.row
-        tenant, name, until = row["tenant"], row["id"], row["expires_ms"]
-        others = {column: value for column, value in row.items() if column not in {"tenant", "id"}}
+        ordered = [last[key] for key in sorted(last)]
         names = [
-            {"tenant": tenant, "id": item, "response": name} for item in dict.fromkeys(put.items)
+            {"tenant": put.row["tenant"], "id": item, "response": put.row["id"]}
+            for put in ordered
+            for item in dict.fromkeys(put.items)
         ]
-        spell = postgresql.insert if self.database.backend == "postgresql" else sqlite.insert
-        # The row is locked from here on: of two who put the same id the second waits.
-        await connection.execute(
-            spell(responses)
-            .values(row)
-            .on_conflict_do_update(index_elements=list(responses.primary_key), set_=others)
-        )
-        await connection.execute(
-            delete(items).where(items.c.tenant == tenant, items.c.response == name)
-        )
-        if names:
-            await connection.execute(insert(items), names)
+        async with self.database.write() as connection:
+            # The rows are locked from here on: of two who put the same id the second waits.
+            await connection.execute(self._upsert, [put.row for put in ordered])
+            # A response of a provider's own may have items beside those that are known now.
+            anew = [
+                {"of": put.row["tenant"], "in": put.row["id"]}
+                for put in ordered
+                if put.row["reply"] is not None
+            ]
+            if anew:
+                await connection.execute(_FORGET, anew)
+            if names:
+                await connection.execute(self._add_items, names)
+            for put in puts:
+                await self._renew(connection, put)
+
+    async def _renew(self, connection: AsyncConnection, put: _Put) -> None:
+        until = put.row["expires_ms"]
         for some in _portions(put.renewed):
             await connection.execute(
                 update(responses)
                 .where(
-                    responses.c.tenant == tenant,
+                    responses.c.tenant == put.row["tenant"],
                     responses.c.id.in_(some),
                     responses.c.expires_ms < until - RENEW_MS,
                 )
@@ -116,7 +138,8 @@ class SqlResponses:
             return None
         content = None
         if row["reply"] is not None:
-            content = _content(await self.keys.key(tenant), row)
+            key = await self.keys.key(tenant)
+            content = await aside(row["size"], partial(_content, key, row))
         return Kept(
             id=row["id"],
             created=row["created_ms"] / 1000,
@@ -154,7 +177,7 @@ class SqlResponses:
         async with self.database.read() as connection:
             for some in _portions(response_ids):
                 found = await connection.execute(
-                    select(responses.c.id, responses.c.input, responses.c.reply).where(
+                    select(*_CONTENT).where(
                         responses.c.tenant == tenant,
                         responses.c.id.in_(some),
                         responses.c.reply.is_not(None),
@@ -165,7 +188,8 @@ class SqlResponses:
         if not rows:
             return {}
         key = await self.keys.key(tenant)
-        return {row["id"]: _content(key, row) for row in rows}
+        size = sum(row["size"] for row in rows)
+        return await aside(size, lambda: {row["id"]: _content(key, row) for row in rows})
 
     async def holders(self, tenant: str, item_ids: tuple[str, ...]) -> dict[str, Link]:
         """Item → the newest response that it stands in; unknown ones are left out."""
@@ -176,30 +200,51 @@ class SqlResponses:
             for some in _portions(item_ids):
                 found = await connection.execute(
                     select(items.c.id.label("item"), *_LINK)
-                    .join(
-                        responses,
-                        and_(
-                            responses.c.tenant == items.c.tenant,
-                            responses.c.id == items.c.response,
-                        ),
-                    )
+                    .join(responses, _HOLDS)
                     .where(items.c.tenant == tenant, items.c.id.in_(some), self._lives())
                     .order_by(responses.c.created_ms, responses.c.id)
                 )
                 holders.update({row["item"]: _link(row) for row in found.mappings()})
         return holders
 
-    async def strangers(self, tenant: str, ids: tuple[str, ...]) -> frozenset[str]:
+    async def places(self, tenant: str, item_id: str) -> frozenset[str]:
+        """The responses in which an item stands."""
+        async with self.database.read() as connection:
+            found = await connection.execute(
+                select(items.c.response).where(items.c.tenant == tenant, items.c.id == item_id)
+            )
+            return frozenset(found.scalars())
+
+    async def strangers(
+        self, tenant: str, ids: tuple[str, ...], *, elsewhere: bool = False
+    ) -> frozenset[str]:
         """Those of the ids, of responses or items, that other tenants have; it says not who."""
+        of_responses = select(responses.c.id).where(responses.c.tenant != tenant)
+        of_items = select(items.c.id).where(items.c.tenant != tenant)
+        if elsewhere:
+            of_responses = of_responses.where(responses.c.reply.is_(None))
+            of_items = of_items.join(responses, _HOLDS).where(responses.c.reply.is_(None))
         found: set[str] = set()
         async with self.database.read() as connection:
-            for table in (responses, items):
-                for some in _portions(ids):
-                    rows = await connection.execute(
-                        select(table.c.id).where(table.c.id.in_(some), table.c.tenant != tenant)
-                    )
-                    found.update(rows.scalars())
+            for some in _portions(ids):
+                query = union_all(
+                    of_responses.where(responses.c.id.in_(some)),
+                    of_items.where(items.c.id.in_(some)),
+                )
+                found.update((await connection.execute(query)).scalars())
         return frozenset(found)
+
+    async def held(self, tenant: str) -> Held:
+        """What is kept here for the tenant; read from an index alone."""
+        size = responses.c.size
+        async with self.database.read() as connection:
+            found = await connection.execute(
+                select(func.count(), func.coalesce(func.sum(size), 0)).where(
+                    responses.c.tenant == tenant, size > 0, self._lives()
+                )
+            )
+            number, total = found.one()
+        return Held(number, int(total))
 
     async def delete(self, tenant: str, response_id: str) -> bool:
         """Removes the response; whether there was one."""
@@ -240,9 +285,9 @@ class SqlResponses:
         said, reply, size = None, None, 0
         if kept.content is not None:
             key = await self.keys.key(tenant)
-            said = key.seal(kept.content.input, TABLE, kept.id, "input")
-            reply = key.seal(kept.content.reply, TABLE, kept.id, "reply")
-            size = len(kept.content.input) + len(kept.content.reply)
+            content = kept.content
+            size = len(content.input) + len(content.reply)
+            said, reply = await aside(size, partial(_sealed, key, kept.id, content))
         return {
             "tenant": tenant,
             "id": kept.id,
@@ -263,6 +308,21 @@ class SqlResponses:
         return responses.c.expires_ms > self._now_ms()
 
 
+def _insert(database: Database, table: Table) -> Any:
+    """The statement that can say what happens where a row is there already."""
+    return (postgresql.insert if database.backend == "postgresql" else sqlite.insert)(table)
+
+
+def _upsert(database: Database) -> Any:
+    """Takes rows in the place of those with their ids."""
+    row = _insert(database, responses)
+    keys = list(responses.primary_key)
+    others = {
+        column.name: row.excluded[column.name] for column in responses.c if column not in keys
+    }
+    return row.on_conflict_do_update(index_elements=keys, set_=others)
+
+
 def _is(tenant: str, response_id: str) -> Any:
     return and_(responses.c.tenant == tenant, responses.c.id == response_id)
 
@@ -275,6 +335,13 @@ def _link(row: RowMapping) -> Link:
         bool(row["here"]),
         row["provider"],
         row["credential"],
+    )
+
+
+def _sealed(key: TenantKey, name: str, content: Content) -> tuple[bytes, bytes]:
+    return (
+        key.seal(content.input, TABLE, name, "input"),
+        key.seal(content.reply, TABLE, name, "reply"),
     )
 
 

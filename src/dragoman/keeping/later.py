@@ -1,0 +1,52 @@
+"""What a provider tells of a response after it was made: items that came in the background, or of its input.
+
+Whoever asks for it sees their ids, so they are noted as its tenant's before another may say them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from functools import partial
+
+import msgspec
+from msgspec import structs
+
+from dragoman.keeping.aside import aside
+from dragoman.keeping.items import is_id, names_of, read_names
+from dragoman.keeping.keeper import Keeper
+from dragoman.keeping.ports import Kept
+from dragoman.keeping.tap import Begun, Told, look
+
+
+async def learn(reply: bytes, kept: Kept, tenant: str, keeper: Keeper) -> None:
+    """Notes what a whole reply about a response, or a page of its input, tells of items."""
+    _note(await aside(len(reply), partial(_names, reply)), kept, tenant, keeper)
+
+
+async def learning(
+    pieces: AsyncGenerator[bytes, None], kept: Kept, tenant: str, keeper: Keeper
+) -> AsyncGenerator[bytes, None]:
+    """Nothing, to begin with, then the stream as it is; what it tells is noted as it goes out."""
+    yield b""
+    async with aclosing(pieces):
+        async for piece in pieces:
+            for seen in look(piece):
+                if isinstance(seen, Begun):
+                    _note(names_of(seen.item), kept, tenant, keeper)
+                elif isinstance(seen, Told):
+                    _note(_names(seen.reply), kept, tenant, keeper)
+            yield piece
+
+
+def _names(reply: bytes) -> tuple[str, ...]:
+    try:
+        return read_names(reply)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ()
+
+
+def _note(names: Sequence[str], kept: Kept, tenant: str, keeper: Keeper) -> None:
+    items = tuple(dict.fromkeys(filter(is_id, names)))
+    if items:
+        keeper.store.note(tenant, structs.replace(kept, items=items))
