@@ -7,8 +7,8 @@
 FROM python:3.12-slim AS build
 WORKDIR /build
 RUN python -m venv /opt/dragoman
-COPY requirements.txt ./
-RUN /opt/dragoman/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.txt
+COPY requirements-all.txt ./
+RUN /opt/dragoman/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-all.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 RUN /opt/dragoman/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps . \

@@ -1,5 +1,7 @@
 """Fixtures of every test: a mock provider, a gateway in front of it, and one that stands alone."""
 
+import asyncio
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -27,3 +29,11 @@ def lonely(tmp_path_factory) -> Iterator[Server]:
     """A gateway without any provider key: the stub answers."""
     with gateway_server(tmp_path_factory.mktemp("lonely")) as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_databases_left() -> Iterator[None]:
+    """What the tests have made on a PostgreSQL server goes with them."""
+    yield
+    if databases := sys.modules.get("databases"):
+        asyncio.run(databases.drop_template())

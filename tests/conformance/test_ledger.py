@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -12,10 +11,11 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
-from sqlalchemy import delete, event, func, inspect, select, text
+from sqlalchemy import event, func, inspect, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DataError, OperationalError
 
+from databases import KINDS, database_url
 from dragoman.accounting.entry import AttemptRow, Consumed, Entry, RequestRow
 from dragoman.accounting.ports import EntryRefused, Scope, Sums
 from dragoman.core.errors import HouseError
@@ -30,7 +30,6 @@ from dragoman.store.sql.ledger_rows import HOUR_US, request_values, statements
 HOUR = 1_750_000_000_000_000 // HOUR_US
 START = HOUR * HOUR_US
 NOTHING = Consumed(None, None, None, None, None, None, None, None, None, "none", None, "none")
-POSTGRES = os.environ.get("DRAGOMAN_TEST_POSTGRES_URL", "")
 
 Story = Callable[[SqlLedger, Database], Awaitable[None]]
 
@@ -94,19 +93,15 @@ def entry(number: int, at: int = START, tries: int = 1, **changes) -> Entry:
 
 @asynccontextmanager
 async def opened(kind: str, folder: Path) -> AsyncIterator[tuple[SqlLedger, Database]]:
-    url = f"sqlite:///{folder}/d.sqlite" if kind == "sqlite" else POSTGRES
-    database = await open_upgraded(url)
-    try:
-        if kind != "sqlite":
-            async with database.write() as connection:
-                for table in (requests, attempts, hours):
-                    await connection.execute(delete(table))
-        yield SqlLedger(database), database
-    finally:
-        await database.close()
+    async with database_url(kind, folder) as url:
+        database = await open_upgraded(url)
+        try:
+            yield SqlLedger(database), database
+        finally:
+            await database.close()
 
 
-@pytest.fixture(params=["sqlite", *(["postgresql"] if POSTGRES else [])])
+@pytest.fixture(params=KINDS)
 def play(request, tmp_path) -> Callable[[Story], None]:
     def run(story: Story) -> None:
         async def whole() -> None:
@@ -478,8 +473,8 @@ def test_the_migration_makes_the_tables_that_the_code_describes(tmp_path):
                     },
                     [column.name for column in table.primary_key],
                 )
-        await downgrade(f"sqlite:///{tmp_path}/d.sqlite", "0001")
-        database = await open_upgraded(f"sqlite:///{tmp_path}/d.sqlite")
+        await downgrade(f"sqlite:///{tmp_path}/dragoman.db", "0001")
+        database = await open_upgraded(f"sqlite:///{tmp_path}/dragoman.db")
         assert await count(database, requests) == 0
         await database.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
 import pytest
 from cryptography.fernet import Fernet
@@ -11,18 +10,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, insert, select, update
 
+from databases import KINDS, database_url
 from dragoman.core.clock import ManualClock
 from dragoman.core.errors import HouseError
 from dragoman.keeping.ports import Content, Held, Kept, Link
 from dragoman.store.response_tables import items, responses
-from dragoman.store.schema import downgrade, open_upgraded, upgrade
+from dragoman.store.schema import open_upgraded
 from dragoman.store.seal import open_sealer
 from dragoman.store.sql.responses import RENEW_MS, SqlResponses
 from dragoman.store.sql.tenant_keys import TenantKeys
 from dragoman.store.tables import secrets
 
 pytestmark = pytest.mark.anyio
-POSTGRES = os.environ.get("DRAGOMAN_TEST_POSTGRES")
 DAY = 24 * 60 * 60
 
 
@@ -31,17 +30,12 @@ def anyio_backend():
     return "asyncio"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"] if POSTGRES else ["sqlite"])
+@pytest.fixture(params=KINDS)
 async def database(request, tmp_path):
-    url = f"sqlite:///{tmp_path}/dragoman.db"
-    if request.param == "postgresql":
-        assert POSTGRES is not None
-        url = POSTGRES
-        await upgrade(url)
-        await downgrade(url, "base")
-    database = await open_upgraded(url)
-    yield database
-    await database.close()
+    async with database_url(request.param, tmp_path) as url:
+        database = await open_upgraded(url)
+        yield database
+        await database.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import sqlite3
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import insert, select, text
 
+from databases import KINDS, database_url
 from dragoman.core.call import Limits, Proof
 from dragoman.core.clock import ManualClock, SystemClock
 from dragoman.core.errors import CallerError
@@ -21,7 +21,7 @@ from dragoman.identity.authenticate import IdentityMode, authenticate
 from dragoman.identity.cache import CachedKeys
 from dragoman.identity.keyform import make_key, parse_key
 from dragoman.identity.proof import read_proof
-from dragoman.store.schema import downgrade, open_upgraded, upgrade
+from dragoman.store.schema import open_upgraded
 from dragoman.store.seal import open_sealer
 from dragoman.store.sql import keys as module
 from dragoman.store.sql.keys import NewKey, SqlKeys, open_keys
@@ -37,21 +37,12 @@ def anyio_backend():
     return "asyncio"
 
 
-POSTGRES = os.environ.get("DRAGOMAN_TEST_POSTGRES")
-"""The URL of an empty PostgreSQL database; where it is set, the suite runs over that as well."""
-
-
-@pytest.fixture(params=["sqlite", "postgresql"] if POSTGRES else ["sqlite"])
+@pytest.fixture(params=KINDS)
 async def database(request, tmp_path):
-    url = f"sqlite:///{tmp_path}/dragoman.db"
-    if request.param == "postgresql":
-        assert POSTGRES is not None
-        url = POSTGRES
-        await upgrade(url)
-        await downgrade(url, "base")
-    database = await open_upgraded(url)
-    yield database
-    await database.close()
+    async with database_url(request.param, tmp_path) as url:
+        database = await open_upgraded(url)
+        yield database
+        await database.close()
 
 
 only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)

@@ -148,7 +148,7 @@ def parse_url(url: str) -> tuple[Backend, URL]:
     if backend == "postgresql" and find_spec("asyncpg") is None:
         raise _misconfigured(
             "DATABASE_URL names PostgreSQL, whose driver is missing",
-            "install it with `pip install asyncpg`, or use sqlite:///…",
+            "install it with `pip install 'dragoman[postgres]'`, or use sqlite:///…",
         )
     return backend, parsed.set(drivername=driver)
 

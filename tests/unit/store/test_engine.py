@@ -214,7 +214,7 @@ def test_a_url_names_the_backend_and_we_choose_the_driver(url, backend, driver, 
         ("mysql://u:s3cret@h/d", "'mysql', which is not supported"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
-        ("postgresql://u:s3cret@h/d", "pip install asyncpg"),
+        ("postgresql://u:s3cret@h/d", r"pip install 'dragoman\[postgres\]'"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused_in_words_without_its_password(

@@ -1,0 +1,75 @@
+"""The gateway on PostgreSQL: keys, ledger and kept responses outlive the process that wrote them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from databases import database_url
+from servers import gateway_server, providers_at
+
+
+@pytest.fixture
+def url(tmp_path):
+    """The URL of an empty database on a real server."""
+    with asyncio.Runner() as runner:
+        made = database_url("postgresql", tmp_path, tables=False)
+        yield runner.run(made.__aenter__())
+        runner.run(made.__aexit__(None, None, None))
+
+
+def command(*arguments: str, url: str, home):
+    done = subprocess.run(
+        [sys.executable, "-m", "dragoman", *arguments],
+        env={"DATABASE_URL": url, "DRAGOMAN_HOME": str(home), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_was_answered_before_a_kill_is_in_the_ledger_once(mock, tmp_path, url, workers):
+    home = tmp_path / "home"
+    key = command("keys", "create", "--name", "alice", "--json", url=url, home=home)
+    settings = {**providers_at(mock.port), "DATABASE_URL": url}
+    many = ("--workers", str(workers))
+    asked = [f"call-{number}" for number in range(20)]
+    with gateway_server(tmp_path, *many, **settings) as server:
+        for name in asked:
+            reply = server.chat(headers={"x-request-id": name}, key=key["key"])
+            assert reply.status == 200, reply.body
+        kept = server.ask(
+            "POST",
+            "/v1/responses",
+            {"model": "groq/llama-3.3-70b-versatile", "input": "hi", "store": True},
+            key=key["key"],
+        )
+        assert kept.status == 200, kept.body
+        server.stop(signal.SIGKILL)
+    with gateway_server(tmp_path, *many, **settings) as server:
+        deadline = time.monotonic() + 15
+        while len(rows := server.rows(key["key"])) < len(asked) + 1:
+            assert time.monotonic() < deadline, len(rows)
+            time.sleep(0.2)
+        assert sorted(row["request_id"] for row in rows if row["request_id"] in asked) == sorted(
+            asked
+        )
+        found = server.ask("GET", f"/v1/responses/{kept.json()['id']}", key=key["key"])
+        assert found.status == 200, found.body
+        assert found.json()["output"] == kept.json()["output"]
+        command("keys", "revoke", key["id"], "--json", url=url, home=home)
+        deadline = time.monotonic() + 5
+        while server.chat(key=key["key"]).status != 401:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
