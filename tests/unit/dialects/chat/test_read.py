@@ -811,9 +811,9 @@ def test_a_wrong_member_is_refused_by_its_path(members, param):
         b'{"model":"m","messages":[{"role":"user","content":"x"}],"temperature":1e999}',
         b'{"model":"m","messages":' + b"[" * 90000 + b"]" * 90000 + b"}",
         b'{"model":"m","messages":[{"role":"user","content":"x"}],"thinking":'
-        + b'{"a":' * 3000
+        + b'{"a":' * 90000
         + b"1"
-        + b"}" * 3001,
+        + b"}" * 90001,
         b'{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[{"function":{"name":"\\ud800"}}]}',
     ],
 )
@@ -825,7 +825,8 @@ def test_what_is_no_json_is_the_callers_fault(body):
 def test_whatever_the_depth_there_is_a_request_or_a_refusal(place):
     """Around the limit a value may be decoded and yet be too deep to be looked at again."""
     refusals = 0
-    for depth in range(300, 1010):
+    depths = [*range(300, 1010), 90000]  # since 3.12 the limit is another one, deep in the thousands
+    for depth in depths:
         deep = b'{"a":' * depth + b"1" + b"}" * depth
         message = b'"x":' + deep if place == "message" else b'"x":1'
         member = b'"reasoning":' + deep if place == "member" else b'"y":1'
@@ -838,7 +839,7 @@ def test_whatever_the_depth_there_is_a_request_or_a_refusal(place):
             read_request(body)
         except CallerError:
             refusals += 1
-    assert 0 < refusals < 710
+    assert 0 < refusals < len(depths)
 
 
 def test_the_last_of_two_equal_keys_wins():
