@@ -5,7 +5,6 @@ It is a provider, so it judges its requests as one: with OpenAI's words, and no 
 
 from __future__ import annotations
 
-import hashlib
 from typing import TypeAlias
 
 import msgspec
@@ -31,7 +30,6 @@ class Words(Struct, frozen=True):
 class ToolCall(Struct, frozen=True):
     """A call of one tool; a custom one is called with a text, a function with JSON."""
 
-    id: str
     name: str
     given: str
     custom: bool = False
@@ -95,16 +93,15 @@ def _called(body: Json) -> ToolCall | Refusal | None:
         return Refusal(
             f"Tool choice '{wanted[0][:80]}' not found in 'tools' parameter.", "tool_choice"
         )
-    return _call(found[0], body)
+    return _call(found[0])
 
 
-def _call(tool: Json, body: Json) -> ToolCall:
-    call_id = "call_" + hashlib.sha256(_encode(body)).hexdigest()[:24]
+def _call(tool: Json) -> ToolCall:
     if tool.get("type") == "custom":
-        return ToolCall(call_id, _name(tool), "stub input", custom=True)
+        return ToolCall(_name(tool), "stub input", custom=True)
     function = tool.get("function")
     schema = function.get("parameters") if isinstance(function, dict) else None
-    return ToolCall(call_id, _name(tool), _encode(fitting(schema)).decode())
+    return ToolCall(_name(tool), _encode(fitting(schema)).decode())
 
 
 def _name(tool: Json) -> str:
