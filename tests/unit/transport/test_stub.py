@@ -213,6 +213,19 @@ def test_a_tool_that_is_only_offered_is_not_called(choice):
     assert message["content"]
 
 
+@pytest.mark.parametrize(
+    "content", ["Use the weather tool.", [{"type": "text", "text": "weather, please"}]]
+)
+def test_an_offered_tool_is_called_if_the_last_message_says_its_name(content):
+    asked = {"tools": [CLOCK, WEATHER], "messages": [{"role": "user", "content": content}]}
+    [call] = whole(**asked)["choices"][0]["message"]["tool_calls"]
+    assert call["function"]["name"] == "weather"
+    assert "tool_calls" not in whole(**asked, tool_choice="none")["choices"][0]["message"]
+    answered = [*asked["messages"], {"role": "tool", "tool_call_id": "x", "content": "weather"}]
+    said = whole(tools=[WEATHER], messages=answered)["choices"][0]["message"]
+    assert "tool_calls" not in said
+
+
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
 
