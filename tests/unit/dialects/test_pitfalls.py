@@ -266,7 +266,12 @@ CALL = {"index": 0, "id": "x", "type": "function", "function": {"name": "f", "ar
     ("deltas", "told"),
     [
         (
-            [{"content": "\n"}, {"content": "\n"}, {"reasoning_content": "hm"}, {"content": "Yes"}],
+            [
+                {"content": "\n"},
+                {"content": "\n"},
+                {"reasoning_content": "hm"},
+                {"content": "Yes"},
+            ],
             [("thinking", "hm"), ("text", "\n\nYes")],
         ),
         ([{"content": " "}, {"content": "Yes"}], [("text", " Yes")]),
