@@ -35,7 +35,7 @@ bootstrap: $(VENV)/.dev
 
 # Look over this machine and the installation, as for `make dev`
 doctor: $(VENV)/.base
-	@$(BIN)/dragoman doctor --local --port $(PORT)
+	@DRAGOMAN_HOME="$${DRAGOMAN_HOME:-$(CURDIR)/.dev}" $(BIN)/dragoman doctor --local --port $(PORT)
 
 # Install, start a gateway on 127.0.0.1:8000 and say how to talk to it
 dev: $(VENV)/.base

@@ -6,15 +6,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from dragoman.conformance.checks import SURFACES, check, is_held
+from dragoman.conformance.checks import SURFACES, TITLES, check, is_held
 from dragoman.conformance.link import Link
 from servers import KEY
 
 
-def findings(url, *names):
+def findings(url, *names, titles=TITLES):
     models = {**dict.fromkeys(SURFACES, "openai/gpt-4o-mini")}
     models["embeddings"] = "openai/text-embedding-3-small"
-    return list(check(Link(url, KEY), names or SURFACES, models))
+    return list(check(Link(url, KEY), names or SURFACES, models, titles))
 
 
 @pytest.mark.parametrize("name", SURFACES)
@@ -23,6 +23,11 @@ def test_our_gateway_holds_every_check_of(gateway, name):
     assert [each for each in found if each.verdict == "fail"] == []
     assert is_held(found)
     assert sum(each.verdict == "pass" for each in found) > (10 if name != "embeddings" else 0)
+
+
+@pytest.mark.parametrize("name", SURFACES)
+def test_a_gateway_without_any_provider_holds_every_check_of(lonely, name):
+    assert [each for each in findings(lonely.url, name) if each.verdict == "fail"] == []
 
 
 class Careless(BaseHTTPRequestHandler):

@@ -53,7 +53,9 @@ def test_what_is_listed_can_be_asked_for_under_all_its_paths(lonely):
         assert row["owned_by"] == "openai"
     for spelled in ("openai/gpt-4o-mini", "openai%2Fgpt-4o-mini"):
         assert lonely.ask("GET", f"/v1/models/{spelled}").json()["id"] == "openai/gpt-4o-mini"
-    assert lonely.ask("GET", "/v1/models/nope").status == 404
+    unknown = lonely.ask("GET", "/v1/models/gpt-4-mini")
+    assert unknown.status == 404
+    assert "nearest: openai/gpt-4o-mini" in unknown.json()["error"]["message"]
     assert lonely.chat(model=ids[0]).status == 200
 
 
@@ -99,6 +101,42 @@ def test_a_model_of_the_stub_that_does_not_exist_is_not_answered(lonely):
     reply = lonely.chat(model="stub/nope")
     assert reply.status == 404
     assert reply.json()["error"]["code"] == "model_not_found"
+
+
+def test_a_bare_id_without_its_providers_key_names_the_variable(lonely):
+    body = {
+        "model": "claude-sonnet-4-5",
+        "max_tokens": 9,
+        "messages": [{"role": "user", "content": "?"}],
+    }
+    for path in ("/v1/messages", "/v3/messages", "/v1/chat/completions"):
+        reply = lonely.ask("POST", path, body)
+        assert reply.status == 404
+        assert "(set ANTHROPIC_API_KEY)" in reply.json()["error"]["message"], path
+
+
+@pytest.mark.parametrize("base", ["/v1beta", "/v1", "/v2", "/v2/v1beta"])
+def test_an_action_of_a_model_that_there_is_not_is_404_in_googles_shape(lonely, base):
+    reply = lonely.ask("POST", f"{base}/models/openai/gpt-4o-mini:fooBar", {})
+    error = reply.json()["error"]
+    assert (reply.status, error["code"], error["status"]) == (404, 404, "NOT_FOUND")
+    assert "'fooBar'" in error["message"]
+    assert "generateContent" in error["message"]
+    assert "allow" not in reply.headers
+
+
+def test_who_shows_no_key_is_told_every_way_to_show_one(lonely):
+    reply = lonely.ask("GET", "/v1/models", key=None)
+    assert reply.status == 401
+    told = reply.json()["error"]["message"]
+    path = "/v1/models?key=drg_test"
+    assert "'?key=<key>'" in told
+    assert lonely.ask("GET", path, key=None).status == 200
+    for header in ("x-api-key", "api-key", "x-goog-api-key"):
+        assert f"'{header}'" in told
+        assert (
+            lonely.ask("GET", "/v1/models", headers={header: "drg_test"}, key=None).status == 200
+        )
 
 
 def test_the_admin_key_is_printed_at_the_first_start_and_never_logged(lonely):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -46,6 +47,7 @@ def test_make_dev_says_when_it_is_ready_and_what_to_try_and_ends_when_told(tmp_p
             said += line
         assert f"✅ Server ready: http://127.0.0.1:{port}" in said
         assert len(re.findall(r"^ +(?:curl|\.venv/bin/dragoman chat) ", said, re.MULTILINE)) == 3
+        assert_the_doctor_finds_it(port, tmp_path)
         second = dev(port, tmp_path)
         assert f"PORT={port + 1}" in second.communicate(timeout=20)[0]
         assert second.returncode == 1
@@ -53,6 +55,29 @@ def test_make_dev_says_when_it_is_ready_and_what_to_try_and_ends_when_told(tmp_p
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
     assert process.returncode == 0
+
+
+def assert_the_doctor_finds_it(port, tmp_path):
+    """`make doctor` is asked for the home of `make dev`, and takes its gateway for no fault."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    told = subprocess.run(
+        [sys.executable, "-m", "dragoman", "doctor", "--local", "--port", str(port), "--json"],
+        env={**kept, "DRAGOMAN_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = {each["name"]: each for each in json.loads(told.stdout)["checks"]}
+    assert found["port"]["state"] == "ok"
+    assert "held by a running Dragoman" in found["port"]["text"]
+    assert str(tmp_path / "home") in found["database"]["text"]
+
+
+def test_the_doctor_looks_at_the_home_of_make_dev():
+    recipe = re.search(r"^doctor:.*\n\t(.*)$", MAKEFILE, re.MULTILINE)[1]
+    assert 'DRAGOMAN_HOME="$${DRAGOMAN_HOME:-$(CURDIR)/.dev}"' in recipe
+    script = (ROOT / "scripts" / "dev.py").read_text(encoding="utf-8")
+    assert 'os.environ.get("DRAGOMAN_HOME", ROOT / ".dev")' in script
 
 
 @pytest.mark.req("R-DEV-006")

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -266,6 +267,57 @@ def test_the_readme_and_the_security_page_say_what_they_owe():
     assert "Not there yet" in README
 
 
+@pytest.mark.req("R-DOC-001")
+def test_the_readme_has_everything_that_a_reader_comes_for():
+    for title in (
+        "Quick start",
+        "In a container",
+        "The official SDKs",
+        "Any client dialect . any provider",
+        "Routes",
+        "Errors",
+        "Streams",
+        "Retries and fallback",
+        "Configuration",
+        "Troubleshooting",
+        "Security",
+        "Release checklist",
+    ):
+        assert re.search(rf"^###? {title}$", README, re.MULTILINE), title
+    for kind in ("sh", "python", "typescript"):
+        assert _fence(kind), kind
+    for owed in ("docker run", "GET /metrics", "routing strategies", ".env.example", "[DONE]"):
+        assert owed in README, owed
+
+
+@pytest.mark.parametrize("dialect", ["chat", "anthropic", "gemini", "ollama"])
+def test_our_part_of_an_error_stands_where_the_readme_says(dialect, lonely):
+    path = {
+        "chat": "/v1/chat/completions",
+        "anthropic": "/v1/messages",
+        "gemini": "/v1beta/models/nope:generateContent",
+        "ollama": "/api/chat",
+    }[dialect]
+    reply = lonely.ask("POST", path, {"model": "nope", "messages": [], "max_tokens": 1})
+    told = reply.json()
+    match dialect:
+        case "gemini":
+            [info] = told["error"]["details"]
+            assert info["domain"] == "dragoman"
+            ours = info["metadata"]
+        case "ollama":
+            ours = told["dragoman"]
+        case _:
+            ours = told["error"]["dragoman"]
+    assert ours["request_id"] == reply.headers["x-request-id"]
+    assert reply.headers["x-error-code"] == "model_not_found"
+    section = README.partition("## Errors")[2].partition("\n## ")[0]
+    assert "error.details[]" in section
+    wrong = lonely.ask("PUT", "/v1/chat/completions", {})
+    assert (wrong.status, wrong.headers["allow"]) == (405, "POST")
+    assert "| 405 |" in section
+
+
 # --------------------------------------------------------------------------- what is shown runs
 
 
@@ -330,6 +382,31 @@ def test_the_readme_shows_every_kind_of_request():
     }
 
 
+def _dragoman_lines():
+    """Every command of ours in the README: in its blocks, behind an assignment or two, and in its text."""
+    blocks = re.findall(r"^(?: {4}|)(?:[A-Z_]+=\S+ )*(dragoman [a-z-].*)$", README, re.MULTILINE)
+    text = re.findall(r"`(dragoman [^`]+)`", README)
+    return sorted({line.partition("  #")[0].strip() for line in [*blocks, *text]})
+
+
+@pytest.mark.req("R-DOC-004")
+@pytest.mark.parametrize("line", _dragoman_lines())
+def test_each_dragoman_command_of_the_readme_resolves(line):
+    known = dict(document.commands())
+    words = shlex.split(line)
+    depth = max(n for n in range(1, len(words) + 1) if " ".join(words[:n]) in known)
+    command = known[" ".join(words[:depth])]
+    command.make_context(command.name, words[depth:], resilient_parsing=False)
+
+
+def test_the_readme_says_how_its_commands_are_found_before_the_first_of_them():
+    start = README.partition("## Quick start")[2]
+    first = re.search(r"^ {4}(?:[A-Z_]+=\S+ )*dragoman ", start, re.MULTILINE)
+    assert 0 <= start.index("    . .venv/bin/activate") < first.start()
+    assert 'export DRAGOMAN_HOME="$PWD/.dev"' in start[: first.start()]
+    assert 'ROOT / ".dev"' in (ROOT / "scripts" / "dev.py").read_text(encoding="utf-8")
+
+
 @pytest.mark.req("R-DOC-004")
 @pytest.mark.parametrize("number", range(2))
 def test_the_programs_of_the_readme_run(number, lonely):
@@ -343,6 +420,7 @@ def test_the_programs_of_the_readme_run(number, lonely):
 @pytest.mark.req("R-DOC-004")
 def test_the_commands_of_the_readme_run(gateway, tmp_path):
     chats = re.findall(r"^ +dragoman (chat .*)$", README, re.MULTILINE)
+    chats += re.findall(r"`dragoman (chat [^`]*)`", README)
     keys = re.findall(r"`dragoman (keys create[^`]*)`", README)
     assert chats
     assert keys

@@ -21,7 +21,7 @@ from dragoman.catalog.genai.bundled import bundled_version, read_bundled
 from dragoman.catalog.tariff import Units, price_of
 from dragoman.core.provider import Price
 
-_VERSION = re.compile(r"(?:-\d{4}-\d{2}-\d{2}|[-@]\d{8}|-latest)$")
+VERSION = re.compile(r"(?:-\d{4}-\d{2}-\d{2}|[-@]\d{8}|-latest)$")
 _SHORT_VERSION = re.compile(r"-\d{3,4}$")
 """``-2506``, ``-001``: a version only behind a name for which the catalogue takes any ending."""
 _DAY_S = 86_400
@@ -111,7 +111,7 @@ class Shelf:
         """The model that an id means, by the rule above."""
         name = model.lower()
         found = self._exact(name)
-        if found is None and (version := _VERSION.search(name)) is not None:
+        if found is None and (version := VERSION.search(name)) is not None:
             found = self._exact(name[: version.start()])
         if found is None and (version := _SHORT_VERSION.search(name)) is not None:
             found = self.prefixes.get(name[: version.start()])

@@ -17,9 +17,10 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from dragoman.catalog.listing import ListingRequest
+from dragoman.catalog.makers import maker_of
 from dragoman.catalog.nearest import nearest
 from dragoman.catalog.registry import Registry
-from dragoman.catalog.schema import SERVED
+from dragoman.catalog.schema import SERVED, Definition
 from dragoman.core.errors import CallerError, invalid
 from dragoman.core.provider import Provider
 
@@ -84,7 +85,7 @@ def resolve(
     due = () if asked else tuple(registry.listings_due(now))
     if due:
         return ListingsNeeded(due)
-    raise _not_found(name, registry, param)
+    raise _not_found(name, registry, param, home)
 
 
 def _model_string(model: object, param: str) -> str:
@@ -170,20 +171,13 @@ def _one(name: str, registry: Registry, param: str) -> Target | None:
     return None
 
 
-def _not_found(name: str, registry: Registry, param: str) -> CallerError:
+def _not_found(name: str, registry: Registry, param: str, home: str | None) -> CallerError:
     near = nearest(name, _all_names(registry))
     shown = name if len(name) <= 80 else name[:80] + "…"
-    hints = []
-    head = name.partition("/")[0]
-    definition = registry.definitions.get(head)
-    if definition is not None and definition.family not in SERVED:
-        hints.append(f"{head} is known, but its dialect ({definition.family}) is not served yet")
-    elif definition is not None and head not in registry.providers:
-        places = (*definition.env.key, *definition.env.base_url)[:1]
-        hints.append(f"{head} is not configured" + (f" (set {places[0]})" if places else ""))
+    hints = [hint] if (hint := _missing(name, registry, home)) else []
     if near:
         hints.append(f"nearest: {', '.join(near)}")
-    if not registry.providers:
+    if not registry.providers and not hints:
         hints.append("no provider is configured: set a provider's key such as OPENAI_API_KEY")
     told = "; ".join(hints) if hints else "see GET /v1/models"
     return CallerError(
@@ -193,6 +187,28 @@ def _not_found(name: str, registry: Registry, param: str) -> CallerError:
         param=param,
         details={"nearest": list(near)} if near else None,
     )
+
+
+def _missing(name: str, registry: Registry, home: str | None) -> str:
+    """What would have to be switched on: who is named, whose router it is, or who makes the model."""
+    head = name.partition("/")[0]
+    definition = registry.definitions.get(head)
+    if definition is not None and definition.family not in SERVED:
+        return f"{head} is known, but its dialect ({definition.family}) is not served yet"
+    if definition is not None and head not in registry.providers:
+        return f"{head} is not configured{_switch(definition)}"
+    here = registry.definitions.get(home or "")
+    if here is not None and here.name not in registry.providers:
+        return f"{here.name}, whose router this is, is not configured{_switch(here)}"
+    maker = maker_of(name, registry.definitions)
+    if maker is not None and maker.name not in registry.providers:
+        return f"{maker.name}, which has it, is not configured{_switch(maker)}"
+    return ""
+
+
+def _switch(definition: Definition) -> str:
+    places = (*definition.env.key, *definition.env.base_url)
+    return f" (set {places[0]})" if places else ""
 
 
 def _all_names(registry: Registry) -> list[str]:

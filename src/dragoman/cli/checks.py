@@ -81,16 +81,40 @@ def check_extras(find: footprint.Find = distribution) -> Iterator[Finding]:
 
 
 def check_port(host: str, port: int) -> Finding:
-    """Whether the address can be listened on."""
+    """Whether the address can be listened on, or a gateway of ours listens there already."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
+            if version := _running(host, port):
+                text = f"{host}:{port} is held by a running Dragoman {version}"
+                return Finding("port", "ok", text)
             text = f"{host}:{port}: {error.strerror or error}; say another with --port."
             return Finding("port", "fail", text)
     return Finding("port", "ok", f"{host}:{port} is free")
+
+
+_EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is asked, not bound
+
+
+def _running(host: str, port: int) -> str:
+    """The version of the gateway that listens there, empty if it is something else."""
+    import http.client
+    import json
+
+    connection = http.client.HTTPConnection(_EVERYWHERE.get(host, host), port, timeout=2)
+    try:
+        connection.request("GET", "/health")
+        reply = connection.getresponse()
+        told = json.loads(reply.read(1 << 16))
+        ours = reply.getheader("x-dragoman-call-id") and isinstance(told["mode"], str)
+        return str(told["version"])[:40] if ours else ""
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException):
+        return ""
+    finally:
+        connection.close()
 
 
 def check_mode(settings: Settings) -> Finding:

@@ -17,7 +17,12 @@ from dragoman.conformance.parts import (
     wanted,
 )
 
-_FINISHES = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tools"}
+_FINISHES = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "tool_use": "tools",
+}
 
 
 class Anthropic:
@@ -25,6 +30,7 @@ class Anthropic:
 
     name = "anthropic"
     streams_as = "text/event-stream"
+    stops = True
 
     def headers(self, key: str) -> dict[str, str]:
         """Anthropic's header, and the version."""
@@ -50,6 +56,8 @@ class Anthropic:
             body["tool_choice"] = {"type": "tool", "name": TOOL}
         if question.schema:
             body["output_config"] = {"format": {"type": "json_schema", "schema": PARAMETERS}}
+        if question.stop:
+            body["stop_sequences"] = [question.stop]
         if stream:
             body["stream"] = True
         return "/v1/messages", body
@@ -58,18 +66,18 @@ class Anthropic:
         """A ``message``."""
         wanted(member(body, "type", str) == "message", "type is not message")
         wanted(member(body, "role", str) == "assistant", "role is not assistant")
-        member(body, "id", str)
+        id_ = member(body, "id", str)
         member(body, "model", str)
         usage = member(body, "usage", dict)
         member(usage, "input_tokens", int)
-        member(usage, "output_tokens", int)
-        return _told(member(body, "content", list), member(body, "stop_reason", str))
+        spent = member(usage, "output_tokens", int)
+        return _told(member(body, "content", list), member(body, "stop_reason", str), id_, spent)
 
     def stream(self, data: bytes) -> Told:
         """Start, blocks that open and close in order, the delta with usage, stop."""
         blocks: list[dict[str, Any]] = []
         seen: list[str] = []
-        finish, is_open = "", False
+        finish, is_open, id_, spent = "", False, "", None
         for name, payload in frames(data):
             event = parsed(payload)
             kind = member(event, "type", str)
@@ -79,7 +87,9 @@ class Anthropic:
                 continue
             wanted(seen or kind == "message_start", "the first event is not message_start")
             seen.append(kind)
-            if kind == "content_block_start":
+            if kind == "message_start":
+                id_ = str(member(event, "message", dict).get("id") or "")
+            elif kind == "content_block_start":
                 wanted(not is_open, "a block opens within another")
                 wanted(member(event, "index", int) == len(blocks), "a block's index is not next")
                 blocks.append({**member(event, "content_block", dict), "_json": ""})
@@ -92,7 +102,7 @@ class Anthropic:
                 is_open = False
             elif kind == "message_delta":
                 wanted(not is_open, "the message ended within a block")
-                member(member(event, "usage", dict), "output_tokens", int)
+                spent = member(member(event, "usage", dict), "output_tokens", int)
                 finish = member(event, "delta", dict).get("stop_reason") or finish
         wanted(seen[-1:] == ["message_stop"], "the stream does not end with message_stop")
         for once in ("message_start", "message_stop"):
@@ -102,7 +112,7 @@ class Anthropic:
             joined = block.pop("_json")
             if block.get("type") == "tool_use":
                 block["input"] = parsed(joined) if joined else block.get("input", {})
-        return _told(blocks, finish)
+        return _told(blocks, finish, id_, spent)
 
     def error(self, body: dict[str, Any], status: int) -> None:
         """``{"type": "error", "error": {"type", "message"}}``, with the status's own type."""
@@ -126,13 +136,13 @@ def _add(block: dict[str, Any], delta: dict[str, Any]) -> None:
         block["_json"] += member(delta, "partial_json", str)
 
 
-def _told(blocks: list[dict[str, Any]], finish: str) -> Told:
+def _told(blocks: list[dict[str, Any]], finish: str, id_: str, spent: int | None) -> Told:
     text, calls = "", []
     for block in blocks:
         kind = member(block, "type", str)
         if kind == "text":
             text += member(block, "text", str)
         elif kind == "tool_use":
-            name, id_ = member(block, "name", str), member(block, "id", str)
-            calls.append(Call(id_, name, member(block, "input", dict), block))
-    return Told(text, calls, _FINISHES.get(finish, finish))
+            name, call_id = member(block, "name", str), member(block, "id", str)
+            calls.append(Call(call_id, name, member(block, "input", dict), block))
+    return Told(text, calls, _FINISHES.get(finish, finish), id_, spent)

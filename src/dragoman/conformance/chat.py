@@ -25,6 +25,7 @@ class Chat:
 
     name = "chat"
     streams_as = "text/event-stream"
+    stops = True
 
     def headers(self, key: str) -> dict[str, str]:
         """A bearer."""
@@ -55,6 +56,8 @@ class Chat:
         if question.schema:
             schema = {"name": "place", "schema": PARAMETERS, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if question.stop:
+            body["stop"] = [question.stop]
         if stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return "/v1/chat/completions", body
@@ -68,25 +71,25 @@ class Chat:
         wanted(choices, "choices is empty")
         message = member(choices[0], "message", dict)
         wanted(message.get("role") == "assistant", "the message's role is not assistant")
-        _usage(member(body, "usage", dict))
+        spent = _usage(member(body, "usage", dict))
         finish = member(choices[0], "finish_reason", str)
         calls = [_call(each) for each in message.get("tool_calls") or ()]
-        return Told(message.get("content") or "", calls, _ended(finish, calls))
+        text = message.get("content") or ""
+        return Told(text, calls, _ended(finish, calls), body["id"], spent)
 
     def stream(self, data: bytes) -> Told:
         """Chunks, one finish, usage last as asked for, then ``[DONE]``."""
         events = [data for _, data in frames(data)]
         wanted(events[-1] == "[DONE]", "the stream does not end with [DONE]")
         wanted(events.count("[DONE]") == 1, "[DONE] came more than once")
-        text, finish, used, ids = "", "", 0, set()
+        text, finish, spent, ids = "", "", None, set()
         calls: dict[int, dict[str, Any]] = {}
         for chunk in map(parsed, events[:-1]):
             wanted("error" not in chunk, "the stream tells of an error")
             wanted(chunk.get("object") == "chat.completion.chunk", "an event is no chunk")
             ids.add(member(chunk, "id", str))
             if chunk.get("usage"):
-                _usage(chunk["usage"])
-                used += 1
+                spent = _usage(chunk["usage"])
             for choice in member(chunk, "choices", list):
                 delta = member(choice, "delta", dict)
                 wanted(not finish or not delta.get("content"), "words follow the finish reason")
@@ -98,9 +101,9 @@ class Chat:
                     finish = reason
         wanted(len(ids) == 1, "the chunks have several ids")
         wanted(finish, "no finish reason came")
-        wanted(used, "usage was asked for and did not come")
+        wanted(spent is not None, "usage was asked for and did not come")
         found = [_call(each) for each in calls.values()]
-        return Told(text, found, _ended(finish, found))
+        return Told(text, found, _ended(finish, found), ids.pop(), spent)
 
     def error(self, body: dict[str, Any], status: int) -> None:  # noqa: ARG002 - others need it
         """``{"error": {"message", "type", …}}``."""
@@ -118,10 +121,12 @@ def _joined(calls: dict[int, dict[str, Any]], part: dict[str, Any]) -> None:
     calls[index]["function"]["arguments"] += function.get("arguments") or ""
 
 
-def _usage(usage: dict[str, Any]) -> None:
+def _usage(usage: dict[str, Any]) -> int:
+    """The tokens of the answer."""
     into, out = (member(usage, name, int) for name in ("prompt_tokens", "completion_tokens"))
     total = member(usage, "total_tokens", int)
     wanted(total >= into + out, "total_tokens is less than its parts")
+    return int(out)
 
 
 def _call(call: dict[str, Any]) -> Call:

@@ -29,6 +29,7 @@ class Gemini:
 
     name = "gemini"
     streams_as = "text/event-stream"
+    stops = True
 
     def headers(self, key: str) -> dict[str, str]:
         """Google's header."""
@@ -56,6 +57,8 @@ class Gemini:
         if question.tool:
             forced = {"mode": "ANY", "allowedFunctionNames": [TOOL]}
             body["toolConfig"] = {"functionCallingConfig": forced}
+        if question.stop:
+            config["stopSequences"] = [question.stop]
         if question.schema:
             config |= {"responseMimeType": "application/json", "responseSchema": _SCHEMA}
         method = "streamGenerateContent?alt=sse" if stream else "generateContent"
@@ -79,11 +82,12 @@ class Gemini:
 
 
 def _told(chunks: list[dict[str, Any]]) -> Told:
-    text, finish, usage = "", "", None
+    text, finish, usage, id_ = "", "", None, ""
     calls: list[Call] = []
     for chunk in chunks:
         wanted("error" not in chunk, "the stream tells of an error")
         usage = chunk.get("usageMetadata") or usage
+        id_ = chunk.get("responseId") or id_
         for candidate in chunk.get("candidates") or ():
             parts = (candidate.get("content") or {}).get("parts") or ()
             wanted(not (finish and parts), "content follows the finish reason")
@@ -98,5 +102,6 @@ def _told(chunks: list[dict[str, Any]]) -> Told:
     wanted(finish, "no finishReason came")
     for name in ("promptTokenCount", "totalTokenCount"):
         member(member({"usageMetadata": usage}, "usageMetadata", dict), name, int)
+    spent = (usage or {}).get("candidatesTokenCount")
     ended = _FINISHES.get(finish, finish)
-    return Told(text, calls, "tools" if calls and ended == "stop" else ended)
+    return Told(text, calls, "tools" if calls and ended == "stop" else ended, id_, spent)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +30,8 @@ class Reply(Struct, frozen=True):
     kind: str
     """The content type, without its parameters."""
     body: bytes
+    id: str = ""
+    """Of the request, as a header tells it."""
 
 
 class Link:
@@ -39,7 +43,10 @@ class Link:
             raise Unreachable(f"{url!r} is no address; say for example http://127.0.0.1:8000.")
         self.key = key
         self._secure = parts.scheme == "https"
-        self._host, self._port = parts.hostname, parts.port
+        try:
+            self._host, self._port = parts.hostname, parts.port
+        except ValueError:
+            raise Unreachable(f"{url!r} has a port that is none.") from None
         self._path = parts.path.rstrip("/").removesuffix("/v1")
         self._timeout_s = timeout_s
 
@@ -47,6 +54,18 @@ class Link:
         self, path: str, body: dict[str, Any] | bytes | None, headers: dict[str, str]
     ) -> Reply:
         """Posts a body, or gets where there is none."""
+        with self._asked(path, body, headers) as response:
+            return _reply(response, _read(response, self._timeout_s))
+
+    def cut(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> Reply:
+        """Posts a body, and leaves with the first bytes of the answer."""
+        with self._asked(path, body, headers) as response:
+            return _reply(response, response.read1(16))
+
+    @contextmanager
+    def _asked(
+        self, path: str, body: dict[str, Any] | bytes | None, headers: dict[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         connection = kind(self._host, self._port, timeout=self._timeout_s)
         data = msgspec.json.encode(body) if isinstance(body, dict) else body
@@ -59,12 +78,17 @@ class Link:
         try:
             connection.request(method, self._path + path, data, sent)
             with connection.getresponse() as response:
-                found = (response.getheader("content-type") or "").partition(";")[0].strip()
-                return Reply(response.status, found.lower(), _read(response, self._timeout_s))
+                yield response
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise Unreachable(str(error) or type(error).__name__) from None
         finally:
             connection.close()
+
+
+def _reply(response: http.client.HTTPResponse, body: bytes) -> Reply:
+    kind = (response.getheader("content-type") or "").partition(";")[0].strip().lower()
+    named = response.getheader("x-request-id") or response.getheader("request-id") or ""
+    return Reply(response.status, kind, body, named)
 
 
 def _read(response: http.client.HTTPResponse, seconds: float) -> bytes:

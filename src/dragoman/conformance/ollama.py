@@ -22,6 +22,7 @@ class Ollama:
 
     name = "ollama"
     streams_as = "application/x-ndjson"
+    stops = True
 
     def headers(self, key: str) -> dict[str, str]:
         """A bearer."""
@@ -47,6 +48,8 @@ class Ollama:
         if question.tool or question.done:
             function = {"name": TOOL, "description": "The weather.", "parameters": PARAMETERS}
             body["tools"] = [{"type": "function", "function": function}]
+        if question.stop:
+            body["options"]["stop"] = [question.stop]
         if question.schema:
             body["format"] = PARAMETERS
         return "/api/chat", body
@@ -84,5 +87,5 @@ def _told(lines: list[dict[str, Any]]) -> Told:
     wanted(done[-1], "the last line is not done")
     wanted(sum(done) == 1, "more than one line is done")
     reason = member(lines[-1], "done_reason", str)
-    member(lines[-1], "eval_count", int)
-    return Told(text, calls, "tools" if calls and reason == "stop" else reason)
+    spent = member(lines[-1], "eval_count", int)
+    return Told(text, calls, "tools" if calls and reason == "stop" else reason, spent=spent)

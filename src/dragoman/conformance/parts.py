@@ -40,6 +40,8 @@ class Question(Struct, frozen=True):
     text: str = "Say hello in one sentence."
     system: str = ""
     limit: int = 512
+    stop: str = ""
+    """Where the answer shall end, in dialects that know stop sequences."""
     tool: bool = False
     schema: bool = False
     image: bool = False
@@ -54,6 +56,10 @@ class Told(Struct, frozen=True):
     calls: list[Call]
     finish: str
     """``stop``, ``length`` or ``tools``; else the dialect's own word."""
+    id: str = ""
+    """The answer's own id, in dialects that have one."""
+    spent: int | None = None
+    """The tokens of the answer."""
 
 
 class Surface(Protocol):
@@ -61,6 +67,8 @@ class Surface(Protocol):
 
     name: str
     streams_as: str
+    stops: bool
+    """Whether the dialect knows stop sequences."""
 
     def ask(self, model: str, question: Question, *, stream: bool) -> tuple[str, dict[str, Any]]:
         """Path and body."""

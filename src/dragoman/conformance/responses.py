@@ -25,6 +25,7 @@ class Responses:
 
     name = "responses"
     streams_as = "text/event-stream"
+    stops = False
 
     def headers(self, key: str) -> dict[str, str]:
         """A bearer."""
@@ -85,7 +86,7 @@ class Responses:
             finish = "length" if reason == "max_output_tokens" else reason
         elif status != "completed":
             finish = status
-        return Told(text, calls, finish)
+        return Told(text, calls, finish, body["id"], usage["output_tokens"])
 
     def stream(self, data: bytes) -> Told:
         """Numbered events from ``response.created`` to one end, whose deltas are its whole."""

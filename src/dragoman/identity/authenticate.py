@@ -51,7 +51,7 @@ async def authenticate(
         raise CallerError(
             "authentication",
             "No API key was given: send it in the header 'Authorization: Bearer <key>', "
-            "'x-api-key' or 'api-key'.",
+            "'x-api-key', 'api-key' or 'x-goog-api-key', or in the query as '?key=<key>'.",
             code="missing_api_key",
         )
     credential = proof.value

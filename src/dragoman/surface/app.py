@@ -154,7 +154,17 @@ def _unknown(surface: Surface, known: dict[str, list[str]]) -> _Unknown:
     async def unknown(scope: Scope, receive: Receive, send: Send, others: list[str]) -> None:
         path, method = scope["path"], scope["method"]
         methods = list(dict.fromkeys((*known.get(path, ()), *others)))
-        if not methods:
+        action = _ACTION.search(path) if method == "POST" else None
+        if action is not None and "POST" not in methods:
+            # The path of a model's page, which is read only: what is missing is the action behind it.
+            methods = []
+            error = CallerError(
+                "not_found",
+                f"There is no action {action[2][:80]!r} of a model at {method} {path[:200]}; there are "
+                "generateContent, streamGenerateContent, countTokens, embedContent and batchEmbedContents.",
+                code="not_found",
+            )
+        elif not methods:
             error = CallerError(
                 "not_found",
                 f"There is nothing at {method} {path[:200]}; {_way(path, known)}.",
@@ -184,6 +194,9 @@ def _way(path: str, known: dict[str, list[str]]) -> str:
     return "GET /openapi.json lists what there is"
 
 
+_ACTION = re.compile(r"^/(v1|v1beta|v2|v2/v1|v2/v1beta)/models/[^?]+:([A-Za-z]*)$")
+"""Where Gemini's clients say what a model shall do."""
+
 _SPOKEN: tuple[tuple[str, Family], ...] = (
     ("/v1/messages", "anthropic"),
     ("/v1/responses", "responses"),
@@ -199,6 +212,8 @@ _AT: dict[str, Route] = {row.path: row for row in reversed(ROUTES)}
 
 def _spoken_at(path: str) -> tuple[Family, str]:
     """The dialect and the flavour of what is, or would be, at a path."""
+    if _ACTION.search(path):
+        return "gemini", ""
     row = _AT.get(path)
     if row is not None:
         return row.dialect, row.flavour

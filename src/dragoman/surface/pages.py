@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from dragoman import __version__
 from dragoman.accounting.ports import Line, Sums
 from dragoman.catalog.cards import Card, find_card
+from dragoman.catalog.nearest import nearest
 from dragoman.core.call import Call
 from dragoman.core.errors import CallerError, invalid
 from dragoman.core.money import plain
@@ -92,13 +93,20 @@ async def _model(call: Call, desk: Desk, wanted: str) -> tuple[int, str, bytes]:
     if card is None and call.dialect == "gemini":
         card = find_card(cards, wanted.removeprefix("models/"), call.home)
     if card is None:
-        raise CallerError(
-            "not_found",
-            f"There is no model {wanted[:200]!r}; GET /v1/models lists those that there are.",
-            code="model_not_found",
-            param="id",
-        )
+        raise _no_model(wanted, [each.id for each in cards])
     return 200, _JSON, _encode(described(card, call.dialect, call.flavour))
+
+
+def _no_model(wanted: str, among: list[str]) -> CallerError:
+    near = nearest(wanted, among)
+    told = f"nearest: {', '.join(near)}; " if near else ""
+    return CallerError(
+        "not_found",
+        f"There is no model {wanted[:200]!r}; {told}GET /v1/models lists those that there are.",
+        code="model_not_found",
+        param="id",
+        details={"nearest": list(near)} if near else None,
+    )
 
 
 async def _show(call: Call, desk: Desk) -> tuple[int, str, bytes]:

@@ -8,16 +8,19 @@ other provider, ledger and limits included.
 from __future__ import annotations
 
 import hashlib
+import secrets
 import struct
 import time
 from collections.abc import Callable, Mapping
 from typing import assert_never
 
 import msgspec
+from msgspec import Struct
 
 from dragoman.attempt.ports import UpstreamReply, UpstreamRequest
 from dragoman.transport.pour import pour_by_next
 from dragoman.transport.stub_answer import Refusal, ToolCall, Words, answer, halves
+from dragoman.transport.stub_limits import Ended, bounded, bounds, tokens
 
 CHAT_MODEL = "gpt-4o-mini"
 EMBEDDING_MODEL = "text-embedding-3-small"
@@ -53,10 +56,18 @@ class _StubReply:
 
 
 class StubTransport:
-    """Answers OpenAI's chat completions and embeddings."""
+    """Answers OpenAI's chat completions and embeddings.
 
-    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+    The words of an answer follow from its request alone; its id is new each time, as a provider's is.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], float] = time.time,
+        new_id: Callable[[], str] = lambda: secrets.token_hex(12),
+    ) -> None:
         self._wall = wall
+        self._new_id = new_id
 
     async def send(self, request: UpstreamRequest) -> UpstreamReply:
         """The reply to a request, whole or as a stream."""
@@ -71,9 +82,14 @@ class StubTransport:
         said = answer(body)
         if isinstance(said, Refusal):
             return _refused(said)
-        if body.get("stream"):
-            return _stream(body, said, int(self._wall()))
-        return _whole(body, said, int(self._wall()))
+        within = bounds(body)
+        if isinstance(within, Refusal):
+            return _refused(within)
+        ended = bounded(said, within)
+        mark = self._new_id()
+        told = _Told(mark, int(self._wall()), body.get("model"), (ended,) * within.choices)
+        usage = _usage(body, told)
+        return _stream(body, told, usage) if body.get("stream") else _whole(told, usage)
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -96,51 +112,65 @@ def _refused(why: Refusal) -> _StubReply:
     return _StubReply(why.status, "application/json", [_encode({"error": error})])
 
 
-def _words(value: object) -> int:
-    """Something countable in place of tokens: the words of every text in the request."""
+def _count(value: object) -> int:
+    """The tokens of every text in the request."""
     if isinstance(value, str):
-        return len(value.split())
+        return tokens(value)
     if isinstance(value, list):
-        return sum(map(_words, value))
+        return sum(map(_count, value))
     if isinstance(value, dict):
-        return sum(_words(item) for name, item in value.items() if name in {"content", "text"})
+        return sum(_count(item) for name, item in value.items() if name in {"content", "text"})
     return 0
 
 
-def _usage(body: dict[str, object], said: Words | ToolCall) -> dict[str, int]:
-    prompt = max(1, _words(body.get("messages")))
-    text = "".join(said.pieces) if isinstance(said, Words) else f"{said.name} {said.given}"
-    told = len(text.split())
-    return {"prompt_tokens": prompt, "completion_tokens": told, "total_tokens": prompt + told}
+class _Told(Struct, frozen=True):
+    """An answer with all its choices."""
+
+    mark: str
+    created: int
+    model: object
+    choices: tuple[Ended, ...]
+
+    def head(self, kind: str) -> dict[str, object]:
+        """What an answer and each of its chunks begin with."""
+        start = {"id": f"chatcmpl-{self.mark}", "object": kind, "created": self.created}
+        return {**start, "model": self.model}
 
 
-def _id(body: dict[str, object]) -> str:
-    return "chatcmpl-" + hashlib.sha256(_encode(body)).hexdigest()[:24]
+def _usage(body: dict[str, object], told: _Told) -> dict[str, int]:
+    prompt = max(1, _count(body.get("messages")))
+    spent = sum(each.tokens for each in told.choices)
+    return {"prompt_tokens": prompt, "completion_tokens": spent, "total_tokens": prompt + spent}
 
 
-def _whole(body: dict[str, object], said: Words | ToolCall, created: int) -> _StubReply:
+def _whole(told: _Told, usage: dict[str, int]) -> _StubReply:
+    choices = [
+        {
+            "index": index,
+            "message": _message(ended.said, _call_id(told, index)),
+            "logprobs": None,
+            "finish_reason": ended.finish,
+        }
+        for index, ended in enumerate(told.choices)
+    ]
+    reply = {**told.head("chat.completion"), "choices": choices, "usage": usage}
+    return _StubReply(200, "application/json", [_encode(reply)])
+
+
+def _message(said: Words | ToolCall, call_id: str) -> dict[str, object]:
     message: dict[str, object] = {"role": "assistant", "content": None, "refusal": None}
     match said:
         case Words():
             message["content"] = "".join(said.pieces)
         case ToolCall():
-            message["tool_calls"] = [{"id": said.id, **_call(said, said.name, said.given)}]
+            message["tool_calls"] = [{"id": call_id, **_call(said, said.name, said.given)}]
         case _:
             assert_never(said)
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(said)}
-    reply = {
-        "id": _id(body),
-        "object": "chat.completion",
-        "created": created,
-        "model": body.get("model"),
-        "choices": [choice],
-        "usage": _usage(body, said),
-    }
-    return _StubReply(200, "application/json", [_encode(reply)])
+    return message
 
 
-def _finish(said: Words | ToolCall) -> str:
-    return "stop" if isinstance(said, Words) else "tool_calls"
+def _call_id(told: _Told, index: int) -> str:
+    return f"call_{told.mark}{index:02x}"
 
 
 def _call(said: ToolCall, name: str, given: str) -> dict[str, object]:
@@ -149,41 +179,43 @@ def _call(said: ToolCall, name: str, given: str) -> dict[str, object]:
     return {"type": "function", "function": {"name": name, "arguments": given}}
 
 
-def _stream(body: dict[str, object], said: Words | ToolCall, created: int) -> _StubReply:
+def _stream(body: dict[str, object], told: _Told, usage: dict[str, int]) -> _StubReply:
     """A stream tells its usage to whoever asks: the caller, or the house that keeps the accounts.
 
-    As at OpenAI, the frames before it say ``usage: null`` only to a caller that has asked.
+    As at OpenAI, the frames before it say ``usage: null`` only to a caller that has asked, and the
+    pieces of several choices come by turns.
     """
     options = body.get("stream_options")
     asked = isinstance(options, dict) and options.get("include_usage") is True
-    frame = {
-        "id": _id(body),
-        "object": "chat.completion.chunk",
-        "created": created,
-        "model": body.get("model"),
-    }
+    frame = told.head("chat.completion.chunk")
     silent = {"usage": None} if asked else {}
 
-    def chunk(delta: Mapping[str, object], finish: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    def chunk(index: int, delta: Mapping[str, object], finish: str | None = None) -> bytes:
+        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
         return b"data: " + _encode({**frame, "choices": [choice], **silent}) + b"\n\n"
 
-    pieces = [chunk(delta) for delta in _deltas(said)]
-    pieces.append(chunk({}, _finish(said)))
-    last = {**frame, "choices": [], "usage": _usage(body, said)}
-    pieces.append(b"data: " + _encode(last) + b"\n\n")
+    deltas = [
+        _deltas(ended.said, _call_id(told, index)) for index, ended in enumerate(told.choices)
+    ]
+    pieces = [
+        chunk(index, delta)
+        for turn in zip(*deltas, strict=True)
+        for index, delta in enumerate(turn)
+    ]
+    pieces += [chunk(index, {}, ended.finish) for index, ended in enumerate(told.choices)]
+    pieces.append(b"data: " + _encode({**frame, "choices": [], "usage": usage}) + b"\n\n")
     pieces.append(b"data: [DONE]\n\n")
     return _StubReply(200, "text/event-stream", pieces)
 
 
-def _deltas(said: Words | ToolCall) -> list[dict[str, object]]:
+def _deltas(said: Words | ToolCall, call_id: str) -> list[dict[str, object]]:
     """What is said piece by piece: the role and the call's name come with the first."""
     match said:
         case Words():
-            deltas: list[dict[str, object]] = [{"content": text} for text in said.pieces]
+            deltas: list[dict[str, object]] = [{"content": text} for text in said.pieces or ("",)]
             return [{"role": "assistant", **deltas[0]}, *deltas[1:]]
         case ToolCall():
-            opened = {"index": 0, "id": said.id, **_call(said, said.name, "")}
+            opened = {"index": 0, "id": call_id, **_call(said, said.name, "")}
             kind, member = ("custom", "input") if said.custom else ("function", "arguments")
             deltas = [
                 {"tool_calls": [{"index": 0, kind: {member: text}}]} for text in halves(said.given)
@@ -213,12 +245,12 @@ def _embeddings(body: dict[str, object]) -> _StubReply:
         }
         for index, item in enumerate(inputs)
     ]
-    tokens = max(1, sum(_words(item) or 1 for item in inputs))
+    spent = max(1, sum(_count(item) or 1 for item in inputs))
     reply = {
         "object": "list",
         "data": data,
         "model": body.get("model"),
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        "usage": {"prompt_tokens": spent, "total_tokens": spent},
     }
     return _StubReply(200, "application/json", [_encode(reply)])
 

@@ -5,7 +5,7 @@ It is a provider, so it judges its requests as one: with OpenAI's words, and no 
 
 from __future__ import annotations
 
-import hashlib
+import re
 from typing import TypeAlias
 
 import msgspec
@@ -19,6 +19,8 @@ _HELLO = (
     "set a provider key to talk to a model.",
 )
 
+_WORDS = re.compile(r"[\w-]+")
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -31,7 +33,6 @@ class Words(Struct, frozen=True):
 class ToolCall(Struct, frozen=True):
     """A call of one tool; a custom one is called with a text, a function with JSON."""
 
-    id: str
     name: str
     given: str
     custom: bool = False
@@ -73,7 +74,7 @@ def _wrong_list(body: Json, name: str) -> Refusal | None:
 
 
 def _called(body: Json) -> ToolCall | Refusal | None:
-    """The call that ``tool_choice`` demands, None where it demands none."""
+    """The call that ``tool_choice`` demands, or that the last message asks for by the tool's name."""
     choice = body.get("tool_choice")
     if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
         allowed = choice.get("allowed_tools")
@@ -86,7 +87,7 @@ def _called(body: Json) -> ToolCall | Refusal | None:
     elif choice == "required":
         wanted = []
     else:
-        return None
+        return None if choice == "none" else _named(body)
     tools = _dicts(body.get("tools"))
     if not tools:
         return Refusal("'tool_choice' is only allowed when 'tools' are specified.", "tool_choice")
@@ -95,16 +96,27 @@ def _called(body: Json) -> ToolCall | Refusal | None:
         return Refusal(
             f"Tool choice '{wanted[0][:80]}' not found in 'tools' parameter.", "tool_choice"
         )
-    return _call(found[0], body)
+    return _call(found[0])
 
 
-def _call(tool: Json, body: Json) -> ToolCall:
-    call_id = "call_" + hashlib.sha256(_encode(body)).hexdigest()[:24]
+def _named(body: Json) -> ToolCall | None:
+    """A tool that is offered is called if the user's last message says its name."""
+    tools, messages = _dicts(body.get("tools")), _dicts(body.get("messages"))
+    if not tools or not messages or messages[-1].get("role") != "user":
+        return None
+    content = messages[-1].get("content")
+    parts = [{"text": content}] if isinstance(content, str) else _dicts(content)
+    text = " ".join(str(part.get("text", "")) for part in parts)
+    words = set(_WORDS.findall(text))
+    return next((_call(tool) for tool in tools if _name(tool) in words), None)
+
+
+def _call(tool: Json) -> ToolCall:
     if tool.get("type") == "custom":
-        return ToolCall(call_id, _name(tool), "stub input", custom=True)
+        return ToolCall(_name(tool), "stub input", custom=True)
     function = tool.get("function")
     schema = function.get("parameters") if isinstance(function, dict) else None
-    return ToolCall(call_id, _name(tool), _encode(fitting(schema)).decode())
+    return ToolCall(_name(tool), _encode(fitting(schema)).decode())
 
 
 def _name(tool: Json) -> str:

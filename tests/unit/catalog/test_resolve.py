@@ -23,6 +23,7 @@ BOTH = load_providers(
         "openai/shadow": "anthropic/claude-haiku-4-5",
     },
 )
+MISTRAL = {"MISTRAL_API_KEY": "k"}
 RESELLER = load_providers({"OPENROUTER_API_KEY": "k"})
 
 
@@ -117,6 +118,47 @@ def test_a_provider_without_a_key_is_named_with_the_variable_to_set() -> None:
     assert "ollama is not configured (set OLLAMA_BASE_URL)" in ollama.message
 
 
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (
+            "claude-sonnet-4-5",
+            "anthropic, which has it, is not configured (set ANTHROPIC_API_KEY)",
+        ),
+        (
+            "claude-sonnet-4-5-20990101",
+            "anthropic, which has it, is not configured (set ANTHROPIC_API_KEY)",
+        ),
+        ("gpt-4o-mini", "openai, which has it, is not configured (set OPENAI_API_KEY)"),
+        ("llama-3.3-70b-versatile", "groq, which has it, is not configured (set GROQ_API_KEY)"),
+    ],
+)
+def test_a_bare_id_of_a_provider_without_a_key_names_the_variable_to_set(model, told) -> None:
+    for registry in (load_providers({}), with_stub(load_providers({})), load_providers(MISTRAL)):
+        error = refusal(model, registry)
+        assert (error.status, error.code) == (404, "model_not_found")
+        assert told in error.message
+
+
+def test_a_bare_id_that_is_the_stubs_but_for_its_provider_has_the_stubs_as_nearest() -> None:
+    told = refusal("gpt-4o-mini", with_stub(load_providers({}))).details
+    assert told is not None
+    assert told["nearest"][0] == "openai/gpt-4o-mini"
+
+
+def test_on_the_router_of_a_provider_without_a_key_the_variable_is_named() -> None:
+    with pytest.raises(CallerError) as caught:
+        resolve("claude-of-tomorrow", load_providers(MISTRAL), 0.0, asked=True, home="anthropic")
+    assert (
+        "anthropic, whose router this is, is not configured (set ANTHROPIC_API_KEY)"
+        in caught.value.message
+    )
+
+
+def test_a_name_of_nobody_names_no_variable_where_a_provider_is_configured() -> None:
+    assert "(set " not in refusal("of-nobody", load_providers(MISTRAL)).message
+
+
 def test_a_provider_whose_dialect_is_not_served_says_so_and_is_not_replaced() -> None:
     for model in ("google/gemini-2.5-pro", "google:gemini-2.5-pro"):
         error = refusal(model)
@@ -125,7 +167,7 @@ def test_a_provider_whose_dialect_is_not_served_says_so_and_is_not_replaced() ->
 
 
 def test_with_nothing_configured_the_answer_says_what_to_do() -> None:
-    error = refusal("gpt-4o", load_providers({}))
+    error = refusal("of-nobody", load_providers({}))
     assert (
         "no provider is configured: set a provider's key such as OPENAI_API_KEY" in error.message
     )

@@ -54,6 +54,16 @@ def test_the_answer_is_printed_and_the_foot_told_apart(dragoman, upstream, way):
     assert err == "7 + 40 tokens\n"
 
 
+@pytest.mark.req("R-REL-006")
+@pytest.mark.parametrize("way", ["--stream", "--no-stream"])
+def test_a_failure_is_told_at_once_and_nothing_is_asked_twice(dragoman, upstream, way):
+    model = "gpt-4o--mock-status-503"
+    code, out, err = dragoman("chat", "hi", "-m", model, "--base-url", upstream.url, way)
+    assert (code, out) == (1, "")
+    assert err.startswith("The gateway answered 503: ")
+    assert len(upstream.mock.truth.entries) == 1
+
+
 def test_the_request_is_what_was_said(dragoman, upstream, monkeypatch):
     monkeypatch.setenv("DRAGOMAN_BASE_URL", f"{upstream.url}/v1/")
     monkeypatch.setenv("DRAGOMAN_API_KEY", "k")

@@ -1,6 +1,8 @@
 import asyncio
 import json
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import PackageNotFoundError
 
 import pytest
@@ -70,6 +72,42 @@ def test_a_port_is_free_or_taken():
         assert finding.state == "fail"
         assert "--port" in finding.text
     assert checks.check_port("127.0.0.1", 0).state == "ok"
+
+
+class Somebody(BaseHTTPRequestHandler):
+    """Answers ``/health`` as its server says."""
+
+    def do_GET(self):
+        body, ours = self.server.told
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        if ours:
+            self.send_header("x-dragoman-call-id", "1")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("body", "ours", "state"),
+    [
+        (b'{"status": "healthy", "version": "9.9", "mode": "local"}', True, "ok"),
+        (b'{"status": "healthy", "version": "9.9", "mode": "local"}', False, "fail"),
+        (b'{"status": "healthy"}', True, "fail"),
+        (b"[]", True, "fail"),
+        (b"Hello!", True, "fail"),
+    ],
+)
+def test_a_port_that_a_gateway_of_ours_holds_is_fine_and_said(body, ours, state):
+    with HTTPServer(("127.0.0.1", 0), Somebody) as server:
+        server.told = body, ours
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        finding = checks.check_port("127.0.0.1", server.server_port)
+        server.shutdown()
+    assert finding.state == state
+    assert ("held by a running Dragoman 9.9" in finding.text) is (state == "ok")
 
 
 def test_a_mode_is_judged_as_serve_does_said_or_not(clean, monkeypatch):

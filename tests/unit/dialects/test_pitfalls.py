@@ -324,3 +324,55 @@ def test_a_history_of_server_tools_stays_with_its_dialect(block):
         with pytest.raises(CallerError, match=block["type"]) as refused:
             DIALECTS[family].write_request(request, Target("p", "m"))
         assert refused.value.status == 400
+
+
+# --------------------------------------------------------------------------- white space before a thought
+
+
+def blocks_of(stream: bytes) -> list[tuple[str, str]]:
+    """Kind and words of the blocks that Anthropic's client sees."""
+    way = Translation(CHAT.stream_reader(TARGET, Undo()), ANTHROPIC.stream_writer(CONTEXT))
+    found: list[tuple[str, str]] = []
+    for frame in (way.feed(stream) + way.close()).split(b"\n\n")[:-1]:
+        event = json.loads(frame.partition(b"data: ")[2])
+        if event["type"] == "content_block_start":
+            found.append((event["content_block"]["type"], ""))
+        elif event["type"] == "content_block_delta":
+            delta = event["delta"]
+            words = delta.get("text") or delta.get("thinking") or delta.get("partial_json") or ""
+            found[-1] = (found[-1][0], found[-1][1] + words)
+    return found
+
+
+CALL = {"index": 0, "id": "x", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+@pytest.mark.pitfall(197)
+@pytest.mark.parametrize(
+    ("deltas", "told"),
+    [
+        (
+            [
+                {"content": "\n"},
+                {"content": "\n"},
+                {"reasoning_content": "hm"},
+                {"content": "Yes"},
+            ],
+            [("thinking", "hm"), ("text", "\n\nYes")],
+        ),
+        ([{"content": " "}, {"content": "Yes"}], [("text", " Yes")]),
+        ([{"content": "\n\n"}, {"tool_calls": [CALL]}], [("text", "\n\n"), ("tool_use", "{}")]),
+        ([{"content": "\n\n"}], [("text", "\n\n")]),
+        ([{"content": "\n\n"}, {"refusal": "No."}], [("text", "\n\n"), ("text", "No.")]),
+        (
+            [{"reasoning_content": "hm"}, {"content": "\n\n"}, {"content": "Yes"}],
+            [("thinking", "hm"), ("text", "\n\nYes")],
+        ),
+        (
+            [{"content": "Yes"}, {"content": "\n"}, {"reasoning_content": "hm"}],
+            [("text", "Yes\n"), ("thinking", "hm")],
+        ),
+    ],
+)
+def test_white_space_before_a_thought_opens_no_block_and_is_not_lost(deltas, told):
+    assert blocks_of(chat_stream(*deltas)) == told

@@ -8,13 +8,14 @@ import typer
 
 from dragoman.cli.output import USAGE, JsonOption, fail, say, say_json, table
 
+_PATIENCE_S = 5.0
 SUMMARY = "Check how well a gateway or provider speaks each dialect."
 
 _HELP = """Check how well a gateway or provider speaks each dialect, and print a scorecard.
 
 Each surface is asked some twenty small questions: they cost what the model costs. The exit code is 0 if
-every mandatory check held, of all surfaces that are offered. The built-in stub neither calls tools nor
-heeds limits: a gateway that has no provider yet is checked before dragoman mock --calm.
+every mandatory check held, of all surfaces that are offered, 1 if one failed, nobody answers or the key is
+refused. A gateway that has no provider yet is checked with its built-in stub, which costs nothing.
 
     dragoman conformance http://127.0.0.1:8000 --key drg_... --model openai/gpt-4o-mini
 
@@ -43,7 +44,7 @@ def conformance(
     as_json: JsonOption = False,
 ) -> None:
     """Checks surfaces."""
-    from dragoman.conformance.checks import SURFACES, check, is_held
+    from dragoman.conformance.checks import SURFACES, barred, check, is_held
     from dragoman.conformance.link import Link, Unreachable
 
     names = tuple(each.strip() for each in surface.split(",") if each.strip()) or SURFACES
@@ -56,7 +57,17 @@ def conformance(
     except Unreachable as error:
         fail(str(error), as_json=as_json, code=USAGE)
     try:
-        link.ask("/", None, {})
+        # Whoever is there says something soon, be it 404: a dead address must not take minutes.
+        Link(url, key, _PATIENCE_S).ask("/", None, {})
+        refused = barred(link, names, models)
+    except Unreachable as error:
+        fail(f"Nobody answers at {url}: {error}.", as_json=as_json)
+    if refused is not None:
+        said = f"{url} answers {refused.status}"
+        if not key:
+            fail(f"{said}: give the key that it wants with --key.", as_json=as_json)
+        fail(f"{said}: it does not accept the key that --key gives.", as_json=as_json)
+    try:
         findings = list(check(link, names, models))
     except Unreachable as error:
         fail(f"Nobody answers at {url}: {error}.", as_json=as_json)

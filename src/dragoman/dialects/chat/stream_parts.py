@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from dragoman.core.events import Cited, Event, PartDelta, PartStart, PartStop
-from dragoman.core.parts import Citation, Opaque, Part, Refusal, Text, ToolCall, raw
+from dragoman.core.parts import Citation, Opaque, Part, Refusal, Text, Thinking, ToolCall, raw
 from dragoman.dialects.base import Undo
 from dragoman.dialects.chat.citations import read_annotation
 from dragoman.dialects.chat.pictures import read_image
@@ -45,6 +45,7 @@ class ChoiceParts:
 
     __slots__ = (
         "_audio",
+        "_blank",
         "_calls",
         "_citations",
         "_growing",
@@ -75,6 +76,8 @@ class ChoiceParts:
         self._kind = ""
         self._open = -1
         self._held = ""
+        self._blank = ""
+        """White space before everything: it opens no part, for a thought may follow it (P197)."""
         self._thought = Thought()
         self._calls = Calls()
         self._legacy = Calls()
@@ -115,6 +118,13 @@ class ChoiceParts:
     def write(self, kind: str, text: str, out: list[Event]) -> None:
         """Words of text or of a refusal."""
         if self._kind != kind:
+            if kind != "text":
+                self._say_blank(out)
+            elif self._next == 0 and text.isspace():
+                self._blank += text
+                return
+            elif self._blank:
+                text, self._blank = self._blank + text, ""
             self._begin(kind, _TEXT if kind == "text" else _REFUSAL, out)
             if kind == "text" and self._citations:
                 out.extend(Cited(self._open, cited, self.index) for cited in self._citations)
@@ -215,6 +225,7 @@ class ChoiceParts:
 
     def _begin_call(self, growing: _Growing, head: ToolCall, out: list[Event]) -> None:
         """Opens a call's part; its name is known, and what came of its arguments follows."""
+        self._say_blank(out)
         self.stop_open(out)
         call = growing.call
         name = spoken_name(call.name, self._undo)
@@ -278,6 +289,7 @@ class ChoiceParts:
                 self._begin_call(growing, ToolCall(call.id, ""), out)
         if self._citations:
             self.write("text", "", out)
+        self._say_blank(out)
         self.stop_open(out)
         if self._audio:
             self._whole(Opaque("chat", "audio", raw(self._audio)), out)
@@ -294,6 +306,13 @@ class ChoiceParts:
         out.append(PartStop(self._open, self.index))
         self._kind = ""
 
+    def _say_blank(self, out: list[Event]) -> None:
+        """White space that no words followed is a text of its own after all."""
+        if self._blank:
+            text, self._blank = self._blank, ""
+            self._begin("text", _TEXT, out)
+            out.append(PartDelta(self._open, text, "text", self.index))
+
     def _begin(self, kind: str, head: Part, out: list[Event]) -> None:
         self.stop_open(out)
         self._kind = kind
@@ -302,6 +321,8 @@ class ChoiceParts:
 
     def _whole(self, part: Part, out: list[Event]) -> None:
         """A part that comes in one piece."""
+        if not isinstance(part, Thinking):
+            self._say_blank(out)
         self.stop_open(out)
         number = self._take_number()
         out.append(PartStart(number, part, self.index))

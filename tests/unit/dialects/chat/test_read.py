@@ -825,7 +825,10 @@ def test_what_is_no_json_is_the_callers_fault(body):
 def test_whatever_the_depth_there_is_a_request_or_a_refusal(place):
     """Around the limit a value may be decoded and yet be too deep to be looked at again."""
     refusals = 0
-    depths = [*range(300, 1010), 90000]  # since 3.12 the limit is another one, deep in the thousands
+    depths = [
+        *range(300, 1010),
+        90000,
+    ]  # since 3.12 the limit is another one, deep in the thousands
     for depth in depths:
         deep = b'{"a":' * depth + b"1" + b"}" * depth
         message = b'"x":' + deep if place == "message" else b'"x":1'
