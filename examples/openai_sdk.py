@@ -5,7 +5,7 @@
     python examples/openai_sdk.py
 
 ``DRAGOMAN_BASE_URL``, ``DRAGOMAN_API_KEY`` and ``DRAGOMAN_MODEL`` choose where, with which key, and what. The
-stub that answers without any provider's key calls no tools: the last part then says so.
+stub that answers without any provider's key calls the tool as well, for the question names it.
 """
 
 from __future__ import annotations

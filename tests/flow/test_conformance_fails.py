@@ -12,7 +12,7 @@ import time
 import httpx
 import pytest
 
-from dragoman.conformance.checks import SURFACES, TITLES, check
+from dragoman.conformance.checks import SURFACES, TITLES, barred, check
 from dragoman.conformance.link import Link, Unreachable
 from dragoman.conformance.parts import PIXEL
 from servers import KEY, free_port
@@ -196,13 +196,13 @@ class RefusesTheUnknown(Spoiler):
 
 
 class DoesOneThingAtATime(Spoiler):
-    def request(self, path, headers, body):
-        return NO_STATUS_OF_OURS if self.under_way > 1 else (path, headers, body)
+    """Takes its time, and refuses whoever comes meanwhile."""
 
     async def _pass_on(self, method, path, headers, body):
-        answer = await super()._pass_on(method, path, headers, body)
-        await asyncio.sleep(0.2)  # long enough for the others to come meanwhile, on any machine
-        return answer
+        if self.under_way > 1:
+            return NO_STATUS_OF_OURS, "application/json", b"{}", []
+        await asyncio.sleep(0.2)
+        return await super()._pass_on(method, path, headers, body)
 
 
 class NumbersNothing(Spoiler):
@@ -220,7 +220,7 @@ class FallsWithItsClient(Spoiler):
         writer.write(body[: len(body) // 2])
         await writer.drain()
         try:
-            self.left = await asyncio.wait_for(reader.read(1), 0.5) == b""
+            self.left = await asyncio.wait_for(reader.read(1), 0.25) == b""
         except TimeoutError:
             writer.write(body[len(body) // 2 :])
             await writer.drain()
@@ -312,6 +312,37 @@ def test_each_check_fails_where_its_matter_is_spoilt_and_only_there(spoilt, name
         bad = checked(spoilt(spoiler), name, title)
         assert [each.verdict for each in bad] == ["fail"], bad
         assert bad[0].why.endswith(".")
+
+
+class NamesNothing(Spoiler):
+    def ids(self, given):
+        return []
+
+
+@pytest.mark.parametrize(("name", "verdict"), [("chat", "fail"), ("ollama", "not offered")])
+def test_who_names_no_request_fails_where_the_dialects_own_servers_do(spoilt, name, verdict):
+    [found] = checked(spoilt(NamesNothing), name, "request ids")
+    assert found.verdict == verdict
+
+
+class RefusesAsGoogle(Spoiler):
+    async def _pass_on(self, method, path, headers, body):
+        if path.startswith("/v1/chat"):
+            return 404, "text/plain", b"", []
+        return (
+            400,
+            "application/json",
+            b'{"error": {"details": [{"reason": "API_KEY_INVALID"}]}}',
+            [],
+        )
+
+
+def test_a_refused_key_is_known_by_the_first_surface_that_is_there(spoilt, lonely):
+    link = Link(spoilt(RefusesAsGoogle), KEY)
+    assert barred(link, ("chat", "gemini"), MODELS).status == 400
+    assert barred(link, ("embeddings",), MODELS).status == 400
+    assert barred(link, ("chat",), MODELS) is None
+    assert barred(Link(lonely.url, KEY), SURFACES, MODELS) is None
 
 
 def conformance(*arguments):

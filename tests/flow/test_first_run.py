@@ -125,6 +125,15 @@ def test_an_action_of_a_model_that_there_is_not_is_404_in_googles_shape(lonely, 
     assert "allow" not in reply.headers
 
 
+def test_an_action_of_routes_that_are_off_is_no_path_and_other_ids_keep_their_dialect(tmp_path):
+    with gateway_server(tmp_path, ENABLE_GEMINI_ROUTES="false") as server:
+        reply = server.ask("POST", "/v1beta/models/openai/gpt-4o-mini:generateContent", {})
+        assert reply.status == 404
+        assert "There is nothing at" in reply.json()["error"]["message"]
+        strange = server.ask("GET", "/v1/models/a:b", headers={"host": "evil.example"})
+        assert (strange.status, strange.json()["error"]["code"]) == (421, "host_not_allowed")
+
+
 def test_who_shows_no_key_is_told_every_way_to_show_one(lonely):
     reply = lonely.ask("GET", "/v1/models", key=None)
     assert reply.status == 401

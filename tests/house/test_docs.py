@@ -450,6 +450,7 @@ def test_the_examples_run_without_any_provider(lonely):
         done = _run([sys.executable, str(ROOT / "examples" / name)], DRAGOMAN_BASE_URL=lonely.url)
         assert done.returncode == 0, done.stderr
         assert "built-in stub" in done.stdout
+        assert "No tool was called" not in done.stdout
 
 
 @pytest.mark.req("R-DOC-003", "R-TEST-013", "R-SURF-018")

@@ -155,7 +155,7 @@ def _unknown(surface: Surface, known: dict[str, list[str]]) -> _Unknown:
         path, method = scope["path"], scope["method"]
         methods = list(dict.fromkeys((*known.get(path, ()), *others)))
         action = _ACTION.search(path) if method == "POST" else None
-        if action is not None and "POST" not in methods:
+        if action is not None and methods and "POST" not in methods:
             # The path of a model's page, which is read only: what is missing is the action behind it.
             methods = []
             error = CallerError(
@@ -210,9 +210,9 @@ _SPOKEN: tuple[tuple[str, Family], ...] = (
 _AT: dict[str, Route] = {row.path: row for row in reversed(ROUTES)}
 
 
-def _spoken_at(path: str) -> tuple[Family, str]:
+def _spoken_at(method: str, path: str) -> tuple[Family, str]:
     """The dialect and the flavour of what is, or would be, at a path."""
-    if _ACTION.search(path):
+    if method == "POST" and _ACTION.search(path):
         return "gemini", ""
     row = _AT.get(path)
     if row is not None:
@@ -232,7 +232,7 @@ async def _refuse(
     methods: list[str] | None = None,
 ) -> None:
     call: Call = new_call(scope, receive, _NOWHERE, surface.entry)
-    default, call.flavour = _spoken_at(scope["path"])
+    default, call.flavour = _spoken_at(scope["method"], scope["path"])
     call.dialect = spoken(call.headers, default)
     reply = error_reply(error, call.dialect, call)
     extra = error_headers(error)
