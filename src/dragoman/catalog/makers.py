@@ -7,8 +7,9 @@ not found; the names alone are kept.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 
+from dragoman.catalog.files import definitions as built_in
 from dragoman.catalog.models import VERSION, read_shelves
 from dragoman.catalog.schema import SERVED, Definition
 
@@ -19,15 +20,20 @@ def maker_of(model: str, definitions: Mapping[str, Definition]) -> Definition | 
     """The first provider whose bundled catalogue has the id, with or without its date."""
     name = model.lower()
     spellings = {name, VERSION.sub("", name)}
-    able = [
-        each
-        for each in definitions.values()
-        if each.prices and each.family in SERVED and not each.listed_by
-    ]
-    known = _names(frozenset(each.prices for each in able))
-    return next((each for each in able if spellings & known.get(each.prices, frozenset())), None)
+    known = _names()
+    return next(
+        (
+            each
+            for each in definitions.values()
+            if each.family in SERVED
+            and not each.listed_by
+            and spellings & known.get(each.prices, frozenset())
+        ),
+        None,
+    )
 
 
-@lru_cache(maxsize=4)
-def _names(catalogues: frozenset[str]) -> dict[str, frozenset[str]]:
-    return {name: frozenset(shelf.names) for name, shelf in read_shelves(catalogues, {}).items()}
+@cache
+def _names() -> dict[str, frozenset[str]]:
+    shelves = read_shelves(built_in().values())
+    return {name: frozenset(shelf.names) for name, shelf in shelves.items()}

@@ -18,6 +18,7 @@ from typing import Any
 from msgspec import Struct
 
 from dragoman.catalog.genai.bundled import bundled_version, read_bundled
+from dragoman.catalog.schema import Definition
 from dragoman.catalog.tariff import Units, price_of
 from dragoman.core.provider import Price
 
@@ -124,27 +125,25 @@ class Shelf:
         return found
 
 
-def read_shelves(wanted: Iterable[str], markers: dict[str, str]) -> dict[str, Shelf]:
-    """The shelves of the wanted providers, by genai-prices' names of them.
-
-    ``markers`` holds, by the same names, the text that tells a provider's own ids from other spellings.
-    """
-    names = frozenset(wanted)
-    if not names:
+def read_shelves(definitions: Iterable[Definition]) -> dict[str, Shelf]:
+    """The shelves of these providers, by genai-prices' names of them."""
+    wanted = {each.prices: each for each in definitions if each.prices}
+    if not wanted:
         return {}
     source = bundled_version()
     return {
-        provider.id: _shelf(provider.models, markers.get(provider.id, ""), source)
+        provider.id: _shelf(provider.models, wanted[provider.id], source)
         for provider in read_bundled()
-        if provider.id in names
+        if provider.id in wanted
     }
 
 
-def _shelf(models: Iterable[Any], marker: str, source: str) -> Shelf:
+def _shelf(models: Iterable[Any], definition: Definition, source: str) -> Shelf:
+    marker, elsewhere = definition.id_marker, definition.sold_elsewhere
     shelf = Shelf()
     own_ids: dict[str, Model] = {}
     for info in models:
-        if "ft:" in info.id or ".ft-" in info.id:
+        if "ft:" in info.id or ".ft-" in info.id or info.id.startswith(elsewhere):
             continue  # fine-tunes have ids of their own; these entries are patterns
         model = Model(
             id=info.id,

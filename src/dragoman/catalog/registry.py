@@ -74,12 +74,9 @@ class Registry:
     def load_models(self) -> None:
         """Reads the bundled facts of the configured providers, if that has not been done yet."""
         if self._shelves is None:
-            wanted = {
-                definition.prices: definition.id_marker
-                for name, definition in self.definitions.items()
-                if definition.prices and name in self.providers
-            }
-            self._shelves = read_shelves(wanted, wanted)
+            self._shelves = read_shelves(
+                each for name, each in self.definitions.items() if name in self.providers
+            )
 
     def facts(self, provider: str, model: str) -> Model | None:
         """The bundled facts of a model; None: it is not in the bundled catalogue."""

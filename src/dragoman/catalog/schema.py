@@ -82,6 +82,8 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True):
     """The provider that lists the same models; empty: it lists its own."""
     id_marker: str = ""
     """A piece of text that the provider's own ids hold and other spellings of them do not."""
+    sold_elsewhere: tuple[str, ...] = ()
+    """Beginnings of ids that genai-prices has under the provider's name, and its address does not serve."""
 
 
 class KeyRow(Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dragoman.catalog.files import definitions
 from dragoman.catalog.genai import types
 from dragoman.catalog.models import Dated, Model, Shelf, When, _seconds, _shelf, read_shelves
 
+OPENAI = definitions()["openai"]
 SHELVES = read_shelves(
-    ["openai", "anthropic", "openrouter", "fireworks", "mistral"],
-    {"openrouter": "/", "fireworks": "accounts/"},
+    definitions()[name]
+    for name in ("openai", "anthropic", "openrouter", "fireworks", "mistral", "google")
 )
 WALL = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
 
@@ -84,7 +86,14 @@ def test_only_the_providers_own_spellings_are_listed() -> None:
 
 
 def test_nothing_wanted_reads_nothing() -> None:
-    assert read_shelves([], {}) == {}
+    assert read_shelves([]) == {}
+
+
+@pytest.mark.req("R-SURF-018")
+def test_what_google_sells_elsewhere_is_not_offered_at_its_address() -> None:
+    assert "gemini-2.5-flash" in SHELVES["google"].ids
+    assert not any(name.startswith("claude") for name in SHELVES["google"].ids)
+    assert SHELVES["google"].find("claude-sonnet-4-5") is None
 
 
 def test_a_price_says_where_it_is_from_and_since_when() -> None:
@@ -189,7 +198,7 @@ def test_only_what_names_an_id_is_read_from_a_clause() -> None:
             types.ClauseAnd(and_=[]),
         ]
     )
-    shelf = _shelf([info("one", clause)], "", "test")
+    shelf = _shelf([info("one", clause)], OPENAI, "test")
     assert set(shelf.names) == {"one", "other", "begin-"}
     assert set(shelf.prefixes) == {"begin"}
     assert [rule.pattern for rule, _ in shelf.patterns] == [r"^r-\d$"]
@@ -199,7 +208,9 @@ def test_only_what_names_an_id_is_read_from_a_clause() -> None:
 
 
 def test_a_deprecated_model_is_known_and_not_listed() -> None:
-    shelf = _shelf([info("old", types.ClauseEquals(equals="old"), deprecated=True)], "", "test")
+    shelf = _shelf(
+        [info("old", types.ClauseEquals(equals="old"), deprecated=True)], OPENAI, "test"
+    )
     assert shelf.find("old") is not None
     assert shelf.ids == {}
 
@@ -207,7 +218,7 @@ def test_a_deprecated_model_is_known_and_not_listed() -> None:
 def test_a_models_own_id_wins_over_anothers_spelling() -> None:
     first = info("a", types.ClauseEquals(equals="b"))
     second = info("b", types.ClauseEquals(equals="b"))
-    shelf = _shelf([first, second], "", "test")
+    shelf = _shelf([first, second], OPENAI, "test")
     assert shelf.find("b").id == "b"
 
 
@@ -217,7 +228,7 @@ def test_the_packages_own_records_are_read_like_ours(monkeypatch) -> None:
     from dragoman.catalog import models
 
     monkeypatch.setattr(models, "read_bundled", lambda: genai_prices.data.providers)
-    theirs = read_shelves(["openai", "anthropic"], {})
+    theirs = read_shelves(definitions()[name] for name in ("openai", "anthropic"))
     for name, shelf in theirs.items():
         assert list(shelf.ids) == list(SHELVES[name].ids)
         for identity, model in shelf.ids.items():
@@ -235,7 +246,7 @@ def test_only_variants_by_service_tier_are_read() -> None:
         types.PriceVariant(when={"service_tier": "flex"}, prices=cheap),
     ]
     model = _shelf(
-        [info("m", types.ClauseEquals(equals="m"), price_variants=variants)], "", "test"
+        [info("m", types.ClauseEquals(equals="m"), price_variants=variants)], OPENAI, "test"
     ).find("m")
     assert [item.tier for item in model.variants] == ["flex"]
     assert model.price(WALL, "flex").input == Decimal("0.5")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dragoman.catalog.files import definitions
 from dragoman.catalog.genai.types import Tier, TieredPrices
 from dragoman.catalog.models import read_shelves
 from dragoman.catalog.price import cost_of
@@ -175,7 +176,7 @@ USAGES = [
     Usage(input=150_000, output=1, cache_read=10, cache_write=1000),
 ]
 NAMES = ("openai", "anthropic", "groq", "openrouter", "deepseek", "x-ai", "mistral", "together")
-SHELVES = read_shelves(NAMES, {})
+SHELVES = read_shelves(each for each in definitions().values() if each.prices in NAMES)
 
 
 @pytest.mark.parametrize("provider", NAMES)

@@ -142,8 +142,7 @@ def _others(registry: Registry) -> Iterator[Row]:
         for name, each in definitions().items()
         if each.prices and name not in registry.providers
     }
-    markers = {each.prices: each.id_marker for each in absent.values()}
-    shelves = read_shelves(markers, markers)
+    shelves = read_shelves(absent.values())
     for name, each in absent.items():
         shelf = shelves.get(each.prices)
         for model, facts in shelf.ids.items() if shelf is not None else ():
