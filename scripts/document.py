@@ -239,6 +239,13 @@ credentials = [{ key = "${VLLM_KEY}", weight = 1 }]
 fast = "groq/llama-3.3-70b-versatile"
 sturdy = ["anthropic/claude-sonnet-4-5", "openai/gpt-5-mini"]   # tried in this order
 
+[routes.smart]                      # docs/routing.md
+strategy = "cost"                   # latency, quality, weighted, round-robin, least-busy, sticky; none: in this order
+candidates = ["anthropic/claude-sonnet-4-5", { model = "openai/gpt-5-mini", weight = 2 }]
+
+[quality]
+"corp-vllm/llama-3" = 55            # 0 to 100, for the strategy quality
+
 [prices."corp-vllm/llama-3"]
 input = "0.10"                      # USD per million tokens, as text
 output = "0.10"

@@ -9,6 +9,7 @@ reads ``carry`` has read the product.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -21,12 +22,12 @@ from dragoman.attempt.means import Means
 from dragoman.attempt.ports import Tab
 from dragoman.catalog.listing import ListingRequest
 from dragoman.catalog.registry import Registry
-from dragoman.catalog.resolve import LONGEST, ListingsNeeded
+from dragoman.catalog.resolve import AUTO, LONGEST, ListingsNeeded
 from dragoman.core.ask import Ask, read_ask
 from dragoman.core.call import Answer, Call, Caller, Denied, Limits
 from dragoman.core.clock import Clock
 from dragoman.core.errors import GatewayError, UpstreamError, code_of
-from dragoman.core.provider import Candidate, Family, Operation, Plan
+from dragoman.core.provider import Candidate, Family, Operation, Plan, Strategy
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
 from dragoman.identity.authenticate import IdentityMode, authenticate
@@ -36,8 +37,12 @@ from dragoman.keeping.keep import keep
 from dragoman.keeping.keeper import Keeper
 from dragoman.keeping.recall import Keeping, recall
 from dragoman.routing.route import route
+from dragoman.routing.sight import Sight
+from dragoman.routing.strategies import Turns
 from dragoman.routing.wish import parse_wish
 
+_SAYS_PROVIDER: frozenset[Family] = frozenset({"chat", "responses", "completions"})
+"""Families whose requests may have OpenRouter's ``provider``; elsewhere the word is another's."""
 MOST_PLANS = 4096
 """Model strings are foreign input."""
 
@@ -61,6 +66,9 @@ class House:
     clock: Clock
     limited: Callable[[str], None]
     """Told the name of a limit that has refused a call."""
+    strategy: Strategy = "cost"
+    """How ``auto`` chooses unless the request says it."""
+    turns: Turns = field(default_factory=Turns)
     plans: dict[tuple[str | None, Operation, Family, str | None], Plan] = field(
         default_factory=dict
     )
@@ -125,38 +133,39 @@ async def let_in(call: Call, caller: Caller, house: House) -> None:
 
 async def choose(ask: Ask, call: Call, house: House) -> Plan:
     """Who may answer, in order; models that nobody knows yet are looked up once (D13)."""
-    routing, models = ask.members.get("routing"), ask.members.get("models")
+    members = ask.members
+    routing, models = members.get("routing"), members.get("models")
+    provider = members.get("provider") if call.dialect in _SAYS_PROVIDER else None
     # A string may be padded to any length, and would be kept as it is.
     short = ask.model is not None and len(ask.model) <= LONGEST
-    plain = routing is None and models is None and short
+    plain = routing is None and models is None and provider is None and short
     if plain:
         known = house.plans.get((ask.model, call.operation, call.dialect, call.home))
         if known is not None:
             return known
-    wish = parse_wish(routing, models)
-
-    def planned(*, asked: bool) -> Plan | ListingsNeeded:
-        return route(
-            ask.model,
-            house.registry,
-            house.health,
-            house.pools,
-            house.clock.monotonic(),
-            operation=call.operation,
-            family=call.dialect,
-            wish=wish,
-            asked=asked,
-            home=call.home,
-        )
-
-    plan = planned(asked=False)
+    wish = parse_wish(routing, models, provider)
+    sight = Sight(
+        house.registry,
+        house.health,
+        house.pools,
+        house.clock.monotonic(),
+        call.operation,
+        call.dialect,
+        ask,
+        call.wall,
+        random.random,
+        house.turns,
+        house.strategy,
+    )
+    plan = route(ask.model, sight, wish=wish, home=call.home)
     if isinstance(plan, ListingsNeeded):
         await house.fetch_listings(plan.requests)
-        plan = planned(asked=True)
+        plan = route(ask.model, sight, wish=wish, asked=True, home=call.home)
     assert isinstance(plan, Plan), "listings are asked for once"
     call.outcome.requested_model = plan.requested
-    if plain and len(plan.candidates) == 1:
-        # One candidate is no choice: neither health nor whose turn it is changes the plan.
+    if plain and len(plan.candidates) == 1 and not plan.skipped and plan.requested != AUTO:
+        # One candidate is no choice: neither health nor whose turn it is changes the plan. Where it
+        # was left over by what this request needs, the next may need something else.
         if len(house.plans) >= MOST_PLANS:
             house.plans.clear()
         house.plans[ask.model, call.operation, call.dialect, call.home] = plan

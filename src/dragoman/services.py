@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -27,16 +26,18 @@ from dragoman.attempt.ports import Transport, UpstreamRequest
 from dragoman.catalog.listing import TIMEOUT_S, Listed, ListingRequest, read_listing
 from dragoman.catalog.load import load_providers
 from dragoman.catalog.registry import Registry, with_stub
+from dragoman.catalog.routes import read_ranks, read_routes
 from dragoman.catalog.schema import SERVED, CatalogError, OperatorRow, read_strictly
 from dragoman.config.fetching import fetch_policy
 from dragoman.config.load import config_path
+from dragoman.config.prices import read_prices
 from dragoman.config.settings import ConfigError, Settings
 from dragoman.core import ids
 from dragoman.core.call import Call, Limits
 from dragoman.core.clock import SystemClock
 from dragoman.core.envelope import Envelope
 from dragoman.core.errors import CallerError, HouseError, UpstreamError
-from dragoman.core.provider import Family, Price
+from dragoman.core.provider import Family
 from dragoman.credentials.pool import Pools
 from dragoman.credentials.static import header_of
 from dragoman.dialects.registry import DIALECTS
@@ -101,13 +102,15 @@ def open_registry(settings: Settings, env: Mapping[str, str]) -> Registry:
             rows,
             provider_order=settings.provider_order,
             aliases=settings.aliases,
-            prices={name: _price(row, name) for name, row in settings.prices.items()},
+            routes=read_routes(settings.routes),
+            ranks=read_ranks(settings.quality),
+            prices=read_prices(settings.prices),
             steps={family: dialect.steps for family, dialect in DIALECTS.items()},
         )
     except CatalogError as error:
         # Rows, aliases and the order stand in the file alone; keys and addresses do not.
         inside = error.message.startswith(
-            ("[[providers]]", "The alias", "Aliases", "provider_order")
+            ("[[providers]]", "[routes", "[quality]", "The alias", "Aliases", "provider_order")
         )
         where = f"{config_path()}: " if inside else ""
         raise ConfigError(where + error.message) from None
@@ -143,25 +146,6 @@ def _with_files(row: dict[str, Any]) -> dict[str, Any]:
         else:
             filled.append(item)
     return {**row, "credentials": filled}
-
-
-def _price(row: dict[str, Any], name: str) -> Price:
-    known = ("input", "output", "cache_read", "cache_write", "effective_from")
-    unknown = [member for member in row if member not in known]
-    if unknown:
-        raise ConfigError(f"[prices.{name!r}]: unknown member {unknown[0]!r}; known: {known}.")
-    try:
-        money = {member: Decimal(str(row[member])) for member in known[:-1] if member in row}
-    except ArithmeticError:
-        raise ConfigError(f"[prices.{name!r}]: prices are numbers as strings.") from None
-    return Price(
-        input=money.get("input"),
-        output=money.get("output"),
-        cache_read=money.get("cache_read"),
-        cache_write=money.get("cache_write"),
-        source="dragoman.toml",
-        effective_from=str(row.get("effective_from", "")),
-    )
 
 
 def _nothing() -> None:
@@ -397,6 +381,7 @@ async def open_services(
             means=means,
             clock=clock,
             limited=metrics.limited,
+            strategy=settings.routing_strategy,
         )
         fetcher.changed = house.plans.clear
         yield Services(settings, house, database, log, metrics, first)

@@ -24,13 +24,14 @@ def house(monkeypatch):
     monkeypatch.setattr(pipeline, "route", route)
     clock = SimpleNamespace(monotonic=lambda: 1.0)
     rest = dict.fromkeys(("registry", "health", "pools", "fetch_listings"))
-    return SimpleNamespace(plans={}, clock=clock, made=made, **rest)
+    return SimpleNamespace(plans={}, clock=clock, made=made, turns=None, strategy="cost", **rest)
 
 
 def chosen(house, model, more=b""):
     ask = read_ask(b'{"model": "%b"%b}' % (model, more))
     call = cast(
-        "Call", SimpleNamespace(operation="chat", dialect="chat", home=None, outcome=Outcome())
+        "Call",
+        SimpleNamespace(operation="chat", dialect="chat", home=None, wall=0.0, outcome=Outcome()),
     )
     return asyncio.run(choose(ask, call, cast("House", house)))
 

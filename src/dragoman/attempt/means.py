@@ -13,10 +13,14 @@ from dragoman.core.call import Call
 from dragoman.core.envelope import Envelope
 from dragoman.core.errors import UpstreamError
 from dragoman.core.provider import Candidate
+from dragoman.health.busy import Busy
 
 
 class Health(Protocol):
     """What is known of candidates' health; the breakers implement it."""
+
+    busy: Busy
+    """What is under way."""
 
     def admits(self, candidate: Candidate, now: float) -> bool:
         """Whether the candidate may be tried now; an open breaker's probe is claimed by asking."""
@@ -26,11 +30,20 @@ class Health(Protocol):
         """In how many seconds a candidate that was not admitted may be."""
         ...
 
-    def succeeded(self, candidate: Candidate, now: float, first_event_s: float | None) -> None:
-        """The candidate answered."""
+    def succeeded(
+        self,
+        candidate: Candidate,
+        now: float,
+        first_event_s: float | None,
+        *,
+        whole: bool = False,
+    ) -> None:
+        """The candidate answered; of a whole reply ``first_event_s`` is all of its time."""
         ...
 
-    def failed(self, candidate: Candidate, error: UpstreamError, now: float) -> None:
+    def failed(
+        self, candidate: Candidate, error: UpstreamError, now: float, *, whole: bool = False
+    ) -> None:
         """The candidate failed."""
         ...
 

@@ -124,6 +124,7 @@ class Trial:
             raise
         # Only now: a try that cannot be written down is not made.
         outcome.attempts.append(self.record)
+        self.means.health.busy.begun(candidate.provider.name, candidate.model)
         if self.record.number == 1:
             self.means.budget(candidate.provider.name).request(self.record.started)
 
@@ -163,7 +164,7 @@ class Trial:
             self.record.first_event_s = self.means.monotonic() - self.record.started
             status = "complete"
             self.means.health.succeeded(
-                self.candidate, self.means.monotonic(), self.record.first_event_s
+                self.candidate, self.means.monotonic(), self.record.first_event_s, whole=True
             )
             self.call.outcome.http_status = 200
             self.close(status)
@@ -222,7 +223,9 @@ class Trial:
         error.provider = self.candidate.provider.name
         if error.provider_request_id is None:
             error.provider_request_id = record.upstream_request
-        self.means.health.failed(self.candidate, error, self.means.monotonic())
+        self.means.health.failed(
+            self.candidate, error, self.means.monotonic(), whole=not self.ask.stream
+        )
         self.close("timeout" if error.kind == "timeout" else "upstream_error")
 
     def tell(self, error: UpstreamError) -> UpstreamError:
@@ -266,6 +269,8 @@ class Trial:
     def close(self, status: Status) -> None:
         """Writes down how the try ended."""
         record = self.record
+        if not self.closed:
+            self.means.health.busy.over(record.provider, record.model)
         self.closed = True
         record.status = status
         record.duration_s = self.means.monotonic() - record.started

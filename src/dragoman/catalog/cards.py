@@ -77,6 +77,8 @@ def _named(row: ModelRow, registry: Registry, wall: float) -> Card:
         # Of several nobody knows which it will be.
         one = len(meant) == 1 and provider in registry.providers
         return _card(row, provider, model, registry, wall) if one else Card(row)
+    if row.owned_by not in registry.providers:
+        return Card(row)
     model = row.id.removeprefix(f"{row.owned_by}/")
     return _card(row, row.owned_by, model, registry, wall)
 

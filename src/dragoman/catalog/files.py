@@ -1,4 +1,4 @@
-"""Reads the catalogue's own files, once: providers and the table of capabilities."""
+"""Reads the catalogue's own files, once: providers, the table of capabilities and the one of ranks."""
 
 from __future__ import annotations
 
@@ -32,9 +32,18 @@ def definitions() -> dict[str, Definition]:
 @cache
 def capability_rules() -> list[dict[str, Any]]:
     """The rules of ``capabilities.toml``, in order."""
-    text = files("dragoman.catalog").joinpath("capabilities.toml").read_text(encoding="utf-8")
-    rules: list[dict[str, Any]] = _toml("capabilities.toml", text)["rules"]
+    rules: list[dict[str, Any]] = _own("capabilities.toml")["rules"]
     return rules
+
+
+@cache
+def rank_rules() -> dict[str, list[dict[str, Any]]]:
+    """The tables of ``ranks.toml``, each in order."""
+    return _own("ranks.toml")
+
+
+def _own(name: str) -> dict[str, Any]:
+    return _toml(name, files("dragoman.catalog").joinpath(name).read_text(encoding="utf-8"))
 
 
 def _toml(name: str, text: str) -> dict[str, Any]:

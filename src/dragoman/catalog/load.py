@@ -13,6 +13,7 @@ import msgspec
 from dragoman.catalog.base_url import clean_base, host_as_base, origin_of
 from dragoman.catalog.files import GENERIC, definitions
 from dragoman.catalog.registry import STUB, Registry
+from dragoman.catalog.routes import NamedRoute
 from dragoman.catalog.schema import SERVED, CatalogError, Definition, Keyed, OperatorRow, check_row
 from dragoman.core.provider import Credential, Family, Price, Provider
 from dragoman.core.secret import Secret
@@ -24,6 +25,8 @@ def load_providers(
     *,
     provider_order: Sequence[str] = (),
     aliases: Mapping[str, str | Sequence[str]] | None = None,
+    routes: Mapping[str, NamedRoute] | None = None,
+    ranks: Mapping[str, int] | None = None,
     prices: Mapping[str, Price] | None = None,
     served: frozenset[Family] = SERVED,
     steps: Mapping[Family, frozenset[str]] | None = None,
@@ -60,7 +63,9 @@ def load_providers(
         providers=_ordered(providers, provider_order, known),
         definitions=known,
         credentials=credentials,
-        aliases=_aliases(aliases or {}),
+        aliases=_aliases(aliases or {}, routes or {}),
+        routes=dict(routes or {}),
+        ranks=dict(ranks or {}),
         overrides=dict(prices or {}),
         declared={row.name: row.models for row in rows.values() if row.models},
         unserved=unserved,
@@ -255,12 +260,17 @@ def _ordered(
     return {name: providers[name] for name in wanted if name in providers}
 
 
-def _aliases(said: Mapping[str, str | Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+def _aliases(
+    said: Mapping[str, str | Sequence[str]], routes: Mapping[str, NamedRoute]
+) -> dict[str, tuple[str, ...]]:
+    """The operator's names, routes among them, with what each stands for."""
+    found = {name: tuple(leg.model for leg in route.legs) for name, route in routes.items()}
     for name, target in said.items():
         targets = (target,) if isinstance(target, str) else tuple(target)
         if not name or not targets or not all(targets):
             raise CatalogError(f"The alias {name!r} must name at least one model.")
+        if name in routes:
+            raise CatalogError(f"The alias {name!r} has the name of a route: [routes.{name}].")
         found[name] = targets
     _refuse_circles(found)
     return found

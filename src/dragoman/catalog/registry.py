@@ -14,6 +14,8 @@ from msgspec import Struct
 from dragoman.catalog.capability import capability_of
 from dragoman.catalog.listing import Listed, ListingRequest, Listings
 from dragoman.catalog.models import Model, Shelf, read_shelves
+from dragoman.catalog.ranks import rank_of
+from dragoman.catalog.routes import NamedRoute
 from dragoman.catalog.schema import Definition, Keyed
 from dragoman.core.capability import Capability
 from dragoman.core.provider import Price, Provider, Quirks
@@ -47,6 +49,10 @@ class Registry:
     definitions: Mapping[str, Definition]
     credentials: Mapping[str, tuple[Keyed, ...]] = field(default_factory=dict)
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    routes: Mapping[str, NamedRoute] = field(default_factory=dict)
+    """Those of the aliases that are chosen from by a strategy or by weight."""
+    ranks: Mapping[str, int] = field(default_factory=dict)
+    """The operator's own ranks by ``provider/model`` or by the id alone."""
     overrides: Mapping[str, Price] = field(default_factory=dict)
     """The operator's own prices by ``provider/model``."""
     declared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -100,6 +106,11 @@ class Registry:
             return own
         facts = self.facts(provider, model)
         return facts.price(wall, service_tier) if facts is not None else None
+
+    def rank(self, provider: str, model: str) -> int | None:
+        """How capable the model is held to be, 0 to 100; None: nobody has said it."""
+        own = self.ranks.get(f"{provider}/{model}", self.ranks.get(model))
+        return rank_of(model) if own is None else own
 
     def capability(self, provider: str, model: str, spoken: Provider | None = None) -> Capability:
         """What the model accepts, in the family in which the provider is called."""

@@ -1,7 +1,8 @@
 """From a model string to who serves it: the order of D12, and plain words where nothing fits.
 
 0. On a provider's router: the whole string, if it is an id in that provider's catalogue.
-1. An alias of the operator's (the stub's names are aliases, too).
+1. An alias or a route of the operator's (the stub's names are aliases, too); ``auto`` is every
+   model that is known of, unless the operator gave that name to something.
 2. ``provider/model``: split at the first slash, if the head is a configured provider. The tail
    goes to it, known or not, and its own 404 comes back.
 3. ``provider:model``, the same way; ``llama3.2:3b`` stays whole.
@@ -42,6 +43,8 @@ class ListingsNeeded(Struct, frozen=True):
     requests: tuple[ListingRequest, ...]
 
 
+AUTO = "auto"
+"""The name under which the strategy chooses among all models (R-ROUTE-001)."""
 Resolved: TypeAlias = tuple[Target, ...] | ListingsNeeded
 
 
@@ -74,18 +77,36 @@ def resolve(
             return ListingsNeeded(own)
     if targets:
         return tuple({(item.provider.name, item.model): item for item in targets}.values())
-    if name == "auto":
-        raise CallerError(
-            "invalid_request",
-            "The model auto needs a routing strategy or an alias of that name, and none is configured; "
-            "say a model as provider/model.",
-            code="routing_not_configured",
-            param=param,
-        )
+    if name == AUTO:
+        return every_model(registry, now, param, asked=asked)
     due = () if asked else tuple(registry.listings_due(now))
     if due:
         return ListingsNeeded(due)
     raise _not_found(name, registry, param, home)
+
+
+def every_model(registry: Registry, now: float, param: str, *, asked: bool) -> Resolved:
+    """Every model that the configured providers are known to have.
+
+    Raises:
+        CallerError: nobody is configured, or nobody's models are known (404).
+    """
+    names = registry.spoken_of() or list(registry.providers)
+    found = {name: [model.id for model in registry.models(name)] for name in names}
+    # A provider whose list was never had is asked for it: of the others enough is known.
+    silent = [name for name, models in found.items() if not models]
+    due = () if asked or not silent else tuple(registry.listings_due(now))
+    missing = tuple(item for item in due if item.provider.name in silent)
+    if missing:
+        return ListingsNeeded(missing)
+    targets = tuple(
+        Target(registry.providers[name], model, known=True)
+        for name, models in found.items()
+        for model in models
+    )
+    if not targets:
+        raise _not_found(AUTO, registry, param, None)
+    return targets
 
 
 def _model_string(model: object, param: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from dragoman.catalog.registry import Registry
+from dragoman.catalog.resolve import AUTO
 
 
 class ModelRow(Struct, frozen=True):
@@ -18,8 +19,11 @@ class ModelRow(Struct, frozen=True):
 
 
 def models_list(registry: Registry) -> list[ModelRow]:
-    """Every model by the name under which it is asked for, in order; aliases first."""
-    rows = {name: _row(name, owner=_owner(name)) for name in registry.aliases}
+    """Every model by the name under which it is asked for, in order; the operator's names and ``auto`` first."""
+    names = dict.fromkeys(registry.aliases)
+    if registry.providers:
+        names[AUTO] = None
+    rows = {name: _row(name, owner=_owner(name)) for name in names}
     for provider in registry.providers.values():
         if provider.stub:
             continue  # its models are listed as the aliases that they are asked for by

@@ -24,7 +24,16 @@ from dragoman.catalog.files import definitions
 from dragoman.config.settings import ConfigError, Settings
 
 CONFIG_FILE = "dragoman.toml"
-TOP_LEVEL = ("format", "provider_order", "server", "providers", "aliases", "prices")
+TOP_LEVEL = (
+    "format",
+    "provider_order",
+    "server",
+    "providers",
+    "aliases",
+    "routes",
+    "quality",
+    "prices",
+)
 SERVER = ("host", "port", "workers")
 _OTHERS = ("DRAGOMAN_CONFIG", "DRAGOMAN_BASE_URL", "DRAGOMAN_API_KEY")
 _NEAR = 0.85

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dragoman.core.errors import GatewayError
+from dragoman.core.provider import Strategy
 
 Mode = Literal["local", "test", "prod"]
 
@@ -139,6 +140,10 @@ class Settings(BaseSettings):
     use_stub_adapters: bool | None = None
     """Forces (true) or forbids (false) the stub that answers without a provider."""
 
+    # --- routing
+    routing_strategy: Strategy = "cost"
+    """How ``auto`` chooses unless the request says it; docs/routing.md has them all."""
+
     # --- images and documents by address
     image_fetch: bool = True
     """Whether what a request names by address is fetched for providers that take bytes alone (Gemini, Ollama)."""
@@ -197,6 +202,10 @@ class Settings(BaseSettings):
     """Rows as written; the catalogue's schema reads them."""
     aliases: dict[str, str | list[str]] = {}
     """Names of your own for a model, or for several to try in order."""
+    routes: dict[str, dict[str, Any]] = {}
+    """Names of your own for several models, with the strategy that chooses among them."""
+    quality: dict[str, Any] = {}
+    """Ranks of your own by provider/model or model, 0 to 100, for the strategy `quality`."""
     prices: dict[str, dict[str, Any]] = {}
     """Prices of your own by provider/model, in USD per million tokens."""
 

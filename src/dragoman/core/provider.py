@@ -129,6 +129,19 @@ class Candidate(Struct, frozen=True):
         return f"{self.provider.name}/{self.model}"
 
 
+Strategy: TypeAlias = Literal[
+    "cost", "latency", "quality", "weighted", "round-robin", "least-busy", "sticky"
+]
+"""How one of several is chosen (R-ROUTE-002, D37)."""
+
+
+class Skipped(Struct, frozen=True):
+    """Who could have been asked and was not, and why, in plain words."""
+
+    name: str
+    reason: str
+
+
 class Plan(Struct, frozen=True):
     """The ordered candidates of a call, and what the caller had asked for."""
 
@@ -136,3 +149,6 @@ class Plan(Struct, frozen=True):
     candidates: tuple[Candidate, ...]
     max_attempts: int | None = None
     """The caller's own bound; None: the house's."""
+    strategy: Strategy | None = None
+    """What put the candidates in their order; None: they stand as they were named."""
+    skipped: tuple[Skipped, ...] = ()

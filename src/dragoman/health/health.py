@@ -7,18 +7,20 @@ from typing import assert_never
 from dragoman.core.errors import UpstreamError
 from dragoman.core.provider import Candidate
 from dragoman.health.breaker import BreakerPolicy, Breakers, Key, State
+from dragoman.health.busy import Busy
 from dragoman.health.judge import blame
 from dragoman.health.latency import Paces
 from dragoman.health.rest import Rests
 
 
 class Health:
-    """Breakers, rests and paces of one process."""
+    """Breakers, rests, paces and what is under way, of one process."""
 
     def __init__(self, policy: BreakerPolicy | None = None) -> None:
         self.breakers = Breakers(policy)
         self.rests = Rests()
         self.paces = Paces()
+        self.busy = Busy()
 
     def admits(self, candidate: Candidate, now: float) -> bool:
         """Whether the candidate may be tried now; an open breaker's probe is claimed by asking."""
@@ -30,25 +32,38 @@ class Health:
 
     def is_well(self, candidate: Candidate, now: float) -> bool:
         """Whether the candidate is one to be tried first; asking changes nothing."""
-        provider, model, credential = key_of(candidate)
-        if self.breakers.state((provider, model, credential), now) == "open":
+        return self.knows_well(key_of(candidate), now)
+
+    def knows_well(self, key: Key, now: float) -> bool:
+        """``is_well`` of whoever has that key."""
+        if self.breakers.state(key, now) == "open":
             return False
+        provider, model, credential = key
         return not self.rests.rests(provider, credential, model, now)
 
-    def succeeded(self, candidate: Candidate, now: float, first_event_s: float | None) -> None:
-        """The candidate answered."""
+    def succeeded(
+        self,
+        candidate: Candidate,
+        now: float,
+        first_event_s: float | None,
+        *,
+        whole: bool = False,
+    ) -> None:
+        """The candidate answered; of a whole reply ``first_event_s`` is all of its time."""
         provider, model, credential = key_of(candidate)
         self.breakers.succeeded((provider, model, credential), now)
         self.rests.release(provider, credential, model)
-        self.paces.note(provider, model, failed=False, first_event_s=first_event_s)
+        self.paces.note(provider, model, failed=False, first_event_s=first_event_s, whole=whole)
 
-    def failed(self, candidate: Candidate, error: UpstreamError, now: float) -> None:
+    def failed(
+        self, candidate: Candidate, error: UpstreamError, now: float, *, whole: bool = False
+    ) -> None:
         """The candidate failed; what says nothing about it does not count."""
         provider, model, credential = key = key_of(candidate)
         match blame(error):
             case "provider":
                 self.breakers.failed(key, now)
-                self.paces.note(provider, model, failed=True, first_event_s=None)
+                self.paces.note(provider, model, failed=True, first_event_s=None, whole=whole)
             case "rate":
                 self.breakers.abandoned(key)
                 self.rests.cool(provider, credential, model, now, error.retry_after_s)

@@ -1,4 +1,8 @@
-"""Times and errors of each provider's models, smoothed (exponential moving average, R-PROV-003)."""
+"""Times and errors of each provider's models, smoothed (exponential moving average, R-PROV-003).
+
+Streams and whole replies are apart: the first event of the one and all of the other are no times
+that could be compared.
+"""
 
 from __future__ import annotations
 
@@ -14,35 +18,49 @@ class Pace:
     """How one model at one provider has been doing."""
 
     first_event_s: float | None = None
+    last_s: float | None = None
+    """The newest time alone."""
     errors: float = 0.0
     """Share of requests that failed through the provider's fault, 0 to 1."""
     requests: int = 0
+    at: int = 0
+    """How many requests of all models were over by the newest of this one: the smaller, the staler."""
 
 
 class Paces:
     """The paces of all models."""
 
     def __init__(self) -> None:
-        self._paces: dict[tuple[str, str], Pace] = {}
+        self._paces: dict[tuple[str, str, bool], Pace] = {}
+        self._over = 0
 
     def note(
-        self, provider: str, model: str, *, failed: bool, first_event_s: float | None
+        self,
+        provider: str,
+        model: str,
+        *,
+        failed: bool,
+        first_event_s: float | None,
+        whole: bool = False,
     ) -> None:
-        """One request is over."""
-        pace = self._pace((provider, model))
+        """One request is over; of a whole reply ``first_event_s`` is all of its time."""
+        pace = self._pace((provider, model, whole))
+        self._over += 1
+        pace.at = self._over
         pace.requests += 1
         pace.errors += ALPHA * (float(failed) - pace.errors)
         if first_event_s is not None:
             before = pace.first_event_s
+            pace.last_s = first_event_s
             pace.first_event_s = (
                 first_event_s if before is None else before + ALPHA * (first_event_s - before)
             )
 
-    def of(self, provider: str, model: str) -> Pace | None:
+    def of(self, provider: str, model: str, *, whole: bool = False) -> Pace | None:
         """The pace of a model; None: it was not used yet."""
-        return self._paces.get((provider, model))
+        return self._paces.get((provider, model, whole))
 
-    def _pace(self, key: tuple[str, str]) -> Pace:
+    def _pace(self, key: tuple[str, str, bool]) -> Pace:
         pace = self._paces.get(key)
         if pace is None:
             if len(self._paces) >= MOST:

@@ -1,106 +1,235 @@
 """The plan of a call: who is tried, in which order (`design.md` §4).
 
 One concrete model is served by that model or fails in plain words. Several candidates come from
-an alias with several models, from the caller's own fallback list, and from several keys at one
-provider. Who is well goes before who rests; otherwise the order is as it was said.
+`auto`, from an alias or a route with several models, from the caller's own list, and from several
+keys at one provider. Where there is a choice, who is known not to be able to serve the request is left
+out (R-ROUTE-007), and a strategy orders the rest if one was asked for; else they stand as they were
+said. Who is well goes before who rests.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
 from dragoman.catalog.registry import Registry
-from dragoman.catalog.resolve import ListingsNeeded, Target, resolve
+from dragoman.catalog.resolve import AUTO, ListingsNeeded, Target, resolve
+from dragoman.catalog.routes import Leg, NamedRoute
 from dragoman.core.errors import unsupported
-from dragoman.core.provider import Candidate, Family, Operation, Plan, Provider
-from dragoman.credentials.pool import Pools
-from dragoman.health.health import Health
+from dragoman.core.provider import Candidate, Credential, Plan, Skipped, Strategy
+from dragoman.routing.order import Weights, ordered, slow_last
+from dragoman.routing.preferences import NO_PREFERENCES, Preferences, read_preferences
+from dragoman.routing.sieve import (
+    MOST_TOLD,
+    cannot_serve,
+    incapable,
+    is_openrouter,
+    nobody,
+    unwanted,
+)
+from dragoman.routing.sight import Sight
+from dragoman.routing.strategies import Option, by_conversation
 from dragoman.routing.wish import NONE, Wish
 
 MOST = 32
 """Candidates of a plan."""
-_ANYWHERE: frozenset[Operation] = frozenset({"count_tokens", "models"})
-"""Operations that the house answers where a provider does not."""
+
+
+class _Group(Struct):
+    """What one name stands for."""
+
+    name: str
+    targets: list[Target]
+    strategy: Strategy | None = None
+    legs: tuple[Leg, ...] = ()
+    """Of the route, if it is one."""
+    auto: bool = False
 
 
 def route(
     model: object,
-    registry: Registry,
-    health: Health,
-    pools: Pools,
-    now: float,
+    sight: Sight,
     *,
-    operation: Operation = "chat",
-    family: Family = "chat",
     wish: Wish = NONE,
     asked: bool = False,
     home: str | None = None,
 ) -> Plan | ListingsNeeded:
     """The plan for a model string, or the listings that must be fetched before one can be made.
 
-    After fetching them, call again with ``asked``. ``family`` is the caller's: a provider that
+    After fetching them, call again with ``asked``. The family of ``sight`` is the caller's: a provider that
     speaks it natively is called in it. ``home`` is the provider on whose router the call came.
 
     Raises:
-        CallerError: a name resolves to nothing, or nothing of it serves the operation.
+        CallerError: a name resolves to nothing, or nothing of it can serve the request.
     """
-    targets: list[Target] = []
+    groups = _groups(model, sight, wish, asked=asked, home=home)
+    if isinstance(groups, ListingsNeeded):
+        return groups
+    targets = [item for group in groups for item in group.targets]
+    foreign = wish.provider is not None and not all(is_openrouter(item) for item in targets)
+    preferences = read_preferences(wish.provider) if foreign else NO_PREFERENCES
+    skipped = _sift(groups, sight, wish, preferences)
+    strategy = wish.strategy or preferences.strategy
+    weights = _weights(groups, sight.registry, home)
+    if strategy is not None:
+        # The caller's own strategy chooses among all that the caller has named.
+        together = [item for group in groups for item in group.targets]
+        groups = [_Group(groups[0].name, together, strategy)]
+    found = _unrepeated(
+        item
+        for group in groups
+        for item in ordered(group.targets, group.strategy, sight, weights=weights, name=group.name)
+    )
+    if preferences.order:
+        found.sort(key=lambda item: preferences.place(item.provider.name))
+    if wish.max_latency_s is not None:
+        found = slow_last(found, wish.max_latency_s, sight)
+    if preferences.allow_fallbacks is False and not preferences.order:
+        found = found[:1]
+    sticky = groups[0].strategy == "sticky"
+    candidates = _candidates(found[:MOST], sight, sticky=sticky)
+    if len(candidates) > 1:
+        candidates.sort(key=lambda item: not sight.health.is_well(item, sight.now))
+    requested = model if isinstance(model, str) else wish.listed[0]
+    return Plan(
+        requested,
+        tuple(candidates[:MOST]),
+        wish.max_attempts,
+        strategy=groups[0].strategy if len(found) > 1 else None,
+        skipped=tuple(skipped[:MOST_TOLD]),
+    )
+
+
+def _groups(
+    model: object, sight: Sight, wish: Wish, *, asked: bool, home: str | None
+) -> list[_Group] | ListingsNeeded:
+    """What each of the names stands for, in their order."""
     named = [(f"models[{place}]", name) for place, name in enumerate(wish.listed)]
     others = [(f"routing.fallback[{place}]", name) for place, name in enumerate(wish.fallback)]
+    groups: list[_Group] = []
     # OpenRouter's callers may name the model in `models` alone.
-    names = [*([] if model is None and named else [("model", model)]), *named, *others]
-    for param, name in names:
-        if targets and param.startswith("models") and _walks_itself(targets[0]):
+    for param, name in [*([] if model is None and named else [("model", model)]), *named, *others]:
+        if groups and param.startswith("models") and is_openrouter(groups[0].targets[0]):
             continue
-        found = resolve(name, registry, now, param=param, asked=asked, home=home)
+        found = resolve(name, sight.registry, sight.now, param=param, asked=asked, home=home)
         if isinstance(found, ListingsNeeded):
             return found
-        targets += found
-    serving = [item for item in targets if _serves(item, operation)]
-    if not serving:
-        provider = targets[0].provider.name
-        raise unsupported(
-            f"{provider} does not serve {operation.replace('_', ' ')} here; choose another model.",
-            "model",
-        )
-    candidates = _candidates(serving, registry, pools, operation, family)
-    if len(candidates) > 1:
-        candidates.sort(key=lambda item: not health.is_well(item, now))
-    requested = model if isinstance(model, str) else wish.listed[0]
-    return Plan(requested, tuple(candidates[:MOST]), wish.max_attempts)
+        said = name.strip() if isinstance(name, str) else ""
+        group = _Group(said, list(found))
+        if said == AUTO and AUTO not in sight.registry.aliases:
+            group.auto, group.strategy = True, sight.default
+        elif (meant := _route_of(said, sight.registry)) is not None:
+            group.strategy, group.legs = meant.strategy, meant.legs
+        groups.append(group)
+    return groups
 
 
-def _walks_itself(target: Target) -> bool:
-    """OpenRouter falls back along ``models`` on its own; twice would be once too often."""
-    return target.provider.quirks.flavour == "openrouter"
+def _route_of(name: str, registry: Registry) -> NamedRoute | None:
+    """The route of that name, also under an alias that means it alone."""
+    aliased: Sequence[str] = (name,)
+    while len(aliased) == 1 and aliased[0] in registry.aliases:
+        name = aliased[0]
+        if name in registry.routes:
+            return registry.routes[name]
+        aliased = registry.aliases[name]
+    return None
 
 
-def _serves(target: Target, operation: Operation) -> bool:
-    provider = target.provider
-    ways = (provider, *provider.also)
-    return operation in _ANYWHERE or any(operation in way.paths for way in ways)
+def _sift(
+    groups: list[_Group], sight: Sight, wish: Wish, preferences: Preferences
+) -> list[Skipped]:
+    """Takes out of the groups who cannot serve, and tells why.
+
+    Raises:
+        CallerError: nobody is left.
+    """
+    skipped: list[Skipped] = []
+    by_wish = False
+
+    def skip(target: Target, reason: str) -> None:
+        skipped.append(Skipped(f"{target.provider.name}/{target.model}", reason))
+
+    bound = wish.max_cost is not None or preferences is not NO_PREFERENCES
+    served = 0
+    for group in groups:
+        kept = []
+        for target in group.targets:
+            reason = cannot_serve(target, sight, chosen=group.auto)
+            served += reason is None
+            if reason is None and bound:
+                reason = unwanted(target, sight, wish, preferences)
+                by_wish = by_wish or reason is not None
+            if reason is None:
+                kept.append(target)
+            else:
+                skip(target, reason)
+        group.targets = kept
+    left = _unrepeated(item for group in groups for item in group.targets)
+    is_choice = len(left) + len(skipped) > 1 or any(group.auto for group in groups)
+    if left and is_choice:
+        for group in groups:
+            able = []
+            for target in group.targets:
+                lacks = incapable(target, sight, preferences)
+                if lacks is None:
+                    able.append(target)
+                else:
+                    skip(target, lacks)
+            group.targets = able
+    if any(group.targets for group in groups):
+        return skipped
+    if not served and not any(group.auto for group in groups):
+        first = skipped[0].name.partition("/")[0]
+        raise unsupported(f"{first} {skipped[0].reason}; choose another model.", "model")
+    raise nobody(skipped, by_wish=by_wish)
 
 
-def _spoken(provider: Provider, operation: Operation, family: Family) -> Provider:
-    """The provider in the caller's family, if it serves the operation in it; else in one that it does."""
-    ways = (provider.speaking(family), provider, *provider.also)
-    return next((way for way in ways if operation in way.paths), provider)
+def _weights(groups: list[_Group], registry: Registry, home: str | None) -> Weights:
+    """The weights that routes give, by what their legs stand for."""
+    found: dict[tuple[str, str], int] = {}
+    for group in groups:
+        if all(leg.weight == 1 for leg in group.legs):
+            continue
+        for leg in group.legs:
+            meant = resolve(leg.model, registry, 0.0, asked=True, home=home)
+            assert not isinstance(meant, ListingsNeeded), "they have been asked"
+            for target in meant:
+                found.setdefault((target.provider.name, target.model), leg.weight)
+    return found
 
 
-def _candidates(
-    targets: list[Target],
-    registry: Registry,
-    pools: Pools,
-    operation: Operation,
-    family: Family,
-) -> list[Candidate]:
-    """One candidate for each target and key, the keys of a target one after the other."""
-    found: dict[tuple[str, str, str], Candidate] = {}
-    for target in targets:
-        provider = _spoken(target.provider, operation, family)
-        capability = registry.capability(provider.name, target.model, provider)
-        for credential in pools.turn(provider.name) or (None,):
-            key = (provider.name, target.model, credential.id if credential else "")
-            if key not in found:
-                found[key] = Candidate(
-                    provider, target.model, credential, capability, target.known
-                )
+def _unrepeated(targets: Iterable[Target]) -> list[Target]:
+    found: dict[tuple[str, str], Target] = {}
+    for item in targets:
+        found.setdefault((item.provider.name, item.model), item)
     return list(found.values())
+
+
+def _candidates(targets: list[Target], sight: Sight, *, sticky: bool) -> list[Candidate]:
+    """One candidate for each target and key, the keys of a target one after the other."""
+    found: list[Candidate] = []
+    keys: dict[str, tuple[Credential, ...]] = {}
+    for target in targets:
+        provider = sight.spoken(target.provider)
+        capability = sight.capability(target)
+        if provider.name not in keys:
+            keys[provider.name] = _keys(provider.name, sight, sticky=sticky)
+        found += [
+            Candidate(provider, target.model, credential, capability, target.known)
+            for credential in keys[provider.name] or (None,)
+        ]
+    return found
+
+
+def _keys(provider: str, sight: Sight, *, sticky: bool) -> tuple[Credential, ...]:
+    """The provider's keys, the next one's first; a conversation that stays, stays with its key.
+
+    Providers keep prompts in the cache of an account.
+    """
+    keys = sight.pools.turn(provider)
+    if not sticky or len(keys) < 2:
+        return keys
+    keys = tuple(sorted(keys, key=lambda key: key.id))
+    places = by_conversation([Option(f"{provider} {key.id}") for key in keys], sight.conversation)
+    return tuple(keys[at] for at in places)

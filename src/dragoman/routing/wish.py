@@ -1,20 +1,25 @@
 """What a caller may say about routing: ``routing`` and OpenRouter's ``models``, read strictly.
 
 A wish that is not understood is refused: one that is silently ignored is a request served by
-someone whom the caller wanted to exclude.
+someone whom the caller wanted to exclude. ``provider`` is read by ``preferences.py``, and only
+where somebody else than OpenRouter may serve.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import difflib
+from decimal import Decimal
+from typing import Any, get_args
 
 import msgspec
 from msgspec import Raw, Struct
 
-from dragoman.core.errors import CallerError, invalid, unsupported
+from dragoman.core.errors import CallerError, invalid
+from dragoman.core.provider import Strategy
 
 MOST_MODELS = 16
 MOST_ATTEMPTS = 10
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 
 class Wish(Struct, frozen=True):
@@ -25,6 +30,14 @@ class Wish(Struct, frozen=True):
     """Models to try after the one that is named, in order."""
     listed: tuple[str, ...] = ()
     """OpenRouter's ``models``: the same, unless the call goes to OpenRouter, which walks them itself."""
+    strategy: Strategy | None = None
+    """How one of them is chosen; None: in the order in which they are named."""
+    max_latency_s: float | None = None
+    """Who has lately been slower goes behind the others."""
+    max_cost: Decimal | None = None
+    """USD that the request may cost, as far as it can be foreseen."""
+    provider: bytes | None = None
+    """OpenRouter's ``provider``, unread."""
 
 
 NONE = Wish()
@@ -34,28 +47,28 @@ class _Routing(Struct, frozen=True, forbid_unknown_fields=True):
     max_attempts: int | None = None
     fallback: tuple[str, ...] | None = None
     strategy: str | None = None
+    max_latency_ms: float | None = None
+    max_cost: Decimal | None = None
 
 
 _ROUTING = msgspec.json.Decoder(_Routing | None)
 _MODELS = msgspec.json.Decoder(tuple[str, ...] | None)
 
 
-def parse_wish(routing: Raw | bytes | None, models: Raw | bytes | None = None) -> Wish:
-    """The wish in a request's members ``routing`` and ``models``.
+def parse_wish(
+    routing: Raw | bytes | None,
+    models: Raw | bytes | None = None,
+    provider: Raw | bytes | None = None,
+) -> Wish:
+    """The wish in a request's members ``routing``, ``models`` and ``provider``.
 
     Raises:
         CallerError: a member is unknown, of the wrong type or out of range; the message names it.
     """
-    if routing is None and models is None:
+    if routing is None and models is None and provider is None:
         return NONE
     said = _read(_ROUTING, routing, "routing") or _Routing()
     listed: tuple[str, ...] = _read(_MODELS, models, "models") or ()
-    if said.strategy is not None:
-        raise unsupported(
-            "routing.strategy chooses among models, and no routing strategy is configured; "
-            "name the models in routing.fallback or models.",
-            "routing.strategy",
-        )
     attempts = said.max_attempts
     if attempts is not None and not 1 <= attempts <= MOST_ATTEMPTS:
         raise invalid(
@@ -70,7 +83,41 @@ def parse_wish(routing: Raw | bytes | None, models: Raw | bytes | None = None) -
             "models" if listed else "routing.fallback",
             "invalid_field_value",
         )
-    return Wish(attempts, fallback, listed)
+    latency = said.max_latency_ms
+    if latency is not None and latency <= 0:
+        raise _not_positive("routing.max_latency_ms", latency)
+    cost = said.max_cost
+    if cost is not None and not (cost.is_finite() and cost > 0):
+        raise _not_positive("routing.max_cost", cost)
+    return Wish(
+        attempts,
+        fallback,
+        listed,
+        _strategy(said.strategy),
+        None if latency is None else latency / 1000,
+        cost,
+        None if provider is None or bytes(provider) == b"null" else bytes(provider),
+    )
+
+
+def _strategy(said: str | None) -> Strategy | None:
+    if said is None:
+        return None
+    for known in STRATEGIES:
+        if said == known:
+            return known
+    near = difflib.get_close_matches(said, STRATEGIES, 1)
+    hint = f"did you mean {near[0]}?" if near else f"say one of {', '.join(STRATEGIES)}."
+    shown = said if len(said) <= 40 else said[:40] + "…"
+    raise invalid(
+        f"routing.strategy: there is no strategy {shown!r}; {hint}",
+        "routing.strategy",
+        "invalid_field_value",
+    )
+
+
+def _not_positive(param: str, value: object) -> CallerError:
+    return invalid(f"{param} must be more than 0, not {value}.", param, "invalid_field_value")
 
 
 def _read(decoder: msgspec.json.Decoder[Any], raw: Raw | bytes | None, param: str) -> Any:

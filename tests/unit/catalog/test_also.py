@@ -8,6 +8,7 @@ from dragoman.core.provider import Provider
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
 from dragoman.routing.route import route
+from dragoman.routing.sight import Sight
 
 KEYED = ("DEEPSEEK", "TOGETHER", "FIREWORKS", "CEREBRAS")
 ENV = {
@@ -25,9 +26,7 @@ def registry(**further):
 
 def served(model, family, operation="chat", **further) -> Provider:
     made = registry(**further)
-    plan = route(
-        model, made, Health(), Pools(made.credentials), 0.0, operation=operation, family=family
-    )
+    plan = route(model, Sight(made, Health(), Pools(made.credentials), 0.0, operation, family))
     return plan.candidates[0].provider
 
 

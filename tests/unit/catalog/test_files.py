@@ -34,5 +34,5 @@ def _seconds() -> float:
 def test_every_rule_of_capabilities_says_something_and_is_an_expression() -> None:
     for rule in capability_rules():
         assert rule["facts"]
-        assert rule.get("family") or rule.get("flavour")
+        assert rule.get("family") or rule.get("flavour") or rule.get("match")
         re.compile(rule.get("match", ""))

@@ -197,9 +197,11 @@ def test_what_is_no_model_string_is_400_and_says_so(model, code, said) -> None:
     assert said in error.message
 
 
-def test_auto_has_to_be_configured() -> None:
-    error = refusal("auto")
-    assert (error.status, error.code) == (400, "routing_not_configured")
+@pytest.mark.req("R-ROUTE-001")
+def test_auto_is_every_model_unless_the_operator_says_otherwise() -> None:
+    everything = names("auto")
+    assert ("openai", "gpt-4o", True) in everything
+    assert len({provider for provider, *_ in everything}) > 1
     aliased = load_providers(ENV, aliases={"auto": "openai/gpt-4o"})
     assert names("auto", aliased) == [("openai", "gpt-4o", True)]
 

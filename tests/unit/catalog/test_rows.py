@@ -22,7 +22,8 @@ def test_a_row_has_openais_members_in_openais_order() -> None:
     registry = load_providers({"OPENAI_API_KEY": "k"})
     registry.note_listing("openai", (Listed("gpt-4o", created=5), Listed("new")), 0.0)
     assert msgspec.json.encode(models_list(registry)) == (
-        b'[{"id":"openai/gpt-4o","object":"model","created":5,"owned_by":"openai","name":"gpt 4o"},'
+        b'[{"id":"auto","object":"model","created":0,"owned_by":"dragoman","name":"auto"},'
+        b'{"id":"openai/gpt-4o","object":"model","created":5,"owned_by":"openai","name":"gpt 4o"},'
         b'{"id":"openai/new","object":"model","created":0,"owned_by":"openai","name":"openai/new"}]'
     )
 
@@ -37,7 +38,7 @@ def test_every_listed_name_is_routable_to_whom_it_says() -> None:
     for row in rows:
         found = resolve(row.id, registry, 0.0, asked=True)
         assert found[0].known
-        if row.id != "fast":
+        if row.id not in {"fast", "auto"}:
             assert row.id == f"{found[0].provider.name}/{found[0].model}"
 
 
@@ -48,6 +49,7 @@ def test_aliases_come_first_and_the_stubs_models_have_their_plain_names() -> Non
         ModelRow("openai/gpt-4o-mini", "model", 0, "openai", "openai/gpt-4o-mini"),
         ModelRow("openai/text-embedding-3-small", "model", 0, "openai", "openai/text-embedding-3-small"),
         ModelRow("fast", "model", 0, "dragoman", "fast"),
+        ModelRow("auto", "model", 0, "dragoman", "auto"),
     ]  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from dragoman.core.provider import Plan
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
 from dragoman.routing.route import MOST, route
+from dragoman.routing.sight import Sight
 from dragoman.routing.wish import NONE, Wish
 
 ENV = {
@@ -28,15 +29,11 @@ SMART = ["anthropic/claude-sonnet-4-5 key-1", "openrouter/openai/gpt-4o key-1"]
 
 
 def plan(model: object, health: Health | None = None, **more) -> Plan:
-    found = route(
-        model,
-        more.pop("registry", REGISTRY),
-        health or Health(),
-        more.pop("pools", Pools(REGISTRY.credentials)),
-        0.0,
-        asked=True,
-        **more,
-    )
+    said = {name: more.pop(name) for name in ("wish", "home") if name in more}
+    registry = more.pop("registry", REGISTRY)
+    pools = more.pop("pools", Pools(registry.credentials))
+    sight = Sight(registry, health or Health(), pools, 0.0, **more)
+    found = route(model, sight, asked=True, **said)
     assert isinstance(found, Plan)
     return found
 
@@ -148,7 +145,7 @@ def test_a_name_that_means_nothing_is_refused_by_its_place(model, wish, param) -
 def test_unknown_names_ask_for_listings_first() -> None:
     registry = load_providers({"OPENAI_API_KEY": "k"})
     pools = Pools(registry.credentials)
-    found = route("brand-new", registry, Health(), pools, 0.0)
+    found = route("brand-new", Sight(registry, Health(), pools, 0.0))
     assert isinstance(found, ListingsNeeded)
     registry.note_listing("openai", (Listed("brand-new"),), 0.0)
     assert shown(plan("brand-new", registry=registry, pools=pools)) == ["openai/brand-new key-1"]

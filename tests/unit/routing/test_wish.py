@@ -1,5 +1,7 @@
 """A caller's wish is understood or refused."""
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,12 @@ from dragoman.routing.wish import NONE, Wish, parse_wish
         (b'{"max_attempts": 1}', None, Wish(max_attempts=1)),
         (b'{"fallback": ["a/b", "c"]}', None, Wish(fallback=("a/b", "c"))),
         (None, b'["a", "b"]', Wish(listed=("a", "b"))),
+        (b'{"strategy": "least-busy"}', None, Wish(strategy="least-busy")),
+        (
+            b'{"max_latency_ms": 1500, "max_cost": "0.01"}',
+            None,
+            Wish(max_latency_s=1.5, max_cost=Decimal("0.01")),
+        ),
         (b'{"fallback": ["c"], "max_attempts": 3}', b'["a"]', Wish(3, ("c",), ("a",))),
         (b'{"fallback": null, "max_attempts": null, "strategy": null}', None, NONE),
     ],
@@ -44,7 +52,11 @@ def test_what_is_said_is_read(routing, models, wish) -> None:
             "routing.fallback",
             "17 models",
         ),
-        (b'{"strategy": "cost"}', None, "routing.strategy", "no routing strategy is configured"),
+        (b'{"strategy": "costs"}', None, "routing.strategy", "did you mean cost?"),
+        (b'{"strategy": "zzzzz"}', None, "routing.strategy", "say one of cost, latency"),
+        (b'{"max_latency_ms": 0}', None, "routing.max_latency_ms", "more than 0, not 0"),
+        (b'{"max_cost": "-1"}', None, "routing.max_cost", "more than 0, not -1"),
+        (b'{"max_cost": "nan"}', None, "routing.max_cost", "more than 0, not NaN"),
     ],
 )
 def test_what_is_not_understood_is_refused_by_its_name(routing, models, param, said) -> None:

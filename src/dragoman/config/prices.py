@@ -1,0 +1,38 @@
+"""The operator's own prices: `[prices."provider/model"]` of ``dragoman.toml``, read strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from dragoman.config.settings import ConfigError
+from dragoman.core.provider import Price
+
+
+def read_prices(tables: Mapping[str, dict[str, Any]]) -> dict[str, Price]:
+    """The prices by ``provider/model``.
+
+    Raises:
+        ConfigError: a member is unknown, or no number.
+    """
+    return {name: _price(row, name) for name, row in tables.items()}
+
+
+def _price(row: dict[str, Any], name: str) -> Price:
+    known = ("input", "output", "cache_read", "cache_write", "effective_from")
+    unknown = [member for member in row if member not in known]
+    if unknown:
+        raise ConfigError(f"[prices.{name!r}]: unknown member {unknown[0]!r}; known: {known}.")
+    try:
+        money = {member: Decimal(str(row[member])) for member in known[:-1] if member in row}
+    except ArithmeticError:
+        raise ConfigError(f"[prices.{name!r}]: prices are numbers as strings.") from None
+    return Price(
+        input=money.get("input"),
+        output=money.get("output"),
+        cache_read=money.get("cache_read"),
+        cache_write=money.get("cache_write"),
+        source="dragoman.toml",
+        effective_from=str(row.get("effective_from", "")),
+    )

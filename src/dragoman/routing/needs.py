@@ -1,0 +1,219 @@
+"""What a request needs of whoever serves it, read from its members without reading all of it (R-ROUTE-007).
+
+This is asked only where there is a choice. Texts are skipped over, not decoded: of each part of a
+message its kind is looked at and its length. What is no request of its dialect needs nothing here;
+the dialect's reader says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+from msgspec import Raw, Struct
+
+from dragoman.core.ask import Ask
+from dragoman.core.provider import Family, Operation
+
+Members: TypeAlias = Mapping[str, Raw]
+
+BYTES_A_TOKEN = 4
+"""Of text, as in counts of tokens where nobody counts (D38)."""
+MEDIA_TOKENS = 1_000
+"""What a picture, a recording or a document is taken for; the real figure depends on its size."""
+TYPICAL_OUTPUT = 500
+"""Tokens of an answer whose length the request does not bound."""
+
+
+class Needs(Struct, frozen=True):
+    """What has to be able to serve: kinds of input and output, and how much of it."""
+
+    images: bool = False
+    audio: bool = False
+    documents: bool = False
+    tools: bool = False
+    structured: bool = False
+    reasoning: bool = False
+    sampling: bool = False
+    """temperature or top_p is set: asked for only where every parameter must be honoured."""
+    input_tokens: int = 0
+    """Estimated."""
+    output_tokens: int = TYPICAL_OUTPUT
+    """The bound that the request sets, else a typical answer."""
+    bounded: bool = False
+    """Whether the request sets that bound."""
+
+
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_LIST = msgspec.json.Decoder(list[Raw])
+_ANY = msgspec.json.Decoder()
+
+_KINDS = {
+    "image_url": "images",
+    "input_image": "images",
+    "image": "images",
+    "input_audio": "audio",
+    "audio": "audio",
+    "file": "documents",
+    "input_file": "documents",
+    "document": "documents",
+}
+"""Types of parts in the dialects that name them."""
+_MIME = {"image": "images", "audio": "audio", "application": "documents", "text": "documents"}
+_NESTED = ("content", "output", "parts")
+_BRACKET, _BRACE = b"[{"
+_QUIET = (None, "none", False, "disabled", "off")
+
+
+def needs_of(ask: Ask, family: Family, operation: Operation) -> Needs:
+    """The needs of a request in its caller's dialect."""
+    members = ask.members
+    if operation == "embeddings":
+        return Needs(input_tokens=len(ask.body) // BYTES_A_TOKEN, output_tokens=0, bounded=True)
+    media: list[tuple[str, int]] = []
+    for name in ("messages", "contents", "input"):
+        if name in members:
+            media += _media(members[name])
+    media += [("images", len(item)) for item in _items(members.get("images"))]
+    kinds = {kind for kind, _ in media}
+    text = max(0, len(ask.body) - sum(size for _, size in media))
+    options = _options(members, family)
+    bound = _bound(options)
+    return Needs(
+        images="images" in kinds,
+        audio="audio" in kinds,
+        documents="documents" in kinds,
+        tools=bool(_items(members.get("tools")) or _items(members.get("functions"))),
+        structured=_structured(members, options),
+        reasoning=_reasoning(members, options),
+        sampling=any(
+            _value(options.get(name)) is not None for name in ("temperature", "top_p", "topP")
+        ),
+        input_tokens=text // BYTES_A_TOKEN + MEDIA_TOKENS * len(media),
+        output_tokens=TYPICAL_OUTPUT if bound is None else bound,
+        bounded=bound is not None,
+    )
+
+
+def _options(members: Members, family: Family) -> Members:
+    """Where the dialect has what steers an answer."""
+    if family == "gemini":
+        return _object(members.get("generationConfig") or members.get("generation_config"))
+    if family in {"ollama", "generate"}:
+        return _object(members.get("options"))
+    return members
+
+
+def _bound(options: Members) -> int | None:
+    names = (
+        "max_completion_tokens",
+        "max_tokens",
+        "max_output_tokens",
+        "maxOutputTokens",
+        "num_predict",
+    )
+    for name in names:
+        value = _value(options.get(name))
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return None
+
+
+def _structured(members: Members, options: Members) -> bool:
+    """A schema, or at least JSON, is asked for."""
+    for outer in ("text", "output_config"):
+        form = _object(_object(members.get(outer)).get("format"))
+        if _value(form.get("type")) in {"json_schema", "json_object"}:
+            return True
+    for name in ("response_format", "output_format"):
+        if _value(_object(members.get(name)).get("type")) in {"json_schema", "json_object"}:
+            return True
+    named = ("responseSchema", "responseJsonSchema", "response_schema", "response_json_schema")
+    if any(_said(options.get(name)) for name in named):
+        return True
+    mime = options.get("responseMimeType") or options.get("response_mime_type")
+    return _value(mime) == "application/json" or _said(members.get("format"))
+
+
+def _reasoning(members: Members, options: Members) -> bool:
+    """Thinking is asked for; that none be done needs nothing."""
+    if _value(members.get("reasoning_effort")) not in (*_QUIET, "minimal"):
+        return True
+    thinking = _object(members.get("thinking"))
+    if _value(thinking.get("type")) not in _QUIET:
+        return True
+    reasoning = _object(members.get("reasoning"))
+    if _value(reasoning.get("effort")) not in (*_QUIET, "minimal"):
+        return True
+    if _value(reasoning.get("enabled")) is True or _said(reasoning.get("max_tokens")):
+        return True
+    if _value(members.get("think")) not in _QUIET:
+        return True
+    config = _object(options.get("thinkingConfig") or options.get("thinking_config"))
+    return _value(config.get("thinkingBudget")) not in (None, 0) or _said(
+        config.get("thinkingLevel")
+    )
+
+
+def _media(raw: Raw) -> Iterable[tuple[str, int]]:
+    """Kind and bytes of each part of the messages that is no text."""
+    for item in _items(raw):
+        part = _object(item)
+        kind = _kind(part)
+        if kind is not None:
+            yield kind, len(item)
+            continue
+        for picture in _items(part.get("images")):
+            yield "images", len(picture)
+        for name in _NESTED:
+            if name in part:
+                yield from _media(part[name])
+
+
+def _kind(part: Members) -> str | None:
+    named = part.get("type")
+    if named is not None:
+        value = _value(named)
+        return _KINDS.get(value) if isinstance(value, str) else None
+    for name in ("inlineData", "inline_data", "fileData", "file_data"):
+        if name in part:
+            data = _object(part[name])
+            mime = _value(data.get("mimeType") or data.get("mime_type"))
+            return (
+                _MIME.get(mime.partition("/")[0], "documents") if isinstance(mime, str) else None
+            )
+    return None
+
+
+def _items(raw: Raw | None) -> list[Raw]:
+    # Nothing else begins with a bracket, and a text is not worth being decoded for it.
+    if raw is None or memoryview(raw)[0] != _BRACKET:
+        return []
+    try:
+        return _LIST.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return []
+
+
+def _object(raw: Raw | None) -> Members:
+    if raw is None or memoryview(raw)[0] != _BRACE:
+        return {}
+    try:
+        return _OBJECT.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+
+
+def _value(raw: Raw | None) -> Any:
+    if raw is None:
+        return None
+    try:
+        return _ANY.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _said(raw: Raw | None) -> bool:
+    """Whether a member says anything: null, false, zero and what is empty do not."""
+    return bool(_value(raw))

@@ -1,0 +1,84 @@
+"""What routing sees while it plans one call: the house's knowledge, the request, the moment, the dice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+
+from dragoman.catalog.price import cost_of
+from dragoman.catalog.registry import Registry
+from dragoman.catalog.resolve import Target
+from dragoman.core.ask import Ask
+from dragoman.core.capability import Capability
+from dragoman.core.provider import Family, Operation, Provider, Strategy
+from dragoman.core.usage import Usage
+from dragoman.credentials.pool import Pools
+from dragoman.health.health import Health
+from dragoman.health.latency import Pace
+from dragoman.routing.conversation import conversation_of
+from dragoman.routing.needs import Needs, needs_of
+from dragoman.routing.strategies import Dice, Turns
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Everything is read when it is first asked for, and only then: most plans ask for little."""
+
+    registry: Registry
+    health: Health
+    pools: Pools
+    now: float
+    """Monotonic seconds."""
+    operation: Operation = "chat"
+    family: Family = "chat"
+    ask: Ask | None = None
+    """None: nothing is known of the request, and it needs nothing."""
+    wall: float = 0.0
+    dice: Dice = float
+    turns: Turns | None = None
+    default: Strategy = "cost"
+    """How ``auto`` chooses where the request says nothing."""
+
+    @cached_property
+    def needs(self) -> Needs:
+        """What the request needs."""
+        return Needs() if self.ask is None else needs_of(self.ask, self.family, self.operation)
+
+    @cached_property
+    def conversation(self) -> bytes:
+        """Which conversation the request belongs to."""
+        return b"" if self.ask is None else conversation_of(self.ask.members)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the answer is one piece."""
+        return self.ask is None or not self.ask.stream or self.operation != "chat"
+
+    def spoken(self, provider: Provider) -> Provider:
+        """The provider in the caller's family, if it serves the operation in it; else in one that it does."""
+        ways = (provider.speaking(self.family), provider, *provider.also)
+        return next((way for way in ways if self.operation in way.paths), provider)
+
+    def capability(self, target: Target) -> Capability:
+        """What the model accepts, in the family in which it would be called."""
+        provider = self.spoken(target.provider)
+        return self.registry.capability(provider.name, target.model, provider)
+
+    def cost(self, target: Target) -> Decimal | None:
+        """What the request would cost; None: the price is unknown."""
+        price = self.registry.price(target.provider.name, target.model, self.wall)
+        if price is None:
+            return None
+        needs = self.needs
+        return cost_of(Usage(input=needs.input_tokens, output=needs.output_tokens), price)
+
+    def pace(self, target: Target) -> Pace | None:
+        """How quick the model has been with answers of this kind."""
+        return self.health.paces.of(target.provider.name, target.model, whole=self.whole)
+
+    def is_well(self, target: Target) -> bool:
+        """Whether any key for the model may be tried now with good hope."""
+        name, model = target.provider.name, target.model
+        keys = [item.credential.id for item in self.registry.credentials.get(name, ())]
+        return any(self.health.knows_well((name, model, key), self.now) for key in keys or ("",))
