@@ -13,6 +13,7 @@ from dragoman.core.usage import Usage
 
 _EXACT = Context(prec=60)
 _MILLION = 6
+_NOTHING = Decimal(0)
 
 
 def cost_of(usage: Usage, price: Price) -> Decimal | None:
@@ -30,6 +31,21 @@ def cost_of(usage: Usage, price: Price) -> Decimal | None:
         if part is None:
             return None
         total = _EXACT.add(total, part)
+    return total
+
+
+def cost_of_text(tokens: int, written: int, price: Price) -> Decimal | None:
+    """``cost_of`` of so many tokens of input and output, none of them of a kind of its own.
+
+    Routing asks it for hundreds of models at once.
+    """
+    price = _tier(price, tokens)
+    total = price.per_request or _NOTHING
+    for count, rate in ((tokens, price.input), (written, price.output)):
+        if count:
+            if rate is None:
+                return None
+            total += (rate * count).scaleb(-_MILLION)
     return total
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from msgspec import Struct
 
@@ -60,6 +61,8 @@ class Registry:
     unserved: Mapping[str, str] = field(default_factory=dict)
     """Providers that have a key but speak a family that is not served, with that family."""
     listings: Listings = field(default_factory=Listings)
+    memory: dict[str, Any] = field(default_factory=dict, repr=False)
+    """What was worked out of all models, until more of them are known of."""
     _shelves: dict[str, Shelf] | None = field(default=None, repr=False)
 
     def spoken_of(self) -> list[str]:
@@ -164,6 +167,7 @@ class Registry:
         """A listing has come; an empty one counts as not had."""
         if models:
             self.listings.note(provider, models, now)
+            self.memory.clear()
         else:
             self.listings.fail(provider, now)
 
@@ -184,5 +188,6 @@ def with_stub(registry: Registry) -> Registry:
         providers={**registry.providers, STUB.name: STUB},
         aliases={**stubs, **registry.aliases},
         declared={**registry.declared, STUB.name: STUB_MODELS},
+        memory={},
         _shelves=None,
     )

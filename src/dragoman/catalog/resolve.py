@@ -91,6 +91,9 @@ def every_model(registry: Registry, now: float, param: str, *, asked: bool) -> R
     Raises:
         CallerError: nobody is configured, or nobody's models are known (404).
     """
+    if AUTO in registry.memory:
+        kept: tuple[Target, ...] = registry.memory[AUTO]
+        return kept
     names = registry.spoken_of() or list(registry.providers)
     found = {name: [model.id for model in registry.models(name)] for name in names}
     # A provider whose list was never had is asked for it: of the others enough is known.
@@ -106,6 +109,8 @@ def every_model(registry: Registry, now: float, param: str, *, asked: bool) -> R
     )
     if not targets:
         raise _not_found(AUTO, registry, param, None)
+    if not silent:
+        registry.memory[AUTO] = targets
     return targets
 
 

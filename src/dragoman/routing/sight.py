@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 
-from dragoman.catalog.price import cost_of
+from dragoman.catalog.price import cost_of_text
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import Target
 from dragoman.core.ask import Ask
 from dragoman.core.capability import Capability
 from dragoman.core.provider import Family, Operation, Provider, Strategy
-from dragoman.core.usage import Usage
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
 from dragoman.health.latency import Pace
@@ -70,8 +69,7 @@ class Sight:
         price = self.registry.price(target.provider.name, target.model, self.wall)
         if price is None:
             return None
-        needs = self.needs
-        return cost_of(Usage(input=needs.input_tokens, output=needs.output_tokens), price)
+        return cost_of_text(self.needs.input_tokens, self.needs.output_tokens, price)
 
     def pace(self, target: Target) -> Pace | None:
         """How quick the model has been with answers of this kind."""
