@@ -26,6 +26,7 @@ from dragoman.routing.sieve import (
     incapable,
     is_openrouter,
     nobody,
+    unfitting,
     unwanted,
 )
 from dragoman.routing.sight import Sight
@@ -34,6 +35,8 @@ from dragoman.routing.wish import NONE, Wish
 
 MOST = 32
 """Candidates of a plan."""
+MOST_CHOSEN = 4
+"""Models of `auto` in a plan: an outage is not carried to everybody in turn."""
 
 
 class _Group(Struct):
@@ -72,17 +75,14 @@ def route(
     skipped = _sift(groups, sight, wish, preferences)
     strategy = wish.strategy or preferences.strategy
     weights = _weights(groups, sight.registry, home)
+    auto = any(group.auto for group in groups)
     if strategy is not None:
         # The caller's own strategy chooses among all that the caller has named.
         together = [item for group in groups for item in group.targets]
-        groups = [_Group(groups[0].name, together, strategy)]
+        groups = [_Group(groups[0].name, together, strategy, auto=auto)]
     found = _unrepeated(
-        item
-        for group in groups
-        for item in ordered(group.targets, group.strategy, sight, weights=weights, name=group.name)
+        item for group in groups for item in _in_order(group, sight, wish, preferences, weights)
     )
-    if preferences.order:
-        found.sort(key=lambda item: preferences.place(item.provider.name))
     if wish.max_latency_s is not None:
         found = slow_last(found, wish.max_latency_s, sight)
     if preferences.allow_fallbacks is False and not preferences.order:
@@ -99,6 +99,20 @@ def route(
         strategy=groups[0].strategy if len(found) > 1 else None,
         skipped=tuple(skipped[:MOST_TOLD]),
     )
+
+
+def _in_order(
+    group: _Group, sight: Sight, wish: Wish, preferences: Preferences, weights: Weights
+) -> list[Target]:
+    """The targets of one name; of `auto` the first few, by everything that was said of their order."""
+    found = ordered(group.targets, group.strategy, sight, weights=weights, name=group.name)
+    if preferences.order:
+        found.sort(key=lambda item: preferences.place(item.provider.name))
+    if not group.auto:
+        return found
+    if wish.max_latency_s is not None:
+        found = slow_last(found, wish.max_latency_s, sight)
+    return found[:MOST_CHOSEN]
 
 
 def _groups(
@@ -146,6 +160,9 @@ def _sift(
     """
     skipped: list[Skipped] = []
     by_wish = False
+    for group in groups:
+        if group.auto:
+            skipped += _keep_fitting(group, sight)
 
     def skip(target: Target, reason: str) -> None:
         skipped.append(Skipped(f"{target.provider.name}/{target.model}", reason))
@@ -155,7 +172,7 @@ def _sift(
     for group in groups:
         kept = []
         for target in group.targets:
-            reason = cannot_serve(target, sight, chosen=group.auto)
+            reason = None if group.auto else cannot_serve(target, sight)
             served += reason is None
             if reason is None and bound:
                 reason = unwanted(target, sight, wish, preferences)
@@ -183,6 +200,24 @@ def _sift(
         first = skipped[0].name.partition("/")[0]
         raise unsupported(f"{first} {skipped[0].reason}; choose another model.", "model")
     raise nobody(skipped, by_wish=by_wish)
+
+
+def _keep_fitting(group: _Group, sight: Sight) -> tuple[Skipped, ...]:
+    """Leaves of `auto` the models that are made for the operation; worked out once, not by each call."""
+    memory = sight.registry.memory
+    key = f"{AUTO} {sight.operation}"
+    if key not in memory:
+        fitting, others = [], []
+        for target in group.targets:
+            reason = cannot_serve(target, sight) or unfitting(target, sight.operation)
+            if reason is None:
+                fitting.append(target)
+            else:
+                others.append(Skipped(f"{target.provider.name}/{target.model}", reason))
+        memory[key] = (tuple(fitting), tuple(others))
+    kept: tuple[tuple[Target, ...], tuple[Skipped, ...]] = memory[key]
+    group.targets = list(kept[0])
+    return kept[1]
 
 
 def _weights(groups: list[_Group], registry: Registry, home: str | None) -> Weights:

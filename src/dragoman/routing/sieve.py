@@ -26,19 +26,21 @@ def is_openrouter(target: Target) -> bool:
     return target.provider.quirks.flavour == "openrouter"
 
 
-def cannot_serve(target: Target, sight: Sight, *, chosen: bool) -> str | None:
-    """Why the target has nothing for the operation; ``chosen``: nobody named it but `auto`."""
+def cannot_serve(target: Target, sight: Sight) -> str | None:
+    """Why the target's provider has nothing for the operation."""
     provider, operation = target.provider, sight.operation
     ways = (provider, *provider.also)
     if operation not in _ANYWHERE and not any(operation in way.paths for way in ways):
         return f"does not serve {operation.replace('_', ' ')} here"
-    if chosen:
-        use = other_use(target.model)
-        if operation == "embeddings":
-            return None if use == "embeddings" else "is no model for embeddings"
-        if use:
-            return f"is for {use}"
     return None
+
+
+def unfitting(target: Target, operation: Operation) -> str | None:
+    """Why `auto` does not choose a model for the operation; whoever names it may."""
+    use = other_use(target.model)
+    if operation == "embeddings":
+        return None if use == "embeddings" else "is no model for embeddings"
+    return f"is for {use}" if use else None
 
 
 def unwanted(target: Target, sight: Sight, wish: Wish, preferences: Preferences) -> str | None:
@@ -47,10 +49,9 @@ def unwanted(target: Target, sight: Sight, wish: Wish, preferences: Preferences)
     if not is_openrouter(target):
         if (reason := preferences.excludes(provider)) is not None:
             return reason
-        if preferences.max_price is not None:
-            price = sight.registry.price(provider, target.model, sight.wall)
-            if (reason := preferences.too_dear(price)) is not None:
-                return reason
+        bounded = preferences.max_price is not None
+        if bounded and (reason := preferences.too_dear(sight.price(target))) is not None:
+            return reason
     if wish.max_cost is not None:
         cost = sight.cost(target)
         if cost is None:

@@ -5,19 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from typing import Any
 
 from dragoman.catalog.price import cost_of_text
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import Target
 from dragoman.core.ask import Ask
 from dragoman.core.capability import Capability
-from dragoman.core.provider import Family, Operation, Provider, Strategy
+from dragoman.core.provider import Family, Operation, Price, Provider, Strategy
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
 from dragoman.health.latency import Pace
 from dragoman.routing.conversation import conversation_of
 from dragoman.routing.needs import Needs, needs_of
 from dragoman.routing.strategies import Dice, Turns
+
+_MINUTE_S = 60
+_MOST_REMEMBERED = 8192
 
 
 @dataclass(frozen=True)
@@ -59,14 +63,46 @@ class Sight:
         ways = (provider.speaking(self.family), provider, *provider.also)
         return next((way for way in ways if self.operation in way.paths), provider)
 
+    @cached_property
+    def _capabilities(self) -> dict[tuple[str, str], Capability]:
+        return self._remembered(f"capabilities {self.family} {self.operation}")
+
+    @cached_property
+    def _prices(self) -> dict[tuple[str, str], Price | None]:
+        """Prices change with the hour of the day: they are remembered for a minute."""
+        minute = int(self.wall // _MINUTE_S)
+        if self.registry.memory.get("minute") != minute:
+            self.registry.memory["minute"] = minute
+            self.registry.memory.pop("prices", None)
+        return self._remembered("prices")
+
+    def _remembered(self, name: str) -> dict[tuple[str, str], Any]:
+        """What was worked out of single models; bounded, for their names are foreign input."""
+        found: dict[tuple[str, str], Any] = self.registry.memory.setdefault(name, {})
+        if len(found) > _MOST_REMEMBERED:
+            found.clear()
+        return found
+
     def capability(self, target: Target) -> Capability:
         """What the model accepts, in the family in which it would be called."""
-        provider = self.spoken(target.provider)
-        return self.registry.capability(provider.name, target.model, provider)
+        key = (target.provider.name, target.model)
+        found = self._capabilities.get(key)
+        if found is None:
+            provider = self.spoken(target.provider)
+            found = self.registry.capability(provider.name, target.model, provider)
+            self._capabilities[key] = found
+        return found
+
+    def price(self, target: Target) -> Price | None:
+        """The model's price now; None: unknown."""
+        key = (target.provider.name, target.model)
+        if key not in self._prices:
+            self._prices[key] = self.registry.price(*key, self.wall)
+        return self._prices[key]
 
     def cost(self, target: Target) -> Decimal | None:
         """What the request would cost; None: the price is unknown."""
-        price = self.registry.price(target.provider.name, target.model, self.wall)
+        price = self.price(target)
         if price is None:
             return None
         return cost_of_text(self.needs.input_tokens, self.needs.output_tokens, price)

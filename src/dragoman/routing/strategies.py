@@ -22,6 +22,9 @@ Order: TypeAlias = list[int]
 
 EXPLORED = 10
 """Under `latency`, each so manieth request goes to whoever was not measured for longest."""
+MEASURED = 8
+"""Under `latency`, so many are measured before anything else; of hundreds the rest has to wait for
+the turn of those who are explored."""
 _QUICKEST_S = 0.001
 _WORST = 0.95
 _TOP = float(1 << 64)
@@ -65,7 +68,7 @@ def by_latency(options: Sequence[Option], turn: int) -> Order:
     order = sorted(range(len(options)), key=lambda at: expected_s(options[at].pace))
     idle = [at for at in order if not options[at].busy]
     fresh = [at for at in idle if options[at].pace is None]
-    if fresh:
+    if fresh and sum(item.pace is not None for item in options) < MEASURED:
         first = min(fresh)
     elif idle and turn % EXPLORED == EXPLORED - 1:
         first = min(idle, key=lambda at: _age(options[at]))
@@ -85,7 +88,7 @@ def expected_s(pace: Pace | None) -> float:
 
 
 def _age(option: Option) -> int:
-    return 0 if option.pace is None else option.pace.at
+    return -1 if option.pace is None else option.pace.at
 
 
 def by_load(options: Sequence[Option], dice: Dice) -> Order:

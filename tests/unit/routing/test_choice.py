@@ -20,7 +20,7 @@ from dragoman.core.provider import Plan, Price
 from dragoman.core.usage import Usage
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
-from dragoman.routing.route import MOST, route
+from dragoman.routing.route import MOST_CHOSEN, route
 from dragoman.routing.sight import Sight
 from dragoman.routing.strategies import Turns
 from dragoman.routing.wish import parse_wish
@@ -188,7 +188,9 @@ def test_what_is_foreseen_is_what_the_ledger_would_say_of_those_tokens(tokens, o
 def test_auto_is_for_chats_and_has_an_end() -> None:
     found = plan("auto")
     assert found.strategy == "cost"
-    assert len(found.candidates) <= MOST
+    assert len(names(found)) == MOST_CHOSEN
+    first = names(plan("auto", provider={"order": ["anthropic"]}))
+    assert all(name.startswith("anthropic/") for name in first)
     assert "openai/text-embedding-3-small" not in names(found)
     best = names(plan("auto", routing={"strategy": "quality"}))
     assert all("opus" in name or "fable" in name or "gpt-" in name for name in best[:3])

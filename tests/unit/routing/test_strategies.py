@@ -171,3 +171,12 @@ def test_who_is_being_measured_is_not_measured_twice_at_once() -> None:
     assert by_latency(options, 0)[0] == 2
     options[2] = Option("c", busy=1)
     assert by_latency(options, 0)[0] == 0
+
+
+def test_of_hundreds_only_some_are_measured_before_the_best_of_them_serves() -> None:
+    options = [Option(str(at)) for at in range(100)]
+    for at in range(8):
+        assert by_latency(options, at)[0] == at
+        options[at] = Option(str(at), pace=Pace(first_event_s=9 - at, at=at))
+    assert by_latency(options, 8)[0] == 7
+    assert by_latency(options, 9)[0] == 8, "the tenth goes to one who never was"
