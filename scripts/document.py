@@ -240,7 +240,7 @@ fast = "groq/llama-3.3-70b-versatile"
 sturdy = ["anthropic/claude-sonnet-4-5", "openai/gpt-5-mini"]   # tried in this order
 
 [routes.smart]                      # docs/routing.md
-strategy = "cost"                   # latency, quality, weighted, round-robin, least-busy, sticky; none: in this order
+strategy = "cost"                   # or quality, latency, sticky and others; without one: in this order
 candidates = ["anthropic/claude-sonnet-4-5", { model = "openai/gpt-5-mini", weight = 2 }]
 
 [quality]

@@ -9,7 +9,7 @@ import pytest
 from dragoman import pipeline
 from dragoman.core.ask import read_ask
 from dragoman.core.call import Call, Outcome
-from dragoman.core.provider import Candidate, Plan
+from dragoman.core.provider import Candidate, Plan, Skipped
 from dragoman.pipeline import House, choose
 
 
@@ -27,11 +27,11 @@ def house(monkeypatch):
     return SimpleNamespace(plans={}, clock=clock, made=made, turns=None, strategy="cost", **rest)
 
 
-def chosen(house, model, more=b""):
+def chosen(house, model, more=b"", dialect="chat"):
     ask = read_ask(b'{"model": "%b"%b}' % (model, more))
     call = cast(
         "Call",
-        SimpleNamespace(operation="chat", dialect="chat", home=None, wall=0.0, outcome=Outcome()),
+        SimpleNamespace(operation="chat", dialect=dialect, home=None, wall=0.0, outcome=Outcome()),
     )
     return asyncio.run(choose(ask, call, cast("House", house)))
 
@@ -57,3 +57,25 @@ def test_kept_plans_are_bounded(house, monkeypatch):
     for number in range(10):
         chosen(house, b"openai/%d" % number)
         assert len(house.plans) <= 3
+
+
+def test_a_plan_that_hangs_on_the_request_is_not_kept(house, monkeypatch):
+    one = (cast("Candidate", object()),)
+    monkeypatch.setattr(
+        pipeline,
+        "route",
+        lambda model, *_, **__: Plan(model, one, skipped=(Skipped("p/m", "takes no images"),)),
+    )
+    chosen(house, b"two")
+    monkeypatch.setattr(pipeline, "route", lambda model, *_, **__: Plan(model, one))
+    chosen(house, b"auto")
+    assert not house.plans
+
+
+def test_a_provider_object_is_a_wish_in_its_own_dialects_alone(house):
+    for _ in range(2):
+        chosen(house, b"openai/a", b', "provider": {"only": ["openai"]}')
+    assert len(house.made) == 2
+    for _ in range(2):
+        chosen(house, b"openai/a", b', "provider": 7', dialect="anthropic")
+    assert len(house.made) == 3

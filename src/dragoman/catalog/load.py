@@ -13,6 +13,7 @@ import msgspec
 from dragoman.catalog.base_url import clean_base, host_as_base, origin_of
 from dragoman.catalog.files import GENERIC, definitions
 from dragoman.catalog.registry import STUB, Registry
+from dragoman.catalog.resolve import is_auto
 from dragoman.catalog.routes import NamedRoute
 from dragoman.catalog.schema import SERVED, CatalogError, Definition, Keyed, OperatorRow, check_row
 from dragoman.core.provider import Credential, Family, Price, Provider
@@ -278,6 +279,10 @@ def _aliases(
 
 def _refuse_nowhere(name: str, target: str, registry: Registry) -> None:
     """Refuses an alias for a provider that does not exist; a bare id with a slash may be known."""
+    if is_auto(target, registry):
+        raise CatalogError(
+            f"The alias {name!r} names auto, which is everything: name the models that are meant."
+        )
     head, slash, _ = target.partition("/")
     known = (*registry.definitions, STUB.name)
     if not slash or head in known or target in registry.aliases:

@@ -69,6 +69,8 @@ def resolve(
     at_home = None if home is None else _at_home(name, registry, home)
     if at_home is not None:
         return (at_home,)
+    if is_auto(name, registry):
+        return every_model(registry, now, param, asked=asked)
     targets = _walk(name, registry, param)
     if targets and home is not None and not asked and targets[0].provider.name != home:
         # It means somebody else, unless its home has come to know it.
@@ -77,12 +79,17 @@ def resolve(
             return ListingsNeeded(own)
     if targets:
         return tuple({(item.provider.name, item.model): item for item in targets}.values())
-    if name == AUTO:
-        return every_model(registry, now, param, asked=asked)
     due = () if asked else tuple(registry.listings_due(now))
     if due:
         return ListingsNeeded(due)
     raise _not_found(name, registry, param, home)
+
+
+def is_auto(name: str, registry: Registry, home: str | None = None) -> bool:
+    """Whether the string is the built-in ``auto``, which no operator has given to something else."""
+    if name != AUTO or AUTO in registry.aliases:
+        return False
+    return home is None or _at_home(name, registry, home) is None
 
 
 def every_model(registry: Registry, now: float, param: str, *, asked: bool) -> Resolved:

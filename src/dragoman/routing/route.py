@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from dragoman.catalog.registry import Registry
-from dragoman.catalog.resolve import AUTO, ListingsNeeded, Target, resolve
+from dragoman.catalog.resolve import AUTO, ListingsNeeded, Target, is_auto, resolve
 from dragoman.catalog.routes import Leg, NamedRoute
 from dragoman.core.errors import unsupported
 from dragoman.core.provider import Candidate, Credential, Plan, Skipped, Strategy
@@ -131,7 +131,7 @@ def _groups(
             return found
         said = name.strip() if isinstance(name, str) else ""
         group = _Group(said, list(found))
-        if said == AUTO and AUTO not in sight.registry.aliases:
+        if is_auto(said, sight.registry, home):
             group.auto, group.strategy = True, sight.default
         elif (meant := _route_of(said, sight.registry)) is not None:
             group.strategy, group.legs = meant.strategy, meant.legs

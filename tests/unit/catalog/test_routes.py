@@ -52,6 +52,8 @@ def test_a_name_is_a_route_or_an_alias_and_goes_somewhere() -> None:
         load_providers(ENV, aliases={"r": "openai/b"}, routes=routes)
     with pytest.raises(CatalogError, match="no provider"):
         load_providers(ENV, routes=read_routes({"r": {"candidates": ["opnai/a"]}}))
+    with pytest.raises(CatalogError, match="which is everything"):
+        load_providers(ENV, routes=read_routes({"r": {"candidates": ["auto"]}}))
     with pytest.raises(CatalogError, match="circle"):
         load_providers(ENV, routes=read_routes({"r": {"candidates": ["r"]}}))
 

@@ -38,3 +38,15 @@ def test_models_are_apart_and_the_oldest_is_forgotten(monkeypatch) -> None:
         paces.note("p", model, failed=False, first_event_s=1.0)
     assert paces.of("p", "a") is None
     assert paces.of("p", "c") is not None
+
+
+def test_streams_and_whole_replies_are_apart() -> None:
+    paces = Paces()
+    paces.note("p", "m", failed=False, first_event_s=9.0, whole=True)
+    paces.note("p", "m", failed=False, first_event_s=0.1)
+    paces.note("p", "m", failed=False, first_event_s=0.3)
+    whole, stream = paces.of("p", "m", whole=True), paces.of("p", "m")
+    assert whole is not None
+    assert stream is not None
+    assert (whole.first_event_s, whole.at) == (9.0, 1)
+    assert (stream.last_s, stream.at) == (0.3, 3)

@@ -315,3 +315,19 @@ def test_embeddings_by_auto_go_to_models_for_embeddings() -> None:
     found = route("auto", sight, asked=True)
     assert isinstance(found, Plan)
     assert all("embed" in name or "bge" in name or "e5" in name for name in names(found))
+
+
+@pytest.mark.req("R-ROUTE-001")
+def test_auto_is_the_operators_where_it_is_said_and_never_a_providers_model() -> None:
+    row = operator_row({"name": "own", "base_url": "http://h", "models": ["auto", "m"]})
+    assert names(plan("auto", load_providers({}, [row]))) == ["own/auto", "own/m"]
+    taken = load_providers({}, [row], aliases={"auto": "own/m"})
+    assert names(plan("auto", taken)) == ["own/m"]
+    sight = Sight(load_providers({}, [row]), Health(), Pools({}), 0.0)
+    at_home = route("auto", sight, asked=True, home="own")
+    assert isinstance(at_home, Plan)
+    assert names(at_home) == ["own/auto"]
+    assert names(plan("own/m", load_providers({}, [row]), routing={"fallback": ["auto"]})) == [
+        "own/m",
+        "own/auto",
+    ]
