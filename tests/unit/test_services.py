@@ -147,3 +147,18 @@ def test_a_mistake_in_the_file_is_told_with_its_place(tmp_path, monkeypatch, mem
 def test_a_wrong_key_is_not_laid_at_the_files_door(tmp_path):
     with pytest.raises(ConfigError, match=r"^OPENAI_API_KEY must be"):
         open_registry(settings(tmp_path), {"OPENAI_API_KEY": "a b"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"routes": {"r": {"candidates": []}}}, "[routes.r] must name at least one model"),
+        ({"routes": {"r": {"candidates": ["x/y"]}}}, "there is no provider 'x'"),
+        ({"quality": {"m": "high"}}, "[quality]: the rank of m"),
+    ],
+)
+def test_a_wrong_route_or_rank_is_told_with_its_file(settings, said):
+    with pytest.raises(ConfigError) as caught:
+        open_registry(Settings(mode="local", **settings), {"OPENAI_API_KEY": "k"})
+    assert caught.value.message.startswith("dragoman.toml: ")
+    assert said in caught.value.message

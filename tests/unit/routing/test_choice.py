@@ -9,6 +9,7 @@ from genai_prices import calc_price
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dragoman.catalog.listing import Listed
 from dragoman.catalog.load import load_providers
 from dragoman.catalog.price import cost_of, cost_of_text
 from dragoman.catalog.resolve import ListingsNeeded
@@ -20,6 +21,7 @@ from dragoman.core.provider import Plan, Price
 from dragoman.core.usage import Usage
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
+from dragoman.routing import sight as sight_module
 from dragoman.routing.route import MOST_CHOSEN, route
 from dragoman.routing.sight import Sight
 from dragoman.routing.strategies import Turns
@@ -331,3 +333,27 @@ def test_auto_is_the_operators_where_it_is_said_and_never_a_providers_model() ->
         "own/m",
         "own/auto",
     ]
+
+
+def test_auto_goes_by_what_was_measured() -> None:
+    health = Health()
+    for model, took in (("gpt-4o", 0.1), ("gpt-4.1", 0.2), ("gpt-5", 3.0)):
+        health.paces.note("openai", model, failed=False, first_event_s=took, whole=True)
+    row = operator_row({"name": "openai", "models": ["gpt-5", "gpt-4o", "gpt-4.1"]})
+    registry = load_providers({"OPENAI_API_KEY": "k"}, [row])
+    registry.note_listing("openai", (Listed("gpt-5"), Listed("gpt-4o"), Listed("gpt-4.1")), 0.0)
+    quick = {"strategy": "latency", "max_latency_ms": 1000}
+    found = names(plan("auto", registry, health=health, turns=Turns(), routing=quick))
+    assert found == ["openai/gpt-4o", "openai/gpt-4.1", "openai/gpt-5"]
+    best = names(plan("auto", registry, health=health, routing={"strategy": "quality"}))
+    assert best[0] == "openai/gpt-5"
+    best = {"strategy": "quality", "max_latency_ms": 1000}
+    assert names(plan("auto", registry, health=health, routing=best))[-1] == "openai/gpt-5"
+
+
+def test_what_is_remembered_of_models_has_an_end(monkeypatch) -> None:
+    monkeypatch.setattr(sight_module, "_MOST_REMEMBERED", 3)
+    registry = load_providers(ENV)
+    for number in range(20):
+        plan(f"openai/gpt-4o--{number}", registry, routing={"fallback": ["groq/x"]})
+    assert len(registry.memory["capabilities chat chat"]) <= 6

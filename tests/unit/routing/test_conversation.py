@@ -66,3 +66,9 @@ def test_it_is_the_same_while_it_grows(before, after) -> None:
 def test_another_is_another(other) -> None:
     assert told(**other) != told(messages=FIRST)
     assert len(told(**other)) == 32
+
+
+def test_a_conversation_without_a_user_is_told_by_its_first_turns() -> None:
+    many = [said("system", str(number)) for number in range(40)]
+    assert told(messages=many) == told(messages=[*many, said("user", "x")])
+    assert told(messages=many[:5]) != told(messages=many[:6])

@@ -5,9 +5,11 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from dragoman.core.ask import Ask, read_ask
 from dragoman.core.errors import CallerError
+from dragoman.routing.conversation import conversation_of
 from dragoman.routing.needs import TYPICAL_OUTPUT, needs_of
 
 CHAT = {"messages": [{"role": "user", "content": "Hello"}]}
@@ -167,3 +169,12 @@ def test_any_bytes_have_needs_or_are_refused(body) -> None:
         return
     assert isinstance(ask, Ask)
     assert needs_of(ask, "chat", "chat").output_tokens == TYPICAL_OUTPUT
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"content":'])
+def test_what_is_nested_too_deeply_needs_nothing_and_breaks_nothing(opening) -> None:
+    deep = opening * 50_000
+    members = {name: Raw(deep) for name in ("messages", "tools", "thinking", "temperature")}
+    found = needs_of(Ask(deep, members, "m", stream=False), "chat", "chat")
+    assert not found.tools
+    assert len(conversation_of(members)) == 32
