@@ -120,3 +120,30 @@ def test_auto_and_routes_are_listed_and_tell_who_has_served(five, tmp_path) -> N
         assert capped.json()["error"]["code"] == "routing_not_satisfiable"
         only = gateway.chat("auto", provider={"only": ["p3"]})
         assert only.headers["x-dragoman-provider"] == "p3"
+
+
+@pytest.mark.req("R-ROUTE-001", "R-ROUTE-006")
+def test_auto_is_a_model_in_every_dialect(tmp_path) -> None:
+    said = [{"role": "user", "content": "Hello!"}]
+    asked = {
+        "/v1/chat/completions": {"model": "auto", "messages": said},
+        "/v1/responses": {"model": "auto", "input": "Hello!"},
+        "/v1/messages": {"model": "auto", "messages": said, "max_tokens": 50},
+        "/v1beta/models/auto:generateContent": {"contents": [{"parts": [{"text": "Hello!"}]}]},
+        "/api/chat": {"model": "auto", "messages": said, "stream": False},
+        "/v1/embeddings": {"model": "auto", "input": "Hello!"},
+        "/v1/messages/count_tokens": {"model": "auto", "messages": said},
+    }
+    with gateway_server(tmp_path) as gateway:
+        for path, body in asked.items():
+            reply = gateway.ask("POST", path, body)
+            assert reply.status == 200, (path, reply.body)
+            if "count" not in path:
+                kind = "text-embedding-3-small" if "embed" in path else "gpt-4o-mini"
+                assert reply.headers["x-dragoman-model"].endswith(kind)
+        for path, headers in (
+            ("/v1/models/auto", {}),
+            ("/v1/models/auto", {"anthropic-version": "2023-06-01"}),
+            ("/v1beta/models/auto", {}),
+        ):
+            assert gateway.ask("GET", path, headers=headers).status == 200
