@@ -87,6 +87,7 @@ class Embodiment:
                 async with asyncio.timeout(left_s):
                     self._found |= await fetcher.fetch(
                         missing,
+                        tenant=self._tenant(),
                         referer=self._referer(),
                         authorization=self._call.headers.get("authorization"),
                     )
@@ -109,6 +110,10 @@ class Embodiment:
             read = DIALECTS[self._call.dialect].read_request
         body = self._ask.body
         return read(body) if len(body) <= LARGE else await asyncio.to_thread(read, body)
+
+    def _tenant(self) -> str:
+        caller = self._call.caller
+        return "" if caller is None else caller.tenant
 
     def _referer(self) -> str | None:
         headers = self._call.headers
