@@ -687,14 +687,17 @@ def is_busy(error: CallerError) -> bool:
 @story
 async def test_a_tenant_whose_hosts_are_slow_leaves_places_for_others():
     slow = Busy(pause_s=30)
-    async with upstream(slow) as tarpit, upstream(say(PNG)) as server:
-        async with fetching(at_once_in_all=8, wait_s=0.1) as fetcher:
-            hog = asyncio.create_task(fetcher.fetch(many(tarpit, 4), tenant="hog"))
-            await until(lambda: slow.now == 4)
-            found = await one(fetcher, server.url(), tenant="other")
-            error = await refused(fetcher, server.url("/own"), tenant="hog")
-            await cancelled(hog)
-            assert (await one(fetcher, server.url("/own"), tenant="hog")).mime == "image/png"
+    async with (
+        upstream(slow) as tarpit,
+        upstream(say(PNG)) as server,
+        fetching(at_once_in_all=8, wait_s=0.1) as fetcher,
+    ):
+        hog = asyncio.create_task(fetcher.fetch(many(tarpit, 4), tenant="hog"))
+        await until(lambda: slow.now == 4)
+        found = await one(fetcher, server.url(), tenant="other")
+        error = await refused(fetcher, server.url("/own"), tenant="hog")
+        await cancelled(hog)
+        assert (await one(fetcher, server.url("/own"), tenant="hog")).mime == "image/png"
     assert found.mime == "image/png"
     assert is_busy(error)
     assert slow.most == 4
@@ -744,7 +747,7 @@ async def test_whoever_asks_for_the_same_name_does_not_share_the_refusal(monkeyp
 
     async def ask(tenant, host):
         fetch_names.TENANT.set(tenant)
-        return await names.addresses(fetch_names.Origin(host, 80, False))
+        return await names.addresses(fetch_names.Origin(host, 80, secure=False))
 
     first = asyncio.create_task(ask("hog", "a.example"))
     await asyncio.sleep(0)

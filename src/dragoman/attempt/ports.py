@@ -128,8 +128,9 @@ class Fetcher(Protocol):
     ) -> dict[str, Fetched]:
         """Everything that is wanted, by its URL.
 
-        Tenants share places, threads and memory, and none of them can hold all. ``referer`` is the caller's own, in place of the configured one; ``authorization`` goes to
-        hosts that the operator has named for it, and nowhere else.
+        Tenants share places, threads and memory, and none of them can hold all. ``referer`` is the
+        caller's own, in place of the configured one; ``authorization`` goes to hosts that the
+        operator has named for it, and nowhere else.
 
         Raises:
             CallerError: one of them cannot be had; it names the place in the request, the host and

@@ -3,9 +3,10 @@
 The URLs are foreign and the connection leaves from inside the operator's network. So: one reading
 of a URL (``fetch_url``), addresses checked and pinned (``fetch_names``, ``fetch_address``), every
 redirect judged like a first URL, bounds on time, size and number, and types by the bytes
-(``fetch_type``). What is there once for all is shared by tenants (``fetch_shares``). The client is ``direct_client`` with connections that serve once: no proxy of the
-environment, no cookies, nothing shared with providers. What goes wrong is the caller's to mend
-and told as 400, with the host and the reason and never the rest of the URL.
+(``fetch_type``). What is there once for the process is shared by tenants (``fetch_shares``). The
+client is ``direct_client`` with connections that serve once: no proxy of the environment, no
+cookies, nothing shared with providers. What goes wrong is the caller's to mend and told as 400,
+with the host and the reason and never the rest of the URL; what others have left no room for is 503.
 """
 
 from __future__ import annotations

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import threading
 
 import pytest
 
+from dragoman.attempt import embody
 from dragoman.attempt.embody import addresses_in, embodied_for, with_bytes
 from dragoman.attempt.estimate import PER_MEDIUM, estimate
 from dragoman.attempt.policy import LARGE, Policy
@@ -345,3 +347,19 @@ def test_an_estimate_fetches_nothing_and_counts_a_flat_figure_for_each_address(k
 
     for_two = counted(part, part) - counted()
     assert 2 * PER_MEDIUM <= for_two < 2 * PER_MEDIUM + 30
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_only_a_large_request_is_walked_in_a_thread(monkeypatch, large):
+    threads = []
+    for name in ("addresses_in", "with_bytes"):
+        real = getattr(embody, name)
+
+        def step(*args, real=real):
+            threads.append(threading.current_thread() is threading.main_thread())
+            return real(*args)
+
+        monkeypatch.setattr(embody, name, step)
+    _, means = house(Fetcher())
+    answer(means, [at("ollama")], URL, user="u" * (LARGE if large else 1))
+    assert threads == [not large, not large]
