@@ -13,7 +13,7 @@ from dragoman.core.parts import Ext, ToolCall
 from dragoman.core.request import Request
 from dragoman.dialects.base import Target, Undo
 from dragoman.dialects.chat.flavours import Flavour, flavour_of
-from dragoman.dialects.chat.wire import Object
+from dragoman.dialects.members import Object
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _ODD = re.compile(r"[^a-zA-Z0-9_-]")

@@ -12,7 +12,8 @@ from dragoman.core.loss import Loss
 from dragoman.core.parts import Ext, ToolCall
 from dragoman.core.request import Request
 from dragoman.dialects.base import Target, Undo
-from dragoman.dialects.responses.wire import DIALECT, Object
+from dragoman.dialects.members import Object
+from dragoman.dialects.responses.wire import DIALECT
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _ODD = re.compile(r"[^a-zA-Z0-9_-]")

@@ -15,6 +15,7 @@ from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.dialects.base import Context, Facts, Target
 from dragoman.dialects.framing.sse import Frame, SseFrames
 from dragoman.dialects.halves import mended
+from dragoman.dialects.members import NULL
 from dragoman.dialects.responses.echo import head
 from dragoman.dialects.responses.error import (
     is_malformed,
@@ -31,7 +32,7 @@ from dragoman.dialects.responses.response import (
     read_reply,
     usage_and_finish,
 )
-from dragoman.dialects.responses.wire import BAD_JSON, NULL, encode
+from dragoman.dialects.responses.wire import BAD_JSON, encode
 
 
 class _Type(Struct, frozen=True, gc=False):
