@@ -6,7 +6,7 @@ import msgspec
 
 from dragoman.core.errors import INFRASTRUCTURE, GatewayError
 from dragoman.dialects.members import Object
-from dragoman.dialects.responses.error import error_object
+from dragoman.dialects.openai_errors import error_object
 from dragoman.dialects.responses.wire import encode
 
 HEARTBEAT = b": ping\n\n"

@@ -18,12 +18,8 @@ from dragoman.dialects.base import Target, Undo
 from dragoman.dialects.framing.sse import Frame, SseFrames
 from dragoman.dialects.halves import loads_leniently, without_surrogates
 from dragoman.dialects.members import NULL
-from dragoman.dialects.responses.error import (
-    is_malformed,
-    malformed,
-    read_stream_error,
-    truncated,
-)
+from dragoman.dialects.openai_errors import is_malformed, truncated
+from dragoman.dialects.responses.error import malformed, read_stream_error
 from dragoman.dialects.responses.finish import read_finish
 from dragoman.dialects.responses.open_item import OpenItem
 from dragoman.dialects.responses.reply_items import Item, Piece, read_item
