@@ -14,13 +14,14 @@ from msgspec import Raw, Struct
 from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.core.usage import merge
 from dragoman.dialects.anthropic import wire
-from dragoman.dialects.anthropic.error import error_frame, read_stream_error, told
+from dragoman.dialects.anthropic.error import error_frame, read_stream_error
 from dragoman.dialects.anthropic.finish import read_finish
 from dragoman.dialects.anthropic.stream_write import frame as write_frame
 from dragoman.dialects.anthropic.usage import read_usage
 from dragoman.dialects.anthropic.wire import WireError, encode
 from dragoman.dialects.base import Context, Facts, Target
 from dragoman.dialects.broken import is_garbled, not_understood, truncated
+from dragoman.dialects.error_members import told
 from dragoman.dialects.framing.sse import Frame, SseFrames
 from dragoman.dialects.halves import mended
 

@@ -24,7 +24,6 @@ from dragoman.core.parts import (
 from dragoman.core.response import Choice, Response
 from dragoman.core.usage import Usage
 from dragoman.dialects.anthropic import wire
-from dragoman.dialects.anthropic.arguments import as_object
 from dragoman.dialects.anthropic.draft import own
 from dragoman.dialects.anthropic.envelope import is_native, wrap
 from dragoman.dialects.anthropic.error import read_stream_error
@@ -35,6 +34,7 @@ from dragoman.dialects.anthropic.usage import read_usage, write_usage
 from dragoman.dialects.anthropic.wire import DIALECT, WireError, encode
 from dragoman.dialects.base import Context, Tapped, Target, Undo, Written
 from dragoman.dialects.broken import not_understood
+from dragoman.dialects.call_arguments import as_object
 from dragoman.dialects.halves import mended
 
 TIER_READ = {"standard": "default", "priority": "priority", "batch": "batch"}

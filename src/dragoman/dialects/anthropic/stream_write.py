@@ -34,10 +34,9 @@ from dragoman.core.parts import Part, Refusal, Text, Thinking, ToolCall
 from dragoman.core.response import Finish
 from dragoman.core.usage import Usage, merge
 from dragoman.dialects.anthropic import wire
-from dragoman.dialects.anthropic.arguments import as_object
 from dragoman.dialects.anthropic.draft import own
 from dragoman.dialects.anthropic.envelope import is_native, wrap
-from dragoman.dialects.anthropic.error import error_frame, told
+from dragoman.dialects.anthropic.error import error_frame
 from dragoman.dialects.anthropic.finish import BROKEN, write_details, write_reason
 from dragoman.dialects.anthropic.response import (
     TIER_WRITE,
@@ -52,6 +51,8 @@ from dragoman.dialects.anthropic.response import (
 from dragoman.dialects.anthropic.usage import write_delta_usage, write_usage
 from dragoman.dialects.anthropic.wire import DIALECT, encode
 from dragoman.dialects.base import Context
+from dragoman.dialects.call_arguments import as_object
+from dragoman.dialects.error_members import told
 from dragoman.dialects.halves import mend
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'

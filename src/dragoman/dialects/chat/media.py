@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from dragoman.core.errors import invalid
 from dragoman.core.parts import Inline, Url
+from dragoman.dialects.base64_text import standard
 
 MediaKind: TypeAlias = Literal["image", "audio", "video", "document"]
 
@@ -75,7 +76,7 @@ def parse_source(text: str, at: str, mime: str | None = None) -> Inline | Url:
 
 def inline(data: str, mime: str | None, at: str) -> Inline:
     """Base64 in its standard form, with the MIME type that its bytes show."""
-    clean, head = _standard(data, at)
+    clean, head = standard(data, at)
     declared = (mime or "").strip().lower()
     declared = _SAME.get(declared, declared)
     shown = _sniff(head)
@@ -89,22 +90,6 @@ def _may_correct(declared: str, shown: str) -> bool:
     if declared in {"", "application/octet-stream"}:
         return True
     return declared.startswith("image/") and shown.startswith(("image/", "application/pdf"))
-
-
-def _standard(data: str, at: str) -> tuple[str, bytes]:
-    """Standard padded base64, and the first bytes behind it."""
-    try:
-        return data, binascii.a2b_base64(data, strict_mode=True)[:16]
-    except ValueError:
-        pass
-    clean = "".join(data.split()).replace("-", "+").replace("_", "/").rstrip("=")
-    clean += "=" * (-len(clean) % 4)
-    try:
-        return clean, binascii.a2b_base64(clean, strict_mode=True)[:16]
-    except ValueError:
-        raise invalid(
-            f"{at} is no valid base64; send the file's bytes in base64.", at, "invalid_base64"
-        ) from None
 
 
 def _sniff(head: bytes) -> str | None:

@@ -10,9 +10,10 @@ from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.core.usage import merge
 from dragoman.dialects.base import Context, Facts, Target
 from dragoman.dialects.completions import wire
-from dragoman.dialects.completions.errors import DONE, Errors, broken_finish, truncated
+from dragoman.dialects.completions.errors import DONE, Errors, broken_finish
 from dragoman.dialects.completions.wire import ReplyWire, encode
 from dragoman.dialects.framing.sse import Frame, SseFrames
+from dragoman.dialects.openai_errors import truncated
 
 
 class CompletionsRelay:

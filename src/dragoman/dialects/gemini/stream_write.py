@@ -30,8 +30,9 @@ from dragoman.core.parts import Part, Refusal, Text, Thinking, ToolCall
 from dragoman.core.response import Choice
 from dragoman.core.usage import Usage, merge
 from dragoman.dialects.base import Context
+from dragoman.dialects.error_members import told
 from dragoman.dialects.gemini import wire
-from dragoman.dialects.gemini.error import error_json, told
+from dragoman.dialects.gemini.error import error_json
 from dragoman.dialects.gemini.frames import Frames
 from dragoman.dialects.gemini.logprobs import write_logprobs
 from dragoman.dialects.gemini.reply_parts import PartsOut

@@ -15,14 +15,10 @@ from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.dialects.base import Context, Facts, Target
 from dragoman.dialects.framing.sse import Frame, SseFrames
 from dragoman.dialects.halves import mended
+from dragoman.dialects.members import NULL
+from dragoman.dialects.openai_errors import is_malformed, known_of, truncated
 from dragoman.dialects.responses.echo import head
-from dragoman.dialects.responses.error import (
-    is_malformed,
-    known_of,
-    malformed,
-    read_stream_error,
-    truncated,
-)
+from dragoman.dialects.responses.error import malformed, read_stream_error
 from dragoman.dialects.responses.frames import failure_frames
 from dragoman.dialects.responses.reply_items import Kind
 from dragoman.dialects.responses.response import (
@@ -31,7 +27,7 @@ from dragoman.dialects.responses.response import (
     read_reply,
     usage_and_finish,
 )
-from dragoman.dialects.responses.wire import BAD_JSON, NULL, encode
+from dragoman.dialects.responses.wire import BAD_JSON, encode
 
 
 class _Type(Struct, frozen=True, gc=False):

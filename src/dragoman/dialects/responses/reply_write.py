@@ -28,12 +28,13 @@ from dragoman.core.parts import (
 from dragoman.core.request import FunctionTool
 from dragoman.core.response import Choice, Finish, Response
 from dragoman.dialects.base import Context, Written
+from dragoman.dialects.members import Object
 from dragoman.dialects.responses.annotations import write_annotation
 from dragoman.dialects.responses.echo import head, hex_of
 from dragoman.dialects.responses.envelope import state_of
 from dragoman.dialects.responses.finish import BROKEN, broken_finish, incomplete_reason
 from dragoman.dialects.responses.usage import write_usage
-from dragoman.dialects.responses.wire import BAD_JSON, DIALECT, Object, encode, own
+from dragoman.dialects.responses.wire import BAD_JSON, DIALECT, encode, own
 from dragoman.dialects.responses.write import TIERS
 
 

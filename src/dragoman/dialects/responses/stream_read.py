@@ -17,19 +17,16 @@ from dragoman.core.events import End, Event, Failure, Finished, Ping, Start, Usa
 from dragoman.dialects.base import Target, Undo
 from dragoman.dialects.framing.sse import Frame, SseFrames
 from dragoman.dialects.halves import loads_leniently, without_surrogates
-from dragoman.dialects.responses.error import (
-    is_malformed,
-    malformed,
-    read_stream_error,
-    truncated,
-)
+from dragoman.dialects.members import NULL
+from dragoman.dialects.openai_errors import is_malformed, truncated
+from dragoman.dialects.responses.error import malformed, read_stream_error
 from dragoman.dialects.responses.finish import read_finish
 from dragoman.dialects.responses.open_item import OpenItem
 from dragoman.dialects.responses.reply_items import Item, Piece, read_item
 from dragoman.dialects.responses.response import FAILED, kinds_of, read_reply
 from dragoman.dialects.responses.stops import Stops
 from dragoman.dialects.responses.usage import read_usage
-from dragoman.dialects.responses.wire import BAD_JSON, NULL, encode
+from dragoman.dialects.responses.wire import BAD_JSON, encode
 
 
 class _Event(Struct, frozen=True):

@@ -33,9 +33,10 @@ from dragoman.core.parts import Refusal, Text, Thinking, ToolCall
 from dragoman.core.response import Finish
 from dragoman.core.usage import Usage, merge
 from dragoman.dialects.base import Context
+from dragoman.dialects.members import Object
+from dragoman.dialects.openai_errors import known_of
 from dragoman.dialects.responses.annotations import write_annotation
 from dragoman.dialects.responses.echo import head
-from dragoman.dialects.responses.error import known_of
 from dragoman.dialects.responses.finish import BROKEN, broken_finish
 from dragoman.dialects.responses.frames import HEARTBEAT, failure_frames, frame
 from dragoman.dialects.responses.reply_write import (
@@ -58,7 +59,7 @@ from dragoman.dialects.responses.reply_write import (
 )
 from dragoman.dialects.responses.stream_block import ARGUED, Block, named
 from dragoman.dialects.responses.usage import write_usage
-from dragoman.dialects.responses.wire import Object, encode, said
+from dragoman.dialects.responses.wire import encode, said
 
 
 class ResponsesStreamWriter:

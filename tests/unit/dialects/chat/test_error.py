@@ -8,8 +8,9 @@ import pytest
 
 from dragoman.core.errors import CallerError, HouseError, UpstreamError, invalid
 from dragoman.dialects.base import ErrorContext
-from dragoman.dialects.chat.error import read_error, write_error
-from dragoman.dialects.chat.redact import redact
+from dragoman.dialects.chat.error import write_error
+from dragoman.dialects.openai_errors import read_error
+from dragoman.dialects.redact import redact
 
 
 def read(status, body, **headers):
@@ -71,7 +72,7 @@ def openai(message="m", kind="invalid_request_error", code=None, param=None):
             None,
         ),
         (b"\xff\xfe", "\ufffd\ufffd", None),
-        (rb'{"error":"half \ud83c"}', "half ?", None),
+        (rb'{"error":"half \ud83c"}', "half \N{REPLACEMENT CHARACTER}", None),
         (b'{"a":' * 3000, None, None),
     ],
 )

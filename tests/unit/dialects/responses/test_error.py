@@ -77,7 +77,7 @@ def test_words_say_more_than_the_status(status, body, kind):
     [
         ({"code": "bad", "error": "Wrong model"}, "Wrong model"),
         ({"error": {"message": "Busy", "code": 503}}, "Busy"),
-        ({"detail": [{"loc": ["body"], "msg": "field required"}]}, "field required"),
+        ({"detail": [{"loc": ["body"], "msg": "field required"}]}, "body: field required"),
         ({"message": "No"}, "No"),
         (b"plain words", "plain words"),
         (b"<html><h1>502</h1>", "The provider answered with status 500 and no reason."),
