@@ -252,6 +252,12 @@ ANSWERS: tuple[Told, ...] = (
         },
     ),
     Told(
+        "end: paused",
+        {
+            "anthropic": Answer({"stop_reason": "pause_turn"}),
+        },
+    ),
+    Told(
         "end: which stop sequence",
         {
             "anthropic": Answer(
@@ -316,6 +322,30 @@ ANSWERS: tuple[Told, ...] = (
             "gemini": Answer(
                 {"usageMetadata.thoughtsTokenCount": 3, "usageMetadata.totalTokenCount": 19}, (3,)
             ),
+        },
+    ),
+    Told(
+        "tokens of speech",
+        {
+            "chat": Answer({"usage.prompt_tokens_details": {"audio_tokens": 3}}, (3,)),
+            "gemini": Answer(
+                {"usageMetadata.promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 3}]},
+                (3,),
+            ),
+        },
+    ),
+    Told(
+        "tokens of a prediction",
+        {
+            "chat": Answer(
+                {"usage.completion_tokens_details": {"accepted_prediction_tokens": 3}}, (3,)
+            ),
+        },
+    ),
+    Told(
+        "searches that are paid for",
+        {
+            "anthropic": Answer({"usage.server_tool_use": {"web_search_requests": 3}}, (3,)),
         },
     ),
     Told(

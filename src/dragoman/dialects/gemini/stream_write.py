@@ -38,8 +38,9 @@ from dragoman.dialects.gemini.logprobs import write_logprobs
 from dragoman.dialects.gemini.reply_parts import PartsOut
 from dragoman.dialects.gemini.response import broken_finish, candidate, reply_id
 from dragoman.dialects.gemini.signatures import is_native, state
-from dragoman.dialects.gemini.usage import write_usage
+from dragoman.dialects.gemini.usage import TOLD, write_usage
 from dragoman.dialects.halves import mend
+from dragoman.dialects.untold import stop_losses, tier_losses, usage_losses
 
 
 class _Open:
@@ -226,8 +227,10 @@ class GeminiStreamWriter:
             if finished is None:
                 continue
             parts = answer.out.rest() or [{"text": ""}]
+            self.losses += stop_losses(finished.finish, f"candidates[{index}]")
             choice = Choice((), finished.finish, index, ext=finished.ext)
             ends.append(candidate(parts, answer.out, choice, _joined(answer.logprobs)))
+        self.losses += usage_losses(self._usage, TOLD) + tier_losses(self._start.service_tier)
         last = {"candidates": ends, "usageMetadata": write_usage(self._usage), **self._origin()}
         return self._frames.write(wire.encode(last)) + self._frames.end()
 

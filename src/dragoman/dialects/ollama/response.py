@@ -28,6 +28,7 @@ from dragoman.dialects.halves import mend, mended
 from dragoman.dialects.ollama import reply
 from dragoman.dialects.ollama.reply import Line, Shape
 from dragoman.dialects.ollama.wire import BAD_JSON, DIALECT, compact, encode, members, own
+from dragoman.dialects.untold import stop_losses, tier_losses, usage_losses
 
 # --------------------------------------------------------------------------- reading
 
@@ -130,8 +131,10 @@ def _write(response: Response, context: Context, shape: Shape) -> Written:
     if choice is not None:
         if choice.finish.reason in reply.SILENCED:
             losses.append(silenced(choice.finish.reason))
+        losses += stop_losses(choice.finish, "message")
         body.update(own(choice.ext))
     body.update(reply.write_usage(response.usage))
+    losses += usage_losses(response.usage, ()) + tier_losses(response.service_tier)
     losses += [answer_loss(more.index) for more in response.choices[1:]]
     return Written(encode(body), tuple(losses))
 
