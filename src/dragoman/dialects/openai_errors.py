@@ -265,22 +265,3 @@ def truncated() -> UpstreamError:
         code="upstream_truncated",
         retryable=True,
     )
-
-
-_MALFORMED = "upstream_malformed"
-
-
-def malformed(wanted: str) -> UpstreamError:
-    """A frame or a body that is not what was asked for."""
-    return UpstreamError(
-        "upstream",
-        f"The provider's answer is not {wanted}.",
-        upstream_status=200,
-        code=_MALFORMED,
-        retryable=True,
-    )
-
-
-def is_malformed(error: GatewayError) -> bool:
-    """Whether the error says that bytes were not understood."""
-    return error.code == _MALFORMED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dragoman.core.errors import GatewayError, UpstreamError, code_of
-from dragoman.dialects import openai_errors
+from dragoman.dialects import broken, openai_errors
 from dragoman.dialects.base import ErrorContext, ErrorReply
 from dragoman.dialects.openai_errors import house_members, known_of_refusal
 
@@ -48,4 +48,4 @@ def error_frames(error: GatewayError, known: dict[str, object], flavour: str = "
 
 def malformed(wanted: str = "a chat completion") -> UpstreamError:
     """A frame or a body that is not what was asked for."""
-    return openai_errors.malformed(wanted)
+    return broken.malformed(wanted)

@@ -7,14 +7,11 @@ URL-safe base64, white space, missing padding. Nothing is transcoded.
 from __future__ import annotations
 
 import binascii
-from typing import Literal, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from dragoman.core.errors import invalid
 from dragoman.core.parts import Inline, Url
 from dragoman.dialects.base64_text import standard
-
-MediaKind: TypeAlias = Literal["image", "audio", "video", "document"]
 
 _SAME = {
     "image/jpg": "image/jpeg",
@@ -45,19 +42,6 @@ AUDIO_FORMAT = {mime: name for name, mime in _AUDIO_MIME.items()}
 def audio_mime(name: str) -> str:
     """The MIME type of an ``input_audio.format``."""
     return _AUDIO_MIME.get(name.lower(), f"audio/{name.lower()}")
-
-
-def media_kind(mime: str) -> MediaKind:
-    """What a MIME type is; everything that is no image, sound or film is a document (P81)."""
-    match mime.partition("/")[0]:
-        case "image":
-            return "image"
-        case "audio":
-            return "audio"
-        case "video":
-            return "video"
-        case _:
-            return "document"
 
 
 def parse_source(text: str, at: str, mime: str | None = None) -> Inline | Url:

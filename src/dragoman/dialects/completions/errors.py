@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dragoman.core.errors import GatewayError, UpstreamError
-from dragoman.dialects import openai_errors
+from dragoman.dialects import broken
 from dragoman.dialects.base import Context, ErrorContext, ErrorReply
 from dragoman.dialects.completions.wire import ReplyWire, decode_reply, is_nothing
 from dragoman.dialects.error_members import told
@@ -47,7 +47,7 @@ class Errors:
 
 def malformed() -> UpstreamError:
     """A frame or a body that is not what was asked for."""
-    return openai_errors.malformed("a text completion")
+    return broken.malformed("a text completion")
 
 
 def broken_finish(reason: str) -> UpstreamError:

@@ -142,3 +142,10 @@ def parse_frame(raw: bytes) -> Frame:
         elif name == b"event":
             event = value.removeprefix(b" ")
     return Frame(b"\n".join(data), event, raw)
+
+
+def with_blank_line(raw: bytes) -> bytes:
+    """Last frames with the blank line that they lacked (P4); of none, none."""
+    if not raw or raw.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")):
+        return raw
+    return raw + (b"\n" if raw.endswith(b"\n") else b"\n\n")

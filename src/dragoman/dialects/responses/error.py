@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dragoman.core.errors import GatewayError, UpstreamError
-from dragoman.dialects import openai_errors
+from dragoman.dialects import broken, openai_errors
 from dragoman.dialects.base import ErrorContext, ErrorReply
 from dragoman.dialects.openai_errors import error_object, known_of_refusal
 from dragoman.dialects.responses.wire import encode
@@ -22,4 +22,4 @@ def write_error(error: GatewayError, context: ErrorContext) -> ErrorReply:
 
 def malformed(wanted: str = "a response of its own dialect") -> UpstreamError:
     """A frame or a body that is not what was asked for."""
-    return openai_errors.malformed(wanted)
+    return broken.malformed(wanted)

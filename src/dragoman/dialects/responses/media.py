@@ -7,14 +7,11 @@ base64, white space, missing padding. Nothing is transcoded.
 from __future__ import annotations
 
 import binascii
-from typing import Literal, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from dragoman.core.errors import invalid
 from dragoman.core.parts import Inline, Url
 from dragoman.dialects.base64_text import standard
-
-MediaKind: TypeAlias = Literal["image", "audio", "video", "document"]
 
 _SAME = {
     "image/jpg": "image/jpeg",
@@ -42,19 +39,6 @@ _MAGIC = (
     (b"GIF8", "image/gif"),
     (b"%PDF-", "application/pdf"),
 )
-
-
-def media_kind(mime: str) -> MediaKind:
-    """What a MIME type is; everything that is no image, sound or film is a document (P81)."""
-    match mime.partition("/")[0]:
-        case "image":
-            return "image"
-        case "audio":
-            return "audio"
-        case "video":
-            return "video"
-        case _:
-            return "document"
 
 
 def is_data_url(text: str) -> bool:

@@ -18,6 +18,7 @@ from dragoman.core.parts import (
     Text,
     Url,
 )
+from dragoman.dialects.media_kind import media_kind
 from dragoman.dialects.members import (
     Object,
     array,
@@ -29,7 +30,7 @@ from dragoman.dialects.members import (
     wrong_type,
 )
 from dragoman.dialects.responses.annotations import read_annotation
-from dragoman.dialects.responses.media import file_source, media_kind, parse_source
+from dragoman.dialects.responses.media import file_source, parse_source
 from dragoman.dialects.responses.wire import DIALECT, leftover, take_cache
 
 

@@ -15,10 +15,11 @@ from msgspec import Raw, Struct
 from dragoman.core.errors import UpstreamError
 from dragoman.core.events import End, Event, Failure, Finished, Ping, Start, UsageNote
 from dragoman.dialects.base import Target, Undo
+from dragoman.dialects.broken import told_the_end
 from dragoman.dialects.framing.sse import Frame, SseFrames
 from dragoman.dialects.halves import loads_leniently, without_surrogates
 from dragoman.dialects.members import NULL
-from dragoman.dialects.openai_errors import is_malformed, truncated
+from dragoman.dialects.openai_errors import truncated
 from dragoman.dialects.responses.error import malformed, read_stream_error
 from dragoman.dialects.responses.finish import read_finish
 from dragoman.dialects.responses.open_item import OpenItem
@@ -122,16 +123,7 @@ class ResponsesStreamReader:
         if self._ended:
             return []
         events = self._read(self._frames.close())
-        match events[-1] if events else None:
-            case End():
-                return events
-            case Failure(error=error) if not is_malformed(error):
-                return events
-            case Failure():  # Half a frame, which is no news after the cut itself.
-                events.pop()
-            case _:
-                pass
-        return self._fail(events, truncated())
+        return events if told_the_end(events) else self._fail(events, truncated())
 
     def _read(self, frames: list[Frame]) -> list[Event]:
         events: list[Event] = []
