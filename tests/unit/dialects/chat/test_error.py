@@ -279,6 +279,9 @@ def test_addresses_lose_their_passwords_and_words_stay_words():
     assert redact("at https://me:hunter2@e.x/y") == "at https://[redacted]@e.x/y"
     words = "The task-force risk-assessment of xai-responses-v1 and sk- is fine; key=value."
     assert redact(words) == words
+    assert redact("key ghp_abcdefghijklmnop, BEARER\tabcdefghijklmnop.") == (
+        "key [redacted], [redacted]"
+    )
 
 
 # --------------------------------------------------------------------------- writing
