@@ -69,6 +69,9 @@ class ChatRelay:
                     self.facts.error = malformed()
                 return b""
             data, self._whole = bytes(self._whole), None
+        lone = self._frames.lone(data)
+        if lone is not None:
+            return self._frame(lone)
         try:
             return self._pass(self._frames.feed(data))
         except UpstreamError as error:
