@@ -13,16 +13,15 @@ import json
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
+from policy_answers import answer_cells, answers
 from policy_content import CONTENT
 from policy_options import OPTIONS
-from policy_words import Feature, Probe, plain
+from policy_words import Cell, Feature, Probe, found, plain, reported
 
 from dragoman.catalog.capability import capability_of
 from dragoman.catalog.files import definitions
@@ -51,19 +50,6 @@ MET = {
     ("service tier", "ollama"): "there is one tier",
 }
 """Where nothing has to be said for the wish to be met, by feature and family: every one with its reason."""
-
-Fate = Literal["met", "carried", "emulated", "changed", "dropped", "in part", "refused", "unsaid"]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What becomes of a feature, and what the caller is told."""
-
-    fate: Fate
-    told: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.fate}: {self.told}" if self.told else self.fate
 
 
 @cache
@@ -96,18 +82,10 @@ def cell(client: str, family: str, name: str, probe: Probe) -> Cell:
     losses = [loss for loss in after.losses if loss not in before.losses]
     differs = json.loads(after.body) != json.loads(before.body) or after.headers != before.headers
     if losses:
-        actions = {loss.action for loss in losses}
-        told = "; ".join(dict.fromkeys(f"`{loss.path}`, {_plain(loss.reason)}" for loss in losses))
-        if actions == {"emulated"}:
-            return Cell("emulated", told)
-        if "dropped" not in actions:
-            return Cell("changed", told)
-        return Cell(
-            "in part" if differs and _found(after.body, probe.needles) else "dropped", told
-        )
+        return reported(losses, in_part=differs and found(after.body, probe.needles))
     if after.undo != before.undo:
         return Cell("emulated", "undone in the answer")
-    if differs and (after.adjusted != before.adjusted or _found(after.body, probe.needles)):
+    if differs and (after.adjusted != before.adjusted or found(after.body, probe.needles)):
         return Cell("carried")
     met = MET.get((name, family))
     return Cell("met", met) if met else Cell("unsaid")
@@ -119,34 +97,6 @@ def _written(client: str, family: str, said: dict[str, Any], target: Target) -> 
         members = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
         return DIALECTS[family].patch_request(members, target)
     return DIALECTS[family].write_request(DIALECTS[client].read_request(data), target)
-
-
-def _plain(reason: str) -> str:
-    return reason.replace("_", " ").replace("|", "\\|")
-
-
-def _found(body: bytes, needles: tuple[Any, ...]) -> bool:
-    """Whether each needle is somewhere in the body: a word within a text, a number as it is."""
-    leaves = list(_leaves(json.loads(body)))
-    texts = [leaf for leaf in leaves if isinstance(leaf, str)]
-    numbers = [leaf for leaf in leaves if isinstance(leaf, int | float)]
-    return all(
-        any(needle in text for text in texts) if isinstance(needle, str) else needle in numbers
-        for needle in needles
-    )
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    """Names and values, however deep; JSON in a text counts by its words."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield name
-            yield from _leaves(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _leaves(inner)
-    elif not isinstance(value, bool):
-        yield value
 
 
 def cells() -> dict[tuple[str, str, str], Cell]:
@@ -196,12 +146,13 @@ def page() -> str:
         + (f" (`{thinking.model}` where reasoning matters)" if thinking != usual else "")
         for usual, thinking in targets().values()
     )
-    found = cells()
-    parts = [_wrapped(_HEAD.replace("{asked}", asked)), _summary(found)]
+    all_cells = cells()
+    parts = [_wrapped(_HEAD.replace("{asked}", asked)), _summary(all_cells)]
     for client in DIALECTS:
         rows = [feature for feature in FEATURES if client in feature.says]
         if rows:
-            parts.append(_table(client, rows, found))
+            parts.append(_table(client, rows, all_cells))
+    parts.append(answers())
     return "\n".join(parts)
 
 
@@ -237,15 +188,20 @@ def _table(client: str, rows: list[Feature], found: dict[tuple[str, str, str], C
 
 
 def unsaid() -> list[tuple[str, str, str]]:
-    """Client, feature and family of what is lost in silence."""
-    return [where for where, each in cells().items() if each.fate == "unsaid"]
+    """From whom, what and to whom: all that is lost in silence, of requests and of answers."""
+    asked = [
+        (client, name, family)
+        for (client, name, family), each in cells().items()
+        if each.fate == "unsaid"
+    ]
+    return asked + [where for where, each in answer_cells().items() if each.fate == "unsaid"]
 
 
 def main() -> int:
     """Writes or checks; the exit status."""
     lost = unsaid()
-    for client, name, family in lost:
-        print(f"lost in silence: {name}, {client} → {family}")
+    for start, name, end in lost:
+        print(f"lost in silence: {name}, {start} → {end}")
     text = page()
     stale = not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text
     if "--check" in sys.argv[1:]:

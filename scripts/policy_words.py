@@ -7,8 +7,12 @@ feature that other dialects say in words of their own (an effort, a choice of to
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+from dragoman.core.loss import Loss
 
 Json = dict[str, Any]
 
@@ -30,6 +34,59 @@ class Feature:
 
     name: str
     says: dict[str, Probe]
+
+
+Fate = Literal["met", "carried", "emulated", "changed", "dropped", "in part", "refused", "unsaid"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What becomes of a feature, and what the caller is told."""
+
+    fate: Fate
+    told: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.fate}: {self.told}" if self.told else self.fate
+
+
+def found(body: bytes, needles: tuple[Any, ...]) -> bool:
+    """Whether each needle is somewhere in the body: a word within a text, a number as it is."""
+    leaves = list(_leaves(json.loads(body)))
+    texts = [leaf for leaf in leaves if isinstance(leaf, str)]
+    numbers = [leaf for leaf in leaves if isinstance(leaf, int | float)]
+    return all(
+        any(needle in text for text in texts) if isinstance(needle, str) else needle in numbers
+        for needle in needles
+    )
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Names and values, however deep; JSON in a text counts by its words."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield name
+            yield from _leaves(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves(inner)
+    elif not isinstance(value, bool):
+        yield value
+
+
+def reported(losses: list[Loss], *, in_part: bool) -> Cell:
+    """What the reports say of a feature; ``in_part``: some of it has arrived."""
+    actions = {loss.action for loss in losses}
+    told = "; ".join(dict.fromkeys(f"`{loss.path}`, {_escaped(loss.reason)}" for loss in losses))
+    if actions == {"emulated"}:
+        return Cell("emulated", told)
+    if "dropped" not in actions:
+        return Cell("changed", told)
+    return Cell("in part" if in_part else "dropped", told)
+
+
+def _escaped(reason: str) -> str:
+    return reason.replace("_", " ").replace("|", "\\|")
 
 
 SCHEMA = {

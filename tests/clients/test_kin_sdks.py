@@ -123,3 +123,45 @@ def test_mistrals_client_raises_refusals(mistral, gateway, model):
         with pytest.raises(SDKError) as caught:
             stranger.chat.complete(model=model, messages=SAID)
         assert caught.value.status_code == 401
+
+
+@every_way
+def test_mistrals_client_awaited_says_the_same_streams_its_tool_loop_and_raises(
+    gateway, loop, model
+):
+    """Its client reads streamed calls in one piece alone, as Mistral and Groq send them."""
+
+    async def story():
+        async with Mistral(api_key=KEY, server_url=gateway.url) as client:
+
+            async def streamed(messages):
+                asked = {"model": model, "tools": [TOOL], "messages": messages}
+                async with await client.chat.stream_async(**asked) as events:
+                    return [event.data async for event in events]
+
+            hello = [{"role": "user", "content": "Hello"}]
+            whole = await client.chat.complete_async(model=model, messages=hello)
+            assert told(await streamed(hello)) == whole.choices[0].message.content
+
+            with pytest.raises(SDKError) as caught:
+                await client.chat.complete_async(model=f"{model}--mock-status-404", messages=hello)
+            assert caught.value.status_code == 404
+            if not model.startswith("groq/"):
+                return
+
+            chunks = await streamed(SAID)
+            deltas = [choice.delta for chunk in chunks for choice in chunk.choices]
+            calls = [call for delta in deltas for call in delta.tool_calls or ()]
+            written = "".join(call.function.arguments or "" for call in calls)
+            assert "location" in json.loads(written)
+            (name,) = {call.function.name for call in calls if call.function.name}
+            asked = {"name": name, "arguments": written}
+            turn = {
+                "role": "assistant",
+                "content": "",
+                "tool_calls": [{"id": calls[0].id, "type": "function", "function": asked}],
+            }
+            result = {"role": "tool", "tool_call_id": calls[0].id, "name": name, "content": "rain"}
+            assert told(await streamed([*SAID, turn, result])) == "The tool answered: rain"
+
+    loop.run_until_complete(story())

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
+import gc
 import gzip
 import inspect
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -671,9 +673,112 @@ async def test_a_request_fetches_a_few_at_once():
 async def test_all_requests_together_fetch_some_at_once():
     busy = Busy()
     async with upstream(busy) as server, fetching(at_once=4, at_once_in_all=5) as fetcher:
-        await asyncio.gather(*(fetcher.fetch(many(server, 4, 9 * each)) for each in range(5)))
+        await asyncio.gather(
+            *(fetcher.fetch(many(server, 4, 9 * each), tenant=f"t{each}") for each in range(5))
+        )
     assert busy.most == 5
     assert len(server.requests) == 20
+
+
+def is_busy(error: CallerError) -> bool:
+    return (error.status, error.code) == (503, "image_fetch_busy") and bool(error.retry_after_s)
+
+
+@story
+async def test_a_tenant_whose_hosts_are_slow_leaves_places_for_others():
+    slow = Busy(pause_s=30)
+    async with (
+        upstream(slow) as tarpit,
+        upstream(say(PNG)) as server,
+        fetching(at_once_in_all=8, wait_s=0.1) as fetcher,
+    ):
+        hog = asyncio.create_task(fetcher.fetch(many(tarpit, 4), tenant="hog"))
+        await until(lambda: slow.now == 4)
+        found = await one(fetcher, server.url(), tenant="other")
+        error = await refused(fetcher, server.url("/own"), tenant="hog")
+        await cancelled(hog)
+        assert (await one(fetcher, server.url("/own"), tenant="hog")).mime == "image/png"
+    assert found.mime == "image/png"
+    assert is_busy(error)
+    assert slow.most == 4
+
+
+@story
+async def test_a_tenant_whose_names_never_resolve_leaves_threads_for_others(monkeypatch):
+    gate = threading.Event()
+
+    def look_up(host, port):
+        if host.endswith(".slow.example"):
+            gate.wait(20)
+            return []
+        return [Address(socket.AF_INET, ("127.0.0.1", port))]
+
+    monkeypatch.setattr(fetch_names, "_look_up", look_up)
+    async with upstream(say(PNG)) as server, fetching(connect_s=0.2, at_once=16) as fetcher:
+        try:
+            port = server.url("").rpartition(":")[2].strip("/")
+            asked = [
+                refused(fetcher, f"http://n{each}.slow.example/", tenant="hog")
+                for each in range(16)
+            ]
+            await asyncio.gather(*asked)
+            # Their callers have their answer; the resolver still works for them.
+            error = await refused(fetcher, f"http://fine.example:{port}/", tenant="hog")
+            found = await one(fetcher, f"http://fine.example:{port}/", tenant="other")
+        finally:
+            gate.set()
+        await asyncio.sleep(0.05)
+        again = await one(fetcher, f"http://fair.example:{port}/", tenant="hog")
+    assert is_busy(error)
+    assert found.mime == again.mime == "image/png"
+
+
+@story
+async def test_whoever_asks_for_the_same_name_does_not_share_the_refusal(monkeypatch):
+    gate = threading.Event()
+
+    def look_up(host, port):
+        gate.wait(5)
+        return [Address(socket.AF_INET, ("127.0.0.1", port))]
+
+    monkeypatch.setattr(fetch_names, "_look_up", look_up)
+    monkeypatch.setattr(fetch_names, "_THREADS", 2)
+    names = CheckedNames(lambda _: True)
+
+    async def ask(tenant, host):
+        fetch_names.TENANT.set(tenant)
+        return await names.addresses(fetch_names.Origin(host, 80, secure=False))
+
+    first = asyncio.create_task(ask("hog", "a.example"))
+    await asyncio.sleep(0)
+    both = [asyncio.create_task(ask(tenant, "b.example")) for tenant in ("hog", "other")]
+    await asyncio.sleep(0.02)
+    gate.set()
+    done = await asyncio.gather(first, *both, return_exceptions=True)
+    names.close()
+    assert isinstance(done[1], fetch_names.BusyError)
+    assert done[0] == done[2] == [Address(socket.AF_INET, ("127.0.0.1", 80))]
+
+
+@story
+async def test_what_all_requests_hold_is_bounded_and_free_once_nobody_has_it():
+    size = len(PNG)
+    async with upstream(say(PNG)) as server, fetching(most_held=4 * size) as fetcher:
+        kept = [await one(fetcher, server.url(f"/{each}"), tenant="hog") for each in range(2)]
+        error = await refused(fetcher, server.url("/c"), tenant="hog")
+        assert (await one(fetcher, server.url("/d"), tenant="other")).mime == "image/png"
+        kept.clear()
+        gc.collect()
+        await asyncio.sleep(0.01)
+        assert (await one(fetcher, server.url("/e"), tenant="hog")).mime == "image/png"
+    assert is_busy(error)
+
+
+@story
+async def test_what_is_refused_for_its_type_is_not_held():
+    async with upstream(say(b"<html>")) as server, fetching(most_held=12) as fetcher:
+        codes = [(await refused(fetcher, server.url(f"/{each}"))).code for each in range(5)]
+    assert set(codes) == {"image_fetch_wrong_type"}
 
 
 @story

@@ -210,6 +210,7 @@ def test_variables_that_are_named_exist(paper):
         "FIDELITY_REFEREE",
         "FIDELITY_CORPUS",
         "INDEPENDENT_UPSTREAM_URL",
+        "DRAGOMAN_TEST_POSTGRES",
         "VLLM_KEY",
     }
     for name in re.findall(

@@ -18,13 +18,15 @@ def _policy():
     sys.path.insert(0, str(SCRIPTS))
     try:
         import policy
+        import policy_answers
     finally:
         sys.path.remove(str(SCRIPTS))
-    return policy
+    return policy, policy_answers
 
 
-policy = _policy()
+policy, answers = _policy()
 CELLS = policy.cells()
+ANSWERED = answers.answer_cells()
 
 
 def test_the_page_says_what_the_code_does():
@@ -100,3 +102,58 @@ def test_a_codec_that_forgets_a_value_is_found_out_though_its_body_differs(monke
     probe = next(each for each in policy.FEATURES if each.name == "stop sequences").says["chat"]
     assert CELLS["chat", "stop sequences", "anthropic"].fate == "carried"
     assert policy.cell("chat", "anthropic", "stop sequences", probe).fate == "unsaid"
+
+
+# --------------------------------------------------------------------------- answers
+
+
+def test_nothing_that_is_answered_is_lost_in_silence():
+    assert [where for where, each in ANSWERED.items() if each.fate == "unsaid"] == []
+
+
+def test_no_stream_keeps_a_loss_to_itself():
+    silent = [
+        (family, row.name, client)
+        for family in answers.FAMILIES
+        for row in answers.ANSWERS
+        if family in row.says and row.name not in answers.LEFT_UNSAID
+        for client in DIALECTS
+        if client != family and answers.is_kept_to_itself(family, client, row)
+    ]
+    assert silent == []
+
+
+def test_what_is_left_unsaid_on_purpose_really_occurs_and_has_its_reason():
+    met = {name for (_, name, _), each in ANSWERED.items() if each.fate == "met"}
+    assert met == set(answers.LEFT_UNSAID)
+    assert all(answers.LEFT_UNSAID.values())
+
+
+def test_every_family_answers_with_enough_to_every_client():
+    for family in answers.FAMILIES:
+        rows = {name for home, name, _ in ANSWERED if home == family}
+        assert len(rows) >= 5, family
+        for name in rows:
+            clients = {client for home, row, client in ANSWERED if (home, row) == (family, name)}
+            assert clients == DIALECTS.keys() - {family}
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "client"),
+    [
+        ("anthropic", "tokens written to a cache", "ollama"),
+        ("gemini", "a second answer", "anthropic"),
+    ],
+)
+def test_a_writer_that_keeps_a_loss_of_an_answer_to_itself_is_found_out(
+    family, name, client, monkeypatch
+):
+    honest = DIALECTS[client]
+
+    def silent(response, context):
+        return msgspec.structs.replace(honest.write_response(response, context), losses=())
+
+    row = next(each for each in answers.ANSWERS if each.name == name)
+    assert answers.cell(family, client, row).fate == "dropped"
+    monkeypatch.setitem(DIALECTS, client, replace(honest, write_response=silent))
+    assert answers.cell(family, client, row).fate == "unsaid"

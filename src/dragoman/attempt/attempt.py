@@ -29,6 +29,7 @@ from dragoman.core.ask import Ask
 from dragoman.core.call import Answer, Call
 from dragoman.core.errors import CallerError, GatewayError, UpstreamError
 from dragoman.core.provider import Plan
+from dragoman.core.response import Embeddings
 
 
 async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> Answer:
@@ -42,6 +43,7 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
     failure: GatewayError | None = None
     until = means.monotonic() + means.policy.first_event_s
     embodiment = Embodiment(ask, call, means)
+    done: list[Embeddings] = []
     while position < len(plan.candidates):
         if failure is not None and means.monotonic() >= until:
             break
@@ -71,6 +73,8 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
         except BaseException:
             means.health.abandoned(candidate)
             raise
+        if done and prepared.crossing is not None:
+            prepared.crossing.resume(done)
         trial.open(prepared)
         try:
             if ask.stream and call.operation == "chat":
@@ -96,9 +100,11 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
                         break
                     budget.spend()
                     retries += 1
+                    done = [] if prepared.crossing is None else prepared.crossing.parts
                     await asyncio.sleep(pause)
                 case Next():
                     position += 1
+                    done = []
                 case GiveUp():
                     break
     assert failure is not None, "a plan has at least one candidate"

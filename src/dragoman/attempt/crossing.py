@@ -2,7 +2,8 @@
 
 Caller's reader → provider's writer → provider's reader → caller's writer, as with completions. A
 request that holds more inputs than one of the provider's may is sent as several, in order, and
-their vectors come back as one answer (P202).
+their vectors come back as one answer (P202). What has come stays when a later one fails: the next try
+at the same provider asks, and is billed, for the rest alone.
 """
 
 from __future__ import annotations
@@ -39,8 +40,15 @@ class Crossing(Protocol):
     further: tuple[bytes, ...]
     """The bodies of those after it."""
 
+    parts: list[Embeddings]
+    """Those whose replies have come, in order."""
+
+    def resume(self, parts: list[Embeddings]) -> None:
+        """Begins after those that an earlier try at the same provider has brought."""
+        ...
+
     def take(self, body: bytes) -> Usage | None:
-        """Reads the next reply; the usage of all that have come so far.
+        """Reads the next reply; the usage of all that have come so far in this try.
 
         Raises:
             UpstreamError: it is no answer to its request.
@@ -90,6 +98,12 @@ class _Vectors:
     target: Target
     sizes: tuple[int, ...]
     parts: list[Embeddings] = field(default_factory=list)
+    earlier: int = 0
+    """So many of them an earlier try has paid for."""
+
+    def resume(self, parts: list[Embeddings]) -> None:
+        self.parts = parts.copy()
+        self.earlier = len(parts)
 
     def take(self, body: bytes) -> Usage | None:
         part = self.provider.read_response(body, self.target)
@@ -101,26 +115,27 @@ class _Vectors:
                 code="provider_error",
             )
         self.parts.append(part)
-        return self._usage()
-
-    def _usage(self) -> Usage | None:
-        """The sum; unknown where one part of it is (D25)."""
-        known = [part.usage for part in self.parts if part.usage is not None]
-        if not known or len(known) < len(self.parts):
-            return None
-        total = known[0]
-        for usage in known[1:]:
-            total = add(total, usage)
-        return total
+        return _sum(self.parts[self.earlier :])
 
     def answer(self, context: Context) -> tuple[Tapped, Losses]:
         joined = Embeddings(
             model=self.parts[0].model,
             vectors=tuple(vector for part in self.parts for vector in part.vectors),
-            usage=self._usage(),
+            usage=_sum(self.parts),
         )
         written = self.caller.write_response(joined, self.asked, context)
-        return Tapped(written.body, joined.usage), written.losses
+        return Tapped(written.body, _sum(self.parts[self.earlier :])), written.losses
+
+
+def _sum(parts: list[Embeddings]) -> Usage | None:
+    """The usage of all; unknown where one part of it is (D25)."""
+    known = [part.usage for part in parts if part.usage is not None]
+    if not known or len(known) < len(parts):
+        return None
+    total = known[0]
+    for usage in known[1:]:
+        total = add(total, usage)
+    return total
 
 
 def _vectors(ask: Ask, caller: Embedder, provider: Embedder, target: Target) -> Crossing:
@@ -158,6 +173,10 @@ class _Tokens:
     provider: Counter
     further: tuple[bytes, ...] = ()
     number: int = 0
+    parts: list[Embeddings] = field(default_factory=list)
+
+    def resume(self, parts: list[Embeddings]) -> None:
+        """A count is one request: there is nothing to go on from."""
 
     def take(self, body: bytes) -> Usage | None:
         """What is counted is consumed by nobody."""

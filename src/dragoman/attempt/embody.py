@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import cast
+from typing import ParamSpec, TypeVar, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -35,6 +35,9 @@ from dragoman.core.provider import Candidate
 from dragoman.core.request import Request
 from dragoman.dialects.base import Embodied
 from dragoman.dialects.registry import DIALECTS, counter_of
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _REFERERS = ("x-image-fetch-referer", "x-image-referer")
 MOST_FILLED = 48 * 1024 * 1024
@@ -76,7 +79,7 @@ class Embodiment:
         request = self._request
         if request is None:
             request = self._request = await self._read()
-        wanted = addresses_in(request, rules)
+        wanted = await self._aside(addresses_in, request, rules)
         if not wanted:
             return Given(request)
         missing = tuple(each for each in wanted if each.url not in self._found)
@@ -87,6 +90,7 @@ class Embodiment:
                 async with asyncio.timeout(left_s):
                     self._found |= await fetcher.fetch(
                         missing,
+                        tenant=self._tenant(),
                         referer=self._referer(),
                         authorization=self._call.headers.get("authorization"),
                     )
@@ -100,15 +104,24 @@ class Embodiment:
                     missing[0].at,
                     "image_fetch_timeout",
                 ) from None
-        return with_bytes(request, rules, self._found)
+        return await self._aside(with_bytes, request, rules, self._found)
+
+    async def _aside(self, step: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """A step over the whole request: in a thread where it is large, for other calls go on."""
+        if len(self._ask.body) <= LARGE:
+            return step(*args, **named)
+        return await asyncio.to_thread(step, *args, **named)
 
     async def _read(self) -> Request:
         if self._call.operation == "count_tokens":
             read = counter_of(self._call.dialect).read_request
         else:
             read = DIALECTS[self._call.dialect].read_request
-        body = self._ask.body
-        return read(body) if len(body) <= LARGE else await asyncio.to_thread(read, body)
+        return await self._aside(read, self._ask.body)
+
+    def _tenant(self) -> str:
+        caller = self._call.caller
+        return "" if caller is None else caller.tenant
 
     def _referer(self) -> str | None:
         headers = self._call.headers

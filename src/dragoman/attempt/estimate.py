@@ -1,20 +1,35 @@
 """Counting tokens for a provider that has no counter: bytes of the rendered request / 4 (D38).
 
-The figure is labelled, is no number of the ledger, and costs nothing.
+The figure is labelled, is no number of the ledger, and costs nothing. It fetches nothing, either: a
+medium at an address that would have to be fetched counts a flat figure.
 """
 
 from __future__ import annotations
 
 import asyncio
 
+from dragoman.attempt.embody import addresses_in, with_bytes
 from dragoman.attempt.policy import LARGE
+from dragoman.attempt.ports import Fetched, MediaKind
 from dragoman.core.ask import Ask
 from dragoman.core.call import Head
 from dragoman.core.errors import UpstreamError
 from dragoman.core.provider import Candidate, Family
+from dragoman.core.request import Request
 from dragoman.dialects.anthropic import estimate_tokens
-from dragoman.dialects.base import Target
+from dragoman.dialects.base import Embodied, Target
 from dragoman.dialects.registry import COUNTERS, DIALECTS, counter_of
+
+PER_MEDIUM = 1000
+"""Tokens that a medium at an address counts: what a picture of a million pixels takes, by and large."""
+
+_STAND_INS: dict[MediaKind, str] = {
+    "image": "image/png",
+    "audio": "audio/wav",
+    "video": "video/mp4",
+    "document": "text/plain",
+}
+"""As what each kind is written where its bytes would stand: a few of them, to be counted with the words."""
 
 _NOT_FOUND = 404
 _NOT_SERVED = (405, 501)
@@ -61,6 +76,17 @@ def _count(ask: Ask, candidate: Candidate, dialect: Family) -> Head:
     request = counter.read_request(ask.body)
     provider = candidate.provider
     target = Target(provider.name, candidate.model, provider.quirks, candidate.capability)
-    written = DIALECTS[provider.family].write_request(request, target)
-    number = estimate_tokens(written.body)
+    dialect_there = DIALECTS[provider.family]
+    media = 0
+    if dialect_there.embodied is not None:
+        request, media = _without_addresses(request, dialect_there.embodied)
+    written = dialect_there.write_request(request, target)
+    number = estimate_tokens(written.body) + media * PER_MEDIUM
     return Head(200, "application/json", counter.write_response(number))
+
+
+def _without_addresses(request: Request, rules: Embodied) -> tuple[Request, int]:
+    """The request with stand-ins for what would have to be fetched, and how many there are."""
+    wanted = addresses_in(request, rules)
+    stand_ins = {each.url: Fetched(each.kind, _STAND_INS[each.kind], "ICAg") for each in wanted}
+    return with_bytes(request, rules, stand_ins).request, len(wanted)

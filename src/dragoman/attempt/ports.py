@@ -106,8 +106,11 @@ class Wanted(Struct, frozen=True):
         return f"Wanted({self.kind}, {self.at})"  # the address itself may hold a signature
 
 
-class Fetched(Struct, frozen=True):
-    """What stood there: standard base64, and what its bytes are."""
+class Fetched(Struct, frozen=True, weakref=True):
+    """What stood there: standard base64, and what its bytes are.
+
+    While somebody holds it, its bytes count against those that a process may hold.
+    """
 
     kind: MediaKind
     mime: str
@@ -128,17 +131,19 @@ class Fetcher(Protocol):
         self,
         wanted: tuple[Wanted, ...],
         *,
+        tenant: str = "",
         referer: str | None = None,
         authorization: str | None = None,
     ) -> dict[str, Fetched]:
         """Everything that is wanted, by its URL.
 
-        ``referer`` is the caller's own, in place of the configured one; ``authorization`` goes to
-        hosts that the operator has named for it, and nowhere else.
+        Tenants share places, threads and memory, and none of them can hold all. ``referer`` is the
+        caller's own, in place of the configured one; ``authorization`` goes to hosts that the
+        operator has named for it, and nowhere else.
 
         Raises:
             CallerError: one of them cannot be had; it names the place in the request, the host and
-                the reason.
+                the reason. 503 where the tenant has as much under way as it may.
         """
         ...
 

@@ -192,16 +192,14 @@ class Trial:
     async def _answer(self) -> tuple[Tapped, tuple[Loss, ...]]:
         """What the caller gets, and what it cost: of one request, or of several in order."""
         crossing = self.prepared.crossing
-        body = await self._body()
         if crossing is None:
-            return self.prepared.tap(self.call.operation, body)
-        # Known at once: what the first have consumed is paid for, though a later one fails.
-        self.record.usage = await _aside(len(body), partial(crossing.take, body))
-        size = len(body)
-        for further in crossing.further:
+            return self.prepared.tap(self.call.operation, await self._body())
+        size = 0
+        for further in (None, *crossing.further)[len(crossing.parts) :]:
             await self.hang_up()
             body = await self._body(further)
             size += len(body)
+            # Known at once: what the first have consumed is paid for, though a later one fails.
             self.record.usage = await _aside(len(body), partial(crossing.take, body))
         return await _aside(size, partial(crossing.answer, self.prepared.context))
 

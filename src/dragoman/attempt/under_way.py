@@ -105,9 +105,12 @@ async def under_way(
         out = relay.feed(piece)
         if facts.finished or facts.error is not None:
             return False
-        if out and (outlet.push is None or not outlet.push(out)):
+        dog.since = now()
+        if not out:
+            return True  # the frame is not whole yet
+        if outlet.push is None or not outlet.push(out):
             return False
-        outlet.at = dog.since = now()
+        outlet.at = dog.since
         return True
 
     try:

@@ -21,6 +21,7 @@ def fetch_policy(settings: Settings) -> FetchPolicy:
         total_s=settings.image_fetch_timeout_ms / 1000,
         max_bytes=settings.image_fetch_max_bytes,
         most_bytes=4 * settings.image_fetch_max_bytes,
+        most_held=max(FetchPolicy().most_held, 16 * settings.image_fetch_max_bytes),
         max_redirects=settings.image_fetch_max_redirects,
         user_agent=settings.image_fetch_user_agent or f"dragoman/{__version__}",
         referer=settings.image_fetch_referer,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
-from math import isfinite
+
+_LONGEST_S = 86_400 * 366
+"""Who says to wait for longer than a year has said nothing."""
 
 
 def read_retry_after(headers: dict[str, str]) -> float | None:
@@ -18,7 +20,7 @@ def read_retry_after(headers: dict[str, str]) -> float | None:
             if (found := _until(text, headers.get("date", ""))) is not None:
                 return found
             continue
-        if isfinite(seconds):
+        if seconds < _LONGEST_S:  # and no NaN
             return max(0.0, seconds)
     return None
 

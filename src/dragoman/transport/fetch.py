@@ -3,15 +3,18 @@
 The URLs are foreign and the connection leaves from inside the operator's network. So: one reading
 of a URL (``fetch_url``), addresses checked and pinned (``fetch_names``, ``fetch_address``), every
 redirect judged like a first URL, bounds on time, size and number, and types by the bytes
-(``fetch_type``). The client is ``direct_client`` with connections that serve once: no proxy of the
-environment, no cookies, nothing shared with providers. What goes wrong is the caller's to mend
-and told as 400, with the host and the reason and never the rest of the URL.
+(``fetch_type``). What is there once for the process is shared by tenants (``fetch_shares``). The
+client is ``direct_client`` with connections that serve once: no proxy of the environment, no
+cookies, nothing shared with providers. What goes wrong is the caller's to mend and told as 400,
+with the host and the reason and never the rest of the URL; what others have left no room for is 503.
 """
 
 from __future__ import annotations
 
 import asyncio
 import binascii
+import weakref
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -20,7 +23,8 @@ from dragoman.attempt.ports import Fetched, UpstreamReply, UpstreamRequest, Want
 from dragoman.core.errors import CallerError, UpstreamError, invalid
 from dragoman.transport.direct_client import DirectTransport
 from dragoman.transport.fetch_address import may_connect
-from dragoman.transport.fetch_names import CheckedNames, DeniedError
+from dragoman.transport.fetch_names import TENANT, BusyError, CheckedNames, DeniedError
+from dragoman.transport.fetch_shares import Shares
 from dragoman.transport.fetch_type import content_of
 from dragoman.transport.fetch_url import (
     Place,
@@ -56,6 +60,11 @@ class FetchPolicy(Struct, frozen=True):
     at_once: int = 4
     """Of one request."""
     at_once_in_all: int = 32
+    """Of all requests; a tenant has at most as many as are free."""
+    wait_s: float = 5.0
+    """For a place among them."""
+    most_held: int = 256 * 1024 * 1024
+    """Bytes of all requests that are under way, shared by tenants in the same way."""
     user_agent: str = "dragoman"
     referer: str | None = None
 
@@ -66,13 +75,15 @@ class UrlFetcher:
     def __init__(self, policy: FetchPolicy, tls_ca: Path | None = None) -> None:
         self._policy = policy
         self._tls_ca = tls_ca
-        self._room = asyncio.Semaphore(policy.at_once_in_all)
+        self._places = Shares(policy.at_once_in_all)
+        self._bytes = Shares(policy.most_held)
         self._transport: DirectTransport | None = None
 
     async def fetch(
         self,
         wanted: tuple[Wanted, ...],
         *,
+        tenant: str = "",
         referer: str | None = None,
         authorization: str | None = None,
     ) -> dict[str, Fetched]:
@@ -91,7 +102,7 @@ class UrlFetcher:
                 wanted[0].at,
                 "image_fetch_too_many",
             )
-        errand = _Errand(self, referer, authorization)
+        errand = _Errand(self, tenant, referer, authorization)
         tasks = [asyncio.create_task(errand.one(each, found[url])) for url, each in first.items()]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -116,9 +127,14 @@ class UrlFetcher:
         return self._policy
 
     @property
-    def room(self) -> asyncio.Semaphore:
-        """One place for each fetch that may be under way in the process."""
-        return self._room
+    def places(self) -> Shares:
+        """One for each fetch that may be under way in the process."""
+        return self._places
+
+    @property
+    def bytes(self) -> Shares:
+        """One for each fetched byte that the process may hold."""
+        return self._bytes
 
     async def send(self, request: UpstreamRequest) -> UpstreamReply:
         """Sends a request of an errand's; the client is made for the first one."""
@@ -152,12 +168,13 @@ def _told(wanted: Wanted, refused: Refused) -> CallerError:
 class _Errand:
     """All that is fetched for one request."""
 
-    __slots__ = ("_authorization", "_fetcher", "_left", "_policy", "_referer", "_room")
+    __slots__ = ("_authorization", "_fetcher", "_left", "_policy", "_referer", "_room", "_tenant")
 
     def __init__(
-        self, fetcher: UrlFetcher, referer: str | None, authorization: str | None
+        self, fetcher: UrlFetcher, tenant: str, referer: str | None, authorization: str | None
     ) -> None:
         self._fetcher = fetcher
+        self._tenant = tenant
         self._policy = fetcher.policy
         self._referer = referer or fetcher.policy.referer
         self._authorization = authorization
@@ -171,7 +188,13 @@ class _Errand:
             CallerError: it cannot be had.
         """
         seconds = self._policy.total_s
-        async with self._room, self._fetcher.room:
+        TENANT.set(self._tenant)  # of this task alone, and of those that it starts
+        places = self._fetcher.places
+        async with self._room:
+            try:
+                await places.wait(self._tenant, self._policy.wait_s)
+            except TimeoutError:
+                raise _busy(wanted) from None
             try:
                 async with asyncio.timeout(seconds):
                     return await self._follow(wanted, place)
@@ -181,6 +204,10 @@ class _Errand:
                 )
             except Refused as found:
                 refused = found
+            except BusyError:
+                raise _busy(wanted) from None
+            finally:
+                places.give(self._tenant)
         raise _told(wanted, refused) from None
 
     async def _follow(self, wanted: Wanted, first: Place) -> Fetched:
@@ -194,14 +221,11 @@ class _Errand:
                     continue
                 if reply.status != _OK:
                     raise Refused("image_fetch_failed", f"it answers with {reply.status}")
-                body = await self._body(reply)
+                return await self._held(wanted, reply)
             except UpstreamError as error:
                 raise _broken(error) from None
             finally:
                 await reply.close()
-            content = content_of(body, reply.headers.get("content-type", ""), wanted.kind)
-            data = binascii.b2a_base64(body, newline=False).decode("ascii")
-            return Fetched(content.kind, content.mime, data)
         raise Refused(
             "image_fetch_blocked", f"it redirects more than {self._policy.max_redirects} times"
         )
@@ -238,12 +262,28 @@ class _Errand:
             and is_named(place, policy.rules.hosts)
         )
 
-    async def _body(self, reply: UpstreamReply) -> bytes:
+    async def _held(self, wanted: Wanted, reply: UpstreamReply) -> Fetched:
+        """What a reply brings; its bytes count as held until nobody has it any more."""
+        tenant, shares = self._tenant, self._fetcher.bytes
+        pieces: list[bytes] = []
+        try:
+            await self._read(reply, pieces)
+            body = b"".join(pieces)
+            content = content_of(body, reply.headers.get("content-type", ""), wanted.kind)
+            data = binascii.b2a_base64(body, newline=False).decode("ascii")
+            fetched = Fetched(content.kind, content.mime, data)
+        except BaseException:
+            _give_all(shares, tenant, sum(map(len, pieces)))
+            raise
+        loop = asyncio.get_running_loop()
+        weakref.finalize(fetched, _given_back, loop, shares, tenant, len(body)).atexit = False
+        return fetched
+
+    async def _read(self, reply: UpstreamReply, pieces: list[bytes]) -> None:
         limit = self._policy.max_bytes
         length = reply.headers.get("content-length", "")
         if length.isdecimal() and int(length) > limit:
             raise _too_large(limit)
-        pieces: list[bytes] = []
         size = 0
         while True:
             try:
@@ -255,7 +295,7 @@ class _Errand:
                     f"it was silent for {self._policy.idle_s:g} seconds in the middle",
                 ) from None
             if piece is None:
-                return b"".join(pieces)
+                return
             size += len(piece)
             self._left -= len(piece)
             if size > limit:
@@ -265,7 +305,31 @@ class _Errand:
                     "image_fetch_too_large",
                     f"all that the request names is more than {self._policy.most_bytes} bytes",
                 )
+            if not self._fetcher.bytes.take(self._tenant, len(piece)):
+                raise BusyError(self._tenant)
             pieces.append(piece)
+
+
+def _give_all(shares: Shares, tenant: str, count: int) -> None:
+    if count:
+        shares.give(tenant, count)
+
+
+def _given_back(loop: asyncio.AbstractEventLoop, shares: Shares, tenant: str, count: int) -> None:
+    """From whatever thread let go of it last."""
+    with suppress(RuntimeError):  # the loop has ended first
+        loop.call_soon_threadsafe(_give_all, shares, tenant, count)
+
+
+def _busy(wanted: Wanted) -> CallerError:
+    return CallerError(
+        "overloaded",
+        f"The {wanted.kind} at {wanted.at} is not fetched now: the gateway is already fetching as "
+        "much for you as it may. Try again, or send its bytes in base64 instead.",
+        code="image_fetch_busy",
+        param=wanted.at,
+        retry_after_s=1.0,
+    )
 
 
 _NOT_PUBLIC = "its name does not lead to a public address"

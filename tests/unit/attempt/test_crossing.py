@@ -58,10 +58,11 @@ def family(monkeypatch):
 class Embedding:
     """A provider that embeds each text as its own number, in as many requests as come."""
 
-    def __init__(self, *, fail_at=None, short=False, silent_at=None, padding=0):
+    def __init__(self, *, fail_at=None, short=False, silent_at=None, padding=0, status=400):
         self.asked = []
         self.closed = 0
         self.fail_at, self.short, self.silent_at = fail_at, short, silent_at
+        self.status = status
         self.padding = b" " * padding
 
     async def send(self, request):
@@ -72,7 +73,7 @@ class Embedding:
         tokens = None if number == self.silent_at else len(texts)
         body = json.dumps({"vectors": vectors, "tokens": tokens}).encode() + self.padding
         return SimpleNamespace(
-            status=400 if number == self.fail_at else 200,
+            status=self.status if number == self.fail_at else 200,
             headers={},
             read=lambda limit: _later(body),
             close=self.close,
@@ -87,15 +88,14 @@ async def _later(body):
     return body
 
 
-def embedded(transport, texts, **members):
+def embedded(transport, texts, *, policy=None, others=(), call=None, **members):
     provider = Provider("p", FAMILY, "http://p.test", {"embeddings": "/embed"})
-    call = call_of()
+    call = call or call_of()
     call.operation = "embeddings"
     ask = read_ask(json.dumps({"model": "p/m", "input": texts, **members}).encode())
-    plan = Plan("p/m", (Candidate(provider, "m"),))
-    answer = asyncio.run(
-        attempt(plan, ask, call, Tab(), means_of(transport, Policy(max_retries=0)))
-    )
+    plan = Plan("p/m", (Candidate(provider, "m"), *others))
+    means = means_of(transport, policy or Policy(max_retries=0))
+    answer = asyncio.run(attempt(plan, ask, call, Tab(), means))
     return call, json.loads(answer.head.body)
 
 
@@ -116,6 +116,42 @@ def test_more_inputs_than_a_request_may_hold_go_in_several_and_come_back_in_orde
     (tried,) = call.outcome.attempts
     assert tried.usage == Usage(input=8)
     assert call.outcome.status == "complete"
+
+
+def test_a_retry_asks_for_what_is_missing_alone_and_each_try_says_what_it_cost():
+    transport = Embedding(fail_at=1, status=503)
+    texts = [str(number) for number in range(8)]
+    call, said = embedded(transport, texts, policy=Policy(max_retries=1))
+    assert [json.loads(one.body)["texts"] for one in transport.asked] == [
+        texts[:3],
+        texts[3:6],
+        texts[3:6],
+        texts[6:],
+    ]
+    assert transport.closed == 4
+    assert [item["embedding"] for item in said["data"]] == [[float(n)] for n in range(8)]
+    assert said["usage"] == {"prompt_tokens": 8, "total_tokens": 8}
+    assert [tried.usage for tried in call.outcome.attempts] == [Usage(input=3), Usage(input=5)]
+    assert [tried.status for tried in call.outcome.attempts] == ["upstream_error", "complete"]
+
+
+def test_a_retry_of_the_first_part_begins_anew():
+    transport = Embedding(fail_at=0, status=503)
+    call, said = embedded(transport, ["1", "2", "3", "4"], policy=Policy(max_retries=1))
+    assert [len(json.loads(one.body)["texts"]) for one in transport.asked] == [3, 3, 1]
+    assert [tried.usage for tried in call.outcome.attempts] == [None, Usage(input=4)]
+    assert said["usage"]["prompt_tokens"] == 4
+
+
+def test_vectors_of_two_providers_are_never_joined():
+    transport = Embedding(fail_at=1, status=503)
+    other = Candidate(Provider("q", FAMILY, "http://q.test", {"embeddings": "/embed"}), "n")
+    call, said = embedded(transport, ["1", "2", "3", "4"], others=(other,))
+    asked = [(one.url, len(json.loads(one.body)["texts"])) for one in transport.asked]
+    here, there = "http://p.test/embed", "http://q.test/embed"
+    assert asked == [(here, 3), (here, 1), (there, 3), (there, 1)]
+    assert [tried.usage for tried in call.outcome.attempts] == [Usage(input=3), Usage(input=4)]
+    assert len(said["data"]) == 4
 
 
 @pytest.mark.parametrize(("padding", "main"), [(0, True), (LARGE, False)])

@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+import threading
 
 import pytest
 
+from dragoman.attempt import embody
 from dragoman.attempt.embody import addresses_in, embodied_for, with_bytes
+from dragoman.attempt.estimate import PER_MEDIUM, estimate
 from dragoman.attempt.policy import LARGE, Policy
 from dragoman.attempt.ports import Fetched
+from dragoman.core.ask import read_ask
+from dragoman.core.call import Caller
 from dragoman.core.errors import CallerError, invalid
 from dragoman.core.parts import (
     FileRef,
@@ -46,13 +51,15 @@ class Fetcher:
     def __init__(self, error=None, pause_s=0.0):
         self.asked = []
         self.told = []
+        self.tenants = []
         self.left = False
         self._error = error
         self._pause_s = pause_s
 
-    async def fetch(self, wanted, *, referer=None, authorization=None):
+    async def fetch(self, wanted, *, tenant="", referer=None, authorization=None):
         self.asked.append([each.url for each in wanted])
         self.told.append((referer, authorization))
+        self.tenants.append(tenant)
         try:
             await asyncio.sleep(self._pause_s)
         except asyncio.CancelledError:
@@ -312,3 +319,47 @@ def test_one_picture_named_often_counts_at_every_place(monkeypatch):
         "image_fetch_too_large",
         "messages[0].content[2]",
     )
+
+
+def test_the_fetcher_is_told_for_which_tenant_it_fetches():
+    fetcher = Fetcher()
+    _, means = house(fetcher)
+    call = call_of("chat")
+    call.caller = Caller("k", "acme")
+    asyncio.run(answered(means, call, stream=False, body=body_of(URL), candidates=[at("ollama")]))
+    assert fetcher.tenants == ["acme"]
+
+
+@pytest.mark.parametrize("kind", ["image_url", "file"])
+@pytest.mark.parametrize("size", [10, LARGE])
+def test_an_estimate_fetches_nothing_and_counts_a_flat_figure_for_each_address(kind, size):
+    words = [{"type": "text", "text": "x" * size}]
+    part = {
+        "image_url": {"type": "image_url", "image_url": {"url": URL}},
+        "file": {"type": "file", "file": {"file_data": "https://a.example/a.txt"}},
+    }[kind]
+
+    def counted(*parts):
+        said = {"model": "p/m", "messages": [{"role": "user", "content": [*words, *parts]}]}
+        ask = read_ask(json.dumps(said).encode())
+        head = asyncio.run(estimate(ask, at("ollama"), "chat"))
+        return json.loads(head.body)["input_tokens"]
+
+    for_two = counted(part, part) - counted()
+    assert 2 * PER_MEDIUM <= for_two < 2 * PER_MEDIUM + 30
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_only_a_large_request_is_walked_in_a_thread(monkeypatch, large):
+    threads = []
+    for name in ("addresses_in", "with_bytes"):
+        real = getattr(embody, name)
+
+        def step(*args, real=real):
+            threads.append(threading.current_thread() is threading.main_thread())
+            return real(*args)
+
+        monkeypatch.setattr(embody, name, step)
+    _, means = house(Fetcher())
+    answer(means, [at("ollama")], URL, user="u" * (LARGE if large else 1))
+    assert threads == [not large, not large]

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 from msgspec import Raw, Struct
 
 from dragoman.core.errors import (
-    INFRASTRUCTURE,
     GatewayError,
     Kind,
     UpstreamError,
-    code_of,
-    may_try_again,
     retries_spent,
-    told_wait,
 )
 from dragoman.dialects.anthropic import wire
 from dragoman.dialects.anthropic.wire import encode
-from dragoman.dialects.base import Context, ErrorContext, ErrorReply
+from dragoman.dialects.base import ErrorContext, ErrorReply
+from dragoman.dialects.error_members import error_members
+from dragoman.dialects.redact import redact
+from dragoman.dialects.retry_after import read_retry_after
+from dragoman.dialects.status_kinds import OURS, RETRYABLE, kind_of_status
 
 LONGEST = 1000
 """Characters of a provider's message that are passed on; the rest of an HTML page is no help."""
@@ -40,39 +38,7 @@ _KIND_OF_TYPE: dict[str, Kind] = {
     "overloaded_error": "overloaded",
 }
 
-_KIND_OF_STATUS: dict[int, Kind] = {
-    400: "invalid_request",
-    401: "authentication",
-    402: "billing",
-    403: "permission",
-    404: "not_found",
-    408: "timeout",
-    409: "conflict",
-    413: "too_large",
-    422: "unprocessable",
-    429: "rate_limit",
-    500: "server",
-    502: "upstream",
-    503: "overloaded",
-    504: "timeout",
-    529: "overloaded",
-}
-
-_OURS: frozenset[Kind] = frozenset({"authentication", "billing", "permission"})
-"""Refusals of the gateway's own credential, of which the caller's is not to blame (P144)."""
-
-_RETRYABLE: frozenset[Kind] = frozenset(
-    {"rate_limit", "timeout", "server", "overloaded", "upstream", "conflict"}
-)
-
-
 _TOO_LONG = ("prompt is too long", "context window", "context limit", "context_length")
-
-_KEY = re.compile(
-    r"\b(?:(?:sk|pk|rk|gsk|xai|drg|ghp)[-_]|AIza|AKIA|eyJ)[A-Za-z0-9][A-Za-z0-9_.\-]{12,}"
-    r"|\b(?i:bearer)\s+[A-Za-z0-9_.\-]{16,}"
-)
-"""Keys by the beginnings that their makers give them, and whatever follows the word bearer."""
 
 
 class _Error(Struct, frozen=True):
@@ -99,11 +65,6 @@ _LOOSE = msgspec.json.Decoder(_Loose)
 _DETAILS = msgspec.json.Decoder(dict[str, object])
 
 
-def redact(text: str) -> str:
-    """The text with everything that looks like a key cut out (K8)."""
-    return _KEY.sub("[redacted]", text)
-
-
 def read_error(status: int, headers: dict[str, str], body: bytes) -> UpstreamError:
     """A provider's refusal as the gateway's own."""
     parsed = _parsed(body)
@@ -113,7 +74,7 @@ def read_error(status: int, headers: dict[str, str], body: bytes) -> UpstreamErr
     code = details.get("error_code") if details else None
     shown: int | None = None
     own_body: bytes | None = redact(body.decode("utf-8", "replace")).encode()
-    ours = kind in _OURS
+    ours = kind in OURS
     if ours:
         message = f"The provider refused the gateway's own credential ({status}): {message}"
         kind, code, shown, own_body = "upstream", "upstream_auth", 502, None
@@ -130,11 +91,11 @@ def read_error(status: int, headers: dict[str, str], body: bytes) -> UpstreamErr
         upstream_status=status,
         status=shown,
         code=code if isinstance(code, str) else None,
-        retry_after_s=retry_after(headers),
+        retry_after_s=read_retry_after(headers),
         provider_request_id=headers.get("request-id") or parsed.request_id,
         retryable=asked == "true"
         if asked in {"true", "false"}
-        else kind in _RETRYABLE and not ours,
+        else kind in RETRYABLE and not ours,
         body=own_body,
         details=details,
     )
@@ -155,9 +116,7 @@ def _parsed(body: bytes) -> _Body:
 
 
 def _kind(status: int, error: _Error) -> Kind:
-    by_status = _KIND_OF_STATUS.get(status)
-    if by_status is None:
-        by_status = "server" if status >= 500 else "invalid_request"
+    by_status = kind_of_status(status)
     kind = _KIND_OF_TYPE.get(error.type or "", by_status)
     if kind in {"server", "invalid_request"} and by_status not in {"server", "invalid_request"}:
         kind = by_status
@@ -172,18 +131,6 @@ def _details(raw: Raw) -> dict[str, object] | None:
         return _DETAILS.decode(raw)
     except wire.BAD_JSON:
         return None
-
-
-def retry_after(headers: dict[str, str]) -> float | None:
-    """Seconds to wait; dates are left to whoever has a clock."""
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) * unit
-        except ValueError:
-            continue
-        if 0 <= seconds < 86_400 * 366:
-            return seconds
-    return None
 
 
 _STREAM_STATUS: dict[str, int] = {
@@ -238,11 +185,6 @@ def error_frame(error: GatewayError, context: ErrorContext) -> bytes:
     return b"event: error\ndata: " + encode(_body(error, context, spent=False)) + b"\n\n"
 
 
-def told(context: Context) -> ErrorContext:
-    """What an error inside a stream says of the request."""
-    return ErrorContext(context.request_id or context.call_id, context.trace_id)
-
-
 def _status(error: GatewayError) -> int:
     if (
         isinstance(error, UpstreamError)
@@ -279,24 +221,5 @@ def _body(error: GatewayError, context: ErrorContext, *, spent: bool) -> dict[st
     }
     if error.details is not None:
         told["details"] = error.details
-    told["dragoman"] = _members(error, context, spent=spent)
+    told["dragoman"] = error_members(error, context, spent=spent)
     return {"type": "error", "error": told, "request_id": context.request_id}
-
-
-def _members(error: GatewayError, context: ErrorContext, *, spent: bool) -> dict[str, object]:
-    """R-ADD-024's members."""
-    members: dict[str, object] = {
-        "code": code_of(error),
-        "type": "infra_error" if error.kind in INFRASTRUCTURE else "semantic_error",
-        "request_id": context.request_id,
-        "trace_id": context.trace_id,
-        "retryable": may_try_again(error) and not spent,
-    }
-    optional = (
-        ("fallback_attempted", context.fallback),
-        ("provider", error.provider),
-        ("param", error.param),
-        ("provider_request_id", error.provider_request_id),
-        ("retry_after", told_wait(error)),
-    )
-    return members | {name: said for name, said in optional if said is not None}

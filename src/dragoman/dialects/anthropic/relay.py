@@ -14,14 +14,15 @@ from msgspec import Raw, Struct
 from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.core.usage import merge
 from dragoman.dialects.anthropic import wire
-from dragoman.dialects.anthropic.error import error_frame, read_stream_error, told
+from dragoman.dialects.anthropic.error import error_frame, read_stream_error
 from dragoman.dialects.anthropic.finish import read_finish
 from dragoman.dialects.anthropic.stream_write import frame as write_frame
 from dragoman.dialects.anthropic.usage import read_usage
 from dragoman.dialects.anthropic.wire import WireError, encode
 from dragoman.dialects.base import Context, Facts, Target
 from dragoman.dialects.broken import is_garbled, not_understood, truncated
-from dragoman.dialects.framing.sse import Frame, SseFrames
+from dragoman.dialects.error_members import told
+from dragoman.dialects.framing.sse import Frame, SseFrames, with_blank_line
 from dragoman.dialects.halves import mended
 
 
@@ -86,12 +87,10 @@ class AnthropicRelay:
         """
         if self._done:
             return b""
-        passed = self._pass([last for last in self._frames.close() if last.data])
-        if passed and not passed.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")):
-            passed += b"\n" if passed.endswith(b"\n") else b"\n\n"
+        last = self._pass([frame for frame in self._frames.close() if frame.data])
         if not self.facts.finished and (self.facts.error is None or is_garbled(self.facts.error)):
             self._stop(truncated())
-        return passed
+        return with_blank_line(last)
 
     def fail(self, error: GatewayError) -> bytes:
         """The terminal error event."""

@@ -24,18 +24,19 @@ from dragoman.core.parts import (
 from dragoman.core.response import Choice, Response
 from dragoman.core.usage import Usage
 from dragoman.dialects.anthropic import wire
-from dragoman.dialects.anthropic.arguments import as_object
 from dragoman.dialects.anthropic.draft import own
 from dragoman.dialects.anthropic.envelope import is_native, wrap
 from dragoman.dialects.anthropic.error import read_stream_error
 from dragoman.dialects.anthropic.finish import BROKEN, read_finish, write_details, write_reason
 from dragoman.dialects.anthropic.read_blocks import read_block
 from dragoman.dialects.anthropic.undo import undo_call
-from dragoman.dialects.anthropic.usage import read_usage, write_usage
+from dragoman.dialects.anthropic.usage import TOLD, read_usage, write_usage
 from dragoman.dialects.anthropic.wire import DIALECT, WireError, encode
 from dragoman.dialects.base import Context, Tapped, Target, Undo, Written
 from dragoman.dialects.broken import not_understood
+from dragoman.dialects.call_arguments import as_object
 from dragoman.dialects.halves import mended
+from dragoman.dialects.untold import logprob_losses, tier_losses, usage_losses
 
 TIER_READ = {"standard": "default", "priority": "priority", "batch": "batch"}
 TIER_WRITE = {
@@ -187,6 +188,9 @@ def write_response(response: Response, context: Context) -> Written:
         if (details := write_details(choice.finish, reason, refusal)) is not None:
             body["stop_details"] = details
         body.update(own(choice.ext))
+        losses += logprob_losses(choice.logprobs)
+    losses += usage_losses(response.usage, TOLD)
+    losses += tier_losses(response.service_tier, TIER_WRITE)
     tier = TIER_WRITE.get(response.service_tier or "")
     body["usage"] = write_usage(response.usage, tier=tier)
     return Written(encode(body), tuple(losses))

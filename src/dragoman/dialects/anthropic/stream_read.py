@@ -27,7 +27,7 @@ from dragoman.dialects.anthropic.response import TIER_READ
 from dragoman.dialects.anthropic.usage import read_usage
 from dragoman.dialects.anthropic.wire import DIALECT, WireError, encode
 from dragoman.dialects.base import Target, Undo
-from dragoman.dialects.broken import is_garbled, not_understood, truncated
+from dragoman.dialects.broken import not_understood, told_the_end, truncated
 from dragoman.dialects.framing.sse import Frame, SseFrames
 from dragoman.dialects.halves import loads_leniently, without_surrogates
 
@@ -106,16 +106,7 @@ class AnthropicStreamReader:
         if self._ended:
             return []
         events = self._read(self._frames.close())
-        match events[-1] if events else None:
-            case End():
-                return events
-            case Failure(error=error) if not is_garbled(error):
-                return events
-            case Failure():  # Half a frame, which is no news after the cut itself.
-                events.pop()
-            case _:
-                pass
-        return self._fail(events, truncated())
+        return events if told_the_end(events) else self._fail(events, truncated())
 
     def _read(self, frames: list[Frame]) -> list[Event]:
         events: list[Event] = []

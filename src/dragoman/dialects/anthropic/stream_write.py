@@ -34,10 +34,9 @@ from dragoman.core.parts import Part, Refusal, Text, Thinking, ToolCall
 from dragoman.core.response import Finish
 from dragoman.core.usage import Usage, merge
 from dragoman.dialects.anthropic import wire
-from dragoman.dialects.anthropic.arguments import as_object
 from dragoman.dialects.anthropic.draft import own
 from dragoman.dialects.anthropic.envelope import is_native, wrap
-from dragoman.dialects.anthropic.error import error_frame, told
+from dragoman.dialects.anthropic.error import error_frame
 from dragoman.dialects.anthropic.finish import BROKEN, write_details, write_reason
 from dragoman.dialects.anthropic.response import (
     TIER_WRITE,
@@ -49,10 +48,13 @@ from dragoman.dialects.anthropic.response import (
     write_block,
     write_thinking,
 )
-from dragoman.dialects.anthropic.usage import write_delta_usage, write_usage
+from dragoman.dialects.anthropic.usage import TOLD, write_delta_usage, write_usage
 from dragoman.dialects.anthropic.wire import DIALECT, encode
 from dragoman.dialects.base import Context
+from dragoman.dialects.call_arguments import as_object
+from dragoman.dialects.error_members import told
 from dragoman.dialects.halves import mend
+from dragoman.dialects.untold import logprob_losses, tier_losses, usage_losses
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -200,6 +202,7 @@ class AnthropicStreamWriter:
             case Ping():
                 return PING
             case LogprobNote():
+                self._lose(logprob_losses(event.logprobs))
                 return b""
             case Failure():
                 return self._fail(event.error)
@@ -212,6 +215,7 @@ class AnthropicStreamWriter:
 
     def _start(self, event: Start) -> bytes:
         self._started = True
+        self._lose(tier_losses(event.service_tier, TIER_WRITE))
         if event.usage is not None:
             self._usage = merge(self._usage, event.usage)
         return frame(
@@ -238,6 +242,10 @@ class AnthropicStreamWriter:
         self._finish = event.finish
         self._ext = own(event.ext)
         return b""
+
+    def _lose(self, losses: list[Loss]) -> None:
+        """Records each loss once."""
+        self.losses += [loss for loss in losses if loss not in self.losses]
 
     def _fail(self, error: GatewayError) -> bytes:
         """The one terminal event; nothing that says completion may follow (D3)."""
@@ -267,6 +275,7 @@ class AnthropicStreamWriter:
             "usage": write_delta_usage(self._usage),
         }
         told.update({name: raw for name, raw in self._ext.items() if name != "container"})
+        self._lose(usage_losses(self._usage, TOLD))
         self._closed = True
         return b"".join([*pieces, frame(told), _STOP])
 
@@ -322,9 +331,7 @@ class AnthropicStreamWriter:
         block = self._blocks.get(event.part)
         citation = event.citation
         if citation.raw is None or citation.dialect != DIALECT:
-            loss = citation_loss(event.part)
-            if loss not in self.losses:
-                self.losses.append(loss)
+            self._lose([citation_loss(event.part)])
             return b""
         if block is None:
             return b""

@@ -66,6 +66,10 @@ def _with_compaction(counted: Usage, iterations: list[Iteration]) -> Usage:
     )
 
 
+TOLD = frozenset({"cache_read", "cache_write", "reasoning", "web_searches"})
+"""The counts that this dialect has a word for, beside tokens in and out."""
+
+
 def write_usage(usage: Usage | None, *, tier: str | None = None) -> JsonUsage:
     """The usage of a whole reply: required counts are 0 where they are unknown, others left out."""
     usage = usage or Usage()

@@ -17,11 +17,11 @@ from dragoman.core.parts import (
     ToolCall,
     ToolResult,
 )
-from dragoman.dialects.anthropic.arguments import as_object
 from dragoman.dialects.anthropic.draft import Block, Draft, own
 from dragoman.dialects.anthropic.envelope import is_native
 from dragoman.dialects.anthropic.wire import DIALECT
 from dragoman.dialects.anthropic.write_media import write_media
+from dragoman.dialects.call_arguments import as_object
 
 CallIds = Callable[[str, str], str]
 """Id of a call, path → the id that is sent for it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dragoman.dialects.base import Dialect
-from dragoman.dialects.chat.error import read_error, write_error
+from dragoman.dialects.chat.error import write_error
 from dragoman.dialects.chat.frames import response_frames
 from dragoman.dialects.chat.patch import patch_request
 from dragoman.dialects.chat.read import read_request
@@ -14,6 +14,7 @@ from dragoman.dialects.chat.steps import STEPS
 from dragoman.dialects.chat.stream_read import stream_reader
 from dragoman.dialects.chat.stream_write import HEARTBEAT, stream_writer
 from dragoman.dialects.chat.write import write_request
+from dragoman.dialects.openai_errors import read_error
 
 __all__ = ["CHAT"]
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from dragoman.core.loss import Loss
-from dragoman.core.parts import Ext, ToolCall
+from dragoman.core.parts import Ext
 from dragoman.core.request import Request
 from dragoman.dialects.base import Target, Undo
 from dragoman.dialects.chat.flavours import Flavour, flavour_of
-from dragoman.dialects.chat.wire import Object
+from dragoman.dialects.members import Object
+from dragoman.dialects.tool_names import legal_names, short_id
 
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_ODD = re.compile(r"[^a-zA-Z0-9_-]")
 _LONGEST_ID = 40  # OpenAI's and Azure's limit of tool_calls[].id (P33)
 
 
@@ -67,41 +63,9 @@ class Draft:
 def open_draft(request: Request, target: Target) -> Draft:
     """A draft for this target, with names chosen for every tool of the request."""
     flavour = flavour_of(target.quirks.flavour)
-    return Draft(target, flavour, names=_names(_tool_names(request)))
-
-
-def _tool_names(request: Request) -> Iterable[str]:
-    for tool in request.tools:
-        name = getattr(tool, "name", None)
-        if isinstance(name, str):
-            yield name
-    for message in request.messages:
-        for part in message.parts:
-            if isinstance(part, ToolCall):
-                yield part.name
-
-
-def _names(names: Iterable[str]) -> dict[str, str]:
-    """A legal name for each that is not, the same each time and never one that is taken (P57)."""
-    every = list(dict.fromkeys(names))
-    odd = [name for name in every if not _NAME.fullmatch(name)]
-    if not odd:
-        return {}
-    taken = set(every)
-    chosen: dict[str, str] = {}
-    for name in odd:
-        legal = _ODD.sub("_", name)
-        if not legal or len(legal) > 64 or legal in taken:
-            digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-            legal = f"{legal[:55]}_{digest}"
-        taken.add(legal)
-        chosen[name] = legal
-    return chosen
+    return Draft(target, flavour, names=legal_names(request))
 
 
 def call_id(given: str) -> str:
     """A call's id, hashed if it is too long: the same for the call and for its result (P33)."""
-    if len(given) <= _LONGEST_ID:
-        return given
-    digest = hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"call_{digest[:24]}"
+    return short_id(given, _LONGEST_ID)

@@ -24,16 +24,8 @@ from dragoman.dialects.chat.embeddings import (
     write_embeddings,
 )
 from dragoman.dialects.chat.quirks import apply_quirks
-from dragoman.dialects.chat.wire import (
-    NULL,
-    Object,
-    integer,
-    leftover,
-    need,
-    string,
-    take,
-    top_level,
-)
+from dragoman.dialects.chat.wire import leftover
+from dragoman.dialects.members import NULL, Object, integer, need, string, take, top_level
 
 _ENCODE = msgspec.json.Encoder().encode
 _INPUT = msgspec.json.Decoder(str | list[str | int | list[int]])

@@ -7,13 +7,11 @@ URL-safe base64, white space, missing padding. Nothing is transcoded.
 from __future__ import annotations
 
 import binascii
-from typing import Literal, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from dragoman.core.errors import invalid
 from dragoman.core.parts import Inline, Url
-
-MediaKind: TypeAlias = Literal["image", "audio", "video", "document"]
+from dragoman.dialects.base64_text import standard
 
 _SAME = {
     "image/jpg": "image/jpeg",
@@ -46,19 +44,6 @@ def audio_mime(name: str) -> str:
     return _AUDIO_MIME.get(name.lower(), f"audio/{name.lower()}")
 
 
-def media_kind(mime: str) -> MediaKind:
-    """What a MIME type is; everything that is no image, sound or film is a document (P81)."""
-    match mime.partition("/")[0]:
-        case "image":
-            return "image"
-        case "audio":
-            return "audio"
-        case "video":
-            return "video"
-        case _:
-            return "document"
-
-
 def parse_source(text: str, at: str, mime: str | None = None) -> Inline | Url:
     """A data URL as its bytes, any other address as it is; ``mime`` is what the caller said beside it."""
     if text[:5].lower() != "data:":
@@ -75,7 +60,7 @@ def parse_source(text: str, at: str, mime: str | None = None) -> Inline | Url:
 
 def inline(data: str, mime: str | None, at: str) -> Inline:
     """Base64 in its standard form, with the MIME type that its bytes show."""
-    clean, head = _standard(data, at)
+    clean, head = standard(data, at)
     declared = (mime or "").strip().lower()
     declared = _SAME.get(declared, declared)
     shown = _sniff(head)
@@ -89,22 +74,6 @@ def _may_correct(declared: str, shown: str) -> bool:
     if declared in {"", "application/octet-stream"}:
         return True
     return declared.startswith("image/") and shown.startswith(("image/", "application/pdf"))
-
-
-def _standard(data: str, at: str) -> tuple[str, bytes]:
-    """Standard padded base64, and the first bytes behind it."""
-    try:
-        return data, binascii.a2b_base64(data, strict_mode=True)[:16]
-    except ValueError:
-        pass
-    clean = "".join(data.split()).replace("-", "+").replace("_", "/").rstrip("=")
-    clean += "=" * (-len(clean) % 4)
-    try:
-        return clean, binascii.a2b_base64(clean, strict_mode=True)[:16]
-    except ValueError:
-        raise invalid(
-            f"{at} is no valid base64; send the file's bytes in base64.", at, "invalid_base64"
-        ) from None
 
 
 def _sniff(head: bytes) -> str | None:

@@ -12,7 +12,7 @@ from msgspec import Raw
 from dragoman.core.loss import Loss
 from dragoman.dialects.base import Outgoing, Target
 from dragoman.dialects.chat.quirks import apply_quirks
-from dragoman.dialects.chat.wire import NULL, Object, members_of
+from dragoman.dialects.members import NULL, Object, members_of
 
 _ENCODE = msgspec.json.Encoder().encode
 _TRUE = Raw(b"true")

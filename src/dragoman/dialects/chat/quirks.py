@@ -7,7 +7,7 @@ from msgspec import Raw
 from dragoman.core.loss import Loss
 from dragoman.dialects.base import Target
 from dragoman.dialects.chat.steps import STEPS
-from dragoman.dialects.chat.wire import NULL, Object
+from dragoman.dialects.members import NULL, Object
 
 _EMPTY = (NULL, Raw(b"[]"), Raw(b"{}"))
 _DEFAULTS: dict[str, tuple[object, Raw]] = {

@@ -18,13 +18,13 @@ from dragoman.core.request import Output, Request, Sampling, retention
 from dragoman.dialects.chat.read_messages import read_messages
 from dragoman.dialects.chat.read_tools import read_tool_choice, read_tools
 from dragoman.dialects.chat.reasoning import read_reasoning
-from dragoman.dialects.chat.wire import (
+from dragoman.dialects.chat.wire import leftover, take_cache
+from dragoman.dialects.members import (
     NULL,
     Object,
     array,
     boolean,
     integer,
-    leftover,
     mapping,
     members_of,
     missing,
@@ -33,7 +33,6 @@ from dragoman.dialects.chat.wire import (
     string,
     strings,
     take,
-    take_cache,
     take_raw,
     top_level,
 )

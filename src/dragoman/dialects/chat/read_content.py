@@ -24,19 +24,10 @@ from dragoman.core.parts import (
     ToolResult,
     raw,
 )
-from dragoman.dialects.chat.media import audio_mime, inline, media_kind, parse_source
-from dragoman.dialects.chat.wire import (
-    Object,
-    array,
-    kind,
-    leftover,
-    mapping,
-    need,
-    string,
-    take,
-    take_cache,
-    wrong_type,
-)
+from dragoman.dialects.chat.media import audio_mime, inline, parse_source
+from dragoman.dialects.chat.wire import leftover, take_cache
+from dragoman.dialects.media_kind import media_kind
+from dragoman.dialects.members import Object, array, kind, mapping, need, string, take, wrong_type
 
 _Read = Callable[[Object, str], Part]
 

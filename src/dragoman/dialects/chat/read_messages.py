@@ -27,17 +27,8 @@ from dragoman.core.parts import (
 )
 from dragoman.dialects.chat.read_content import mark_last, read_content
 from dragoman.dialects.chat.reasoning import read_thinking
-from dragoman.dialects.chat.wire import (
-    Object,
-    array,
-    leftover,
-    mapping,
-    missing,
-    need,
-    string,
-    take,
-    take_cache,
-)
+from dragoman.dialects.chat.wire import leftover, take_cache
+from dragoman.dialects.members import Object, array, mapping, missing, need, string, take
 
 
 @dataclass(slots=True)

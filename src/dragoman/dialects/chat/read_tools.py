@@ -9,12 +9,12 @@ from msgspec import Raw
 from dragoman.core.errors import unsupported
 from dragoman.core.parts import Ext, raw
 from dragoman.core.request import CustomTool, FunctionTool, HostedTool, Tool, ToolChoice
-from dragoman.dialects.chat.wire import (
+from dragoman.dialects.chat.wire import leftover, take_cache
+from dragoman.dialects.members import (
     Object,
     array,
     boolean,
     items_of,
-    leftover,
     mapping,
     members_of,
     missing,
@@ -23,7 +23,6 @@ from dragoman.dialects.chat.wire import (
     plain,
     string,
     take,
-    take_cache,
     take_raw,
 )
 

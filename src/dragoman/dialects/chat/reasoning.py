@@ -14,7 +14,7 @@ from msgspec import Raw, structs
 from dragoman.core.parts import Part, Thinking, raw
 from dragoman.core.request import Effort, Reasoning
 from dragoman.dialects.chat.thoughts import family_of
-from dragoman.dialects.chat.wire import (
+from dragoman.dialects.members import (
     Object,
     array,
     boolean,

@@ -16,7 +16,7 @@ from dragoman.core.money import plain
 from dragoman.core.response import Finish
 from dragoman.core.usage import Usage, merge
 from dragoman.dialects.base import Context, Facts, Target
-from dragoman.dialects.chat.error import DONE, error_frames, known_of, malformed, truncated
+from dragoman.dialects.chat.error import DONE, error_frames, malformed
 from dragoman.dialects.chat.finish import failed_finish, read_finish
 from dragoman.dialects.chat.frames import response_frames
 from dragoman.dialects.chat.mend import Repair, fragment_fix, mend_chunk
@@ -35,6 +35,7 @@ from dragoman.dialects.chat.response import is_whole_body, may_report, reported_
 from dragoman.dialects.chat.stream_calls import Calls
 from dragoman.dialects.chat.usage import usage_of
 from dragoman.dialects.framing.sse import LIMIT, Frame, SseFrames
+from dragoman.dialects.openai_errors import known_of, truncated
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _exact = REPLY.exact
@@ -68,6 +69,9 @@ class ChatRelay:
                     self.facts.error = malformed()
                 return b""
             data, self._whole = bytes(self._whole), None
+        lone = self._frames.lone(data)
+        if lone is not None:
+            return self._frame(lone)
         try:
             return self._pass(self._frames.feed(data))
         except UpstreamError as error:

@@ -27,7 +27,8 @@ from dragoman.dialects.chat.finish import write_finish
 from dragoman.dialects.chat.pictures import write_image
 from dragoman.dialects.chat.thoughts import details_of, shares_index
 from dragoman.dialects.chat.tool_calls import write_call
-from dragoman.dialects.chat.usage import write_usage
+from dragoman.dialects.chat.usage import TOLD, write_usage
+from dragoman.dialects.untold import usage_losses
 
 _ENCODER = msgspec.json.Encoder()
 _FOREIGN_PREFIXES = ("msg_", "resp_")
@@ -49,6 +50,7 @@ def write_response(response: Response, context: Context) -> Written:
     }
     if response.usage is not None:
         body["usage"] = write_usage(response.usage)
+        losses += usage_losses(response.usage, TOLD)
     body |= origin(response.service_tier, response.system_fingerprint)
     return Written(_ENCODER.encode(body), tuple(losses))
 

@@ -14,8 +14,7 @@ from dragoman.core.parts import Citation, Ext, Opaque, Part, Refusal, Text, Thin
 from dragoman.core.response import Choice, Response
 from dragoman.dialects.base import Context, Tapped, Target, Undo
 from dragoman.dialects.chat.citations import read_annotation
-from dragoman.dialects.chat.envelope import open_envelope
-from dragoman.dialects.chat.error import malformed, upstream_error
+from dragoman.dialects.chat.error import malformed
 from dragoman.dialects.chat.finish import failed_finish, read_finish
 from dragoman.dialects.chat.mend import mend_whole
 from dragoman.dialects.chat.pictures import read_image
@@ -34,6 +33,7 @@ from dragoman.dialects.chat.reply_wire import (
 from dragoman.dialects.chat.thoughts import Thought, continues, thoughts
 from dragoman.dialects.chat.tool_calls import call_of, id_seed, made_id, spoken_name, unwrap
 from dragoman.dialects.chat.usage import usage_of
+from dragoman.dialects.openai_errors import read_error
 
 # --------------------------------------------------------------------------- what came
 
@@ -78,7 +78,7 @@ def reported_error(reply: ReplyWire, data: bytes, *, named: bool = False) -> Ups
             return None
         told = Raw(data)
     body = b'{"error":' + bytes(told) + b"}"
-    return upstream_error(200, open_envelope(body), body=body)
+    return read_error(200, {}, body)
 
 
 def may_report(chunk: ReplyWire) -> bool:

@@ -20,7 +20,7 @@ from dragoman.core.loss import Loss
 from dragoman.core.parts import raw
 from dragoman.dialects.base import Target
 from dragoman.dialects.chat.flavours import flavour_of
-from dragoman.dialects.chat.wire import Object, items_of, members_of, plain
+from dragoman.dialects.members import Object, items_of, members_of, plain
 
 Stepped: TypeAlias = tuple[Object, tuple[Loss, ...]]
 Step: TypeAlias = Callable[[Object, Target], Stepped]

@@ -25,7 +25,7 @@ from dragoman.core.events import (
 from dragoman.core.fold import unfold
 from dragoman.core.parts import Ext, raw
 from dragoman.dialects.base import Target, Undo
-from dragoman.dialects.chat.error import malformed, truncated
+from dragoman.dialects.chat.error import malformed
 from dragoman.dialects.chat.finish import failed_finish, read_finish
 from dragoman.dialects.chat.reply_wire import (
     REFUSED,
@@ -46,6 +46,7 @@ from dragoman.dialects.chat.stream_parts import ChoiceParts
 from dragoman.dialects.chat.tool_calls import id_seed
 from dragoman.dialects.chat.usage import usage_of
 from dragoman.dialects.framing.sse import LIMIT, Frame, SseFrames
+from dragoman.dialects.openai_errors import truncated
 
 _exact = REPLY.exact
 

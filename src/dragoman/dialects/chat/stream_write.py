@@ -48,7 +48,7 @@ from dragoman.core.response import Choice
 from dragoman.core.usage import Usage, merge
 from dragoman.dialects.base import Context
 from dragoman.dialects.chat.citations import write_annotation
-from dragoman.dialects.chat.error import DONE, error_frames, known_of
+from dragoman.dialects.chat.error import DONE, error_frames
 from dragoman.dialects.chat.pictures import write_image
 from dragoman.dialects.chat.reply_write import (
     beside_the_finish,
@@ -61,7 +61,9 @@ from dragoman.dialects.chat.reply_write import (
 )
 from dragoman.dialects.chat.thoughts import details_of, format_of, shares_index
 from dragoman.dialects.chat.tool_calls import write_call
-from dragoman.dialects.chat.usage import write_usage
+from dragoman.dialects.chat.usage import TOLD, write_usage
+from dragoman.dialects.openai_errors import known_of
+from dragoman.dialects.untold import usage_losses
 
 _ENCODER = msgspec.json.Encoder()
 _encode = _ENCODER.encode
@@ -379,6 +381,7 @@ class ChatStreamWriter:
         usage = self._usage
         if not self._context.include_usage or usage is None:
             return DONE
+        self.losses += usage_losses(usage, TOLD)
         if usage.cost is None and self._context.cost is not None:
             usage = replace(usage, cost=self._context.cost(usage))
         return self._before + b'],"usage":' + _encode(write_usage(usage)) + b"}\n\n" + DONE

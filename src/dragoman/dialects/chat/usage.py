@@ -74,6 +74,20 @@ def _apart(given: int | None, output: int | None, reasoning: int, total: int | N
     return reasoning if total == given + output + reasoning else None
 
 
+TOLD = frozenset(
+    {
+        "cache_read",
+        "cache_write",
+        "reasoning",
+        "audio_input",
+        "audio_output",
+        "accepted_prediction",
+        "rejected_prediction",
+    }
+)
+"""The counts that this dialect has a word for, beside tokens in and out."""
+
+
 def write_usage(usage: Usage) -> dict[str, object]:
     """The counts in OpenAI's shape: unknown numbers that it requires are 0, others are left out."""
     given, output = usage.input or 0, usage.output or 0

@@ -20,10 +20,10 @@ from dragoman.dialects.chat.draft import Draft, open_draft
 from dragoman.dialects.chat.flavours.flavour import effort_of, thinks
 from dragoman.dialects.chat.quirks import apply_quirks
 from dragoman.dialects.chat.steps import schema_to_json_object
-from dragoman.dialects.chat.wire import Object, members_of
 from dragoman.dialects.chat.write_content import mark
 from dragoman.dialects.chat.write_messages import write_messages
 from dragoman.dialects.chat.write_tools import write_tools
+from dragoman.dialects.members import Object, members_of
 
 _ENCODE = msgspec.json.Encoder().encode
 

@@ -20,8 +20,8 @@ from dragoman.core.parts import (
     ToolResult,
 )
 from dragoman.dialects.chat.draft import Draft
-from dragoman.dialects.chat.wire import Object, members_of
 from dragoman.dialects.chat.write_media import write_media
+from dragoman.dialects.members import Object, members_of
 
 _OWN_TTL = {"5m": None, "1h": "12h", "30m": "30m", "12h": "12h"}
 _ANTHROPIC_TTL = {"30m": "1h", "12h": "1h"}

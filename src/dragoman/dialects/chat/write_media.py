@@ -14,7 +14,7 @@ from dragoman.core.errors import CallerError, unsupported
 from dragoman.core.parts import FileRef, Inline, Media, Url
 from dragoman.dialects.chat.draft import Draft
 from dragoman.dialects.chat.media import AUDIO_FORMAT
-from dragoman.dialects.chat.wire import Object
+from dragoman.dialects.members import Object
 
 
 def write_media(part: Media, at: str, draft: Draft) -> Object:

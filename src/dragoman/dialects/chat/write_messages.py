@@ -26,8 +26,8 @@ from dragoman.core.parts import (
 )
 from dragoman.core.request import Request
 from dragoman.dialects.chat.draft import Draft, call_id
-from dragoman.dialects.chat.wire import Object
 from dragoman.dialects.chat.write_content import collapse, mark, write_part, write_parts
+from dragoman.dialects.members import Object
 
 _ISSUERS = {"anthropic": "anthropic/", "responses": "openai/", "gemini": "google/"}
 

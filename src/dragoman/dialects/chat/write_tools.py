@@ -11,8 +11,8 @@ from dragoman.core.errors import invalid, unsupported
 from dragoman.core.request import CustomTool, FunctionTool, HostedTool, Request, ToolChoice
 from dragoman.dialects.chat.draft import Draft
 from dragoman.dialects.chat.flavours.flavour import thinks
-from dragoman.dialects.chat.wire import Object, members_of
 from dragoman.dialects.chat.write_content import mark
+from dragoman.dialects.members import Object, members_of
 
 EMPTY_SCHEMA: Object = {"type": "object", "properties": {}}
 _INPUT_SCHEMA: Object = {

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dragoman.core.errors import GatewayError, UpstreamError
+from dragoman.dialects import broken
 from dragoman.dialects.base import Context, ErrorContext, ErrorReply
 from dragoman.dialects.completions.wire import ReplyWire, decode_reply, is_nothing
+from dragoman.dialects.error_members import told
 
 DONE = b"data: [DONE]\n\n"
 
@@ -25,8 +27,7 @@ class Errors:
 
     def frames(self, error: GatewayError, context: Context) -> bytes:
         """The terminal error of a stream, and ``[DONE]`` behind it (D3)."""
-        told = ErrorContext(context.request_id or context.call_id, context.trace_id)
-        return b"data: " + self.write(error, told).body + b"\n\n" + DONE
+        return b"data: " + self.write(error, told(context)).body + b"\n\n" + DONE
 
     def open(self, data: bytes) -> ReplyWire:
         """A reply or a chunk of status 200.
@@ -44,26 +45,9 @@ class Errors:
         return reply
 
 
-def truncated() -> UpstreamError:
-    """The bytes ended before the answer did (P14)."""
-    return UpstreamError(
-        "upstream",
-        "The provider's stream ended before the answer was complete.",
-        upstream_status=200,
-        code="upstream_truncated",
-        retryable=True,
-    )
-
-
 def malformed() -> UpstreamError:
     """A frame or a body that is not what was asked for."""
-    return UpstreamError(
-        "upstream",
-        "The provider's answer is not a text completion.",
-        upstream_status=200,
-        code="upstream_malformed",
-        retryable=True,
-    )
+    return broken.malformed("a text completion")
 
 
 def broken_finish(reason: str) -> UpstreamError:

@@ -10,9 +10,10 @@ from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.core.usage import merge
 from dragoman.dialects.base import Context, Facts, Target
 from dragoman.dialects.completions import wire
-from dragoman.dialects.completions.errors import DONE, Errors, broken_finish, truncated
+from dragoman.dialects.completions.errors import DONE, Errors, broken_finish
 from dragoman.dialects.completions.wire import ReplyWire, encode
-from dragoman.dialects.framing.sse import Frame, SseFrames
+from dragoman.dialects.framing.sse import Frame, SseFrames, with_blank_line
+from dragoman.dialects.openai_errors import truncated
 
 
 class CompletionsRelay:
@@ -50,7 +51,9 @@ class CompletionsRelay:
             for frame in self._frames.close()
             if frame.data == b"[DONE]" or wire.decode_reply(frame.data) is not None
         ]
-        passed = self._pass([Frame(one.data, one.event, _closed(one.raw)) for one in whole])
+        passed = self._pass(
+            [Frame(one.data, one.event, with_blank_line(one.raw)) for one in whole]
+        )
         return passed + self._last()
 
     def _last(self) -> bytes:
@@ -128,10 +131,3 @@ class CompletionsRelay:
         if chunk.choices is None:
             members["choices"] = []
         return b"data: " + encode(members).replace(b"\n", b" ") + b"\n\n"
-
-
-def _closed(raw: bytes) -> bytes:
-    """A last frame with the blank line that it lacked (P4)."""
-    if raw.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")):
-        return raw
-    return raw + (b"\n" if raw.endswith(b"\n") else b"\n\n")

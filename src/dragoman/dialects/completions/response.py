@@ -6,13 +6,14 @@ from msgspec import Raw
 
 from dragoman.core.loss import Loss
 from dragoman.core.parts import Media, Part, Refusal, Text, Thinking
-from dragoman.core.response import Choice, Response
+from dragoman.core.response import Choice, Finish, Response
 from dragoman.dialects.base import Context, Tapped, Target, Undo, Written
 from dragoman.dialects.completions import wire
 from dragoman.dialects.completions.errors import DONE, Errors, broken_finish, malformed
 from dragoman.dialects.completions.logprobs import read_logprobs, write_logprobs
 from dragoman.dialects.completions.wire import ChoiceWire, encode
 from dragoman.dialects.halves import mend
+from dragoman.dialects.untold import stop_losses, tier_losses, usage_losses
 
 
 class Replies:
@@ -126,6 +127,18 @@ def loss_of(part: Part, choice: int, number: int) -> Loss:
     return Loss(f"choices[{choice}].content[{number}]", what)
 
 
+def citation_loss(choice: int, number: int) -> Loss:
+    """Citations: text alone has no place for them."""
+    return Loss(f"choices[{choice}].content[{number}].citations", "not_in_dialect")
+
+
+def finish_losses(finish: Finish, choice: int) -> list[Loss]:
+    """What the finish says and this dialect has no word for."""
+    if finish.reason == "pause":
+        return [Loss(f"choices[{choice}].finish_reason", "a pause is told as stop", "changed")]
+    return stop_losses(finish, f"choices[{choice}]")
+
+
 def write_response(response: Response, context: Context) -> Written:
     """A whole completion.
 
@@ -142,8 +155,11 @@ def write_response(response: Response, context: Context) -> Written:
             said = words_of(part)
             if said is None:
                 losses.append(loss_of(part, choice.index, number))
-            else:
-                words.append(said)
+                continue
+            words.append(said)
+            if isinstance(part, Text) and part.citations:
+                losses.append(citation_loss(choice.index, number))
+        losses += finish_losses(choice.finish, choice.index)
         logprobs = None if choice.logprobs is None else write_logprobs(choice.logprobs, 0)
         choices.append(
             {
@@ -157,4 +173,5 @@ def write_response(response: Response, context: Context) -> Written:
         response.id, response.model, response.created, response.system_fingerprint, context
     )
     body = {**head, "choices": choices, "usage": wire.write_usage(response.usage)}
+    losses += usage_losses(response.usage, wire.TOLD) + tier_losses(response.service_tier)
     return Written(encode(body), tuple(losses))

@@ -18,10 +18,11 @@ from dragoman.core.events import (
 from dragoman.core.parts import Text
 from dragoman.dialects.base import Target, Undo
 from dragoman.dialects.completions import wire
-from dragoman.dialects.completions.errors import Errors, broken_finish, truncated
+from dragoman.dialects.completions.errors import Errors, broken_finish
 from dragoman.dialects.completions.logprobs import read_logprobs
 from dragoman.dialects.completions.wire import ChoiceWire, ReplyWire
 from dragoman.dialects.framing.sse import Frame, SseFrames
+from dragoman.dialects.openai_errors import truncated
 
 
 class CompletionsStreamReader:

@@ -26,9 +26,16 @@ from dragoman.dialects.base import Context
 from dragoman.dialects.completions import wire
 from dragoman.dialects.completions.errors import DONE, Errors, broken_finish
 from dragoman.dialects.completions.logprobs import write_logprobs
-from dragoman.dialects.completions.response import head_of, loss_of, words_of
+from dragoman.dialects.completions.response import (
+    citation_loss,
+    finish_losses,
+    head_of,
+    loss_of,
+    words_of,
+)
 from dragoman.dialects.completions.wire import encode
 from dragoman.dialects.halves import mend
+from dragoman.dialects.untold import tier_losses, usage_losses
 
 HEARTBEAT = b": ping\n\n"
 
@@ -70,6 +77,7 @@ class CompletionsStreamWriter:
                 return self._start(event)
             case Start():
                 self._usage = event.usage
+                self.losses += tier_losses(event.service_tier)
                 self._head = head_of(
                     event.id, event.model, event.created, event.system_fingerprint, self._context
                 )
@@ -81,7 +89,12 @@ class CompletionsStreamWriter:
                 return self._logprobs(event)
             case Finished():
                 return self._finished(event)
-            case PartStop() | Cited():
+            case Cited():
+                loss = citation_loss(event.choice, event.part)
+                if loss not in self.losses:
+                    self.losses.append(loss)
+                return b""
+            case PartStop():
                 return b""
             case Ping():
                 return HEARTBEAT
@@ -124,6 +137,7 @@ class CompletionsStreamWriter:
     def _finished(self, event: Finished) -> bytes:
         if event.finish.reason in wire.BROKEN:
             return self._fail(broken_finish(event.finish.reason))
+        self.losses += finish_losses(event.finish, event.choice)
         return self._chunk(event.choice, "", finish=wire.write_finish(event.finish))
 
     def _fail(self, error: GatewayError) -> bytes:
@@ -133,6 +147,7 @@ class CompletionsStreamWriter:
 
     def _end(self) -> bytes:
         self._closed = True
+        self.losses += usage_losses(self._usage, wire.TOLD)
         if not self._context.include_usage:
             return DONE
         told = {**self._head, "choices": [], "usage": wire.write_usage(self._usage)}

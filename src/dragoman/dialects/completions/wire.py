@@ -171,6 +171,10 @@ def read_usage(wire: UsageWire | None) -> Usage | None:
     return usage if usage.known else None
 
 
+TOLD = frozenset({"cache_read", "reasoning"})
+"""The counts that this dialect has a word for, beside tokens in and out."""
+
+
 def write_usage(usage: Usage | None) -> dict[str, object]:
     """The counts; unknown numbers that OpenAI requires are 0, others are left out."""
     usage = usage or Usage()

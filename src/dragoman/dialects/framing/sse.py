@@ -50,6 +50,9 @@ class SseFrames:
         Raises:
             UpstreamError: a frame grows beyond the limit.
         """
+        lone = self.lone(data)
+        if lone is not None:
+            return [lone]
         buffer = self._buffer + data if self._buffer else data
         if not self._started:
             if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
@@ -82,6 +85,26 @@ class SseFrames:
                 code="frame_too_large",
             )
         return frames
+
+    def lone(self, data: bytes) -> Frame | None:
+        """The frame that ``data`` is, nothing more and nothing less, in the two commonest shapes; else None.
+
+        Nearly every piece of a stream at its own pace is that: whoever asks here first saves a
+        third of the work. After None, ``feed`` takes the same bytes.
+        """
+        end = len(data) - 2
+        if self._buffer or not self._started or end < 0 or data[end + 1] != _LF or _CR in data:
+            return None
+        line = data.find(b"\n")
+        if line == end:
+            return Frame(data[6:end], None, data) if data.startswith(b"data: ") else None
+        if data.find(b"\n", line + 1) != end or not data.startswith(b"data: ", line + 1):
+            return None
+        return (
+            Frame(data[line + 7 : end], data[7:line], data)
+            if data.startswith(b"event: ")
+            else None
+        )
 
     def close(self) -> list[Frame]:
         """The frame that was still open at the end of the bytes, if it says anything."""
@@ -142,3 +165,10 @@ def parse_frame(raw: bytes) -> Frame:
         elif name == b"event":
             event = value.removeprefix(b" ")
     return Frame(b"\n".join(data), event, raw)
+
+
+def with_blank_line(raw: bytes) -> bytes:
+    """Last frames with the blank line that they lacked (P4); of none, none."""
+    if not raw or raw.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")):
+        return raw
+    return raw + (b"\n" if raw.endswith(b"\n") else b"\n\n")

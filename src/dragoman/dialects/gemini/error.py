@@ -9,18 +9,20 @@ from typing import Any
 import msgspec
 
 from dragoman.core.errors import (
-    INFRASTRUCTURE,
     GatewayError,
     Kind,
     UpstreamError,
     code_of,
-    may_try_again,
     retries_spent,
     told_wait,
 )
-from dragoman.dialects.base import Context, ErrorContext, ErrorReply
+from dragoman.dialects.base import ErrorContext, ErrorReply
+from dragoman.dialects.error_members import error_members
 from dragoman.dialects.gemini import wire
 from dragoman.dialects.gemini.wire import encode
+from dragoman.dialects.redact import redact
+from dragoman.dialects.retry_after import read_retry_after
+from dragoman.dialects.status_kinds import OURS, RETRYABLE, kind_of_status
 
 LONGEST = 1000
 """Characters of a provider's message that are passed on."""
@@ -44,21 +46,6 @@ _KIND_OF_WORD: dict[str, Kind] = {
     "UNAVAILABLE": "overloaded",
     "DEADLINE_EXCEEDED": "timeout",
 }
-_KIND_OF_STATUS: dict[int, Kind] = {
-    401: "authentication",
-    402: "billing",
-    403: "permission",
-    404: "not_found",
-    408: "timeout",
-    409: "conflict",
-    413: "too_large",
-    422: "unprocessable",
-    429: "rate_limit",
-    500: "server",
-    502: "upstream",
-    503: "overloaded",
-    504: "timeout",
-}
 _STATUS_OF_WORD = {
     "INVALID_ARGUMENT": 400,
     "FAILED_PRECONDITION": 400,
@@ -70,21 +57,8 @@ _STATUS_OF_WORD = {
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
 }
-_OURS: frozenset[Kind] = frozenset({"authentication", "billing", "permission"})
-_RETRYABLE: frozenset[Kind] = frozenset(
-    {"rate_limit", "timeout", "server", "overloaded", "upstream", "conflict"}
-)
 _TOO_LONG = ("exceeds the maximum number of tokens", "input token count", "context window")
-_KEY = re.compile(
-    r"\b(?:(?:sk|pk|rk|gsk|xai|drg|ghp)[-_]|AIza|AKIA|eyJ)[A-Za-z0-9][A-Za-z0-9_.\-]{12,}"
-    r"|\b(?i:bearer)\s+[A-Za-z0-9_.\-]{16,}"
-)
 _ANY = msgspec.json.Decoder()
-
-
-def redact(text: str) -> str:
-    """The text with everything that looks like a key cut out (K8)."""
-    return _KEY.sub("[redacted]", text)
 
 
 def reported(body: bytes) -> dict[str, Any] | None:
@@ -112,7 +86,7 @@ def read_error(status: int, headers: dict[str, str], body: bytes) -> UpstreamErr
     shown: int | None = None
     code: str | None = None
     own_body: bytes | None = redact(body.decode("utf-8", "replace")).encode()
-    if kind in _OURS:
+    if kind in OURS:
         message = f"The provider refused the gateway's own credential ({status}): {message}"
         kind, code, shown, own_body = "upstream", "upstream_auth", 502, None
     elif kind == "context_length":
@@ -129,7 +103,7 @@ def read_error(status: int, headers: dict[str, str], body: bytes) -> UpstreamErr
         status=shown,
         code=code,
         retry_after_s=_retry_after(headers, details),
-        retryable=kind in _RETRYABLE and code != "upstream_auth",
+        retryable=kind in RETRYABLE and code != "upstream_auth",
         body=own_body,
         details={"quota_ids": quotas} if quotas else None,
     )
@@ -155,9 +129,7 @@ def _plain(body: bytes) -> str | None:
 
 
 def _kind(status: int, word: object, message: str, details: list[dict[str, Any]]) -> Kind:
-    by_status = _KIND_OF_STATUS.get(status)
-    if by_status is None:
-        by_status = "server" if status >= 500 else "invalid_request"
+    by_status = kind_of_status(status)
     kind = by_status
     if by_status in {"server", "invalid_request"}:
         kind = _KIND_OF_WORD.get(word if isinstance(word, str) else "", by_status)
@@ -173,13 +145,8 @@ def _kind(status: int, word: object, message: str, details: list[dict[str, Any]]
 
 def _retry_after(headers: dict[str, str], details: list[dict[str, Any]]) -> float | None:
     """Seconds to wait, from the headers or ``RetryInfo``, whole ones (P201)."""
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) * unit
-        except ValueError:
-            continue
-        if 0 <= seconds < 86_400 * 366:
-            return seconds
+    if (seconds := read_retry_after(headers)) is not None:
+        return seconds
     for one in details:
         delay = one.get("retryDelay")
         if isinstance(delay, str) and re.fullmatch(r"\d{1,8}(\.\d{1,9})?s", delay):
@@ -243,11 +210,6 @@ def error_json(
     return encode({"error": told})
 
 
-def told(context: Context) -> ErrorContext:
-    """What an error inside a stream says of the request."""
-    return ErrorContext(context.request_id or context.call_id, context.trace_id)
-
-
 def _native(error: GatewayError) -> dict[str, Any] | None:
     """The provider's own words, if it spoke this dialect."""
     native = reported(error.body) if error.body is not None else None
@@ -256,33 +218,23 @@ def _native(error: GatewayError) -> dict[str, Any] | None:
 
 def _info(error: GatewayError, context: ErrorContext, *, spent: bool) -> dict[str, object]:
     """R-ADD-024's members, as the strings that ``ErrorInfo`` holds (D10)."""
-    code = code_of(error)
-    metadata = {
-        "code": code,
-        "type": "infra_error" if error.kind in INFRASTRUCTURE else "semantic_error",
-        "request_id": context.request_id,
-        "trace_id": context.trace_id,
-        "retryable": _flag(may_try_again(error) and not spent),
-    }
-    wait = told_wait(error)
-    optional = (
-        ("fallback_attempted", None if context.fallback is None else _flag(context.fallback)),
-        ("provider", error.provider),
-        ("param", error.param),
-        ("provider_request_id", error.provider_request_id),
-        ("retry_after", None if wait is None else f"{wait:g}"),
-    )
-    metadata |= {name: said for name, said in optional if said is not None}
+    members = error_members(error, context, spent=spent)
     return {
         "@type": f"{_TYPES}ErrorInfo",
-        "reason": re.sub(r"[^A-Z0-9]+", "_", code.upper()),
+        "reason": re.sub(r"[^A-Z0-9]+", "_", code_of(error).upper()),
         "domain": "dragoman",
-        "metadata": metadata,
+        "metadata": {name: _as_text(said) for name, said in members.items()},
     }
 
 
-def _flag(value: bool) -> str:  # noqa: FBT001 - the value is the subject
-    return "true" if value else "false"
+def _as_text(said: object) -> object:
+    match said:
+        case bool():
+            return "true" if said else "false"
+        case int() | float():
+            return f"{said:g}"
+        case _:
+            return said
 
 
 def _wait(error: GatewayError, details: list[Any]) -> list[dict[str, object]]:

@@ -7,7 +7,6 @@ A part has one member with data and perhaps modifiers; parts of kinds that only 
 from __future__ import annotations
 
 import hashlib
-from typing import Literal, TypeAlias
 
 from msgspec import Raw
 
@@ -27,8 +26,7 @@ from dragoman.core.parts import (
 from dragoman.dialects.gemini import wire
 from dragoman.dialects.gemini.signatures import UNSIGNED, signature_of, thought, unsealed_text
 from dragoman.dialects.gemini.wire import DIALECT, WireError
-
-Kind: TypeAlias = Literal["image", "audio", "video", "document"]
+from dragoman.dialects.media_kind import MediaKind, media_kind
 
 MADE = "gcall_"
 """How ids begin that were made here: Gemini is not told them (P29)."""
@@ -159,34 +157,21 @@ def _media(found: dict[str, Raw], path: str) -> Media:
         # The official client writes the URL's alphabet.
         data = data.replace("-", "+").replace("_", "/")
         name = wire.opt_text(blob, "displayName", path)
-        return Media(kind_of(mime), Inline(data, mime), filename=name, ext=_ext(found))
+        return Media(media_kind(mime), Inline(data, mime), filename=name, ext=_ext(found))
     file = wire.members(found["fileData"], f"{path}.fileData")
     uri = wire.opt_text(file, "fileUri", path)
     if not uri:
         raise WireError(f"{path}.fileData.fileUri", "it is required")
     told = wire.opt_text(file, "mimeType", path)
     stated = told.lower() if told else None
-    kind = kind_of(stated) if stated else _kind_of_uri(uri)
+    kind = media_kind(stated) if stated else _kind_of_uri(uri)
     own = "generativelanguage.googleapis.com" in uri or not uri.startswith(("http://", "https://"))
     source = FileRef(uri, DIALECT, stated) if own else Url(uri, stated)
     return Media(kind, source, ext=_ext(found))
 
 
-def _kind_of_uri(uri: str) -> Kind:
+def _kind_of_uri(uri: str) -> MediaKind:
     return "video" if "youtube.com/" in uri or "youtu.be/" in uri else "document"
-
-
-def kind_of(mime: str) -> Kind:
-    """What a MIME type shows."""
-    match mime.partition("/")[0]:
-        case "image":
-            return "image"
-        case "audio":
-            return "audio"
-        case "video":
-            return "video"
-        case _:
-            return "document"
 
 
 def joined(parts: list[Part]) -> tuple[Part, ...]:

@@ -10,8 +10,9 @@ from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.core.usage import merge
 from dragoman.dialects.base import Context, Facts, Target
 from dragoman.dialects.broken import is_garbled, not_understood, truncated
+from dragoman.dialects.error_members import told
 from dragoman.dialects.gemini import wire
-from dragoman.dialects.gemini.error import error_json, told
+from dragoman.dialects.gemini.error import error_json
 from dragoman.dialects.gemini.finish import read_finish, word
 from dragoman.dialects.gemini.frames import Chunk, Chunks, Frames
 from dragoman.dialects.gemini.response import Probe, has_call, probe

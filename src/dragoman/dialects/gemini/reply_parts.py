@@ -21,7 +21,7 @@ from dragoman.core.parts import (
     Url,
 )
 from dragoman.dialects.base import Context
-from dragoman.dialects.gemini.arguments import as_object
+from dragoman.dialects.call_arguments import as_object_on_one_line
 from dragoman.dialects.gemini.draft import own
 from dragoman.dialects.gemini.read_parts import MADE, made_id
 from dragoman.dialects.gemini.signatures import is_native, state
@@ -96,7 +96,7 @@ class PartsOut:
         return [*self.rest(), written | ({"thoughtSignature": value} if value else {})]
 
     def _call(self, part: ToolCall, at: str, number: int) -> list[object]:
-        arguments, whole = as_object(part)
+        arguments, whole = as_object_on_one_line(part)
         if not whole:
             self.losses.append(Loss(f"{at}.functionCall.args", "not_a_json_object", "changed"))
         call: WirePart = {}

@@ -22,8 +22,9 @@ from dragoman.dialects.gemini.grounding import write_grounding
 from dragoman.dialects.gemini.logprobs import write_logprobs
 from dragoman.dialects.gemini.reply_parts import PartsOut
 from dragoman.dialects.gemini.stream_read import GeminiStreamReader
-from dragoman.dialects.gemini.usage import WireUsage, of_wire, write_usage
+from dragoman.dialects.gemini.usage import TOLD, WireUsage, of_wire, write_usage
 from dragoman.dialects.gemini.wire import WireError, encode
+from dragoman.dialects.untold import stop_losses, tier_losses, usage_losses
 
 
 def read_response(body: bytes, target: Target, undo: Undo) -> Response:
@@ -66,6 +67,7 @@ def write_response(response: Response, context: Context) -> Written:
         "modelVersion": response.model or context.model,
         "responseId": reply_id(response.id, context),
     }
+    losses += usage_losses(response.usage, TOLD) + tier_losses(response.service_tier)
     return Written(encode(body), tuple(losses))
 
 
@@ -77,7 +79,7 @@ def _candidate(choice: Choice, context: Context, losses: list[Loss]) -> dict[str
     for number, part in enumerate(choice.parts):
         parts += out.whole(part, number)
     parts += out.rest()
-    losses += out.losses
+    losses += out.losses + stop_losses(choice.finish, f"candidates[{choice.index}]")
     logprobs = write_logprobs(choice.logprobs) if choice.logprobs is not None else None
     return candidate(parts, out, choice, logprobs)
 

@@ -14,7 +14,7 @@ from dragoman.core.events import End, Event, Failure, Finished, Start, UsageNote
 from dragoman.core.response import Finish
 from dragoman.core.usage import Usage
 from dragoman.dialects.base import Target, Undo
-from dragoman.dialects.broken import is_garbled, not_understood, truncated
+from dragoman.dialects.broken import not_understood, told_the_end, truncated
 from dragoman.dialects.gemini import wire
 from dragoman.dialects.gemini.error import read_stream_error
 from dragoman.dialects.gemini.frames import Chunk, Chunks
@@ -91,12 +91,10 @@ class GeminiStreamReader:
         if self._ended:
             return []
         events = self._read(self._chunks.close())
-        if events and isinstance(events[-1], Failure):
-            if not is_garbled(events[-1].error):
-                return events
-            events.pop()  # Half a frame, which is no news after the cut itself.
-            return self._fail(events, truncated())
-        if not self.complete:
+        failed = bool(events) and isinstance(events[-1], Failure)
+        if told_the_end(events):
+            return events
+        if failed or not self.complete:
             return self._fail(events, truncated())
         self.end(events)
         return events

@@ -30,15 +30,17 @@ from dragoman.core.parts import Part, Refusal, Text, Thinking, ToolCall
 from dragoman.core.response import Choice
 from dragoman.core.usage import Usage, merge
 from dragoman.dialects.base import Context
+from dragoman.dialects.error_members import told
 from dragoman.dialects.gemini import wire
-from dragoman.dialects.gemini.error import error_json, told
+from dragoman.dialects.gemini.error import error_json
 from dragoman.dialects.gemini.frames import Frames
 from dragoman.dialects.gemini.logprobs import write_logprobs
 from dragoman.dialects.gemini.reply_parts import PartsOut
 from dragoman.dialects.gemini.response import broken_finish, candidate, reply_id
 from dragoman.dialects.gemini.signatures import is_native, state
-from dragoman.dialects.gemini.usage import write_usage
+from dragoman.dialects.gemini.usage import TOLD, write_usage
 from dragoman.dialects.halves import mend
+from dragoman.dialects.untold import stop_losses, tier_losses, usage_losses
 
 
 class _Open:
@@ -225,8 +227,10 @@ class GeminiStreamWriter:
             if finished is None:
                 continue
             parts = answer.out.rest() or [{"text": ""}]
+            self.losses += stop_losses(finished.finish, f"candidates[{index}]")
             choice = Choice((), finished.finish, index, ext=finished.ext)
             ends.append(candidate(parts, answer.out, choice, _joined(answer.logprobs)))
+        self.losses += usage_losses(self._usage, TOLD) + tier_losses(self._start.service_tier)
         last = {"candidates": ends, "usageMetadata": write_usage(self._usage), **self._origin()}
         return self._frames.write(wire.encode(last)) + self._frames.end()
 

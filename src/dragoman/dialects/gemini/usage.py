@@ -71,6 +71,10 @@ def _audio(details: list[ModalityCount] | None) -> int | None:
     return None
 
 
+TOLD = frozenset({"cache_read", "reasoning", "audio_input", "audio_output"})
+"""The counts that this dialect has a word for, beside tokens in and out."""
+
+
 def write_usage(usage: Usage | None) -> dict[str, object]:
     """The counts in Gemini's words; those that clients count on are 0 where they are unknown."""
     usage = usage or Usage()

@@ -25,7 +25,7 @@ from dragoman.core.parts import (
     ToolCall,
     ToolResult,
 )
-from dragoman.dialects.gemini.arguments import as_object
+from dragoman.dialects.call_arguments import as_object_on_one_line
 from dragoman.dialects.gemini.draft import Draft, own
 from dragoman.dialects.gemini.read_parts import MADE
 from dragoman.dialects.gemini.signatures import UNSIGNED, is_native
@@ -244,7 +244,7 @@ def _model_part(draft: Draft, part: Part, path: str) -> Sequence[WirePart | Raw]
         case Refusal(text=text):
             return [{"text": text}] if text else []
         case ToolCall():
-            arguments, whole = as_object(part)
+            arguments, whole = as_object_on_one_line(part)
             if not whole:
                 draft.lose(f"{path}.arguments", "not_a_json_object", "changed")
             if part.cache is not None:

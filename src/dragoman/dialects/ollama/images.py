@@ -6,10 +6,8 @@ letters, missing padding.
 
 from __future__ import annotations
 
-import binascii
-
-from dragoman.core.errors import invalid
 from dragoman.core.parts import Inline, Media
+from dragoman.dialects.base64_text import standard
 
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -32,24 +30,8 @@ def read_image(text: str, at: str) -> Media:
     if text[:5].lower() == "data:":
         head, _, text = text.partition(",")
         declared = head[5:].partition(";")[0].strip().lower()
-    data, start = _standard(text, at)
+    data, start = standard(text, at, "image")
     return Media("image", Inline(data, _sniff(start) or declared or "application/octet-stream"))
-
-
-def _standard(data: str, at: str) -> tuple[str, bytes]:
-    """Standard padded base64, and the first bytes behind it."""
-    try:
-        return data, binascii.a2b_base64(data, strict_mode=True)[:16]
-    except ValueError:
-        pass
-    clean = "".join(data.split()).replace("-", "+").replace("_", "/").rstrip("=")
-    clean += "=" * (-len(clean) % 4)
-    try:
-        return clean, binascii.a2b_base64(clean, strict_mode=True)[:16]
-    except ValueError:
-        raise invalid(
-            f"{at} is no valid base64; send the image's bytes in base64.", at, "invalid_base64"
-        ) from None
 
 
 def _sniff(head: bytes) -> str | None:

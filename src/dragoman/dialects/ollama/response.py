@@ -23,11 +23,12 @@ from dragoman.core.parts import (
 from dragoman.core.response import Choice, Response
 from dragoman.dialects.base import Context, Tapped, Target, Undo, Written
 from dragoman.dialects.broken import truncated
+from dragoman.dialects.call_arguments import as_object_on_one_line
 from dragoman.dialects.halves import mend, mended
 from dragoman.dialects.ollama import reply
-from dragoman.dialects.ollama.arguments import as_object
 from dragoman.dialects.ollama.reply import Line, Shape
 from dragoman.dialects.ollama.wire import BAD_JSON, DIALECT, compact, encode, members, own
+from dragoman.dialects.untold import stop_losses, tier_losses, usage_losses
 
 # --------------------------------------------------------------------------- reading
 
@@ -130,15 +131,21 @@ def _write(response: Response, context: Context, shape: Shape) -> Written:
     if choice is not None:
         if choice.finish.reason in reply.SILENCED:
             losses.append(silenced(choice.finish.reason))
+        losses += stop_losses(choice.finish, "message")
         body.update(own(choice.ext))
     body.update(reply.write_usage(response.usage))
+    losses += usage_losses(response.usage, ()) + tier_losses(response.service_tier)
     losses += [answer_loss(more.index) for more in response.choices[1:]]
     return Written(encode(body), tuple(losses))
 
 
 def write_call(call: ToolCall, number: int, context: Context) -> dict[str, object]:
     """A call, its arguments as an object and its place among its neighbours told."""
-    function = {"index": number, "name": call.name or "tool", "arguments": as_object(call)[0]}
+    function = {
+        "index": number,
+        "name": call.name or "tool",
+        "arguments": as_object_on_one_line(call)[0],
+    }
     return {"id": call.id or f"call_{context.call_id[:16]}{number:02x}", "function": function}
 
 
@@ -169,7 +176,7 @@ def _lost_of_call(call: ToolCall, at: str, shape: Shape) -> list[Loss]:
     found: list[Loss] = []
     if call.signature:
         found.append(Loss(f"{at}.signature", "not_in_dialect"))
-    if not as_object(call)[1]:
+    if not as_object_on_one_line(call)[1]:
         found.append(Loss(f"{at}.arguments", "not_a_json_object", "changed"))
     return found
 

@@ -21,7 +21,7 @@ from dragoman.core.events import (
 )
 from dragoman.core.parts import Part, Text, Thinking, ToolCall
 from dragoman.dialects.base import Target, Undo
-from dragoman.dialects.broken import is_garbled, truncated
+from dragoman.dialects.broken import told_the_end, truncated
 from dragoman.dialects.framing.ndjson import NdjsonLines
 from dragoman.dialects.ollama import reply
 from dragoman.dialects.ollama.reply import Line
@@ -60,16 +60,7 @@ class OllamaStreamReader:
         if self._ended:
             return []
         events = self._read(self._lines.close())
-        match events[-1] if events else None:
-            case End():
-                return events
-            case Failure(error=error) if not is_garbled(error):
-                return events
-            case Failure():  # Half a line, which is no news after the cut itself.
-                events.pop()
-            case _:
-                pass
-        return self._fail(events, truncated())
+        return events if told_the_end(events) else self._fail(events, truncated())
 
     def _read(self, lines: list[bytes]) -> list[Event]:
         events: list[Event] = []

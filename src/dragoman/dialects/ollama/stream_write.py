@@ -39,6 +39,7 @@ from dragoman.dialects.ollama.error import error_line
 from dragoman.dialects.ollama.reply import Shape
 from dragoman.dialects.ollama.response import answer_loss, lost_of, silenced, write_call
 from dragoman.dialects.ollama.wire import encode, own
+from dragoman.dialects.untold import stop_losses, tier_losses, usage_losses
 
 
 def stream_writer(shape: Shape) -> Callable[[Context], OllamaStreamWriter]:
@@ -88,6 +89,7 @@ class OllamaStreamWriter:
         "_head",
         "_held",
         "_shape",
+        "_tier",
         "_usage",
         "losses",
     )
@@ -141,6 +143,7 @@ class OllamaStreamWriter:
 
     def _name(self, start: Start) -> None:
         self._usage = start.usage
+        self._tier = start.service_tier
         self._head = {
             "model": start.model or self._context.model,
             "created_at": reply.created_at(start.created, self._context),
@@ -236,6 +239,12 @@ class OllamaStreamWriter:
 
     def _end(self) -> bytes:
         self._closed = True
+        for loss in (
+            *stop_losses(self._finish, "message"),
+            *usage_losses(self._usage, ()),
+            *tier_losses(self._tier),
+        ):
+            self._lose(loss)
         last = {
             **self._head,
             **reply.write_said(self._shape, ""),

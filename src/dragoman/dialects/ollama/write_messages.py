@@ -17,8 +17,8 @@ from dragoman.core.parts import (
     ToolCall,
     ToolResult,
 )
+from dragoman.dialects.call_arguments import as_object_on_one_line
 from dragoman.dialects.halves import mend
-from dragoman.dialects.ollama.arguments import as_object
 from dragoman.dialects.ollama.calls import Calls
 from dragoman.dialects.ollama.draft import Draft, Object
 from dragoman.dialects.ollama.wire import DIALECT, Members
@@ -143,7 +143,7 @@ def _assistant(message: Message, at: str, calls: Calls, draft: Draft) -> Object:
 
 
 def _call(call: ToolCall, at: str, calls: Calls, draft: Draft) -> Object:
-    arguments, kept = as_object(call)
+    arguments, kept = as_object_on_one_line(call)
     if not kept:
         draft.lose(f"{at}.arguments", "no JSON object", "changed")
     if call.signature is not None:

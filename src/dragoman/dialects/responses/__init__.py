@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dragoman.dialects.base import Dialect
-from dragoman.dialects.responses.error import read_error, write_error
+from dragoman.dialects.openai_errors import read_error
+from dragoman.dialects.responses.error import write_error
 from dragoman.dialects.responses.frames import HEARTBEAT
 from dragoman.dialects.responses.patch import patch_request
 from dragoman.dialects.responses.read import read_request

@@ -8,10 +8,11 @@ from msgspec import Raw, Struct
 from dragoman.core.request import Request
 from dragoman.core.usage import count
 from dragoman.dialects.base import Counter, Outgoing, Tapped, Target
+from dragoman.dialects.members import NULL
 from dragoman.dialects.responses.error import malformed, read_stream_error
 from dragoman.dialects.responses.patch import patch_request
 from dragoman.dialects.responses.read import read_request
-from dragoman.dialects.responses.wire import BAD_JSON, NULL, encode
+from dragoman.dialects.responses.wire import BAD_JSON, encode
 from dragoman.dialects.responses.write import write_request
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dragoman.core.request import HostedTool, Request
 from dragoman.dialects.base import Context, Target
+from dragoman.dialects.members import Object
 from dragoman.dialects.responses.draft import Draft
-from dragoman.dialects.responses.wire import Object
 from dragoman.dialects.responses.write import TIERS, write_form
 from dragoman.dialects.responses.write_tools import write_choice, write_tool
 

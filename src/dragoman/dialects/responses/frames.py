@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from dragoman.core.errors import INFRASTRUCTURE, GatewayError
-from dragoman.dialects.responses.error import error_object
-from dragoman.dialects.responses.wire import Object, encode
+from dragoman.dialects.members import Object
+from dragoman.dialects.openai_errors import error_object
+from dragoman.dialects.responses.wire import encode
 
 HEARTBEAT = b": ping\n\n"
 """Between events only: a comment, which clients of this dialect pass over (P15)."""

@@ -7,13 +7,11 @@ base64, white space, missing padding. Nothing is transcoded.
 from __future__ import annotations
 
 import binascii
-from typing import Literal, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from dragoman.core.errors import invalid
 from dragoman.core.parts import Inline, Url
-
-MediaKind: TypeAlias = Literal["image", "audio", "video", "document"]
+from dragoman.dialects.base64_text import standard
 
 _SAME = {
     "image/jpg": "image/jpeg",
@@ -41,19 +39,6 @@ _MAGIC = (
     (b"GIF8", "image/gif"),
     (b"%PDF-", "application/pdf"),
 )
-
-
-def media_kind(mime: str) -> MediaKind:
-    """What a MIME type is; everything that is no image, sound or film is a document (P81)."""
-    match mime.partition("/")[0]:
-        case "image":
-            return "image"
-        case "audio":
-            return "audio"
-        case "video":
-            return "video"
-        case _:
-            return "document"
 
 
 def is_data_url(text: str) -> bool:
@@ -85,7 +70,7 @@ def file_source(text: str, filename: str | None, at: str) -> Inline | Url:
 
 def inline(data: str, mime: str | None, at: str) -> Inline:
     """Base64 in its standard form, with the MIME type that its bytes show."""
-    clean, head = _standard(data, at)
+    clean, head = standard(data, at)
     declared = (mime or "").strip().lower()
     declared = _SAME.get(declared, declared)
     shown = next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
@@ -95,19 +80,3 @@ def inline(data: str, mime: str | None, at: str) -> Inline:
     if shown is not None and (unsaid or declared.startswith("image/")):
         declared = shown
     return Inline(clean, declared or "application/octet-stream")
-
-
-def _standard(data: str, at: str) -> tuple[str, bytes]:
-    """Standard padded base64, and the first bytes behind it."""
-    try:
-        return data, binascii.a2b_base64(data, strict_mode=True)[:16]
-    except ValueError:
-        pass
-    clean = "".join(data.split()).replace("-", "+").replace("_", "/").rstrip("=")
-    clean += "=" * (-len(clean) % 4)
-    try:
-        return clean, binascii.a2b_base64(clean, strict_mode=True)[:16]
-    except ValueError:
-        raise invalid(
-            f"{at} is no valid base64; send the file's bytes in base64.", at, "invalid_base64"
-        ) from None

@@ -6,9 +6,10 @@ from msgspec import Raw
 
 from dragoman.core.loss import Loss
 from dragoman.dialects.base import Outgoing, Target
+from dragoman.dialects.members import NULL, Object
 from dragoman.dialects.responses.envelope import without_sealed
 from dragoman.dialects.responses.quirks import apply_quirks
-from dragoman.dialects.responses.wire import NULL, Object, encode
+from dragoman.dialects.responses.wire import encode
 
 
 def patch_request(members: dict[str, Raw], target: Target) -> Outgoing:

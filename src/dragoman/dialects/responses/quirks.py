@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Quirks
+from dragoman.dialects.members import Object
 from dragoman.dialects.responses.steps import apply_steps
-from dragoman.dialects.responses.wire import Object
 
 
 def apply_quirks(body: Object, quirks: Quirks, losses: list[Loss]) -> Object:

@@ -12,15 +12,12 @@ from msgspec.structs import replace
 from dragoman.core.errors import CallerError, invalid, unsupported
 from dragoman.core.parts import Part, Text
 from dragoman.core.request import Effort, Output, Reasoning, Request, Sampling, retention
-from dragoman.dialects.responses.read_items import Turns, read_input
-from dragoman.dialects.responses.read_tools import read_tool_choice, read_tools
-from dragoman.dialects.responses.wire import (
+from dragoman.dialects.members import (
     NULL,
     Object,
     array,
     boolean,
     integer,
-    leftover,
     mapping,
     members_of,
     missing,
@@ -33,6 +30,9 @@ from dragoman.dialects.responses.wire import (
     take_raw,
     top_level,
 )
+from dragoman.dialects.responses.read_items import Turns, read_input
+from dragoman.dialects.responses.read_tools import read_tool_choice, read_tools
+from dragoman.dialects.responses.wire import leftover
 
 _EFFORTS: dict[str, Effort] = {
     "none": "none",

@@ -18,21 +18,20 @@ from dragoman.core.parts import (
     Text,
     Url,
 )
-from dragoman.dialects.responses.annotations import read_annotation
-from dragoman.dialects.responses.media import file_source, media_kind, parse_source
-from dragoman.dialects.responses.wire import (
-    DIALECT,
+from dragoman.dialects.media_kind import media_kind
+from dragoman.dialects.members import (
     Object,
     array,
-    leftover,
     mapping,
     missing,
     need,
     string,
     take,
-    take_cache,
     wrong_type,
 )
+from dragoman.dialects.responses.annotations import read_annotation
+from dragoman.dialects.responses.media import file_source, parse_source
+from dragoman.dialects.responses.wire import DIALECT, leftover, take_cache
 
 
 def read_content(content: object, at: str) -> tuple[Part, ...]:

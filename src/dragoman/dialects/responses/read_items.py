@@ -28,19 +28,10 @@ from dragoman.core.parts import (
     ToolResult,
     raw,
 )
+from dragoman.dialects.members import Object, array, mapping, missing, need, string, take
 from dragoman.dialects.responses.envelope import received
 from dragoman.dialects.responses.read_content import read_content
-from dragoman.dialects.responses.wire import (
-    DIALECT,
-    Object,
-    array,
-    leftover,
-    mapping,
-    missing,
-    need,
-    string,
-    take,
-)
+from dragoman.dialects.responses.wire import DIALECT, leftover
 
 _OUTPUT = frozenset({"function_call_output", "custom_tool_call_output"})
 

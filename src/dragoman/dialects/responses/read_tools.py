@@ -14,14 +14,12 @@ from msgspec.structs import replace
 from dragoman.core.errors import unsupported
 from dragoman.core.parts import raw
 from dragoman.core.request import CustomTool, FunctionTool, HostedTool, Tool, ToolChoice
-from dragoman.dialects.responses.wire import (
-    DIALECT,
+from dragoman.dialects.members import (
     NULL,
     Object,
     array,
     boolean,
     items_of,
-    leftover,
     mapping,
     members_of,
     need,
@@ -29,9 +27,9 @@ from dragoman.dialects.responses.wire import (
     plain,
     string,
     take,
-    take_cache,
     take_raw,
 )
+from dragoman.dialects.responses.wire import DIALECT, leftover, take_cache
 
 _MODES: dict[str, Literal["auto", "none", "required"]] = {
     "auto": "auto",

@@ -13,16 +13,13 @@ from msgspec import Raw, Struct
 
 from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.dialects.base import Context, Facts, Target
-from dragoman.dialects.framing.sse import Frame, SseFrames
+from dragoman.dialects.broken import is_garbled
+from dragoman.dialects.framing.sse import Frame, SseFrames, with_blank_line
 from dragoman.dialects.halves import mended
+from dragoman.dialects.members import NULL
+from dragoman.dialects.openai_errors import known_of, truncated
 from dragoman.dialects.responses.echo import head
-from dragoman.dialects.responses.error import (
-    is_malformed,
-    known_of,
-    malformed,
-    read_stream_error,
-    truncated,
-)
+from dragoman.dialects.responses.error import malformed, read_stream_error
 from dragoman.dialects.responses.frames import failure_frames
 from dragoman.dialects.responses.reply_items import Kind
 from dragoman.dialects.responses.response import (
@@ -31,7 +28,7 @@ from dragoman.dialects.responses.response import (
     read_reply,
     usage_and_finish,
 )
-from dragoman.dialects.responses.wire import BAD_JSON, NULL, encode
+from dragoman.dialects.responses.wire import BAD_JSON, encode
 
 
 class _Type(Struct, frozen=True, gc=False):
@@ -108,13 +105,11 @@ class ResponsesRelay:
         """
         if self._done:
             return b""
-        passed = self._pass([last for last in self._frames.close() if last.data])
-        if passed and not passed.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")):
-            passed += b"\n" if passed.endswith(b"\n") else b"\n\n"
+        last = self._pass([frame for frame in self._frames.close() if frame.data])
         error = self.facts.error
-        if not self.facts.finished and (error is None or is_malformed(error)):
+        if not self.facts.finished and (error is None or is_garbled(error)):
             self._stop(truncated())
-        return passed
+        return with_blank_line(last)
 
     def fail(self, error: GatewayError) -> bytes:
         """The terminal error events, under the id that the client knows."""

@@ -17,17 +17,11 @@ from dragoman.core.parts import (
     ToolCall,
 )
 from dragoman.dialects.base import Undo
+from dragoman.dialects.media_kind import media_kind
+from dragoman.dialects.members import NULL
 from dragoman.dialects.responses.annotations import read_annotation
 from dragoman.dialects.responses.error import malformed
-from dragoman.dialects.responses.media import media_kind
-from dragoman.dialects.responses.wire import (
-    BAD_JSON,
-    DIALECT,
-    NULL,
-    THINKING_FORMAT,
-    compact,
-    encode,
-)
+from dragoman.dialects.responses.wire import BAD_JSON, DIALECT, THINKING_FORMAT, compact, encode
 
 
 class Piece(Struct, frozen=True):

@@ -28,13 +28,15 @@ from dragoman.core.parts import (
 from dragoman.core.request import FunctionTool
 from dragoman.core.response import Choice, Finish, Response
 from dragoman.dialects.base import Context, Written
+from dragoman.dialects.members import Object
 from dragoman.dialects.responses.annotations import write_annotation
 from dragoman.dialects.responses.echo import head, hex_of
 from dragoman.dialects.responses.envelope import state_of
 from dragoman.dialects.responses.finish import BROKEN, broken_finish, incomplete_reason
-from dragoman.dialects.responses.usage import write_usage
-from dragoman.dialects.responses.wire import BAD_JSON, DIALECT, Object, encode, own
+from dragoman.dialects.responses.usage import TOLD, write_usage
+from dragoman.dialects.responses.wire import BAD_JSON, DIALECT, encode, own
 from dragoman.dialects.responses.write import TIERS
+from dragoman.dialects.untold import tier_losses, usage_losses
 
 
 class _Logprobs(Struct, frozen=True):
@@ -59,8 +61,9 @@ def write_response(response: Response, context: Context) -> Written:
     body = head(response.id, response.model, response.created, response.service_tier, context)
     body["output"] = _output(choice, context, losses)
     body.update(ending(choice.finish))
-    losses += [*finish_losses(choice.finish), *tier_losses(response.service_tier)]
+    losses += [*finish_losses(choice.finish), *tier_losses(response.service_tier, TIERS)]
     body["usage"] = write_usage(response.usage)
+    losses += usage_losses(response.usage, TOLD)
     return Written(encode(body), tuple(losses))
 
 
@@ -124,11 +127,6 @@ def finish_losses(finish: Finish) -> list[Loss]:
     if finish.stop_sequence is not None:
         return [Loss("stop_sequence", "this dialect does not say which stop sequence was met")]
     return []
-
-
-def tier_losses(tier: str | None) -> list[Loss]:
-    """A service tier that this dialect has no word for."""
-    return [] if tier is None or tier in TIERS else [Loss("service_tier", "not in this dialect")]
 
 
 def answer_loss(index: int) -> Loss:

@@ -16,12 +16,13 @@ from dragoman.core.response import Choice, Finish, Response
 from dragoman.core.usage import Usage
 from dragoman.dialects.base import Context, Tapped, Target, Undo
 from dragoman.dialects.halves import mended
+from dragoman.dialects.members import NULL
 from dragoman.dialects.responses.error import malformed, read_stream_error
 from dragoman.dialects.responses.finish import read_finish
 from dragoman.dialects.responses.reply_items import CALLS, Kind, logprobs_of, parts_of, read_item
 from dragoman.dialects.responses.stops import cut_parts, stopped
 from dragoman.dialects.responses.usage import WireUsage, read_usage
-from dragoman.dialects.responses.wire import BAD_JSON, NULL, encode
+from dragoman.dialects.responses.wire import BAD_JSON, encode
 
 FAILED = frozenset({"failed", "cancelled"})
 

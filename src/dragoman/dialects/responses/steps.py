@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from msgspec import Raw
 
-from dragoman.dialects.responses.wire import Object, items_of, members_of, plain
+from dragoman.dialects.members import Object, items_of, members_of, plain
 
 Step: TypeAlias = Callable[[list[Object]], list[Object]]
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from dragoman.core.events import Cited
 from dragoman.core.parts import Part, Refusal, Text, Thinking, ToolCall
-from dragoman.dialects.responses.wire import Object
+from dragoman.dialects.members import Object
 
 
 class Block:

@@ -15,21 +15,19 @@ from msgspec import Raw, Struct
 from dragoman.core.errors import UpstreamError
 from dragoman.core.events import End, Event, Failure, Finished, Ping, Start, UsageNote
 from dragoman.dialects.base import Target, Undo
+from dragoman.dialects.broken import told_the_end
 from dragoman.dialects.framing.sse import Frame, SseFrames
 from dragoman.dialects.halves import loads_leniently, without_surrogates
-from dragoman.dialects.responses.error import (
-    is_malformed,
-    malformed,
-    read_stream_error,
-    truncated,
-)
+from dragoman.dialects.members import NULL
+from dragoman.dialects.openai_errors import truncated
+from dragoman.dialects.responses.error import malformed, read_stream_error
 from dragoman.dialects.responses.finish import read_finish
 from dragoman.dialects.responses.open_item import OpenItem
 from dragoman.dialects.responses.reply_items import Item, Piece, read_item
 from dragoman.dialects.responses.response import FAILED, kinds_of, read_reply
 from dragoman.dialects.responses.stops import Stops
 from dragoman.dialects.responses.usage import read_usage
-from dragoman.dialects.responses.wire import BAD_JSON, NULL, encode
+from dragoman.dialects.responses.wire import BAD_JSON, encode
 
 
 class _Event(Struct, frozen=True):
@@ -125,16 +123,7 @@ class ResponsesStreamReader:
         if self._ended:
             return []
         events = self._read(self._frames.close())
-        match events[-1] if events else None:
-            case End():
-                return events
-            case Failure(error=error) if not is_malformed(error):
-                return events
-            case Failure():  # Half a frame, which is no news after the cut itself.
-                events.pop()
-            case _:
-                pass
-        return self._fail(events, truncated())
+        return events if told_the_end(events) else self._fail(events, truncated())
 
     def _read(self, frames: list[Frame]) -> list[Event]:
         events: list[Event] = []

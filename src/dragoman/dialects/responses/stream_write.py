@@ -33,9 +33,10 @@ from dragoman.core.parts import Refusal, Text, Thinking, ToolCall
 from dragoman.core.response import Finish
 from dragoman.core.usage import Usage, merge
 from dragoman.dialects.base import Context
+from dragoman.dialects.members import Object
+from dragoman.dialects.openai_errors import known_of
 from dragoman.dialects.responses.annotations import write_annotation
 from dragoman.dialects.responses.echo import head
-from dragoman.dialects.responses.error import known_of
 from dragoman.dialects.responses.finish import BROKEN, broken_finish
 from dragoman.dialects.responses.frames import HEARTBEAT, failure_frames, frame
 from dragoman.dialects.responses.reply_write import (
@@ -52,13 +53,14 @@ from dragoman.dialects.responses.reply_write import (
     reasoning_item,
     refusal_part,
     text_part,
-    tier_losses,
     tokens_of,
     write_item,
 )
 from dragoman.dialects.responses.stream_block import ARGUED, Block, named
-from dragoman.dialects.responses.usage import write_usage
-from dragoman.dialects.responses.wire import Object, encode, said
+from dragoman.dialects.responses.usage import TOLD, write_usage
+from dragoman.dialects.responses.wire import encode, said
+from dragoman.dialects.responses.write import TIERS
+from dragoman.dialects.untold import tier_losses, usage_losses
 
 
 class ResponsesStreamWriter:
@@ -173,7 +175,7 @@ class ResponsesStreamWriter:
     def _start(self, event: Start) -> bytes:
         if event.usage is not None:
             self._usage = merge(self._usage, event.usage)
-        self.losses += tier_losses(event.service_tier)
+        self.losses += tier_losses(event.service_tier, TIERS)
         self._head = head(event.id, event.model, event.created, event.service_tier, self._context)
         return self._frame("response.created", {"response": self._head}) + self._frame(
             "response.in_progress", {"response": self._head}
@@ -202,6 +204,7 @@ class ResponsesStreamWriter:
         end = ending(self._finish)
         response = {**(self._head or {}), **end, "output": self._items}
         response["usage"] = write_usage(self._usage)
+        self.losses += usage_losses(self._usage, TOLD)
         pieces.append(self._frame(f"response.{end['status']}", {"response": response}))
         self._closed = True
         return b"".join(pieces)

@@ -60,6 +60,10 @@ def _cost(value: object) -> Decimal | None:
     return cost if cost.is_finite() and cost >= 0 else None
 
 
+TOLD = frozenset({"cache_read", "cache_write", "reasoning"})
+"""The counts that this dialect has a word for, beside tokens in and out."""
+
+
 def write_usage(usage: Usage | None) -> dict[str, object]:
     """The counts: OpenAI's own client requires each of them, hence the unknown are 0 (P146)."""
     usage = usage or Usage()

@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from dragoman.dialects.members import NULL, Object
 from dragoman.dialects.responses.error import malformed
 from dragoman.dialects.responses.frames import frame
 from dragoman.dialects.responses.response import open_reply
-from dragoman.dialects.responses.wire import BAD_JSON, NULL, Object
+from dragoman.dialects.responses.wire import BAD_JSON
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])

@@ -13,10 +13,11 @@ from dragoman.core.errors import unsupported
 from dragoman.core.parts import Thinking
 from dragoman.core.request import EFFORT_BUDGET, Effort, Output, Reasoning, Request
 from dragoman.dialects.base import Outgoing, Target
+from dragoman.dialects.members import Object
 from dragoman.dialects.responses.draft import Draft, open_draft
 from dragoman.dialects.responses.envelope import is_native
 from dragoman.dialects.responses.quirks import apply_quirks
-from dragoman.dialects.responses.wire import Object, encode
+from dragoman.dialects.responses.wire import encode
 from dragoman.dialects.responses.write_items import filler, write_items, write_system
 from dragoman.dialects.responses.write_tools import write_tools
 

@@ -24,9 +24,10 @@ from dragoman.core.parts import (
     ToolResult,
     Url,
 )
+from dragoman.dialects.media_kind import media_kind
+from dragoman.dialects.members import Object
 from dragoman.dialects.responses.draft import Draft
-from dragoman.dialects.responses.media import media_kind
-from dragoman.dialects.responses.wire import DIALECT, Object
+from dragoman.dialects.responses.wire import DIALECT
 
 _TTL = {"5m": None, "1h": "12h"}
 """Anthropic's times to live, and what comes nearest here."""

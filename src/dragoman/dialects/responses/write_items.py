@@ -21,10 +21,11 @@ from dragoman.core.parts import (
     ToolResult,
 )
 from dragoman.core.request import Request
+from dragoman.dialects.members import Object, members_of
 from dragoman.dialects.responses.annotations import write_annotation
 from dragoman.dialects.responses.draft import Draft, call_id
 from dragoman.dialects.responses.envelope import is_native
-from dragoman.dialects.responses.wire import DIALECT, Object, members_of, own
+from dragoman.dialects.responses.wire import DIALECT, own
 from dragoman.dialects.responses.write_content import mark, write_part, write_parts, write_text
 
 

@@ -9,8 +9,9 @@ from msgspec import Raw
 from dragoman.core.errors import invalid, unsupported
 from dragoman.core.parts import raw
 from dragoman.core.request import CustomTool, FunctionTool, HostedTool, Request, ToolChoice
+from dragoman.dialects.members import Object, members_of
 from dragoman.dialects.responses.draft import Draft
-from dragoman.dialects.responses.wire import DIALECT, Object, members_of
+from dragoman.dialects.responses.wire import DIALECT
 from dragoman.dialects.responses.write_content import mark
 
 EMPTY_SCHEMA: Object = {"type": "object", "properties": {}}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 
 import msgspec
 from hypothesis import given, settings
@@ -13,7 +12,7 @@ from msgspec import Raw
 from dragoman.core.capability import Capability
 from dragoman.core.envelope import Envelope, open_thoughts
 from dragoman.core.errors import CallerError, UpstreamError
-from dragoman.core.fold import check, fold, unfold
+from dragoman.core.fold import check, fold
 from dragoman.core.parts import (
     CacheMark,
     Citation,
@@ -43,6 +42,7 @@ from dragoman.core.usage import Usage
 from dragoman.dialects.anthropic import ANTHROPIC, read_count, read_count_request
 from dragoman.dialects.anthropic.wire import compact
 from dragoman.dialects.base import Context, Target, Undo
+from laws import holds_however_cut, pieces, streamed, tells_the_cut
 
 CAPABLE = Capability(thinking="both", mid_system=True)
 TARGET = Target("anthropic", "m", capability=CAPABLE)
@@ -127,20 +127,10 @@ def test_what_is_written_whole_reads_the_same(response):
     assert ANTHROPIC.tap_response(body, TARGET, CONTEXT).usage == response.usage
 
 
-def _stream(response: Response) -> bytes:
-    writer = ANTHROPIC.stream_writer(CONTEXT)
-    return b"".join(writer.send(event) for event in unfold(response))
-
-
-def _pieces(data: bytes, cuts: list[int]) -> list[bytes]:
-    places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    return [data[one:two] for one, two in pairwise(places)]
-
-
 @given(responses)
 def test_what_is_written_as_a_stream_folds_to_the_same(response):
     reader = ANTHROPIC.stream_reader(TARGET, Undo())
-    events = reader.feed(_stream(response)) + reader.close()
+    events = reader.feed(streamed(ANTHROPIC, response, CONTEXT)) + reader.close()
     check(events)
     assert fold(events) == response
 
@@ -154,31 +144,16 @@ def test_a_whole_reply_told_as_a_stream_folds_to_the_same(response):
 
 @given(responses, st.lists(st.integers(0, 10_000), max_size=8))
 def test_however_the_bytes_are_cut_the_events_and_the_relayed_bytes_are_the_same(response, cuts):
-    data = _stream(response)
-    whole = ANTHROPIC.stream_reader(TARGET, Undo())
-    pieced = ANTHROPIC.stream_reader(TARGET, Undo())
-    expected = whole.feed(data) + whole.close()
-    found = [event for piece in _pieces(data, cuts) for event in pieced.feed(piece)]
-    assert found + pieced.close() == expected
-    relay = ANTHROPIC.relay(TARGET, CONTEXT)
-    passed = b"".join(relay.feed(piece) for piece in _pieces(data, cuts))
-    assert passed + relay.close() == data
-    assert relay.facts.usage == response.usage
-    assert relay.facts.error is None
+    data = streamed(ANTHROPIC, response, CONTEXT)
+    facts = holds_however_cut(ANTHROPIC, data, cuts, TARGET, CONTEXT)
+    assert facts.usage == response.usage
 
 
 @given(responses, st.integers(0, 10_000))
 def test_a_cut_anywhere_before_the_end_is_told_and_only_whole_frames_pass(response, cut):
-    data = _stream(response)
+    data = streamed(ANTHROPIC, response, CONTEXT)
     kept = data[: cut % (len(data) - len(b'data: {"type":"message_stop"}\n\n'))]
-    reader = ANTHROPIC.stream_reader(TARGET, Undo())
-    events = reader.feed(kept) + reader.close()
-    check(events)
-    assert events[-1].error.code == "upstream_truncated"
-    relay = ANTHROPIC.relay(TARGET, CONTEXT)
-    passed = relay.feed(kept) + relay.close()
-    assert data.startswith(passed.removesuffix(b"\n\n"))
-    assert relay.facts.error.code == "upstream_truncated"
+    tells_the_cut(ANTHROPIC, data, kept, TARGET, CONTEXT)
 
 
 @given(st.lists(foreign, min_size=1, max_size=3))
@@ -373,7 +348,7 @@ bytes_of_any_kind = (
 def test_any_bytes_give_events_or_one_failure(data, cuts):
     reader = ANTHROPIC.stream_reader(TARGET, Undo({}, "f", frozenset({"f"})))
     writer = ANTHROPIC.stream_writer(CONTEXT)
-    events = [event for piece in _pieces(data, cuts) for event in reader.feed(piece)]
+    events = [event for piece in pieces(data, cuts) for event in reader.feed(piece)]
     events += reader.close()
     check(events)
     assert b"".join(writer.send(event) for event in events).endswith(b"\n\n")
@@ -383,7 +358,7 @@ def test_any_bytes_give_events_or_one_failure(data, cuts):
 @given(bytes_of_any_kind, st.lists(st.integers(0, 500), max_size=3))
 def test_any_bytes_pass_a_relay_as_frames_or_as_one_error(data, cuts):
     relay = ANTHROPIC.relay(TARGET, CONTEXT)
-    for piece in _pieces(data, cuts):
+    for piece in pieces(data, cuts):
         relay.feed(piece)
     relay.close()
     assert relay.facts.finished or isinstance(relay.facts.error, UpstreamError)

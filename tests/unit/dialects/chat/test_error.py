@@ -8,8 +8,9 @@ import pytest
 
 from dragoman.core.errors import CallerError, HouseError, UpstreamError, invalid
 from dragoman.dialects.base import ErrorContext
-from dragoman.dialects.chat.error import read_error, write_error
-from dragoman.dialects.chat.redact import redact
+from dragoman.dialects.chat.error import write_error
+from dragoman.dialects.openai_errors import read_error
+from dragoman.dialects.redact import redact
 
 
 def read(status, body, **headers):
@@ -71,7 +72,7 @@ def openai(message="m", kind="invalid_request_error", code=None, param=None):
             None,
         ),
         (b"\xff\xfe", "\ufffd\ufffd", None),
-        (rb'{"error":"half \ud83c"}', "half ?", None),
+        (rb'{"error":"half \ud83c"}', "half \N{REPLACEMENT CHARACTER}", None),
         (b'{"a":' * 3000, None, None),
     ],
 )
@@ -278,6 +279,9 @@ def test_addresses_lose_their_passwords_and_words_stay_words():
     assert redact("at https://me:hunter2@e.x/y") == "at https://[redacted]@e.x/y"
     words = "The task-force risk-assessment of xai-responses-v1 and sk- is fine; key=value."
     assert redact(words) == words
+    assert redact("key ghp_abcdefghijklmnop, BEARER\tabcdefghijklmnop.") == (
+        "key [redacted], [redacted]"
+    )
 
 
 # --------------------------------------------------------------------------- writing

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +12,7 @@ from msgspec.structs import replace
 
 from dragoman.core.errors import UpstreamError
 from dragoman.core.events import Failure
-from dragoman.core.fold import check, fold, unfold
+from dragoman.core.fold import check, fold
 from dragoman.core.parts import (
     Citation,
     Inline,
@@ -30,6 +29,7 @@ from dragoman.core.response import Choice, Finish, Response
 from dragoman.core.usage import Usage
 from dragoman.dialects.base import Context, Target, Undo
 from dragoman.dialects.chat import CHAT
+from laws import pieces, read_whole, streamed
 from recorded import exchanges
 
 CONTEXT = Context(call_id="0192", created=1700000000, model="m", include_usage=True)
@@ -75,19 +75,13 @@ HAND_WRITTEN = [
 
 def read_all(data, cuts=()):
     reader = CHAT.stream_reader(Target("p", "m"), Undo())
-    events = [event for piece in pieces(data, cuts) for event in reader.feed(piece)]
-    return events + reader.close()
+    return read_whole(reader, data, cuts)
 
 
 def relay_all(data, cuts=(), flavour="plain", **more):
     relay = CHAT.relay(Target("p", "m", Quirks(flavour=flavour)), Context("0192", 1, "m", **more))
     sent = b"".join(relay.feed(piece) for piece in pieces(data, cuts)) + relay.close()
     return sent, relay.facts
-
-
-def pieces(data, cuts):
-    edges = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
-    return [data[a:b] for a, b in pairwise(edges)]
 
 
 def told(events):
@@ -375,8 +369,7 @@ def test_what_chat_can_say_is_read_as_it_was_written(response):
 @settings(max_examples=150)
 @given(responses(), st.lists(st.integers(0, 5000), max_size=6))
 def test_a_stream_of_what_chat_can_say_folds_to_the_same_answer(response, cuts):
-    writer = CHAT.stream_writer(CONTEXT)
-    data = b"".join(writer.send(event) for event in unfold(response))
+    data = streamed(CHAT, response, CONTEXT)
     events = read_all(data, cuts)
     check(events)
     assert fold(events) == response

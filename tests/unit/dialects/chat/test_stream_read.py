@@ -900,7 +900,7 @@ def test_a_whole_body_without_end_is_a_failure(monkeypatch):
 def test_half_a_character_outside_an_object_is_no_chunk_and_in_an_error_it_is_replaced():
     assert failure("data: " + r'["\ud83c"]' + "\n\n").code == "upstream_malformed"
     named = failure("event: error\ndata: " + r'{"message":"no \ud83c","code":"c"}' + "\n\n")
-    assert (named.message, named.code) == ("no ?", "c")
+    assert (named.message, named.code) == ("no \N{REPLACEMENT CHARACTER}", "c")
 
 
 def test_arguments_that_only_look_whole_do_not_end_their_call():

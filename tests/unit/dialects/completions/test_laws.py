@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -13,13 +12,14 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from dragoman.core.errors import CallerError, UpstreamError
-from dragoman.core.fold import check, fold, unfold
+from dragoman.core.fold import check, fold
 from dragoman.core.parts import Message, Text
 from dragoman.core.request import Request, Sampling
 from dragoman.core.response import Choice, Finish, Response
 from dragoman.core.usage import Usage
 from dragoman.dialects.base import Context, Target, Undo
 from dragoman.dialects.registry import DIALECTS
+from laws import holds_however_cut, pieces, streamed, tells_the_cut
 
 COMPLETIONS = DIALECTS["completions"]
 TARGET = Target("openai", "m")
@@ -51,16 +51,6 @@ responses = st.builds(
 )
 
 
-def _stream(response: Response) -> bytes:
-    writer = COMPLETIONS.stream_writer(CONTEXT)
-    return b"".join(writer.send(event) for event in unfold(response))
-
-
-def _pieces(data: bytes, cuts: list[int]) -> list[bytes]:
-    places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    return [data[one:two] for one, two in pairwise(places)]
-
-
 @given(responses)
 def test_what_is_written_whole_reads_the_same(response):
     body = COMPLETIONS.write_response(response, CONTEXT).body
@@ -72,7 +62,7 @@ def test_what_is_written_whole_reads_the_same(response):
 @given(responses)
 def test_what_is_written_as_a_stream_folds_to_the_same(response):
     reader = COMPLETIONS.stream_reader(TARGET, Undo())
-    events = reader.feed(_stream(response)) + reader.close()
+    events = reader.feed(streamed(COMPLETIONS, response, CONTEXT)) + reader.close()
     check(events)
     assert fold(events) == response
     body = COMPLETIONS.write_response(response, CONTEXT).body
@@ -84,34 +74,21 @@ def test_what_is_written_as_a_stream_folds_to_the_same(response):
 @pytest.mark.pitfall(5)
 @given(responses, st.lists(st.integers(0, 10_000), max_size=8))
 def test_however_the_bytes_are_cut_the_events_and_the_relayed_bytes_are_the_same(response, cuts):
-    data = _stream(response)
-    whole = COMPLETIONS.stream_reader(TARGET, Undo())
-    pieced = COMPLETIONS.stream_reader(TARGET, Undo())
-    expected = whole.feed(data) + whole.close()
-    found = [event for piece in _pieces(data, cuts) for event in pieced.feed(piece)]
-    assert found + pieced.close() == expected
-    relay = COMPLETIONS.relay(TARGET, CONTEXT)
-    passed = b"".join(relay.feed(piece) for piece in _pieces(data, cuts))
-    assert passed + relay.close() == data
-    assert relay.facts.usage == response.usage
-    assert relay.facts.error is None
+    data = streamed(COMPLETIONS, response, CONTEXT)
+    facts = holds_however_cut(COMPLETIONS, data, cuts, TARGET, CONTEXT)
+    assert facts.usage == response.usage
 
 
 @pytest.mark.pitfall(14)
 @given(responses, st.integers(0, 10_000))
 def test_a_cut_before_the_last_word_is_told(response, cut):
     # Nobody can miss a choice that has not begun.
-    data = _stream(replace(response, usage=None, choices=response.choices[:1]))
+    data = streamed(
+        COMPLETIONS, replace(response, usage=None, choices=response.choices[:1]), CONTEXT
+    )
     end = data.rindex(b'"finish_reason":"') - len(b'"finish_reason":')
     kept = data[: cut % end]
-    reader = COMPLETIONS.stream_reader(TARGET, Undo())
-    events = reader.feed(kept) + reader.close()
-    check(events)
-    assert events[-1].error.code == "upstream_truncated"
-    relay = COMPLETIONS.relay(TARGET, CONTEXT)
-    passed = relay.feed(kept) + relay.close()
-    assert data.startswith(passed.removesuffix(b"\n\n"))
-    assert relay.facts.error.code == "upstream_truncated"
+    tells_the_cut(COMPLETIONS, data, kept, TARGET, CONTEXT)
 
 
 samplings = st.builds(
@@ -173,7 +150,7 @@ def test_any_bytes_give_something_or_an_error_of_ours(data, cuts):
         COMPLETIONS.response_frames(data)
     reader = COMPLETIONS.stream_reader(TARGET, Undo())
     relay = COMPLETIONS.relay(TARGET, CONTEXT)
-    for piece in _pieces(data, cuts):
+    for piece in pieces(data, cuts):
         reader.feed(piece)
         relay.feed(piece)
     reader.close()

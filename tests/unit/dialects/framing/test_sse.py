@@ -115,3 +115,44 @@ def test_a_byte_order_mark_is_said_once_wherever_it_is_cut(cut):
     assert reader.feed(data[:cut]) == []
     assert said(reader.feed(data[cut:])) == [(b"1", None)]
     assert said(reader.feed(b"data: 2\n\n")) == [(b"2", None)]
+
+
+LONE = [b"data: {}\n\n", b"data: \n\n", b"event: a\ndata: {}\n\n", b"event: \ndata: x\n\n"]
+NOT_LONE = [
+    b"",
+    b"\n",
+    b"\n\n",
+    b"x",
+    b"data: {}\n",
+    b"data: {}\n\n\n",
+    b"data:{}\n\n",
+    b"data: {}\r\n\r\n",
+    b"data: 1\n\ndata: 2\n\n",
+    b"data: 1\ndata: 2\n\n",
+    b"id: 1\ndata: 2\n\n",
+    b"event: a\nid: 1\ndata: 2\n\n",
+    b": a\ndata: 2\n\n",
+    b"event: a\n\n",
+    b"data: {}\n ",
+]
+
+
+@pytest.mark.parametrize("data", LONE)
+def test_a_piece_that_is_one_frame_is_that_frame(data):
+    reader = SseFrames()
+    assert reader.lone(data) is None, "before the first bytes there may be a mark of order"
+    first = reader.feed(b"data: 0\n\n")
+    assert said(first) == [(b"0", None)]
+    frame = reader.lone(data)
+    assert frame is not None
+    assert frame.raw == data
+    assert [frame] == reader.feed(data) == [parse_frame(data)]
+    reader.feed(b"data: ha")
+    assert reader.lone(data) is None
+
+
+@pytest.mark.parametrize("data", NOT_LONE)
+def test_what_is_less_or_more_than_one_frame_is_none(data):
+    reader = SseFrames()
+    reader.feed(b"data: 0\n\n")
+    assert reader.lone(data) is None

@@ -33,6 +33,7 @@ def openai(code=None, kind="invalid_request_error", message="Bad.", param=None):
         (418, "invalid_request", 400),
         (422, "unprocessable", 422),
         (429, "rate_limit", 429),
+        (498, "overloaded", 503),
         (500, "server", 500),
         (502, "upstream", 502),
         (503, "overloaded", 503),
@@ -71,14 +72,25 @@ def test_words_say_more_than_the_status(status, body, kind):
     assert not error.retryable
 
 
+def test_a_routers_word_for_an_error_counts_as_a_code():
+    told = {"error": {"message": "No", "metadata": {"error_type": "provider_overloaded"}}}
+    assert read(200, told).kind == "overloaded"
+
+
 @pytest.mark.pitfall(141)
 @pytest.mark.parametrize(
     ("body", "message"),
     [
         ({"code": "bad", "error": "Wrong model"}, "Wrong model"),
         ({"error": {"message": "Busy", "code": 503}}, "Busy"),
-        ({"detail": [{"loc": ["body"], "msg": "field required"}]}, "field required"),
+        ({"detail": [{"loc": ["body"], "msg": "field required"}]}, "body: field required"),
         ({"message": "No"}, "No"),
+        (
+            {"error": "no key at https://e.x/v1?key=hunter2"},
+            "no key at https://e.x/v1?key=[redacted]",
+        ),
+        ({"type": "error", "message": "No"}, "No"),
+        ({"response": {"error": {"message": "No"}}}, "No"),
         (b"plain words", "plain words"),
         (b"<html><h1>502</h1>", "The provider answered with status 500 and no reason."),
         (b"", "The provider answered with status 500 and no reason."),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from itertools import pairwise
 
 import msgspec
 from hypothesis import given
@@ -13,7 +12,7 @@ from msgspec import Raw
 
 from dragoman.core.envelope import Envelope, open_thoughts
 from dragoman.core.errors import CallerError, UpstreamError
-from dragoman.core.fold import check, fold, unfold
+from dragoman.core.fold import check, fold
 from dragoman.core.parts import (
     CacheMark,
     Citation,
@@ -42,6 +41,7 @@ from dragoman.core.response import Choice, Finish, Response
 from dragoman.core.usage import Usage
 from dragoman.dialects.base import Context, Target, Undo
 from dragoman.dialects.responses import RESPONSES
+from laws import holds_however_cut, streamed, tells_the_cut
 
 TARGET = Target("openai", "m")
 ENVELOPE = Envelope({1: b"k" * 32})
@@ -171,16 +171,6 @@ def test_what_is_written_whole_reads_the_same(response):
     assert tapped.finish == response.choices[0].finish
 
 
-def _stream(response: Response) -> bytes:
-    writer = RESPONSES.stream_writer(CONTEXT)
-    return b"".join(writer.send(event) for event in unfold(response))
-
-
-def _pieces(data: bytes, cuts: list[int]) -> list[bytes]:
-    places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    return [data[one:two] for one, two in pairwise(places)]
-
-
 def _read(data: bytes) -> Response:
     reader = RESPONSES.stream_reader(TARGET, Undo())
     events = reader.feed(data) + reader.close()
@@ -190,12 +180,12 @@ def _read(data: bytes) -> Response:
 
 @given(responses)
 def test_what_is_written_as_a_stream_folds_to_the_same(response):
-    assert _read(_stream(response)) == response
+    assert _read(streamed(RESPONSES, response, CONTEXT)) == response
 
 
 @given(responses)
 def test_a_stream_ends_with_what_the_whole_reply_says(response):
-    last = _stream(response).split(b"\n\n")[-2].partition(b"data: ")[2]
+    last = streamed(RESPONSES, response, CONTEXT).split(b"\n\n")[-2].partition(b"data: ")[2]
     told = json.loads(last)["response"]
     assert told == json.loads(RESPONSES.write_response(response, CONTEXT).body)
 
@@ -208,40 +198,25 @@ def test_a_whole_reply_told_as_a_stream_folds_to_the_same(response):
 
 @given(responses, st.lists(st.integers(0, 20_000), max_size=8))
 def test_however_the_bytes_are_cut_the_events_and_the_relayed_bytes_are_the_same(response, cuts):
-    data = _stream(response)
-    whole = RESPONSES.stream_reader(TARGET, Undo())
-    pieced = RESPONSES.stream_reader(TARGET, Undo())
-    expected = whole.feed(data) + whole.close()
-    found = [event for piece in _pieces(data, cuts) for event in pieced.feed(piece)]
-    assert found + pieced.close() == expected
-    relay = RESPONSES.relay(TARGET, CONTEXT)
-    passed = b"".join(relay.feed(piece) for piece in _pieces(data, cuts))
-    assert passed + relay.close() == data
-    assert relay.facts.usage == response.usage
-    assert relay.facts.finish == response.choices[0].finish
-    assert relay.facts.error is None
+    data = streamed(RESPONSES, response, CONTEXT)
+    facts = holds_however_cut(RESPONSES, data, cuts, TARGET, CONTEXT)
+    assert facts.usage == response.usage
+    assert facts.finish == response.choices[0].finish
 
 
 @given(responses, st.integers(0, 20_000))
 def test_a_cut_anywhere_before_the_end_is_told_and_only_whole_frames_pass(response, cut):
-    data = _stream(response)
+    data = streamed(RESPONSES, response, CONTEXT)
     last = data.rindex(b"event: response.completed")
     kept = data[: cut % last]
-    reader = RESPONSES.stream_reader(TARGET, Undo())
-    events = reader.feed(kept) + reader.close()
-    check(events)
-    assert events[-1].error.code == "upstream_truncated"
-    relay = RESPONSES.relay(TARGET, CONTEXT)
-    passed = relay.feed(kept) + relay.close()
-    assert data.startswith(passed.removesuffix(b"\n\n"))
-    assert relay.facts.error.code == "upstream_truncated"
+    tells_the_cut(RESPONSES, data, kept, TARGET, CONTEXT)
 
 
 @given(st.lists(foreign, min_size=1, max_size=3), st.booleans())
-def test_foreign_thoughts_come_back_to_whom_they_belong(parts, streamed):
+def test_foreign_thoughts_come_back_to_whom_they_belong(parts, in_pieces):
     response = _response([*parts, Text("So.")], Usage(1, output=1))
-    if streamed:
-        last = _stream(response).split(b"\n\n")[-2].partition(b"data: ")[2]
+    if in_pieces:
+        last = streamed(RESPONSES, response, CONTEXT).split(b"\n\n")[-2].partition(b"data: ")[2]
         items = json.loads(last)["response"]["output"]
     else:
         items = json.loads(RESPONSES.write_response(response, CONTEXT).body)["output"]

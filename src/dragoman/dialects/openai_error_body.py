@@ -7,26 +7,28 @@ Venice, Ollama           {error: text}
 Mistral                  {object: error, message, type, param, code} or {detail: [{loc, msg}]}
 Doubleword, Cohere       {code, message, type}, {id, message}
 Google's compatible one  [{error: {…}}]
+streams of Responses     {type: error, code, message, param} or with ``error`` inside, {response: {error}}
 anything in between      HTML, plain text, nothing
 """
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from dragoman.dialects.chat.redact import redact
+from dragoman.dialects.halves import loads_leniently, mend
+from dragoman.dialects.redact import redact
 
 _ANY = msgspec.json.Decoder()
 _SPACE = re.compile(r"\s+")
 _LONGEST = 1000
+_STATUS = ("status", "status_code", "raw_status_code")
 
 
-class Envelope(Struct, frozen=True):
+class Told(Struct, frozen=True):
     """What an error body said; ``number`` is a status that it repeats."""
 
     message: str | None = None
@@ -37,31 +39,33 @@ class Envelope(Struct, frozen=True):
     details: dict[str, object] = {}
 
 
-def open_envelope(body: bytes) -> Envelope:
+def read_body(body: bytes) -> Told:
     """What can be read of an error body, whatever it is."""
     text = body.strip()
     if not text:
-        return Envelope()
+        return Told()
     value = _decode(text)
     if value is None:
-        return Envelope(message=_page(text))
-    return envelope_of(value)
+        return Told(message=_page(text))
+    return _told_by(value)
 
 
-def envelope_of(value: Any) -> Envelope:
+def _told_by(value: Any) -> Told:
     """The same, of a value that is decoded already."""
     if isinstance(value, list) and value:
         value = value[0]
     if isinstance(value, str):
-        return Envelope(message=_sentence(value))
+        return Told(message=_sentence(value))
     if not isinstance(value, dict):
-        return Envelope()
+        return Told()
     inner = value.get("error")
+    response = value.get("response")
+    if "error" not in value and isinstance(response, dict):
+        inner = response.get("error") or {}
     if isinstance(inner, dict):
-        return _members({"id": value.get("id"), **inner})
-    if isinstance(inner, str):
-        return _members({**value, "message": inner})
-    return _members(value)
+        return _members(inner)
+    flat = {name: said for name, said in value.items() if name != "type" or said != "error"}
+    return _members({**flat, "message": inner} if isinstance(inner, str) else flat)
 
 
 def _decode(text: bytes) -> Any:
@@ -70,12 +74,12 @@ def _decode(text: bytes) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     try:
-        return json.loads(text.decode("utf-8", "replace"))
+        return loads_leniently(text)
     except (ValueError, RecursionError):
         return None
 
 
-def _members(error: dict[str, Any]) -> Envelope:
+def _members(error: dict[str, Any]) -> Told:
     message = error.get("message")
     if message is None:
         message = error.get("detail", error.get("error"))
@@ -85,8 +89,8 @@ def _members(error: dict[str, Any]) -> Envelope:
         for name in ("failed_generation", "schema_kind", "metadata")
         if error.get(name) not in (None, "", {})
     }
-    return Envelope(
-        message=_told(message),
+    return Told(
+        message=_words(message),
         type=_text(error.get("type")),
         code=code,
         param=_text(error.get("param")),
@@ -101,7 +105,7 @@ def _code(error: dict[str, Any]) -> tuple[str | None, int | None]:
     number = next(
         (
             found
-            for found in (code, error.get("status_code"), error.get("raw_status_code"))
+            for found in (code, *(error.get(name) for name in _STATUS))
             if isinstance(found, int) and not isinstance(found, bool) and 400 <= found < 600
         ),
         None,
@@ -111,12 +115,12 @@ def _code(error: dict[str, Any]) -> tuple[str | None, int | None]:
     return _text(code), number
 
 
-def _told(message: Any) -> str | None:
+def _words(message: Any) -> str | None:
     """A sentence out of text, of FastAPI's list of complaints, or of an object with one."""
     if isinstance(message, str):
         return _sentence(message)
     if isinstance(message, dict):
-        return _told(message.get("detail", message.get("message")))
+        return _words(message.get("detail", message.get("message")))
     if isinstance(message, list):
         told = [text for item in message[:5] if (text := _complaint(item))]
         return _sentence("; ".join(told))
@@ -134,19 +138,14 @@ def _complaint(item: Any) -> str:
 
 
 def _text(value: Any) -> str | None:
-    return redact(_sayable(value))[:200] if isinstance(value, str) and value else None
+    return redact(mend(value))[:200] if isinstance(value, str) and value else None
 
 
 def _sentence(text: str) -> str | None:
-    text = redact(_sayable(text).strip())
+    text = redact(mend(text).strip())
     if len(text) > _LONGEST:
         text = text[: _LONGEST - 1] + "…"
     return text or None
-
-
-def _sayable(text: str) -> str:
-    """The text without halves of characters, which no UTF-8 can hold."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _clean(value: Any) -> object:
@@ -156,7 +155,7 @@ def _clean(value: Any) -> object:
     if isinstance(value, list):
         return [_clean(item) for item in value[:50]]
     if isinstance(value, dict):
-        return {_sayable(str(name)): _clean(item) for name, item in list(value.items())[:50]}
+        return {mend(str(name)): _clean(item) for name, item in list(value.items())[:50]}
     return value
 
 

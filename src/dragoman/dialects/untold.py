@@ -1,0 +1,53 @@
+"""What an answer says beside its words and the caller's dialect has no word for, as losses (D6).
+
+Counts of zero and the usual service tier say nothing, so that nothing is lost with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from dragoman.core.loss import Loss
+from dragoman.core.response import Finish
+from dragoman.core.usage import Usage
+
+_COUNTS = (
+    "cache_read",
+    "cache_write",
+    "reasoning",
+    "audio_input",
+    "audio_output",
+    "accepted_prediction",
+    "rejected_prediction",
+    "web_searches",
+)
+_USUAL = frozenset({"default", "standard", "auto", "on_demand"})
+"""Tiers, by whatever name, that are served to whoever asks for none."""
+
+
+def usage_losses(usage: Usage | None, told: Container[str]) -> list[Loss]:
+    """The counts that are not among ``told``; tokens in and out every dialect tells."""
+    if usage is None:
+        return []
+    return [
+        Loss(f"usage.{name}", "not_in_dialect")
+        for name in _COUNTS
+        if name not in told and getattr(usage, name)
+    ]
+
+
+def tier_losses(tier: str | None, told: Container[str] = ()) -> list[Loss]:
+    """A service tier that is neither usual nor among ``told``."""
+    if tier is None or tier in _USUAL or tier in told:
+        return []
+    return [Loss("service_tier", "not_in_dialect")]
+
+
+def stop_losses(finish: Finish, at: str) -> list[Loss]:
+    """Which stop sequence was met, where a dialect only says that the answer is over."""
+    return [] if finish.stop_sequence is None else [Loss(f"{at}.stop_sequence", "not_in_dialect")]
+
+
+def logprob_losses(logprobs: object) -> list[Loss]:
+    """Log probabilities, for a dialect that has none."""
+    return [] if logprobs is None else [Loss("logprobs", "not_in_dialect")]
