@@ -72,6 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
         print("The bench reads /proc and pins processes to cores: it needs Linux.")
         return 2
     signal.signal(signal.SIGTERM, _interrupted)
+    # A shell starts its background jobs with this one ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, FILES)), hard))
     try:
