@@ -146,6 +146,8 @@ class Request(Struct, frozen=True, gc=False):
     prediction: Raw | None = None
     include_usage: bool = False
     """Whether a chat client asked for usage in its stream (P21)."""
+    preferences: Raw | None = None
+    """OpenRouter's ``provider`` object: routing has heeded it, and OpenRouter alone is told it again."""
     legacy_functions: bool = False
     """Whether the caller used chat's deprecated ``functions`` (P68)."""
     ext: Ext | None = None

@@ -28,6 +28,8 @@ MODELS = {
     "mistral": "mistral-medium-latest",
     "deepseek": "deepseek-chat",
 }
+SEEING = "meta-llama/llama-4-scout-17b-16e-instruct"
+"""A model at Groq that takes images."""
 _KEYS = {f"{name.upper()}_API_KEY": "k" for name in MODELS}
 PROVIDERS = load_providers(_KEYS, []).providers
 
@@ -393,6 +395,7 @@ ROWS = [
         "anthropic",
         user({"type": "image", "source": PNG}),
         every(*CHATS, is_=passes("messages.0.content.0.image_url.url", PNG_URL)),
+        {"groq": SEEING},
     ),
     Row(
         "an image in bytes at Anthropic",
@@ -411,6 +414,7 @@ ROWS = [
         "anthropic",
         user({"type": "image", "source": {"type": "url", "url": "https://x/y.png"}}),
         every(*CHATS, is_=passes("messages.0.content.0.image_url.url", "https://x/y.png")),
+        {"groq": SEEING},
     ),
     Row(
         "an image by address at Anthropic",
@@ -562,6 +566,7 @@ ROWS = [
                 ),
             ),
         },
+        {"groq": SEEING},
     ),
     # ------------------------------------------------------------------ the answer's form
     Row(
@@ -1107,6 +1112,7 @@ ROWS = [
                 is_=passes("messages.2.content.0.image_url.url", PNG_URL),
             ),
         },
+        {"groq": SEEING},
     ),
     Row(
         "citations in the history",

@@ -28,8 +28,7 @@ def patch_request(members: dict[str, Raw], target: Target) -> Outgoing:
     losses: list[Loss] = []
     if quirks.flavour != "openrouter":
         body.pop("models", None)
-        if body.pop("provider", NULL) != NULL:
-            losses.append(Loss("provider", "only OpenRouter chooses among providers"))
+        body.pop("provider", None)  # routing has heeded it
     if body.get("stream") == _TRUE:
         _ask_usage(body, target, losses)
     if quirks.drop or quirks.rename or quirks.steps:

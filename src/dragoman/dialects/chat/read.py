@@ -94,6 +94,7 @@ def _read(body: Object) -> Request:
         safety_id=take(body, "safety_identifier", string),
         store=take(body, "store", boolean),
         prediction=take_raw(body, "prediction"),
+        preferences=take_raw(body, "provider"),
         include_usage=include_usage,
         legacy_functions=legacy,
     )

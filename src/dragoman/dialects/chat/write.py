@@ -220,6 +220,8 @@ def _extras(request: Request, body: Object, draft: Draft) -> None:
         "prediction": request.prediction,
         "verbosity": request.output.verbosity,
     }
+    if flavour.name == "openrouter" and request.preferences is not None:
+        body["provider"] = request.preferences
     for name, value in wishes.items():
         if value is None:
             continue
@@ -251,13 +253,11 @@ def _stream(request: Request, body: Object, draft: Draft) -> None:
 
 
 def _own_extension(request: Request, body: Object, draft: Draft) -> None:
-    """What only the chat family knows comes back to it, OpenRouter's ``provider`` to it alone."""
+    """What only the chat family knows comes back to it."""
     ext = request.ext
     if ext is None:
         return
     own: dict[str, Raw] = dict(ext.get("chat", {}))
     own.pop("stream_options", None)
-    if draft.flavour.name != "openrouter" and own.pop("provider", None) is not None:
-        draft.lose("provider", "only OpenRouter chooses among providers")
     others = {dialect: members for dialect, members in ext.items() if dialect != "chat"}
     draft.extend(body, {**others, "chat": own}, "")

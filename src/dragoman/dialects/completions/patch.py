@@ -16,6 +16,8 @@ def patch_request(said: dict[str, Raw], target: Target) -> Outgoing:
     body: dict[str, object] = dict(said)
     for name in ("routing", "models"):
         body.pop(name, None)
+    if target.quirks.flavour != "openrouter":
+        body.pop("provider", None)  # routing has heeded it
     body["model"] = target.model
     losses: list[Loss] = []
     if said.get("stream") == _TRUE:

@@ -58,8 +58,14 @@ def _read(members: Members) -> Request:
         max_tokens=limit,
         end_user=wire.take(members, "user", _TEXT),
         include_usage=include_usage,
+        preferences=_preferences(members),
         ext=wire.bag(members),
     )
+
+
+def _preferences(members: Members) -> Raw | None:
+    value = members.pop("provider", wire.NULL)
+    return None if wire.is_nothing(value) else value
 
 
 def _prompt(members: Members) -> str:

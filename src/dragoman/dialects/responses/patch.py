@@ -6,7 +6,7 @@ from msgspec import Raw
 
 from dragoman.core.loss import Loss
 from dragoman.dialects.base import Outgoing, Target
-from dragoman.dialects.members import NULL, Object
+from dragoman.dialects.members import Object
 from dragoman.dialects.responses.envelope import without_sealed
 from dragoman.dialects.responses.quirks import apply_quirks
 from dragoman.dialects.responses.wire import encode
@@ -23,8 +23,7 @@ def patch_request(members: dict[str, Raw], target: Target) -> Outgoing:
     body.pop("routing", None)
     if target.quirks.flavour != "openrouter":
         body.pop("models", None)
-        if body.pop("provider", NULL) != NULL:
-            losses.append(Loss("provider", "only OpenRouter chooses among providers"))
+        body.pop("provider", None)  # routing has heeded it
     if "input" in members:
         body["input"], told = without_sealed(members["input"])
         losses += told

@@ -100,6 +100,7 @@ def _read(body: Object) -> Request:
         cache_key=take(body, "prompt_cache_key", string),
         cache_retention=retention(take(body, "prompt_cache_retention", string)),
         service_tier=take(body, "service_tier", string),
+        preferences=take_raw(body, "provider"),
         metadata=take(body, "metadata", _labels),
         end_user=take(body, "user", string),
         safety_id=take(body, "safety_identifier", string),

@@ -51,7 +51,7 @@ def test_the_callers_members_are_left_alone():
 def test_what_was_said_to_the_gateway_does_not_go_on():
     out = patch(b'{"model":"x","routing":{},"models":["a"],"provider":{"zdr":true}}')
     assert out.body == b'{"model":"real-model"}'
-    assert out.losses == (Loss("provider", "only OpenRouter chooses among providers"),)
+    assert out.losses == (), "routing has heeded it"
     assert patch(b'{"model":"x","provider":null}').losses == ()
 
 

@@ -703,10 +703,10 @@ def test_every_parameter_is_read():
     assert request.output.modalities == ("text", "audio")
     assert request.output.audio == Raw(b'{"voice": "alloy"}')
     assert request.prediction == Raw(b'{"type": "content", "content": "x"}')
+    assert request.preferences == Raw(b'{"order": ["x"]}')
     assert (request.stream, request.include_usage) == (True, True)
     assert request.ext == {
         "chat": {
-            "provider": Raw(b'{"order": ["x"]}'),
             "moderation": Raw(b'{"model": "x"}'),
             "stream_options": Raw(b'{"include_obfuscation":false}'),
         }
