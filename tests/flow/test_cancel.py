@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from servers import gateway_server, providers_at
+
 WITHIN_S = 0.2
 
 
@@ -113,3 +115,32 @@ def test_leaving_between_two_retries_starts_no_further_attempt(gateway, mock):
     time.sleep(3.2)
     every = mock.ask("GET", "/mock/truth", key=None).json()["requests"]
     assert sum(entry["model"] == model.split("/", 1)[1] for entry in every) == 1
+
+
+def test_a_provider_that_bills_all_the_same_is_read_to_its_end(mock, tmp_path):
+    """``on_disconnect = "drain"`` (D18): the caller leaves, and the ledger has what was generated."""
+    (tmp_path / "dragoman.toml").write_text(
+        f"""
+        format = 1
+        [[providers]]
+        name = "billed"
+        dialect = "chat"
+        base_url = "http://127.0.0.1:{mock.port}/openai/v1"
+        on_disconnect = "drain"
+        """
+    )
+    where = {"DRAGOMAN_CONFIG": str(tmp_path / "dragoman.toml"), **providers_at(mock.port)}
+    with gateway_server(tmp_path, **where) as server:
+        model = "billed/gpt-4o--mock-chunk-delay-40--mock-length-500"
+        body = request_body(model, stream=True)
+        connection = connect(server, "/v1/chat/completions", body, "drained")
+        response = connection.getresponse()
+        assert response.status == 200
+        response.read(200)
+        leave(connection)
+        response.close()
+        entry = wait_for(lambda: (e := entry_of(mock, model)) and e["ended"] and e, 15)
+        assert not entry["left"]
+        row = wait_for(lambda: [r for r in server.rows() if r["request_id"] == "drained"], 5)[0]
+        assert row["status"] == "client_cut"
+        assert row["output_tokens"] == entry["output"] > 100

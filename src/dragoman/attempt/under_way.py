@@ -96,19 +96,22 @@ async def under_way(
     status: Status = "client_cut"
     failure: UpstreamError | None = None
     drained = False
-    out = b""
+    unsent = b""
+    """Frames of a piece that ``pass_on`` has read and not sent: the task sends them."""
     now = asyncio.get_running_loop().time
 
     def pass_on(piece: bytes) -> bool:
         """An ordinary piece goes out in the moment in which it comes; the others wake the task."""
-        nonlocal out
+        nonlocal unsent
         out = relay.feed(piece)
-        if facts.finished or facts.error is not None:
-            return False
         dog.since = now()
+        if facts.finished or facts.error is not None:
+            unsent = out
+            return False
         if not out:
             return True  # the frame is not whole yet
         if outlet.push is None or not outlet.push(out):
+            unsent = out
             return False
         outlet.at = dog.since
         return True
@@ -127,16 +130,27 @@ async def under_way(
         failure = facts.error
         while not over and failure is None:
             try:
-                if pending is None and outlet.push is not None and not tail:
-                    piece = await reply.pour(pass_on)
-                else:
-                    piece = await pending if pending is not None else await reply.next()
+                is_read = False
+                if trial.drains:
+                    # Read by a task of its own, which outlives this one where the caller leaves.
+                    pending = pending or asyncio.ensure_future(reply.next())
+                    piece = await asyncio.shield(pending)
                     pending = None
-                    if piece is not None:
-                        out = relay.feed(piece)
+                elif pending is not None:
+                    piece = await pending
+                    pending = None
+                elif outlet.push is not None and not tail:
+                    piece = await reply.pour(pass_on)
+                    is_read = True
+                else:
+                    piece = await reply.next()
                 if piece is None:
                     over = ended = True
                     out = relay.close()
+                elif is_read:
+                    out, unsent = unsent, b""
+                else:
+                    out = relay.feed(piece)
             except UpstreamError as error:
                 ended = True
                 if facts.finished:
@@ -182,7 +196,7 @@ async def under_way(
             if trial.closed:
                 pass  # the answer is out, and the connection is not worth waiting for
             elif facts.finished:
-                tail.append(relay.close())
+                tail += [unsent, relay.close()]
                 status = trial.settle(relay, None)
                 await trial.kept()
                 yield b"".join(tail)
@@ -194,19 +208,19 @@ async def under_way(
                 )
                 status = trial.settle(relay, failure)
                 await trial.kept()
-                yield relay.fail(failure)
+                yield unsent + relay.fail(failure)
         elif not trial.call.gone and dog.fired is None and not trial.closed:
             # The server shuts down and its patience is over (R2).
             uncancel()
             status = "house_error"
             trial.note(relay)
             trial.close(status)
-            yield relay.fail(draining())
+            yield unsent + relay.fail(draining())
         else:
-            drained = _drain_if_told(trial, reply, relay)
+            drained = _drain_if_told(trial, reply, relay, pending)
             raise
     except GeneratorExit:
-        drained = _drain_if_told(trial, reply, relay)
+        drained = _drain_if_told(trial, reply, relay, pending)
         raise
     except Exception as error:  # noqa: BLE001  a bug of ours must not end a stream in silence
         means.report(error, trial.call)
@@ -216,7 +230,7 @@ async def under_way(
         yield relay.fail(HouseError("server", "The gateway failed while relaying the stream."))
     finally:
         dog.stop()
-        if pending is not None and not pending.done():
+        if pending is not None and not pending.done() and not drained:
             pending.cancel()
         if not drained:
             if not trial.closed:
@@ -235,16 +249,26 @@ async def _read_out(reply: UpstreamReply) -> None:
         pass  # of a connection that is lost nobody wants anything
 
 
-def _drain_if_told(trial: Course, reply: UpstreamReply, relay: Relay) -> bool:
-    """Reads an abandoned stream on, where the provider bills it whole anyway (D18)."""
+def _drain_if_told(
+    trial: Course,
+    reply: UpstreamReply,
+    relay: Relay,
+    pending: asyncio.Future[bytes | None] | None,
+) -> bool:
+    """Reads an abandoned stream on, where the provider bills it whole anyway (D18).
+
+    ``pending`` is the read that was under way, which has to be the first.
+    """
     if not trial.drains or trial.closed:
         return False
 
     async def drain() -> None:
         try:
             async with asyncio.timeout(trial.means.policy.drain_s):
-                while (piece := await reply.next()) is not None:
+                piece = await pending if pending is not None else await reply.next()
+                while piece is not None:
                     relay.feed(piece)
+                    piece = await reply.next()
         except (UpstreamError, TimeoutError):
             pass
         finally:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from dragoman.attempt import under_way
 from dragoman.attempt.policy import Policy
 from dragoman.dialects.chat.relay import ChatRelay
 from scripted import DONE, EVER, Scripted, answered, call_of, finish, means_of, words
@@ -111,3 +112,56 @@ def test_a_silent_provider_is_noticed_while_pieces_go_past():
     assert [way for way, _ in gone] == ["through", "past", "past", "through"]
     assert b'"error"' in gone[-1][1]
     assert call.outcome.status == "timeout"
+
+
+class Racing(Scripted):
+    """Its last frames but one come in the very turn of the loop in which the idle time ends."""
+
+    dog = None
+
+    async def pour(self, take):
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        while (piece := await self.next()) is not None:
+            if not take(piece):
+                return piece
+            if len(self.pieces) == 2:
+                break
+        taken = loop.create_future()
+
+        def arrives():
+            _, piece = self.pieces.pop(0)
+            assert not take(piece)
+            taken.set_result(piece)
+            self.dog.fired = "upstream"
+            task.cancel()
+
+        loop.call_later(0.01, arrives)
+        return await taken
+
+
+@pytest.mark.parametrize("last", [finish(), words("c")])
+def test_a_frame_that_comes_in_the_turn_in_which_time_is_over_still_goes_out(monkeypatch, last):
+    reply = Racing([(0, words("a")), (0.01, words("b")), (0.01, last), (0.01, DONE)])
+    honest = under_way.Watchdog
+
+    def watched(*args, **members):
+        reply.dog = honest(*args, **members)
+        return reply.dog
+
+    monkeypatch.setattr(under_way, "Watchdog", watched)
+    call = call_of()
+
+    def push(gone):
+        def until_the_last(piece):
+            if piece == last:
+                return False
+            gone.append(("past", piece))
+            return True
+
+        return until_the_last
+
+    gone, _ = asyncio.run(poured(reply, call, push=push))
+    told = bytes_of(gone)
+    assert told.startswith(words("a") + words("b") + last)
+    assert told.endswith(DONE)
+    assert call.outcome.status == ("complete" if last == finish() else "timeout")
