@@ -432,4 +432,5 @@ def _means(
         user_agent=f"dragoman/{__version__}",
         report=report,
         envelope=envelope,
+        fetched_for=frozenset(settings.image_fetch_providers),
     )

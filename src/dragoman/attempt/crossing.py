@@ -197,8 +197,8 @@ def _tokens(
     given: Given | None,
 ) -> Crossing:
     assert provider.write_request is not None, "where nobody counts, the house estimates"
-    given = given or Given(caller.read_request(ask.body))
-    request, unopened = open_thoughts(given.request, envelope)
+    given = given or Given(None)
+    request, unopened = open_thoughts(given.request or caller.read_request(ask.body), envelope)
     written = provider.write_request(request, target)
     losses = given.losses + unopened + written.losses
     return _Tokens(replace(written, losses=losses), caller, provider)

@@ -1,8 +1,8 @@
-"""Bytes in the place of addresses, for a candidate whose provider takes bytes alone.
+"""Bytes in the place of addresses, for a provider that takes bytes alone or is to get them (R-IMG-001).
 
 Codecs are pure and fetch nothing, so what a dialect's ``embodied`` names is fetched here, before its
-``write_request``: once for each call, however many candidates are tried, and never where caller
-and provider speak one family.
+``write_request``: once for each call, however many candidates are tried. Where caller and provider
+speak one family nothing is, unless the operator has named the provider.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import asyncio
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar, cast
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from dragoman.attempt.embody_raw import may_hold_pictures, pictures
 from dragoman.attempt.means import Means
 from dragoman.attempt.policy import LARGE
-from dragoman.attempt.ports import Fetched, Wanted
+from dragoman.attempt.ports import Fetched, Fetcher, Wanted
 from dragoman.core.ask import Ask
 from dragoman.core.call import Call
 from dragoman.core.errors import CallerError, invalid
@@ -31,7 +32,7 @@ from dragoman.core.parts import (
     ToolResult,
     Url,
 )
-from dragoman.core.provider import Candidate
+from dragoman.core.provider import Candidate, Family
 from dragoman.core.request import Request
 from dragoman.dialects.base import Embodied
 from dragoman.dialects.registry import DIALECTS, counter_of
@@ -46,12 +47,14 @@ is two hundred pictures to the provider."""
 
 
 class Given(Struct, frozen=True):
-    """A caller's request as it is written for a candidate."""
+    """A caller's request as it is written for a candidate, or passed on to it."""
 
-    request: Request
+    request: Request | None
+    """None where both speak one family: ``members`` has it then."""
     losses: tuple[Loss, ...] = ()
     size: int = 0
     """Characters of what was fetched."""
+    members: dict[str, Raw] | None = None
 
 
 class Embodiment:
@@ -73,8 +76,15 @@ class Embodiment:
         Raises:
             CallerError: something cannot be fetched, in whatever time is left.
         """
-        fetcher, rules = self._means.fetcher, embodied_for(self._call, candidate)
-        if fetcher is None or rules is None:
+        fetcher = self._means.fetcher
+        if fetcher is None:
+            return None
+        if self._call.dialect == candidate.provider.family:
+            if not self._means.fetched_for:
+                return None
+            return await self._passed_on(candidate, fetcher, left_s)
+        rules = embodied_for(self._call, candidate, by_choice=self._is_chosen(candidate))
+        if rules is None:
             return None
         request = self._request
         if request is None:
@@ -82,29 +92,54 @@ class Embodiment:
         wanted = await self._aside(addresses_in, request, rules)
         if not wanted:
             return Given(request)
-        missing = tuple(each for each in wanted if each.url not in self._found)
-        if missing:
-            if self._failure is not None:
-                raise self._failure
-            try:
-                async with asyncio.timeout(left_s):
-                    self._found |= await fetcher.fetch(
-                        missing,
-                        tenant=self._tenant(),
-                        referer=self._referer(),
-                        authorization=self._call.headers.get("authorization"),
-                    )
-            except CallerError as error:
-                self._failure = error
-                raise
-            except TimeoutError:
-                raise invalid(
-                    f"Nothing was left of the request's time to fetch the {missing[0].kind} at "
-                    f"{missing[0].at}; send its bytes in base64 instead.",
-                    missing[0].at,
-                    "image_fetch_timeout",
-                ) from None
+        await self._fetch(wanted, fetcher, left_s)
         return await self._aside(with_bytes, request, rules, self._found)
+
+    async def _passed_on(
+        self, candidate: Candidate, fetcher: Fetcher, left_s: float
+    ) -> Given | None:
+        """The caller's own members with pictures in them, where the operator wants that."""
+        family, members = self._call.dialect, self._ask.members
+        if not self._is_chosen(candidate) or self._call.operation != "chat":
+            return None
+        if not may_hold_pictures(family, members):
+            return None
+        wanted = await self._aside(_pictures_in, family, members)
+        if not wanted:
+            return None
+        await self._fetch(wanted, fetcher, left_s)
+        return await self._aside(_with_pictures, family, members, self._found)
+
+    def _is_chosen(self, candidate: Candidate) -> bool:
+        """Whether the operator has the provider's pictures fetched here."""
+        chosen, provider = self._means.fetched_for, candidate.provider
+        return bool(chosen) and not provider.stub and (provider.name in chosen or "*" in chosen)
+
+    async def _fetch(self, wanted: tuple[Wanted, ...], fetcher: Fetcher, left_s: float) -> None:
+        """Fetches what this call has not fetched yet."""
+        missing = tuple(each for each in wanted if each.url not in self._found)
+        if not missing:
+            return
+        if self._failure is not None:
+            raise self._failure
+        try:
+            async with asyncio.timeout(left_s):
+                self._found |= await fetcher.fetch(
+                    missing,
+                    tenant=self._tenant(),
+                    referer=self._referer(),
+                    authorization=self._call.headers.get("authorization"),
+                )
+        except CallerError as error:
+            self._failure = error
+            raise
+        except TimeoutError:
+            raise invalid(
+                f"Nothing was left of the request's time to fetch the {missing[0].kind} at "
+                f"{missing[0].at}; send its bytes in base64 instead.",
+                missing[0].at,
+                "image_fetch_timeout",
+            ) from None
 
     async def _aside(self, step: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """A step over the whole request: in a thread where it is large, for other calls go on."""
@@ -128,15 +163,68 @@ class Embodiment:
         return next((headers[name] for name in _REFERERS if headers.get(name)), None)
 
 
-def embodied_for(call: Call, candidate: Candidate) -> Embodied | None:
-    """What the candidate takes as bytes alone; None where nothing has to be looked for."""
+_PICTURES = Embodied(frozenset({"image"}))
+
+
+def embodied_for(call: Call, candidate: Candidate, *, by_choice: bool = False) -> Embodied | None:
+    """What the candidate gets as bytes alone; None where nothing has to be looked for.
+
+    ``by_choice``: pictures too, though its provider would fetch them itself.
+    """
     provider = candidate.provider
     if call.dialect == provider.family or provider.stub:
         return None
     if call.operation not in {"chat", "count_tokens"}:
         return None
     dialect = DIALECTS.get(provider.family)
-    return None if dialect is None else dialect.embodied
+    if dialect is None:
+        return None
+    if dialect.embodied is None:
+        return _PICTURES if by_choice else None
+    return dialect.embodied
+
+
+def _pictures_in(family: Family, members: dict[str, Raw]) -> tuple[Wanted, ...]:
+    found: list[Wanted] = []
+
+    def note(url: str, at: str) -> None:
+        found.append(Wanted(url, "image", at))
+
+    pictures(family, members, note)
+    return tuple(found)
+
+
+def _with_pictures(family: Family, members: dict[str, Raw], found: dict[str, Fetched]) -> Given:
+    filling = _Filling("fetched here, as the operator has it")
+
+    def fill(url: str, at: str) -> Fetched:
+        fetched = found[url]
+        filling.add(fetched, at)
+        return fetched
+
+    filled = pictures(family, members, fill)
+    return Given(None, tuple(filling.losses), filling.size, filled)
+
+
+class _Filling:
+    """What was put into a request so far, and how much of it."""
+
+    def __init__(self, reason: str) -> None:
+        self.losses: list[Loss] = []
+        self.size = 0
+        self._reason = reason
+
+    def add(self, fetched: Fetched, at: str) -> None:
+        """One more place has got its bytes."""
+        self.size += len(fetched.data)
+        if self.size > MOST_FILLED:
+            raise invalid(
+                f"What is fetched for the request is more than {MOST_FILLED >> 20} MB once it stands "
+                "at every place that names it; name less, or each but once.",
+                at,
+                "image_fetch_too_large",
+            )
+        self.losses.append(Loss(at, self._reason, "emulated"))
 
 
 def addresses_in(request: Request, rules: Embodied) -> tuple[Wanted, ...]:
@@ -159,25 +247,15 @@ def addresses_in(request: Request, rules: Embodied) -> tuple[Wanted, ...]:
 
 def with_bytes(request: Request, rules: Embodied, found: dict[str, Fetched]) -> Given:
     """The request with what was fetched; each place is told as a loss."""
-    losses: list[Loss] = []
-    size = 0
+    filling = _Filling("fetched here, for the provider takes bytes alone")
 
     def fill(media: Media, at: str) -> Media:
-        nonlocal size
         fetched = found[cast("Url", media.source).url]
-        size += len(fetched.data)
-        if size > MOST_FILLED:
-            raise invalid(
-                f"What is fetched for the request is more than {MOST_FILLED >> 20} MB once it stands "
-                "at every place that names it; name less, or each but once.",
-                at,
-                "image_fetch_too_large",
-            )
-        losses.append(Loss(at, "fetched here, for the provider takes bytes alone", "emulated"))
+        filling.add(fetched, at)
         return replace(media, kind=fetched.kind, source=Inline(fetched.data, fetched.mime))
 
     filled = _mapped(request, rules, fill)
-    return Given(filled, tuple(losses), size)
+    return Given(filled, tuple(filling.losses), filling.size)
 
 
 # --------------------------------------------------------------------------- the walk

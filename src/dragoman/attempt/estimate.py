@@ -89,4 +89,4 @@ def _without_addresses(request: Request, rules: Embodied) -> tuple[Request, int]
     """The request with stand-ins for what would have to be fetched, and how many there are."""
     wanted = addresses_in(request, rules)
     stand_ins = {each.url: Fetched(each.kind, _STAND_INS[each.kind], "ICAg") for each in wanted}
-    return with_bytes(request, rules, stand_ins).request, len(wanted)
+    return with_bytes(request, rules, stand_ins).request or request, len(wanted)

@@ -71,6 +71,8 @@ class Means:
     """Carries reasoning state through callers whose dialect did not issue it (D22)."""
     fetcher: Fetcher | None = None
     """Fetches media at addresses for providers that take bytes alone; without it they are refused."""
+    fetched_for: frozenset[str] = frozenset()
+    """Providers that get pictures as bytes though they could fetch them themselves; ``*``: all of them."""
     budgets: dict[str, RetryBudget] = field(default_factory=dict)
 
     def budget(self, provider: str) -> RetryBudget:

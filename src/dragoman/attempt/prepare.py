@@ -58,6 +58,9 @@ _TO_OPENROUTER = ("http-referer", "x-title")
 _QUERY = ("alt", "beta")
 
 
+_NOTHING_GIVEN = Given(None)
+
+
 class Prepared(Struct, frozen=True):
     """One try, ready to be sent."""
 
@@ -147,10 +150,14 @@ def prepare(
             crossing = cross(call, ask, candidate, target, envelope, given)
             outgoing = crossing.outgoing
     elif caller_dialect is provider_dialect:
-        outgoing = provider_dialect.patch_request(ask.members, target)
+        given = given or _NOTHING_GIVEN
+        outgoing = provider_dialect.patch_request(given.members or ask.members, target)
+        if given.losses:
+            outgoing = replace(outgoing, losses=given.losses + outgoing.losses)
     else:
-        given = given or Given(caller_dialect.read_request(ask.body))
-        request, unopened = open_thoughts(given.request, envelope)
+        given = given or _NOTHING_GIVEN
+        read = given.request or caller_dialect.read_request(ask.body)
+        request, unopened = open_thoughts(read, envelope)
         if request.stream != streams:  # Gemini says so in the path
             request = replace(request, stream=streams)
         outgoing = provider_dialect.write_request(request, target)

@@ -147,6 +147,8 @@ class Settings(BaseSettings):
     # --- images and documents by address
     image_fetch: bool = True
     """Whether what a request names by address is fetched for providers that take bytes alone (Gemini, Ollama)."""
+    image_fetch_providers: CommaList = []
+    """Providers, by name or `*`, that get pictures as bytes though they could fetch them themselves."""
     image_fetch_timeout_ms: int = Field(default=15_000, ge=1)
     """How long fetching one image or document may take, redirects included."""
     image_fetch_max_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
