@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+import msgspec
+from msgspec import Raw
+
 from dragoman.core.loss import Loss
 from dragoman.core.response import Finish
 from dragoman.core.usage import Usage
@@ -48,6 +51,13 @@ def stop_losses(finish: Finish, at: str) -> list[Loss]:
     return [] if finish.stop_sequence is None else [Loss(f"{at}.stop_sequence", "not_in_dialect")]
 
 
-def logprob_losses(logprobs: object) -> list[Loss]:
-    """Log probabilities, for a dialect that has none."""
-    return [] if logprobs is None else [Loss("logprobs", "not_in_dialect")]
+def logprob_losses(logprobs: Raw | bytes | None) -> list[Loss]:
+    """Log probabilities in OpenAI's shape, for a dialect that has none; some servers send empty ones."""
+    if logprobs is None:
+        return []
+    try:
+        told = msgspec.json.decode(logprobs)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        told = logprobs
+    says = any(told.values()) if isinstance(told, dict) else bool(told)
+    return [Loss("logprobs", "not_in_dialect")] if says else []
