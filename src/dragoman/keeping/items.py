@@ -6,6 +6,7 @@ An item keeps its own bytes; only what has to be known of it is read (D2).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -38,6 +39,7 @@ class _Head(Struct):
     id: str | None = None
     approval_request_id: Any = None
     container_id: Any = None
+    environment: Any = None
 
     def kind(self) -> str:
         """The type; a message may leave it out, and so may a reference."""
@@ -47,7 +49,7 @@ class _Head(Struct):
 
     def names(self) -> tuple[str, ...]:
         """Ids of what a provider may have kept, under which it would look for it."""
-        names = self.id, self.approval_request_id, self.container_id
+        names = self.id, self.approval_request_id, self.container_id, _inside(self.environment)
         return tuple(name for name in names if isinstance(name, str) and name)
 
 
@@ -62,6 +64,16 @@ class Referred(Struct, frozen=True):
 
 class _Tool(Struct):
     container: Any = None
+    environment: Any = None
+
+    def names(self) -> tuple[str, ...]:
+        names = self.container, _inside(self.environment)
+        return tuple(name for name in names if isinstance(name, str) and name)
+
+
+def _inside(environment: Any) -> Any:
+    """The container in which a shell works, of the shape that OpenAI's shell has for it."""
+    return environment.get("container_id") if isinstance(environment, Mapping) else None
 
 
 class _Put(Struct):
@@ -89,7 +101,7 @@ _TEXT = msgspec.json.Decoder(str)
 _LIST = msgspec.json.Decoder(list[Raw])
 _OUTPUT = msgspec.json.Decoder(_Output)
 _PUT = msgspec.json.Decoder(_Put)
-_TOOLS = msgspec.json.Decoder(list[_Tool])
+_TOOL = msgspec.json.Decoder(_Tool)
 _ANY = msgspec.json.Decoder()
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _ENCODER = msgspec.json.Encoder()
@@ -148,13 +160,21 @@ def referred(value: Raw | bytes | None) -> Referred:
 
 def containers(tools: Raw | bytes | None) -> tuple[str, ...]:
     """The containers that a request's ``tools`` are to work in, by their ids."""
-    if tools is None or b"container" not in bytes(tools):
-        return ()
+    names: list[str] = []
+    for tool in _tools(tools):
+        # One that cannot be read hides none of the others.
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            names += _TOOL.decode(tool).names()
+    return tuple(names)
+
+
+def _tools(tools: Raw | bytes | None) -> list[Raw]:
+    if tools is None:
+        return []
     try:
-        found = _TOOLS.decode(tools)
+        return _LIST.decode(tools)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ()  # the provider says what is wrong with it
-    return tuple(tool.container for tool in found if isinstance(tool.container, str))
+        return []  # the provider says what is wrong with it
 
 
 def conversation_of(value: Raw | bytes | None) -> str | None:

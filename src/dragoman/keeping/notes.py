@@ -263,8 +263,11 @@ class Notes:
         if queued:
             # It may be on its way just now, and would come to the store after it was removed there.
             await self.flush()
+        async with self._writing:
+            gone = await self._store.delete(tenant, response_id)
+            # Not before: while the database is away the note says whose the response is.
             self._is_over(key)
-        return await self._store.delete(tenant, response_id) or queued
+        return gone or queued
 
     async def expire(self, most: int) -> int:
         """Removes at most ``most`` responses that have expired, of any tenant."""

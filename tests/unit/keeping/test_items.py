@@ -210,6 +210,8 @@ def test_every_id_under_which_a_provider_may_keep_something_is_seen():
     )
     assert read_names(b'{"conversation":null}') == ()
     assert names_of(b'{"id":"rs_1"}') == ("rs_1",)
+    shell = b'{"id":"sh_1","type":"shell_call","environment":{"container_id":"cntr_1"}}'
+    assert names_of(shell) == ("sh_1", "cntr_1")
     assert names_of(b"5") == ()
 
 
@@ -221,6 +223,13 @@ def test_every_id_under_which_a_provider_may_keep_something_is_seen():
         (b'[{"type":"code_interpreter","container":"cntr_1"}]', ("cntr_1",)),
         (b'[{"type":"code_interpreter","container":{"type":"auto"}}]', ()),
         (b'{"container":5}', ()),
+        (b'[{"type":"code_interpreter","conta\\u0069ner":"cntr_1"}]', ("cntr_1",)),
+        (b'[null,5,{"container":"cntr_1"},{"container":"cntr_2"}]', ("cntr_1", "cntr_2")),
+        (
+            b'[{"type":"shell","environment":{"type":"container_reference","container_id":"cntr_1"}}]',
+            ("cntr_1",),
+        ),
+        (b'[{"type":"shell","environment":{"type":"container_auto"}},{"environment":5}]', ()),
     ],
 )
 def test_containers_are_named_by_tools(tools, found):

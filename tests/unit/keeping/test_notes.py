@@ -210,6 +210,18 @@ async def test_what_is_deleted_does_not_come_back(house):
         await house.notes.delete("ours", "resp_1")
 
 
+async def test_a_delete_that_the_database_does_not_take_forgets_nothing(house):
+    house.notes.note("ours", own("resp_1", "msg_1", "conv_1"))
+    house.store.fail()
+    with pytest.raises(type(house.store.broken)):
+        await house.notes.delete("ours", "resp_1")
+    house.store.broken = None
+    assert await house.notes.strangers("theirs", ("resp_1", "conv_1")) == {"resp_1", "conv_1"}
+    assert await house.notes.flush()
+    assert await house.notes.get("ours", "resp_1") is not None
+    assert await house.notes.strangers("theirs", ("resp_1", "conv_1")) == {"resp_1", "conv_1"}
+
+
 async def test_what_is_not_found_is_looked_for_once_more_where_others_may_have_it():
     house = House(again_s=0.001)
     looked = house.store.asked
