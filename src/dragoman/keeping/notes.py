@@ -3,8 +3,8 @@
 A note goes into a journal, which survives kill -9, and into a queue, in which this process finds it
 at once; a batch at a time it goes on to the database. While that is away notes wait, and tries are
 spaced out. The queue is bounded: over ``most`` notes the newcomers are left to the journal alone,
-and are read back from it when the database takes notes again. Only where the disk is full too is
-a note refused.
+and are read back from it when the database takes notes again; whose they are is known meanwhile. Only
+where the disk is full too, or ten times as many are left to the journal, is a note refused.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from dragoman.core.errors import HouseError
 from dragoman.keeping.ports import Content, Held, Kept, Link, Note, NoteLog, ResponseStore, note_of
 
 MOST = 20_000
+_BEYOND = 10
+"""So many times ``most`` may be left to the journal."""
 _AT_ONCE = 50
 """Notes of one transaction; somebody who waits for his own response may stand behind it."""
 _SPREAD_S = 0.02
@@ -91,6 +93,8 @@ class Notes:
         self._names: dict[str, set[Key]] = {}
         """Id of a response or an item → the notes in which it stands."""
         self._left_to_log: Counter[int] = Counter()
+        self._beyond: dict[Key, tuple[str, ...]] = {}
+        """Notes that the journal alone has, by the ids that stand in them: nobody else may have those."""
         self._writing = asyncio.Lock()
         self._due = asyncio.Event()
 
@@ -111,30 +115,35 @@ class Notes:
         if before is not None:
             kept = _with_items(kept, before.kept.items)
         is_full = before is None and len(self._waiting) >= self._most
-        if is_full and self._log.full:
+        if is_full and (self._log.full or len(self._beyond) >= _BEYOND * self._most):
             return False
         number = self._log.append(note_of(tenant, kept))
+        names = (kept.id, *kept.items)
         if is_full:
             self._left_to_log[number] += 1
+            self._beyond[key] = (*self._beyond.get(key, ()), *names)
         else:
             self._take_out(key)
             files = (number,) if before is None else (*before.files, number)
             self._waiting[key] = _Entry(kept, files)
-            for name in (kept.id, *kept.items):
-                self._names.setdefault(name, set()).add(key)
+        for name in names:
+            self._names.setdefault(name, set()).add(key)
         self._due.set()
         return True
 
     def _take_out(self, key: Key) -> _Entry | None:
         entry = self._waiting.pop(key, None)
-        if entry is not None:
-            for name in (entry.kept.id, *entry.kept.items):
-                keys = self._names.get(name)
-                if keys is not None:
-                    keys.discard(key)
-                    if not keys:
-                        del self._names[name]
+        if entry is not None and key not in self._beyond:
+            self._forget(key, (entry.kept.id, *entry.kept.items))
         return entry
+
+    def _forget(self, key: Key, names: tuple[str, ...]) -> None:
+        for name in names:
+            keys = self._names.get(name)
+            if keys is not None:
+                keys.discard(key)
+                if not keys:
+                    del self._names[name]
 
     def _is_over(self, key: Key) -> None:
         entry = self._take_out(key)
@@ -169,12 +178,17 @@ class Notes:
 
     async def _catch_up(self) -> None:
         """Reads back from the journal what the queue had no room for."""
-        left = Counter(self._left_to_log)
+        left, beyond = Counter(self._left_to_log), dict(self._beyond)
         notes = merge_notes(await self._log.read(sorted(left)))
         await write_notes(self._store, notes, self._failed)
         self._left_to_log -= left
         for number, counted in left.items():
             self._log.let_go(number, counted)
+        for key, names in beyond.items():
+            if self._beyond.get(key) == names:
+                del self._beyond[key]
+                if key not in self._waiting:
+                    self._forget(key, names)
 
     async def run(self) -> None:
         """Writes notes as they come, until it is cancelled."""
@@ -259,7 +273,7 @@ class Notes:
     async def delete(self, tenant: str, response_id: str) -> bool:
         """Removes the response; whether there was one."""
         key = tenant, response_id
-        queued = key in self._waiting
+        queued = key in self._waiting or key in self._beyond
         if queued:
             # It may be on its way just now, and would come to the store after it was removed there.
             await self.flush()

@@ -210,6 +210,27 @@ async def test_what_is_deleted_does_not_come_back(house):
         await house.notes.delete("ours", "resp_1")
 
 
+async def test_whose_a_note_is_that_the_journal_alone_has_is_known():
+    house = House(most=1)
+    house.store.fail()
+    for name in ("resp_1", "resp_2", "resp_3"):
+        assert house.notes.note("ours", own(name, f"msg_{name}"))
+    asked = ("resp_1", "resp_2", "msg_resp_3", "resp_4")
+    house.store.broken = None
+    assert await house.notes.strangers("theirs", asked) == set(asked[:3])
+    assert await house.notes.strangers("ours", asked) == set()
+    assert await house.notes.flush()
+    assert await house.notes.strangers("theirs", asked) == set(asked[:3])
+    assert house.notes._names == {}
+    assert await house.notes.get("ours", "resp_3") is not None
+
+
+async def test_more_than_the_journal_may_be_left_with_is_refused():
+    house = House(most=1)
+    taken = [house.notes.note("ours", own(f"resp_{number}")) for number in range(12)]
+    assert taken == [True] * 11 + [False]
+
+
 async def test_a_delete_that_the_database_does_not_take_forgets_nothing(house):
     house.notes.note("ours", own("resp_1", "msg_1", "conv_1"))
     house.store.fail()
