@@ -139,8 +139,10 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
     # A string may be padded to any length, and would be kept as it is.
     short = ask.model is not None and len(ask.model) <= LONGEST
     plain = routing is None and models is None and provider is None and short
+    # Another configuration brings other plans: what is made of this one must not be kept among them.
+    plans = house.plans
     if plain:
-        known = house.plans.get((ask.model, call.operation, call.dialect, call.home))
+        known = plans.get((ask.model, call.operation, call.dialect, call.home))
         if known is not None:
             return known
     wish = parse_wish(routing, models, provider)
@@ -166,9 +168,9 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
     if plain and len(plan.candidates) == 1 and not plan.skipped and plan.requested != AUTO:
         # One candidate is no choice: neither health nor whose turn it is changes the plan. Where it
         # was left over by what this request needs, the next may need something else.
-        if len(house.plans) >= MOST_PLANS:
-            house.plans.clear()
-        house.plans[ask.model, call.operation, call.dialect, call.home] = plan
+        if len(plans) >= MOST_PLANS:
+            plans.clear()
+        plans[ask.model, call.operation, call.dialect, call.home] = plan
     return plan
 
 

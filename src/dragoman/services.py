@@ -12,38 +12,27 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING
 
 from dragoman import __version__
 from dragoman.accounting.account import Accountant, open_accountant
 from dragoman.accounting.ports import Happening
+from dragoman.assembly.assemble import Assembly, assemble
 from dragoman.attempt.means import Means
-from dragoman.attempt.policy import Policy
-from dragoman.attempt.ports import Transport, UpstreamRequest
-from dragoman.catalog.listing import TIMEOUT_S, Listed, ListingRequest, read_listing
-from dragoman.catalog.load import load_providers
-from dragoman.catalog.registry import Registry, with_stub
-from dragoman.catalog.routes import read_ranks, read_routes
-from dragoman.catalog.schema import SERVED, CatalogError, OperatorRow, read_strictly
+from dragoman.attempt.ports import Transport
+from dragoman.catalog.registry import Registry
 from dragoman.config.fetching import fetch_policy
-from dragoman.config.load import config_path
-from dragoman.config.prices import read_prices
-from dragoman.config.settings import ConfigError, Settings
+from dragoman.config.settings import Settings
 from dragoman.core import ids
 from dragoman.core.call import Call, Limits
 from dragoman.core.clock import SystemClock
 from dragoman.core.envelope import Envelope
-from dragoman.core.errors import CallerError, HouseError, UpstreamError
-from dragoman.core.provider import Family
-from dragoman.credentials.pool import Pools
-from dragoman.credentials.static import header_of
-from dragoman.dialects.registry import DIALECTS
+from dragoman.core.errors import CallerError, HouseError
+from dragoman.core.provider import Price
 from dragoman.health.breaker import BreakerPolicy
 from dragoman.health.health import Health
-from dragoman.identity.authenticate import IdentityMode
 from dragoman.identity.cache import CachedKeys
 from dragoman.keeping.keeper import Keeper, KeepingPolicy
 from dragoman.pipeline import House
@@ -52,6 +41,7 @@ from dragoman.telemetry.foreign import place
 from dragoman.telemetry.log import SOON_S, Log
 from dragoman.telemetry.metrics import Metrics
 from dragoman.transport.fetch import UrlFetcher
+from dragoman.transport.fetch_listings import ListingFetcher
 from dragoman.transport.http import open_transport
 from dragoman.transport.stub import StubTransport
 
@@ -59,8 +49,6 @@ if TYPE_CHECKING:
     from dragoman.store.engine import Database
     from dragoman.store.seal import Sealer
     from dragoman.store.sql.keys import SqlKeys
-
-LISTING_LIMIT = 8 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -72,6 +60,8 @@ class Services:
     database: Database
     log: Log
     metrics: Metrics
+    install: Callable[[Assembly], None]
+    """Puts another configuration in force; whoever is under way keeps the one before."""
     first_admin_key: str | None = None
     """Made at the very first start in local mode; shown once."""
 
@@ -84,133 +74,6 @@ if hasattr(os, "register_at_fork"):
 def new_id() -> str:
     """A UUIDv7 of now."""
     return ids.uuid7_of(time.time(), _dice.getrandbits(76))
-
-
-# --------------------------------------------------------------------------- the catalogue
-
-
-def open_registry(settings: Settings, env: Mapping[str, str]) -> Registry:
-    """The providers that are switched on, with the stub where it serves (D20).
-
-    Raises:
-        ConfigError: a provider's row, key, address, alias or price is wrong.
-    """
-    try:
-        rows = [_operator_row(row) for row in settings.providers]
-        registry = load_providers(
-            env,
-            rows,
-            provider_order=settings.provider_order,
-            aliases=settings.aliases,
-            routes=read_routes(settings.routes),
-            ranks=read_ranks(settings.quality),
-            prices=read_prices(settings.prices),
-            steps={family: dialect.steps for family, dialect in DIALECTS.items()},
-        )
-    except CatalogError as error:
-        # Rows, aliases and the order stand in the file alone; keys and addresses do not.
-        inside = error.message.startswith(
-            ("[[providers]]", "[routes", "[quality]", "The alias", "Aliases", "provider_order")
-        )
-        where = f"{config_path()}: " if inside else ""
-        raise ConfigError(where + error.message) from None
-    wanted = settings.use_stub_adapters
-    lonely = not registry.providers and settings.mode in {"local", "test"}
-    return with_stub(registry) if wanted or (wanted is None and lonely) else registry
-
-
-def _operator_row(row: dict[str, Any]) -> OperatorRow:
-    name, dialect = row.get("name"), row.get("dialect")
-    where = f"[[providers]] {name}" if isinstance(name, str) else "[[providers]]"
-    if dialect is not None and dialect not in get_args(Family):
-        raise CatalogError(
-            f"{where}: there is no dialect {dialect!r}; say one of {', '.join(sorted(SERVED))}."
-        )
-    return read_strictly(OperatorRow, _with_files(row), where)
-
-
-def _with_files(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with every ``key_file`` read: secrets stand in files, never in the configuration."""
-    credentials = row.get("credentials")
-    if not isinstance(credentials, list):
-        return row
-    filled = []
-    for item in credentials:
-        if isinstance(item, dict) and "key_file" in item:
-            path = Path(str(item["key_file"])).expanduser()
-            try:
-                key = path.read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise ConfigError(f"key_file {path} cannot be read: {error.strerror}.") from None
-            filled.append({**{k: v for k, v in item.items() if k != "key_file"}, "key": key})
-        else:
-            filled.append(item)
-    return {**row, "credentials": filled}
-
-
-def _nothing() -> None:
-    """Nobody has to be told."""
-
-
-class _Fetcher:
-    """Fetches providers' lists of models, once for all who wait, and never for long (D13)."""
-
-    def __init__(self, registry: Registry, pools: Pools, transport: Transport, log: Log) -> None:
-        self.changed: Callable[[], None] = _nothing
-        """Told when more models are known than before."""
-        self._registry = registry
-        self._pools = pools
-        self._transport = transport
-        self._log = log
-        self._flights: dict[str, asyncio.Task[None]] = {}
-
-    async def fetch(self, requests: tuple[ListingRequest, ...]) -> None:
-        """Has every list fetched; returns when they are there, or their time is over."""
-        flights = []
-        for request in requests:
-            name = request.provider.name
-            flight = self._flights.get(name)
-            if flight is None:
-                flight = self._flights[name] = asyncio.create_task(self._one(request))
-                flight.add_done_callback(partial(self._landed, name))
-            flights.append(flight)
-        if flights:
-            await asyncio.wait(flights, timeout=TIMEOUT_S)
-
-    def _landed(self, name: str, _: asyncio.Task[None]) -> None:
-        self._flights.pop(name, None)
-
-    async def _one(self, request: ListingRequest) -> None:
-        name = request.provider.name
-        try:
-            models = await self._ask(request)
-        except Exception as error:  # noqa: BLE001  a list that fails unnoted is asked for again by every call
-            self._registry.fail_listing(name, time.monotonic())
-            foreseen = isinstance(error, UpstreamError | TimeoutError)
-            level, said = ("debug", str(error)) if foreseen else ("warn", type(error).__name__)
-            self._log.event(level, "listing failed", provider=name, error=said)
-        else:
-            self._registry.note_listing(name, models, time.monotonic())
-            self.changed()
-
-    async def _ask(self, request: ListingRequest) -> tuple[Listed, ...]:
-        name = request.provider.name
-        credential = next(iter(self._pools.turn(name)), None)
-        headers = {
-            "accept": "application/json",
-            "user-agent": f"dragoman/{__version__}",
-            **request.provider.headers,
-            **header_of(request.provider, credential),
-        }
-        question = UpstreamRequest("GET", request.url, headers, None, TIMEOUT_S, TIMEOUT_S)
-        async with asyncio.timeout(TIMEOUT_S):
-            reply = await self._transport.send(question)
-            try:
-                if reply.status != 200:
-                    raise UpstreamError("upstream", f"It answered {reply.status}.")
-                return read_listing(await reply.read(LISTING_LIMIT))
-            finally:
-                await reply.close()
 
 
 # --------------------------------------------------------------------------- keys
@@ -258,20 +121,6 @@ async def _first_admin(settings: Settings, keys: SqlKeys) -> str | None:
     return secret.reveal()
 
 
-def identity_mode(settings: Settings, registry: Registry) -> IdentityMode:
-    """Which keys are accepted (D20)."""
-    if settings.mode != "local":
-        return IdentityMode(settings.key_prefix)
-    loopback = settings.host in {"127.0.0.1", "localhost", "::1"} or settings.host.startswith(
-        "127."
-    )
-    paid = any(not provider.stub for provider in registry.providers.values())
-    listed = frozenset(settings.local_keys)
-    accepts: Any = "listed" if paid and not loopback else "wellformed"
-    home = str(settings.dragoman_home) if loopback else ""
-    return IdentityMode(settings.key_prefix, accepts, listed, home)
-
-
 # --------------------------------------------------------------------------- everything
 
 
@@ -309,8 +158,8 @@ async def open_services(
     log.later = partial(loop.call_later, SOON_S, log.flush)
     log.outlet.start()
     metrics = Metrics()
-    registry = open_registry(settings, env)
-    registry.load_models()
+    built = assemble(settings, env)
+    current = _Current(built.registry)
     async with AsyncExitStack() as stack:
         stack.callback(log.close)
         database, keys, sealer = await stack.enter_async_context(_open_store(settings))
@@ -329,19 +178,18 @@ async def open_services(
                 settings.dragoman_home / "journal",
                 SqlLedger(database),
                 clock=clock,
-                prices=lambda provider, model: registry.price(provider, model, time.time()),
+                prices=current.price,
                 notice=_notice(log, metrics),
                 buffer_size=settings.usage_buffer_size,
                 flush_interval_s=settings.usage_flush_interval,
                 durability=settings.usage_durability,
             )
         )
-        pools = Pools(registry.credentials)
         health = Health(
             BreakerPolicy(failures=settings.breaker_failures, open_s=settings.breaker_open_s)
         )
-        fetcher = _Fetcher(registry, pools, transport, log)
-        means = _means(settings, transport, health, log, envelope)
+        fetcher = ListingFetcher(built.registry, built.pools, transport, log)
+        means = _means(built, transport, health, log, envelope)
         if settings.image_fetch:
             means.fetcher = image_fetcher = UrlFetcher(
                 fetch_policy(settings), settings.upstream_ca_file
@@ -359,12 +207,12 @@ async def open_services(
         )
         house = House(
             keys=cached,
-            mode=identity_mode(settings, registry),
+            mode=built.mode,
             limits=MemoryLimits(share=workers),
             everyone=Limits(rpm=settings.test_rate_limit_rpm) if settings.mode == "test" else None,
-            registry=registry,
+            registry=built.registry,
             health=health,
-            pools=pools,
+            pools=built.pools,
             fetch_listings=fetcher.fetch,
             accountant=accountant,
             keeper=Keeper(
@@ -376,7 +224,7 @@ async def open_services(
                     most_kept_bytes=settings.max_kept_bytes,
                 ),
                 means.report,
-                lambda name: _address(registry, name),
+                current.address,
             ),
             means=means,
             clock=clock,
@@ -384,12 +232,56 @@ async def open_services(
             strategy=settings.routing_strategy,
         )
         fetcher.changed = house.plans.clear
-        yield Services(settings, house, database, log, metrics, first)
+        services = Services(settings, house, database, log, metrics, _nothing_yet, first)
+        services.install = partial(_install, services, current, transport)
+        yield services
 
 
-def _address(registry: Registry, name: str) -> str | None:
-    provider = registry.providers.get(name)
-    return None if provider is None else provider.base_url
+@dataclass(slots=True)
+class _Current:
+    """The registry in force, and the one before it, whose calls may still be under way."""
+
+    registry: Registry
+    former: Registry | None = None
+
+    def price(self, provider: str, model: str) -> Price | None:
+        """The price of a model now."""
+        holder = self._holder(provider)
+        return None if holder is None else holder.price(provider, model, time.time())
+
+    def address(self, provider: str) -> str | None:
+        """Where a provider is."""
+        holder = self._holder(provider)
+        return None if holder is None else holder.providers[provider].base_url
+
+    def _holder(self, provider: str) -> Registry | None:
+        both = (self.registry, self.former)
+        return next((each for each in both if each and provider in each.providers), None)
+
+
+def _nothing_yet(assembly: Assembly) -> None:
+    """The house is not furnished."""
+
+
+def _install(services: Services, current: _Current, transport: Transport, built: Assembly) -> None:
+    """Swaps what the configuration says, in one step: no call sees half of it."""
+    house = services.house
+    for provider in built.registry.changed_since(house.registry):
+        house.health.forget(provider)
+    current.registry, current.former = built.registry, house.registry
+    fetcher = ListingFetcher(built.registry, built.pools, transport, services.log)
+    house.registry, house.pools, house.mode = built.registry, built.pools, built.mode
+    house.strategy = built.settings.routing_strategy
+    house.plans = {}
+    fetcher.changed = house.plans.clear
+    house.fetch_listings = fetcher.fetch
+    house.means = replace(
+        house.means,
+        policy=built.policy,
+        fetched_for=frozenset(built.settings.image_fetch_providers),
+    )
+    house.accountant.forget_prices()
+    services.settings = built.settings
 
 
 def _untold(log: Log, what: str, error: Exception) -> None:
@@ -399,15 +291,8 @@ def _untold(log: Log, what: str, error: Exception) -> None:
 
 
 def _means(
-    settings: Settings, transport: Transport, health: Health, log: Log, envelope: Envelope
+    built: Assembly, transport: Transport, health: Health, log: Log, envelope: Envelope
 ) -> Means:
-    policy = Policy(
-        connect_s=settings.connect_timeout_ms / 1000,
-        first_event_s=settings.first_event_timeout_s,
-        idle_s=settings.stream_idle_timeout_ms / 1000,
-        write_s=settings.stream_write_timeout_ms / 1000,
-        max_retries=settings.max_retries,
-    )
 
     def report(error: Exception, call: Call) -> None:
         log.event(
@@ -424,7 +309,7 @@ def _means(
         transport=transport,
         stub=StubTransport(),
         health=health,
-        policy=policy,
+        policy=built.policy,
         monotonic=time.monotonic,
         wall=time.time,
         dice=random.random,
@@ -432,5 +317,5 @@ def _means(
         user_agent=f"dragoman/{__version__}",
         report=report,
         envelope=envelope,
-        fetched_for=frozenset(settings.image_fetch_providers),
+        fetched_for=frozenset(built.settings.image_fetch_providers),
     )

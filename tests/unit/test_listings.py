@@ -8,7 +8,7 @@ import pytest
 from dragoman.catalog.listing import ListingRequest
 from dragoman.core.errors import UpstreamError
 from dragoman.core.provider import Provider
-from dragoman.services import _Fetcher
+from dragoman.transport.fetch_listings import ListingFetcher
 
 PROVIDER = Provider(name="p", family="chat", base_url="http://h", paths={})
 
@@ -29,7 +29,7 @@ def test_a_list_that_cannot_be_had_is_noted_as_such(error, where):
     registry = SimpleNamespace(fail_listing=lambda name, now: noted.append(name))
     pools = SimpleNamespace(turn=fail if where == "turn" else lambda name: [])
     log = SimpleNamespace(event=lambda level, what, **more: logged.append((level, what, more)))
-    fetcher = _Fetcher(registry, pools, SimpleNamespace(send=send), log)
+    fetcher = ListingFetcher(registry, pools, SimpleNamespace(send=send), log)
     asyncio.run(fetcher.fetch((ListingRequest(PROVIDER, "http://h/models"),)))
     assert noted == ["p"]
     ours = not isinstance(error, UpstreamError | TimeoutError)

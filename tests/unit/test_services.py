@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 
 from dragoman.config.settings import ConfigError, Settings
-from dragoman.services import identity_mode, open_keys, open_registry, open_services
+from dragoman.assembly.registry import identity_mode, open_registry
+from dragoman.services import open_keys, open_services
 from dragoman.transport.direct_client import DirectTransport
 
 

@@ -114,6 +114,10 @@ class Accountant:
             self._priced[key] = self.prices(provider, model)
         return self._priced[key]
 
+    def forget_prices(self) -> None:
+        """Has prices asked for anew: there are others from now on."""
+        self._priced.clear()
+
     async def flush(self) -> bool:
         """Brings SQL up to date with this process and with dead ones; whether it is now (D26)."""
         drained = await self.drain()

@@ -85,6 +85,12 @@ class Listings:
         """A provider's list could not be had; what was known stays."""
         self._entries.setdefault(provider, _Entry()).next_s = now + RETRY_S
 
+    def only(self, providers: Iterable[str]) -> Listings:
+        """What is known of these providers alone."""
+        kept = Listings()
+        kept._entries = {name: self._entries[name] for name in providers if name in self._entries}
+        return kept
+
     def of(self, provider: str) -> dict[str, Listed] | None:
         """What the provider lists by id, however old; None: it was never had."""
         entry = self._entries.get(provider)

@@ -78,6 +78,24 @@ class Registry:
         definition = self.definitions.get(provider)
         return "" if definition is None else definition.listed_by
 
+    def changed_since(self, before: Registry) -> set[str]:
+        """Providers of either that are not the same in both: another address, other keys, or not there."""
+        names = {*self.providers, *before.providers}
+        return {name for name in names if self._shape(name) != before._shape(name)}
+
+    def _shape(self, name: str) -> tuple[Provider | None, tuple[Keyed, ...]]:
+        return self.providers.get(name), tuple(self.credentials.get(name, ()))
+
+    def inherit(self, before: Registry) -> None:
+        """Takes over what was learned of the providers that are still the same."""
+        changed = self.changed_since(before)
+        self.listings = before.listings.only(
+            name for name in self.providers if name not in changed
+        )
+        mine = {name: self.definitions.get(name) for name in self.providers}
+        if mine == {name: before.definitions.get(name) for name in before.providers}:
+            self._shelves = before._shelves
+
     # --- facts
 
     def load_models(self) -> None:

@@ -133,11 +133,11 @@ def check_mode(settings: Settings) -> Finding:
 
 def check_providers(settings: Settings, env: Mapping[str, str]) -> Iterator[Finding]:
     """Which providers are switched on, and keys that do not look like theirs (D15)."""
+    from dragoman.assembly.registry import open_registry
     from dragoman.catalog.files import definitions
     from dragoman.catalog.keys import diagnose_key
     from dragoman.catalog.load import key_source
     from dragoman.config.settings import ConfigError
-    from dragoman.services import open_registry
 
     try:
         registry = open_registry(settings, env)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import re
 import tomllib
@@ -46,8 +47,9 @@ def load_settings(
     env_file: Path | None = None,
     *,
     config_file: Path | None = None,
+    text: str | None = None,
 ) -> Settings:
-    """The settings of this process; a flag of None says nothing.
+    """The settings of this process; a flag of None says nothing, ``text`` stands for the file's.
 
     Raises:
         ConfigError: a value is wrong; the message names the setting and where it came from.
@@ -57,7 +59,9 @@ def load_settings(
         raise ConfigError(f"The file {env_file} given by --env-file does not exist.")
     path = env_file or Path(".env")
     _refuse_unreadable(path)
-    table = read_config_file(config_file or config_path())
+    file = config_file or config_path()
+    text = read_text(file) if text is None else text
+    table = parse_config(text, str(file))
 
     class Sourced(Settings):
         """Settings with their sources in order."""
@@ -79,7 +83,7 @@ def load_settings(
             )
 
     try:
-        return Sourced(**cast("dict[str, Any]", said))
+        return Sourced(**cast("dict[str, Any]", said)).read_from(text)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
 
@@ -149,21 +153,49 @@ def read_config_file(path: Path) -> dict[str, Any]:
     """The settings in a ``dragoman.toml``, flat and with ``${ENV}`` filled in; empty if there is none.
 
     Raises:
-        ConfigError: the file is no TOML, says an unknown member (the nearest name is told), or
-            refers to a variable that is not set.
+        ConfigError: as ``parse_config``.
     """
-    if not path.is_file():
-        return {}
+    return parse_config(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The file's text; empty if there is none.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def version_of(text: str) -> str:
+    """What a configuration file's text is called in logs and at ``/ready``."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12] if text else "none"
+
+
+def parse_config(text: str, where: str) -> dict[str, Any]:
+    """The settings that the text of a ``dragoman.toml`` says.
+
+    Raises:
+        ConfigError: it is no TOML, says an unknown member (the nearest name is told), or refers to a
+            variable that is not set.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where} is not valid TOML: {error}.") from None
     if table.pop("format", 1) != 1:
-        raise ConfigError(f"{path}: format must be 1.")
-    _known(table, TOP_LEVEL, str(path))
+        raise ConfigError(f"{where}: format must be 1.")
+    _known(table, TOP_LEVEL, where)
     server = table.pop("server", {})
-    _known(server, SERVER, f"{path} [server]")
-    return {**_filled(table, str(path)), **server}
+    if not isinstance(server, dict):
+        raise ConfigError(f"{where}: server must be a table: [server].")
+    _known(server, SERVER, f"{where} [server]")
+    return {**_filled(table, where), **server}
 
 
 def _known(table: Mapping[str, object], names: tuple[str, ...], where: str) -> None:

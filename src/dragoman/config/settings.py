@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dragoman.core.errors import GatewayError
@@ -210,6 +210,18 @@ class Settings(BaseSettings):
     """Ranks of your own by provider/model or model, 0 to 100, for the strategy `quality`."""
     prices: dict[str, dict[str, Any]] = {}
     """Prices of your own by provider/model, in USD per million tokens."""
+
+    _file_text: str = PrivateAttr(default="")
+
+    @property
+    def file_text(self) -> str:
+        """The configuration file as it was read; empty: there was none."""
+        return self._file_text
+
+    def read_from(self, text: str) -> Settings:
+        """The same settings, with the text of the file that they came from."""
+        self._file_text = text
+        return self
 
     @property
     def database(self) -> str:

@@ -123,6 +123,11 @@ class Breakers:
         if cell is not None:
             cell.probing = None
 
+    def forget(self, provider: str) -> None:
+        """Closes all breakers of a provider."""
+        for key in [key for key in self._cells if key[0] == provider]:
+            del self._cells[key]
+
     def states(self, now: float) -> dict[Key, State]:
         """Every breaker that is not closed."""
         # A copy of the keys: metrics are written in a thread while requests go on.

@@ -79,6 +79,11 @@ class Health:
         """The try ended without a word about the candidate's health."""
         self.breakers.abandoned(key_of(candidate))
 
+    def forget(self, provider: str) -> None:
+        """The provider has another address or other keys: what the old ones did says nothing of it."""
+        self.breakers.forget(provider)
+        self.rests.forget(provider)
+
     def states(self, now: float) -> dict[Key, State]:
         """Every breaker that is not closed, for metrics and ``/ready``."""
         return self.breakers.states(now)

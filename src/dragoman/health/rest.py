@@ -40,6 +40,11 @@ class Rests:
             self._until.pop((provider, credential, model), None)
             self._until.pop((provider, credential, ""), None)
 
+    def forget(self, provider: str) -> None:
+        """Ends all rests of a provider's keys."""
+        for spot in [spot for spot in self._until if spot[0] == provider]:
+            del self._until[spot]
+
     def rests(self, provider: str, credential: str, model: str, now: float) -> bool:
         """Whether the key had better not be used for that model now."""
         if not self._until:

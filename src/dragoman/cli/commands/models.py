@@ -60,10 +60,10 @@ def models(
 ) -> None:
     """Lists models."""
     settings = settings_or_fail({"mode": "local"}, env_file, as_json=as_json)
+    from dragoman.assembly.registry import open_registry
     from dragoman.catalog.files import definitions
     from dragoman.config.load import environment
     from dragoman.config.settings import ConfigError
-    from dragoman.services import open_registry
 
     try:
         registry = open_registry(settings, environment(env_file))
@@ -103,8 +103,8 @@ def models(
 
 def status() -> str:
     """Which providers are configured."""
+    from dragoman.assembly.registry import open_registry
     from dragoman.config.load import environment, load_settings
-    from dragoman.services import open_registry
 
     registry = open_registry(load_settings({"mode": "local"}), environment(None))
     names = registry.spoken_of()

@@ -1,0 +1,1 @@
+"""What follows from the configuration alone, before anything is opened or swapped in."""

@@ -1,0 +1,92 @@
+"""Everything that the configuration says of routing, built whole before anything of it is used.
+
+A start and a reload both come through here, so a file that may be reloaded is one that may be started
+with. Only settings in ``HOT`` may differ between two assemblies of one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dragoman.assembly.registry import identity_mode, open_registry
+from dragoman.attempt.policy import Policy
+from dragoman.catalog.registry import Registry
+from dragoman.config.settings import Settings
+from dragoman.credentials.pool import Pools
+from dragoman.identity.authenticate import IdentityMode
+
+HOT = (
+    "provider_order",
+    "providers",
+    "aliases",
+    "routes",
+    "quality",
+    "prices",
+    "routing_strategy",
+    "local_keys",
+    "connect_timeout_ms",
+    "first_event_timeout_ms",
+    "stream_idle_timeout_ms",
+    "upstream_timeout_ms",
+    "stream_write_timeout_ms",
+    "max_retries",
+    "image_fetch_providers",
+)
+"""Settings that take effect without a restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """One configuration, ready to be served by."""
+
+    settings: Settings
+    registry: Registry
+    pools: Pools
+    mode: IdentityMode
+    policy: Policy
+
+
+def assemble(
+    settings: Settings, env: Mapping[str, str], before: Registry | None = None
+) -> Assembly:
+    """The assembly of these settings; what ``before`` had learned of unchanged providers is kept.
+
+    Raises:
+        ConfigError: something is wrong; nothing was changed.
+    """
+    registry = open_registry(settings, env)
+    if before is not None:
+        registry.inherit(before)
+    registry.load_models()
+    return Assembly(
+        settings=settings,
+        registry=registry,
+        pools=Pools(registry.credentials),
+        mode=identity_mode(settings, registry),
+        policy=Policy(
+            connect_s=settings.connect_timeout_ms / 1000,
+            first_event_s=settings.first_event_timeout_s,
+            idle_s=settings.stream_idle_timeout_ms / 1000,
+            write_s=settings.stream_write_timeout_ms / 1000,
+            max_retries=settings.max_retries,
+        ),
+    )
+
+
+def only_hot(current: Settings, wanted: Settings) -> Settings:
+    """The current settings with those of the wanted ones that may change while serving."""
+    return current.model_copy(update={name: getattr(wanted, name) for name in HOT}).read_from(
+        wanted.file_text
+    )
+
+
+def changed_names(current: Settings, wanted: Settings) -> tuple[list[str], list[str]]:
+    """The settings that differ: those that take effect now, and those that need a restart."""
+    differ = [
+        name for name in Settings.model_fields if getattr(current, name) != getattr(wanted, name)
+    ]
+    return (
+        [name for name in differ if name in HOT],
+        [name for name in differ if name not in HOT],
+    )
