@@ -199,3 +199,19 @@ def gateway_server(folder: Path, *arguments: str, **environment: str) -> Iterato
     home = {"DRAGOMAN_HOME": str(folder / "home"), "LOG_LEVEL": "info", **environment}
     with running(command, port, folder / "gateway.log", home, "/ready") as up:
         yield up
+
+
+def children(process) -> list[int]:
+    """The workers of a server."""
+    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    named = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in found}
+    return [pid for pid, command in named.items() if b"spawn_main" in command]
+
+
+def until(what, seconds=10):
+    """What comes to be true in time."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return found

@@ -11,11 +11,12 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from socket import socket
 
+import msgspec
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import STARTUP_FAILURE
@@ -26,13 +27,15 @@ from dragoman.accounting.ports import Line, Sums
 from dragoman.accounting.report import parse_query, usage_report
 from dragoman.catalog.cards import Card, model_cards
 from dragoman.config.greeting import greeting, say_greeting
-from dragoman.config.load import environment, load_settings
+from dragoman.config.load import config_path, environment, load_settings
+from dragoman.config.running import Outcome, RunningGateway, announce, in_force, put_in_force
 from dragoman.config.settings import Settings, check_serving
+from dragoman.config.terminal import Terminal
 from dragoman.core.call import Call
-from dragoman.core.errors import GatewayError
-from dragoman.core.money import plain
+from dragoman.core.errors import CallerError, GatewayError
 from dragoman.health.breaker import GAUGE
 from dragoman.pipeline import House
+from dragoman.reload import Reloader
 from dragoman.services import Services, new_id, open_services
 from dragoman.surface.app import Surface, build
 from dragoman.surface.connection import Connection
@@ -41,7 +44,7 @@ from dragoman.surface.guards import Guards
 from dragoman.surface.listening import take_address
 from dragoman.surface.pages import Desk, Readiness
 from dragoman.telemetry.foreign import foreign_config, speak_through
-from dragoman.telemetry.log import AccessLine, timestamp
+from dragoman.telemetry.request_end import finished_with, started_with
 from dragoman.telemetry.siblings import PUBLISH_S, Siblings, workers_folder
 
 WORKERS = "DRAGOMAN_WORKERS"
@@ -70,10 +73,12 @@ class Application:
         self._env_file = env_file
         self._workers = workers
         self._folder = folder
-        self._siblings = None if folder is None else Siblings(folder)
+        self._siblings = Siblings(folder) if folder is not None and workers > 1 else None
+        self._reloading: set[asyncio.Task[Outcome]] = set()
         self._stack = AsyncExitStack()
         self._app: ASGIApp | None = None
         self.services: Services | None = None
+        self.reloader: Reloader | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection's scope."""
@@ -89,11 +94,15 @@ class Application:
             open_services(self.settings, env, workers=self._workers)
         )
         self.services = services
+        self.reloader = reloader = Reloader(services, self._env_file, self._folder)
         speak_through(services.log)
+        services.log.event("info", "configuration in force", version=reloader.version)
         if self._siblings is not None:
             services.metrics.siblings = self._siblings
             publishing = asyncio.create_task(_publish(services))
             self._stack.callback(publishing.cancel)
+            following = asyncio.create_task(reloader.follow())
+            self._stack.callback(following.cancel)
         if services.house.mode.accepts == "listed":
             services.log.event(
                 "warn",
@@ -101,7 +110,7 @@ class Application:
                 "only stored keys and LOCAL_KEYS are accepted",
                 host=self.settings.host,
             )
-        self._app = build(surface(self, services))
+        self._app = build(surface(self, services, reloader))
         if services.first_admin_key is not None:
             # Told once, to whoever started the server, and in no log (R-AUTH-004).
             print(f"Admin key, shown this once: {services.first_admin_key}", flush=True)  # noqa: T201
@@ -110,6 +119,13 @@ class Application:
         gc.freeze()
         # A request leaves no cycles, so what the collector finds is rarely worth its walk.
         gc.set_threshold(*COLLECTOR)
+
+    def reload(self) -> None:
+        """Has the configuration file read again; the log tells what became of it."""
+        if self.reloader is not None and not self.draining:
+            task = asyncio.create_task(self.reloader.reload())
+            self._reloading.add(task)
+            task.add_done_callback(self._reloading.discard)
 
     def greet(self, port: int) -> None:
         """Tells whoever started the server that it is ready, and where."""
@@ -148,7 +164,7 @@ async def _publish(services: Services) -> None:
         metrics.publish()
 
 
-def surface(application: Application, services: Services) -> Surface:
+def surface(application: Application, services: Services, reloader: Reloader) -> Surface:
     """What the ASGI application is made of."""
     settings, house = services.settings, services.house
 
@@ -191,11 +207,25 @@ def surface(application: Application, services: Services) -> Surface:
             return Readiness(ready=False, reason="the disk is full: usage cannot be recorded")
         if not house.registry.providers:
             return Readiness(ready=False, reason="no provider is configured: set a provider's key")
-        return Readiness(ready=True)
+        return Readiness(ready=True, config=reloader.version)
 
     def metrics() -> bytes:
         services.metrics.breakers = _worst(house)
         return services.metrics.text()
+
+    async def reload() -> bytes:
+        outcome = await reloader.reload()
+        if not outcome.ok:
+            raise CallerError("invalid_request", outcome.error, code="configuration_error")
+        return msgspec.json.encode(
+            {
+                "object": "config.reload",
+                "version": outcome.version,
+                "changed": outcome.changed,
+                "restart": outcome.restart,
+                "workers": outcome.workers,
+            }
+        )
 
     def providers() -> dict[str, str]:
         return {name: "degraded" if state else "healthy" for name, state in _worst(house).items()}
@@ -206,8 +236,8 @@ def surface(application: Application, services: Services) -> Surface:
             body_cap=settings.max_body_bytes,
             new_id=new_id,
             wall=time.time,
-            started=_started(services),
-            finished=_finished(services),
+            started=started_with(services.metrics),
+            finished=finished_with(services.metrics, services.log),
             failed=house.means.report,
         ),
         desk=Desk(
@@ -219,6 +249,7 @@ def surface(application: Application, services: Services) -> Surface:
             readiness=readiness,
             providers=providers,
             metrics=metrics,
+            reload=reload,
         ),
         guards=Guards(
             local=settings.mode == "local",
@@ -226,6 +257,7 @@ def surface(application: Application, services: Services) -> Surface:
             origins=frozenset(settings.cors_allow_origins),
         ),
         switches={
+            "enable_admin_routes": settings.enable_admin_routes,
             "enable_openai_routes": settings.enable_openai_routes,
             "enable_anthropic_routes": settings.enable_anthropic_routes,
             "enable_models_routes": settings.enable_models_routes,
@@ -247,58 +279,6 @@ def _worst(house: House) -> dict[str, int]:
     return found
 
 
-def _started(services: Services) -> Callable[[], None]:
-    metrics = services.metrics
-
-    def started() -> None:
-        metrics.active += 1
-
-    return started
-
-
-def _finished(services: Services) -> Callable[[Call, float], None]:
-    """What is told of every request that is over: counters, and one line in the log."""
-    metrics, log = services.metrics, services.log
-
-    def finished(call: Call, duration_s: float) -> None:
-        metrics.active -= 1
-        outcome = call.outcome
-        metrics.finished(outcome, duration_s)
-        attempt = outcome.served
-        usage = attempt.usage if attempt else None
-        log.access(
-            AccessLine(
-                timestamp=timestamp(call.wall),
-                level="info",
-                message="request",
-                request_id=call.request_id,
-                trace_id=call.trace_id,
-                route=call.route,
-                logger="dragoman",
-                status=outcome.http_status,
-                duration_ms=round(duration_s * 1000, 3),
-                call_id=call.id,
-                key=call.caller.key_id if call.caller else None,
-                provider=attempt.provider if attempt else None,
-                model=attempt.model if attempt else None,
-                stream=outcome.stream,
-                attempts=len(outcome.attempts),
-                first_event_ms=_ms(attempt.first_event_s) if attempt else None,
-                tokens={"input": usage.input or 0, "output": usage.billed_output or 0}
-                if usage
-                else None,
-                cost_usd=plain(attempt.cost) if attempt and attempt.cost is not None else None,
-                error=outcome.error_code,
-            )
-        )
-
-    return finished
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 3)
-
-
 class _Server(uvicorn.Server):
     """uvicorn's server, which drains on a signal and then ends with status 0.
 
@@ -309,6 +289,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, application: Application) -> None:
         super().__init__(config)
         self._application = application
+        self._terminal = Terminal()
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         """Opens the application, listens, and says so."""
@@ -322,7 +303,14 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._drain, number)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         yield
+
+    def _hang_up(self) -> None:
+        if self._terminal.is_gone():
+            self._drain(signal.SIGHUP)
+        else:
+            self._application.reload()
 
     def _drain(self, number: int) -> None:
         if self._application.draining and number == signal.SIGINT:
@@ -340,6 +328,23 @@ class _Worker(multiprocess.Process):
         self.config.app = application
         self._server = _Server(self.config, application)
         super().target(sockets)
+
+
+class _Supervisor(multiprocess.Multiprocess):
+    """The parent of the workers; a SIGHUP goes on to one of them, which tells the others."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket]) -> None:
+        super().__init__(config, sockets)
+        self._terminal = Terminal()
+
+    def handle_hup(self) -> None:
+        """The library would end all workers, and streams with them."""
+        if self._terminal.is_gone():
+            self.should_exit.set()
+            return
+        living = [each.pid for each in self.processes if each.process.is_alive() and each.pid]
+        if living:
+            os.kill(living[0], signal.SIGHUP)
 
 
 def server_config(application: ASGIApp | str, settings: Settings) -> uvicorn.Config:
@@ -374,10 +379,21 @@ def serve(settings: Settings, env_file: Path | None = None) -> int:
     if settings.workers > 1:
         return _serve_many(settings, env_file)
     listening = take_address(settings.host, settings.port)
-    application = Application(settings, env_file)
-    server = _Server(server_config(application, settings), application)
-    server.run(listening)
+    with _home_folder(settings, listening) as folder:
+        application = Application(settings, env_file, folder=folder)
+        server = _Server(server_config(application, settings), application)
+        server.run(listening)
     return 0 if server.started else 1
+
+
+@contextmanager
+def _home_folder(settings: Settings, listening: list[socket]) -> Iterator[Path]:
+    """The folder in which commands and workers find this gateway, there while it serves."""
+    with workers_folder(settings.dragoman_home) as folder:
+        put_in_force(folder, settings.file_text)
+        port = listening[0].getsockname()[1]
+        announce(folder, RunningGateway(os.getpid(), port, str(config_path().absolute())))
+        yield folder
 
 
 def _serve_many(settings: Settings, env_file: Path | None) -> int:
@@ -397,9 +413,9 @@ def _serve_many(settings: Settings, env_file: Path | None) -> int:
         os.environ[ENV_FILE] = str(env_file)
     config = server_config("dragoman.app:worker", settings)
     listening = take_address(settings.host, settings.port)
-    with workers_folder(settings.dragoman_home) as folder:
+    with _home_folder(settings, listening) as folder:
         os.environ[WORKERS_FOLDER] = str(folder)
-        supervisor = multiprocess.Multiprocess(config, sockets=listening)
+        supervisor = _Supervisor(config, sockets=listening)
         supervisor.run()
     # One that could not start has told why, and would fail the same way every time (K5).
     failed = any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)
@@ -412,8 +428,10 @@ def worker() -> Application:
     env_file = Path(file) if file else None
     workers = int(os.environ.get(WORKERS, "1"))
     folder = os.environ.get(WORKERS_FOLDER)
+    # All workers serve by the file that was accepted, whatever stands in it meanwhile.
+    text = in_force(Path(folder)) if folder else None
     return Application(
-        load_settings(env_file=env_file),
+        load_settings(env_file=env_file, text=text),
         env_file,
         workers=workers,
         folder=Path(folder) if folder else None,

@@ -8,19 +8,12 @@ import signal
 import threading
 import time
 from contextlib import closing, suppress
-from pathlib import Path
 
 import pytest
 
-from servers import gateway_server, providers_at
+from servers import children, gateway_server, providers_at, until
 
 MODEL = "openai/gpt-4o-mini--mock-chunk-delay-60"
-
-
-def children(process):
-    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    named = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in found}
-    return [pid for pid, command in named.items() if b"spawn_main" in command]
 
 
 def request_of(model):
@@ -119,14 +112,6 @@ def counted(server):
     durations = sum(float(n) for n in re.findall(names, text, re.MULTILINE))
     (active,) = re.findall(r"^dragoman_active_requests (\S+)$", text, re.MULTILINE)
     return total, durations, float(active), text
-
-
-def until(what, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    return found
 
 
 def test_metrics_sum_the_workers_and_keep_what_a_dead_one_counted(mock, tmp_path):

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from dragoman.config.settings import ConfigError, Settings
 from dragoman.assembly.registry import identity_mode, open_registry
+from dragoman.config.settings import ConfigError, Settings
 from dragoman.services import open_keys, open_services
 from dragoman.transport.direct_client import DirectTransport
 

@@ -41,8 +41,8 @@ def open_registry(settings: Settings, env: Mapping[str, str]) -> Registry:
         inside = error.message.startswith(
             ("[[providers]]", "[routes", "[quality]", "The alias", "Aliases", "provider_order")
         )
-        where = f"{config_path()}: " if inside else ""
-        raise ConfigError(where + error.message) from None
+        message = f"{config_path()}: {error.message}" if inside else error.message
+        raise ConfigError(message) from None
     wanted = settings.use_stub_adapters
     lonely = not registry.providers and settings.mode in {"local", "test"}
     return with_stub(registry) if wanted or (wanted is None and lonely) else registry

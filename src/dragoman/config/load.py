@@ -37,6 +37,7 @@ TOP_LEVEL = (
 )
 SERVER = ("host", "port", "workers")
 _OTHERS = ("DRAGOMAN_CONFIG", "DRAGOMAN_BASE_URL", "DRAGOMAN_API_KEY")
+WRONG = "The configuration is wrong: "
 _NEAR = 0.85
 """How alike two names must be to take one for a slip of the other: API_KY and API_KEY are."""
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -48,8 +49,11 @@ def load_settings(
     *,
     config_file: Path | None = None,
     text: str | None = None,
+    table: dict[str, Any] | None = None,
 ) -> Settings:
-    """The settings of this process; a flag of None says nothing, ``text`` stands for the file's.
+    """The settings of this process; a flag of None says nothing.
+
+    ``text`` stands for the file's, and ``table`` for what is read in it.
 
     Raises:
         ConfigError: a value is wrong; the message names the setting and where it came from.
@@ -61,7 +65,7 @@ def load_settings(
     _refuse_unreadable(path)
     file = config_file or config_path()
     text = read_text(file) if text is None else text
-    table = parse_config(text, str(file))
+    said_there = parse_config(text, str(file)) if table is None else table
 
     class Sourced(Settings):
         """Settings with their sources in order."""
@@ -79,7 +83,7 @@ def load_settings(
                 init_settings,
                 EnvSettingsSource(settings_cls, env_ignore_empty=True),
                 DotEnvSettingsSource(settings_cls, env_file=path, env_ignore_empty=True),
-                _Table(settings_cls, table),
+                _Table(settings_cls, said_there),
             )
 
     try:
@@ -188,6 +192,16 @@ def parse_config(text: str, where: str) -> dict[str, Any]:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where} is not valid TOML: {error}.") from None
+    return read_table(table, where)
+
+
+def read_table(table: dict[str, Any], where: str) -> dict[str, Any]:
+    """The settings that a ``dragoman.toml`` says, once it is a table.
+
+    Raises:
+        ConfigError: as ``parse_config``.
+    """
+    table = dict(table)
     if table.pop("format", 1) != 1:
         raise ConfigError(f"{where}: format must be 1.")
     _known(table, TOP_LEVEL, where)
@@ -231,4 +245,4 @@ def _explain(error: ValidationError) -> str:
         name = ".".join(str(step) for step in item["loc"])
         shown = name.upper() if "." not in name else name
         lines.append(f"{shown}: {item['msg']}")
-    return "The configuration is wrong: " + "; ".join(lines)
+    return WRONG + "; ".join(lines)

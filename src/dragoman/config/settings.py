@@ -103,6 +103,8 @@ class Settings(BaseSettings):
     """Serves OpenRouter's router (/v6)."""
     enable_models_routes: bool = True
     """Serves the lists of models under /v1; a router's own goes with the router."""
+    enable_admin_routes: bool = True
+    """Serves what admins do over HTTP, under /admin and /api/admin."""
 
     # --- secrets and keys
     fernet_key: SecretStr | None = None

@@ -52,6 +52,8 @@ class Readiness:
 
     ready: bool
     reason: str = ""
+    config: str = ""
+    """Which configuration file is in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class Desk:
     providers: Callable[[], dict[str, str]]
     """Provider → healthy or degraded."""
     metrics: Callable[[], bytes]
+    reload: Callable[[], Awaitable[bytes]]
+    """Reads the configuration file again."""
 
 
 def _encode(value: Any) -> bytes:
@@ -136,7 +140,7 @@ async def _health(desk: Desk) -> tuple[int, str, bytes]:
 async def _ready(desk: Desk) -> tuple[int, str, bytes]:
     found = await desk.readiness()
     if found.ready:
-        return 200, _JSON, _encode({"status": "ready"})
+        return 200, _JSON, _encode({"status": "ready", "config": found.config})
     return 503, _JSON, _encode({"status": "not_ready", "reason": found.reason})
 
 
@@ -178,6 +182,8 @@ def page_endpoint(
             case "metrics":
                 text = await asyncio.get_running_loop().run_in_executor(None, desk.metrics)
                 return 200, CONTENT_TYPE, text
+            case "reload":
+                return 200, _JSON, await desk.reload()
             case "openapi":
                 return 200, _JSON, document()
             case _:

@@ -11,6 +11,7 @@ from dragoman.core.provider import Family, Operation
 from dragoman.identity.permissions import Permission
 
 Switch: TypeAlias = Literal[
+    "enable_admin_routes",
     "enable_openai_routes",
     "enable_anthropic_routes",
     "enable_models_routes",
@@ -33,6 +34,7 @@ Page: TypeAlias = Literal[
     "ready",
     "metrics",
     "openapi",
+    "reload",
     "response",
     "response_delete",
     "response_items",

@@ -150,6 +150,17 @@ _ALL: tuple[Route, ...] = (
     ),
     *ROWS,
     Route("GET", "/v1/usage", "usage", "What the presented key has used", page="usage"),
+    *(
+        Route(
+            "POST",
+            f"{prefix}/admin/config/reload",
+            "admin",
+            "Reads the configuration file again; a bad one changes nothing",
+            page="reload",
+            switch="enable_admin_routes",
+        )
+        for prefix in ("", "/api")
+    ),
     Route("GET", "/health", "public", "Whether the process lives", page="health"),
     Route("GET", "/ready", "public", "Whether requests can be served", page="ready"),
     Route("GET", "/metrics", "public", "Prometheus metrics", page="metrics"),

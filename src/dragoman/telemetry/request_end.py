@@ -1,0 +1,61 @@
+"""What is told of every request that is over: counters, and one line in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dragoman.core.call import Call
+from dragoman.core.money import plain
+from dragoman.telemetry.log import AccessLine, Log, timestamp
+from dragoman.telemetry.metrics import Metrics
+
+
+def started_with(metrics: Metrics) -> Callable[[], None]:
+    """Counts a request that is under way."""
+
+    def started() -> None:
+        metrics.active += 1
+
+    return started
+
+
+def finished_with(metrics: Metrics, log: Log) -> Callable[[Call, float], None]:
+    """What is told of every request that is over: counters, and one line in the log."""
+
+    def finished(call: Call, duration_s: float) -> None:
+        metrics.active -= 1
+        outcome = call.outcome
+        metrics.finished(outcome, duration_s)
+        attempt = outcome.served
+        usage = attempt.usage if attempt else None
+        log.access(
+            AccessLine(
+                timestamp=timestamp(call.wall),
+                level="info",
+                message="request",
+                request_id=call.request_id,
+                trace_id=call.trace_id,
+                route=call.route,
+                logger="dragoman",
+                status=outcome.http_status,
+                duration_ms=round(duration_s * 1000, 3),
+                call_id=call.id,
+                key=call.caller.key_id if call.caller else None,
+                provider=attempt.provider if attempt else None,
+                model=attempt.model if attempt else None,
+                stream=outcome.stream,
+                attempts=len(outcome.attempts),
+                first_event_ms=_ms(attempt.first_event_s) if attempt else None,
+                tokens={"input": usage.input or 0, "output": usage.billed_output or 0}
+                if usage
+                else None,
+                cost_usd=plain(attempt.cost) if attempt and attempt.cost is not None else None,
+                error=outcome.error_code,
+            )
+        )
+
+    return finished
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
