@@ -42,10 +42,14 @@ class Sight:
     turns: Turns | None = None
     default: Strategy = "cost"
     """How ``auto`` chooses where the request says nothing."""
+    told: Needs | None = None
+    """What the request needs, where that is known without it."""
 
     @cached_property
     def needs(self) -> Needs:
         """What the request needs."""
+        if self.told is not None:
+            return self.told
         return Needs() if self.ask is None else needs_of(self.ask, self.family, self.operation)
 
     @cached_property
