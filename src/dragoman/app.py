@@ -10,9 +10,11 @@ import asyncio
 import gc
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from multiprocessing import parent_process
 from pathlib import Path
 from socket import socket
 
@@ -339,7 +341,16 @@ class _Worker(multiprocess.Process):
         application = worker()
         self.config.app = application
         self._server = _Server(self.config, application)
+        threading.Thread(target=_leave_with_parent, daemon=True).start()
         super().target(sockets)
+
+
+def _leave_with_parent() -> None:
+    """Drains once the parent is gone: a killed one tells nobody, and its workers would hold the port for ever."""
+    parent = parent_process()
+    assert parent is not None, "workers are begun by a parent"
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def server_config(application: ASGIApp | str, settings: Settings) -> uvicorn.Config:
