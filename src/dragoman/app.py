@@ -24,6 +24,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
 from dragoman.accounting import ports
+from dragoman.accounting.explain import explained
 from dragoman.accounting.ports import Line, Sums
 from dragoman.accounting.report import parse_query, usage_report
 from dragoman.catalog.cards import Card, model_cards
@@ -165,11 +166,16 @@ def surface(application: Application, services: Services) -> Surface:
         await house.accountant.flush()
         return await usage_report(house.accountant.writer.ledger, call.caller, query)
 
+    async def explain(call: Call, name: str) -> bytes:
+        assert call.caller is not None, "the route needs a caller"
+        await house.accountant.flush()
+        scope = _recent(call, call.caller.tenant)
+        return await explained(house.accountant.writer.ledger, scope, name)
+
     async def find(call: Call, name: str) -> Line | None:
         assert call.caller is not None, "the route needs a caller"
         await house.accountant.flush()
-        since = int((call.wall - GENERATIONS_S) * 1_000_000)
-        scope = ports.Scope(call.caller.tenant, since_us=since)
+        scope = _recent(call, call.caller.tenant)
         return await house.accountant.writer.ledger.find(scope, name)
 
     async def spent(call: Call, since_us: Sequence[int | None]) -> list[Sums]:
@@ -216,6 +222,7 @@ def surface(application: Application, services: Services) -> Surface:
             mode=settings.mode,
             models=models,
             usage=usage,
+            explain=explain,
             find=find,
             spent=spent,
             readiness=readiness,
@@ -238,6 +245,11 @@ def surface(application: Application, services: Services) -> Surface:
         },
         lifespan=application._lifespan,  # noqa: SLF001  the same object's own protocol
     )
+
+
+def _recent(call: Call, tenant: str) -> ports.Scope:
+    """A tenant's calls, as far back as they are found by what they are called."""
+    return ports.Scope(tenant, since_us=int((call.wall - GENERATIONS_S) * 1_000_000))
 
 
 def _worst(house: House) -> dict[str, int]:

@@ -198,6 +198,7 @@ class Trial:
     async def _body(self, further: bytes | None = None) -> bytes:
         reply = await self.send(further)
         body = await reply.read(self.means.policy.reply_limit)
+        self.record.answered_s = self.means.monotonic() - self.record.started
         if not body:
             raise UpstreamError(
                 "upstream", "The provider answered with an empty body.", code="provider_error"
@@ -209,7 +210,7 @@ class Trial:
         record = self.record
         if record.upstream_status is None:
             record.upstream_status = error.upstream_status
-        record.error_kind = error.kind
+        record.error_kind, record.error_code = error.kind, code_of(error)
         error.provider = self.candidate.provider.name
         if error.provider_request_id is None:
             error.provider_request_id = record.upstream_request
@@ -238,8 +239,9 @@ class Trial:
             status = "timeout" if failure.kind == "timeout" else "upstream_cut"
             if relay.facts.error is failure and failure.code != "upstream_truncated":
                 status = "upstream_error"
-            self.record.error_kind = failure.kind
-            self.call.outcome.error_code = code_of(failure)
+            code = code_of(failure)
+            self.record.error_kind, self.record.error_code = failure.kind, code
+            self.call.outcome.error_code = code
             self.means.health.failed(self.candidate, failure, self.means.monotonic())
         self.close(status)
         return status

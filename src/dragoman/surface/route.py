@@ -29,6 +29,7 @@ Page: TypeAlias = Literal[
     "credits",
     "key",
     "usage",
+    "explain",
     "health",
     "ready",
     "metrics",

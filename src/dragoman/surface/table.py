@@ -150,6 +150,13 @@ _ALL: tuple[Route, ...] = (
     ),
     *ROWS,
     Route("GET", "/v1/usage", "usage", "What the presented key has used", page="usage"),
+    Route(
+        "GET",
+        "/v1/requests/{id}/explain",
+        "usage",
+        "What became of one call: candidates, attempts, times, losses and cost",
+        page="explain",
+    ),
     Route("GET", "/health", "public", "Whether the process lives", page="health"),
     Route("GET", "/ready", "public", "Whether requests can be served", page="ready"),
     Route("GET", "/metrics", "public", "Prometheus metrics", page="metrics"),
