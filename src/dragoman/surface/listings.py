@@ -175,7 +175,8 @@ def _architecture(card: Card) -> Object:
     able = card.capability
     takes = ["text"]
     if _is_chat(card):
-        kinds = (("image", able.images), ("file", able.documents), ("audio", able.audio_input))
+        seen, heard = (not able.text_alone and can for can in (able.images, able.audio_input))
+        kinds = (("image", seen), ("file", able.documents), ("audio", heard))
         takes += [kind for kind, taken in kinds if taken]
     gives = ["text"] if _is_chat(card) else ["embeddings"]
     return {
