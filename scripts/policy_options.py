@@ -194,6 +194,10 @@ OPTIONS: tuple[Feature, ...] = (
     Feature("prediction", same("chat", {"prediction": {"type": "content", "content": "needle-p"}}, "needle-p")),
     Feature("moderation", same("chat responses", {"moderation": {"model": "needle-m"}}, "needle-m")),
     Feature(
+        "moderation that blocks",
+        same("chat responses", {"moderation": {"model": "m", "policy": "needle-p"}}, "needle-p"),
+    ),
+    Feature(
         "safety settings",
         same("gemini", {"safetySettings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}]}, "BLOCK_NONE"),
     ),

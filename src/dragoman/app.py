@@ -10,9 +10,11 @@ import asyncio
 import gc
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from multiprocessing import parent_process
 from pathlib import Path
 from socket import socket
 
@@ -23,6 +25,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
 from dragoman.accounting import ports
+from dragoman.accounting.explain import explained
 from dragoman.accounting.ports import Line, Sums
 from dragoman.accounting.report import parse_query, usage_report
 from dragoman.catalog.cards import Card, model_cards
@@ -179,11 +182,16 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
         await house.accountant.flush()
         return await usage_report(house.accountant.writer.ledger, call.caller, query)
 
+    async def explain(call: Call, name: str) -> bytes:
+        assert call.caller is not None, "the route needs a caller"
+        await house.accountant.flush()
+        scope = _recent(call, call.caller.tenant)
+        return await explained(house.accountant.writer.ledger, scope, name)
+
     async def find(call: Call, name: str) -> Line | None:
         assert call.caller is not None, "the route needs a caller"
         await house.accountant.flush()
-        since = int((call.wall - GENERATIONS_S) * 1_000_000)
-        scope = ports.Scope(call.caller.tenant, since_us=since)
+        scope = _recent(call, call.caller.tenant)
         return await house.accountant.writer.ledger.find(scope, name)
 
     async def spent(call: Call, since_us: Sequence[int | None]) -> list[Sums]:
@@ -244,6 +252,7 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
             mode=settings.mode,
             models=models,
             usage=usage,
+            explain=explain,
             find=find,
             spent=spent,
             readiness=readiness,
@@ -268,6 +277,11 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
         },
         lifespan=application._lifespan,  # noqa: SLF001  the same object's own protocol
     )
+
+
+def _recent(call: Call, tenant: str) -> ports.Scope:
+    """A tenant's calls, as far back as they are found by what they are called."""
+    return ports.Scope(tenant, since_us=int((call.wall - GENERATIONS_S) * 1_000_000))
 
 
 def _worst(house: House) -> dict[str, int]:
@@ -327,6 +341,7 @@ class _Worker(multiprocess.Process):
         application = worker()
         self.config.app = application
         self._server = _Server(self.config, application)
+        threading.Thread(target=_leave_with_parent, daemon=True).start()
         super().target(sockets)
 
 
@@ -345,6 +360,14 @@ class _Supervisor(multiprocess.Multiprocess):
         living = [each.pid for each in self.processes if each.process.is_alive() and each.pid]
         if living:
             os.kill(living[0], signal.SIGHUP)
+
+
+def _leave_with_parent() -> None:
+    """Drains once the parent is gone: a killed one tells nobody, and its workers would hold the port for ever."""
+    parent = parent_process()
+    assert parent is not None, "workers are begun by a parent"
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def server_config(application: ASGIApp | str, settings: Settings) -> uvicorn.Config:

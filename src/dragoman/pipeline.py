@@ -26,7 +26,7 @@ from dragoman.catalog.resolve import AUTO, LONGEST, ListingsNeeded
 from dragoman.core.ask import Ask, read_ask
 from dragoman.core.call import Answer, Call, Caller, Denied, Limits
 from dragoman.core.clock import Clock
-from dragoman.core.errors import GatewayError, UpstreamError, code_of
+from dragoman.core.errors import CallerError, GatewayError, UpstreamError, code_of
 from dragoman.core.provider import Candidate, Family, Operation, Plan, Strategy
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
@@ -37,6 +37,7 @@ from dragoman.keeping.keep import keep
 from dragoman.keeping.keeper import Keeper
 from dragoman.keeping.recall import Keeping, recall
 from dragoman.routing.route import route
+from dragoman.routing.sieve import MOST_TOLD
 from dragoman.routing.sight import Sight
 from dragoman.routing.strategies import Turns
 from dragoman.routing.wish import parse_wish
@@ -93,6 +94,7 @@ async def carry(call: Call, permission: Permission, house: House) -> Answer:
         kept: Keeping | None = None
         if call.dialect == "responses":
             ask, plan, kept = await recall(ask, plan, call, caller.tenant, house.keeper)
+        call.outcome.plan = plan
         if call.operation == "count_tokens":
             answer = await count(plan, ask, call, tab, house)
         else:
@@ -159,10 +161,14 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
         house.turns,
         house.strategy,
     )
-    plan = route(ask.model, sight, wish=wish, home=call.home)
-    if isinstance(plan, ListingsNeeded):
-        await house.fetch_listings(plan.requests)
-        plan = route(ask.model, sight, wish=wish, asked=True, home=call.home)
+    try:
+        plan = route(ask.model, sight, wish=wish, home=call.home)
+        if isinstance(plan, ListingsNeeded):
+            await house.fetch_listings(plan.requests)
+            plan = route(ask.model, sight, wish=wish, asked=True, home=call.home)
+    except CallerError:
+        call.outcome.plan = Plan(ask.model or "", (), skipped=tuple(sight.skipped[:MOST_TOLD]))
+        raise
     assert isinstance(plan, Plan), "listings are asked for once"
     call.outcome.requested_model = plan.requested
     if plain and len(plan.candidates) == 1 and not plan.skipped and plan.requested != AUTO:

@@ -1,7 +1,8 @@
 """Mistral's own client, plain and async, on ``/v1`` with tools, towards translated models too.
 
-It wants ``function.name`` in every delta of a call, as Mistral sends a call in one piece: towards
-providers whose calls come in several pieces the call is asked for whole, and the answer streams.
+It wants ``function.name`` in every delta of a call, as Mistral sends a call in one piece. So do Groq,
+Gemini and Ollama; towards providers whose calls come in several pieces the call is asked for whole,
+and the answer streams.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ from servers import KEY
 
 SAID = [{"role": "user", "content": "Please use get_weather"}]
 TRANSLATED = ("anthropic/claude-sonnet-4-5", "google/gemini-2.5-flash")
-IN_ONE_PIECE = ("mistral/mistral-large-latest", "groq/llama-3.3-70b-versatile")
+IN_ONE_PIECE = (
+    "mistral/mistral-large-latest",
+    "groq/llama-3.3-70b-versatile",
+    "google/gemini-2.5-flash",
+    "ollama/llama3.2",
+)
 TOOL = {
     "type": "function",
     "function": {

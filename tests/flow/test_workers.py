@@ -102,6 +102,15 @@ def test_a_worker_that_drains_is_not_ready_and_another_takes_its_place(tmp_path)
         assert server.stop() == 0
 
 
+def test_workers_end_with_a_parent_that_was_killed(tmp_path):
+    with gateway_server(tmp_path, "--workers", "2") as server:
+        workers = children(server.process)
+        assert len(workers) == 2
+        server.process.kill()
+        server.process.wait(5)
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+
+
 def counted(server):
     """Requests, attempts' duration count, and those under way."""
     text = server.ask("GET", "/metrics").body.decode()

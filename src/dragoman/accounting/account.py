@@ -27,6 +27,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from dragoman.accounting.choice import choice_text
 from dragoman.accounting.drain import drain
 from dragoman.accounting.durability import GroupSync
 from dragoman.accounting.entry import fit
@@ -188,6 +189,7 @@ class Tab:
             attempt.started - self._call.received,
             price.source if price is not None else "",
             price.effective_from if price is not None else "",
+            choice_text(outcome.plan, outcome.passed) if attempt.number == 1 else "",
         )
         try:
             self._hold(accounts.journal.append(record, self._files[-1] if self._files else 0))
@@ -243,6 +245,9 @@ class Tab:
             attempt.duration_s,
             self._accounts.clock.monotonic() - self._call.received,
             header(outcome.losses) if outcome.losses else "",
+            ", ".join(outcome.adjusted) if outcome.adjusted else "",
+            choice_text(outcome.plan, outcome.passed) if outcome.passed else "",
+            attempt.error_code,
         )
 
     def finish(self) -> None:
@@ -280,6 +285,8 @@ class Tab:
             outcome.error_code,
             self._accounts.clock.monotonic() - self._call.received,
             header(outcome.losses) if outcome.losses else "",
+            ", ".join(outcome.adjusted) if outcome.adjusted else "",
+            choice_text(outcome.plan, outcome.passed),
         )
 
     async def kept(self) -> None:

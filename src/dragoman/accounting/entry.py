@@ -81,6 +81,10 @@ class RequestRow(Struct, frozen=True, gc=False):
     """Unix microseconds of the call's first byte."""
     error_code: str | None
     losses: str
+    adjusted: str
+    """What had to be filled in, as the caller was told it."""
+    choice: str
+    """How it was chosen who is tried (``choice.py``)."""
 
 
 class AttemptRow(Struct, frozen=True, gc=False):
@@ -97,6 +101,7 @@ class AttemptRow(Struct, frozen=True, gc=False):
     upstream_status: int | None
     upstream_id: str | None
     error_kind: str | None
+    error_code: str | None
     consumed: Consumed
     price_source: str
     price_from: str
@@ -148,7 +153,11 @@ def entry_of(records: Sequence[Record]) -> Entry | None:
 def _entry(tries: list[tuple[Opened, Closed | None]], finished: Finished | None) -> Entry:
     attempts = tuple([_attempt(begin, end) for begin, end in tries])
     last, end = tries[-1] if tries else (None, None)
-    return Entry(_request(last, end, finished, attempts), attempts)
+    newest = finished or end
+    choice = newest.choice if newest is not None else ""
+    if not choice and tries:
+        choice = tries[0][0].choice
+    return Entry(_request(last, end, finished, attempts, choice), attempts)
 
 
 def _request(
@@ -156,6 +165,7 @@ def _request(
     end: Closed | None,
     finished: Finished | None,
     attempts: tuple[AttemptRow, ...],
+    choice: str,
 ) -> RequestRow:
     """The call's row; by position, as names cost five times as much, for every call."""
     begin = finished or last
@@ -186,6 +196,8 @@ def _request(
         _micros(about.wall),
         finished.error_code if finished else None,
         close.losses if close else "",
+        close.adjusted if close else "",
+        choice,
     )
 
 
@@ -216,6 +228,7 @@ def _attempt(begin: Opened, end: Closed | None) -> AttemptRow:
         end.upstream_status if end else None,
         end.upstream_id if end else None,
         end.error_kind if end else None,
+        end.error_code if end else None,
         _consumed(end) if end else _NOTHING,
         begin.price_source,
         begin.price_from,
@@ -305,7 +318,9 @@ def _fit_begin(begin: Opened) -> Opened:
 def _fit_end(end: Closed) -> Closed:
     upstream_id = end.upstream_id
     numbers = [number for number in (*astuple(end.tokens), end.cost_pico) if number]
-    if _all_fit((upstream_id or "", end.losses)) and _all_sound(numbers):
+    if _all_fit(
+        (upstream_id or "", end.losses, end.adjusted, end.error_code or "")
+    ) and _all_sound(numbers):
         return end
     return replace(
         end,
@@ -313,6 +328,8 @@ def _fit_end(end: Closed) -> Closed:
         tokens=Tokens(*map(_sound, astuple(end.tokens))),
         cost_pico=_sound(end.cost_pico),
         losses=fit(end.losses, _LONGEST_LOSSES),
+        adjusted=fit(end.adjusted),
+        error_code=fit(end.error_code) if end.error_code else None,
     )
 
 
@@ -323,6 +340,7 @@ def _fit_finished(finished: Finished) -> Finished:
         requested_model=fit(finished.requested_model),
         error_code=fit(finished.error_code) if finished.error_code else None,
         losses=fit(finished.losses, _LONGEST_LOSSES),
+        adjusted=fit(finished.adjusted),
     )
 
 

@@ -125,6 +125,10 @@ class Ledger(Protocol):
         """
         ...
 
+    async def entry(self, scope: Scope, name: str) -> Entry | None:
+        """All that is known of the call that ``find`` finds."""
+        ...
+
     def lines(self, scope: Scope, limit: int) -> AsyncIterator[list[Line]]:
         """The newest calls first, at most ``limit``, in lists of some thousands."""
         ...

@@ -84,6 +84,8 @@ class Opened(Struct, frozen=True, gc=False, array_like=True, tag="o"):
     price_source: str = ""
     price_from: str = ""
     """The day from which the price holds that was pinned for this attempt (M8)."""
+    choice: str = ""
+    """Of a call's first attempt: how it was chosen (``choice.py``); empty where there was no choice."""
 
 
 class Closed(Struct, frozen=True, gc=False, array_like=True, tag="c"):
@@ -106,6 +108,10 @@ class Closed(Struct, frozen=True, gc=False, array_like=True, tag="c"):
     elapsed_s: float | None = None
     """Seconds since the call's first byte."""
     losses: str = ""
+    adjusted: str = ""
+    choice: str = ""
+    """The choice once more, where candidates were passed over since it was written first."""
+    error_code: str | None = None
 
 
 class Finished(Struct, frozen=True, gc=False, array_like=True, tag="f"):
@@ -119,6 +125,8 @@ class Finished(Struct, frozen=True, gc=False, array_like=True, tag="f"):
     error_code: str | None = None
     elapsed_s: float | None = None
     losses: str = ""
+    adjusted: str = ""
+    choice: str = ""
 
 
 Record: TypeAlias = Opened | Closed | Finished

@@ -278,7 +278,7 @@ def shown(line: Line) -> Shown:
     return Shown(
         request_id=line.request_id,
         call_id=line.call_id,
-        created_at=_time(line.created_us),
+        created_at=time_of(line.created_us),
         status=line.status,
         http_status=line.http_status,
         stream=line.stream,
@@ -299,16 +299,18 @@ def shown(line: Line) -> Shown:
         estimated="estimated" in {line.tokens_from, line.cost_from},
         cost_usd=usd(line.cost_pico) if line.cost_pico is not None else None,
         cost_from=line.cost_from,
-        first_event_ms=_ms(line.first_event_s),
-        latency_ms=_ms(line.duration_s),
+        first_event_ms=ms(line.first_event_s),
+        latency_ms=ms(line.duration_s),
         error_code=line.error_code,
     )
 
 
-def _ms(seconds: float | None) -> float | None:
+def ms(seconds: float | None) -> float | None:
+    """Seconds as milliseconds."""
     return round(seconds * 1000, 3) if seconds is not None else None
 
 
-def _time(micros: int) -> str:
+def time_of(micros: int) -> str:
+    """Unix microseconds as a time of ISO 8601."""
     moment = datetime.fromtimestamp(micros // 1_000_000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{micros % 1_000_000:06}Z"

@@ -27,8 +27,8 @@ from dragoman.attempt.trial import Trial
 from dragoman.attempt.verdict import GiveUp, Next, Retry, verdict
 from dragoman.core.ask import Ask
 from dragoman.core.call import Answer, Call
-from dragoman.core.errors import CallerError, GatewayError, UpstreamError
-from dragoman.core.provider import Plan
+from dragoman.core.errors import CallerError, GatewayError, UpstreamError, code_of
+from dragoman.core.provider import Plan, Skipped
 from dragoman.core.response import Embeddings
 
 
@@ -52,6 +52,7 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
         now = means.monotonic()
         if not means.health.admits(candidate, now) and (more or failure is None):
             failure = failure or resting(candidate, means.health.back_in_s(candidate, now))
+            call.outcome.passed.append(Skipped(candidate.name, "its breaker was open"))
             position += 1
             continue
         trial = Trial(candidate, ask, call, tab, means, until)
@@ -68,6 +69,7 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
             if failure is None and not more:
                 raise
             failure = failure or error
+            call.outcome.passed.append(Skipped(candidate.name, _unsaid(error)))
             position += 1
             continue
         except BaseException:
@@ -102,6 +104,7 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
                     retries += 1
                     done = [] if prepared.crossing is None else prepared.crossing.parts
                     await asyncio.sleep(pause)
+                    call.outcome.paused_s += means.monotonic() - now
                 case Next():
                     position += 1
                     done = []
@@ -109,3 +112,9 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
                     break
     assert failure is not None, "a plan has at least one candidate"
     raise failure
+
+
+def _unsaid(error: CallerError) -> str:
+    """Why a request cannot be said to a candidate; the message may quote the request, so it is not told."""
+    code = code_of(error)
+    return f"{code} ({error.param})" if error.param else code

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
+from functools import partial
+from typing import cast
 
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from dragoman.attempt.aside import aside
 from dragoman.attempt.embody_raw import may_hold_pictures, pictures
 from dragoman.attempt.means import Means
-from dragoman.attempt.policy import LARGE
 from dragoman.attempt.ports import Fetched, Fetcher, Wanted
 from dragoman.core.ask import Ask
 from dragoman.core.call import Call
@@ -36,9 +37,6 @@ from dragoman.core.provider import Candidate, Family
 from dragoman.core.request import Request
 from dragoman.dialects.base import Embodied
 from dragoman.dialects.registry import DIALECTS, counter_of
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _REFERERS = ("x-image-fetch-referer", "x-image-referer")
 MOST_FILLED = 48 * 1024 * 1024
@@ -89,11 +87,11 @@ class Embodiment:
         request = self._request
         if request is None:
             request = self._request = await self._read()
-        wanted = await self._aside(addresses_in, request, rules)
+        wanted = await aside(len(self._ask.body), partial(addresses_in, request, rules))
         if not wanted:
             return Given(request)
         await self._fetch(wanted, fetcher, left_s)
-        return await self._aside(with_bytes, request, rules, self._found)
+        return await aside(len(self._ask.body), partial(with_bytes, request, rules, self._found))
 
     async def _passed_on(
         self, candidate: Candidate, fetcher: Fetcher, left_s: float
@@ -104,11 +102,13 @@ class Embodiment:
             return None
         if not may_hold_pictures(family, members):
             return None
-        wanted = await self._aside(_pictures_in, family, members)
+        wanted = await aside(len(self._ask.body), partial(_pictures_in, family, members))
         if not wanted:
             return None
         await self._fetch(wanted, fetcher, left_s)
-        return await self._aside(_with_pictures, family, members, self._found)
+        return await aside(
+            len(self._ask.body), partial(_with_pictures, family, members, self._found)
+        )
 
     def _is_chosen(self, candidate: Candidate) -> bool:
         """Whether the operator has the provider's pictures fetched here."""
@@ -141,18 +141,12 @@ class Embodiment:
                 "image_fetch_timeout",
             ) from None
 
-    async def _aside(self, step: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-        """A step over the whole request: in a thread where it is large, for other calls go on."""
-        if len(self._ask.body) <= LARGE:
-            return step(*args, **named)
-        return await asyncio.to_thread(step, *args, **named)
-
     async def _read(self) -> Request:
         if self._call.operation == "count_tokens":
             read = counter_of(self._call.dialect).read_request
         else:
             read = DIALECTS[self._call.dialect].read_request
-        return await self._aside(read, self._ask.body)
+        return await aside(len(self._ask.body), partial(read, self._ask.body))
 
     def _tenant(self) -> str:
         caller = self._call.caller

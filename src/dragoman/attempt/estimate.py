@@ -6,10 +6,10 @@ medium at an address that would have to be fetched counts a flat figure.
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 
+from dragoman.attempt.aside import aside
 from dragoman.attempt.embody import addresses_in, with_bytes
-from dragoman.attempt.policy import LARGE
 from dragoman.attempt.ports import Fetched, MediaKind
 from dragoman.core.ask import Ask
 from dragoman.core.call import Head
@@ -66,9 +66,7 @@ async def estimate(ask: Ask, candidate: Candidate, dialect: Family) -> Head:
     Raises:
         CallerError: the request cannot be read, or not be said to the candidate.
     """
-    if len(ask.body) > LARGE:
-        return await asyncio.to_thread(_count, ask, candidate, dialect)
-    return _count(ask, candidate, dialect)
+    return await aside(len(ask.body), partial(_count, ask, candidate, dialect))
 
 
 def _count(ask: Ask, candidate: Candidate, dialect: Family) -> Head:

@@ -212,7 +212,7 @@ def _include_usage(ask: Ask) -> bool:
         return False
     try:
         return _OPTIONS.decode(options).include_usage is True
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
 
 

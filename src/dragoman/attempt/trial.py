@@ -7,16 +7,14 @@ byte of its answer is released (D26).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from msgspec import structs
 
+from dragoman.attempt.aside import aside
 from dragoman.attempt.embody import Given
 from dragoman.attempt.endings import draining, uncancel
 from dragoman.attempt.means import Means
-from dragoman.attempt.policy import LARGE
 from dragoman.attempt.ports import Tab, UpstreamReply
 from dragoman.attempt.prepare import Prepared, prepare
 from dragoman.core.ask import Ask
@@ -26,13 +24,7 @@ from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate
 from dragoman.dialects.base import Relay, Tapped
 
-T = TypeVar("T")
 _LEAST_S = 0.001
-
-
-async def _aside(size: int, work: Callable[[], T]) -> T:
-    """Does what takes long in a thread: vectors are many numbers."""
-    return work() if size <= LARGE else await asyncio.to_thread(work)
 
 
 class Trial:
@@ -200,12 +192,13 @@ class Trial:
             body = await self._body(further)
             size += len(body)
             # Known at once: what the first have consumed is paid for, though a later one fails.
-            self.record.usage = await _aside(len(body), partial(crossing.take, body))
-        return await _aside(size, partial(crossing.answer, self.prepared.context))
+            self.record.usage = await aside(len(body), partial(crossing.take, body))
+        return await aside(size, partial(crossing.answer, self.prepared.context))
 
     async def _body(self, further: bytes | None = None) -> bytes:
         reply = await self.send(further)
         body = await reply.read(self.means.policy.reply_limit)
+        self.record.answered_s = self.means.monotonic() - self.record.started
         if not body:
             raise UpstreamError(
                 "upstream", "The provider answered with an empty body.", code="provider_error"
@@ -217,7 +210,7 @@ class Trial:
         record = self.record
         if record.upstream_status is None:
             record.upstream_status = error.upstream_status
-        record.error_kind = error.kind
+        record.error_kind, record.error_code = error.kind, code_of(error)
         error.provider = self.candidate.provider.name
         if error.provider_request_id is None:
             error.provider_request_id = record.upstream_request
@@ -246,8 +239,9 @@ class Trial:
             status = "timeout" if failure.kind == "timeout" else "upstream_cut"
             if relay.facts.error is failure and failure.code != "upstream_truncated":
                 status = "upstream_error"
-            self.record.error_kind = failure.kind
-            self.call.outcome.error_code = code_of(failure)
+            code = code_of(failure)
+            self.record.error_kind, self.record.error_code = failure.kind, code
+            self.call.outcome.error_code = code
             self.means.health.failed(self.candidate, failure, self.means.monotonic())
         self.close(status)
         return status

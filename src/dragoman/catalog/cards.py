@@ -11,6 +11,7 @@ from msgspec import Struct
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import NEWEST
 from dragoman.catalog.rows import ModelRow, models_list
+from dragoman.core.capability import Capability
 from dragoman.core.provider import Operation, Price
 
 
@@ -20,9 +21,7 @@ class Card(Struct, frozen=True):
     row: ModelRow
     operations: tuple[Operation, ...] = ()
     """What its provider serves."""
-    context_tokens: int | None = None
-    max_output_tokens: int | None = None
-    tools: bool = True
+    capability: Capability = Capability()
     price: Price | None = None
 
     @property
@@ -88,8 +87,6 @@ def _card(row: ModelRow, provider: str, model: str, registry: Registry, wall: fl
     return Card(
         row=row,
         operations=tuple(registry.providers[provider].paths),
-        context_tokens=capability.context_tokens,
-        max_output_tokens=capability.max_output_tokens,
-        tools=capability.tools,
+        capability=capability,
         price=registry.price(provider, model, wall),
     )

@@ -105,7 +105,7 @@ def read_listing(body: bytes) -> tuple[Listed, ...]:
     """
     try:
         page = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _garbage() from None
     rows = page
     if isinstance(page, dict):

@@ -8,7 +8,8 @@
 3. ``provider:model``, the same way; ``llama3.2:3b`` stays whole.
 4. The whole string as an exact id in the configured providers' catalogues, in their order;
    where it is in none, stale listings are asked once (the caller fetches and asks again).
-5. 404 ``model_not_found`` with the three nearest ids. There is no default model.
+5. The rule of a provider that has one (``families.py``), for a name that is in none.
+6. 404 ``model_not_found`` with the three nearest ids. There is no default model.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from dragoman.catalog.families import claude_family
 from dragoman.catalog.listing import ListingRequest
 from dragoman.catalog.makers import maker_of
 from dragoman.catalog.nearest import nearest
@@ -71,10 +73,16 @@ def resolve(
         return (at_home,)
     if is_auto(name, registry):
         return every_model(registry, now, param, asked=asked)
-    targets = _walk(name, registry, param)
+    targets = _walk(name, registry, param, ruled=False)
+    near = [item for item in targets if not item.known and _has_rule(item.provider.name, registry)]
+    if near:
+        own = _due_of({item.provider.name for item in near}, registry, now)
+        if own and not asked:
+            return ListingsNeeded(own)
+        targets = _walk(name, registry, param, ruled=True)
     if targets and home is not None and not asked and targets[0].provider.name != home:
         # It means somebody else, unless its home has come to know it.
-        own = tuple(item for item in registry.listings_due(now) if item.provider.name == home)
+        own = _due_of({home}, registry, now)
         if own:
             return ListingsNeeded(own)
     if targets:
@@ -82,7 +90,20 @@ def resolve(
     due = () if asked else tuple(registry.listings_due(now))
     if due:
         return ListingsNeeded(due)
+    targets = _walk(name, registry, param, ruled=True)
+    if targets:
+        return tuple(targets)
     raise _not_found(name, registry, param, home)
+
+
+def _due_of(names: set[str], registry: Registry, now: float) -> tuple[ListingRequest, ...]:
+    """The lists of those providers, as far as they should be asked for."""
+    return tuple(item for item in registry.listings_due(now) if item.provider.name in names)
+
+
+def _has_rule(provider: str, registry: Registry) -> bool:
+    definition = registry.definitions.get(provider)
+    return definition is not None and definition.resolve is not None
 
 
 def is_auto(name: str, registry: Registry, home: str | None = None) -> bool:
@@ -165,16 +186,19 @@ def _at_home(name: str, registry: Registry, home: str) -> Target | None:
     return None
 
 
-def _walk(name: str, registry: Registry, param: str) -> list[Target]:
-    """Aliases have no circles: ``load`` refuses them."""
+def _walk(name: str, registry: Registry, param: str, *, ruled: bool) -> list[Target]:
+    """What a name means; ``ruled`` also by the rules of providers that have one.
+
+    Aliases have no circles: ``load`` refuses them.
+    """
     aliased = registry.aliases.get(name)
     if aliased is None:
-        found = _one(name, registry, param)
+        found = _one(name, registry, param, ruled=ruled)
         return [found] if found is not None else []
-    return [target for item in aliased for target in _walk(item, registry, param)]
+    return [target for item in aliased for target in _walk(item, registry, param, ruled=ruled)]
 
 
-def _one(name: str, registry: Registry, param: str) -> Target | None:
+def _one(name: str, registry: Registry, param: str, *, ruled: bool) -> Target | None:
     signs: tuple[Literal["/", ":"], ...] = ("/", ":")
     for sign in signs:
         head, found, tail = name.partition(sign)
@@ -197,11 +221,24 @@ def _one(name: str, registry: Registry, param: str) -> Target | None:
                     param,
                     "invalid_field_value",
                 )
-            return Target(provider, tail, registry.knows(head, tail))
+            return (ruled and _meant(provider, tail, registry)) or Target(
+                provider, tail, registry.knows(head, tail)
+            )
     for provider in registry.providers.values():
         if registry.knows(provider.name, name):
             return Target(provider, name, known=True)
+    if ruled:
+        meant = (_meant(provider, name, registry) for provider in registry.providers.values())
+        return next(filter(None, meant), None)
     return None
+
+
+def _meant(provider: Provider, name: str, registry: Registry) -> Target | None:
+    """What a provider's rule makes of a name that it does not have (R-ROUTE-003)."""
+    if not _has_rule(provider.name, registry) or registry.knows(provider.name, name):
+        return None
+    model = claude_family(name, {each.id for each in registry.models(provider.name)})
+    return None if model is None else Target(provider, model, known=True)
 
 
 def _not_found(name: str, registry: Registry, param: str, home: str | None) -> CallerError:

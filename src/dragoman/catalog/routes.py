@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, get_args
 
 from msgspec import Struct
@@ -11,7 +11,10 @@ from msgspec import Struct
 from dragoman.catalog.schema import CatalogError, read_strictly
 from dragoman.core.provider import Strategy
 
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 MOST_WEIGHT = 1_000_000
+_LONGEST = 40
+"""Of a foreign word, as it is shown again."""
 
 
 class Leg(Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,15 +74,23 @@ def _leg(item: object, where: str) -> Leg:
 
 
 def _strategy(said: str | None, where: str) -> Strategy | None:
-    known: Sequence[Strategy] = get_args(Strategy)
-    if said is None:
-        return None
-    for strategy in known:
-        if said == strategy:
-            return strategy
-    near = difflib.get_close_matches(said, known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"say one of {', '.join(known)}."
-    raise CatalogError(f"{where}: there is no strategy {said!r}; {hint}")
+    strategy = None if said is None else strategy_named(said)
+    if said is not None and strategy is None:
+        raise CatalogError(f"{where}: {no_strategy(said)}")
+    return strategy
+
+
+def strategy_named(said: str) -> Strategy | None:
+    """The strategy of that name."""
+    return next((known for known in STRATEGIES if known == said), None)
+
+
+def no_strategy(said: str) -> str:
+    """What is told to whoever names a strategy that is none."""
+    near = difflib.get_close_matches(said, STRATEGIES, 1)
+    hint = f"did you mean {near[0]}?" if near else f"say one of {', '.join(STRATEGIES)}."
+    shown = said if len(said) <= _LONGEST else said[:_LONGEST] + "…"
+    return f"there is no strategy {shown!r}; {hint}"
 
 
 def read_ranks(said: Mapping[str, Any]) -> dict[str, int]:

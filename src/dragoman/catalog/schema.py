@@ -82,6 +82,8 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True):
     """The provider that lists the same models; empty: it lists its own."""
     id_marker: str = ""
     """A piece of text that the provider's own ids hold and other spellings of them do not."""
+    resolve: Literal["claude-family"] | None = None
+    """What is done with a name that the provider does not have (``families.py``)."""
     sold_elsewhere: tuple[str, ...] = ()
     """Beginnings of ids that genai-prices has under the provider's name, and its address does not serve."""
 
@@ -117,6 +119,7 @@ class OperatorRow(Struct, frozen=True, forbid_unknown_fields=True):
     steps: tuple[str, ...] | None = None
     usage_in_stream: Literal["asked", "always", "unsupported"] | None = None
     on_disconnect: Literal["close", "drain"] | None = None
+    resolve: Literal["claude-family"] | None = None
 
 
 class Keyed(Struct, frozen=True):

@@ -6,7 +6,7 @@ import http.client
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -68,6 +68,15 @@ class Gateway:
             if response.status != http.HTTPStatus.OK:
                 raise _refusal(response.status, data)
             return _decoded(data), headers
+
+    def explain(self, name: str) -> dict[str, Any]:
+        """What became of a call."""
+        path = f"/v1/requests/{quote(name, safe='')}/explain"
+        with self._asked("GET", path, None) as response:
+            data = response.read()
+            if response.status != http.HTTPStatus.OK:
+                raise _refusal(response.status, data)
+            return _decoded(data)
 
     @contextmanager
     def stream(self, body: dict[str, Any]) -> Iterator[tuple[Iterator[Piece], dict[str, str]]]:

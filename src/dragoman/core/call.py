@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from dragoman.core.ask import Streams
 from dragoman.core.loss import Loss
-from dragoman.core.provider import Family, Operation
+from dragoman.core.provider import Family, Operation, Plan, Skipped
 from dragoman.core.usage import Usage
 
 Role: TypeAlias = Literal["admin", "user"]
@@ -96,8 +96,11 @@ class Attempt:
     upstream_request: str | None = None
     """The provider's own id of the request (D9)."""
     error_kind: str | None = None
+    error_code: str | None = None
     first_event_s: float | None = None
     duration_s: float | None = None
+    answered_s: float | None = None
+    """Until all of a whole reply was there; the rest of ``duration_s`` is ours."""
     usage: Usage | None = None
     cost: Decimal | None = None
     cost_from: Literal["provider", "priced", "estimated", "none"] = "none"
@@ -110,6 +113,12 @@ class Outcome:
 
     attempts: list[Attempt] = field(default_factory=list)
     requested_model: str = ""
+    plan: Plan | None = None
+    """Who might answer, and who was left out; without candidates where nobody could."""
+    passed: list[Skipped] = field(default_factory=list)
+    """Candidates of the plan that were not asked when their turn came."""
+    paused_s: float = 0.0
+    """Between attempts."""
     stream: bool = False
     losses: tuple[Loss, ...] = ()
     adjusted: tuple[str, ...] = ()
@@ -162,6 +171,8 @@ class Call:
     """Set once the proof has been checked."""
     allowed: Allowed | Denied | None = None
     """Set once the rate limits have judged it."""
+    read_s: float = 0.0
+    """How long the body was waited for."""
     gone: bool = False
     """The caller has closed its connection."""
     outcome: Outcome = field(default_factory=Outcome)

@@ -21,6 +21,10 @@ class Capability(Struct, frozen=True):
     documents: bool = True
     audio_input: bool = True
     tools: bool = True
+    text_alone: bool = False
+    """Its family reads text only, as its name tells: others are chosen for pictures and sounds. Whoever asks
+    for it alone is not refused for a name; its provider knows.
+    """
 
     rejects_sampling: bool = False
     """temperature, top_p, top_k are refused (P112, P182)."""

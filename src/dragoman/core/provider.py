@@ -152,3 +152,5 @@ class Plan(Struct, frozen=True):
     strategy: Strategy | None = None
     """What put the candidates in their order; None: they stand as they were named."""
     skipped: tuple[Skipped, ...] = ()
+    resting: tuple[str, ...] = ()
+    """Candidates of a choice that stand behind the others because none of their keys is well."""

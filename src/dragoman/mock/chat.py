@@ -262,7 +262,7 @@ def _extra(as_: Persona, number: int) -> bytes:
         case "openrouter":
             return b',"provider":"Mock"'
         case "groq":
-            return b',"x_groq":{"id":"req_mock%06d"}' % number
+            return b',"system_fingerprint":"fp_mock","x_groq":{"id":"req_mock%06d"}' % number
         case "openai":
             return b',"service_tier":"default","system_fingerprint":"fp_mock"'
         case _:

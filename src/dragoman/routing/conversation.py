@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-_ANY = msgspec.json.Decoder()
-_LIST = msgspec.json.Decoder(list[Raw])
+from dragoman.routing.members import peek, peek_value
+
+_LIST = msgspec.json.Decoder(list[Raw] | None)
 _SAID = ("prompt_cache_key", "session_id")
 _INSTRUCTIONS = ("system", "instructions", "systemInstruction", "system_instruction")
 _TURNS = ("messages", "contents", "input", "prompt")
@@ -26,23 +27,22 @@ _LONGEST = 32
 def conversation_of(members: Mapping[str, Raw]) -> bytes:
     """A fingerprint: the same for all requests of one conversation."""
     for name in _SAID:
-        value = _value(members.get(name))
+        value = peek_value(members.get(name))
         if isinstance(value, str) and value:
             return _hash([name, value])
-    begun: list[Any] = [_bare(_value(members.get(name))) for name in _INSTRUCTIONS]
+    begun: list[Any] = [_bare(peek_value(members.get(name))) for name in _INSTRUCTIONS]
     begun += [_beginning(members[name]) for name in _TURNS if name in members]
     return _hash(begun)
 
 
 def _beginning(raw: Raw) -> Any:
     """The turns up to the first of the user."""
-    try:
-        turns = _LIST.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return _value(raw)
+    turns = peek(_LIST, raw, None)
+    if turns is None:
+        return peek_value(raw)
     found = []
     for turn in turns[:_LONGEST]:
-        value = _bare(_value(turn))
+        value = _bare(peek_value(turn))
         found.append(value)
         if not isinstance(value, dict) or value.get("role", "user") == "user":
             break
@@ -60,15 +60,6 @@ def _bare(value: Any) -> Any:
     if isinstance(content, str):
         bare["content"] = [{"type": "text", "text": content}]
     return bare
-
-
-def _value(raw: Raw | None) -> Any:
-    if raw is None:
-        return None
-    try:
-        return _ANY.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return None
 
 
 def _hash(value: Any) -> bytes:

@@ -8,13 +8,14 @@ the dialect's reader says what is wrong with it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Raw, Struct
 
 from dragoman.core.ask import Ask
 from dragoman.core.provider import Family, Operation
+from dragoman.routing.members import peek, peek_value
 
 Members: TypeAlias = Mapping[str, Raw]
 
@@ -47,7 +48,6 @@ class Needs(Struct, frozen=True):
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
-_ANY = msgspec.json.Decoder()
 
 _KINDS = {
     "image_url": "images",
@@ -88,7 +88,7 @@ def needs_of(ask: Ask, family: Family, operation: Operation) -> Needs:
         structured=_structured(members, options),
         reasoning=_reasoning(members, options),
         sampling=any(
-            _value(options.get(name)) is not None for name in ("temperature", "top_p", "topP")
+            peek_value(options.get(name)) is not None for name in ("temperature", "top_p", "topP")
         ),
         input_tokens=text // BYTES_A_TOKEN + MEDIA_TOKENS * len(media),
         output_tokens=TYPICAL_OUTPUT if bound is None else bound,
@@ -114,7 +114,7 @@ def _bound(options: Members) -> int | None:
         "num_predict",
     )
     for name in names:
-        value = _value(options.get(name))
+        value = peek_value(options.get(name))
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
             return value
     return None
@@ -124,34 +124,34 @@ def _structured(members: Members, options: Members) -> bool:
     """A schema, or at least JSON, is asked for."""
     for outer in ("text", "output_config"):
         form = _object(_object(members.get(outer)).get("format"))
-        if _value(form.get("type")) in {"json_schema", "json_object"}:
+        if peek_value(form.get("type")) in {"json_schema", "json_object"}:
             return True
     for name in ("response_format", "output_format"):
-        if _value(_object(members.get(name)).get("type")) in {"json_schema", "json_object"}:
+        if peek_value(_object(members.get(name)).get("type")) in {"json_schema", "json_object"}:
             return True
     named = ("responseSchema", "responseJsonSchema", "response_schema", "response_json_schema")
     if any(_said(options.get(name)) for name in named):
         return True
     mime = options.get("responseMimeType") or options.get("response_mime_type")
-    return _value(mime) == "application/json" or _said(members.get("format"))
+    return peek_value(mime) == "application/json" or _said(members.get("format"))
 
 
 def _reasoning(members: Members, options: Members) -> bool:
     """Thinking is asked for; that none be done needs nothing."""
-    if _value(members.get("reasoning_effort")) not in (*_QUIET, "minimal"):
+    if peek_value(members.get("reasoning_effort")) not in (*_QUIET, "minimal"):
         return True
     thinking = _object(members.get("thinking"))
-    if _value(thinking.get("type")) not in _QUIET:
+    if peek_value(thinking.get("type")) not in _QUIET:
         return True
     reasoning = _object(members.get("reasoning"))
-    if _value(reasoning.get("effort")) not in (*_QUIET, "minimal"):
+    if peek_value(reasoning.get("effort")) not in (*_QUIET, "minimal"):
         return True
-    if _value(reasoning.get("enabled")) is True or _said(reasoning.get("max_tokens")):
+    if peek_value(reasoning.get("enabled")) is True or _said(reasoning.get("max_tokens")):
         return True
-    if _value(members.get("think")) not in _QUIET:
+    if peek_value(members.get("think")) not in _QUIET:
         return True
     config = _object(options.get("thinkingConfig") or options.get("thinking_config"))
-    return _value(config.get("thinkingBudget")) not in (None, 0) or _said(
+    return peek_value(config.get("thinkingBudget")) not in (None, 0) or _said(
         config.get("thinkingLevel")
     )
 
@@ -174,12 +174,12 @@ def _media(raw: Raw) -> Iterable[tuple[str, int]]:
 def _kind(part: Members) -> str | None:
     named = part.get("type")
     if named is not None:
-        value = _value(named)
+        value = peek_value(named)
         return _KINDS.get(value) if isinstance(value, str) else None
     for name in ("inlineData", "inline_data", "fileData", "file_data"):
         if name in part:
             data = _object(part[name])
-            mime = _value(data.get("mimeType") or data.get("mime_type"))
+            mime = peek_value(data.get("mimeType") or data.get("mime_type"))
             return (
                 _MIME.get(mime.partition("/")[0], "documents") if isinstance(mime, str) else None
             )
@@ -190,30 +190,17 @@ def _items(raw: Raw | None) -> list[Raw]:
     # Nothing else begins with a bracket, and a text is not worth being decoded for it.
     if raw is None or memoryview(raw)[0] != _BRACKET:
         return []
-    try:
-        return _LIST.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return []
+    nothing: list[Raw] = []
+    return peek(_LIST, raw, nothing)
 
 
 def _object(raw: Raw | None) -> Members:
     if raw is None or memoryview(raw)[0] != _BRACE:
         return {}
-    try:
-        return _OBJECT.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return {}
-
-
-def _value(raw: Raw | None) -> Any:
-    if raw is None:
-        return None
-    try:
-        return _ANY.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return None
+    nothing: dict[str, Raw] = {}
+    return peek(_OBJECT, raw, nothing)
 
 
 def _said(raw: Raw | None) -> bool:
     """Whether a member says anything: null, false, zero and what is empty do not."""
-    return bool(_value(raw))
+    return bool(peek_value(raw))

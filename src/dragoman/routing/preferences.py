@@ -12,8 +12,9 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import Raw, Struct
 
-from dragoman.core.errors import CallerError, invalid, unsupported
+from dragoman.core.errors import invalid, unsupported
 from dragoman.core.provider import Price, Strategy
+from dragoman.routing.members import read_member
 
 Sort: TypeAlias = Literal["price", "latency", "throughput"]
 
@@ -113,17 +114,7 @@ def read_preferences(raw: Raw | bytes | None) -> Preferences:
     """
     if raw is None:
         return NO_PREFERENCES
-    try:
-        found: Preferences = _DECODER.decode(raw) or NO_PREFERENCES
-    except msgspec.ValidationError as error:
-        raise invalid(f"provider: {error}.", "provider", "invalid_field_type") from None
-    except (msgspec.DecodeError, RecursionError):
-        raise CallerError(
-            "invalid_request",
-            "provider is not valid JSON.",
-            code="invalid_request",
-            param="provider",
-        ) from None
+    found = read_member(_DECODER, raw, "provider") or NO_PREFERENCES
     said = found.sort.by if isinstance(found.sort, _By) else found.sort
     if said == "throughput":
         raise unsupported(

@@ -89,8 +89,16 @@ def route(
         found = found[:1]
     sticky = groups[0].strategy == "sticky"
     candidates = _candidates(found[:MOST], sight, sticky=sticky)
+    resting: tuple[str, ...] = ()
     if len(candidates) > 1:
-        candidates.sort(key=lambda item: not sight.health.is_well(item, sight.now))
+        first: list[Candidate] = []
+        last: list[Candidate] = []
+        for item in candidates:
+            (first if sight.health.is_well(item, sight.now) else last).append(item)
+        if last:
+            candidates = first + last
+            well = {item.name for item in first}
+            resting = tuple(dict.fromkeys(item.name for item in last if item.name not in well))
     requested = model if isinstance(model, str) else wish.listed[0]
     return Plan(
         requested,
@@ -98,6 +106,7 @@ def route(
         wish.max_attempts,
         strategy=groups[0].strategy if len(found) > 1 else None,
         skipped=tuple(skipped[:MOST_TOLD]),
+        resting=resting,
     )
 
 
@@ -158,7 +167,7 @@ def _sift(
     Raises:
         CallerError: nobody is left.
     """
-    skipped: list[Skipped] = []
+    skipped = sight.skipped
     by_wish = False
     for group in groups:
         if group.auto:

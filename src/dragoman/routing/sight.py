@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import Target
 from dragoman.core.ask import Ask
 from dragoman.core.capability import Capability
-from dragoman.core.provider import Family, Operation, Price, Provider, Strategy
+from dragoman.core.provider import Family, Operation, Price, Provider, Skipped, Strategy
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
 from dragoman.health.latency import Pace
@@ -44,6 +44,8 @@ class Sight:
     """How ``auto`` chooses where the request says nothing."""
     told: Needs | None = None
     """What the request needs, where that is known without it."""
+    skipped: list[Skipped] = field(default_factory=list)
+    """Who was left out so far; of a request that nobody can serve, it is all that there is to tell."""
 
     @cached_property
     def needs(self) -> Needs:

@@ -7,19 +7,18 @@ where somebody else than OpenRouter may serve.
 
 from __future__ import annotations
 
-import difflib
 from decimal import Decimal
-from typing import Any, get_args
 
 import msgspec
 from msgspec import Raw, Struct
 
+from dragoman.catalog.routes import no_strategy, strategy_named
 from dragoman.core.errors import CallerError, invalid
 from dragoman.core.provider import Strategy
+from dragoman.routing.members import read_member
 
 MOST_MODELS = 16
 MOST_ATTEMPTS = 10
-STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 
 class Wish(Struct, frozen=True):
@@ -67,8 +66,8 @@ def parse_wish(
     """
     if routing is None and models is None and provider is None:
         return NONE
-    said = _read(_ROUTING, routing, "routing") or _Routing()
-    listed: tuple[str, ...] = _read(_MODELS, models, "models") or ()
+    said = (None if routing is None else read_member(_ROUTING, routing, "routing")) or _Routing()
+    listed = (None if models is None else read_member(_MODELS, models, "models")) or ()
     attempts = said.max_attempts
     if attempts is not None and not 1 <= attempts <= MOST_ATTEMPTS:
         raise invalid(
@@ -103,31 +102,13 @@ def parse_wish(
 def _strategy(said: str | None) -> Strategy | None:
     if said is None:
         return None
-    for known in STRATEGIES:
-        if said == known:
-            return known
-    near = difflib.get_close_matches(said, STRATEGIES, 1)
-    hint = f"did you mean {near[0]}?" if near else f"say one of {', '.join(STRATEGIES)}."
-    shown = said if len(said) <= 40 else said[:40] + "…"
-    raise invalid(
-        f"routing.strategy: there is no strategy {shown!r}; {hint}",
-        "routing.strategy",
-        "invalid_field_value",
-    )
+    strategy = strategy_named(said)
+    if strategy is None:
+        raise invalid(
+            f"routing.strategy: {no_strategy(said)}", "routing.strategy", "invalid_field_value"
+        )
+    return strategy
 
 
 def _not_positive(param: str, value: object) -> CallerError:
     return invalid(f"{param} must be more than 0, not {value}.", param, "invalid_field_value")
-
-
-def _read(decoder: msgspec.json.Decoder[Any], raw: Raw | bytes | None, param: str) -> Any:
-    if raw is None:
-        return None
-    try:
-        return decoder.decode(raw)
-    except msgspec.ValidationError as error:
-        raise invalid(f"{param}: {error}.", param, "invalid_field_type") from None
-    except (msgspec.DecodeError, RecursionError):
-        raise CallerError(
-            "invalid_request", f"{param} is not valid JSON.", code="invalid_request", param=param
-        ) from None

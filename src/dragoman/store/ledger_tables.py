@@ -67,6 +67,8 @@ requests = Table(
     Column("error_code", Text, nullable=True),
     Column("losses", Text, nullable=False),
     Column("batch", BigInteger, nullable=False),
+    Column("adjusted", Text, nullable=False, server_default=""),
+    Column("choice", Text, nullable=False, server_default=""),
     Index("ix_ledger_requests_key_id_created_us", "key_id", "created_us"),
     Index("ix_ledger_requests_request_id", "request_id"),
     Index("ix_ledger_requests_upstream_id", "upstream_id"),
@@ -94,6 +96,7 @@ attempts = Table(
     Column("first_event_s", Float, nullable=True),
     Column("duration_s", Float, nullable=True),
     Column("created_us", BigInteger, nullable=False),
+    Column("error_code", Text, nullable=True),
     sqlite_with_rowid=False,
 )
 """One row a try: what each of them consumed, whether or not it served."""

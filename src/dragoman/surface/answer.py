@@ -59,6 +59,7 @@ def answer_headers(
         (b"x-trace-id", call.trace_id.encode()),
         (b"x-dragoman-call-id", call.id.encode()),
         (b"x-latency-ms", b"%.1f" % ((now - call.received) * 1000)),
+        (b"server-timing", timing(call, now)),
     ]
     if length is not None:
         found.append((b"content-length", b"%d" % length))
@@ -93,6 +94,30 @@ def answer_headers(
     if extra:
         found += [(name.encode(), value.encode("latin-1")) for name, value in extra.items()]
     return found
+
+
+def timing(call: Call, now: float) -> bytes:
+    """The value of ``server-timing``: ours, and what was waited for, in milliseconds up to the head.
+
+    ``body`` is the request's arrival, ``upstream`` providers' time, ``pause`` what lay between
+    attempts; ``gw`` is all the rest.
+    """
+    outcome = call.outcome
+    upstream = until = 0.0
+    for attempt in outcome.attempts:
+        took = attempt.answered_s or attempt.duration_s
+        end = now if took is None else attempt.started + took
+        # Attempts may overlap, where one is hedged.
+        if end > until:
+            upstream += end - max(attempt.started, until)
+            until = end
+    ours = now - call.received - call.read_s - upstream - outcome.paused_s
+    told = b"gw;dur=%.2f, body;dur=%.2f" % (max(0.0, ours) * 1000, call.read_s * 1000)
+    if until:
+        told += b", upstream;dur=%.2f" % (upstream * 1000)
+    if outcome.paused_s:
+        told += b", pause;dur=%.2f" % (outcome.paused_s * 1000)
+    return told
 
 
 def fell_back(call: Call) -> bool | None:

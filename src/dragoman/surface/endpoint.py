@@ -206,7 +206,9 @@ class _Exchange:
 
         async def read_then_watch() -> bytes:
             # Before the body is read, receive() belongs to the reader.
+            began = now()
             body = await read()
+            call.read_s = now() - began
             self._task = asyncio.current_task()
             if self._connection is not None:
                 self._connection.gone = self._leave

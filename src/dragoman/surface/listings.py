@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 from dragoman.catalog.cards import Card
 from dragoman.core.money import plain
@@ -35,8 +36,10 @@ def listed(cards: list[Card], family: Family, flavour: str = "") -> Object:
         case "ollama":
             return {"models": [_ollama(card) for card in cards]}
         case _:
-            one = _openrouter if flavour == "openrouter" else _openai
-            return {"object": "list", "data": [one(card) for card in cards]}
+            if flavour == "openrouter":
+                data = [_openrouter(card) for card in cards]
+                return {"data": data, "links": {"next": None}, "total_count": len(data)}
+            return {"object": "list", "data": [_openai(card) for card in cards]}
 
 
 def described(card: Card, family: Family, flavour: str = "") -> Object:
@@ -88,10 +91,10 @@ def _gemini(card: Card) -> Object:
             for method in names
         ],
     }
-    if card.context_tokens is not None:
-        found["inputTokenLimit"] = card.context_tokens
-    if card.max_output_tokens is not None:
-        found["outputTokenLimit"] = card.max_output_tokens
+    if card.capability.context_tokens is not None:
+        found["inputTokenLimit"] = card.capability.context_tokens
+    if card.capability.max_output_tokens is not None:
+        found["outputTokenLimit"] = card.capability.max_output_tokens
     return found
 
 
@@ -122,11 +125,11 @@ def shown(card: Card) -> Object:
     """Ollama's answer about one model."""
     maker = card.row.owned_by
     facts: Object = {"general.architecture": maker, "general.basename": card.row.name}
-    if card.context_tokens is not None:
-        facts[f"{maker}.context_length"] = card.context_tokens
+    if card.capability.context_tokens is not None:
+        facts[f"{maker}.context_length"] = card.capability.context_tokens
     capabilities = []
     if "chat" in card.operations or not card.operations:
-        capabilities += ["completion", "tools"] if card.tools else ["completion"]
+        capabilities += ["completion", "tools"] if card.capability.tools else ["completion"]
     if "embeddings" in card.operations:
         capabilities.append("embedding")
     found: Object = {
@@ -140,30 +143,78 @@ def shown(card: Card) -> Object:
 
 
 def _openrouter(card: Card) -> Object:
-    row = card.row
+    """As OpenRouter's own client reads it: what it takes no null for is what can be told of any model."""
+    row, able = card.row, card.capability
     return {
         "id": row.id,
         "canonical_slug": row.id,
         "name": row.name,
         "created": row.created,
-        "description": None,
-        "context_length": card.context_tokens,
-        "architecture": None,
+        "description": "",
+        "context_length": able.context_tokens,
+        "architecture": _architecture(card),
         "pricing": _pricing(card.price),
         "top_provider": {
-            "context_length": card.context_tokens,
-            "max_completion_tokens": card.max_output_tokens,
-            "is_moderated": None,
+            "context_length": able.context_tokens,
+            "max_completion_tokens": able.max_output_tokens,
+            "is_moderated": False,
         },
         "per_request_limits": None,
-        "supported_parameters": None,
+        "supported_parameters": _parameters(card),
+        "default_parameters": None,
+        "supported_voices": None,
+        "links": {"details": f"/v1/models/{quote(row.id)}"},
     }
 
 
-def _pricing(price: Price | None) -> Object | None:
+def _is_chat(card: Card) -> bool:
+    return "chat" in card.operations or not card.operations
+
+
+def _architecture(card: Card) -> Object:
+    able = card.capability
+    takes = ["text"]
+    if _is_chat(card):
+        seen, heard = (not able.text_alone and can for can in (able.images, able.audio_input))
+        kinds = (("image", seen), ("file", able.documents), ("audio", heard))
+        takes += [kind for kind, taken in kinds if taken]
+    gives = ["text"] if _is_chat(card) else ["embeddings"]
+    return {
+        "modality": f"{'+'.join(takes)}->{'+'.join(gives)}",
+        "input_modalities": takes,
+        "output_modalities": gives,
+        "tokenizer": "Other",
+        "instruct_type": None,
+    }
+
+
+def _parameters(card: Card) -> list[str]:
+    """Of the parameters that OpenRouter has names for, those that the model is not known to refuse."""
+    if not _is_chat(card):
+        return []
+    able = card.capability
+    found = ["max_tokens", "stop"]
+    if not able.rejects_sampling:
+        found += ["temperature", "top_p"]
+    if able.tools:
+        found += ["tools", "tool_choice"]
+    if able.structured_output != "none":
+        found.append("response_format")
+    if able.structured_output in {"native", "tool"}:
+        found.append("structured_outputs")
+    if able.thinking != "none" or able.reasons:
+        found += ["reasoning", "include_reasoning"]
+    return found
+
+
+_UNTOLD = "-1"
+"""A price that depends or is not known, in OpenRouter's own words."""
+
+
+def _pricing(price: Price | None) -> Object:
     """USD per token, as plain decimal strings."""
     if price is None:
-        return None
+        return {"prompt": _UNTOLD, "completion": _UNTOLD}
     rates = {
         "prompt": price.input,
         "completion": price.output,
@@ -173,4 +224,4 @@ def _pricing(price: Price | None) -> Object | None:
     found = {name: plain(rate / _MILLION) for name, rate in rates.items() if rate is not None}
     if price.per_request is not None:
         found["request"] = plain(price.per_request)
-    return found
+    return {"prompt": _UNTOLD, "completion": _UNTOLD, **found}

@@ -41,7 +41,7 @@ from dragoman.surface.spending import about_key, credit, generation
 from dragoman.telemetry.metrics import CONTENT_TYPE
 
 _JSON = "application/json"
-_COUNTED: frozenset[Page] = frozenset({"generation", "credits", "key"})
+_COUNTED: frozenset[Page] = frozenset({"generation", "credits", "key", "explain"})
 """Pages that read the ledger for whoever asks: they count against the key's limits."""
 _MEMBERS = msgspec.json.Decoder(dict[str, Any])
 
@@ -64,6 +64,8 @@ class Desk:
     models: Callable[[str | None], Awaitable[list[Card]]]
     """What can be asked for, on a provider's router or elsewhere."""
     usage: Callable[[Call], Awaitable[bytes]]
+    explain: Callable[[Call, str], Awaitable[bytes]]
+    """What became of one call of the caller's tenant."""
     find: Callable[[Call, str], Awaitable[Line | None]]
     """One call of the caller's tenant."""
     spent: Callable[[Call, Sequence[int | None]], Awaitable[list[Sums]]]
@@ -175,6 +177,8 @@ def page_endpoint(
                 return 200, _JSON, await _key(call)
             case "usage":
                 return 200, _JSON, await desk.usage(call)
+            case "explain":
+                return 200, _JSON, await desk.explain(call, str(scope["path_params"]["id"]))
             case "health":
                 return await _health(desk)
             case "ready":

@@ -30,6 +30,7 @@ Page: TypeAlias = Literal[
     "credits",
     "key",
     "usage",
+    "explain",
     "health",
     "ready",
     "metrics",

@@ -161,6 +161,13 @@ _ALL: tuple[Route, ...] = (
         )
         for prefix in ("", "/api")
     ),
+    Route(
+        "GET",
+        "/v1/requests/{id}/explain",
+        "usage",
+        "What became of one call: candidates, attempts, times, losses and cost",
+        page="explain",
+    ),
     Route("GET", "/health", "public", "Whether the process lives", page="health"),
     Route("GET", "/ready", "public", "Whether requests can be served", page="ready"),
     Route("GET", "/metrics", "public", "Prometheus metrics", page="metrics"),

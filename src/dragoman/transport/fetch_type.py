@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from dragoman.attempt.ports import MediaKind
+from dragoman.dialects.media_kind import media_kind
 from dragoman.transport.fetch_url import Refused
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -58,7 +59,7 @@ def content_of(body: bytes, declared: str, wanted: MediaKind) -> Content:
     if mime is None and wanted == "document":
         mime = _text(body, declared.partition(";")[0].strip().lower())
     if mime is not None:
-        kind = _kind(mime)
+        kind = media_kind(mime)
         if kind == wanted or (wanted == "image" and kind == "document"):
             return Content(kind, mime)
         if {kind, wanted} == {"audio", "video"} and mime in {"video/webm", "audio/ogg"}:
@@ -72,18 +73,6 @@ _NAMES: dict[MediaKind, str] = {
     "audio": "sound of a known kind (WAV, MP3, Ogg, FLAC …)",
     "video": "film of a known kind (MP4, WebM, QuickTime)",
 }
-
-
-def _kind(mime: str) -> MediaKind:
-    match mime.partition("/")[0]:
-        case "image":
-            return "image"
-        case "audio":
-            return "audio"
-        case "video":
-            return "video"
-        case _:
-            return "document"
 
 
 def _sniff(head: bytes) -> str | None:

@@ -57,6 +57,9 @@ class MemoryLedger:
     async def find(self, scope: Scope, name: str) -> Line | None:
         raise NotImplementedError
 
+    async def entry(self, scope: Scope, name: str) -> Entry | None:
+        raise NotImplementedError
+
     def lines(self, scope: Scope, limit: int) -> AsyncIterator[list[Line]]:
         raise NotImplementedError
 

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from dragoman.catalog.capability import capability_of
 from dragoman.core.capability import Capability
+from dragoman.routing.able import lacking
+from dragoman.routing.needs import Needs
 
 CLAUDES = {
     "rejects_sampling": [
@@ -196,3 +198,14 @@ def test_the_context_is_what_the_catalogue_says() -> None:
 def test_which_of_ollamas_models_are_known_not_to_think(model, reasons) -> None:
     assert capability_of("ollama", "plain", model).reasons is reasons
     assert capability_of("chat", "plain", model).reasons is None
+
+
+def test_a_name_that_speaks_of_text_alone_chooses_and_refuses_nothing():
+    """Whoever names one model gets that model's own answer about a picture, whatever its name looks like."""
+    found = capability_of("ollama", "", "deepseek-r1:14b-qwen-distill-q8_0")
+    assert found.text_alone
+    assert found.images
+    assert found.audio_input
+    needs = Needs(images=True)
+    assert lacking(found, needs) == "takes no images"
+    assert lacking(capability_of("ollama", "", "llava"), needs) is None

@@ -36,14 +36,18 @@ def test_without_a_router_the_cards_are_the_rows(registry: Registry) -> None:
 def test_what_nobody_knows_is_not_made_up(registry: Registry) -> None:
     cards = {card.id: card for card in model_cards(registry, WALL)}
     known = cards["openai/gpt-4o-mini"]
-    assert known.context_tokens == 128_000
+    assert known.capability.context_tokens == 128_000
     assert known.price is not None
     assert {"chat", "embeddings"} <= set(known.operations)
     new, alias = cards["openai/new"], cards["any"]
-    assert (new.context_tokens, new.max_output_tokens, new.price) == (None, None, None)
-    assert (alias.context_tokens, alias.price, alias.operations) == (None, None, ())
+    assert (new.capability.context_tokens, new.capability.max_output_tokens, new.price) == (
+        None,
+        None,
+        None,
+    )
+    assert (alias.capability.context_tokens, alias.price, alias.operations) == (None, None, ())
     assert msgspec.structs.replace(cards["fast"], row=known.row) == known
-    assert cards["openrouter/x/y"].context_tokens == 9000
+    assert cards["openrouter/x/y"].capability.context_tokens == 9000
 
 
 @pytest.mark.parametrize("home", ["openai", "anthropic", "openrouter", "groq", None])

@@ -11,7 +11,7 @@ from dragoman.cli.discovery import Found, discover
 
 pytestmark = pytest.mark.req("R-CLI-001", "R-CLI-016", "R-CLI-017")
 
-COMMANDS = ["serve", "keys", "models", "chat", "doctor", "mock", "conformance"]
+COMMANDS = ["serve", "keys", "models", "chat", "explain", "doctor", "mock", "conformance"]
 
 
 def test_without_a_command_it_shows_what_is_there_and_whether_it_can_be_used(dragoman):

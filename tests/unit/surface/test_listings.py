@@ -9,17 +9,19 @@ import pytest
 
 from dragoman.catalog.cards import Card
 from dragoman.catalog.rows import ModelRow
+from dragoman.core.capability import Capability
 from dragoman.core.provider import Price
 from dragoman.surface.listings import described, listed
 
 FULL = Card(
     ModelRow("openai/gpt-x", created=1_750_000_000, owned_by="openai", name="GPT X"),
     operations=("chat", "embeddings"),
-    context_tokens=128_000,
-    max_output_tokens=16_000,
+    capability=Capability(
+        context_tokens=128_000, max_output_tokens=16_000, audio_input=False, documents=False
+    ),
     price=Price(input=Decimal("0.15"), output=Decimal("0.6"), cache_read=Decimal("0.075")),
 )
-BARE = Card(ModelRow("fast", owned_by="dragoman", name="fast"), tools=False)
+BARE = Card(ModelRow("fast", owned_by="dragoman", name="fast"), capability=Capability(tools=False))
 CARDS = [FULL, BARE]
 
 
@@ -117,7 +119,10 @@ def test_openrouters():
     }
     assert full["context_length"] == full["top_provider"]["context_length"] == 128_000
     assert full["top_provider"]["max_completion_tokens"] == 16_000
-    assert bare["pricing"] is None
+    assert bare["pricing"] == {"prompt": "-1", "completion": "-1"}
+    assert full["architecture"]["modality"] == "text+image->text"
+    assert "tools" in full["supported_parameters"]
+    assert "tools" not in bare["supported_parameters"]
     assert bare["context_length"] is None
     assert described(FULL, "chat", "openrouter") == {"data": full}
 

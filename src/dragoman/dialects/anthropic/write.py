@@ -25,6 +25,7 @@ from dragoman.dialects.anthropic.write_output import Form, write_form
 from dragoman.dialects.anthropic.write_reasoning import Plan, plan_reasoning
 from dragoman.dialects.anthropic.write_tools import write_tools
 from dragoman.dialects.base import Outgoing, Target, Undo
+from dragoman.dialects.foreign import weighs
 
 _TIERS = {"auto": "auto", "default": "standard_only", "priority": "auto"}
 
@@ -131,7 +132,7 @@ def _refuse(request: Request) -> None:
         if dialect == DIALECT:
             continue
         for name, raw in members.items():
-            if name in _MEANINGFUL and bytes(raw) not in {b"null", b"false", b"[]"}:
+            if name in _MEANINGFUL and weighs(name, raw):
                 raise unsupported(
                     f"The member {name} is of the dialect {dialect}, and Anthropic has nothing "
                     "that does the same.",

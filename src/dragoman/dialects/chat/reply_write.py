@@ -52,6 +52,9 @@ def write_response(response: Response, context: Context) -> Written:
         body["usage"] = write_usage(response.usage)
         losses += usage_losses(response.usage, TOLD)
     body |= origin(response.service_tier, response.system_fingerprint)
+    if context.flavour == "openrouter":
+        # Its own client wants the member in every whole reply.
+        body.setdefault("system_fingerprint", None)
     return Written(_ENCODER.encode(body), tuple(losses))
 
 

@@ -23,13 +23,14 @@ from dragoman.dialects.chat.steps import schema_to_json_object
 from dragoman.dialects.chat.write_content import mark
 from dragoman.dialects.chat.write_messages import write_messages
 from dragoman.dialects.chat.write_tools import write_tools
+from dragoman.dialects.foreign import weighs
 from dragoman.dialects.members import Object, members_of
 
 _ENCODE = msgspec.json.Encoder().encode
 
 _REFUSED = {
     "anthropic": {"container", "mcp_servers", "inference_geo"},
-    "responses": {"previous_response_id", "conversation", "background", "prompt"},
+    "responses": {"previous_response_id", "conversation", "background", "prompt", "moderation"},
     "gemini": {"cachedContent", "safetySettings"},
 }
 """Members of other dialects that change what the model sees or may do: leaving them out would lie."""
@@ -64,8 +65,8 @@ def write_request(request: Request, target: Target) -> Outgoing:
 
 def _refuse_foreign(request: Request) -> None:
     for dialect, members in (request.ext or {}).items():
-        for name in members:
-            if name in _REFUSED.get(dialect, ()):
+        for name, raw in members.items():
+            if name in _REFUSED.get(dialect, ()) and weighs(name, raw):
                 raise unsupported(
                     f"{name} exists only at {dialect} providers; leave it out or use a model of theirs.",
                     name,

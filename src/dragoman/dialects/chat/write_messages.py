@@ -148,6 +148,7 @@ def _result(result: ToolResult, at: str, moved: list[Object], draft: Draft) -> O
     """One ``tool`` message; what it cannot hold goes into ``moved``."""
     content: list[Object] = []
     sent_id = call_id(result.call_id)
+    has_words = any(isinstance(part, Text) and part.text for part in result.parts)
     for k, part in enumerate(result.parts):
         items = write_part(part, f"{at}.content[{k}]", draft)
         for item in items:
@@ -157,7 +158,9 @@ def _result(result: ToolResult, at: str, moved: list[Object], draft: Draft) -> O
                 continue
             what = part.kind if isinstance(part, Media) else "content"
             draft.lose(f"{at}.content[{k}]", f"the {what} moved behind the results", "emulated")
-            content.append({"type": "text", "text": f"[{what}: see the next user message]"})
+            if not has_words:
+                # Beside words of its own it would be read as one of them, in JSON for one.
+                content.append({"type": "text", "text": f"[{what}: see the next user message]"})
             moved.append({"type": "text", "text": f"[{what} from tool call {sent_id}]"})
             moved.append(item)
     if result.is_error:

@@ -142,9 +142,8 @@ class Candidate:
                     self._signed = True
             case ToolCall():
                 self.calls += 1
-                call = self._undone(part)
-                self._begin(replace(call, arguments=""), events)
-                events.append(PartDelta(self._parts - 1, call.arguments, "arguments", choice))
+                # In one piece, as it came: some clients want a call's name beside its arguments.
+                self._begin(self._undone(part), events)
             case _:
                 self._begin(part, events)
 

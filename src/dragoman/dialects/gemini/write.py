@@ -5,6 +5,7 @@ from __future__ import annotations
 from dragoman.core.errors import invalid, unsupported
 from dragoman.core.request import Request
 from dragoman.dialects.base import Outgoing, Target, Undo
+from dragoman.dialects.foreign import weighs
 from dragoman.dialects.gemini.draft import Draft, own
 from dragoman.dialects.gemini.wire import DIALECT, WireError, encode
 from dragoman.dialects.gemini.write_config import write_config
@@ -69,7 +70,7 @@ def _refuse(request: Request) -> None:
         if dialect == DIALECT:
             continue
         for name, raw in members.items():
-            if name in _MEANINGFUL and bytes(raw) not in {b"null", b"false", b"[]"}:
+            if name in _MEANINGFUL and weighs(name, raw):
                 raise unsupported(
                     f"The member {name} is of the dialect {dialect}, and Gemini has nothing "
                     "that does the same.",

@@ -111,11 +111,9 @@ class OllamaStreamReader:
         number = self._parts
         self._parts += 1
         if isinstance(part, ToolCall):
-            head = ToolCall(part.id, part.name, kind=part.kind)
-            events.append(PartStart(number, head))
-            if part.arguments:
-                events.append(PartDelta(number, part.arguments, "arguments"))
-            events.append(PartStop(number))
+            # In one piece, as it came: some clients want a call's name beside its arguments.
+            head = ToolCall(part.id, part.name, part.arguments, kind=part.kind)
+            events += [PartStart(number, head), PartStop(number)]
 
     def _stop(self, events: list[Event]) -> None:
         if self._open is not None:

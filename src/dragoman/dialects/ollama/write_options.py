@@ -6,6 +6,7 @@ from typing import assert_never
 
 from dragoman.core.errors import unsupported
 from dragoman.core.request import Effort, Request
+from dragoman.dialects.foreign import weighs
 from dragoman.dialects.ollama.draft import Draft, Object
 from dragoman.dialects.ollama.read_options import OPTION, SAMPLING
 from dragoman.dialects.ollama.wire import own
@@ -13,7 +14,7 @@ from dragoman.dialects.ollama.wire import own
 _MEANINGFUL = {
     "anthropic": {"container", "mcp_servers", "inference_geo"},
     "chat": {"web_search_options", "plugins", "moderation", "guardrails", "safe_prompt"},
-    "responses": {"previous_response_id", "conversation", "background", "prompt"},
+    "responses": {"previous_response_id", "conversation", "background", "prompt", "moderation"},
     "gemini": {"cachedContent", "safetySettings"},
 }
 """Members of other dialects whose absence would change the answer or what may be in it (§5)."""
@@ -43,7 +44,7 @@ def refuse_foreign(request: Request) -> None:
         )  # P170
     for dialect, members in (request.ext or {}).items():
         for name, raw in members.items():
-            if name in _MEANINGFUL.get(dialect, ()) and bytes(raw) not in {b"false", b"[]"}:
+            if name in _MEANINGFUL.get(dialect, ()) and weighs(name, raw):
                 raise unsupported(
                     f"The member {name} is of the dialect {dialect}, and Ollama has nothing that "
                     "does the same.",

@@ -13,6 +13,7 @@ from dragoman.core.errors import unsupported
 from dragoman.core.parts import Thinking
 from dragoman.core.request import EFFORT_BUDGET, Effort, Output, Reasoning, Request
 from dragoman.dialects.base import Outgoing, Target
+from dragoman.dialects.foreign import weighs
 from dragoman.dialects.members import Object
 from dragoman.dialects.responses.draft import Draft, open_draft
 from dragoman.dialects.responses.envelope import is_native
@@ -74,8 +75,8 @@ def write_request(request: Request, target: Target) -> Outgoing:
 
 def _refuse_foreign(request: Request) -> None:
     for dialect, members in (request.ext or {}).items():
-        for name in members:
-            if name in _REFUSED.get(dialect, ()):
+        for name, raw in members.items():
+            if name in _REFUSED.get(dialect, ()) and weighs(name, raw):
                 raise unsupported(
                     f"{name} exists only at {dialect} providers; leave it out or use a model of theirs.",
                     name,

@@ -21,7 +21,8 @@ from dragoman.accounting.entry import Entry
 from dragoman.accounting.ports import EntryRefused, Line, Scope, Sums
 from dragoman.core.errors import HouseError
 from dragoman.core.ids import uuid7_of
-from dragoman.store.ledger_tables import SUMS, hours, requests
+from dragoman.store.ledger_tables import SUMS, attempts, hours, requests
+from dragoman.store.sql.ledger_entry import entry_of_rows
 from dragoman.store.sql.ledger_rows import (
     HOUR_US,
     METERED,
@@ -154,29 +155,20 @@ class SqlLedger:
         return found
 
     async def find(self, scope: Scope, name: str) -> Line | None:
-        """The call of that id; else the newest whose request or generation has the name.
-
-        Each name is looked up in an index of its own: with OR in one query neither is sure to be used.
-        """
-        row = requests.c
-        whose = _within(requests, row.created_us, scope, None, None)
-        recent = _within(requests, row.created_us, scope, scope.since_us, None)
-        if scope.since_us is not None:
-            # Ids are ordered by time, and stand in every index.
-            earliest = uuid7_of(max(0, scope.since_us) / 1_000_000 - _SLACK_S, 0)
-            recent = and_(recent, row.call_id >= earliest)
-        by_id = select(*_LINE).where(whose, row.call_id == name)
-        by_name = [
-            select(*_LINE).where(column == name, recent).order_by(row.call_id.desc()).limit(1)
-            for column in (row.request_id, row.upstream_id)
-        ]
+        """The call of that id; else the newest whose request or generation has the name."""
         async with self._database.read() as connection:
-            found = (await connection.execute(by_id)).first()
-            if found is not None:
-                return Line(*found)
-            named = [(await connection.execute(query)).first() for query in by_name]
-        lines = [Line(*line) for line in named if line is not None]
-        return max(lines, key=lambda line: line.call_id, default=None)
+            found = await _find(connection, scope, name, _LINE)
+        return None if found is None else Line(*tuple(found))
+
+    async def entry(self, scope: Scope, name: str) -> Entry | None:
+        """All that is known of the call that ``find`` finds."""
+        async with self._database.read() as connection:
+            found = await _find(connection, scope, name, list(requests.c))
+            if found is None:
+                return None
+            query = select(*attempts.c).where(attempts.c.call_id == found.call_id)
+            tries = (await connection.execute(query.order_by(attempts.c.number))).all()
+        return entry_of_rows(found, tries)
 
     async def lines(self, scope: Scope, limit: int) -> AsyncIterator[list[Line]]:
         """The newest calls first, at most ``limit``, in lists of some thousands.
@@ -200,6 +192,33 @@ class SqlLedger:
                 return
             left -= len(lines)
             page = query.where(_older(lines[-1]))
+
+
+async def _find(
+    connection: AsyncConnection, scope: Scope, name: str, columns: list[Any]
+) -> Found[Any] | None:
+    """The row of the call of that id; else of the newest whose request or generation has the name.
+
+    Each name is looked up in an index of its own: with OR in one query neither is sure to be used.
+    """
+    row = requests.c
+    whose = _within(requests, row.created_us, scope, None, None)
+    recent = _within(requests, row.created_us, scope, scope.since_us, None)
+    if scope.since_us is not None:
+        # Ids are ordered by time, and stand in every index.
+        earliest = uuid7_of(max(0, scope.since_us) / 1_000_000 - _SLACK_S, 0)
+        recent = and_(recent, row.call_id >= earliest)
+    by_id = select(*columns).where(whose, row.call_id == name)
+    found = (await connection.execute(by_id)).first()
+    if found is not None:
+        return found
+    named = []
+    for column in (row.request_id, row.upstream_id):
+        query = select(*columns).where(column == name, recent).order_by(row.call_id.desc())
+        found = (await connection.execute(query.limit(1))).first()
+        if found is not None:
+            named.append(found)
+    return max(named, key=lambda found: str(found.call_id), default=None)
 
 
 def _older(line: Line) -> ColumnElement[bool]:

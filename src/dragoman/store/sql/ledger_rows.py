@@ -158,6 +158,8 @@ def request_values(row: RequestRow, batch: int, spelling: Spelling) -> Row:
         unknown if row.error_code is None else row.error_code,
         row.losses,
         batch,
+        row.adjusted,
+        row.choice,
     )
 
 
@@ -182,6 +184,7 @@ def attempt_values(row: AttemptRow, spelling: Spelling) -> Row:
         unknown if row.first_event_s is None else row.first_event_s,
         unknown if row.duration_s is None else row.duration_s,
         row.created_us,
+        unknown if row.error_code is None else row.error_code,
     )
 
 

@@ -434,8 +434,11 @@ def test_bookkeeping_that_anthropic_does_not_have_is_told_as_lost():
 
 @pytest.mark.pitfall(65)
 def test_members_whose_absence_would_change_the_answer_are_refused():
-    assert refused(ext={"chat": {"moderation": Raw(b'{"model":"x"}')}}).param == "moderation"
-    assert lost(write(ext={"chat": {"moderation": Raw(b"null")}})) == {"moderation": "dropped"}
+    blocks = Raw(b'{"model":"x","policy":"block"}')
+    assert refused(ext={"chat": {"moderation": blocks}}).param == "moderation"
+    for reports in (b"null", b'{"model":"x"}'):
+        found = lost(write(ext={"chat": {"moderation": Raw(reports)}}))
+        assert found == {"moderation": "dropped"}
     assert body(ext={"anthropic": {"mcp_servers": Raw(b"[1]")}})["mcp_servers"] == [1]
 
 

@@ -236,10 +236,7 @@ def test_an_image_in_a_result_moves_behind_all_results():
         ),
     )
     assert [message["role"] for message in found] == ["assistant", "tool", "tool", "user", "user"]
-    assert found[1]["content"] == [
-        {"type": "text", "text": "see"},
-        {"type": "text", "text": "[image: see the next user message]"},
-    ]
+    assert found[1]["content"] == "see"
     assert found[2]["content"] == "Error: [image: see the next user message]"
     assert found[3]["content"] == [
         {"type": "text", "text": "[image from tool call 1]"},

@@ -1,0 +1,254 @@
+"""What became of one call, told to its caller: who was chosen and why, every try, times, losses, cost.
+
+Made from the ledger's rows alone, so that it is the same after a restart, at any worker, and whoever asks.
+Times are milliseconds from the call's first byte; what nobody knows is null. Of what was said and answered
+there is nothing here.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from dragoman.accounting.choice import Choice, read_choice
+from dragoman.accounting.entry import AttemptRow, Consumed, Entry, RequestRow
+from dragoman.accounting.ports import Ledger, Scope
+from dragoman.accounting.report import ms, time_of, usd
+from dragoman.core.errors import CallerError
+
+_ENCODER = msgspec.json.Encoder()
+_LONGEST_SHOWN = 128
+
+
+class Skip(Struct, frozen=True):
+    """A model that might have been asked and was not."""
+
+    model: str
+    reason: str
+
+
+class Stand(Struct, frozen=True):
+    """A candidate, in its place in the line."""
+
+    model: str
+    """``provider/model``."""
+    outcome: str
+    """``answered``, ``failed``, ``under way`` or ``not tried``."""
+    note: str | None = None
+
+
+class Tokens(Struct, frozen=True):
+    """What was consumed, by kind."""
+
+    input: int | None
+    output: int | None
+    cache_read: int | None
+    cache_write: int | None
+    reasoning: int | None
+
+
+class Try(Struct, frozen=True):
+    """One call of a provider."""
+
+    number: int
+    attempt_id: str
+    model: str
+    credential: str | None
+    status: str
+    upstream_status: int | None
+    error: str | None
+    """The kind of the failure."""
+    error_code: str | None
+    upstream_id: str | None
+    started_ms: float
+    first_event_ms: float | None
+    """From the start of this try."""
+    duration_ms: float | None
+    tokens: Tokens
+    tokens_from: str
+    cost_usd: str | None
+    cost_from: str
+    price: str | None
+    """Where the price is from, and the day since which it holds."""
+
+
+class Times(Struct, frozen=True):
+    """Where the time went."""
+
+    before_first_attempt_ms: float | None
+    """The request's arrival, admission, routing and writing."""
+    first_event_ms: float | None
+    """The first content of the attempt that answered; of whole replies all of it."""
+    total_ms: float | None
+
+
+class Explanation(Struct, frozen=True):
+    """The whole of it."""
+
+    object: str
+    call_id: str
+    request_id: str
+    trace_id: str
+    created_at: str
+    summary: str
+    key_id: str
+    caller: str
+    dialect: str
+    operation: str
+    stream: bool
+    requested_model: str
+    status: str
+    http_status: int | None
+    error_code: str | None
+    strategy: str | None
+    candidates: list[Stand]
+    skipped: list[Skip]
+    attempts: list[Try]
+    dropped: list[str]
+    adjusted: list[str]
+    timings: Times
+    cost_usd: str | None
+    cost_from: str
+
+
+async def explained(ledger: Ledger, scope: Scope, name: str) -> bytes:
+    """The JSON body for a call of the scope's tenant, by our id of it or by a label (D23).
+
+    Raises:
+        CallerError: the tenant has no such call.
+    """
+    entry = await ledger.entry(scope, name)
+    if entry is None:
+        shown = name[:_LONGEST_SHOWN]
+        raise CallerError(
+            "not_found",
+            f"No call {shown!r} is known. Say its x-dragoman-call-id or x-request-id; "
+            "one that is under way, or was served by another worker a moment ago, is not there yet.",
+            code="not_found",
+            param="id",
+        )
+    return _ENCODER.encode(explain(entry))
+
+
+def explain(entry: Entry) -> Explanation:
+    """The explanation of a call."""
+    row, tries = entry.request, entry.attempts
+    choice = read_choice(row.choice)
+    names = choice.candidates or tuple(dict.fromkeys(map(_name, tries)))
+    return Explanation(
+        object="explanation",
+        call_id=row.call_id,
+        request_id=row.request_id,
+        trace_id=row.trace_id,
+        created_at=time_of(row.created_us),
+        summary=_summary(row, tries),
+        key_id=row.key_id,
+        caller=row.caller,
+        dialect=row.dialect,
+        operation=row.operation,
+        stream=row.stream,
+        requested_model=row.requested_model,
+        status=row.status,
+        http_status=row.http_status,
+        error_code=row.error_code,
+        strategy=choice.strategy,
+        candidates=[_stand(name, tries, choice) for name in names],
+        skipped=[Skip(each.model, each.reason) for each in choice.skipped],
+        attempts=[_try(row, each) for each in tries],
+        dropped=_listed(row.losses),
+        adjusted=_listed(row.adjusted),
+        timings=Times(
+            _since(row, tries[0]) if tries else None, ms(row.first_event_s), ms(row.duration_s)
+        ),
+        cost_usd=_usd_of(entry),
+        cost_from=row.consumed.cost_from,
+    )
+
+
+def _name(attempt: AttemptRow) -> str:
+    return f"{attempt.provider}/{attempt.model}"
+
+
+def _stand(name: str, tries: tuple[AttemptRow, ...], choice: Choice) -> Stand:
+    passed = [each.reason for each in choice.passed if each.model == name]
+    note = passed[-1] if passed else None
+    if note is None and name in choice.resting:
+        note = "its breaker was open or its keys had to wait, so it stood last"
+    own = [each for each in tries if _name(each) == name]
+    if not own:
+        return Stand(name, "not tried", note)
+    last = own[-1]
+    if last.status == "complete":
+        return Stand(name, "answered", note)
+    return Stand(name, "under way" if last.status == "unknown" else "failed", note)
+
+
+def _try(row: RequestRow, attempt: AttemptRow) -> Try:
+    used = attempt.consumed
+    return Try(
+        number=attempt.number,
+        attempt_id=attempt.attempt_id,
+        model=_name(attempt),
+        credential=attempt.credential,
+        status=attempt.status,
+        upstream_status=attempt.upstream_status,
+        error=attempt.error_kind,
+        error_code=attempt.error_code,
+        upstream_id=attempt.upstream_id,
+        started_ms=_since(row, attempt),
+        first_event_ms=ms(attempt.first_event_s),
+        duration_ms=ms(attempt.duration_s),
+        tokens=_tokens(used),
+        tokens_from=used.tokens_from,
+        cost_usd=None if used.cost_pico is None else usd(used.cost_pico),
+        cost_from=used.cost_from,
+        price=" ".join(filter(None, (attempt.price_source, attempt.price_from))) or None,
+    )
+
+
+def _tokens(used: Consumed) -> Tokens:
+    return Tokens(
+        used.input_tokens,
+        used.output_tokens,
+        used.cache_read_tokens,
+        used.cache_write_tokens,
+        used.reasoning_tokens,
+    )
+
+
+def _since(row: RequestRow, attempt: AttemptRow) -> float:
+    return max(0.0, (attempt.created_us - row.created_us) / 1000)
+
+
+def _usd_of(entry: Entry) -> str | None:
+    """What all attempts have cost, as far as it is known."""
+    known = [each.consumed.cost_pico for each in entry.attempts]
+    costs = [pico for pico in known if pico is not None]
+    return usd(sum(costs)) if costs else None
+
+
+def _listed(text: str) -> list[str]:
+    return text.split(", ") if text else []
+
+
+def _summary(row: RequestRow, tries: tuple[AttemptRow, ...]) -> str:
+    """One sentence for people."""
+    if not tries:
+        why = f" ({row.error_code})" if row.error_code else ""
+        return f"No provider was asked: the call ended as {row.status}{why}."
+    told = [f"{_name(each)} {_ending(each)}" for each in tries]
+    return "; then ".join(told) + "."
+
+
+def _ending(attempt: AttemptRow) -> str:
+    took = f" after {attempt.duration_s * 1000:.0f} ms" if attempt.duration_s is not None else ""
+    match attempt.status:
+        case "complete":
+            return f"answered{took}"
+        case "client_cut":
+            return f"was cut off{took}: its caller left"
+        case "unknown":
+            return "was asked, and how it ended is not known"
+        case _:
+            why = attempt.error_code or attempt.upstream_status or attempt.status
+            return f"failed{took} ({why})"
