@@ -127,6 +127,8 @@ def settings() -> list[Setting]:
         if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
             continue
         name = node.target.id
+        if name.startswith("_"):
+            continue
         group = next(title for number, title in reversed(groups) if number < node.lineno)
         found.append(Setting(name, group, _default(name), _sentence(after), name in read))
     return found

@@ -1,28 +1,16 @@
-"""The composition root: settings → services → the ASGI application → a server that drains.
-
-``serve`` is what the command line calls. One worker runs here; several are processes behind one
-socket, each of which serves and drains as the one does.
-"""
+"""The composition root: settings → services → the ASGI application, open as long as its lifespan."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
-from multiprocessing import parent_process
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
-from socket import socket
 
 import msgspec
-import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import multiprocess
 
 from dragoman.accounting import ports
 from dragoman.accounting.explain import explained
@@ -30,10 +18,9 @@ from dragoman.accounting.ports import Line, Sums
 from dragoman.accounting.report import parse_query, usage_report
 from dragoman.catalog.cards import Card, model_cards
 from dragoman.config.greeting import greeting, say_greeting
-from dragoman.config.load import config_path, environment, load_settings
-from dragoman.config.running import Outcome, RunningGateway, announce, in_force, put_in_force
-from dragoman.config.settings import Settings, check_serving
-from dragoman.config.terminal import Terminal
+from dragoman.config.load import environment
+from dragoman.config.running import Outcome
+from dragoman.config.settings import Settings
 from dragoman.core.call import Call
 from dragoman.core.errors import CallerError, GatewayError
 from dragoman.health.breaker import GAUGE
@@ -41,20 +28,13 @@ from dragoman.pipeline import House
 from dragoman.reload import Reloader
 from dragoman.services import Services, new_id, open_services
 from dragoman.surface.app import Surface, build
-from dragoman.surface.connection import Connection
 from dragoman.surface.endpoint import Entry
 from dragoman.surface.guards import Guards
-from dragoman.surface.listening import take_address
 from dragoman.surface.pages import Desk, Readiness
-from dragoman.telemetry.foreign import foreign_config, speak_through
+from dragoman.telemetry.foreign import speak_through
 from dragoman.telemetry.request_end import finished_with, started_with
-from dragoman.telemetry.siblings import PUBLISH_S, Siblings, workers_folder
+from dragoman.telemetry.siblings import PUBLISH_S, Siblings
 
-WORKERS = "DRAGOMAN_WORKERS"
-WORKERS_FOLDER = "DRAGOMAN_WORKERS_FOLDER"
-ENV_FILE = "DRAGOMAN_ENV_FILE"
-KEEP_ALIVE_S = 75
-BACKLOG = 4096
 GENERATIONS_S = 7 * 86_400
 """How far back a call is found by what it is called; by its own id it always is."""
 COLLECTOR = (100_000, 20, 50)
@@ -291,171 +271,3 @@ def _worst(house: House) -> dict[str, int]:
         if found.get(provider) != 1:
             found[provider] = GAUGE[state]
     return found
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, which drains on a signal and then ends with status 0.
-
-    The library raises the signal again after a graceful end; a supervisor would take that
-    for a crash. ``/ready`` says 503 from the first moment on.
-    """
-
-    def __init__(self, config: uvicorn.Config, application: Application) -> None:
-        super().__init__(config)
-        self._application = application
-        self._terminal = Terminal()
-
-    async def startup(self, sockets: list[socket] | None = None) -> None:
-        """Opens the application, listens, and says so."""
-        await super().startup(sockets)
-        assert sockets, "the address was taken before"
-        self._application.greet(sockets[0].getsockname()[1])
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Handles SIGTERM and SIGINT while serving."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._drain, number)
-        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
-        yield
-
-    def _hang_up(self) -> None:
-        if self._terminal.is_gone():
-            self._drain(signal.SIGHUP)
-        else:
-            self._application.reload()
-
-    def _drain(self, number: int) -> None:
-        if self._application.draining and number == signal.SIGINT:
-            self.force_exit = True
-        self._application.draining = True
-        self.should_exit = True
-
-
-class _Worker(multiprocess.Process):
-    """One of several processes; it serves as a single one does."""
-
-    def target(self, sockets: list[socket] | None = None) -> None:
-        """What the new process runs."""
-        application = worker()
-        self.config.app = application
-        self._server = _Server(self.config, application)
-        threading.Thread(target=_leave_with_parent, daemon=True).start()
-        super().target(sockets)
-
-
-class _Supervisor(multiprocess.Multiprocess):
-    """The parent of the workers; a SIGHUP goes on to one of them, which tells the others."""
-
-    def __init__(self, config: uvicorn.Config, sockets: list[socket]) -> None:
-        super().__init__(config, sockets)
-        self._terminal = Terminal()
-
-    def handle_hup(self) -> None:
-        """The library would end all workers, and streams with them."""
-        if self._terminal.is_gone():
-            self.should_exit.set()
-            return
-        living = [each.pid for each in self.processes if each.process.is_alive() and each.pid]
-        if living:
-            os.kill(living[0], signal.SIGHUP)
-
-
-def _leave_with_parent() -> None:
-    """Drains once the parent is gone: a killed one tells nobody, and its workers would hold the port for ever."""
-    parent = parent_process()
-    assert parent is not None, "workers are begun by a parent"
-    parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def server_config(application: ASGIApp | str, settings: Settings) -> uvicorn.Config:
-    """How uvicorn serves: httptools and uvloop, no access log, no WebSocket yet."""
-    return uvicorn.Config(
-        application,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http=Connection,
-        ws="none",
-        lifespan="on",
-        log_config=foreign_config(settings.level, settings.log_format),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=int(settings.drain_timeout_s),
-        workers=settings.workers,
-    )
-
-
-def serve(settings: Settings, env_file: Path | None = None) -> int:
-    """Serves until a signal; the exit status.
-
-    Raises:
-        ConfigError: the configuration may not be served with.
-    """
-    check_serving(settings)
-    if settings.workers > 1:
-        return _serve_many(settings, env_file)
-    listening = take_address(settings.host, settings.port)
-    with _home_folder(settings, listening) as folder:
-        application = Application(settings, env_file, folder=folder)
-        server = _Server(server_config(application, settings), application)
-        server.run(listening)
-    return 0 if server.started else 1
-
-
-@contextmanager
-def _home_folder(settings: Settings, listening: list[socket]) -> Iterator[Path]:
-    """The folder in which commands and workers find this gateway, there while it serves."""
-    with workers_folder(settings.dragoman_home) as folder:
-        put_in_force(folder, settings.file_text)
-        port = listening[0].getsockname()[1]
-        announce(folder, RunningGateway(os.getpid(), port, str(config_path().absolute())))
-        yield folder
-
-
-def _serve_many(settings: Settings, env_file: Path | None) -> int:
-    """Several processes behind one socket; each reads its settings again."""
-    # The supervisor has no other place to say what a worker is, and its own does not drain as ours.
-    multiprocess.Process = _Worker  # type: ignore[misc]  # a subclass in the place of its class
-    os.environ.update(
-        {
-            "MODE": settings.mode,
-            "HOST": settings.host,
-            "PORT": str(settings.port),
-            "DRAGOMAN_HOME": str(settings.dragoman_home),
-            WORKERS: str(settings.workers),
-        }
-    )
-    if env_file is not None:
-        os.environ[ENV_FILE] = str(env_file)
-    config = server_config("dragoman.app:worker", settings)
-    listening = take_address(settings.host, settings.port)
-    with _home_folder(settings, listening) as folder:
-        os.environ[WORKERS_FOLDER] = str(folder)
-        supervisor = _Supervisor(config, sockets=listening)
-        supervisor.run()
-    # One that could not start has told why, and would fail the same way every time (K5).
-    failed = any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)
-    return STARTUP_FAILURE if failed else 0
-
-
-def worker() -> Application:
-    """The application of one of several worker processes."""
-    file = os.environ.get(ENV_FILE)
-    env_file = Path(file) if file else None
-    workers = int(os.environ.get(WORKERS, "1"))
-    folder = os.environ.get(WORKERS_FOLDER)
-    # All workers serve by the file that was accepted, whatever stands in it meanwhile.
-    text = in_force(Path(folder)) if folder else None
-    return Application(
-        load_settings(env_file=env_file, text=text),
-        env_file,
-        workers=workers,
-        folder=Path(folder) if folder else None,
-    )

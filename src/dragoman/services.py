@@ -46,6 +46,7 @@ from dragoman.transport.http import open_transport
 from dragoman.transport.stub import StubTransport
 
 if TYPE_CHECKING:
+    from dragoman.accounting.past import PastCall
     from dragoman.store.engine import Database
     from dragoman.store.seal import Sealer
     from dragoman.store.sql.keys import SqlKeys
@@ -85,6 +86,18 @@ async def open_keys(settings: Settings) -> AsyncIterator[SqlKeys]:
     async with _open_store(settings) as (database, keys, sealer):
         del database, sealer
         yield keys
+
+
+@asynccontextmanager
+async def open_past(
+    settings: Settings,
+) -> AsyncIterator[Callable[[int, int], AsyncIterator[list[PastCall]]]]:
+    """The last calls in the ledger, for commands that need no server: since Unix microseconds, at most so many."""
+    from dragoman.store.sql.past import past_calls  # noqa: PLC0415  SQL only where it is needed
+
+    async with _open_store(settings) as (database, keys, sealer):
+        del keys, sealer
+        yield partial(past_calls, database)
 
 
 @asynccontextmanager

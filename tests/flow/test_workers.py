@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 

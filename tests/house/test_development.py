@@ -140,7 +140,7 @@ def test_tests_leave_what_belongs_to_the_user_alone(lonely):
 @pytest.mark.parametrize(
     ("function", "module", "name"),
     [
-        ("server", "dragoman.app", "serve"),
+        ("server", "dragoman.server", "serve"),
         ("core/models", "dragoman.core.request", "Request"),
         ("core/errors", "dragoman.core.errors", "GatewayError"),
         ("core/http_client", "dragoman.transport.http", "open_transport"),

@@ -48,14 +48,17 @@ class Assembly:
 
 
 def assemble(
-    settings: Settings, env: Mapping[str, str], before: Registry | None = None
+    settings: Settings,
+    env: Mapping[str, str],
+    before: Registry | None = None,
+    where: str = "",
 ) -> Assembly:
     """The assembly of these settings; what ``before`` had learned of unchanged providers is kept.
 
     Raises:
         ConfigError: something is wrong; nothing was changed.
     """
-    registry = open_registry(settings, env)
+    registry = open_registry(settings, env, where)
     if before is not None:
         registry.inherit(before)
     registry.load_models()

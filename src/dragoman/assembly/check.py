@@ -61,7 +61,7 @@ def check_file(
         try:
             table = read_table(copy.deepcopy(raw), where)
             settings = load_settings({"mode": "local"}, env_file, table=table, text=text)
-            registry = open_registry(settings, env)
+            registry = open_registry(settings, env, where)
         except ConfigError as error:
             told = error.message.removeprefix(WRONG).split("; ") if _many(error) else None
             fresh = [

@@ -18,8 +18,10 @@ from dragoman.dialects.registry import DIALECTS
 from dragoman.identity.authenticate import IdentityMode
 
 
-def open_registry(settings: Settings, env: Mapping[str, str]) -> Registry:
+def open_registry(settings: Settings, env: Mapping[str, str], where: str = "") -> Registry:
     """The providers that are switched on, with the stub where it serves (D20).
+
+    ``where`` names the file that the settings are from, if it is not the usual one.
 
     Raises:
         ConfigError: a provider's row, key, address, alias or price is wrong.
@@ -41,7 +43,7 @@ def open_registry(settings: Settings, env: Mapping[str, str]) -> Registry:
         inside = error.message.startswith(
             ("[[providers]]", "[routes", "[quality]", "The alias", "Aliases", "provider_order")
         )
-        message = f"{config_path()}: {error.message}" if inside else error.message
+        message = f"{where or config_path()}: {error.message}" if inside else error.message
         raise ConfigError(message) from None
     wanted = settings.use_stub_adapters
     lonely = not registry.providers and settings.mode in {"local", "test"}

@@ -39,8 +39,7 @@ Effect: TypeAlias = Literal[
 ``unknown``: the ledger does not tell enough to plan the call as it was."""
 
 CANNOT_KNOW = (
-    "Prompts are not kept: what a request needs (tools, pictures, length) and its own `routing`, `models` or "
-    "`provider` are not replayed.",
+    "What a request needs (tools, pictures) and its own `routing`, `models` or `provider` are not replayed.",
     "A call on a provider's router (/v2 to /v6) is replayed as one under /v1.",
     "Health is not replayed: every provider is taken for well, and nobody for quicker than another.",
     "Another model would have counted and written other tokens; the old counts are priced.",
@@ -61,7 +60,7 @@ class Group(Struct):
     after: str
     reason: str = ""
     calls: int = 0
-    callers: list[str] = []  # noqa: RUF012  msgspec makes one for each
+    callers: list[str] = []
     cost_before: Decimal = Decimal(0)
     cost_after: Decimal = Decimal(0)
     unpriced: int = 0

@@ -11,7 +11,22 @@ from dragoman.cli.discovery import Found, discover
 
 pytestmark = pytest.mark.req("R-CLI-001", "R-CLI-016", "R-CLI-017")
 
-COMMANDS = ["serve", "keys", "models", "chat", "explain", "doctor", "mock", "conformance"]
+COMMANDS = [
+GROUPS = ("keys", "config")
+WITHIN = [
+    *(f"keys {name}" for name in ("create", "list", "revoke")),
+    *(f"config {name}" for name in ("validate", "plan", "reload")),
+]
+    "serve",
+    "keys",
+    "models",
+    "chat",
+    "explain",
+    "doctor",
+    "config",
+    "mock",
+    "conformance",
+]
 
 
 def test_without_a_command_it_shows_what_is_there_and_whether_it_can_be_used(dragoman):
@@ -48,13 +63,13 @@ def test_an_unknown_command_is_refused_with_the_nearest_one(dragoman):
     assert "-h" in err
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "keys create", "keys list", "keys revoke"])
+@pytest.mark.parametrize("command", [*COMMANDS, *WITHIN])
 def test_every_command_teaches_itself_and_speaks_json(dragoman, command):
     code, out, _ = dragoman(*command.split(), "--help")
     assert code == 0
     assert "--help" in out
     assert len(out.splitlines()) >= 8
-    if command != "keys":
+    if command not in GROUPS:
         assert "--json" in out
 
 

@@ -18,7 +18,7 @@ def served(monkeypatch):
         calls.append((settings, env_file))
         return 0
 
-    monkeypatch.setattr("dragoman.app.serve", serve)
+    monkeypatch.setattr("dragoman.server.serve", serve)
     return calls
 
 
@@ -60,7 +60,7 @@ def test_a_failure_at_the_start_is_a_sentence(dragoman, monkeypatch):
     def serve(*_):
         raise HouseError("server", "The database has no tables yet.")
 
-    monkeypatch.setattr("dragoman.app.serve", serve)
+    monkeypatch.setattr("dragoman.server.serve", serve)
     assert dragoman("serve", "--local")[::2] == (2, "The database has no tables yet.\n")
 
 

@@ -59,14 +59,14 @@ def serve(
         "workers": workers,
     }
     settings = settings_or_fail(flags, env_file, as_json=as_json)
-    from dragoman import app
+    from dragoman import server
     from dragoman.config.load import doubtful_names
     from dragoman.core.errors import GatewayError
 
     for sentence in doubtful_names(env_file):
         say(f"Warning: {sentence}")
     try:
-        code = app.serve(settings, env_file)
+        code = server.serve(settings, env_file)
     except GatewayError as error:
         code = _NO_ADDRESS if error.code == "address_unavailable" else USAGE
         fail(error.message, as_json=as_json, code=code)
