@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from dragoman import __version__
 from dragoman.accounting.account import Accountant, open_accountant
 from dragoman.accounting.ports import Happening
+from dragoman.attempt.allowance import Allowance, Allowances
 from dragoman.attempt.means import Means
 from dragoman.attempt.policy import Policy
 from dragoman.attempt.ports import Transport, UpstreamRequest
@@ -407,6 +408,7 @@ def _means(
         idle_s=settings.stream_idle_timeout_ms / 1000,
         write_s=settings.stream_write_timeout_ms / 1000,
         max_retries=settings.max_retries,
+        hedge=settings.hedge,
     )
 
     def report(error: Exception, call: Call) -> None:
@@ -433,4 +435,6 @@ def _means(
         report=report,
         envelope=envelope,
         fetched_for=frozenset(settings.image_fetch_providers),
+        allowances=Allowances(settings.retry_share, settings.retries_per_s),
+        hedges=Allowance(settings.hedge_share, 0.0),
     )

@@ -2,8 +2,8 @@
 
 The living process and the drainer of a dead one both come through ``entry_of``, so a row is the
 same whichever of them writes it. The request's row shows the attempt that served, or the last
-that tried; what every attempt consumed stands in its own row. What a crash left open is
-``unknown``, its tokens NULL: nothing is guessed (D25).
+that tried, never one that another beside it has outrun; what every attempt consumed stands in its
+own row. What a crash left open is ``unknown``, its tokens NULL: nothing is guessed (D25).
 
 A call is over with a ``Closed`` of status ``complete`` or with a ``Finished``; ``Calls`` hands
 its entry out then, and what is left at the end of a dead process's files was cut by its death.
@@ -147,22 +147,26 @@ def entry_of(records: Sequence[Record]) -> Entry | None:
 
 def _entry(tries: list[tuple[Opened, Closed | None]], finished: Finished | None) -> Entry:
     attempts = tuple([_attempt(begin, end) for begin, end in tries])
-    last, end = tries[-1] if tries else (None, None)
-    return Entry(_request(last, end, finished, attempts), attempts)
+    place = len(tries) - 1
+    while place > 0 and attempts[place].status == "hedge_lost":
+        place -= 1
+    last, end = tries[place] if tries else (None, None)
+    shown = attempts[place] if attempts else None
+    return Entry(_request(last, end, finished, shown, len(attempts)), attempts)
 
 
 def _request(
     last: Opened | None,
     end: Closed | None,
     finished: Finished | None,
-    attempts: tuple[AttemptRow, ...],
+    shown: AttemptRow | None,
+    attempts: int,
 ) -> RequestRow:
     """The call's row; by position, as names cost five times as much, for every call."""
     begin = finished or last
     assert begin is not None
     about = begin.about
     close = finished or end
-    shown = attempts[-1] if attempts else None
     return RequestRow(
         about.call_id,
         about.request_id,
@@ -178,7 +182,7 @@ def _request(
         close.status if close else "unknown",
         _http_status(close),
         begin.stream,
-        len(attempts),
+        attempts,
         shown.consumed if shown else _NOTHING,
         shown.upstream_id if shown else None,
         _felt(last, end),

@@ -73,8 +73,10 @@ Status: TypeAlias = Literal[
     "refused",
     "unknown",
     "house_error",
+    "hedge_lost",
 ]
-"""How an attempt or a request ended; ``unknown`` stands for what a crash left open."""
+"""How an attempt or a request ended; ``unknown`` stands for what a crash left open, ``hedge_lost`` for an
+attempt that was ended because another one beside it was quicker."""
 
 
 @dataclass(slots=True)
@@ -124,7 +126,10 @@ class Outcome:
     @property
     def served(self) -> Attempt | None:
         """The attempt that answered, or the last that tried."""
-        return self.attempts[-1] if self.attempts else None
+        for attempt in reversed(self.attempts):
+            if attempt.status != "hedge_lost":
+                return attempt
+        return None
 
 
 @dataclass(slots=True)

@@ -152,3 +152,5 @@ class Plan(Struct, frozen=True):
     strategy: Strategy | None = None
     """What put the candidates in their order; None: they stand as they were named."""
     skipped: tuple[Skipped, ...] = ()
+    hedge: bool | None = None
+    """Whether the caller wants a second try beside a slow one; None: it says nothing of it."""

@@ -98,6 +98,7 @@ def route(
         wish.max_attempts,
         strategy=groups[0].strategy if len(found) > 1 else None,
         skipped=tuple(skipped[:MOST_TOLD]),
+        hedge=wish.hedge,
     )
 
 

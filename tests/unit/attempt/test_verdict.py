@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dragoman.attempt.allowance import Allowance
 from dragoman.attempt.policy import Policy
-from dragoman.attempt.retry_budget import RetryBudget
 from dragoman.attempt.verdict import GiveUp, Next, Retry, verdict
 from dragoman.core.errors import STATUS, UpstreamError
 
@@ -96,7 +96,7 @@ def test_every_failure_has_a_verdict_and_no_wait_exceeds_the_cap(kind, retries, 
 
 
 def test_a_storm_of_failures_costs_a_fifth_more_and_three_a_second():
-    budget = RetryBudget()
+    budget = Allowance()
     requests = retries = 0
     for tick in range(60_000):
         now = tick / 1000
@@ -110,7 +110,7 @@ def test_a_storm_of_failures_costs_a_fifth_more_and_three_a_second():
 
 
 def test_a_quiet_provider_may_be_retried_at_once():
-    budget = RetryBudget()
+    budget = Allowance()
     budget.request(0)
     assert budget.afford(0)
     for _ in range(3):
