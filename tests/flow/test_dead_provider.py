@@ -32,7 +32,7 @@ def black_hole():
         waiting = []
         for _ in range(4):
             one = socket.socket()
-            one.setblocking(False)
+            one.settimeout(0)
             one.connect_ex(listening.getsockname())
             waiting.append(one)
         try:

@@ -53,7 +53,7 @@ def attempts_of(gateway, request_id=None):
         return [
             dict(row)
             for row in found.execute(
-                "SELECT a.*, r.request_id FROM ledger_attempts a JOIN ledger_requests r "  # noqa: S608
+                "SELECT a.*, r.request_id FROM ledger_attempts a JOIN ledger_requests r "
                 f"ON r.call_id = a.call_id {where} ORDER BY a.attempt_id",
                 () if request_id is None else (request_id,),
             )

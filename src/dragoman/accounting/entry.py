@@ -142,14 +142,29 @@ def entry_of(records: Sequence[Record]) -> Entry | None:
             case Finished():
                 finished = finished or _fit_finished(record)
     tries = [(begin, closed.get(begin.attempt_id)) for begin in opened.values()]
-    return _entry(tries, finished) if tries or finished is not None else None
+    if not tries and finished is None:
+        return None
+    return _entry(tries, finished, _standing(tries, list(closed)))
 
 
-def _entry(tries: list[tuple[Opened, Closed | None]], finished: Finished | None) -> Entry:
+def _standing(tries: list[tuple[Opened, Closed | None]], closed: list[str]) -> int:
+    """The place of the attempt that served, or the last that tried: two may be under way at once.
+
+    It is the last to end: who loses is closed before the other goes on.
+    """
+    ends = {attempt_id: place for place, attempt_id in enumerate(closed)}
+
+    def rank(place: int) -> tuple[int, int]:
+        begin, end = tries[place]
+        return (len(ends), place) if end is None else (ends[begin.attempt_id], place)
+
+    return max(range(len(tries)), key=rank, default=-1)
+
+
+def _entry(
+    tries: list[tuple[Opened, Closed | None]], finished: Finished | None, place: int = -1
+) -> Entry:
     attempts = tuple([_attempt(begin, end) for begin, end in tries])
-    place = len(tries) - 1
-    while place > 0 and attempts[place].status == "hedge_lost":
-        place -= 1
     last, end = tries[place] if tries else (None, None)
     shown = attempts[place] if attempts else None
     return Entry(_request(last, end, finished, shown, len(attempts)), attempts)

@@ -72,7 +72,7 @@ def _milliseconds(said: str) -> int:
     raise invalid(
         f"{TIMEOUT} must be a whole number of milliseconds from 1 to {LONGEST_MS}, not {shown!r}.",
         TIMEOUT,
-        "invalid_header_value",
+        "invalid_field_value",
     )
 
 

@@ -62,7 +62,11 @@ async def hedged(
             await race.wait(wait_s)
             if not race.is_over():
                 await _enter_second(race, first, plan, position, embodiment, tried)
-        won, brought = await race.result()
+        try:
+            won, brought = await race.result()
+        except UpstreamError:
+            first.stand()
+            raise
         if isinstance(brought, Head):
             return Answer(brought)
         return await flow(won, brought)

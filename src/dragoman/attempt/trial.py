@@ -140,10 +140,10 @@ class Trial:
         outcome.adjusted = self.prepared.outgoing.adjusted
         candidate = self.candidate
         outcome.label_model = candidate.model if candidate.known else "other"
+        outcome.standing = self.record
 
     def open(self) -> None:
         """Writes down that the try is about to be made."""
-        self.stand()
         outcome, candidate = self.call.outcome, self.candidate
         self.record = Attempt(
             id=self.means.new_id(),
@@ -159,6 +159,7 @@ class Trial:
         except HouseError:
             self.means.health.abandoned(candidate)
             raise
+        self.stand()
         # Only now: a try that cannot be written down is not made.
         outcome.attempts.append(self.record)
         self.means.health.busy.begun(candidate.provider.name, candidate.model)

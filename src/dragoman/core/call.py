@@ -111,6 +111,8 @@ class Outcome:
     """What became of a call; filled on its way, read by accounting, headers and metrics."""
 
     attempts: list[Attempt] = field(default_factory=list)
+    standing: Attempt | None = None
+    """Whose answer it is, where two were under way at once."""
     requested_model: str = ""
     stream: bool = False
     losses: tuple[Loss, ...] = ()
@@ -126,10 +128,7 @@ class Outcome:
     @property
     def served(self) -> Attempt | None:
         """The attempt that answered, or the last that tried."""
-        for attempt in reversed(self.attempts):
-            if attempt.status != "hedge_lost":
-                return attempt
-        return None
+        return self.standing or (self.attempts[-1] if self.attempts else None)
 
 
 @dataclass(slots=True)
