@@ -342,7 +342,7 @@ async def open_services(
             BreakerPolicy(failures=settings.breaker_failures, open_s=settings.breaker_open_s)
         )
         fetcher = _Fetcher(registry, pools, transport, log)
-        means = _means(settings, transport, health, log, envelope)
+        means = _means(settings, transport, health, log, envelope, workers)
         if settings.image_fetch:
             means.fetcher = image_fetcher = UrlFetcher(
                 fetch_policy(settings), settings.upstream_ca_file
@@ -400,7 +400,12 @@ def _untold(log: Log, what: str, error: Exception) -> None:
 
 
 def _means(
-    settings: Settings, transport: Transport, health: Health, log: Log, envelope: Envelope
+    settings: Settings,
+    transport: Transport,
+    health: Health,
+    log: Log,
+    envelope: Envelope,
+    workers: int,
 ) -> Means:
     policy = Policy(
         connect_s=settings.connect_timeout_ms / 1000,
@@ -435,6 +440,6 @@ def _means(
         report=report,
         envelope=envelope,
         fetched_for=frozenset(settings.image_fetch_providers),
-        allowances=Allowances(settings.retry_share, settings.retries_per_s),
+        allowances=Allowances(settings.retry_share, settings.retries_per_s / workers),
         hedges=Allowance(settings.hedge_share, 0.0),
     )

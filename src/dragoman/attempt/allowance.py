@@ -22,18 +22,20 @@ MOST = 4096
 class Allowance:
     """A bucket that each request fills by ``share`` and each second by ``floor``."""
 
-    __slots__ = ("_floor", "_level", "_seen", "_share")
+    __slots__ = ("_floor", "_idle", "_level", "_seen", "_share")
 
     def __init__(self, share: float = 0.2, floor: float = 3.0) -> None:
         self._share = share
         self._floor = floor
-        self._level = floor
+        self._idle = max(1.0, floor) if floor else 0.0
+        """What the seconds alone fill it to: one try at least, however few they bring."""
+        self._level = self._idle
         self._seen: float | None = None
 
     def request(self, now: float) -> None:
         """A request has come."""
         self._refill(now)
-        self._level = min(self._level + self._share, self._floor + SAVED)
+        self._level = min(self._level + self._share, self._idle + SAVED)
 
     def afford(self, now: float) -> bool:
         """Whether one further try is left."""
@@ -47,8 +49,8 @@ class Allowance:
     def _refill(self, now: float) -> None:
         # The floor alone never saves up for more than a second: what requests have earned
         # above it is kept until it is spent.
-        if self._seen is not None and self._level < self._floor:
-            self._level = min(self._floor, self._level + (now - self._seen) * self._floor)
+        if self._seen is not None and self._level < self._idle:
+            self._level = min(self._idle, self._level + (now - self._seen) * self._floor)
         self._seen = now
 
 

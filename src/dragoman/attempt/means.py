@@ -55,7 +55,7 @@ class Health(Protocol):
         """After how many seconds its answer is unusually late; None: too little is known."""
         ...
 
-    def outrun(self, candidate: Candidate, after_s: float, *, whole: bool) -> None:
+    def outrun(self, candidate: Candidate, now: float, after_s: float, *, whole: bool) -> None:
         """The try was ended after so many seconds, for another one was quicker."""
         ...
 

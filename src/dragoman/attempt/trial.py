@@ -329,8 +329,9 @@ class Trial:
         health = self.means.health
         if self.lost:
             status = "hedge_lost"
-            took = self.means.monotonic() - self.record.started
-            health.outrun(self.candidate, took, whole=not self.ask.stream)
+            now = self.means.monotonic()
+            took = now - self.record.started
+            health.outrun(self.candidate, now, took, whole=not self.ask.stream)
         else:
             health.abandoned(self.candidate)
         self.close(status)

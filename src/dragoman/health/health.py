@@ -80,10 +80,14 @@ class Health:
         pace = self.paces.of(candidate.provider.name, candidate.model, whole=whole)
         return None if pace is None else late_s(pace)
 
-    def outrun(self, candidate: Candidate, after_s: float, *, whole: bool) -> None:
+    def outrun(self, candidate: Candidate, now: float, after_s: float, *, whole: bool) -> None:
         """The try was ended after so many seconds, for another one was quicker: so slow at least."""
         provider, model, _ = key = key_of(candidate)
-        self.breakers.abandoned(key)
+        if self.breakers.state(key, now) == "half_open":
+            # A probe that is outrun has failed, or each request in turn would be held up by one.
+            self.breakers.failed(key, now)
+        else:
+            self.breakers.abandoned(key)
         self.paces.note(provider, model, failed=False, first_event_s=after_s, whole=whole)
 
     def has_answered(self, candidate: Candidate) -> bool:

@@ -62,6 +62,18 @@ def test_a_storm_at_one_provider_leaves_others_their_own():
     assert not allowances.afford("p", 0.0)
 
 
+def test_a_floor_of_less_than_one_a_second_brings_one_now_and_then():
+    allowances = Allowances(share=0.0, floor=0.5)
+    made = [allowances.take("p", float(second)) for second in range(20)]
+    assert sum(made) in {10, 11}
+
+
+def test_without_a_share_and_a_floor_there_is_none():
+    allowances = Allowances(share=0.0, floor=0.0)
+    allowances.request("p", 0.0)
+    assert not allowances.take("p", 1000.0)
+
+
 def empty(means):
     while means.allowances.take("p", means.monotonic()):
         pass

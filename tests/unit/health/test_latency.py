@@ -84,6 +84,6 @@ def test_an_end_that_was_not_waited_for_counts_as_slow_at_least_so_long() -> Non
     assert health.late_s(someone, whole=False) is None
     assert not health.has_answered(someone)
     for _ in range(ENOUGH):
-        health.outrun(someone, 2.0, whole=False)
+        health.outrun(someone, 0.0, 2.0, whole=False)
     assert health.late_s(someone, whole=False) == 2.0
     assert health.late_s(someone, whole=True) is None
