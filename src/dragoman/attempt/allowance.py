@@ -22,20 +22,25 @@ MOST = 4096
 class Allowance:
     """A bucket that each request fills by ``share`` and each second by ``floor``."""
 
-    __slots__ = ("_floor", "_idle", "_level", "_seen", "_share")
+    __slots__ = ("_floor", "_idle", "_level", "_most", "_seen", "_share")
 
     def __init__(self, share: float = 0.2, floor: float = 3.0) -> None:
         self._share = share
         self._floor = floor
         self._idle = max(1.0, floor) if floor else 0.0
         """What the seconds alone fill it to: one try at least, however few they bring."""
+        self._most = self._idle + SAVED
         self._level = self._idle
         self._seen: float | None = None
 
     def request(self, now: float) -> None:
         """A request has come."""
-        self._refill(now)
-        self._level = min(self._level + self._share, self._idle + SAVED)
+        if self._level < self._idle:
+            self._refill(now)
+        else:
+            self._seen = now
+        level = self._level + self._share
+        self._level = min(self._most, level)
 
     def afford(self, now: float) -> bool:
         """Whether one further try is left."""
@@ -89,11 +94,15 @@ class Allowances:
         """Whether the candidate's last word was a failure."""
         return key in self._failing
 
+    @property
+    def watching(self) -> bool:
+        """Whether anybody is failing or waited for; else who has answered need not be told."""
+        return bool(self._failing or self._awaited)
+
     def answered(self, key: Key) -> None:
         """The candidate has answered."""
-        if self._failing or self._awaited:
-            self._failing.pop(key, None)
-            self._tell(key)
+        self._failing.pop(key, None)
+        self._tell(key)
 
     def failed(self, key: Key) -> None:
         """The candidate has failed, in whatever way."""

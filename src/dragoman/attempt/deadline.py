@@ -15,8 +15,9 @@ from dragoman.core.call import Call
 from dragoman.core.errors import UpstreamError, invalid
 
 TIMEOUT = "x-dragoman-timeout-ms"
-_OFFICIAL = ("x-stainless-read-timeout", "x-stainless-timeout")
-"""Seconds, of the official SDKs in Python and in TypeScript."""
+_PYTHON = "x-stainless-read-timeout"
+_TYPESCRIPT = "x-stainless-timeout"
+"""Seconds, of the official SDKs."""
 LONGEST_MS = 86_400_000
 
 
@@ -39,8 +40,10 @@ def deadline_of(call: Call, now: float, first_event_s: float) -> Deadline:
     """
     headers = call.headers
     begin = now + first_event_s
+    if TIMEOUT not in headers and _PYTHON not in headers and _TYPESCRIPT not in headers:
+        return Deadline(begin)
     patience = inf
-    for name in _OFFICIAL:
+    for name in (_PYTHON, _TYPESCRIPT):
         if name in headers:
             patience = min(patience, _seconds(headers[name]))
     end = inf

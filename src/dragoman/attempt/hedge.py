@@ -26,6 +26,8 @@ from dragoman.core.provider import Candidate, Plan
 
 def is_wanted(plan: Plan, call: Call, means: Means) -> bool:
     """Whether the call may have a second try."""
+    if plan.hedge is None and means.policy.hedge != "always":
+        return False
     match means.policy.hedge:
         case "always":
             wanted = plan.hedge is not False

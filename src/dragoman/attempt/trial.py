@@ -255,7 +255,8 @@ class Trial:
         means.health.succeeded(
             self.candidate, means.monotonic(), self.record.first_event_s, whole=whole
         )
-        means.allowances.answered(key_of(self.candidate))
+        if means.allowances.watching:
+            means.allowances.answered(key_of(self.candidate))
 
     def failed(self, error: UpstreamError) -> None:
         """Writes down a failure before the head."""
