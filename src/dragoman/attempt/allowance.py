@@ -115,6 +115,8 @@ class Allowances:
         """Returns when the candidate has answered or failed, or the time is over."""
         awaited = self._awaited.get(key)
         if awaited is None:
+            if len(self._awaited) >= MOST:
+                return
             awaited = self._awaited[key] = asyncio.get_running_loop().create_future()
         await asyncio.wait({awaited}, timeout=None if within_s == inf else max(0.0, within_s))
 

@@ -161,6 +161,7 @@ class _Race:
             _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for trial, task in self._tasks.items():
                 if task.done() and not task.cancelled() and task.exception() is None:
+                    self._report(trial)
                     return trial, task.result()
         errors = [task.exception() for task in self._tasks.values() if not task.cancelled()]
         ours = (error for error in errors if not isinstance(error, UpstreamError))
@@ -181,6 +182,13 @@ class _Race:
                 trial.give_up("client_cut" if trial.call.gone else "house_error")
                 await trial.hang_up()
 
+    def _report(self, winner: Trial) -> None:
+        """Tells the log of errors of ours that the winner has covered."""
+        for task in self._tasks.values():
+            error = task.exception() if task.done() and not task.cancelled() else None
+            if isinstance(error, Exception) and not isinstance(error, GatewayError):
+                winner.means.report(error, winner.call)
+
     async def _claim(self, winner: Trial) -> None:
         """Ends the others; the account is theirs before it is the winner's again."""
         losing = []
@@ -188,9 +196,11 @@ class _Race:
             if trial is not winner and not task.done():
                 trial.lost = True
                 task.cancel()
-                losing.append(task)
-        if losing:
-            await asyncio.wait(losing)
+                losing.append((trial, task))
+        for trial, task in losing:
+            await asyncio.wait({task})
+            if not trial.closed:
+                trial.give_up("hedge_lost")  # its task had not even begun
         winner.stand()
 
 

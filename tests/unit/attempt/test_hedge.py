@@ -319,3 +319,27 @@ def test_what_a_lost_stream_has_told_of_its_usage_is_kept():
         assert lost.usage.output is None
 
     asyncio.run(go())
+
+
+def test_one_that_has_not_even_set_out_is_closed_as_well():
+    """The first brings its answer in the moment in which the second is written down."""
+    come = asyncio.Event()
+
+    class Waiting(Whole):
+        async def read(self, limit):
+            del limit
+            await come.wait()
+            return WHOLE % b"a"
+
+    class Prompt(Books):
+        def opened(self, attempt):
+            super().opened(attempt)
+            if attempt.provider == "q":
+                come.set()
+
+    means, providers = furnished({"p": [Waiting()], "q": []})
+    outcome, body = run(means, stream=False, tab=Prompt())
+    assert b'"a"' in body
+    assert providers.asked == ["p"]
+    assert ends(outcome) == [("p", "complete"), ("q", "hedge_lost")]
+    assert means.health.busy.of("q", "m") == 0
