@@ -47,7 +47,7 @@ def refused():
     yield free_port()
 
 
-def took(gateway, model, number, *, stream):
+def took(gateway, model, number, *, stream, tries=None):
     found = []
     for _ in range(number):
         start = time.monotonic()
@@ -55,6 +55,7 @@ def took(gateway, model, number, *, stream):
         found.append(time.monotonic() - start)
         assert reply.status == 200, reply.body
         assert reply.headers["x-dragoman-provider"] == "alive"
+        assert tries in {None, reply.headers["x-dragoman-attempts"]}
     return found
 
 
@@ -64,16 +65,14 @@ def test_a_dead_provider_costs_later_requests_at_most_5_ms_each(mock, tmp_path, 
     with dead() as port:
         (tmp_path / "dragoman.toml").write_text(table(port, mock.port))
         with gateway_server(tmp_path, CONNECT_TIMEOUT_MS="100") as gateway:
-            took(gateway, "both", 6, stream=True)  # which open the breaker
+            # These open the breaker, and none of them waits longer than for the connection (U1, U2).
+            first = took(gateway, "both", 6, stream=True)
+            assert max(first) < (0.25 if dead is black_hole else 0.1)
             assert breaker(gateway, "dead") == 1
             for stream in (True, False):
                 alone = took(gateway, "alive/m", 60, stream=stream)
-                behind = took(gateway, "both", 60, stream=stream)
+                behind = took(gateway, "both", 60, stream=stream, tries="1")
                 assert statistics.median(behind) - statistics.median(alone) < 0.005
-                late = sorted(behind)[-4] - sorted(alone)[-4]
-                assert late < 0.02, "nor is it a few of them that pay for all"
-                last = gateway.chat("both", stream=stream)
-                assert last.headers["x-dragoman-attempts"] == "1"
 
 
 @pytest.mark.req("R-REL-002")

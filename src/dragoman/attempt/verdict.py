@@ -8,7 +8,8 @@
 | rate limit, come back within 10 s | wait | retry |
 | rate limit, later | not now | next |
 | no answer within the time | perhaps it is still working on it | next |
-| connection, 5xx, overload, garbage, an error before any content | trouble | retry, then next |
+| no connection, or none in time | somebody else is sooner there (U1, U2) | next, retry where there is none |
+| a broken connection, 5xx, overload, garbage, an error before any content | trouble | retry, then next |
 
 Retries cost an allowance; without one left the next candidate is tried at once.
 """
@@ -86,7 +87,7 @@ def verdict(
         return onward
     if error.upstream_status is not None and 300 <= error.upstream_status < 400:
         return onward
-    if error.sent == "no" and not error.retryable:
+    if error.sent == "no" and (more or not error.retryable):
         return onward
     if retries >= policy.max_retries or not affordable:
         return onward

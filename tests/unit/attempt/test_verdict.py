@@ -69,6 +69,12 @@ def test_a_wrong_certificate_stays_wrong():
     assert judge("upstream", sent="no", retryable=True) == Retry(0.125)
 
 
+@pytest.mark.req("R-REL-001")
+def test_who_cannot_be_reached_is_left_at_once_for_another():
+    assert judge("upstream", sent="no", retryable=True, more=True) == Next()
+    assert judge("timeout", sent="no", retryable=True, more=True) == Next()
+
+
 def test_without_a_budget_nothing_is_retried():
     assert judge("server", affordable=False) == GiveUp()
     assert judge("server", affordable=False, more=True) == Next()
