@@ -20,6 +20,7 @@ from dragoman import __version__
 from dragoman.accounting.account import Accountant, open_accountant
 from dragoman.accounting.ports import Happening
 from dragoman.assembly.assemble import Assembly, assemble
+from dragoman.attempt.allowance import Allowance, Allowances
 from dragoman.attempt.means import Means
 from dragoman.attempt.ports import Transport
 from dragoman.catalog.registry import Registry
@@ -202,7 +203,7 @@ async def open_services(
             BreakerPolicy(failures=settings.breaker_failures, open_s=settings.breaker_open_s)
         )
         fetcher = ListingFetcher(built.registry, built.pools, transport, log)
-        means = _means(built, transport, health, log, envelope)
+        means = _means(built, transport, health, log, envelope, workers)
         if settings.image_fetch:
             means.fetcher = image_fetcher = UrlFetcher(
                 fetch_policy(settings), settings.upstream_ca_file
@@ -304,8 +305,14 @@ def _untold(log: Log, what: str, error: Exception) -> None:
 
 
 def _means(
-    built: Assembly, transport: Transport, health: Health, log: Log, envelope: Envelope
+    built: Assembly,
+    transport: Transport,
+    health: Health,
+    log: Log,
+    envelope: Envelope,
+    workers: int,
 ) -> Means:
+    settings = built.settings
 
     def report(error: Exception, call: Call) -> None:
         log.event(
@@ -330,5 +337,7 @@ def _means(
         user_agent=f"dragoman/{__version__}",
         report=report,
         envelope=envelope,
-        fetched_for=frozenset(built.settings.image_fetch_providers),
+        fetched_for=frozenset(settings.image_fetch_providers),
+        allowances=Allowances(settings.retry_share, settings.retries_per_s / workers),
+        hedges=Allowance(settings.hedge_share, 0.0),
     )

@@ -138,3 +138,29 @@ def test_a_caller_that_does_not_read_is_let_go(hasty, mock):
         time.sleep(2.5)
         row = hasty.row("unread")
     assert row["status"] == "client_cut"
+
+
+@pytest.mark.req("R-REL-008")
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_callers_own_deadline_bounds_candidates_pauses_and_the_stream(hasty, stream):
+    hanging = (
+        "openai/gpt-4o-mini--mock-hang-after-5" if stream else "openai/gpt-4o-mini--mock-hang"
+    )
+    name = f"own-{stream}"
+    start = time.monotonic()
+    reply = hasty.chat(
+        hanging,
+        stream=stream,
+        routing={"fallback": ["groq/llama-x--mock-hang", "mistral/mistral-x--mock-hang"]},
+        headers={"x-dragoman-timeout-ms": "300", "x-request-id": name},
+    )
+    assert 0.25 < time.monotonic() - start < 0.55
+    assert reply.status == (200 if stream else 504)
+    assert reply.body.count(b'"deadline_exceeded"') == 1
+    assert hasty.row(name)["status"] == "timeout"
+
+
+def test_a_deadline_that_is_none_is_refused(hasty):
+    reply = hasty.chat(headers={"x-dragoman-timeout-ms": "soon"})
+    assert reply.status == 400
+    assert "x-dragoman-timeout-ms" in reply.json()["error"]["message"]

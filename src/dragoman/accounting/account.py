@@ -200,9 +200,21 @@ class Tab:
 
     def cost(self, candidate: Candidate, usage: Usage) -> Decimal | None:
         """What ``usage`` costs at the candidate, at the price pinned for the attempt under way."""
-        for price in self._open.values():
-            return settle(usage, price)[0]
+        beside = len(self._open) > 1
+        for attempt_id, price in self._open.items():
+            if not beside or self._is_at(attempt_id, candidate):
+                return settle(usage, price)[0]
         return settle(usage, self._accounts.prices(candidate.provider.name, candidate.model))[0]
+
+    def _is_at(self, attempt_id: str, candidate: Candidate) -> bool:
+        """Whether that attempt was opened at the candidate's model."""
+        model = fit(candidate.model, _LONGEST_NAME)
+        return any(
+            isinstance(record, Opened)
+            and record.attempt_id == attempt_id
+            and (record.provider, record.model) == (candidate.provider.name, model)
+            for record in self._records
+        )
 
     def closed(self, attempt: Attempt) -> None:
         """Settles ``attempt`` and writes down how it ended; a second time does nothing."""

@@ -2,8 +2,8 @@
 
 The living process and the drainer of a dead one both come through ``entry_of``, so a row is the
 same whichever of them writes it. The request's row shows the attempt that served, or the last
-that tried; what every attempt consumed stands in its own row. What a crash left open is
-``unknown``, its tokens NULL: nothing is guessed (D25).
+that tried, never one that another beside it has outrun; what every attempt consumed stands in its
+own row. What a crash left open is ``unknown``, its tokens NULL: nothing is guessed (D25).
 
 A call is over with a ``Closed`` of status ``complete`` or with a ``Finished``; ``Calls`` hands
 its entry out then, and what is left at the end of a dead process's files was cut by its death.
@@ -147,24 +147,44 @@ def entry_of(records: Sequence[Record]) -> Entry | None:
             case Finished():
                 finished = finished or _fit_finished(record)
     tries = [(begin, closed.get(begin.attempt_id)) for begin in opened.values()]
-    return _entry(tries, finished) if tries or finished is not None else None
+    if not tries and finished is None:
+        return None
+    return _entry(tries, finished, _standing(tries, list(closed)))
 
 
-def _entry(tries: list[tuple[Opened, Closed | None]], finished: Finished | None) -> Entry:
+def _standing(tries: list[tuple[Opened, Closed | None]], closed: list[str]) -> int:
+    """The place of the attempt that served, or the last that tried: two may be under way at once.
+
+    It is the last to end: who loses is closed before the other goes on.
+    """
+    ends = {attempt_id: place for place, attempt_id in enumerate(closed)}
+
+    def rank(place: int) -> tuple[int, int]:
+        begin, end = tries[place]
+        return (len(ends), place) if end is None else (ends[begin.attempt_id], place)
+
+    return max(range(len(tries)), key=rank, default=-1)
+
+
+def _entry(
+    tries: list[tuple[Opened, Closed | None]], finished: Finished | None, place: int = -1
+) -> Entry:
     attempts = tuple([_attempt(begin, end) for begin, end in tries])
-    last, end = tries[-1] if tries else (None, None)
+    last, end = tries[place] if tries else (None, None)
+    shown = attempts[place] if attempts else None
     newest = finished or end
     choice = newest.choice if newest is not None else ""
     if not choice and tries:
         choice = tries[0][0].choice
-    return Entry(_request(last, end, finished, attempts, choice), attempts)
+    return Entry(_request(last, end, finished, shown, len(attempts), choice), attempts)
 
 
 def _request(
     last: Opened | None,
     end: Closed | None,
     finished: Finished | None,
-    attempts: tuple[AttemptRow, ...],
+    shown: AttemptRow | None,
+    number: int,
     choice: str,
 ) -> RequestRow:
     """The call's row; by position, as names cost five times as much, for every call."""
@@ -172,7 +192,6 @@ def _request(
     assert begin is not None
     about = begin.about
     close = finished or end
-    shown = attempts[-1] if attempts else None
     return RequestRow(
         about.call_id,
         about.request_id,
@@ -188,7 +207,7 @@ def _request(
         close.status if close else "unknown",
         _http_status(close),
         begin.stream,
-        len(attempts),
+        number,
         shown.consumed if shown else _NOTHING,
         shown.upstream_id if shown else None,
         _felt(last, end),

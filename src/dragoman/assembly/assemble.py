@@ -31,6 +31,7 @@ HOT = (
     "upstream_timeout_ms",
     "stream_write_timeout_ms",
     "max_retries",
+    "hedge",
     "image_fetch_providers",
 )
 """Settings that take effect without a restart."""
@@ -73,6 +74,7 @@ def assemble(
             idle_s=settings.stream_idle_timeout_ms / 1000,
             write_s=settings.stream_write_timeout_ms / 1000,
             max_retries=settings.max_retries,
+            hedge=settings.hedge,
         ),
     )
 

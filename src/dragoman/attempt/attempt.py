@@ -10,25 +10,28 @@ Three phases, and what may happen in each:
    frame of the caller's dialect (D3), and is never retried.
 
 Every try is written down before it is made and before its last frame is released (D26): the
-bytes after a regular finish are held back until the record is kept.
+bytes after a regular finish are held back until the record is kept. What a call is tried beyond
+the first time is paid for (``allowance.py``), and all of it ends by the call's deadline.
 """
 
 from __future__ import annotations
 
 import asyncio
 
+from dragoman.attempt.deadline import deadline_of, late
 from dragoman.attempt.embody import Embodiment
 from dragoman.attempt.endings import resting
+from dragoman.attempt.further import may_try
 from dragoman.attempt.gate import open_stream
+from dragoman.attempt.hedge import hedged, is_wanted
 from dragoman.attempt.means import Means
-from dragoman.attempt.policy import LARGE
 from dragoman.attempt.ports import Tab
 from dragoman.attempt.trial import Trial
 from dragoman.attempt.verdict import GiveUp, Next, Retry, verdict
 from dragoman.core.ask import Ask
 from dragoman.core.call import Answer, Call
 from dragoman.core.errors import CallerError, GatewayError, UpstreamError, code_of
-from dragoman.core.provider import Plan, Skipped
+from dragoman.core.provider import Candidate, Plan, Skipped
 from dragoman.core.response import Embeddings
 
 
@@ -41,29 +44,35 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
     retries = 0
     position = 0
     failure: GatewayError | None = None
-    until = means.monotonic() + means.policy.first_event_s
+    deadline = deadline_of(call, means.monotonic(), means.policy.first_event_s)
+    hedging = is_wanted(plan, call, means)
+    tried: set[int] = set()
+    """Who was asked beside another one, and failed as well."""
+    paid = True
+    """Whether the next try costs nothing more: the first, and one that has been paid for."""
     embodiment = Embodiment(ask, call, means)
     done: list[Embeddings] = []
     while position < len(plan.candidates):
-        if failure is not None and means.monotonic() >= until:
+        now = means.monotonic()
+        if now >= deadline.begin:
+            failure = failure or late()
             break
         candidate = plan.candidates[position]
         more = position + 1 < len(plan.candidates)
-        now = means.monotonic()
+        if position in tried:
+            position += 1
+            continue
         if not means.health.admits(candidate, now) and (more or failure is None):
             failure = failure or resting(candidate, means.health.back_in_s(candidate, now))
             call.outcome.passed.append(Skipped(candidate.name, "its breaker was open"))
             position += 1
             continue
-        trial = Trial(candidate, ask, call, tab, means, until)
+        if not (paid or await _pays(candidate, means, deadline.begin)):
+            position += 1
+            continue
+        trial = Trial(candidate, ask, call, tab, means, deadline)
         try:
-            trial.given = await embodiment.given(candidate, trial.left_s())
-            # Within one dialect even 15 MB take less than 40 ms.
-            size = len(ask.body) + (trial.given.size if trial.given is not None else 0)
-            if size > LARGE and call.dialect != candidate.provider.family:
-                prepared = await asyncio.to_thread(trial.prepare)
-            else:
-                prepared = trial.prepare()
+            prepared = await trial.ready(embodiment)
         except CallerError as error:
             means.health.abandoned(candidate)
             if failure is None and not more:
@@ -77,8 +86,10 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
             raise
         if done and prepared.crossing is not None:
             prepared.crossing.resume(done)
-        trial.open(prepared)
+        trial.open()
         try:
+            if hedging:
+                return await hedged(trial, plan, position, embodiment, tried)
             if ask.stream and call.operation == "chat":
                 return await open_stream(trial)
             return Answer(await trial.whole())
@@ -87,26 +98,28 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
             if plan.max_attempts is not None and len(call.outcome.attempts) >= plan.max_attempts:
                 break
             now = means.monotonic()
-            budget = means.budget(candidate.provider.name)
+            # Whose breaker it has opened is not waited for while there is another.
+            rests = more and means.health.back_in_s(candidate, now) > 0
             decision = verdict(
                 error,
                 means.policy,
                 retries=retries,
-                affordable=budget.afford(now),
+                affordable=not rests and means.allowances.afford(candidate.provider.name, now),
                 more=more,
                 dice=means.dice(),
+                left_s=deadline.begin - now,
             )
             match decision:
                 case Retry(after_s=pause):
-                    if now + pause >= until:
-                        break
-                    budget.spend()
+                    means.allowances.spend(candidate.provider.name)
+                    paid = True
                     retries += 1
                     done = [] if prepared.crossing is None else prepared.crossing.parts
                     await asyncio.sleep(pause)
                     call.outcome.paused_s += means.monotonic() - now
                 case Next():
                     position += 1
+                    paid = False
                     done = []
                 case GiveUp():
                     break
@@ -118,3 +131,15 @@ def _unsaid(error: CallerError) -> str:
     """Why a request cannot be said to a candidate; the message may quote the request, so it is not told."""
     code = code_of(error)
     return f"{code} ({error.param})" if error.param else code
+
+
+async def _pays(candidate: Candidate, means: Means, until: float) -> bool:
+    """Whether one further try is paid for; a probe that then is not made is another's."""
+    try:
+        may = await may_try(candidate, means, until)
+    except BaseException:
+        means.health.abandoned(candidate)
+        raise
+    if not may:
+        means.health.abandoned(candidate)
+    return may

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+from msgspec import Struct
+
 from dragoman.attempt.endings import draining, uncancel, unheard
 from dragoman.attempt.ports import UpstreamReply
 from dragoman.attempt.trial import Trial
@@ -20,32 +22,69 @@ from dragoman.dialects.base import Relay
 _WHITE = b" \t\r\n\xef\xbb\xbf"
 
 
+class Opened(Struct, frozen=True):
+    """A stream that is through the gate."""
+
+    reply: UpstreamReply
+    relay: Relay
+    held: bytes
+    """What is due so far."""
+    pending: asyncio.Future[bytes | None] | None
+    """A read still under way."""
+    ended: bool
+
+    def drop(self) -> None:
+        """Nobody wants it any more."""
+        if self.pending is not None:
+            self.pending.cancel()
+
+
 async def open_stream(trial: Trial) -> Answer:
     """The stream, once its first content is there or the gate's time is over."""
+    return await flow(trial, await through_gate(trial))
+
+
+async def flow(trial: Trial, opened: Opened) -> Answer:
+    """The stream of a try that is through the gate; its task is to be the one that reads it on."""
+    outlet = Outlet()
+    pieces = under_way(
+        trial,
+        opened.reply,
+        opened.relay,
+        opened.held,
+        opened.pending,
+        outlet,
+        ended=opened.ended,
+    )
+    # Begun here, so that its end is seen to even if nobody ever asks for a piece.
+    await anext(pieces)
+    dialect = trial.prepared.caller
+    array = trial.prepared.context.array
+    kind = dialect.content_type if array else dialect.stream_content_type
+    head = Head(200, kind, heartbeat=dialect.heartbeat)
+    return Answer(head, pieces, outlet)
+
+
+async def through_gate(trial: Trial) -> Opened:
+    """Sends the request and waits until its first content is there, or the gate's time is over."""
     ready = False
     status: Status = "client_cut"
+    relay: Relay | None = None
+    pending: asyncio.Future[bytes | None] | None = None
     try:
         reply = await trial.send()
         relay = trial.prepared.relay()
         held, pending, ended = await gate(trial, reply, relay)
-        trial.means.health.succeeded(
-            trial.candidate, trial.means.monotonic(), trial.record.first_event_s
-        )
+        if trial.claim is not None:
+            await trial.claim(trial)
+        trial.answered(whole=False)
         ready = True
-        outlet = Outlet()
-        pieces = under_way(trial, reply, relay, held, pending, outlet, ended=ended)
-        # Begun here, so that its end is seen to even if nobody ever asks for a piece.
-        await anext(pieces)
-        dialect = trial.prepared.caller
-        array = trial.prepared.context.array
-        kind = dialect.content_type if array else dialect.stream_content_type
-        head = Head(200, kind, heartbeat=dialect.heartbeat)
-        return Answer(head, pieces, outlet)
+        return Opened(reply, relay, held, pending, ended)
     except UpstreamError as error:
         trial.failed(error)
         raise
     except asyncio.CancelledError:
-        if trial.call.gone:
+        if trial.call.gone or trial.lost:
             raise
         # The server shuts down and its patience is over (R2).
         uncancel()
@@ -56,9 +95,12 @@ async def open_stream(trial: Trial) -> Answer:
         raise
     finally:
         if not ready:
+            if pending is not None:
+                pending.cancel()
             if not trial.closed:
-                trial.means.health.abandoned(trial.candidate)
-                trial.close(status)
+                if relay is not None:
+                    trial.overhear(relay)
+                trial.give_up(status)
             await trial.hang_up()
 
 

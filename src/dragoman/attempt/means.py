@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from dragoman.attempt.allowance import Allowance, Allowances
 from dragoman.attempt.policy import Policy
 from dragoman.attempt.ports import Fetcher, Transport
-from dragoman.attempt.retry_budget import RetryBudget
 from dragoman.core.call import Call
 from dragoman.core.envelope import Envelope
 from dragoman.core.errors import UpstreamError
@@ -47,6 +47,22 @@ class Health(Protocol):
         """The candidate failed."""
         ...
 
+    def is_well(self, candidate: Candidate, now: float) -> bool:
+        """Whether the candidate is one to be tried first; asking changes nothing."""
+        ...
+
+    def late_s(self, candidate: Candidate, *, whole: bool) -> float | None:
+        """After how many seconds its answer is unusually late; None: too little is known."""
+        ...
+
+    def outrun(self, candidate: Candidate, now: float, after_s: float, *, whole: bool) -> None:
+        """The try was ended after so many seconds, for another one was quicker."""
+        ...
+
+    def has_answered(self, candidate: Candidate) -> bool:
+        """Whether the model has ever answered at its provider."""
+        ...
+
     def abandoned(self, candidate: Candidate) -> None:
         """The try ended without a word about the candidate's health."""
         ...
@@ -73,11 +89,7 @@ class Means:
     """Fetches media at addresses for providers that take bytes alone; without it they are refused."""
     fetched_for: frozenset[str] = frozenset()
     """Providers that get pictures as bytes though they could fetch them themselves; ``*``: all of them."""
-    budgets: dict[str, RetryBudget] = field(default_factory=dict)
-
-    def budget(self, provider: str) -> RetryBudget:
-        """The retry budget of a provider."""
-        found = self.budgets.get(provider)
-        if found is None:
-            found = self.budgets[provider] = RetryBudget()
-        return found
+    allowances: Allowances = field(default_factory=Allowances)
+    """What tries beyond the first cost."""
+    hedges: Allowance = field(default_factory=lambda: Allowance(0.1, 0.0))
+    """What tries beside others cost."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
 
 LARGE = 1024 * 1024
@@ -30,6 +32,8 @@ class Policy(Struct, frozen=True):
     backoff_s: float = 0.25
     backoff_cap_s: float = 4.0
     retry_after_cap_s: float = 10.0
+    hedge: Literal["asked", "always", "never"] = "asked"
+    """Who gets a second try beside a slow one: requests that ask for it, all, or none."""
     reply_limit: int = 64 * 1024 * 1024
     """Bytes of a whole reply."""
     error_limit: int = 1024 * 1024

@@ -7,6 +7,7 @@ is generated: no record stands in the ledger, and nothing of it tells of the pro
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from math import inf
 
 from dragoman.attempt.means import Means
 from dragoman.attempt.ports import UpstreamReply
@@ -34,6 +35,10 @@ class _Replay:
     def left_s(self) -> float:
         """How long the first content may be in coming."""
         return self.means.policy.first_event_s
+
+    def end_s(self) -> float:
+        """How long all of it may take."""
+        return inf
 
     def settle(self, _: Relay, failure: UpstreamError | None) -> Status:
         """How it ended."""

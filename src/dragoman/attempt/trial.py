@@ -7,22 +7,27 @@ byte of its answer is released (D26).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from msgspec import structs
 
 from dragoman.attempt.aside import aside
-from dragoman.attempt.embody import Given
+from dragoman.attempt.deadline import Deadline, late
+from dragoman.attempt.embody import Embodiment, Given
 from dragoman.attempt.endings import draining, uncancel
 from dragoman.attempt.means import Means
+from dragoman.attempt.policy import LARGE
 from dragoman.attempt.ports import Tab, UpstreamReply
 from dragoman.attempt.prepare import Prepared, prepare
+from dragoman.attempt.verdict import is_about_the_request
 from dragoman.core.ask import Ask
 from dragoman.core.call import Attempt, Call, Head, Status
 from dragoman.core.errors import HouseError, UpstreamError, code_of
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate
 from dragoman.dialects.base import Relay, Tapped
+from dragoman.health.health import key_of
 
 _LEAST_S = 0.001
 
@@ -34,35 +39,61 @@ class Trial:
         "ask",
         "call",
         "candidate",
+        "claim",
         "closed",
+        "deadline",
         "given",
+        "lost",
         "means",
         "prepared",
         "record",
         "reply",
         "tab",
-        "until",
     )
 
     def __init__(
-        self, candidate: Candidate, ask: Ask, call: Call, tab: Tab, means: Means, until: float
+        self,
+        candidate: Candidate,
+        ask: Ask,
+        call: Call,
+        tab: Tab,
+        means: Means,
+        deadline: Deadline,
     ) -> None:
         self.candidate = candidate
         self.ask = ask
         self.call = call
         self.tab = tab
         self.means = means
-        self.until = until
-        """Monotonic seconds by which the first event has to be there, whoever sends it (D17)."""
+        self.deadline = deadline
+        """By when the first event has to be there, whoever sends it (D17), and the last."""
         self.closed = False
+        self.claim: Callable[[Trial], Awaitable[None]] | None = None
+        """Where others run beside it: ends them, once this one has brought something."""
+        self.lost = False
+        """It is being ended because another one was quicker."""
         self.given: Given | None = None
         """The request with bytes in the place of addresses, where the provider wants that."""
         self.reply: UpstreamReply | None = None
         self.prepared: Prepared
         self.record: Attempt
 
-    def prepare(self) -> Prepared:
-        """Writes the call for the candidate."""
+    async def ready(self, embodiment: Embodiment) -> Prepared:
+        """Writes the call for the candidate.
+
+        Raises:
+            CallerError: it cannot be said to that candidate.
+        """
+        self.given = await embodiment.given(self.candidate, self.left_s())
+        # Within one dialect even 15 MB take less than 40 ms.
+        size = len(self.ask.body) + (self.given.size if self.given is not None else 0)
+        if size > LARGE and self.call.dialect != self.candidate.provider.family:
+            self.prepared = await asyncio.to_thread(self._prepare)
+        else:
+            self.prepared = self._prepare()
+        return self.prepared
+
+    def _prepare(self) -> Prepared:
         return prepare(
             self.call,
             self.ask,
@@ -90,16 +121,24 @@ class Trial:
 
     def left_s(self) -> float:
         """What is left of the time for the first event."""
-        return self.until - self.means.monotonic()
+        return self.deadline.begin - self.means.monotonic()
 
-    def open(self, prepared: Prepared) -> None:
-        """Writes down that the try is about to be made."""
-        self.prepared = prepared
+    def end_s(self) -> float:
+        """What is left of the time for all of it."""
+        return self.deadline.end - self.means.monotonic()
+
+    def stand(self) -> None:
+        """Makes what is told of the call its own: it is the one that answers, as far as is known."""
         outcome = self.call.outcome
-        outcome.losses = prepared.outgoing.losses
-        outcome.adjusted = prepared.outgoing.adjusted
+        outcome.losses = self.prepared.outgoing.losses
+        outcome.adjusted = self.prepared.outgoing.adjusted
         candidate = self.candidate
         outcome.label_model = candidate.model if candidate.known else "other"
+        outcome.standing = self.record
+
+    def open(self) -> None:
+        """Writes down that the try is about to be made."""
+        outcome, candidate = self.call.outcome, self.candidate
         self.record = Attempt(
             id=self.means.new_id(),
             number=len(outcome.attempts) + 1,
@@ -114,11 +153,12 @@ class Trial:
         except HouseError:
             self.means.health.abandoned(candidate)
             raise
+        self.stand()
         # Only now: a try that cannot be written down is not made.
         outcome.attempts.append(self.record)
         self.means.health.busy.begun(candidate.provider.name, candidate.model)
         if self.record.number == 1:
-            self.means.budget(candidate.provider.name).request(self.record.started)
+            self.means.allowances.request(candidate.provider.name, self.record.started)
 
     async def send(self, further: bytes | None = None) -> UpstreamReply:
         """Sends the request; a status that is no success is raised as the provider's error.
@@ -150,14 +190,14 @@ class Trial:
         status: Status = "client_cut"
         try:
             tapped, losses = await self._answer()
+            if self.claim is not None:
+                await self.claim(self)
             self.call.outcome.losses += losses
             self.record.usage = tapped.usage
             self.record.upstream_id = tapped.id or self.record.upstream_id
             self.record.first_event_s = self.means.monotonic() - self.record.started
             status = "complete"
-            self.means.health.succeeded(
-                self.candidate, self.means.monotonic(), self.record.first_event_s, whole=True
-            )
+            self.answered(whole=True)
             self.call.outcome.http_status = 200
             self.close(status)
             await self.tab.kept()
@@ -166,7 +206,7 @@ class Trial:
             self.failed(error)
             raise
         except asyncio.CancelledError:
-            if self.call.gone:
+            if self.call.gone or self.lost:
                 raise
             # The server shuts down and its patience is over (R2).
             uncancel()
@@ -177,8 +217,7 @@ class Trial:
             raise
         finally:
             if not self.closed:
-                self.means.health.abandoned(self.candidate)
-                self.close(status)
+                self.give_up(status)
             await self.hang_up()
 
     async def _answer(self) -> tuple[Tapped, tuple[Loss, ...]]:
@@ -205,18 +244,35 @@ class Trial:
             )
         return body
 
+    def answered(self, *, whole: bool) -> None:
+        """Notes that the candidate has answered, and how soon."""
+        means = self.means
+        means.health.succeeded(
+            self.candidate, means.monotonic(), self.record.first_event_s, whole=whole
+        )
+        if means.allowances.watching:
+            means.allowances.answered(key_of(self.candidate))
+
     def failed(self, error: UpstreamError) -> None:
         """Writes down a failure before the head."""
         record = self.record
         if record.upstream_status is None:
             record.upstream_status = error.upstream_status
+        out_of_time = error.kind == "timeout" and self.deadline.own and self.left_s() <= _LEAST_S
+        if out_of_time:
+            error.message, error.code = late().message, late().code
         record.error_kind, record.error_code = error.kind, code_of(error)
         error.provider = self.candidate.provider.name
         if error.provider_request_id is None:
             error.provider_request_id = record.upstream_request
-        self.means.health.failed(
-            self.candidate, error, self.means.monotonic(), whole=not self.ask.stream
-        )
+        health = self.means.health
+        if out_of_time:
+            # How much patience a caller has says nothing about the provider.
+            health.abandoned(self.candidate)
+        else:
+            health.failed(self.candidate, error, self.means.monotonic(), whole=not self.ask.stream)
+            if not is_about_the_request(error):
+                self.means.allowances.failed(key_of(self.candidate))
         self.close("timeout" if error.kind == "timeout" else "upstream_error")
 
     def tell(self, error: UpstreamError) -> UpstreamError:
@@ -242,12 +298,20 @@ class Trial:
             code = code_of(failure)
             self.record.error_kind, self.record.error_code = failure.kind, code
             self.call.outcome.error_code = code
-            self.means.health.failed(self.candidate, failure, self.means.monotonic())
+            if failure.code == "deadline_exceeded":
+                self.means.health.abandoned(self.candidate)
+            else:
+                self.means.health.failed(self.candidate, failure, self.means.monotonic())
         self.close(status)
         return status
 
     def note(self, relay: Relay) -> None:
         """Takes over what the stream has said of usage, ids and losses."""
+        self.overhear(relay)
+        self.call.outcome.losses += relay.facts.losses
+
+    def overhear(self, relay: Relay) -> None:
+        """Takes over what the stream has said of usage and ids."""
         facts = relay.facts
         usage = facts.usage
         if usage is not None and not facts.finished:
@@ -256,7 +320,18 @@ class Trial:
             usage = structs.replace(usage, output=None, apart=None, reasoning=None, total=None)
         self.record.usage = usage
         self.record.upstream_id = facts.id or self.record.upstream_id
-        self.call.outcome.losses += facts.losses
+
+    def give_up(self, status: Status) -> None:
+        """Writes down that it is over without a word about the candidate's health."""
+        health = self.means.health
+        if self.lost:
+            status = "hedge_lost"
+            now = self.means.monotonic()
+            took = now - self.record.started
+            health.outrun(self.candidate, now, took, whole=not self.ask.stream)
+        else:
+            health.abandoned(self.candidate)
+        self.close(status)
 
     def close(self, status: Status) -> None:
         """Writes down how the try ended."""
@@ -267,7 +342,8 @@ class Trial:
         record.status = status
         record.duration_s = self.means.monotonic() - record.started
         self.tab.closed(record)
-        self.call.outcome.status = status
+        if status != "hedge_lost":
+            self.call.outcome.status = status
 
     async def hang_up(self) -> None:
         """Gives the connection back, or closes it."""

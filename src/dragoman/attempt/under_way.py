@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
+from dragoman.attempt.deadline import late
 from dragoman.attempt.endings import draining, silent, uncancel, unheard
 from dragoman.attempt.means import Means
 from dragoman.attempt.ports import UpstreamReply
@@ -20,8 +21,8 @@ from dragoman.core.errors import HouseError, UpstreamError
 from dragoman.dialects.base import Relay
 
 _DRAINING: set[asyncio.Task[None]] = set()
-_PROVIDERS = ("upstream", "beginning")
-"""For whom the watchdog fires through the provider's fault."""
+_ANSWERED = ("upstream", "beginning", "end")
+"""For whom the watchdog fires while the caller waits: it is told."""
 
 
 class Course(Protocol):
@@ -49,6 +50,10 @@ class Course(Protocol):
 
     def left_s(self) -> float:
         """What is left of the time for the first content."""
+        ...
+
+    def end_s(self) -> float:
+        """What is left of the time for all of it."""
         ...
 
     def note(self, relay: Relay, /) -> None:
@@ -90,7 +95,7 @@ async def under_way(
     means = trial.means
     policy = means.policy
     facts = relay.facts
-    dog = Watchdog(policy.idle_s, policy.write_s, trial.left_s(), facts)
+    dog = Watchdog(policy.idle_s, policy.write_s, trial.left_s(), facts, trial.end_s())
     over = ended or facts.over
     tail: list[bytes] = []
     status: Status = "client_cut"
@@ -191,7 +196,7 @@ async def under_way(
                 dog.tighten(policy.reuse_s)
                 await _read_out(reply)
     except asyncio.CancelledError:
-        if dog.fired in _PROVIDERS:
+        if dog.fired in _ANSWERED:
             uncancel()
             if trial.closed:
                 pass  # the answer is out, and the connection is not worth waiting for
@@ -201,11 +206,12 @@ async def under_way(
                 await trial.kept()
                 yield b"".join(tail)
             else:
-                failure = (
-                    silent(policy.idle_s)
-                    if dog.fired == "upstream"
-                    else unheard(policy.first_event_s)
-                )
+                if dog.fired == "upstream":
+                    failure = silent(policy.idle_s)
+                elif dog.fired == "beginning":
+                    failure = unheard(policy.first_event_s)
+                else:
+                    failure = late()
                 status = trial.settle(relay, failure)
                 await trial.kept()
                 yield unsent + relay.fail(failure)

@@ -8,13 +8,15 @@
 | rate limit, come back within 10 s | wait | retry |
 | rate limit, later | not now | next |
 | no answer within the time | perhaps it is still working on it | next |
-| connection, 5xx, overload, garbage, an error before any content | trouble | retry, then next |
+| no connection, or none in time | somebody else is sooner there (U1, U2) | next, retry where there is none |
+| a broken connection, 5xx, overload, garbage, an error before any content | trouble | retry, then next |
 
-Retries cost from a budget; without one left the next candidate is tried at once.
+Retries cost an allowance; without one left the next candidate is tried at once.
 """
 
 from __future__ import annotations
 
+from math import inf
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -65,6 +67,7 @@ def verdict(
     affordable: bool,
     more: bool,
     dice: float,
+    left_s: float = inf,
 ) -> Verdict:
     """What to do about a failure before the caller has got anything.
 
@@ -72,9 +75,10 @@ def verdict(
         error: what the provider or the way to it said.
         policy: the numbers.
         retries: how many retries this call has had.
-        affordable: whether the retry budget has one left.
+        affordable: whether the allowance has one left.
         more: whether the plan has another candidate.
         dice: a random number in [0, 1), for full jitter.
+        left_s: what is left of the call's time; a pause that is longer leads to the next one.
     """
     onward: Verdict = Next() if more else GiveUp()
     if error.kind in _ABOUT_THE_REQUEST:
@@ -83,13 +87,18 @@ def verdict(
         return onward
     if error.upstream_status is not None and 300 <= error.upstream_status < 400:
         return onward
-    if error.sent == "no" and not error.retryable:
+    if error.sent == "no" and (more or not error.retryable):
         return onward
     if retries >= policy.max_retries or not affordable:
         return onward
     if error.kind == "timeout" and error.sent != "no":
         return onward
+    pause = dice * min(policy.backoff_cap_s, policy.backoff_s * 2**retries)
     if error.retry_after_s is not None:
-        wait = max(0.0, error.retry_after_s)
-        return Retry(wait) if wait <= policy.retry_after_cap_s else onward
-    return Retry(dice * min(policy.backoff_cap_s, policy.backoff_s * 2**retries))
+        pause = max(0.0, error.retry_after_s)
+    return Retry(pause) if pause <= policy.retry_after_cap_s and pause < left_s else onward
+
+
+def is_about_the_request(error: UpstreamError) -> bool:
+    """Whether the request itself is wrong: it would fail anywhere, and who says so is well."""
+    return error.kind in _ABOUT_THE_REQUEST

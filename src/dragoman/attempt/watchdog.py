@@ -12,8 +12,9 @@ from typing import Literal, TypeAlias
 
 from dragoman.dialects.base import Facts
 
-Who: TypeAlias = Literal["upstream", "caller", "beginning"]
-"""The provider is silent; the caller does not read; the provider lives and says nothing."""
+Who: TypeAlias = Literal["upstream", "caller", "beginning", "end"]
+"""The provider is silent; the caller does not read; the provider lives and says nothing; the caller's
+own time for all of it is over."""
 
 
 class Watchdog:
@@ -21,11 +22,12 @@ class Watchdog:
 
     ``fired`` then says which of them; whoever catches the cancellation asks it, and calls
     ``asyncio.Task.uncancel``. With ``facts``, content has to be there after ``first_s``:
-    pings alone keep a stream awake, and no caller is served by them.
+    pings alone keep a stream awake, and no caller is served by them. All of it is over after ``end_s``.
     """
 
     __slots__ = (
         "_begin_by",
+        "_end_by",
         "_facts",
         "_handle",
         "_limit",
@@ -38,7 +40,12 @@ class Watchdog:
     )
 
     def __init__(
-        self, idle_s: float, write_s: float, first_s: float = inf, facts: Facts | None = None
+        self,
+        idle_s: float,
+        write_s: float,
+        first_s: float = inf,
+        facts: Facts | None = None,
+        end_s: float = inf,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         task = asyncio.current_task()
@@ -56,7 +63,9 @@ class Watchdog:
             self._begin_by = self.since + first_s
         else:
             first_s = inf
-        self._handle = self._loop.call_later(min(idle_s, write_s, max(0.0, first_s)), self._look)
+        self._end_by = self.since + end_s
+        wait_s = min(idle_s, write_s, max(0.0, first_s), max(0.0, end_s))
+        self._handle = self._loop.call_later(wait_s, self._look)
 
     def reading(self) -> None:
         """From now on the provider is waited for."""
@@ -73,7 +82,8 @@ class Watchdog:
         self._limit = min(self._limit, limit)
         self._handle.cancel()
         self.since = self._loop.time()
-        self._handle = self._loop.call_later(min(self._limit, self.write_s), self._look)
+        wait_s = min(self._limit, self.write_s, max(0.0, self._end_by - self.since))
+        self._handle = self._loop.call_later(wait_s, self._look)
 
     def loosen(self, limit: float) -> None:
         """The provider has more time again."""
@@ -90,6 +100,8 @@ class Watchdog:
         left = self.since + limit - now
         if who == "upstream" and self._begin_by - now < left and not self._has_begun():
             left, who = self._begin_by - now, "beginning"
+        if self._end_by - now < left:
+            left, who = self._end_by - now, "end"
         if left > 0.001:
             self._handle = self._loop.call_later(left, self._look)
             return

@@ -129,6 +129,14 @@ class Settings(BaseSettings):
     """How long a caller may leave a stream unread."""
     max_retries: int = Field(default=2, ge=0, le=10)
     """Retries of one request, all candidates together, before its first byte."""
+    retry_share: float = Field(default=0.2, ge=0, le=1)
+    """Tries beyond the first, as a share of requests, for each provider and for all together."""
+    retries_per_s: float = Field(default=3, ge=0)
+    """Tries beyond the first that may be made every second besides."""
+    hedge: Literal["asked", "always", "never"] = "asked"
+    """Who gets a second try beside a slow one: who says ``routing.hedge``, everybody, or nobody."""
+    hedge_share: float = Field(default=0.1, ge=0, le=1)
+    """At most so many of them get one."""
     breaker_failures: int = Field(default=5, ge=1)
     """Failures in a row that open a breaker."""
     breaker_open_s: float = Field(default=30, gt=0)

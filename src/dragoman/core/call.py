@@ -73,8 +73,10 @@ Status: TypeAlias = Literal[
     "refused",
     "unknown",
     "house_error",
+    "hedge_lost",
 ]
-"""How an attempt or a request ended; ``unknown`` stands for what a crash left open."""
+"""How an attempt or a request ended; ``unknown`` stands for what a crash left open, ``hedge_lost`` for an
+attempt that was ended because another one beside it was quicker."""
 
 
 @dataclass(slots=True)
@@ -112,6 +114,8 @@ class Outcome:
     """What became of a call; filled on its way, read by accounting, headers and metrics."""
 
     attempts: list[Attempt] = field(default_factory=list)
+    standing: Attempt | None = None
+    """Whose answer it is, where two were under way at once."""
     requested_model: str = ""
     plan: Plan | None = None
     """Who might answer, and who was left out; without candidates where nobody could."""
@@ -133,7 +137,7 @@ class Outcome:
     @property
     def served(self) -> Attempt | None:
         """The attempt that answered, or the last that tried."""
-        return self.attempts[-1] if self.attempts else None
+        return self.standing or (self.attempts[-1] if self.attempts else None)
 
 
 @dataclass(slots=True)

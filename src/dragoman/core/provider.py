@@ -154,3 +154,5 @@ class Plan(Struct, frozen=True):
     skipped: tuple[Skipped, ...] = ()
     resting: tuple[str, ...] = ()
     """Candidates of a choice that stand behind the others because none of their keys is well."""
+    hedge: bool | None = None
+    """Whether the caller wants a second try beside a slow one; None: it says nothing of it."""

@@ -9,7 +9,7 @@ from dragoman.core.provider import Candidate
 from dragoman.health.breaker import BreakerPolicy, Breakers, Key, State
 from dragoman.health.busy import Busy
 from dragoman.health.judge import blame
-from dragoman.health.latency import Paces
+from dragoman.health.latency import Paces, late_s
 from dragoman.health.rest import Rests
 
 
@@ -74,6 +74,27 @@ class Health:
                 self.breakers.abandoned(key)
             case never:
                 assert_never(never)
+
+    def late_s(self, candidate: Candidate, *, whole: bool) -> float | None:
+        """After how many seconds its answer is unusually late; None: too little is known."""
+        pace = self.paces.of(candidate.provider.name, candidate.model, whole=whole)
+        return None if pace is None else late_s(pace)
+
+    def outrun(self, candidate: Candidate, now: float, after_s: float, *, whole: bool) -> None:
+        """The try was ended after so many seconds, for another one was quicker: so slow at least."""
+        provider, model, _ = key = key_of(candidate)
+        if self.breakers.state(key, now) == "half_open":
+            # A probe that is outrun has failed, or each request in turn would be held up by one.
+            self.breakers.failed(key, now)
+        else:
+            self.breakers.abandoned(key)
+        self.paces.note(provider, model, failed=False, first_event_s=after_s, whole=whole)
+
+    def has_answered(self, candidate: Candidate) -> bool:
+        """Whether the model has ever answered at its provider."""
+        provider, model = candidate.provider.name, candidate.model
+        paces = (self.paces.of(provider, model, whole=whole) for whole in (False, True))
+        return any(pace is not None and pace.first_event_s is not None for pace in paces)
 
     def abandoned(self, candidate: Candidate) -> None:
         """The try ended without a word about the candidate's health."""

@@ -6,11 +6,18 @@ that could be compared.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from array import array
+from dataclasses import dataclass, field
 
 ALPHA = 0.2
 """Weight of the newest: five requests are remembered well, twenty faintly."""
 MOST = 4096
+RECENT = 64
+"""Times that are remembered one by one."""
+ENOUGH = 20
+"""Times from which on it can be said what is late."""
+FAR = 3.0
+"""So many medians are late, too: where one in twenty is slow, the 95th percentile may be one of them."""
 
 
 @dataclass(slots=True)
@@ -25,6 +32,8 @@ class Pace:
     requests: int = 0
     at: int = 0
     """How many requests of all models were over by the newest of this one: the smaller, the staler."""
+    recent: array[float] = field(default_factory=lambda: array("d"))
+    """The last times, in no order."""
 
 
 class Paces:
@@ -50,6 +59,10 @@ class Paces:
         pace.requests += 1
         pace.errors += ALPHA * (float(failed) - pace.errors)
         if first_event_s is not None:
+            if len(pace.recent) < RECENT:
+                pace.recent.append(first_event_s)
+            else:
+                pace.recent[pace.requests % RECENT] = first_event_s
             before = pace.first_event_s
             pace.last_s = first_event_s
             pace.first_event_s = (
@@ -67,3 +80,12 @@ class Paces:
                 del self._paces[next(iter(self._paces))]
             pace = self._paces[key] = Pace()
         return pace
+
+
+def late_s(pace: Pace) -> float | None:
+    """The 95th percentile of the last times, or three medians where that is less; None: too few are known."""
+    known = len(pace.recent)
+    if known < ENOUGH:
+        return None
+    times = sorted(pace.recent)
+    return min(times[(known * 95 + 99) // 100 - 1], FAR * times[known // 2])

@@ -107,6 +107,7 @@ def route(
         strategy=groups[0].strategy if len(found) > 1 else None,
         skipped=tuple(skipped[:MOST_TOLD]),
         resting=resting,
+        hedge=wish.hedge,
     )
 
 

@@ -37,6 +37,8 @@ class Wish(Struct, frozen=True):
     """USD that the request may cost, as far as it can be foreseen."""
     provider: bytes | None = None
     """OpenRouter's ``provider``, unread."""
+    hedge: bool | None = None
+    """Whether a second try may be made beside one that is slow."""
 
 
 NONE = Wish()
@@ -48,6 +50,7 @@ class _Routing(Struct, frozen=True, forbid_unknown_fields=True):
     strategy: str | None = None
     max_latency_ms: float | None = None
     max_cost: Decimal | None = None
+    hedge: bool | None = None
 
 
 _ROUTING = msgspec.json.Decoder(_Routing | None)
@@ -96,6 +99,7 @@ def parse_wish(
         None if latency is None else latency / 1000,
         cost,
         None if provider is None or bytes(provider) == b"null" else bytes(provider),
+        said.hedge,
     )
 
 

@@ -122,12 +122,12 @@ def timing(call: Call, now: float) -> bytes:
 
 def fell_back(call: Call) -> bool | None:
     """Whether another provider or model was tried than the first; None where none was."""
-    attempts = call.outcome.attempts
-    if not attempts:
+    served = call.outcome.served
+    if served is None:
         return None
-    first = attempts[0]
+    first = call.outcome.attempts[0]
     # A plan never comes back to a candidate that it has left.
-    return (first.provider, first.model) != (attempts[-1].provider, attempts[-1].model)
+    return (first.provider, first.model) != (served.provider, served.model)
 
 
 @lru_cache(maxsize=1024)

@@ -209,6 +209,25 @@ def test_numbers_that_have_a_source_keep_it(bench, accounts):
     assert (second.cost, second.tokens_from) == (Decimal("0.5"), "none")
 
 
+def test_of_two_at_once_each_has_its_own_price(bench, accounts):
+    from dragoman.core.provider import Candidate, Price, Provider
+
+    prices = {"cheap": Price(input=Decimal(1)), "dear": Price(input=Decimal(100))}
+    accounts.prices = lambda provider, model: prices[provider]
+    call = bench.call()
+    tab = accounts.open_tab(call, bench.caller)
+    candidates = {
+        name: Candidate(Provider(name, "chat", "http://x.test", {}), "m") for name in prices
+    }
+    for number, name in enumerate(prices):
+        attempt = bench.attempt(call)
+        attempt.id, attempt.provider, attempt.model = f"attempt-{number}", name, "m"
+        tab.opened(attempt)
+    usage = Usage(input=1_000_000)
+    assert tab.cost(candidates["cheap"], usage) == 1
+    assert tab.cost(candidates["dear"], usage) == 100
+
+
 def test_a_model_without_a_price_has_no_cost(bench, accounts):
     accounts.prices = no_prices
     call, attempt = complete(bench, accounts)

@@ -72,6 +72,30 @@ def test_the_attempt_that_served_is_the_calls_and_every_other_has_its_row(opened
     assert [row.status for row in entry.attempts] == ["upstream_error", "complete"]
 
 
+@pytest.mark.parametrize("lost", ["hedge_lost", "upstream_error"])
+@pytest.mark.parametrize("winner", [1, 2])
+@pytest.mark.parametrize("end", ["complete", "upstream_cut"])
+def test_of_two_at_once_the_call_shows_the_one_that_went_on(
+    opened, closed, finished, lost, winner, end
+):
+    """Who loses, or fails, is closed before the other is; which of them began first says nothing."""
+    loser = 3 - winner
+    records = [
+        opened(attempt_id="attempt-1", number=1),
+        opened(attempt_id="attempt-2", number=2),
+        closed(attempt_id=f"attempt-{loser}", status=lost),
+    ]
+    under_way = entry_of(records)
+    assert under_way.request.status == "unknown"
+    over = closed(attempt_id=f"attempt-{winner}", status=end)
+    over = msgspec.structs.replace(over, upstream_id="the winner's")
+    entry = entry_of([*records, over, *([finished("call-1", end)] if end != "complete" else [])])
+    assert entry.request.upstream_id == "the winner's"
+    assert (entry.request.status, entry.request.attempts) == (end, 2)
+    assert [row.status for row in entry.attempts][loser - 1] == lost
+    assert [row.number for row in entry.attempts] == [1, 2]
+
+
 def test_the_end_of_the_call_stands_above_the_end_of_its_attempt(opened, closed, finished):
     entry = entry_of(
         [

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dragoman.attempt.allowance import Allowance
 from dragoman.attempt.policy import Policy
-from dragoman.attempt.retry_budget import RetryBudget
 from dragoman.attempt.verdict import GiveUp, Next, Retry, verdict
 from dragoman.core.errors import STATUS, UpstreamError
 
@@ -69,6 +69,12 @@ def test_a_wrong_certificate_stays_wrong():
     assert judge("upstream", sent="no", retryable=True) == Retry(0.125)
 
 
+@pytest.mark.req("R-REL-001")
+def test_who_cannot_be_reached_is_left_at_once_for_another():
+    assert judge("upstream", sent="no", retryable=True, more=True) == Next()
+    assert judge("timeout", sent="no", retryable=True, more=True) == Next()
+
+
 def test_without_a_budget_nothing_is_retried():
     assert judge("server", affordable=False) == GiveUp()
     assert judge("server", affordable=False, more=True) == Next()
@@ -96,7 +102,7 @@ def test_every_failure_has_a_verdict_and_no_wait_exceeds_the_cap(kind, retries, 
 
 
 def test_a_storm_of_failures_costs_a_fifth_more_and_three_a_second():
-    budget = RetryBudget()
+    budget = Allowance()
     requests = retries = 0
     for tick in range(60_000):
         now = tick / 1000
@@ -110,7 +116,7 @@ def test_a_storm_of_failures_costs_a_fifth_more_and_three_a_second():
 
 
 def test_a_quiet_provider_may_be_retried_at_once():
-    budget = RetryBudget()
+    budget = Allowance()
     budget.request(0)
     assert budget.afford(0)
     for _ in range(3):

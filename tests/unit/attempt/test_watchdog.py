@@ -84,3 +84,21 @@ def test_a_stream_that_goes_on_has_its_time_again():
         dog.stop()
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("told", [{"content": True}, {}])
+def test_all_of_it_has_an_end_whoever_is_waited_for(told):
+    async def story():
+        facts = Facts()
+        for name, value in told.items():
+            setattr(facts, name, value)
+        dog = Watchdog(5, 5, 5, facts, 0.12)
+        with pytest.raises(asyncio.CancelledError):
+            for _ in range(40):
+                await asyncio.sleep(0.02)
+                dog.reading()
+                dog.tighten(1)
+        asyncio.current_task().uncancel()
+        assert dog.fired == "end"
+
+    asyncio.run(story())

@@ -12,11 +12,6 @@ from dragoman.cli.discovery import Found, discover
 pytestmark = pytest.mark.req("R-CLI-001", "R-CLI-016", "R-CLI-017")
 
 COMMANDS = [
-GROUPS = ("keys", "config")
-WITHIN = [
-    *(f"keys {name}" for name in ("create", "list", "revoke")),
-    *(f"config {name}" for name in ("validate", "plan", "reload")),
-]
     "serve",
     "keys",
     "models",
@@ -26,6 +21,11 @@ WITHIN = [
     "config",
     "mock",
     "conformance",
+]
+GROUPS = ("keys", "config")
+WITHIN = [
+    *(f"keys {name}" for name in ("create", "list", "revoke")),
+    *(f"config {name}" for name in ("validate", "plan", "reload")),
 ]
 
 

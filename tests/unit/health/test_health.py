@@ -5,6 +5,7 @@ import pytest
 from dragoman.core.errors import UpstreamError
 from dragoman.core.provider import Candidate, Credential, Provider
 from dragoman.core.secret import Secret
+from dragoman.health.breaker import BreakerPolicy
 from dragoman.health.health import Health, key_of
 
 PROVIDER = Provider(name="p", family="chat", base_url="http://h", paths={"chat": "/c"})
@@ -89,3 +90,15 @@ def test_it_is_what_attempts_ask_for() -> None:
 
     asked: Asked = Health()
     assert asked.admits(BARE, 0)
+
+
+def test_a_probe_that_another_one_has_outrun_was_none() -> None:
+    health = Health(BreakerPolicy(failures=1, open_s=10))
+    someone = ONE
+    health.failed(someone, UpstreamError("server", "x"), 0.0)
+    assert health.admits(someone, 11.0)
+    health.outrun(someone, 12.0, 1.0, whole=False)
+    assert not health.admits(someone, 13.0)
+    assert health.admits(someone, 23.0)
+    health.outrun(TWO, 12.0, 1.0, whole=False)
+    assert health.is_well(TWO, 12.0)

@@ -19,6 +19,8 @@ from dragoman.routing.wish import NONE, Wish, parse_wish
         (b'{"max_attempts": 1}', None, Wish(max_attempts=1)),
         (b'{"fallback": ["a/b", "c"]}', None, Wish(fallback=("a/b", "c"))),
         (None, b'["a", "b"]', Wish(listed=("a", "b"))),
+        (b'{"hedge": true}', None, Wish(hedge=True)),
+        (b'{"hedge": false}', None, Wish(hedge=False)),
         (b'{"strategy": "least-busy"}', None, Wish(strategy="least-busy")),
         (
             b'{"max_latency_ms": 1500, "max_cost": "0.01"}',
@@ -37,6 +39,7 @@ def test_what_is_said_is_read(routing, models, wish) -> None:
     ("routing", "models", "param", "said"),
     [
         (b'{"max_attempt": 1}', None, "routing", "unknown field `max_attempt`"),
+        (b'{"hedge": "yes"}', None, "routing", "Expected `bool | null`"),
         (b'{"max_attempts": "1"}', None, "routing", "Expected `int | null`"),
         (b'{"max_attempts": 0}', None, "routing.max_attempts", "between 1 and 10, not 0"),
         (b'{"max_attempts": 11}', None, "routing.max_attempts", "between 1 and 10, not 11"),

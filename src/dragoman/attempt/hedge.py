@@ -1,0 +1,208 @@
+"""A second try beside one that is slow: the first to bring content is the answer, the other is ended.
+
+It is made only where somebody has asked for it: it may cost a second answer. It begins when the first
+try has taken longer than nearly all before it, goes to the next candidate of the plan that is well, and
+where there is none to the same one again. At most a tenth of the requests that may have one get one, and
+who is not answering costs what any further try costs (``further.py``).
+
+Both stand in the ledger. The one that lost is closed there before the other goes on, as ``hedge_lost``,
+with what it had told of its usage by then; the provider may bill more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from dragoman.attempt.embody import Embodiment
+from dragoman.attempt.endings import draining, uncancel
+from dragoman.attempt.further import is_answering
+from dragoman.attempt.gate import Opened, flow, through_gate
+from dragoman.attempt.means import Means
+from dragoman.attempt.trial import Trial
+from dragoman.core.call import Answer, Call, Head
+from dragoman.core.errors import GatewayError, UpstreamError
+from dragoman.core.provider import Candidate, Plan
+
+
+def is_wanted(plan: Plan, call: Call, means: Means) -> bool:
+    """Whether the call may have a second try."""
+    if plan.hedge is None and means.policy.hedge != "always":
+        return False
+    match means.policy.hedge:
+        case "always":
+            wanted = plan.hedge is not False
+        case "asked":
+            wanted = plan.hedge is True
+        case "never":
+            wanted = False
+    return wanted and call.operation == "chat" and plan.max_attempts != 1
+
+
+async def hedged(
+    first: Trial, plan: Plan, position: int, embodiment: Embodiment, tried: set[int]
+) -> Answer:
+    """The answer of a try that has been opened, or of a second one beside it.
+
+    Args:
+        first: at the candidate at ``position`` of the plan.
+        plan: whose next candidate is the second.
+        position: see ``first``.
+        embodiment: writes the request for the second.
+        tried: gets the place in the plan of a second one that was another than the first.
+
+    Raises:
+        UpstreamError: neither has answered; it is the first one's.
+    """
+    means = first.means
+    if first.record.number == 1:
+        means.hedges.request(first.record.started)
+    race = _Race()
+    race.enter(first)
+    try:
+        wait_s = means.health.late_s(first.candidate, whole=not first.ask.stream)
+        if wait_s is not None:
+            await race.wait(wait_s)
+            if not race.is_over():
+                await _enter_second(race, first, plan, position, embodiment, tried)
+        try:
+            won, brought = await race.result()
+        except UpstreamError:
+            first.stand()
+            raise
+        if isinstance(brought, Head):
+            return Answer(brought)
+        return await flow(won, brought)
+    except asyncio.CancelledError:
+        await race.stop()
+        if first.call.gone:
+            raise
+        # The server shuts down and its patience is over (R2).
+        uncancel()
+        raise draining() from None
+    except BaseException:
+        await race.stop()
+        raise
+
+
+async def _enter_second(
+    race: _Race, first: Trial, plan: Plan, position: int, embodiment: Embodiment, tried: set[int]
+) -> None:
+    means = first.means
+    made = len(first.call.outcome.attempts)
+    now = means.monotonic()
+    if plan.max_attempts is not None and made >= plan.max_attempts:
+        return
+    place = _place(plan, position, means, now)
+    if place is None or not means.hedges.afford(now):
+        return
+    candidate = plan.candidates[place]
+    if _keeps(candidate, first):
+        return
+    second = Trial(candidate, first.ask, first.call, first.tab, means, first.deadline)
+    try:
+        await second.ready(embodiment)
+        if race.is_over():
+            return
+        paid = is_answering(candidate, means) or means.allowances.take(
+            candidate.provider.name, now
+        )
+        if not paid:
+            return
+        second.open()
+    except GatewayError:
+        return  # it cannot be said to that candidate, or not be written down: the first goes on
+    means.hedges.spend()
+    if place != position:
+        tried.add(place)
+    race.enter(second)
+
+
+def _place(plan: Plan, position: int, means: Means, now: float) -> int | None:
+    """Where the second try goes: the next one that is well, else the same again."""
+    health = means.health
+    places: list[int] = [*range(position + 1, len(plan.candidates)), position]
+    for place in places:
+        candidate = plan.candidates[place]
+        # A breaker's probe is no help to anybody who is in a hurry.
+        if health.is_well(candidate, now) and not health.back_in_s(candidate, now):
+            return place
+    return None
+
+
+def _keeps(candidate: Candidate, first: Trial) -> bool:
+    """Whether the candidate would keep what it has made, and a conversation would have it twice."""
+    store = first.ask.members.get("store")
+    return candidate.provider.family == "responses" and (store is None or bytes(store) != b"false")
+
+
+class _Race:
+    """The tries under way, each in a task of its own."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[Trial, asyncio.Task[Head | Opened]] = {}
+
+    def enter(self, trial: Trial) -> None:
+        """A try that has been opened sets out."""
+        trial.claim = self._claim
+        self._tasks[trial] = asyncio.get_running_loop().create_task(_brought(trial))
+
+    async def wait(self, seconds: float) -> None:
+        """Returns when one is over, or the time is."""
+        await asyncio.wait(self._tasks.values(), timeout=seconds)
+
+    def is_over(self) -> bool:
+        """Whether one has ended, whichever way."""
+        return any(task.done() for task in self._tasks.values())
+
+    async def result(self) -> tuple[Trial, Head | Opened]:
+        """Who was the first to bring something, and what; where nobody did, the first one's error."""
+        waiting = set(self._tasks.values())
+        while waiting:
+            _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for trial, task in self._tasks.items():
+                if task.done() and not task.cancelled() and task.exception() is None:
+                    self._report(trial)
+                    return trial, task.result()
+        errors = [task.exception() for task in self._tasks.values() if not task.cancelled()]
+        ours = (error for error in errors if not isinstance(error, UpstreamError))
+        error = next(ours, None) or (errors[0] if errors else None)
+        assert error is not None, "who loses has lost to somebody"
+        raise error
+
+    async def stop(self) -> None:
+        """Ends everything that is under way, and what nobody has taken."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for trial, task in self._tasks.items():
+            if not trial.closed:
+                brought = None if task.cancelled() or task.exception() else task.result()
+                if isinstance(brought, Opened):
+                    brought.drop()
+                trial.give_up("client_cut" if trial.call.gone else "house_error")
+                await trial.hang_up()
+
+    def _report(self, winner: Trial) -> None:
+        """Tells the log of errors of ours that the winner has covered."""
+        for task in self._tasks.values():
+            error = task.exception() if task.done() and not task.cancelled() else None
+            if isinstance(error, Exception) and not isinstance(error, GatewayError):
+                winner.means.report(error, winner.call)
+
+    async def _claim(self, winner: Trial) -> None:
+        """Ends the others; the account is theirs before it is the winner's again."""
+        losing = []
+        for trial, task in self._tasks.items():
+            if trial is not winner and not task.done():
+                trial.lost = True
+                task.cancel()
+                losing.append((trial, task))
+        for trial, task in losing:
+            await asyncio.wait({task})
+            if not trial.closed:
+                trial.give_up("hedge_lost")  # its task had not even begun
+        winner.stand()
+
+
+async def _brought(trial: Trial) -> Head | Opened:
+    return await through_gate(trial) if trial.ask.stream else await trial.whole()
