@@ -29,9 +29,11 @@ from dragoman.catalog.registry import Registry, with_stub
 from dragoman.catalog.routes import read_ranks, read_routes
 from dragoman.catalog.schema import SERVED, CatalogError, OperatorRow, read_strictly
 from dragoman.config.fetching import fetch_policy
+from dragoman.config.health import health_of
 from dragoman.config.load import config_path
 from dragoman.config.prices import read_prices
 from dragoman.config.settings import ConfigError, Settings
+from dragoman.config.shared_state import redis_of
 from dragoman.core import ids
 from dragoman.core.call import Call, Limits
 from dragoman.core.clock import SystemClock
@@ -41,7 +43,6 @@ from dragoman.core.provider import Family
 from dragoman.credentials.pool import Pools
 from dragoman.credentials.static import header_of
 from dragoman.dialects.registry import DIALECTS
-from dragoman.health.breaker import BreakerPolicy
 from dragoman.health.health import Health
 from dragoman.identity.authenticate import IdentityMode
 from dragoman.identity.cache import CachedKeys
@@ -57,6 +58,7 @@ from dragoman.transport.stub import StubTransport
 
 if TYPE_CHECKING:
     from dragoman.store.engine import Database
+    from dragoman.store.health_record import Keeping
     from dragoman.store.seal import Sealer
     from dragoman.store.sql.keys import SqlKeys
 
@@ -70,6 +72,7 @@ class Services:
     settings: Settings
     house: House
     database: Database
+    record: Keeping
     log: Log
     metrics: Metrics
     first_admin_key: str | None = None
@@ -299,6 +302,7 @@ async def open_services(
     Raises:
         ConfigError, HouseError: something cannot be opened; the message says what to do.
     """
+    from dragoman.store.health_record import open_record  # noqa: PLC0415
     from dragoman.store.kept import open_kept  # noqa: PLC0415
     from dragoman.store.sql.ledger import SqlLedger  # noqa: PLC0415
     from dragoman.store.sql.secrets import open_secret  # noqa: PLC0415
@@ -337,8 +341,18 @@ async def open_services(
             )
         )
         pools = Pools(registry.credentials)
-        health = Health(
-            BreakerPolicy(failures=settings.breaker_failures, open_s=settings.breaker_open_s)
+        health = health_of(settings, log)
+        redis = redis_of(settings, stack)
+        record = await stack.enter_async_context(
+            open_record(
+                health,
+                database,
+                clock,
+                partial(_untold, log),
+                shared=workers > 1,
+                redis=redis,
+                prefix=settings.redis_prefix,
+            )
         )
         fetcher = _Fetcher(registry, pools, transport, log)
         means = _means(settings, transport, health, log, envelope)
@@ -384,7 +398,7 @@ async def open_services(
             strategy=settings.routing_strategy,
         )
         fetcher.changed = house.plans.clear
-        yield Services(settings, house, database, log, metrics, first)
+        yield Services(settings, house, database, record, log, metrics, first)
 
 
 def _address(registry: Registry, name: str) -> str | None:

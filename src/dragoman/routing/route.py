@@ -23,9 +23,12 @@ from dragoman.routing.preferences import NO_PREFERENCES, Preferences, read_prefe
 from dragoman.routing.sieve import (
     MOST_TOLD,
     cannot_serve,
+    disabled,
     incapable,
     is_openrouter,
     nobody,
+    outside,
+    target_key,
     unfitting,
     unwanted,
 )
@@ -90,7 +93,8 @@ def route(
     sticky = groups[0].strategy == "sticky"
     candidates = _candidates(found[:MOST], sight, sticky=sticky)
     if len(candidates) > 1:
-        candidates.sort(key=lambda item: not sight.health.is_well(item, sight.now))
+        # Who is well first, then who is back soonest.
+        candidates.sort(key=lambda item: sight.health.back_at(item, sight.now))
     requested = model if isinstance(model, str) else wish.listed[0]
     return Plan(
         requested,
@@ -195,11 +199,31 @@ def _sift(
                     skip(target, lacks)
             group.targets = able
     if any(group.targets for group in groups):
-        return skipped
+        # In front: of the models that `auto` leaves out there may be more than are told.
+        return [*_spare(groups, sight), *skipped]
     if not served and not any(group.auto for group in groups):
         first = skipped[0].name.partition("/")[0]
         raise unsupported(f"{first} {skipped[0].reason}; choose another model.", "model")
     raise nobody(skipped, by_wish=by_wish)
+
+
+def _spare(groups: list[_Group], sight: Sight) -> list[Skipped]:
+    """Takes out who could serve and had better not, as long as somebody else is left (R-ROUTE-009)."""
+    skipped: list[Skipped] = []
+    if not sight.health.disabling.switches and sight.window.is_open:
+        return skipped
+    for why in (disabled, outside):
+        found = {
+            target_key(target): why(target, sight) for group in groups for target in group.targets
+        }
+        if None not in found.values():
+            continue  # all of them: the request itself is the probe
+        for group in groups:
+            group.targets = [item for item in group.targets if found[target_key(item)] is None]
+        skipped += [
+            Skipped("/".join(key), reason) for key, reason in found.items() if reason is not None
+        ]
+    return skipped
 
 
 def _keep_fitting(group: _Group, sight: Sight) -> tuple[Skipped, ...]:

@@ -30,16 +30,16 @@ def test_a_refused_key_rests_for_every_model_until_it_works() -> None:
     rests = Rests()
     rests.quarantine("p", "k", 0)
     assert rests.rests("p", "k", "any", QUARANTINE_S - 1)
-    rests.release("p", "k", "any")
+    rests.release("p", "k", "any", 0)
     assert not rests.rests("p", "k", "other", 1)
 
 
 def test_a_key_that_works_for_a_model_loses_that_models_rest() -> None:
     rests = Rests()
-    rests.release("p", "k", "m")
+    rests.release("p", "k", "m", 0)
     rests.cool("p", "k", "m", 0, 60)
     rests.cool("p", "k", "n", 0, 60)
-    rests.release("p", "k", "m")
+    rests.release("p", "k", "m", 0)
     assert not rests.rests("p", "k", "m", 1)
     assert rests.rests("p", "k", "n", 1)
 
