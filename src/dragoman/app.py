@@ -31,8 +31,7 @@ from dragoman.config.settings import Settings, check_serving
 from dragoman.core.call import Call
 from dragoman.core.errors import GatewayError
 from dragoman.core.money import plain
-from dragoman.health.breaker import GAUGE
-from dragoman.pipeline import House
+from dragoman.health.condition import Condition, conditions
 from dragoman.services import Services, new_id, open_services
 from dragoman.surface.app import Surface, build
 from dragoman.surface.connection import Connection
@@ -141,7 +140,7 @@ async def _publish(services: Services) -> None:
     metrics = services.metrics
     try:
         while True:
-            metrics.breakers = _worst(services.house)
+            _conditions(services)
             metrics.publish()
             await asyncio.sleep(PUBLISH_S)
     finally:
@@ -191,14 +190,14 @@ def surface(application: Application, services: Services) -> Surface:
             return Readiness(ready=False, reason="the disk is full: usage cannot be recorded")
         if not house.registry.providers:
             return Readiness(ready=False, reason="no provider is configured: set a provider's key")
-        return Readiness(ready=True)
+        return Readiness(ready=True, redis=services.record.redis)
 
     def metrics() -> bytes:
-        services.metrics.breakers = _worst(house)
+        _conditions(services)
         return services.metrics.text()
 
     def providers() -> dict[str, str]:
-        return {name: "degraded" if state else "healthy" for name, state in _worst(house).items()}
+        return {name: each.word for name, each in _conditions(services).items()}
 
     return Surface(
         house=house,
@@ -238,12 +237,15 @@ def surface(application: Application, services: Services) -> Surface:
     )
 
 
-def _worst(house: House) -> dict[str, int]:
-    """Provider → 0 closed, 1 open, 2 half-open: the worst of its breakers (R-REL-002)."""
-    found = dict.fromkeys(house.registry.providers, 0)
-    for (provider, _, _), state in house.health.states(time.monotonic()).items():
-        if found.get(provider) != 1:
-            found[provider] = GAUGE[state]
+def _conditions(services: Services) -> dict[str, Condition]:
+    """How each provider is doing; metrics are told of it on this occasion."""
+    house, metrics = services.house, services.metrics
+    found = conditions(house.health, house.registry.providers, time.monotonic())
+    metrics.breakers = {name: each.breaker for name, each in found.items()}
+    metrics.scores = {name: each.score for name, each in found.items()}
+    metrics.disabled = {name: int(each.disabled) for name, each in found.items()}
+    metrics.models_off = {name: each.models_off for name, each in found.items()}
+    metrics.shared_state = services.record.redis
     return found
 
 
