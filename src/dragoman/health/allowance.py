@@ -27,6 +27,7 @@ _PAIRS: dict[str, str] = {
 }
 TOLD = frozenset(_PAIRS)
 """Headers that tell what is left."""
+_NOTHING = frozenset({"0", "0.0"})
 _SPANS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
 _ERA_S = 1_000_000_000.0
@@ -37,7 +38,8 @@ def exhausted_for_s(headers: Mapping[str, str], wall: float) -> float | None:
     """For how long from now at least one limit stands at zero; None: none does, or nobody says."""
     longest: float | None = None
     for left, reset in _PAIRS.items():
-        if headers.get(left, "").strip() not in {"0", "0.0"}:
+        told = headers.get(left)
+        if told is None or told.strip() not in _NOTHING:
             continue
         until = read_reset(headers.get(reset, ""), wall)
         if until is not None and until > 0 and (longest is None or until > longest):

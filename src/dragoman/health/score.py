@@ -44,9 +44,8 @@ def scaled(value: float | None, best: float, worst: float) -> float | None:
     """1 at ``best`` or beyond, 0 at ``worst`` or beyond, logarithmic between them; None of nothing."""
     if value is None:
         return None
-    if value <= 0:
-        return 1.0 if best < worst else 0.0
-    share = math.log(value / worst) / math.log(best / worst)
+    least, most = min(best, worst), max(best, worst)
+    share = math.log(min(max(value, least), most) / worst) / math.log(best / worst)
     return min(1.0, max(0.0, share))
 
 

@@ -27,6 +27,8 @@ MEMORY = round(2 / ALPHA)
 """Requests that an average remembers."""
 LONGEST = 512
 """Characters of a model's id; a longer one is not shared."""
+FRESH_S = 86_400.0
+"""Times that are older than this say nothing of how quick somebody is now."""
 KEPT_S = 30 * 86_400.0
 """An entry that nobody has renewed for so long is removed."""
 
@@ -188,7 +190,7 @@ class Sharing:
         for spot, state in ((entry.spot, entry.state) for entry in entries):
             match state:
                 case FiguresTold():
-                    self._learn_figures(_place(spot), state)
+                    self._learn_figures(_place(spot), state, now)
                 case SwitchTold():
                     self._learn_switch(spot, state)
                 case RestTold():
@@ -225,7 +227,7 @@ class Sharing:
             disabling.forget(where)
             del self._said[spot]
 
-    def _learn_figures(self, place: Place, state: FiguresTold) -> None:
+    def _learn_figures(self, place: Place, state: FiguresTold, now: float) -> None:
         statistics = self._health.statistics
         mine = statistics.places.get(place) or statistics.made(place)
         mine.known = True
@@ -238,6 +240,10 @@ class Sharing:
         mine.reply_s = state.reply_s
         mine.tokens_per_s = state.tokens_per_s
         mine.at = self._here(state.at_ms)
+        if len(place) == len(("provider", "model")) and now - mine.at < FRESH_S:
+            paces, (provider, model) = self._health.paces, place
+            paces.begin(provider, model, mine.first_event_s, mine.errors, whole=False)
+            paces.begin(provider, model, mine.reply_s, mine.errors, whole=True)
 
     def _figures(self) -> list[tuple[Spot, State]]:
         return [

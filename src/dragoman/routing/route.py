@@ -273,7 +273,7 @@ def _candidates(targets: list[Target], sight: Sight, *, sticky: bool) -> list[Ca
         provider = sight.spoken(target.provider)
         capability = sight.capability(target)
         if provider.name not in keys:
-            keys[provider.name] = _keys(provider.name, sight, sticky=sticky)
+            keys[provider.name] = _keys(provider.name, target.model, sight, sticky=sticky)
         found += [
             Candidate(provider, target.model, credential, capability, target.known)
             for credential in keys[provider.name] or (None,)
@@ -281,12 +281,16 @@ def _candidates(targets: list[Target], sight: Sight, *, sticky: bool) -> list[Ca
     return found
 
 
-def _keys(provider: str, sight: Sight, *, sticky: bool) -> tuple[Credential, ...]:
+def _keys(provider: str, model: str, sight: Sight, *, sticky: bool) -> tuple[Credential, ...]:
     """The provider's keys, the next one's first; a conversation that stays, stays with its key.
 
     Providers keep prompts in the cache of an account.
     """
-    keys = sight.pools.turn(provider)
+
+    def is_well(key: Credential) -> bool:
+        return sight.health.knows_well((provider, model, key.id), sight.now)
+
+    keys = sight.pools.turn(provider, is_well)
     if not sticky or len(keys) < 2:
         return keys
     keys = tuple(sorted(keys, key=lambda key: key.id))

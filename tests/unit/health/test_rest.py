@@ -56,3 +56,27 @@ def test_rests_do_not_fill_the_memory(monkeypatch) -> None:
     assert len(rests._until) == 3
     assert rests.rests("p", "k", "n2", 21)
     assert not rests.rests("p", "k", "late", 21)
+
+
+def test_who_does_not_say_for_how_long_shortens_no_rest() -> None:
+    rests = Rests()
+    rests.cool("p", "k", "m", 0, 60)
+    rests.cool("p", "k", "m", 1, None)
+    assert rests.back_at("p", "k", "m", 1) == 60
+    rests.cool("p", "k", "m", 2, 3)
+    assert rests.back_at("p", "k", "m", 2) == 5
+    assert rests.back_at("p", "other", "m", 2) == 2
+
+
+def test_of_two_reports_of_a_rest_the_later_one_is_true() -> None:
+    rests = Rests()
+    rests.heard(("p", "k", "m"), 10, 70, 20)
+    assert rests.rests("p", "k", "m", 69)
+    rests.heard(("p", "k", "m"), 9, None, 20)
+    assert rests.rests("p", "k", "m", 69)
+    rests.heard(("p", "k", "m"), 11, None, 20)
+    assert not rests.rests("p", "k", "m", 20)
+    rests.heard(("p", "k", "m"), 10, 70, 20)
+    assert not rests.rests("p", "k", "m", 20)
+    rests.heard(("p", "k", "n"), 1, 10, 20)
+    assert rests.until(("p", "k", "n")) is None
