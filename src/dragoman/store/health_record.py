@@ -75,11 +75,13 @@ class Keeping:
 
     async def run(self, over: asyncio.Event) -> None:
         """Exchanges until it is over; then writes what is not written yet."""
-        while not over.is_set():
+        is_last = False
+        while not is_last:
             with suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), EVERY_S)
+            is_last = over.is_set()
             self._turn += 1
-            figures = over.is_set() or self._turn % FIGURES_EVERY == 0
+            figures = is_last or self._turn % FIGURES_EVERY == 0
             try:
                 await self._exchange(figures=figures, ask=self._shared)
             except Exception as error:  # noqa: BLE001  one that fails is told, and the next one comes
