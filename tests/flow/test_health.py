@@ -2,10 +2,12 @@
 
 import re
 import time
+import uuid
 from contextlib import ExitStack
 
 import pytest
 
+from raw_upstream import WHOLE, raw_upstream
 from servers import gateway_server, mock_server
 
 DOWN = {"status": 500, "times": 100_000, "path": "/chat/completions"}
@@ -198,3 +200,79 @@ def test_workers_share_who_is_disabled(two, tmp_path):
         # What one learns of its recovery, the other learns too.
         assert gateway.chat("p0/m").status == 200
         until(lambda: all(conditions(gateway)["p0"] == "healthy" for _ in range(24)), 15)
+
+
+def allowance(left: int, reset: str) -> bytes:
+    head = (
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+        f"x-ratelimit-remaining-requests: {left}\r\nx-ratelimit-reset-requests: {reset}\r\n"
+    )
+    return f"{head}content-length: {len(WHOLE)}\r\n\r\n".encode() + WHOLE
+
+
+@pytest.mark.req("R-PROV-003")
+def test_a_key_that_has_nothing_left_is_not_used_until_its_limit_begins_anew(tmp_path):
+    with raw_upstream({"m": allowance(0, "2.5s"), "n": allowance(5, "60s")}) as up:
+        (tmp_path / "dragoman.toml").write_text(
+            f'[[providers]]\nname = "p"\ndialect = "chat"\nbase_url = "http://127.0.0.1:{up.port}"\n'
+            'credentials = [{ key = "secret-one" }, { key = "secret-two" }]\n'
+        )
+        with gateway_server(tmp_path) as gateway:
+
+            def key_of(model: str) -> str:
+                assert gateway.chat(model).status == 200
+                return up.keys[-1].removeprefix("Bearer secret-")
+
+            # What is left is told by the first answer: the turn of each key comes once.
+            start = time.monotonic()
+            assert [key_of("p/m"), key_of("p/n"), key_of("p/n")] == ["one", "two", "one"]
+            assert key_of("p/m") == "two"
+            up.replies["m"] = allowance(1, "1s")
+            # Both rest: who is back first is asked first.
+            assert key_of("p/m") == "one"
+            assert time.monotonic() - start < 2.5
+            time.sleep(2.6)
+            assert {key_of("p/m"), key_of("p/m")} == {"one", "two"}
+
+
+@pytest.mark.req("R-PROV-004", "R-TIER-005")
+def test_gateways_with_databases_of_their_own_share_through_redis(two, tmp_path):
+    pytest.importorskip("redis")
+    prefix = f"test-{uuid.uuid4().hex}"
+    shared = {
+        **QUICK,
+        "DISABLE_PROBE_S": "600",
+        "REDIS_URL": "redis://127.0.0.1:6379",
+        "REDIS_PREFIX": prefix,
+    }
+    with ExitStack() as stack:
+        gateways = []
+        for name in ("one", "other"):
+            folder = tmp_path / name
+            folder.mkdir()
+            (folder / "dragoman.toml").write_text((tmp_path / "dragoman.toml").read_text())
+            gateways.append(stack.enter_context(gateway_server(folder, **shared)))
+        one, other = gateways
+        if one.ask("GET", "/ready", key=None).json()["redis"] != "up":
+            pytest.skip("no Redis on this machine")
+        script(two[0], **DOWN)
+        disable(one)
+        heal(two[0])
+        until(lambda: conditions(other)["p0"] == "degraded")
+        assert served(other) == ("p1", "1")
+        assert other.chat("p0/m").status == 200
+        until(lambda: conditions(one)["p0"] == "healthy")
+        assert served(one) == ("p0", "1")
+        text = one.ask("GET", "/metrics").body.decode()
+        assert "dragoman_shared_state_up 1.0" in text
+
+
+def test_a_redis_that_is_not_there_keeps_nobody_from_serving(two, tmp_path):
+    with gateway_server(tmp_path, **QUICK, REDIS_URL="redis://:hush@127.0.0.1:1") as gateway:
+        ready = gateway.ask("GET", "/ready", key=None).json()
+        assert ready["redis"] == "down"
+        assert served(gateway) == ("p0", "1")
+        assert "dragoman_shared_state_up 0.0" in gateway.ask("GET", "/metrics").body.decode()
+        text = gateway.log.read_text()
+        assert "Redis is away" in text
+        assert "hush" not in text
