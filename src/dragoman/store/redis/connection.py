@@ -70,7 +70,6 @@ def mapped() -> Iterator[None]:
         raise HouseError(
             "overloaded",
             "Redis cannot be reached or refused the command.",
-            code="shared_state_unavailable",
             retryable=True,
         ) from error
 

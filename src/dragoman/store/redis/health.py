@@ -77,7 +77,6 @@ class RedisHealth:
         raise HouseError(
             "overloaded",
             "Too many write to Redis at once.",
-            code="shared_state_unavailable",
             retryable=True,
         )
 
