@@ -12,6 +12,7 @@ from databases import KINDS, database_url
 from dragoman.core.errors import HouseError
 from dragoman.health.sharing import (
     KEPT_S,
+    RESTS_KEPT_S,
     Entry,
     FiguresTold,
     RestTold,
@@ -127,6 +128,14 @@ async def test_what_nobody_has_renewed_for_a_month_is_removed(record):
     later = NOW + round(KEPT_S * 1000) + 1
     other = Entry(SWITCH, SwitchTold(off=True, at_ms=later, probe_ms=later))
     assert await record.exchange([other], 0, later) == [other]
+
+
+async def test_a_rest_is_removed_within_hours_and_is_not_renewed_by_being_read(record):
+    rest = Entry(Spot("rest", "p", "made-up", "key-1"), RestTold(NOW, NOW + 60_000))
+    await record.exchange([figures(1), rest], 0, NOW)
+    assert len(await record.exchange([], 0, NOW + 1)) == 2
+    found = await record.exchange([figures(1, 2)], 0, NOW + round(RESTS_KEPT_S * 1000) + 1)
+    assert [entry.spot for entry in found] == [FIGURES]
 
 
 async def test_an_empty_report_and_one_of_another_record_are_put_as_they_are(tmp_path):

@@ -73,6 +73,11 @@ class Rests:
             self._set(spot, now, min(until, now + LONGEST_S))
             self.turned[spot] = at
 
+    def forget(self, before: float) -> None:
+        """Forgets reports of rests that nobody disputes any more."""
+        if self.turned:
+            self.turned = {spot: at for spot, at in self.turned.items() if at > before}
+
     def _set(self, spot: Spot, now: float, until: float) -> None:
         if len(self._until) >= MOST:
             self._until = {item: end for item, end in self._until.items() if end > now}

@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 
 from dragoman.health.disabling import Switch
 from dragoman.health.health import Health
-from dragoman.health.rest import Rests
+from dragoman.health.rest import LONGEST_S, Rests
 from dragoman.health.statistics import ALPHA, Figures, Place
 
 Kind: TypeAlias = Literal["figures", "switch", "rest", "spent"]
@@ -25,12 +25,16 @@ ALL = "*"
 """In the place of a model or a credential: all of them."""
 MEMORY = round(2 / ALPHA)
 """Requests that an average remembers."""
-LONGEST = 512
+LONGEST_NAME = 512
 """Characters of a model's id; a longer one is not shared."""
 FRESH_S = 86_400.0
 """Times that are older than this say nothing of how quick somebody is now."""
 KEPT_S = 30 * 86_400.0
 """An entry that nobody has renewed for so long is removed."""
+RESTS_KEPT_S = 2 * LONGEST_S
+"""A rest is over sooner, and there may be one for any name that a caller makes up."""
+DRIFT_S = 1.0
+"""So much the two clocks may drift apart before the offset between them is taken anew."""
 
 
 class FiguresTold(Struct, frozen=True, tag="figures", omit_defaults=True):
@@ -110,6 +114,11 @@ class Record(Protocol):
         ...
 
 
+def kept_s(kind: Kind) -> float:
+    """After how long an entry that nobody has renewed is removed."""
+    return RESTS_KEPT_S if kind in {"rest", "spent"} else KEPT_S
+
+
 def merged(stored: State | None, told: State) -> State:
     """One state of two."""
     match told:
@@ -162,13 +171,18 @@ class Sharing:
         self._offset_s = wall_offset_s
         self._said: dict[Spot, State] = {}
 
-    def told(self) -> list[Entry]:
+    def told(self, now: float, wall: float) -> list[Entry]:
         """What the record does not have yet."""
-        return [
-            Entry(spot, state)
-            for spot, state in [*self._figures(), *self._states()]
-            if self._said.get(spot) != state
-        ]
+        if abs(wall - now - self._offset_s) > DRIFT_S:
+            # The machine has slept, or its clock was set.
+            self._offset_s = wall - now
+            self._said.clear()
+        for rests in (self._health.rests, self._health.spent):
+            rests.forget(now - RESTS_KEPT_S)
+        states = self._states()
+        self._said = {spot: said for spot, said in self._said.items() if spot in states}
+        found = {**self._figures(), **states}
+        return [Entry(*each) for each in found.items() if self._said.get(each[0]) != each[1]]
 
     def settled(self, told: list[Entry]) -> None:
         """The record has it."""
@@ -196,8 +210,10 @@ class Sharing:
                 case RestTold():
                     until = None if state.until_ms is None else self._here(state.until_ms)
                     where = (spot.provider, spot.credential, _no_all(spot.model))
-                    self._rests(spot.kind).heard(where, self._here(state.at_ms), until, now)
-                    self._said[spot] = state
+                    rests = self._rests(spot.kind)
+                    rests.heard(where, self._here(state.at_ms), until, now)
+                    if where in rests.turned:
+                        self._said[spot] = state
 
     def learn_missing(self, entries: list[Entry], now: float) -> None:
         """Takes over what an older record knows beyond the one that is exchanged with."""
@@ -245,12 +261,12 @@ class Sharing:
             paces.begin(provider, model, mine.first_event_s, mine.errors, whole=False)
             paces.begin(provider, model, mine.reply_s, mine.errors, whole=True)
 
-    def _figures(self) -> list[tuple[Spot, State]]:
-        return [
-            (_spot(place), self._state(figures))
+    def _figures(self) -> dict[Spot, State]:
+        return {
+            _spot(place): self._state(figures)
             for place, figures in self._health.statistics.places.items()
             if figures.new_requests and figures.known and _fits(place)
-        ]
+        }
 
     def _state(self, figures: Figures) -> FiguresTold:
         return FiguresTold(
@@ -265,15 +281,14 @@ class Sharing:
             new_failures=figures.new_failures,
         )
 
-    def _states(self) -> list[tuple[Spot, State]]:
-        found: list[tuple[Spot, State]] = [
-            (
-                Spot("switch", provider, model or ALL, ALL),
-                SwitchTold(each.off, self._there(each.at), self._there(each.probe_at)),
+    def _states(self) -> dict[Spot, State]:
+        found: dict[Spot, State] = {
+            Spot("switch", provider, model or ALL, ALL): SwitchTold(
+                each.off, self._there(each.at), self._there(each.probe_at)
             )
             for (provider, model), each in self._health.disabling.switches.items()
             if _fits((provider, model))
-        ]
+        }
         kinds: tuple[Literal["rest", "spent"], ...] = ("rest", "spent")
         for kind in kinds:
             rests = self._rests(kind)
@@ -284,7 +299,7 @@ class Sharing:
                 until = rests.until(where)
                 until_ms = None if until is None else self._there(until)
                 spot = Spot(kind, provider, model or ALL, credential)
-                found.append((spot, RestTold(self._there(at), until_ms)))
+                found[spot] = RestTold(self._there(at), until_ms)
         return found
 
     def _rests(self, kind: Kind) -> Rests:
@@ -309,7 +324,7 @@ def _place(spot: Spot) -> Place:
 
 def _fits(place: Place) -> bool:
     """Whether a column takes it; listings are foreign input."""
-    return all(len(name) <= LONGEST and "\x00" not in name for name in place)
+    return all(len(name) <= LONGEST_NAME and "\x00" not in name for name in place)
 
 
 def _no_all(model: str) -> str:

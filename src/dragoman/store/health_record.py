@@ -142,7 +142,7 @@ class Keeping:
         return found
 
     def _told(self, *, figures: bool) -> list[Entry]:
-        told = self._sharing.told()
+        told = self._sharing.told(self._clock.monotonic(), self._clock.wall())
         return told if figures else _urgent(told)
 
     def _now_ms(self) -> int:

@@ -8,6 +8,7 @@ from dragoman.health.disabling import DisablingPolicy
 from dragoman.health.health import Health
 from dragoman.health.sharing import (
     MEMORY,
+    RESTS_KEPT_S,
     Entry,
     FiguresTold,
     RestTold,
@@ -48,9 +49,10 @@ class Side:
         self.health = Health(disabling=DisablingPolicy(over_s=0, failures=1))
         self.sharing = Sharing(self.health, offset)
         self.table = table
+        self.offset = offset
 
     def exchange(self, now: float) -> int:
-        told = self.sharing.told()
+        told = self.sharing.told(now, now + self.offset)
         found = self.table.exchange(told)
         self.sharing.settled(told)
         self.sharing.learn(found, now)
@@ -93,7 +95,7 @@ def test_what_happens_while_the_record_is_asked_is_told_next_time() -> None:
     table = Table()
     side = Side(table)
     side.answered(1)
-    told = side.sharing.told()
+    told = side.sharing.told(1, 1 + OFFSET)
     side.answered(2)
     found = table.exchange(told)
     side.sharing.settled(told)
@@ -107,7 +109,7 @@ def test_a_report_that_did_not_arrive_is_told_again() -> None:
     table = Table()
     side = Side(table)
     side.answered(1)
-    assert side.sharing.told() == side.sharing.told()
+    assert side.sharing.told(1, 1 + OFFSET) == side.sharing.told(1, 1 + OFFSET)
     side.exchange(2)
     assert table.states[Spot("figures", "p", "m", "k")].requests == 1
 
@@ -206,8 +208,34 @@ def test_names_that_no_column_takes_and_models_that_nobody_knows_stay_here() -> 
     side.answered(1, model="m\x00")
     side.health.statistics.failed("q", "unknown", "k", 1, known=False)
     side.health.disabling.failed("p", "m" * 513, 1)
-    assert {entry.spot.provider for entry in side.sharing.told()} == {"p"}
-    assert {entry.spot.model for entry in side.sharing.told()} == {"*"}
+    side.health.rests.cool("p", "k", "m" * 513, 1, 60)
+    told = side.sharing.told(1, 1 + OFFSET)
+    assert {(entry.spot.provider, entry.spot.model) for entry in told} == {("p", "*")}
+
+
+def test_after_the_machine_has_slept_reports_have_the_right_time() -> None:
+    table = Table()
+    side = Side(table)
+    side.health.disabling.failed("p", "m", 10)
+    side.exchange(11)
+    side.offset += 8 * 3600
+    side.health.disabling.answered("p", "m", 20)
+    side.exchange(21)
+    state = table.states[Spot("switch", "p", "m", "*")]
+    assert state == SwitchTold(
+        off=False,
+        at_ms=round((20 + side.offset) * 1000),
+        probe_ms=round((80 + side.offset) * 1000),
+    )
+
+
+def test_rests_that_are_long_over_are_forgotten() -> None:
+    side = Side(Table())
+    side.health.rests.cool("p", "k", "m", 0, 60)
+    assert side.exchange(1) == 1
+    assert side.exchange(RESTS_KEPT_S + 1) == 0
+    assert side.health.rests.turned == {}
+    assert len(side.sharing._said) == 0
 
 
 @pytest.mark.parametrize(

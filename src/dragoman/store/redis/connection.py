@@ -40,6 +40,8 @@ def open_redis(
             "`pip install 'dragoman[redis]'`, or unset REDIS_URL"
         )
     from redis.asyncio import Redis  # noqa: PLC0415  only where it is configured
+    from redis.asyncio.retry import Retry  # noqa: PLC0415
+    from redis.backoff import NoBackoff  # noqa: PLC0415
 
     if urlsplit(url).scheme not in _SCHEMES:
         raise _misconfigured("REDIS_URL is no redis:// or rediss:// URL")
@@ -52,6 +54,8 @@ def open_redis(
             url,
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
+            # For a connection that has grown old; who is away is not waited for.
+            retry=Retry(NoBackoff(), 1),
             **{name: value for name, value in said.items() if value is not None},
         )
     except ValueError:

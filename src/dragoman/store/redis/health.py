@@ -13,10 +13,13 @@ import msgspec
 from dragoman.core.errors import HouseError
 from dragoman.health.sharing import (
     KEPT_S,
+    RESTS_KEPT_S,
     Entry,
+    Kind,
     Spot,
     State,
     encode_state,
+    kept_s,
     merged,
     read_entry,
 )
@@ -28,7 +31,9 @@ if TYPE_CHECKING:
 
 TRIES = 5
 """Others may write in between; each try reads anew."""
-_decode_spot = msgspec.json.Decoder(tuple[str, str, str, str]).decode
+CLEAR_MS = 3_600_000
+"""How often a process removes what nobody has renewed."""
+_decode_spot = msgspec.json.Decoder(tuple[Kind, str, str, str]).decode
 
 
 class RedisHealth:
@@ -36,13 +41,15 @@ class RedisHealth:
 
     def __init__(self, client: Redis, prefix: str) -> None:
         self._client = client
+        self._clear_ms = 0
         self._states = f"{prefix}:health"
         self._changed = f"{prefix}:health:changed"
 
     async def exchange(self, told: list[Entry], since_ms: int, now_ms: int) -> list[Entry]:
         """Merges what is told into the record, and gives what has changed in it since a moment."""
         with mapped():
-            if not since_ms:
+            if now_ms >= self._clear_ms:
+                self._clear_ms = now_ms + CLEAR_MS
                 await self._clear(now_ms)
             if told:
                 await self._tell(told, now_ms)
@@ -92,8 +99,14 @@ class RedisHealth:
         return {_name(entry.spot): entry for entry in entries if entry is not None}
 
     async def _clear(self, now_ms: int) -> None:
-        long_ago = now_ms - round(KEPT_S * 1000)
-        names = await self._client.zrangebyscore(self._changed, "-inf", long_ago)
+        """Removes what nobody has renewed; rests are gone sooner than the rest."""
+        sooner = now_ms - round(RESTS_KEPT_S * 1000)
+        old: Any = await self._client.zrangebyscore(self._changed, "-inf", sooner, withscores=True)
+        names = [
+            name
+            for name, changed_ms in old
+            if changed_ms < now_ms - kept_s(_decode_spot(name)[0]) * 1000
+        ]
         if names:
             await self._client.hdel(self._states, *names)
             await self._client.zrem(self._changed, *names)

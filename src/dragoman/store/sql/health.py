@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
-from sqlalchemy import bindparam, delete, select, tuple_
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dragoman.health.sharing import (
-    KEPT_S,
     Entry,
+    Kind,
     Spot,
     State,
     encode_state,
+    kept_s,
     merged,
     read_entry,
 )
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _KEY = (health.c.kind, health.c.provider, health.c.model, health.c.credential)
 _READ = select(*_KEY, health.c.state)
+CLEAR_MS = 3_600_000
+"""How often a process removes what nobody has renewed."""
 _AT_ONCE = 200
 """Rows in one statement; SQLite binds a thousand values."""
 
@@ -39,6 +42,7 @@ class SqlHealth:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._upsert = _upsert(database)
+        self._clear_ms = 0
 
     async def exchange(self, told: list[Entry], since_ms: int, now_ms: int) -> list[Entry]:
         """Merges what is told into the table, and gives what has changed in it since a moment."""
@@ -46,7 +50,8 @@ class SqlHealth:
             async with self._database.read() as connection:
                 return await _changed(connection, since_ms)
         async with self._database.write() as connection:
-            if not since_ms:
+            if now_ms >= self._clear_ms:
+                self._clear_ms = now_ms + CLEAR_MS
                 await _clear(connection, now_ms)
             stored = await _stored(connection, [entry.spot for entry in told])
             states = {entry.spot: merged(stored.get(entry.spot), entry.state) for entry in told}
@@ -78,10 +83,11 @@ class SqlHealth:
 
 
 async def _clear(connection: AsyncConnection, now_ms: int) -> None:
-    await connection.execute(
-        delete(health).where(health.c.changed_ms < bindparam("long_ago")),
-        {"long_ago": now_ms - round(KEPT_S * 1000)},
-    )
+    for kind in get_args(Kind):
+        long_ago = now_ms - round(kept_s(kind) * 1000)
+        await connection.execute(
+            delete(health).where(health.c.kind == kind, health.c.changed_ms < long_ago)
+        )
 
 
 async def _changed(connection: AsyncConnection, since_ms: int) -> list[Entry]:
