@@ -48,7 +48,7 @@ class Rests:
 
     def rests(self, provider: str, credential: str, model: str, now: float) -> bool:
         """Whether the key had better not be used for that model now."""
-        return self.back_at(provider, credential, model, now) > now
+        return bool(self._until) and self.back_at(provider, credential, model, now) > now
 
     def back_at(self, provider: str, credential: str, model: str, now: float) -> float:
         """When the key's rest is over; not later than ``now`` where it has none."""

@@ -61,17 +61,18 @@ class Figures(Struct):
         self.new_requests += 1
         self.errors -= ALPHA * self.errors
         self.at = now
+        # Three times the same, and no call for each: it stands at the end of every request.
         if first_event_s is not None:
-            self.first_event_s = smoothed(self.first_event_s, first_event_s)
+            old = self.first_event_s
+            self.first_event_s = (
+                first_event_s if old is None else old + ALPHA * (first_event_s - old)
+            )
         if reply_s is not None:
-            self.reply_s = smoothed(self.reply_s, reply_s)
+            old = self.reply_s
+            self.reply_s = reply_s if old is None else old + ALPHA * (reply_s - old)
         if tokens_per_s is not None:
-            self.tokens_per_s = smoothed(self.tokens_per_s, tokens_per_s)
-
-
-def smoothed(average: float | None, newest: float) -> float:
-    """The average with the newest in it."""
-    return newest if average is None else average + ALPHA * (newest - average)
+            old = self.tokens_per_s
+            self.tokens_per_s = tokens_per_s if old is None else old + ALPHA * (tokens_per_s - old)
 
 
 class Statistics:
@@ -79,6 +80,8 @@ class Statistics:
 
     def __init__(self) -> None:
         self.places: dict[Place, Figures] = {}
+        self._chains: dict[tuple[str, str, str], tuple[Figures, ...]] = {}
+        """Of a model with a key, the three places that its requests add to."""
 
     def of(self, *place: str) -> Figures | None:
         """The figures of a provider, of a model, or of a model with a key; None: there are none."""
@@ -88,9 +91,7 @@ class Statistics:
         self, provider: str, model: str, credential: str, now: float, *, known: bool
     ) -> None:
         """A request failed through the provider's fault."""
-        for place in ((provider,), (provider, model), (provider, model, credential)):
-            figures = self.places.get(place) or self.made(place)
-            figures.known |= known
+        for figures in self._chain((provider, model, credential), known=known):
             figures.failed(now)
 
     def answered(
@@ -106,10 +107,20 @@ class Statistics:
         tokens_per_s: float | None,
     ) -> None:
         """A request was answered to its end."""
-        for place in ((provider,), (provider, model), (provider, model, credential)):
-            figures = self.places.get(place) or self.made(place)
-            figures.known |= known
+        for figures in self._chain((provider, model, credential), known=known):
             figures.answered(now, first_event_s, reply_s, tokens_per_s)
+
+    def _chain(self, key: tuple[str, str, str], *, known: bool) -> tuple[Figures, ...]:
+        chain = self._chains.get(key)
+        if chain is None:
+            chain = tuple(
+                self.places.get(place) or self.made(place) for place in (key[:1], key[:2], key)
+            )
+            self._chains[key] = chain
+        if known and not chain[2].known:
+            for figures in chain:
+                figures.known = True
+        return chain
 
     def made(self, place: Place) -> Figures:
         """The place, made; the oldest makes room for it."""
@@ -118,5 +129,6 @@ class Statistics:
             # A provider stays: of these there are as many as are configured.
             oldest = next((each for each in places if len(each) > 1), next(iter(places)))
             del places[oldest]
+            self._chains.clear()
         figures = places[place] = Figures()
         return figures
