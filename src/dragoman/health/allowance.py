@@ -11,22 +11,32 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
-_PAIRS: dict[str, str] = {
+_KINDS = (
     # OpenAI, Groq, and most of those who are compatible with them
-    "x-ratelimit-remaining-requests": "x-ratelimit-reset-requests",
-    "x-ratelimit-remaining-tokens": "x-ratelimit-reset-tokens",
-    # Anthropic
-    "anthropic-ratelimit-requests-remaining": "anthropic-ratelimit-requests-reset",
-    "anthropic-ratelimit-tokens-remaining": "anthropic-ratelimit-tokens-reset",
-    "anthropic-ratelimit-input-tokens-remaining": "anthropic-ratelimit-input-tokens-reset",
-    "anthropic-ratelimit-output-tokens-remaining": "anthropic-ratelimit-output-tokens-reset",
-    # OpenRouter, and others without a kind of limit in the name
+    "requests",
+    "tokens",
+    # Cerebras, Mistral, DigitalOcean
+    "requests-day",
+    "req-minute",
+    "tokens-minute",
+    "tokens-per-minute",
+    "tokens-per-day",
+)
+_ANTHROPIC = ("requests", "tokens", "input-tokens", "output-tokens")
+_PAIRS: dict[str, str] = {
+    **{f"x-ratelimit-remaining-{kind}": f"x-ratelimit-reset-{kind}" for kind in _KINDS},
+    **{
+        f"anthropic-ratelimit-{kind}-remaining": f"anthropic-ratelimit-{kind}-reset"
+        for kind in _ANTHROPIC
+    },
+    # OpenRouter, and others without a kind of limit in the name; the IETF's draft
     "x-ratelimit-remaining": "x-ratelimit-reset",
-    # the IETF's draft, as gateways before vLLM and the like write it
     "ratelimit-remaining": "ratelimit-reset",
 }
 TOLD = frozenset(_PAIRS)
 """Headers that tell what is left."""
+UNSAID_S = 5.0
+"""For a limit of each minute where nobody says when it begins anew, as Mistral does not."""
 _NOTHING = frozenset({"0", "0.0"})
 _SPANS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
@@ -37,11 +47,11 @@ _ERA_S = 1_000_000_000.0
 def exhausted_for_s(headers: Mapping[str, str], wall: float) -> float | None:
     """For how long from now at least one limit stands at zero; None: none does, or nobody says."""
     longest: float | None = None
-    for left, reset in _PAIRS.items():
-        told = headers.get(left)
-        if told is None or told.strip() not in _NOTHING:
+    for left in TOLD.intersection(headers):
+        if headers[left].strip() not in _NOTHING:
             continue
-        until = read_reset(headers.get(reset, ""), wall)
+        unsaid = str(UNSAID_S) if left.endswith("minute") else ""
+        until = read_reset(headers.get(_PAIRS[left], unsaid), wall)
         if until is not None and until > 0 and (longest is None or until > longest):
             longest = until
     return longest

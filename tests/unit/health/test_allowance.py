@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dragoman.health.allowance import TOLD, exhausted_for_s, read_reset
+from dragoman.health.allowance import TOLD, UNSAID_S, exhausted_for_s, read_reset
 
 WALL = 1_790_000_000.0
 """2026-09-21T14:13:20Z."""
@@ -75,6 +75,11 @@ def test_when_a_limit_begins_anew(text, seconds) -> None:
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(WALL + 9) * 1000)}, 9.0),
         ({"ratelimit-remaining": "0", "ratelimit-reset": "4"}, 4.0),
         ({"x-ratelimit-remaining-requests": "0"}, None),
+        ({"x-ratelimit-remaining-tokens-minute": "0"}, UNSAID_S),
+        (
+            {"x-ratelimit-remaining-tokens-minute": "0", "x-ratelimit-reset-tokens-minute": "9"},
+            9.0,
+        ),
         ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "-1s"}, None),
         ({"x-ratelimit-remaining-requests": "1", "x-ratelimit-reset-requests": "9s"}, None),
         ({"x-ratelimit-limit-requests": "0"}, None),
