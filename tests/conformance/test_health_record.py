@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import uuid
 
 import pytest
 
@@ -23,9 +21,9 @@ from dragoman.store.redis.connection import open_redis
 from dragoman.store.redis.health import RedisHealth
 from dragoman.store.schema import open_upgraded
 from dragoman.store.sql.health import SqlHealth
+from redis_server import URL, redis_prefix
 
 pytestmark = pytest.mark.anyio
-REDIS = os.environ.get("DRAGOMAN_TEST_REDIS") or "redis://127.0.0.1:6379"
 NOW = 1_790_000_000_000
 FIGURES = Spot("figures", "p", "m", "key-1")
 SWITCH = Spot("switch", "p", "m", "*")
@@ -36,26 +34,13 @@ def anyio_backend():
     return "asyncio"
 
 
-async def redis_client():
-    client = open_redis(REDIS)
-    try:
-        await client.ping()
-    except Exception:  # noqa: BLE001  whatever it is, there is none
-        await client.aclose()
-        if os.environ.get("CI"):
-            pytest.fail(f"no Redis at {REDIS}")
-        pytest.skip(f"no Redis at {REDIS}")
-    return client
-
-
 @pytest.fixture(params=[*KINDS, "redis"])
 async def record(request, tmp_path):
     if request.param == "redis":
-        client = await redis_client()
-        prefix = f"test-{uuid.uuid4().hex}"
-        yield RedisHealth(client, prefix)
-        await client.delete(f"{prefix}:health", f"{prefix}:health:changed")
-        await client.aclose()
+        with redis_prefix() as prefix:
+            client = open_redis(URL)
+            yield RedisHealth(client, prefix)
+            await client.aclose()
         return
     async with database_url(request.param, tmp_path) as url:
         database = await open_upgraded(url)

@@ -2,12 +2,12 @@
 
 import re
 import time
-import uuid
 from contextlib import ExitStack
 
 import pytest
 
 from raw_upstream import WHOLE, raw_upstream
+from redis_server import URL, redis_prefix
 from servers import gateway_server, mock_server
 
 DOWN = {"status": 500, "times": 100_000, "path": "/chat/completions"}
@@ -237,15 +237,13 @@ def test_a_key_that_has_nothing_left_is_not_used_until_its_limit_begins_anew(tmp
 
 @pytest.mark.req("R-PROV-004", "R-TIER-005")
 def test_gateways_with_databases_of_their_own_share_through_redis(two, tmp_path):
-    pytest.importorskip("redis")
-    prefix = f"test-{uuid.uuid4().hex}"
-    shared = {
-        **QUICK,
-        "DISABLE_PROBE_S": "600",
-        "REDIS_URL": "redis://127.0.0.1:6379",
-        "REDIS_PREFIX": prefix,
-    }
     with ExitStack() as stack:
+        shared = {
+            **QUICK,
+            "DISABLE_PROBE_S": "600",
+            "REDIS_URL": URL,
+            "REDIS_PREFIX": stack.enter_context(redis_prefix()),
+        }
         gateways = []
         for name in ("one", "other"):
             folder = tmp_path / name
@@ -253,8 +251,7 @@ def test_gateways_with_databases_of_their_own_share_through_redis(two, tmp_path)
             (folder / "dragoman.toml").write_text((tmp_path / "dragoman.toml").read_text())
             gateways.append(stack.enter_context(gateway_server(folder, **shared)))
         one, other = gateways
-        if one.ask("GET", "/ready", key=None).json()["redis"] != "up":
-            pytest.skip("no Redis on this machine")
+        assert one.ask("GET", "/ready", key=None).json()["redis"] == "up"
         script(two[0], **DOWN)
         disable(one)
         heal(two[0])
