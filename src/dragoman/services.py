@@ -58,7 +58,7 @@ from dragoman.transport.stub import StubTransport
 
 if TYPE_CHECKING:
     from dragoman.store.engine import Database
-    from dragoman.store.health_record import Keeping
+    from dragoman.store.health_record import Exchange
     from dragoman.store.seal import Sealer
     from dragoman.store.sql.keys import SqlKeys
 
@@ -72,7 +72,7 @@ class Services:
     settings: Settings
     house: House
     database: Database
-    record: Keeping
+    record: Exchange
     log: Log
     metrics: Metrics
     first_admin_key: str | None = None

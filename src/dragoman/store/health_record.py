@@ -34,7 +34,7 @@ PATIENCE_S = 3.0
 SharedState = Literal["none", "up", "down"]
 
 
-class Keeping:
+class Exchange:
     """One process's exchange with the record."""
 
     def __init__(
@@ -104,11 +104,13 @@ class Keeping:
             self._sql_works = True
 
     async def _with_redis(self, record: Record, *, figures: bool) -> bool:
-        if self.redis == "down":
-            # Whether it still knows what it was told nobody can say.
-            self._sharing.say_again()
-            self._since.pop("redis", None)
         try:
+            if self.redis == "down":
+                self._since.pop("redis", None)
+                await self._with(record, "redis", [])
+                # Whether it still knows what it was told nobody can say.
+                self._sharing.say_again()
+                self.redis = "up"
             found = await self._with(record, "redis", self._told(figures=figures))
         except HouseError as error:
             if self.redis == "up":
@@ -116,7 +118,6 @@ class Keeping:
                 self._sharing.say_again()
             self.redis = "down"
             return False
-        self.redis = "up"
         copied = [
             entry
             for entry in (found if figures else _urgent(found))
@@ -163,7 +164,7 @@ async def open_record(
     shared: bool,
     redis: Redis | None = None,
     prefix: str = "dragoman",
-) -> AsyncIterator[Keeping]:
+) -> AsyncIterator[Exchange]:
     """Health is kept while the block runs.
 
     Args:
@@ -181,12 +182,12 @@ async def open_record(
 
         record = RedisHealth(redis, prefix)
     several = shared or database.backend == "postgresql"
-    keeping = Keeping(health, SqlHealth(database), record, clock, failed, shared=several)
-    await keeping.begin()
+    exchange = Exchange(health, SqlHealth(database), record, clock, failed, shared=several)
+    await exchange.begin()
     over = asyncio.Event()
-    running = asyncio.create_task(keeping.run(over))
+    running = asyncio.create_task(exchange.run(over))
     try:
-        yield keeping
+        yield exchange
     finally:
         over.set()
         await asyncio.wait({running}, timeout=PATIENCE_S)

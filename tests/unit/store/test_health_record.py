@@ -12,7 +12,7 @@ from dragoman.health.disabling import DisablingPolicy
 from dragoman.health.health import Health
 from dragoman.health.sharing import Entry, FiguresTold, Spot, merged
 from dragoman.store import health_record
-from dragoman.store.health_record import Keeping, open_record
+from dragoman.store.health_record import Exchange, open_record
 from dragoman.store.schema import open_upgraded
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +53,7 @@ class Process:
     def __init__(self, sql, redis=None, *, shared=False) -> None:
         self.health = Health(disabling=DisablingPolicy(over_s=0, failures=1))
         self.told = []
-        self.keeping = Keeping(
+        self.record = Exchange(
             self.health,
             sql,
             redis,
@@ -63,7 +63,7 @@ class Process:
         )
 
     async def exchange(self) -> None:
-        await self.keeping._exchange(figures=True, ask=True)
+        await self.record._exchange(figures=True, ask=True)
 
     def disable(self, model="m") -> None:
         self.health.disabling.failed("p", model, 1000)
@@ -109,12 +109,12 @@ async def test_who_is_alone_and_has_nothing_to_tell_asks_nobody():
     sql = Record()
     alone, shared = Process(sql), Process(sql, shared=True)
     for process in (alone, shared):
-        await process.keeping.begin()
+        await process.record.begin()
     assert sql.asked == 2
     for process, asks in ((alone, 0), (shared, 1)):
         before = sql.asked
         over = asyncio.Event()
-        running = asyncio.create_task(process.keeping.run(over))
+        running = asyncio.create_task(process.record.run(over))
         over.set()
         await running
         assert sql.asked - before == asks
@@ -125,14 +125,14 @@ async def test_gateways_with_databases_of_their_own_share_through_redis():
     redis = Record()
     one, two = Process(Record(), redis), Process(Record(), redis)
     for process in (one, two):
-        await process.keeping.begin()
+        await process.record.begin()
     one.disable()
     await one.exchange()
     await two.exchange()
     assert two.knows()
     # The copies outlive Redis.
-    third = Process(two.keeping._sql)
-    await third.keeping.begin()
+    third = Process(two.record._sql)
+    await third.record.begin()
     assert third.knows()
 
 
@@ -140,7 +140,7 @@ async def test_while_redis_is_away_each_goes_on_with_its_database_and_comes_back
     redis, sql = Record(), Record()
     one, two = Process(sql, redis), Process(Record(), redis)
     for process in (one, two):
-        await process.keeping.begin()
+        await process.record.begin()
     one.disable("a")
     await one.exchange()
     redis.is_away = True
@@ -149,14 +149,16 @@ async def test_while_redis_is_away_each_goes_on_with_its_database_and_comes_back
     for _ in range(3):
         await one.exchange()
     assert one.told == ["Redis is away: health is shared through the database alone"]
-    assert one.keeping.redis == "down"
+    assert one.record.redis == "down"
     assert {spot.model for spot in sql.states} >= {"a", "b"}
+    # What the database has been told it is not told again and again.
+    assert one.record._sharing.told(1000.0, 1_760_000_000.0) == []
     await two.exchange()
     assert two.knows("a") is two.knows("b") is False
     redis.is_away = False
     await one.exchange()
     await two.exchange()
-    assert one.keeping.redis == two.keeping.redis == "up"
+    assert one.record.redis == two.record.redis == "up"
     assert two.knows("a")
     assert two.knows("b")
 
@@ -168,7 +170,7 @@ async def test_a_redis_that_forgot_everything_is_told_what_the_database_knows():
     before.health.statistics.failed("p", "m", "k", 1000, known=True)
     await before.exchange()
     after = Process(sql, redis)
-    await after.keeping.begin()
+    await after.record.begin()
     assert after.knows()
     assert after.health.statistics.of("p").requests == 1
     await after.exchange()
@@ -199,7 +201,7 @@ async def test_a_database_that_is_away_is_told_of_once_and_nothing_is_lost():
 async def test_copies_that_cannot_be_written_are_told_of_and_written_later():
     redis, sql = Record(), Record()
     process = Process(sql, redis)
-    await process.keeping.begin()
+    await process.record.begin()
     sql.is_away = True
     process.disable()
     for _ in range(2):
@@ -217,9 +219,9 @@ async def test_a_bug_in_one_exchange_does_not_end_the_others(monkeypatch):
     async def broken(**_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(process.keeping, "_exchange", broken)
+    monkeypatch.setattr(process.record, "_exchange", broken)
     over = asyncio.Event()
-    running = asyncio.create_task(process.keeping.run(over))
+    running = asyncio.create_task(process.record.run(over))
     for _ in range(500):
         await asyncio.sleep(0.01 if len(process.told) < 3 else 0)
     assert len(process.told) >= 3
