@@ -32,11 +32,13 @@ STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: clo
 
 @dataclass
 class RawUpstream:
-    """The listening socket, the replies by model, and the request lines that came."""
+    """The listening socket, the replies by model, and the request lines and keys that came."""
 
     port: int
     replies: dict[str, bytes]
     asked: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    """What stood in ``authorization``."""
 
     def environment(self) -> dict[str, str]:
         """Settings of a gateway whose providers are this one."""
@@ -56,6 +58,8 @@ class RawUpstream:
                 while (header := reading.readline()).strip():
                     if header.lower().startswith(b"content-length:"):
                         length = int(header.split(b":")[1])
+                    elif header.lower().startswith(b"authorization:"):
+                        self.keys.append(header.split(b":", 1)[1].decode().strip())
                 body = json.loads(reading.read(length) or b"{}")
                 reply = self.replies.get(str(body.get("model")))
                 if reply is None:

@@ -23,8 +23,7 @@ from dragoman.config.running import Outcome
 from dragoman.config.settings import Settings
 from dragoman.core.call import Call
 from dragoman.core.errors import CallerError, GatewayError
-from dragoman.health.breaker import GAUGE
-from dragoman.pipeline import House
+from dragoman.health.condition import Condition, conditions
 from dragoman.reload import Reloader
 from dragoman.services import Services, new_id, open_services
 from dragoman.surface.app import Surface, build
@@ -140,7 +139,7 @@ async def _publish(services: Services) -> None:
     metrics = services.metrics
     try:
         while True:
-            metrics.breakers = _worst(services.house)
+            _conditions(services)
             metrics.publish()
             await asyncio.sleep(PUBLISH_S)
     finally:
@@ -195,10 +194,10 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
             return Readiness(ready=False, reason="the disk is full: usage cannot be recorded")
         if not house.registry.providers:
             return Readiness(ready=False, reason="no provider is configured: set a provider's key")
-        return Readiness(ready=True, config=reloader.version)
+        return Readiness(ready=True, config=reloader.version, redis=services.record.redis)
 
     def metrics() -> bytes:
-        services.metrics.breakers = _worst(house)
+        _conditions(services)
         return services.metrics.text()
 
     async def reload() -> bytes:
@@ -216,7 +215,7 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
         )
 
     def providers() -> dict[str, str]:
-        return {name: "degraded" if state else "healthy" for name, state in _worst(house).items()}
+        return {name: each.word for name, each in _conditions(services).items()}
 
     return Surface(
         house=house,
@@ -264,10 +263,13 @@ def _recent(call: Call, tenant: str) -> ports.Scope:
     return ports.Scope(tenant, since_us=int((call.wall - GENERATIONS_S) * 1_000_000))
 
 
-def _worst(house: House) -> dict[str, int]:
-    """Provider → 0 closed, 1 open, 2 half-open: the worst of its breakers (R-REL-002)."""
-    found = dict.fromkeys(house.registry.providers, 0)
-    for (provider, _, _), state in house.health.states(time.monotonic()).items():
-        if found.get(provider) != 1:
-            found[provider] = GAUGE[state]
+def _conditions(services: Services) -> dict[str, Condition]:
+    """How each provider is doing; metrics are told of it on this occasion."""
+    house, metrics = services.house, services.metrics
+    found = conditions(house.health, house.registry.providers, time.monotonic())
+    metrics.breakers = {name: each.breaker for name, each in found.items()}
+    metrics.scores = {name: each.score for name, each in found.items()}
+    metrics.disabled = {name: int(each.disabled) for name, each in found.items()}
+    metrics.models_off = {name: each.models_off for name, each in found.items()}
+    metrics.shared_state = services.record.redis
     return found

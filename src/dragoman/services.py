@@ -25,14 +25,15 @@ from dragoman.attempt.means import Means
 from dragoman.attempt.ports import Transport
 from dragoman.catalog.registry import Registry
 from dragoman.config.fetching import fetch_policy
+from dragoman.config.health import health_of
 from dragoman.config.settings import Settings
+from dragoman.config.shared_state import redis_of
 from dragoman.core import ids
 from dragoman.core.call import Call, Limits
 from dragoman.core.clock import SystemClock
 from dragoman.core.envelope import Envelope
 from dragoman.core.errors import CallerError, HouseError
 from dragoman.core.provider import Price
-from dragoman.health.breaker import BreakerPolicy
 from dragoman.health.health import Health
 from dragoman.identity.cache import CachedKeys
 from dragoman.keeping.keeper import Keeper, KeepingPolicy
@@ -49,6 +50,7 @@ from dragoman.transport.stub import StubTransport
 if TYPE_CHECKING:
     from dragoman.accounting.past import PastCall
     from dragoman.store.engine import Database
+    from dragoman.store.health_record import Exchange
     from dragoman.store.seal import Sealer
     from dragoman.store.sql.keys import SqlKeys
 
@@ -60,6 +62,7 @@ class Services:
     settings: Settings
     house: House
     database: Database
+    record: Exchange
     log: Log
     metrics: Metrics
     install: Callable[[Assembly], None]
@@ -162,6 +165,7 @@ async def open_services(
     Raises:
         ConfigError, HouseError: something cannot be opened; the message says what to do.
     """
+    from dragoman.store.health_record import open_record  # noqa: PLC0415
     from dragoman.store.kept import open_kept  # noqa: PLC0415
     from dragoman.store.sql.ledger import SqlLedger  # noqa: PLC0415
     from dragoman.store.sql.secrets import open_secret  # noqa: PLC0415
@@ -199,8 +203,18 @@ async def open_services(
                 durability=settings.usage_durability,
             )
         )
-        health = Health(
-            BreakerPolicy(failures=settings.breaker_failures, open_s=settings.breaker_open_s)
+        health = health_of(settings, log)
+        redis = redis_of(settings, stack)
+        record = await stack.enter_async_context(
+            open_record(
+                health,
+                database,
+                clock,
+                partial(_untold, log),
+                shared=workers > 1,
+                redis=redis,
+                prefix=settings.redis_prefix,
+            )
         )
         fetcher = ListingFetcher(built.registry, built.pools, transport, log)
         means = _means(built, transport, health, log, envelope, workers)
@@ -246,7 +260,7 @@ async def open_services(
             strategy=settings.routing_strategy,
         )
         fetcher.changed = house.plans.clear
-        services = Services(settings, house, database, log, metrics, _nothing_yet, first)
+        services = Services(settings, house, database, record, log, metrics, _nothing_yet, first)
         services.install = partial(_install, services, current, transport)
         yield services
 
@@ -281,7 +295,7 @@ def _install(services: Services, current: _Current, transport: Transport, built:
     """Swaps what the configuration says, in one step: no call sees half of it."""
     house = services.house
     for provider in built.registry.changed_since(house.registry):
-        house.health.forget(provider)
+        house.health.forget(provider, house.clock.monotonic())
     current.registry, current.former = built.registry, house.registry
     fetcher = ListingFetcher(built.registry, built.pools, transport, services.log)
     house.registry, house.pools, house.mode = built.registry, built.pools, built.mode

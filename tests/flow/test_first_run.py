@@ -76,7 +76,8 @@ def test_probes_metrics_and_the_description_need_no_key(lonely):
     assert health["status"] == "healthy"
     assert health["mode"] == "local"
     assert health["version"]
-    assert lonely.ask("GET", "/ready", key=None).json()["status"] == "ready"
+    ready = lonely.ask("GET", "/ready", key=None).json()
+    assert (ready["status"], ready["providers"]) == ("ready", {"stub": "healthy"})
     lonely.chat()
     metrics = lonely.ask("GET", "/metrics", key=None)
     assert metrics.headers["content-type"].startswith("text/plain")

@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from dragoman.core.errors import HouseError
-from dragoman.store import ledger_tables, response_tables, schema
+from dragoman.store import health_table, ledger_tables, response_tables, schema
 from dragoman.store.engine import open_database
 from dragoman.store.schema import (
     MIGRATIONS,
@@ -90,6 +90,7 @@ async def test_every_single_step_goes_down_and_up(url):
 async def test_the_migrations_make_what_the_tables_say(url):
     assert ledger_tables.metadata is metadata
     assert response_tables.metadata is metadata
+    assert health_table.metadata is metadata
     database = await open_upgraded(url)
     async with database.read() as connection:
         differences = await connection.run_sync(

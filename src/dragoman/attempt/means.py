@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from dragoman.attempt.allowance import Allowance, Allowances
 from dragoman.attempt.policy import Policy
 from dragoman.attempt.ports import Fetcher, Transport
-from dragoman.core.call import Call
+from dragoman.core.call import Attempt, Call
 from dragoman.core.envelope import Envelope
 from dragoman.core.errors import UpstreamError
 from dragoman.core.provider import Candidate
@@ -30,6 +30,12 @@ class Health(Protocol):
         """In how many seconds a candidate that was not admitted may be."""
         ...
 
+    def heard(
+        self, candidate: Candidate, headers: Mapping[str, str], now: float, wall: float
+    ) -> None:
+        """The head of an answer has come; its headers may say what is left of our limits."""
+        ...
+
     def succeeded(
         self,
         candidate: Candidate,
@@ -41,10 +47,22 @@ class Health(Protocol):
         """The candidate answered; of a whole reply ``first_event_s`` is all of its time."""
         ...
 
-    def failed(
-        self, candidate: Candidate, error: UpstreamError, now: float, *, whole: bool = False
+    def completed(
+        self, candidate: Candidate, record: Attempt, now: float, *, whole: bool = False
     ) -> None:
-        """The candidate failed."""
+        """The answer has come to its end."""
+        ...
+
+    def failed(
+        self,
+        candidate: Candidate,
+        error: UpstreamError,
+        now: float,
+        *,
+        whole: bool = False,
+        again: bool = False,
+    ) -> None:
+        """The candidate failed; ``again``: it was not the first time within the same request."""
         ...
 
     def is_well(self, candidate: Candidate, now: float) -> bool:

@@ -115,6 +115,11 @@ class Trial:
         """Returns when what was written is as durable as the operator asked for."""
         await self.tab.kept()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether its answer is one piece."""
+        return not self.ask.stream or self.call.operation != "chat"
+
     def finish(self) -> None:
         """Ends the account of the call."""
         self.tab.finish()
@@ -175,6 +180,7 @@ class Trial:
             request = structs.replace(request, body=further, first_byte_timeout_s=left)
         reply = self.reply = await transport.send(request)
         self.record.upstream_status = reply.status
+        means.health.heard(self.candidate, reply.headers, means.monotonic(), means.wall())
         named = reply.headers.get("x-request-id") or reply.headers.get("request-id")
         self.record.upstream_id = self.record.upstream_request = named
         if 200 <= reply.status < 300:
@@ -270,10 +276,25 @@ class Trial:
             # How much patience a caller has says nothing about the provider.
             health.abandoned(self.candidate)
         else:
-            health.failed(self.candidate, error, self.means.monotonic(), whole=not self.ask.stream)
+            health.failed(
+                self.candidate,
+                error,
+                self.means.monotonic(),
+                whole=not self.ask.stream,
+                again=self._again(),
+            )
             if not is_about_the_request(error):
                 self.means.allowances.failed(key_of(self.candidate))
         self.close("timeout" if error.kind == "timeout" else "upstream_error")
+
+    def _again(self) -> bool:
+        """Whether the request was at this model before: auto-disable counts requests (D17)."""
+        mine = self.record
+        return any(
+            one.provider == mine.provider and one.model == mine.model
+            for one in self.call.outcome.attempts
+            if one is not mine
+        )
 
     def tell(self, error: UpstreamError) -> UpstreamError:
         """The error as the caller's dialect may say it (D10)."""
@@ -301,7 +322,8 @@ class Trial:
             if failure.code == "deadline_exceeded":
                 self.means.health.abandoned(self.candidate)
             else:
-                self.means.health.failed(self.candidate, failure, self.means.monotonic())
+                now = self.means.monotonic()
+                self.means.health.failed(self.candidate, failure, now, again=self._again())
         self.close(status)
         return status
 
@@ -336,11 +358,15 @@ class Trial:
     def close(self, status: Status) -> None:
         """Writes down how the try ended."""
         record = self.record
-        if not self.closed:
-            self.means.health.busy.over(record.provider, record.model)
-        self.closed = True
+        now = self.means.monotonic()
         record.status = status
-        record.duration_s = self.means.monotonic() - record.started
+        record.duration_s = now - record.started
+        if not self.closed:
+            health = self.means.health
+            health.busy.over(record.provider, record.model)
+            if status == "complete":
+                health.completed(self.candidate, record, now, whole=self.is_whole)
+        self.closed = True
         self.tab.closed(record)
         if status != "hedge_lost":
             self.call.outcome.status = status

@@ -141,6 +141,14 @@ class Settings(BaseSettings):
     """Failures in a row that open a breaker."""
     breaker_open_s: float = Field(default=30, gt=0)
     """How long a breaker stays open before a request may probe."""
+    disable_provider_auto_disable: bool = False
+    """Switches auto-disable off: no model or provider is left out for its failures beyond its breakers."""
+    disable_provider_after_models: int = Field(default=2, ge=1)
+    """So many disabled models of a provider disable all of it."""
+    disable_model_after_s: float = Field(default=60, ge=0)
+    """How long at least the requests to a model have to fail in a row, five or more, before it is disabled."""
+    disable_probe_s: float = Field(default=60, gt=0)
+    """Seconds after which a request may try again who is disabled."""
     upstream_client: Literal["direct", "ry", "aiohttp"] | None = None
     """The HTTP client towards providers; the gateway's own (direct) unless said."""
     upstream_ca_file: Path | None = None
@@ -193,6 +201,20 @@ class Settings(BaseSettings):
     """Responses that the gateway keeps for one tenant; over it ``store: true`` is 429. 0: as many as come."""
     max_kept_bytes: int = Field(default=1024 * 1024 * 1024, ge=0)
     """Bytes of them together, before they are sealed; over it ``store: true`` is 429. 0: as many as come."""
+
+    # --- shared state
+    redis_url: SecretStr | None = None
+    """Redis or Valkey, as redis://host:6379: several gateways share the health of providers through it."""
+    redis_username: str | None = None
+    """The user there, unless the URL says it."""
+    redis_password: SecretStr | None = None
+    """Its password, unless the URL says it."""
+    redis_db: int | None = Field(default=None, ge=0)
+    """The number of the database there, unless the URL says it."""
+    redis_tls: bool = False
+    """Speaks TLS to it, as a URL with rediss:// does."""
+    redis_prefix: str = Field(default="dragoman", pattern=r"^[A-Za-z0-9_.:-]{1,64}$")
+    """What our keys there begin with: gateways that share nothing need different ones."""
 
     # --- telemetry
     log_level: Annotated[

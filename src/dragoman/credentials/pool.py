@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from dragoman.catalog.schema import Keyed
 from dragoman.core.provider import Credential
+
+
+def _always(credential: Credential) -> bool:
+    del credential
+    return True
 
 
 class Pool:
@@ -14,18 +19,23 @@ class Pool:
     def __init__(self, keyed: Sequence[Keyed]) -> None:
         self._keyed = tuple(keyed)
         self._credit = [0] * len(self._keyed)
-        self._total = sum(item.weight for item in self._keyed)
         self._only = tuple(item.credential for item in self._keyed)
 
-    def turn(self) -> tuple[Credential, ...]:
-        """The credentials, the next one's first; the others are what is left if it fails."""
+    def turn(self, is_well: Callable[[Credential], bool] = _always) -> tuple[Credential, ...]:
+        """The credentials, the next one's first; the others are what is left if it fails.
+
+        Who is not well does not take part, and its share goes to all others by their weights; where
+        nobody is well, all take part.
+        """
         if len(self._keyed) < 2:
             return self._only
-        for place, item in enumerate(self._keyed):
-            self._credit[place] += item.weight
-        chosen = max(range(len(self._keyed)), key=self._credit.__getitem__)
-        self._credit[chosen] -= self._total
-        order = sorted(range(len(self._keyed)), key=lambda place: -self._credit[place])
+        every = range(len(self._keyed))
+        well = [place for place in every if is_well(self._keyed[place].credential)] or every
+        for place in well:
+            self._credit[place] += self._keyed[place].weight
+        chosen = max(well, key=self._credit.__getitem__)
+        self._credit[chosen] -= sum(self._keyed[place].weight for place in well)
+        order = sorted(every, key=lambda place: -self._credit[place])
         order.remove(chosen)
         return tuple(self._keyed[place].credential for place in (chosen, *order))
 
@@ -36,7 +46,9 @@ class Pools:
     def __init__(self, credentials: Mapping[str, Sequence[Keyed]]) -> None:
         self._pools = {name: Pool(keyed) for name, keyed in credentials.items()}
 
-    def turn(self, provider: str) -> tuple[Credential, ...]:
+    def turn(
+        self, provider: str, is_well: Callable[[Credential], bool] = _always
+    ) -> tuple[Credential, ...]:
         """The credentials of a provider, the next one's first."""
         pool = self._pools.get(provider)
-        return pool.turn() if pool is not None else ()
+        return pool.turn(is_well) if pool is not None else ()

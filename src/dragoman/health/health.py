@@ -2,33 +2,66 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Mapping
+from typing import Literal, assert_never
 
+from dragoman.core.call import Attempt
 from dragoman.core.errors import UpstreamError
 from dragoman.core.provider import Candidate
+from dragoman.health.allowance import TOLD, exhausted_for_s
 from dragoman.health.breaker import BreakerPolicy, Breakers, Key, State
 from dragoman.health.busy import Busy
-from dragoman.health.judge import blame
+from dragoman.health.disabling import Disabling, DisablingPolicy
+from dragoman.health.judge import blame, is_excluded
 from dragoman.health.latency import Paces, late_s
 from dragoman.health.rest import Rests
+from dragoman.health.score import score
+from dragoman.health.statistics import Statistics
 
 
 class Health:
-    """Breakers, rests, paces and what is under way, of one process."""
+    """Breakers, rests, paces, statistics, who is disabled and what is under way, of one process."""
 
-    def __init__(self, policy: BreakerPolicy | None = None) -> None:
+    def __init__(
+        self,
+        policy: BreakerPolicy | None = None,
+        disabling: DisablingPolicy | None = None,
+        excluded: tuple[str, ...] = (),
+    ) -> None:
         self.breakers = Breakers(policy)
         self.rests = Rests()
+        self.spent = Rests()
+        """Keys whose allowance is used up, until it is renewed: no success ends this rest."""
         self.paces = Paces()
         self.busy = Busy()
+        self.statistics = Statistics()
+        self.disabling = Disabling(disabling)
+        self.excluded = excluded
+        """Texts of errors that disable nobody (R-PROV-005)."""
+
+    # --- what attempts ask and routing asks
 
     def admits(self, candidate: Candidate, now: float) -> bool:
-        """Whether the candidate may be tried now; an open breaker's probe is claimed by asking."""
-        return self.breakers.admits(key_of(candidate), now)
+        """Whether the candidate may be tried now; the probe that is due is claimed by asking."""
+        if not self.breakers.admits(key_of(candidate), now):
+            return False
+        self.disabling.tried(candidate.provider.name, candidate.model, now)
+        return True
 
     def back_in_s(self, candidate: Candidate, now: float) -> float:
         """In how many seconds a candidate that was not admitted may be."""
         return self.breakers.back_in_s(key_of(candidate), now)
+
+    def back_at(self, candidate: Candidate, now: float) -> float:
+        """When the candidate is one to be tried first; ``now``: it is. Asking changes nothing."""
+        provider, model, credential = key = key_of(candidate)
+        rested = max(
+            self.rests.back_at(provider, credential, model, now),
+            self.spent.back_at(provider, credential, model, now),
+        )
+        if self.breakers.state(key, now) == "open":
+            return max(rested, now + self.breakers.back_in_s(key, now))
+        return rested
 
     def is_well(self, candidate: Candidate, now: float) -> bool:
         """Whether the candidate is one to be tried first; asking changes nothing."""
@@ -39,7 +72,31 @@ class Health:
         if self.breakers.state(key, now) == "open":
             return False
         provider, model, credential = key
-        return not self.rests.rests(provider, credential, model, now)
+        return not (
+            self.rests.rests(provider, credential, model, now)
+            or self.spent.rests(provider, credential, model, now)
+        )
+
+    def is_off(self, provider: str, model: str, now: float) -> Literal["model", "provider"] | None:
+        """Which of the two is disabled, with no probe due."""
+        return self.disabling.is_off(provider, model, now)
+
+    def score(self, provider: str, model: str, now: float) -> float:
+        """How well a model has been doing there, 0 to 100; 50 where nobody knows."""
+        return score(self.statistics.of(provider, model), now)
+
+    # --- what attempts tell
+
+    def heard(
+        self, candidate: Candidate, headers: Mapping[str, str], now: float, wall: float
+    ) -> None:
+        """The head of an answer has come: what it says of the key's allowance (D9)."""
+        if TOLD.isdisjoint(headers):
+            return
+        for_s = exhausted_for_s(headers, wall)
+        if for_s is not None:
+            provider, model, credential = key_of(candidate)
+            self.spent.cool(provider, credential, model, now, for_s)
 
     def succeeded(
         self,
@@ -49,21 +106,52 @@ class Health:
         *,
         whole: bool = False,
     ) -> None:
-        """The candidate answered; of a whole reply ``first_event_s`` is all of its time."""
+        """The candidate has begun to answer; of a whole reply ``first_event_s`` is all of its time."""
         provider, model, credential = key_of(candidate)
         self.breakers.succeeded((provider, model, credential), now)
-        self.rests.release(provider, credential, model)
+        self.rests.release(provider, credential, model, now)
         self.paces.note(provider, model, failed=False, first_event_s=first_event_s, whole=whole)
 
-    def failed(
-        self, candidate: Candidate, error: UpstreamError, now: float, *, whole: bool = False
+    def completed(
+        self, candidate: Candidate, record: Attempt, now: float, *, whole: bool = False
     ) -> None:
-        """The candidate failed; what says nothing about it does not count."""
+        """The answer has come to its end; ``record`` says how long it took, and what it held."""
+        provider, model, credential = key_of(candidate)
+        duration_s, usage = record.duration_s, record.usage
+        tokens = None if usage is None else usage.billed_output
+        self.disabling.answered(provider, model, now)
+        self.statistics.answered(
+            provider,
+            model,
+            credential,
+            now,
+            known=candidate.known,
+            first_event_s=None if whole else record.first_event_s,
+            reply_s=duration_s if whole and tokens else None,  # a count of tokens is no reply
+            tokens_per_s=tokens / duration_s if tokens and duration_s else None,
+        )
+
+    def failed(
+        self,
+        candidate: Candidate,
+        error: UpstreamError,
+        now: float,
+        *,
+        whole: bool = False,
+        again: bool = False,
+    ) -> None:
+        """The candidate failed; what says nothing about it does not count.
+
+        ``again``: the same request has failed at this model before, and counts once.
+        """
         provider, model, credential = key = key_of(candidate)
         match blame(error):
             case "provider":
                 self.breakers.failed(key, now)
                 self.paces.note(provider, model, failed=True, first_event_s=None, whole=whole)
+                self.statistics.failed(provider, model, credential, now, known=candidate.known)
+                if candidate.known and not (again or is_excluded(error, self.excluded)):
+                    self.disabling.failed(provider, model, now)
             case "rate":
                 self.breakers.abandoned(key)
                 self.rests.cool(provider, credential, model, now, error.retry_after_s)
@@ -71,7 +159,7 @@ class Health:
                 self.breakers.abandoned(key)
                 self.rests.quarantine(provider, credential, now)
             case "nobody":
-                self.breakers.abandoned(key)
+                self.abandoned(candidate)
             case never:
                 assert_never(never)
 
@@ -99,11 +187,16 @@ class Health:
     def abandoned(self, candidate: Candidate) -> None:
         """The try ended without a word about the candidate's health."""
         self.breakers.abandoned(key_of(candidate))
+        self.disabling.unheard(candidate.provider.name, candidate.model)
 
-    def forget(self, provider: str) -> None:
+    # --- what operators see
+
+    def forget(self, provider: str, now: float) -> None:
         """The provider has another address or other keys: what the old ones did says nothing of it."""
         self.breakers.forget(provider)
-        self.rests.forget(provider)
+        self.rests.end(provider, now)
+        self.spent.end(provider, now)
+        self.disabling.acquit(provider, now)
 
     def states(self, now: float) -> dict[Key, State]:
         """Every breaker that is not closed, for metrics and ``/ready``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from dragoman.core.errors import Kind, UpstreamError
+from dragoman.core.errors import Kind, UpstreamError, code_of
 
 Blame: TypeAlias = Literal["provider", "rate", "credential", "nobody"]
 
@@ -36,3 +36,14 @@ def blame(error: UpstreamError) -> Blame:
     if status is not None and 300 <= status < 500 and status != 408:
         return "nobody"
     return _BY_KIND.get(error.kind, "nobody")
+
+
+def is_excluded(error: UpstreamError, patterns: tuple[str, ...]) -> bool:
+    """Whether the operator has said that such an error disables nobody (R-PROV-005, R-ADD-023).
+
+    A pattern, in lower case, stands anywhere in the status, the code or the message.
+    """
+    if not patterns:
+        return False
+    text = f"{error.upstream_status or ''} {code_of(error)} {error.kind} {error.message}".lower()
+    return any(pattern in text for pattern in patterns)

@@ -69,6 +69,15 @@ class Paces:
                 first_event_s if before is None else before + ALPHA * (first_event_s - before)
             )
 
+    def begin(
+        self, provider: str, model: str, first_event_s: float | None, errors: float, *, whole: bool
+    ) -> None:
+        """What an earlier or another process has measured, where this one has not."""
+        key = (provider, model, whole)
+        if first_event_s is not None and key not in self._paces:
+            pace = self._pace(key)
+            pace.first_event_s, pace.errors = first_event_s, errors
+
     def of(self, provider: str, model: str, *, whole: bool = False) -> Pace | None:
         """The pace of a model; None: it was not used yet."""
         return self._paces.get((provider, model, whole))

@@ -22,36 +22,67 @@ class Rests:
 
     def __init__(self) -> None:
         self._until: dict[Spot, float] = {}
+        self.turned: dict[Spot, float] = {}
+        """When each rest was last begun or ended early; of two reports the later one is true."""
 
     def cool(
         self, provider: str, credential: str, model: str, now: float, for_s: float | None
     ) -> None:
-        """The key met a rate limit for that model."""
-        wait = DEFAULT_S if for_s is None else min(max(for_s, 0.0), LONGEST_S)
-        self._set((provider, credential, model), now, now + wait)
+        """The key met a rate limit for that model; who does not say for how long shortens no rest."""
+        spot = (provider, credential, model)
+        if for_s is None:
+            self._set(spot, now, max(now + DEFAULT_S, self._until.get(spot, now)))
+        else:
+            self._set(spot, now, now + min(max(for_s, 0.0), LONGEST_S))
 
     def quarantine(self, provider: str, credential: str, now: float) -> None:
         """The key was refused, or its account is empty."""
         self._set((provider, credential, ""), now, now + QUARANTINE_S)
 
-    def release(self, provider: str, credential: str, model: str) -> None:
+    def release(self, provider: str, credential: str, model: str, now: float) -> None:
         """The key worked."""
         if self._until:
-            self._until.pop((provider, credential, model), None)
-            self._until.pop((provider, credential, ""), None)
+            for spot in ((provider, credential, model), (provider, credential, "")):
+                if self._until.pop(spot, None) is not None:
+                    self.turned[spot] = now
 
-    def forget(self, provider: str) -> None:
+    def end(self, provider: str, now: float) -> None:
         """Ends all rests of a provider's keys."""
         for spot in [spot for spot in self._until if spot[0] == provider]:
             del self._until[spot]
+            self.turned[spot] = now
 
     def rests(self, provider: str, credential: str, model: str, now: float) -> bool:
         """Whether the key had better not be used for that model now."""
+        return bool(self._until) and self.back_at(provider, credential, model, now) > now
+
+    def back_at(self, provider: str, credential: str, model: str, now: float) -> float:
+        """When the key's rest is over; not later than ``now`` where it has none."""
         if not self._until:
-            return False
+            return now
         one = self._until.get((provider, credential, model), now)
         whole = self._until.get((provider, credential, ""), now)
-        return max(one, whole) > now
+        return max(one, whole)
+
+    def until(self, spot: Spot) -> float | None:
+        """When a rest ends; None: it has ended early."""
+        return self._until.get(spot)
+
+    def heard(self, spot: Spot, at: float, until: float | None, now: float) -> None:
+        """What another process, or an earlier one, has told of a rest; None: it has ended early."""
+        if at <= self.turned.get(spot, float("-inf")):
+            return
+        if until is None:
+            self._until.pop(spot, None)
+            self.turned[spot] = at
+        elif until > now:
+            self._set(spot, now, min(until, now + LONGEST_S))
+            self.turned[spot] = at
+
+    def forget(self, before: float) -> None:
+        """Forgets reports of rests that nobody disputes any more."""
+        if self.turned:
+            self.turned = {spot: at for spot, at in self.turned.items() if at > before}
 
     def _set(self, spot: Spot, now: float, until: float) -> None:
         if len(self._until) >= MOST:
@@ -59,3 +90,6 @@ class Rests:
         if len(self._until) >= MOST:
             del self._until[next(iter(self._until))]
         self._until[spot] = until
+        if len(self.turned) >= 2 * MOST:
+            self.turned.clear()
+        self.turned[spot] = now

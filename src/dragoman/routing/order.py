@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from dragoman.catalog.resolve import Target
 from dragoman.core.provider import Strategy
+from dragoman.health.score import NEUTRAL
 from dragoman.routing.sight import Sight
 from dragoman.routing.strategies import (
     Option,
@@ -61,8 +62,9 @@ def _option(target: Target, strategy: Strategy, sight: Sight, weights: Weights) 
     provider, model = target.provider.name, target.model
     cost: Decimal | None = None
     rank = None
+    score = NEUTRAL
     if strategy in {"cost", "quality"}:
-        cost = sight.cost(target)
+        cost, score = sight.cost(target), sight.score(target)
     if strategy == "quality":
         rank = sight.registry.rank(provider, model)
     return Option(
@@ -71,6 +73,7 @@ def _option(target: Target, strategy: Strategy, sight: Sight, weights: Weights) 
         cost=cost,
         rank=rank,
         pace=sight.pace(target) if strategy == "latency" else None,
+        score=score,
         busy=sight.health.busy.of(provider, model),
     )
 

@@ -23,9 +23,12 @@ from dragoman.routing.preferences import NO_PREFERENCES, Preferences, read_prefe
 from dragoman.routing.sieve import (
     MOST_TOLD,
     cannot_serve,
+    disabled,
     incapable,
     is_openrouter,
     nobody,
+    outside,
+    target_key,
     unfitting,
     unwanted,
 )
@@ -91,14 +94,11 @@ def route(
     candidates = _candidates(found[:MOST], sight, sticky=sticky)
     resting: tuple[str, ...] = ()
     if len(candidates) > 1:
-        first: list[Candidate] = []
-        last: list[Candidate] = []
-        for item in candidates:
-            (first if sight.health.is_well(item, sight.now) else last).append(item)
-        if last:
-            candidates = first + last
-            well = {item.name for item in first}
-            resting = tuple(dict.fromkeys(item.name for item in last if item.name not in well))
+        # Who is well first, then who is back soonest.
+        back = {id(item): sight.health.back_at(item, sight.now) for item in candidates}
+        candidates.sort(key=lambda item: back[id(item)])
+        well = {item.name for item in candidates if back[id(item)] <= sight.now}
+        resting = tuple(dict.fromkeys(item.name for item in candidates if item.name not in well))
     requested = model if isinstance(model, str) else wish.listed[0]
     return Plan(
         requested,
@@ -205,11 +205,31 @@ def _sift(
                     skip(target, lacks)
             group.targets = able
     if any(group.targets for group in groups):
-        return skipped
+        # In front: of the models that `auto` leaves out there may be more than are told.
+        return [*_spare(groups, sight), *skipped]
     if not served and not any(group.auto for group in groups):
         first = skipped[0].name.partition("/")[0]
         raise unsupported(f"{first} {skipped[0].reason}; choose another model.", "model")
     raise nobody(skipped, by_wish=by_wish)
+
+
+def _spare(groups: list[_Group], sight: Sight) -> list[Skipped]:
+    """Takes out who could serve and had better not, as long as somebody else is left (R-ROUTE-009)."""
+    skipped: list[Skipped] = []
+    if not sight.health.disabling.switches and sight.window.is_open:
+        return skipped
+    for why in (disabled, outside):
+        found = {
+            target_key(target): why(target, sight) for group in groups for target in group.targets
+        }
+        if None not in found.values():
+            continue  # all of them: the request itself is the probe
+        for group in groups:
+            group.targets = [item for item in group.targets if found[target_key(item)] is None]
+        skipped += [
+            Skipped("/".join(key), reason) for key, reason in found.items() if reason is not None
+        ]
+    return skipped
 
 
 def _keep_fitting(group: _Group, sight: Sight) -> tuple[Skipped, ...]:
@@ -259,7 +279,7 @@ def _candidates(targets: list[Target], sight: Sight, *, sticky: bool) -> list[Ca
         provider = sight.spoken(target.provider)
         capability = sight.capability(target)
         if provider.name not in keys:
-            keys[provider.name] = _keys(provider.name, sight, sticky=sticky)
+            keys[provider.name] = _keys(provider.name, target.model, sight, sticky=sticky)
         found += [
             Candidate(provider, target.model, credential, capability, target.known)
             for credential in keys[provider.name] or (None,)
@@ -267,12 +287,16 @@ def _candidates(targets: list[Target], sight: Sight, *, sticky: bool) -> list[Ca
     return found
 
 
-def _keys(provider: str, sight: Sight, *, sticky: bool) -> tuple[Credential, ...]:
+def _keys(provider: str, model: str, sight: Sight, *, sticky: bool) -> tuple[Credential, ...]:
     """The provider's keys, the next one's first; a conversation that stays, stays with its key.
 
     Providers keep prompts in the cache of an account.
     """
-    keys = sight.pools.turn(provider)
+
+    def is_well(key: Credential) -> bool:
+        return sight.health.knows_well((provider, model, key.id), sight.now)
+
+    keys = sight.pools.turn(provider, is_well)
     if not sticky or len(keys) < 2:
         return keys
     keys = tuple(sorted(keys, key=lambda key: key.id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from dragoman.catalog.ranks import other_use
@@ -11,6 +12,7 @@ from dragoman.core.provider import Operation, Skipped
 from dragoman.routing.able import lacking
 from dragoman.routing.preferences import Preferences
 from dragoman.routing.sight import Sight
+from dragoman.routing.window import within
 from dragoman.routing.wish import Wish
 
 MOST_TOLD = 64
@@ -68,6 +70,32 @@ def incapable(target: Target, sight: Sight, preferences: Preferences) -> str | N
         sight.needs,
         every_parameter=bool(preferences.require_parameters),
     )
+
+
+def disabled(target: Target, sight: Sight) -> str | None:
+    """That the target was disabled, and from when on it will be tried again."""
+    provider, model = target.provider.name, target.model
+    what = sight.health.is_off(provider, model, sight.now)
+    if what is None:
+        return None
+    back_s = math.ceil(sight.health.disabling.back_in_s(provider, model, sight.now))
+    whose = f"its provider {provider} is" if what == "provider" else "is"
+    return f"{whose} disabled, after requests that failed; it will be tried again in {back_s} s"
+
+
+def outside(target: Target, sight: Sight) -> str | None:
+    """That the target's score is not one that the caller's key prefers."""
+    if sight.window.is_open or sight.health.statistics.of(*target_key(target)) is None:
+        return None
+    found = sight.score(target)
+    if within(sight.window, found):
+        return None
+    return f"has a score of {found:.0f}, outside of what the key prefers"
+
+
+def target_key(target: Target) -> tuple[str, str]:
+    """Provider and model."""
+    return target.provider.name, target.model
 
 
 def nobody(skipped: Iterable[Skipped], *, by_wish: bool) -> CallerError:

@@ -19,6 +19,7 @@ from dragoman.health.latency import Pace
 from dragoman.routing.conversation import conversation_of
 from dragoman.routing.needs import Needs, needs_of
 from dragoman.routing.strategies import Dice, Turns
+from dragoman.routing.window import NO_WINDOW, Window
 
 _MINUTE_S = 60
 _MOST_REMEMBERED = 8192
@@ -46,6 +47,8 @@ class Sight:
     """What the request needs, where that is known without it."""
     skipped: list[Skipped] = field(default_factory=list)
     """Who was left out so far; of a request that nobody can serve, it is all that there is to tell."""
+    window: Window = NO_WINDOW
+    """Which scores the caller's key prefers (R-ROUTE-008)."""
 
     @cached_property
     def needs(self) -> Needs:
@@ -116,6 +119,10 @@ class Sight:
     def pace(self, target: Target) -> Pace | None:
         """How quick the model has been with answers of this kind."""
         return self.health.paces.of(target.provider.name, target.model, whole=self.whole)
+
+    def score(self, target: Target) -> float:
+        """How well the model has been doing there, 0 to 100."""
+        return self.health.score(target.provider.name, target.model, self.now)
 
     def is_well(self, target: Target) -> bool:
         """Whether any key for the model may be tried now with good hope."""

@@ -16,6 +16,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from dragoman.health.latency import Pace
+from dragoman.health.score import NEUTRAL
 
 Dice: TypeAlias = Callable[[], float]
 Order: TypeAlias = list[int]
@@ -42,19 +43,26 @@ class Option(Struct, frozen=True):
     pace: Pace | None = None
     busy: int = 0
     """Requests under way."""
+    score: float = NEUTRAL
+    """How well it has been doing, 0 to 100."""
 
 
 def by_cost(options: Sequence[Option]) -> Order:
-    """The cheapest first, in the order given where they cost the same; unknown prices last."""
-    return sorted(range(len(options)), key=lambda at: _last_if_none(options[at].cost))
+    """The cheapest first, the better score where they cost the same; unknown prices last."""
+
+    def place(at: int) -> tuple[tuple[bool, Decimal], int]:
+        return (_last_if_none(options[at].cost), -_band(options[at]))
+
+    return sorted(range(len(options)), key=place)
 
 
 def by_quality(options: Sequence[Option]) -> Order:
-    """The highest rank first, the cheaper of two that are equal; who has no rank last."""
+    """The highest rank first, of two that are equal the cheaper, then the better score; who has no rank last."""
 
-    def place(at: int) -> tuple[bool, int, tuple[bool, Decimal]]:
-        rank = options[at].rank
-        return (rank is None, -(rank or 0), _last_if_none(options[at].cost))
+    def place(at: int) -> tuple[bool, int, tuple[bool, Decimal], int]:
+        option = options[at]
+        cost = _last_if_none(option.cost)
+        return (option.rank is None, -(option.rank or 0), cost, -_band(option))
 
     return sorted(range(len(options)), key=place)
 
@@ -130,6 +138,11 @@ def _by_share(options: Sequence[Option], lots: Sequence[float]) -> Order:
         range(len(options)),
         key=lambda at: -math.log(max(lots[at], 1 / _TOP)) / options[at].weight,
     )
+
+
+def _band(option: Option) -> int:
+    """The score in steps of ten: what is about as good keeps the order given, and a prompt its cache."""
+    return round(option.score / 10)
 
 
 def _last_if_none(cost: Decimal | None) -> tuple[bool, Decimal]:

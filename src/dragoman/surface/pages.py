@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -54,6 +54,8 @@ class Readiness:
     reason: str = ""
     config: str = ""
     """Which configuration file is in force."""
+    redis: Literal["none", "up", "down"] = "none"
+    """Whether what gateways share through Redis is shared now; each serves without it, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Desk:
     """What the caller's key has used since each of some moments."""
     readiness: Callable[[], Awaitable[Readiness]]
     providers: Callable[[], dict[str, str]]
-    """Provider → healthy or degraded."""
+    """Provider → healthy, degraded or disabled."""
     metrics: Callable[[], bytes]
     reload: Callable[[], Awaitable[bytes]]
     """Reads the configuration file again."""
@@ -142,7 +144,15 @@ async def _health(desk: Desk) -> tuple[int, str, bytes]:
 async def _ready(desk: Desk) -> tuple[int, str, bytes]:
     found = await desk.readiness()
     if found.ready:
-        return 200, _JSON, _encode({"status": "ready", "config": found.config})
+        # Providers that are away make nobody else's requests fail here: the gateway is ready.
+        body: dict[str, Any] = {
+            "status": "ready",
+            "config": found.config,
+            "providers": desk.providers(),
+        }
+        if found.redis != "none":
+            body["redis"] = found.redis
+        return 200, _JSON, _encode(body)
     return 503, _JSON, _encode({"status": "not_ready", "reason": found.reason})
 
 

@@ -39,6 +39,14 @@ class Metrics(Collector):
         """Requests under way."""
         self.breakers: dict[str, int] = {}
         """Provider → 0 closed, 1 open, 2 half-open; the worst of its breakers."""
+        self.scores: dict[str, float] = {}
+        """Provider → 0 to 100, how well it has been doing."""
+        self.disabled: dict[str, int] = {}
+        """Provider → 1 where it is disabled, else 0."""
+        self.models_off: dict[str, int] = {}
+        """Provider → how many of its models are disabled."""
+        self.shared_state = "none"
+        """Redis: none, up or down."""
         self.usage_failures = 0
         """Ledger batches that had to be tried again."""
         self._served: dict[tuple[str, str], Served] = {}
@@ -53,6 +61,9 @@ class Metrics(Collector):
         return Numbers(
             active=self.active,
             breakers=self.breakers,
+            scores=self.scores,
+            disabled=self.disabled,
+            models_off=self.models_off,
             usage_failures=self.usage_failures,
             served=self._served,
             attempts=self._attempts,
@@ -148,14 +159,13 @@ class Metrics(Collector):
         )
         for limit, count in list(now.limited.items()):
             limited.add_metric((limit,), count)
-        breakers = GaugeMetricFamily(
-            "dragoman_circuit_breaker_state",
-            "0 closed, 1 open, 2 half-open; the worst of a provider",
-            labels=("provider",),
-        )
-        for provider, state in list(now.breakers.items()):
-            breakers.add_metric((provider,), state)
-        yield from (attempts, limited, breakers)
+        yield from (attempts, limited, *_health(now))
+        if self.shared_state != "none":
+            yield GaugeMetricFamily(
+                "dragoman_shared_state_up",
+                "1 while Redis is there, 0 while this gateway goes on without it",
+                value=int(self.shared_state == "up"),
+            )
         yield GaugeMetricFamily("dragoman_active_requests", "Requests under way", value=now.active)
         yield CounterMetricFamily(
             "dragoman_usage_write_failures",
@@ -167,6 +177,24 @@ class Metrics(Collector):
     def text(self) -> bytes:
         """All of it in Prometheus' text form."""
         return generate_latest(self._registry)
+
+
+def _health(now: Numbers) -> Iterator[Metric]:
+    """What is known of providers."""
+    for name, meaning, values in (
+        (
+            "dragoman_circuit_breaker_state",
+            "0 closed, 1 open, 2 half-open; the worst of a provider",
+            now.breakers,
+        ),
+        ("dragoman_provider_score", "0 to 100: how well it has been doing", now.scores),
+        ("dragoman_provider_disabled", "1 while it is left out for its failures", now.disabled),
+        ("dragoman_disabled_models", "Models left out for their failures", now.models_off),
+    ):
+        family = GaugeMetricFamily(name, meaning, labels=("provider",))
+        for provider, value in list(values.items()):
+            family.add_metric((provider,), value)
+        yield family
 
 
 def _processes(pids: list[int]) -> Iterator[Metric]:

@@ -72,6 +72,9 @@ class Numbers(Struct):
 
     active: int = 0
     breakers: dict[str, int] = {}
+    scores: dict[str, float] = {}
+    disabled: dict[str, int] = {}
+    models_off: dict[str, int] = {}
     usage_failures: int = 0
     served: dict[tuple[str, str], Served] = {}
     attempts: dict[tuple[str, str], int] = {}
@@ -90,6 +93,14 @@ class Numbers(Struct):
                 mine = self.breakers.get(provider, 0)
                 # The states' numbers do not stand in their order: open is worse than half-open.
                 self.breakers[provider] = _OPEN if _OPEN in {mine, state} else max(mine, state)
+            for provider, score in other.scores.items():
+                self.scores[provider] = min(self.scores.get(provider, score), score)
+            for ours, theirs in (
+                (self.disabled, other.disabled),
+                (self.models_off, other.models_off),
+            ):
+                for provider, number in theirs.items():
+                    ours[provider] = max(ours.get(provider, 0), number)
 
 
 def _add(mine: dict[_K, int], theirs: dict[_K, int]) -> None:

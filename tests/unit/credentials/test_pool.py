@@ -58,3 +58,17 @@ def test_a_provider_without_keys_has_none_to_show() -> None:
     assert [item.id for item in pools.turn("a")] == ["key-1"]
     assert pools.turn("b") == ()
     assert pools.turn("c") == ()
+
+
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=5), st.data())
+def test_who_is_well_has_exactly_its_share_of_the_turns(weights, data) -> None:
+    pool = Pool(keyed(*weights))
+    ids = [f"key-{number}" for number in range(1, len(weights) + 1)]
+    well = data.draw(st.sets(st.sampled_from(ids)))
+    taking = well or set(ids)
+    turns = Counter(
+        pool.turn(lambda key: key.id in well)[0].id
+        for _ in range(sum(weights[ids.index(one)] for one in taking))
+    )
+    assert turns == {one: weights[ids.index(one)] for one in taking}
+    assert all(len({key.id for key in pool.turn()}) == len(weights) for _ in range(3))

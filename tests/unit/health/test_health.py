@@ -2,10 +2,13 @@
 
 import pytest
 
+from dragoman.core.call import Attempt
 from dragoman.core.errors import UpstreamError
 from dragoman.core.provider import Candidate, Credential, Provider
 from dragoman.core.secret import Secret
+from dragoman.core.usage import Usage
 from dragoman.health.breaker import BreakerPolicy
+from dragoman.health.disabling import DisablingPolicy
 from dragoman.health.health import Health, key_of
 
 PROVIDER = Provider(name="p", family="chat", base_url="http://h", paths={"chat": "/c"})
@@ -102,3 +105,99 @@ def test_a_probe_that_another_one_has_outrun_was_none() -> None:
     assert health.admits(someone, 23.0)
     health.outrun(TWO, 12.0, 1.0, whole=False)
     assert health.is_well(TWO, 12.0)
+
+
+def heard(health, candidate, now=0.0, **headers) -> None:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    health.heard(candidate, named, now, 1_790_000_000.0)
+
+
+@pytest.mark.req("R-PROV-003")
+def test_a_key_that_has_nothing_left_rests_until_its_limit_begins_anew_though_it_answers() -> None:
+    health = Health()
+    heard(health, ONE, x_ratelimit_remaining_requests="0", x_ratelimit_reset_requests="30s")
+    health.succeeded(ONE, 1, 0.2)
+    assert not health.is_well(ONE, 29)
+    assert health.back_at(ONE, 1) == 30
+    assert health.is_well(TWO, 1)
+    assert health.is_well(ONE, 30)
+    heard(health, TWO, x_ratelimit_remaining_requests="7", x_ratelimit_reset_requests="30s")
+    heard(health, TWO, content_type="text/plain")
+    assert health.is_well(TWO, 1)
+
+
+def test_who_is_back_when() -> None:
+    health = Health()
+    assert health.back_at(ONE, 5) == 5
+    health.failed(ONE, error("rate_limit", 429, 20.0), 5)
+    assert health.back_at(ONE, 5) == 25
+    for _ in range(5):
+        health.failed(ONE, error("server", 500), 5)
+    assert health.back_at(ONE, 5) == 35
+
+
+KNOWN = Candidate(PROVIDER, "m", Credential("key-1", Secret("hunter2")), known=True)
+
+
+def fail(health, candidate=KNOWN, seconds=range(0, 120, 20), fault=None, **said) -> None:
+    for second in seconds:
+        health.failed(candidate, fault or error("server", 500), second, **said)
+
+
+@pytest.mark.req("R-PROV-004")
+def test_requests_are_counted_and_not_tries_and_models_that_are_known() -> None:
+    health = Health()
+    fail(health)
+    assert health.is_off("p", "m", 100) == "model"
+    for unimpressed in (
+        {"again": True},
+        {"candidate": ONE},
+        {"fault": error("rate_limit", 429)},
+        {"fault": error("billing", 402)},
+        {"fault": error("invalid_request", 400)},
+        {"fault": error("permission", 403)},
+    ):
+        health = Health()
+        fail(health, **unimpressed)
+        assert health.is_off("p", "m", 100) is None
+    health = Health(excluded=("maintenance",))
+    fail(health, fault=UpstreamError("server", "In Maintenance", upstream_status=503))
+    assert health.is_off("p", "m", 100) is None
+    assert health.score("p", "m", 100) == 0
+
+
+def record(**said) -> Attempt:
+    return Attempt("i", 1, "p", "m", "key-1", 0.0, 0.0, status="complete", **said)
+
+
+@pytest.mark.req("R-PROV-003", "R-PROV-004")
+def test_an_answer_that_came_to_its_end_enables_and_is_measured() -> None:
+    health = Health()
+    fail(health)
+    health.succeeded(KNOWN, 100, 0.2)
+    assert health.is_off("p", "m", 100) == "model"
+    said = record(first_event_s=0.5, duration_s=4.0, usage=Usage(input=9, output=200))
+    health.completed(KNOWN, said, 104)
+    assert health.is_off("p", "m", 104) is None
+    found = health.statistics.of("p", "m", "key-1")
+    assert (found.requests, found.failures, found.tokens_per_s) == (7, 6, 50.0)
+    assert (found.first_event_s, found.reply_s) == (0.5, None)
+    health.completed(KNOWN, said, 105, whole=True)
+    assert found.reply_s == 4.0
+    # A count of tokens is quick, and no reply.
+    health.completed(KNOWN, record(first_event_s=0.01, duration_s=0.01), 106, whole=True)
+    assert found.reply_s == 4.0
+    assert found.tokens_per_s == 50.0
+
+
+@pytest.mark.req("R-PROV-004")
+def test_a_try_that_an_open_breaker_refuses_is_no_probe() -> None:
+    health = Health(disabling=DisablingPolicy(probe_s=10))
+    fail(health, seconds=(0, 20, 40, 59, 60))
+    assert health.states(60) == {("p", "m", "key-1"): "open"}
+    assert not health.admits(KNOWN, 71)
+    assert health.is_off("p", "m", 71) is None
+    assert health.admits(KNOWN, 90)
+    assert health.is_off("p", "m", 91) == "model"
+    health.abandoned(KNOWN)
+    assert health.is_off("p", "m", 91) is None

@@ -30,16 +30,16 @@ def test_a_refused_key_rests_for_every_model_until_it_works() -> None:
     rests = Rests()
     rests.quarantine("p", "k", 0)
     assert rests.rests("p", "k", "any", QUARANTINE_S - 1)
-    rests.release("p", "k", "any")
+    rests.release("p", "k", "any", 0)
     assert not rests.rests("p", "k", "other", 1)
 
 
 def test_a_key_that_works_for_a_model_loses_that_models_rest() -> None:
     rests = Rests()
-    rests.release("p", "k", "m")
+    rests.release("p", "k", "m", 0)
     rests.cool("p", "k", "m", 0, 60)
     rests.cool("p", "k", "n", 0, 60)
-    rests.release("p", "k", "m")
+    rests.release("p", "k", "m", 0)
     assert not rests.rests("p", "k", "m", 1)
     assert rests.rests("p", "k", "n", 1)
 
@@ -56,3 +56,27 @@ def test_rests_do_not_fill_the_memory(monkeypatch) -> None:
     assert len(rests._until) == 3
     assert rests.rests("p", "k", "n2", 21)
     assert not rests.rests("p", "k", "late", 21)
+
+
+def test_who_does_not_say_for_how_long_shortens_no_rest() -> None:
+    rests = Rests()
+    rests.cool("p", "k", "m", 0, 60)
+    rests.cool("p", "k", "m", 1, None)
+    assert rests.back_at("p", "k", "m", 1) == 60
+    rests.cool("p", "k", "m", 2, 3)
+    assert rests.back_at("p", "k", "m", 2) == 5
+    assert rests.back_at("p", "other", "m", 2) == 2
+
+
+def test_of_two_reports_of_a_rest_the_later_one_is_true() -> None:
+    rests = Rests()
+    rests.heard(("p", "k", "m"), 10, 70, 20)
+    assert rests.rests("p", "k", "m", 69)
+    rests.heard(("p", "k", "m"), 9, None, 20)
+    assert rests.rests("p", "k", "m", 69)
+    rests.heard(("p", "k", "m"), 11, None, 20)
+    assert not rests.rests("p", "k", "m", 20)
+    rests.heard(("p", "k", "m"), 10, 70, 20)
+    assert not rests.rests("p", "k", "m", 20)
+    rests.heard(("p", "k", "n"), 1, 10, 20)
+    assert rests.until(("p", "k", "n")) is None

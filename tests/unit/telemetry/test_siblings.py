@@ -41,6 +41,9 @@ def sibling(folder, pid, **numbers):
     other = Metrics()
     worked(other, **numbers)
     other.breakers = {"openai": 1, "groq": 2}
+    other.scores = {"openai": 20.0, "groq": 70.0}
+    other.disabled = {"openai": 0, "groq": 1}
+    other.models_off = {"openai": 3, "groq": 0}
     (folder / f"{pid}.1").write_bytes(encode_numbers(other.numbers()))
 
 
@@ -48,6 +51,9 @@ def test_the_one_that_is_asked_adds_the_others_to_its_own(tmp_path, dead):
     metrics = Metrics(Siblings(tmp_path))
     worked(metrics, requests=2)
     metrics.breakers = {"openai": 2, "groq": 0, "xai": 0}
+    metrics.scores = {"openai": 90.0, "groq": 60.0}
+    metrics.disabled = {"openai": 1, "groq": 0}
+    metrics.models_off = {"openai": 2, "groq": 0}
     metrics.publish()
     sibling(tmp_path, os.getppid(), requests=3)
     sibling(tmp_path, dead, provider="mistral", requests=4)
@@ -69,6 +75,13 @@ def test_the_one_that_is_asked_adds_the_others_to_its_own(tmp_path, dead):
         assert 'dragoman_circuit_breaker_state{provider="openai"} 1.0' in text
         assert 'dragoman_circuit_breaker_state{provider="groq"} 2.0' in text
         assert 'dragoman_circuit_breaker_state{provider="xai"} 0.0' in text
+        # Of scores and of who is disabled the worst is shown.
+        assert 'dragoman_provider_score{provider="openai"} 20.0' in text
+        assert 'dragoman_provider_score{provider="groq"} 60.0' in text
+        assert 'dragoman_provider_disabled{provider="openai"} 1.0' in text
+        assert 'dragoman_provider_disabled{provider="groq"} 1.0' in text
+        assert 'dragoman_disabled_models{provider="openai"} 3.0' in text
+        assert "dragoman_shared_state_up" not in text
         assert f'process_start_time_seconds{{worker="{os.getpid()}"}}' in text
         assert f'worker="{dead}"' not in text
     assert metrics.numbers().served["openai", "m"].statuses == {200: 2}

@@ -1,0 +1,1 @@
+"""What several gateways share through Redis or Valkey, where one is configured."""
