@@ -16,14 +16,15 @@ from dragoman.accounting import ports
 from dragoman.accounting.explain import explained
 from dragoman.accounting.ports import Line, Sums
 from dragoman.accounting.report import parse_query, usage_report
-from dragoman.catalog.cards import Card, model_cards
 from dragoman.config.greeting import greeting, say_greeting
 from dragoman.config.load import environment
 from dragoman.config.running import Outcome
 from dragoman.config.settings import Settings
 from dragoman.core.call import Call
 from dragoman.core.errors import CallerError, GatewayError
+from dragoman.data_files import mirror
 from dragoman.health.condition import Condition, conditions
+from dragoman.live_models import LiveModels
 from dragoman.reload import Reloader
 from dragoman.services import Services, new_id, open_services
 from dragoman.surface.app import Surface, build
@@ -92,6 +93,10 @@ class Application:
                 "only stored keys and LOCAL_KEYS are accepted",
                 host=self.settings.host,
             )
+        if self.settings.data_source_preference == "filesystem":
+            folder = self.settings.dragoman_home / "data"
+            mirroring = asyncio.create_task(mirror(services, folder))
+            self._stack.callback(mirroring.cancel)
         self._app = build(surface(self, services, reloader))
         if services.first_admin_key is not None:
             # Told once, to whoever started the server, and in no log (R-AUTH-004).
@@ -150,10 +155,11 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
     """What the ASGI application is made of."""
     settings, house = services.settings, services.house
 
-    async def models(home: str | None) -> list[Card]:
-        due = tuple(house.registry.listings_due(time.monotonic()))
-        await house.fetch_listings(due)
-        return model_cards(house.registry, time.time(), home)
+    live = LiveModels(services)
+
+    async def refresh() -> bytes:
+        found = await live.refresh()
+        return msgspec.json.encode({"object": "models.refresh", "models": found})
 
     async def usage(call: Call) -> bytes:
         assert call.caller is not None, "the route needs a caller"
@@ -229,7 +235,8 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
         ),
         desk=Desk(
             mode=settings.mode,
-            models=models,
+            models=live.cards,
+            refresh=refresh,
             usage=usage,
             explain=explain,
             find=find,

@@ -6,13 +6,29 @@ Anthropic, Gemini, Ollama and OpenRouter. What nobody knows is None, and never i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeAlias
+
 from msgspec import Struct
 
+from dragoman.catalog.ranks import other_use
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import NEWEST
 from dragoman.catalog.rows import ModelRow, models_list
 from dragoman.core.capability import Capability
 from dragoman.core.provider import Operation, Price
+
+
+class Live(Struct, frozen=True):
+    """How a model is doing now."""
+
+    providers: int = 1
+    """Who has it."""
+    active: int = 1
+    cooling: int = 0
+    """Who has it and rests, or is disabled."""
+    throughput: float = 0.0
+    """Output tokens a second, where it is quickest; 0: nobody knows."""
 
 
 class Card(Struct, frozen=True):
@@ -23,6 +39,13 @@ class Card(Struct, frozen=True):
     """What its provider serves."""
     capability: Capability = Capability()
     price: Price | None = None
+    use: str = ""
+    """What the model is for that is not made for chats; empty: it may well be."""
+    live: Live = Live()
+    places: tuple[tuple[str, str], ...] = ()
+    """Everybody who has a model of that name, as provider and the provider's own id; of an operator's name
+    those that it stands for.
+    """
 
     @property
     def id(self) -> str:
@@ -33,6 +56,7 @@ class Card(Struct, frozen=True):
 def model_cards(registry: Registry, wall: float, home: str | None = None) -> list[Card]:
     """Every model; on a provider's router that provider's own ids come first, as they are there."""
     own: list[Card] = []
+    namesakes = _namesakes(registry)
     provider = registry.providers.get(home) if home is not None else None
     if provider is not None and not provider.stub:
         for model in registry.models(provider.name):
@@ -42,10 +66,10 @@ def model_cards(registry: Registry, wall: float, home: str | None = None) -> lis
                 owned_by=provider.name,
                 name=model.name or model.id,
             )
-            own.append(_card(row, provider.name, model.id, registry, wall))
+            own.append(_card(row, provider.name, model.id, registry, wall, namesakes))
     taken = {card.id for card in own}
     return own + [
-        _named(row, registry, wall)
+        _named(row, registry, wall, namesakes)
         for row in models_list(registry)
         if row.id not in taken and (provider is None or not _is_of(row, provider.name, registry))
     ]
@@ -69,24 +93,52 @@ def _is_of(row: ModelRow, provider: str, registry: Registry) -> bool:
     return row.owned_by == provider and row.id not in registry.aliases
 
 
-def _named(row: ModelRow, registry: Registry, wall: float) -> Card:
+Namesakes: TypeAlias = Mapping[str, tuple[tuple[str, str], ...]]
+"""Who has a model, by what its name is when nobody's spelling of it counts."""
+
+
+def _namesakes(registry: Registry) -> Namesakes:
+    found: dict[str, list[tuple[str, str]]] = {}
+    for provider in registry.providers:
+        for model in registry.models(provider):
+            found.setdefault(_bare(model.id), []).append((provider, model.id))
+    return {name: tuple(places) for name, places in found.items()}
+
+
+def _bare(model: str) -> str:
+    """``anthropic/claude-sonnet-4.5`` and ``claude-sonnet-4-5`` are one model at two providers."""
+    return model.rpartition("/")[2].lower().replace(".", "-")
+
+
+def _named(row: ModelRow, registry: Registry, wall: float, namesakes: Namesakes) -> Card:
     meant = registry.aliases.get(row.id)
     if meant is not None:
-        provider, _, model = meant[0].partition("/")
+        targets = [target.partition("/")[::2] for target in meant]
+        provider, model = targets[0]
         # Of several nobody knows which it will be.
-        one = len(meant) == 1 and provider in registry.providers
-        return _card(row, provider, model, registry, wall) if one else Card(row)
+        if len(meant) == 1 and provider in registry.providers:
+            return _card(row, provider, model, registry, wall, namesakes)
+        return Card(row, places=tuple(each for each in targets if each[0] in registry.providers))
     if row.owned_by not in registry.providers:
-        return Card(row)
+        return Card(row, places=tuple((name, "") for name in registry.providers))
     model = row.id.removeprefix(f"{row.owned_by}/")
-    return _card(row, row.owned_by, model, registry, wall)
+    return _card(row, row.owned_by, model, registry, wall, namesakes)
 
 
-def _card(row: ModelRow, provider: str, model: str, registry: Registry, wall: float) -> Card:
+def _card(
+    row: ModelRow,
+    provider: str,
+    model: str,
+    registry: Registry,
+    wall: float,
+    namesakes: Namesakes,
+) -> Card:
     capability = registry.capability(provider, model)
     return Card(
         row=row,
         operations=tuple(registry.providers[provider].paths),
         capability=capability,
         price=registry.price(provider, model, wall),
+        use=other_use(model),
+        places=namesakes.get(_bare(model)) or ((provider, model),),
     )

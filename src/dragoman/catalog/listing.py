@@ -59,6 +59,11 @@ class Listings:
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
 
+    def expire(self) -> None:
+        """Every list is to be fetched anew."""
+        for entry in self._entries.values():
+            entry.next_s = 0.0
+
     def due(
         self, providers: Iterable[Provider], query_of: Callable[[str], str], now: float
     ) -> list[ListingRequest]:

@@ -162,6 +162,9 @@ class Settings(BaseSettings):
     routing_strategy: Strategy = "cost"
     """How ``auto`` chooses unless the request says it; docs/routing.md has them all."""
 
+    model_caps_refresh_ms: int = Field(default=5000, ge=0)
+    """How old the list of models may be, with who has each and how quick it is; it is worked out from memory."""
+
     # --- images and documents by address
     image_fetch: bool = True
     """Whether what a request names by address is fetched for providers that take bytes alone (Gemini, Ollama)."""
@@ -203,6 +206,8 @@ class Settings(BaseSettings):
     """Bytes of them together, before they are sealed; over it ``store: true`` is 429. 0: as many as come."""
 
     # --- shared state
+    data_source_preference: Literal["redis", "filesystem"] = "redis"
+    """With ``filesystem``, models.json and providers.json are kept up to date under data in the home, too."""
     redis_url: SecretStr | None = None
     """Redis or Valkey, as redis://host:6379: several gateways share the health of providers through it."""
     redis_username: str | None = None

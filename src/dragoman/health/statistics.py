@@ -87,6 +87,17 @@ class Statistics:
         """The figures of a provider, of a model, or of a model with a key; None: there are none."""
         return self.places.get(place)
 
+    def models_of(self, provider: str) -> list[tuple[str, Figures]]:
+        """A provider's models that were used."""
+        every = list(self.places.items())
+        return [
+            (place[1], each) for place, each in every if len(place) == 2 and place[0] == provider
+        ]
+
+    def keys_of(self, provider: str, model: str) -> list[str]:
+        """The keys that a model was used with."""
+        return [key[2] for key in list(self._chains) if key[:2] == (provider, model)]
+
     def failed(
         self, provider: str, model: str, credential: str, now: float, *, known: bool
     ) -> None:

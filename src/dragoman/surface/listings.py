@@ -60,14 +60,48 @@ def _time(created: int) -> str:
 
 
 def _openai(card: Card) -> Object:
+    """OpenAI's members, and beside them what Open WebUI and operators read (R-CAT-001)."""
     row = card.row
-    return {
+    found: Object = {
         "id": row.id,
         "object": row.object,
         "created": row.created,
         "owned_by": row.owned_by,
         "name": row.name,
+        "providers": card.live.providers,
+        "active_providers": card.live.active,
+        "cooling_down_providers": card.live.cooling,
+        "throughput": card.live.throughput,
+        "capabilities": capabilities(card),
     }
+    price = card.price
+    if price is not None and price.input is not None and price.output is not None:
+        found["pricing"] = {
+            "input": plain(price.input),
+            "output": plain(price.output),
+            "unit": "per_million_tokens",
+        }
+    return found
+
+
+def capabilities(card: Card) -> list[str]:
+    """In the words of R-CAT-002; of an operator's name for several models only that it answers."""
+    if not _is_chat(card):
+        return [word for use, word in _OUTPUTS.items() if use in card.use]
+    able, found = card.capability, ["text"]
+    if not card.operations:
+        return found
+    if able.images and not able.text_alone:
+        found.append("image_input")
+    if able.audio_input and not able.text_alone:
+        found.append("audio_input")
+    if able.tools:
+        found.append("tool_calling")
+    return found
+
+
+_OUTPUTS = {"pictures": "image_output", "speech": "audio_output"}
+"""What a model that answers no chats is for, in those words."""
 
 
 def _anthropic(card: Card) -> Object:
@@ -168,7 +202,7 @@ def _openrouter(card: Card) -> Object:
 
 
 def _is_chat(card: Card) -> bool:
-    return "chat" in card.operations or not card.operations
+    return not card.use and ("chat" in card.operations or not card.operations)
 
 
 def _architecture(card: Card) -> Object:

@@ -76,6 +76,8 @@ class Desk:
     providers: Callable[[], dict[str, str]]
     """Provider → healthy, degraded or disabled."""
     metrics: Callable[[], bytes]
+    refresh: Callable[[], Awaitable[bytes]]
+    """Has all providers' lists of models fetched anew."""
     reload: Callable[[], Awaitable[bytes]]
     """Reads the configuration file again."""
 
@@ -196,6 +198,8 @@ def page_endpoint(
             case "metrics":
                 text = await asyncio.get_running_loop().run_in_executor(None, desk.metrics)
                 return 200, CONTENT_TYPE, text
+            case "refresh":
+                return 200, _JSON, await desk.refresh()
             case "reload":
                 return 200, _JSON, await desk.reload()
             case "openapi":

@@ -36,6 +36,7 @@ Page: TypeAlias = Literal[
     "metrics",
     "openapi",
     "reload",
+    "refresh",
     "response",
     "response_delete",
     "response_items",

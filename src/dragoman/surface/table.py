@@ -161,6 +161,17 @@ _ALL: tuple[Route, ...] = (
         )
         for prefix in ("", "/api")
     ),
+    *(
+        Route(
+            "POST",
+            f"{prefix}/admin/models/refresh",
+            "admin",
+            "Has every provider's list of models fetched anew",
+            page="refresh",
+            switch="enable_admin_routes",
+        )
+        for prefix in ("", "/api")
+    ),
     Route(
         "GET",
         "/v1/requests/{id}/explain",

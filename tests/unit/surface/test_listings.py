@@ -7,11 +7,11 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from dragoman.catalog.cards import Card
+from dragoman.catalog.cards import Card, Live
 from dragoman.catalog.rows import ModelRow
 from dragoman.core.capability import Capability
 from dragoman.core.provider import Price
-from dragoman.surface.listings import described, listed
+from dragoman.surface.listings import capabilities, described, listed
 
 FULL = Card(
     ModelRow("openai/gpt-x", created=1_750_000_000, owned_by="openai", name="GPT X"),
@@ -19,6 +19,7 @@ FULL = Card(
     capability=Capability(
         context_tokens=128_000, max_output_tokens=16_000, audio_input=False, documents=False
     ),
+    live=Live(3, 2, 1, 81.5),
     price=Price(input=Decimal("0.15"), output=Decimal("0.6"), cache_read=Decimal("0.075")),
 )
 BARE = Card(ModelRow("fast", owned_by="dragoman", name="fast"), capability=Capability(tools=False))
@@ -27,26 +28,40 @@ CARDS = [FULL, BARE]
 
 @pytest.mark.req("R-SURF-016")
 def test_openais():
-    assert listed(CARDS, "chat") == {
-        "object": "list",
-        "data": [
-            {
-                "id": "openai/gpt-x",
-                "object": "model",
-                "created": 1_750_000_000,
-                "owned_by": "openai",
-                "name": "GPT X",
-            },
-            {
-                "id": "fast",
-                "object": "model",
-                "created": 0,
-                "owned_by": "dragoman",
-                "name": "fast",
-            },
-        ],
+    full, bare = listed(CARDS, "chat")["data"]
+    assert listed(CARDS, "chat")["object"] == "list"
+    assert full == {
+        "id": "openai/gpt-x",
+        "object": "model",
+        "created": 1_750_000_000,
+        "owned_by": "openai",
+        "name": "GPT X",
+        "providers": 3,
+        "active_providers": 2,
+        "cooling_down_providers": 1,
+        "throughput": 81.5,
+        "capabilities": ["text", "image_input", "tool_calling"],
+        "pricing": {"input": "0.15", "output": "0.6", "unit": "per_million_tokens"},
     }
-    assert described(BARE, "chat") == listed(CARDS, "chat")["data"][1]
+    assert (bare["id"], bare["created"], bare["owned_by"]) == ("fast", 0, "dragoman")
+    assert bare["capabilities"] == ["text"]
+    assert "pricing" not in bare
+    assert described(BARE, "chat") == bare
+
+
+@pytest.mark.req("R-CAT-002")
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        ("embeddings", []),
+        ("pictures and films", ["image_output"]),
+        ("speech", ["audio_output"]),
+        ("", ["text", "image_input", "audio_input", "tool_calling"]),
+    ],
+)
+def test_what_a_model_is_for_is_told_in_the_words_of_the_list(use, words):
+    card = Card(ModelRow("a/m"), operations=("chat", "embeddings"), use=use)
+    assert capabilities(card) == words
 
 
 @pytest.mark.req("R-SURF-041")

@@ -1,0 +1,73 @@
+"""The models that can be asked for, as they are now: who has each, how quick it is, who rests.
+
+The list is worked out from memory at most every ``MODEL_CAPS_REFRESH_MS`` (D13); an administrator may have
+every provider's own list fetched anew.
+"""
+
+from __future__ import annotations
+
+import time
+
+from msgspec.structs import replace
+
+from dragoman.catalog.cards import Card, Live, model_cards
+from dragoman.health.health import Health
+from dragoman.services import Services
+
+
+class LiveModels:
+    """One process's list, kept for as long as it may be old."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._kept: dict[str | None, tuple[float, object, list[Card]]] = {}
+
+    async def cards(self, home: str | None = None) -> list[Card]:
+        """The list, on a provider's router or elsewhere; providers' own lists are had first (D13)."""
+        house = self._services.house
+        await house.fetch_listings(tuple(house.registry.listings_due(time.monotonic())))
+        return self.now(home)
+
+    def now(self, home: str | None = None) -> list[Card]:
+        """The list, from memory alone."""
+        registry, moment = self._services.house.registry, time.monotonic()
+        kept = self._kept.get(home)
+        if kept is not None and kept[1] is registry and moment < kept[0]:
+            return kept[2]
+        health = self._services.house.health
+        cards = [
+            replace(card, live=live_of(card, health, moment))
+            for card in model_cards(registry, time.time(), home)
+        ]
+        until = moment + self._services.settings.model_caps_refresh_ms / 1000
+        self._kept[home] = (until, registry, cards)
+        return cards
+
+    async def refresh(self) -> dict[str, int]:
+        """Has every provider's list fetched anew; how many models each has now."""
+        house = self._services.house
+        registry = house.registry
+        registry.listings.expire()
+        await house.fetch_listings(tuple(registry.listings_due(time.monotonic())))
+        self._kept.clear()
+        return {name: sum(1 for _ in registry.models(name)) for name in registry.providers}
+
+
+def live_of(card: Card, health: Health, now: float) -> Live:
+    """Who has the model now, and how quick it is where it is quickest: output tokens a second."""
+    quickest, resting = 0.0, 0
+    for provider, model in card.places:
+        figures = health.statistics.of(provider, model)
+        if figures is not None:
+            quickest = max(quickest, figures.tokens_per_s or 0.0)
+            off = health.is_off(provider, model, now) is not None
+            resting += off or _rests(health, provider, model, now)
+    names = {provider for provider, _ in card.places}
+    number = len(names) or 1
+    return Live(number, max(0, number - resting), min(number, resting), round(quickest, 1))
+
+
+def _rests(health: Health, provider: str, model: str, now: float) -> bool:
+    """Whether nobody gets an answer there now: every key that was used rests, or its breaker is open."""
+    keys = health.statistics.keys_of(provider, model)
+    return bool(keys) and not any(health.knows_well((provider, model, key), now) for key in keys)
