@@ -212,6 +212,7 @@ def variables() -> frozenset[str]:
         "FIDELITY_CORPUS",
         "INDEPENDENT_UPSTREAM_URL",
         "DRAGOMAN_TEST_POSTGRES",
+        "DRAGOMAN_TEST_REDIS",
         "VLLM_KEY",
     }
     return frozenset(known)
