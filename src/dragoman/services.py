@@ -31,6 +31,7 @@ from dragoman.catalog.schema import SERVED, CatalogError, OperatorRow, read_stri
 from dragoman.config.fetching import fetch_policy
 from dragoman.config.load import config_path
 from dragoman.config.prices import read_prices
+from dragoman.config.reusing import reuse_policy
 from dragoman.config.settings import ConfigError, Settings
 from dragoman.core import ids
 from dragoman.core.call import Call, Limits
@@ -299,6 +300,7 @@ async def open_services(
     Raises:
         ConfigError, HouseError: something cannot be opened; the message says what to do.
     """
+    from dragoman.store.given_again import open_recorder  # noqa: PLC0415
     from dragoman.store.kept import open_kept  # noqa: PLC0415
     from dragoman.store.sql.ledger import SqlLedger  # noqa: PLC0415
     from dragoman.store.sql.secrets import open_secret  # noqa: PLC0415
@@ -357,6 +359,16 @@ async def open_services(
                 shared=workers > 1,
             )
         )
+        recorder = await stack.enter_async_context(
+            open_recorder(
+                database,
+                sealer,
+                clock,
+                reuse_policy(settings),
+                means.report,
+                partial(_untold, log),
+            )
+        )
         house = House(
             keys=cached,
             mode=identity_mode(settings, registry),
@@ -378,6 +390,7 @@ async def open_services(
                 means.report,
                 lambda name: _address(registry, name),
             ),
+            recorder=recorder,
             means=means,
             clock=clock,
             limited=metrics.limited,

@@ -267,6 +267,7 @@ class Tab:
 
     def _finished(self) -> Finished:
         outcome = self._outcome
+        origin = outcome.origin if outcome.cache == "hit" else None
         return Finished(
             self._about,
             fit(outcome.requested_model, _LONGEST_NAME),
@@ -276,6 +277,9 @@ class Tab:
             outcome.error_code,
             self._accounts.clock.monotonic() - self._call.received,
             header(outcome.losses) if outcome.losses else "",
+            fit(origin.provider, _LONGEST_NAME) or None if origin is not None else None,
+            fit(origin.model, _LONGEST_NAME) or None if origin is not None else None,
+            origin is not None,
         )
 
     async def kept(self) -> None:

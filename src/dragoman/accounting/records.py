@@ -119,6 +119,11 @@ class Finished(Struct, frozen=True, gc=False, array_like=True, tag="f"):
     error_code: str | None = None
     elapsed_s: float | None = None
     losses: str = ""
+    provider: str | None = None
+    """Who made the answer that the cache gave."""
+    model: str | None = None
+    cached: bool = False
+    """Whether the cache has answered: nothing was consumed."""
 
 
 Record: TypeAlias = Opened | Closed | Finished

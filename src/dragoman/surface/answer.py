@@ -7,7 +7,7 @@ import time
 from functools import lru_cache
 
 from dragoman.admission.headers import headers_of
-from dragoman.core.call import Call
+from dragoman.core.call import Call, Origin
 from dragoman.core.errors import (
     INFRASTRUCTURE,
     GatewayError,
@@ -79,6 +79,14 @@ def answer_headers(
         if length is not None and attempt.cost is not None:
             cost = plain(attempt.cost).encode()
             found += ((b"x-dragoman-cost-usd", cost), (b"x-cost-usd", cost))
+    elif outcome.origin is not None:
+        found += _told_again(outcome.origin, whole=length is not None)
+        if outcome.cache != "hit" and "idempotency-key" in call.headers:
+            found.append((b"idempotent-replayed", b"true"))
+    if outcome.cache is not None:
+        found.append((b"x-dragoman-cache", outcome.cache.encode()))
+        if outcome.cache == "hit":
+            found.append((b"age", b"%d" % outcome.age_s))
     if outcome.requested_model:
         found.append((b"x-dragoman-requested-model", _visible(outcome.requested_model)))
     if outcome.losses:
@@ -92,6 +100,25 @@ def answer_headers(
         found += [(name.encode(), value.encode()) for name, value in limits.items()]
     if extra:
         found += [(name.encode(), value.encode("latin-1")) for name, value in extra.items()]
+    return found
+
+
+def _told_again(origin: Origin, *, whole: bool) -> Headers:
+    """Of an answer that is given again: who made it, for which call, and that nothing was spent on it."""
+    found: Headers = [(b"x-dragoman-replay-of", _visible(origin.call_id))]
+    if origin.provider:
+        provider, model = _names(origin.provider, origin.model)
+        found += [
+            (b"x-dragoman-provider", provider),
+            (b"x-provider", provider),
+            (b"x-dragoman-model", model),
+            (b"x-dragoman-attempts", b"%d" % origin.attempts),
+            (b"x-fallback-attempted", b"true" if origin.fell_back else b"false"),
+        ]
+    if origin.upstream_request:
+        found.append((b"x-dragoman-upstream-id", _visible(origin.upstream_request)))
+    if whole:
+        found += [(b"x-dragoman-cost-usd", b"0"), (b"x-cost-usd", b"0")]
     return found
 
 

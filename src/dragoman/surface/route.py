@@ -37,6 +37,7 @@ Page: TypeAlias = Literal[
     "response_delete",
     "response_items",
     "response_cancel",
+    "stream",
 ]
 
 
