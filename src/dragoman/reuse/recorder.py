@@ -27,6 +27,8 @@ Make: TypeAlias = Callable[[Call, bytes], Awaitable[Answer]]
 MOST_REMEMBERED = 64 * 1024 * 1024
 """Bytes of broken streams that may still be resumed."""
 CLOSE_S = 5.0
+_WELL = frozenset({"unknown", "complete"})
+"""What a stream's outcome is until something has gone wrong; its last frame comes after that."""
 
 
 @dataclass(slots=True)
@@ -95,14 +97,14 @@ class Recorder:
                 _play(recording, kept)
                 return
             recording.begun = True
-            is_complete = await self._write(recording, call, await make(call, body))
+            is_complete = await self._write(spot, recording, call, await make(call, body))
             recording.end()
         except Exception as error:  # noqa: BLE001  whatever it is, all who wait are told
+            self._leave(spot, recording)
             recording.end(error)
         finally:
             is_kept = await self._settle(spot, recording, call, is_complete=is_complete)
-            if self.live.get(spot) is recording:
-                del self.live[spot]
+            self._leave(spot, recording)
             self._forget(spot.tenant, call.id, recording, at_once=is_kept)
 
     async def _kept(self, spot: Spot, recording: Recording, call_id: str) -> None:
@@ -155,7 +157,7 @@ class Recorder:
             except Exception:  # noqa: BLE001, S112  the next one comes in time, or the lease is over
                 continue
 
-    async def _write(self, recording: Recording, call: Call, answer: Answer) -> bool:
+    async def _write(self, spot: Spot, recording: Recording, call: Call, answer: Answer) -> bool:
         """Takes the answer down; whether it is whole and good."""
         head, pieces = answer.head, answer.pieces
         if pieces is None:
@@ -166,11 +168,18 @@ class Recorder:
             recording.open(head, origin_of(call), told_of(call.outcome))
             ids = EventIds(call.id) if head.content_type.startswith(SSE) else None
             async for piece in pieces:
+                if call.outcome.status not in _WELL:
+                    self._leave(spot, recording)
                 if piece:
                     recording.add([piece] if ids is None else ids.number(piece))
                     if recording.size > self.policy.most_bytes:
                         await self._bound(recording)
         return call.outcome.status == "complete"
+
+    def _leave(self, spot: Spot, recording: Recording) -> None:
+        """Whoever comes from now on does not get this one: a failure is told once, to all who wait."""
+        if self.live.get(spot) is recording:
+            del self.live[spot]
 
     async def _bound(self, recording: Recording) -> None:
         """Waits until its readers leave no more of it in memory than may be."""
