@@ -14,11 +14,13 @@ from typing import TypeAlias, assert_never
 
 from dragoman.core.call import Answer, Call, Outcome
 from dragoman.core.clock import Clock
+from dragoman.core.errors import HouseError
 from dragoman.reuse.event_ids import SSE, EventIds
 from dragoman.reuse.policy import ReusePolicy
 from dragoman.reuse.ports import Absent, AnswerCache, AnswerStore, Busy, Claimed, Differs, Spot
 from dragoman.reuse.recording import Recording
 from dragoman.reuse.refusals import differs, interrupted, no_stream, still_under_way
+from dragoman.reuse.same import scope_of_stream
 from dragoman.reuse.transcript import Transcript, head_of, origin_of, told_of, transcript_of
 
 Make: TypeAlias = Callable[[Call, bytes], Awaitable[Answer]]
@@ -92,7 +94,7 @@ class Recorder:
     ) -> None:
         is_complete = False
         try:
-            kept = await self._claim(spot, call.id, recording.fingerprint or b"")
+            kept = await self._claimed_or_kept(spot, call, recording.fingerprint or b"")
             if kept is not None:
                 _play(recording, kept)
                 return
@@ -125,6 +127,18 @@ class Recorder:
                     await asyncio.sleep(self.policy.poll_s)
                 case _:
                     assert_never(found)
+
+    async def _claimed_or_kept(
+        self, spot: Spot, call: Call, fingerprint: bytes
+    ) -> Transcript | None:
+        try:
+            return await self._claim(spot, call.id, fingerprint)
+        except HouseError as error:
+            if spot.scope != scope_of_stream(call.id):
+                raise
+            # Nobody else makes this one: without the store only other processes do not find it.
+            self.report(error, call)
+            return None
 
     async def _claim(self, spot: Spot, call_id: str, fingerprint: bytes) -> Transcript | None:
         """What is kept; None once the spot is ours."""

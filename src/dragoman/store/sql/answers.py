@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import astuple
 from sqlalchemy import and_, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -14,12 +16,12 @@ from dragoman.keeping.aside import aside
 from dragoman.reuse.ports import Absent, Busy, Claim, Claimed, Differs, Found, Spot
 from dragoman.reuse.transcript import Transcript, read_transcript, write_transcript
 from dragoman.store.answer_tables import answers
+from dragoman.store.sql.together import Together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy.engine import RowMapping
-    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from dragoman.core.clock import Clock
     from dragoman.reuse.policy import ReusePolicy
@@ -27,6 +29,15 @@ if TYPE_CHECKING:
     from dragoman.store.sql.tenant_keys import TenantKey, TenantKeys
 
 TABLE = str(answers.name)
+
+
+@dataclass(slots=True)
+class _Write:
+    """One statement about one spot, and whether it has changed a row."""
+
+    spot: Spot
+    statement: Any
+    changed: bool = False
 
 
 class SqlAnswers:
@@ -43,6 +54,7 @@ class SqlAnswers:
         self.keys = keys
         self.clock = clock
         self.policy = policy
+        self._together = Together(self._write)
 
     async def claim(self, spot: Spot, call_id: str, fingerprint: bytes) -> Claim:
         """Takes the spot for the call if it is free."""
@@ -61,23 +73,36 @@ class SqlAnswers:
             "lease_ms": now + int(self.policy.lease_s * 1000),
             "expires_ms": now + int(self.policy.kept_s * 1000),
         }
-        async with self.database.write() as connection:
-            await self._refuse_if_full(connection, spot.tenant, now)
-            taken = await connection.execute(self._take(row, now))
-            is_ours = taken.first() is not None
-        return Claimed() if is_ours else await self._after(spot, fingerprint)
+        await self._refuse_if_full(spot.tenant, now)
+        if await self._changed(spot, self._take(row, now)):
+            return Claimed()
+        return await self._after(spot, fingerprint)
 
-    async def _refuse_if_full(self, connection: AsyncConnection, tenant: str, now: int) -> None:
+    async def _refuse_if_full(self, tenant: str, now: int) -> None:
         most = self.policy.most_kept_bytes
         if not most:
             return
-        held = await connection.scalar(
-            select(func.sum(answers.c.size)).where(
-                answers.c.tenant == tenant, answers.c.expires_ms > now
+        async with self.database.read() as connection:
+            held = await connection.scalar(
+                select(func.sum(answers.c.size)).where(
+                    answers.c.tenant == tenant, answers.c.expires_ms > now
+                )
             )
-        )
         if held is not None and held >= most:
             raise _full(held, most)
+
+    async def _changed(self, spot: Spot, statement: Any) -> bool:
+        """Runs the statement together with those of others; whether it has changed a row."""
+        write = _Write(spot, statement.returning(answers.c.scope))
+        await self._together.put(write)
+        return write.changed
+
+    async def _write(self, writes: Sequence[_Write]) -> None:
+        async with self.database.write() as connection:
+            # In one order in every process: nobody then waits for somebody who waits for him.
+            for write in sorted(writes, key=lambda write: astuple(write.spot)):
+                found = await connection.execute(write.statement)
+                write.changed = found.first() is not None
 
     async def _after(self, spot: Spot, fingerprint: bytes) -> Claim:
         """What somebody else has put there between our look and our insert."""
@@ -119,32 +144,31 @@ class SqlAnswers:
         key = await self.keys.key(spot.tenant)
         size = transcript.size
         reply = await aside(size, partial(_sealed, key, spot, transcript))
-        async with self.database.write() as connection:
-            done = await connection.execute(
-                update(answers)
-                .where(_is(spot), answers.c.call_id == call_id, answers.c.reply.is_(None))
-                .values(
-                    reply=reply,
-                    size=size,
-                    expires_ms=self._now_ms() + int(self.policy.kept_s * 1000),
-                )
-            )
-        return bool(done.rowcount)
+        return await self._changed(
+            spot,
+            update(answers)
+            .where(_is(spot), answers.c.call_id == call_id, answers.c.reply.is_(None))
+            .values(
+                reply=reply,
+                size=size,
+                expires_ms=self._now_ms() + int(self.policy.kept_s * 1000),
+            ),
+        )
 
     async def release(self, spot: Spot, call_id: str) -> None:
         """Frees the spot."""
-        async with self.database.write() as connection:
-            await connection.execute(
-                delete(answers).where(
-                    _is(spot), answers.c.call_id == call_id, answers.c.reply.is_(None)
-                )
-            )
+        await self._changed(
+            spot,
+            delete(answers).where(
+                _is(spot), answers.c.call_id == call_id, answers.c.reply.is_(None)
+            ),
+        )
 
     async def renew(self, calls: Sequence[tuple[Spot, str]]) -> None:
         """Says that these answers are still being made."""
         until = self._now_ms() + int(self.policy.lease_s * 1000)
         async with self.database.write() as connection:
-            for spot, call_id in calls:
+            for spot, call_id in sorted(calls, key=lambda call: astuple(call[0])):
                 await connection.execute(
                     update(answers)
                     .where(_is(spot), answers.c.call_id == call_id)
@@ -181,9 +205,7 @@ class SqlAnswers:
         )
         keys = list(answers.primary_key)
         others = {name: value for name, value in row.items() if name not in {"tenant", "scope"}}
-        return statement.on_conflict_do_update(
-            index_elements=keys, set_=others, where=is_free
-        ).returning(answers.c.scope)
+        return statement.on_conflict_do_update(index_elements=keys, set_=others, where=is_free)
 
     def _now_ms(self) -> int:
         return int(self.clock.wall() * 1000)
