@@ -20,6 +20,7 @@ class Recording:
 
     __slots__ = (
         "_first",
+        "_is_large",
         "_pieces",
         "_places",
         "_readers",
@@ -61,6 +62,8 @@ class Recording:
         self._pieces: list[bytes] = []
         self._first = 0
         """How many pieces are no longer there."""
+        self._is_large = False
+        """Whether the writer waits for its readers."""
         self._readers = 0
         self._stopped = False
         self._places: dict[int, int] = {}
@@ -96,6 +99,7 @@ class Recording:
 
     def forget_read(self) -> None:
         """Gives up the pieces that every reader has, of an answer that is too large to be kept."""
+        self._is_large = True
         read = min(self._places.values(), default=self._first + len(self._pieces))
         gone = read - self._first
         self.size -= sum(map(len, self._pieces[:gone]))
@@ -137,6 +141,8 @@ class Recording:
     def take(self, reader: int) -> bytes:
         """What the reader does not have yet, or the beginning of it."""
         at = self._places[reader] - self._first
+        if self._is_large:
+            self._tell()
         pieces = self._pieces
         if at == len(pieces) - 1:
             self._places[reader] += 1
