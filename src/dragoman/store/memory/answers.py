@@ -38,6 +38,8 @@ class MemoryAnswers:
         """Keeps the answer for so long, or less."""
         name = (tenant, key)
         self._drop(name)
+        if transcript.size + _OVERHEAD > self.most_bytes:
+            return
         self._kept[name] = (transcript, self.clock.monotonic() + keep_s)
         self.size += transcript.size + _OVERHEAD
         while self.size > self.most_bytes:
