@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dragoman.config.settings import Settings
+from dragoman.core.secret import Secret
 from dragoman.reuse.policy import ReusePolicy
 
 
 def reuse_policy(settings: Settings) -> ReusePolicy:
     """The policy of this process."""
+    url = settings.redis_url
     return ReusePolicy(
         allowed=settings.allow_client_storage,
         most_kept_bytes=settings.max_kept_bytes,
         window_s=settings.resume_window_s,
         cache_s=settings.answer_cache_ttl_s,
         cache_for=frozenset(settings.answer_cache_keys),
+        cache_url=None if url is None else Secret(url.get_secret_value()),
         cache_bytes=settings.answer_cache_bytes,
     )

@@ -186,6 +186,8 @@ class Settings(BaseSettings):
     Answers that are recorded for an Idempotency-Key or a resumable stream are bounded alike, apart from them."""
 
     # --- answers that are given again
+    redis_url: SecretStr | None = None
+    """A Redis or Valkey in which the cache of answers stands for all processes; needs the extra `[redis]`."""
     resume_window_s: float = Field(default=60, gt=0)
     """How long a recorded answer goes on while nobody reads it, and a broken stream can be resumed."""
     answer_cache_ttl_s: float = Field(default=0, ge=0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from dragoman.core.secret import Secret
+
 DAY_S = 24 * 60 * 60
 
 
@@ -32,5 +34,7 @@ class ReusePolicy(Struct, frozen=True):
     """Ids of the keys whose calls are cached unasked; ``*`` means all."""
     cache_bytes: int = 64 * 1024 * 1024
     """What the cache may take of memory."""
+    cache_url: Secret | None = None
+    """The Redis that the cache is in; without one it is in memory."""
     cache_most_bytes: int = 1024 * 1024
     """Of one answer in the cache."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dragoman.keeping.sweep import sweep
 from dragoman.reuse.recorder import Recorder
 from dragoman.store.memory.answers import MemoryAnswers
+from dragoman.store.redis.answers import RedisAnswers, open_redis
 from dragoman.store.sql.answers import SqlAnswers
 from dragoman.store.sql.tenant_keys import TenantKeys
 
@@ -39,9 +40,17 @@ async def open_recorder(
         policy: the bounds of it all.
         report: told which answer could not be kept, and why.
         failed: told what was not done behind the calls, and why.
+
+    Raises:
+        HouseError: the address of the cache cannot be used.
     """
-    store = SqlAnswers(database, TenantKeys(database, sealer, clock), clock, policy)
-    cache = MemoryAnswers(clock, policy.cache_bytes) if policy.cache_s else None
+    keys = TenantKeys(database, sealer, clock)
+    store = SqlAnswers(database, keys, clock, policy)
+    cache: MemoryAnswers | RedisAnswers | None = None
+    if policy.cache_s and policy.cache_url is not None:
+        cache = RedisAnswers(open_redis(policy.cache_url), keys, clock, failed)
+    elif policy.cache_s:
+        cache = MemoryAnswers(clock, policy.cache_bytes)
     recorder = Recorder(store, cache, clock, policy, report)
 
     def unswept(error: Exception) -> None:
@@ -52,5 +61,7 @@ async def open_recorder(
         yield recorder
     finally:
         await recorder.close()
+        if isinstance(cache, RedisAnswers):
+            await cache.close()
         sweeping.cancel()
         await asyncio.wait({sweeping})
