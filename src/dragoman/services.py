@@ -369,6 +369,7 @@ async def open_services(
                 partial(_untold, log),
             )
         )
+        recorder.consumed = metrics.consumed
         house = House(
             keys=cached,
             mode=identity_mode(settings, registry),

@@ -44,7 +44,7 @@ async def follow(
             return Answer(head)
         if not recording.has(after):
             raise no_stream(call.id if recording.origin is None else recording.origin.call_id)
-        pieces = _pieces(recording, reader, call)
+        pieces = _pieces(recording, reader, call, is_first=is_first)
         # Begun here, so that the reader leaves even if nobody ever asks for a piece.
         await anext(pieces)
         return Answer(head, pieces)
@@ -53,7 +53,7 @@ async def follow(
         is_made = is_first and not recording.is_over
         call.outcome.accounted = is_made or recording.begun or recording.is_replay
         if pieces is None:
-            recording.leave(reader)
+            _leave(recording, reader, call, is_first=is_first)
 
 
 async def _headed(recording: Recording, call: Call, wait_s: float | None) -> None:
@@ -91,7 +91,9 @@ def _share(recording: Recording, call: Call, *, is_first: bool) -> None:
         call.outcome.attempts = recording.call.outcome.attempts
 
 
-async def _pieces(recording: Recording, reader: int, call: Call) -> AsyncGenerator[bytes, None]:
+async def _pieces(
+    recording: Recording, reader: int, call: Call, *, is_first: bool
+) -> AsyncGenerator[bytes, None]:
     """Nothing, to begin with, then what the reader does not have, up to the end."""
     try:
         yield b""
@@ -110,4 +112,12 @@ async def _pieces(recording: Recording, reader: int, call: Call) -> AsyncGenerat
             call.outcome.status = made.outcome.status
             call.outcome.error_code = made.outcome.error_code
     finally:
-        recording.leave(reader)
+        _leave(recording, reader, call, is_first=is_first)
+
+
+def _leave(recording: Recording, reader: int, call: Call, *, is_first: bool) -> None:
+    if is_first and not recording.is_over:
+        # What its attempts come to is not known yet, and is counted at their end.
+        recording.is_orphan = True
+        call.outcome.attempts = []
+    recording.leave(reader)

@@ -33,6 +33,10 @@ _WELL = frozenset({"unknown", "complete"})
 """What a stream's outcome is until something has gone wrong; its last frame comes after that."""
 
 
+def _nobody(outcome: Outcome) -> None:
+    """Nobody has to be told."""
+
+
 @dataclass(slots=True)
 class Recorder:
     """One for each process."""
@@ -42,6 +46,8 @@ class Recorder:
     clock: Clock
     policy: ReusePolicy
     report: Callable[[Exception, Call], None]
+    consumed: Callable[[Outcome], None] = _nobody
+    """Told what a call came to whose caller was no longer there."""
     live: dict[Spot, Recording] = field(default_factory=dict)
     _streams: dict[tuple[str, str], Recording] = field(default_factory=dict)
     """Tenant and call: what is recorded, and what has broken and may still be asked for."""
@@ -107,6 +113,8 @@ class Recorder:
         finally:
             is_kept = await self._settle(spot, recording, call, is_complete=is_complete)
             self._leave(spot, recording)
+            if recording.is_orphan:
+                self.consumed(call.outcome)
             self._forget(spot.tenant, call.id, recording, at_once=is_kept)
 
     async def _kept(self, spot: Spot, recording: Recording, call_id: str) -> None:

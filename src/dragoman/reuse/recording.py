@@ -33,6 +33,7 @@ class Recording:
         "failure",
         "fingerprint",
         "head",
+        "is_orphan",
         "is_over",
         "is_replay",
         "origin",
@@ -50,6 +51,8 @@ class Recording:
         """What makes it."""
         self.begun = False
         """Whether a provider is, or was, asked for it by this process."""
+        self.is_orphan = False
+        """Whether the caller for whom it was begun has left before its end."""
         self.is_replay = False
         """Whether it was read from the store."""
         self.head: Head | None = None

@@ -127,6 +127,30 @@ def test_who_leaves_does_not_end_the_call(whole):
 
 
 @pytest.mark.parametrize("whole", [None, WHOLE])
+@pytest.mark.parametrize("after", [0, 1])
+def test_what_a_call_consumes_is_counted_once_whether_or_not_its_caller_stays(whole, after):
+    counted = []
+
+    async def story(recorder):
+        recorder.consumed = counted.append
+        provider, call = Provider(whole=whole, go=asyncio.Semaphore(after)), new_call()
+        task = asyncio.create_task(given(recorder, provider, call))
+        await asyncio.sleep(0.02)
+        left = not (after and whole)
+        if left:
+            call.gone = True
+            task.cancel()
+        await asyncio.wait({task})
+        for _ in provider.pieces:
+            provider.go.release()
+        await quiet(recorder)
+        assert counted == ([provider.calls[0].outcome] if left else [])
+        assert len(call.outcome.attempts) == (0 if left else 1)
+
+    run(story)
+
+
+@pytest.mark.parametrize("whole", [None, WHOLE])
 def test_a_call_that_nobody_comes_back_for_ends_and_frees_the_key(whole):
     async def story(recorder):
         provider, call = Provider(whole=whole, go=asyncio.Semaphore(0)), new_call()
