@@ -1,11 +1,14 @@
 """The exact cache: the same request of the same key gets the same bytes again, and costs nothing."""
 
+import os
+import socket
 import time
 import uuid
+from urllib.parse import urlsplit
 
 import pytest
 
-from servers import gateway_server, providers_at
+from servers import free_port, gateway_server, providers_at
 
 CHAT = "/v1/chat/completions"
 ASKED = {"x-dragoman-cache": "true"}
@@ -144,3 +147,42 @@ def test_an_idempotency_key_goes_past_the_cache(mock, caching):
     assert said(caching.chat(model, headers=ASKED)) == "miss"
     headers = {**ASKED, "idempotency-key": uuid.uuid4().hex}
     assert [said(caching.chat(model, headers=headers)) for _ in range(2)] == ["bypass"] * 2
+
+
+def test_workers_share_a_cache_in_redis(mock, tmp_path):
+    settings = {
+        "ANSWER_CACHE_TTL_S": "5",
+        "REDIS_URL": redis_url(),
+        **providers_at(mock.port),
+    }
+    with gateway_server(tmp_path, "--workers", "2", **settings) as server:
+        model = f"openai/{named()}"
+        replies = [server.chat(model, headers=ASKED, stream=True) for _ in range(12)]
+        assert [said(reply) for reply in replies] == ["miss"] + ["hit"] * 11
+        assert len({reply.body for reply in replies}) == 1
+        assert asked(mock, model.removeprefix("openai/")) == 1
+
+
+def redis_url():
+    """The Redis of the tests; without one they are skipped, and fail under CI."""
+    url = os.environ.get("DRAGOMAN_TEST_REDIS") or "redis://127.0.0.1:6379/0"
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname, parts.port or 6379), 2).close()
+    except OSError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"There is no Redis for the tests: {error}", pytrace=False)
+        pytest.skip(f"There is no Redis for the tests: {error}")
+    return url
+
+
+def test_a_redis_that_is_away_costs_no_answer(mock, tmp_path):
+    settings = {
+        "ANSWER_CACHE_TTL_S": "5",
+        "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
+        **providers_at(mock.port),
+    }
+    with gateway_server(tmp_path, **settings) as server:
+        for _ in range(3):
+            reply = server.chat(headers=ASKED)
+            assert (reply.status, said(reply)) == (200, "miss")
