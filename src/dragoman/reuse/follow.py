@@ -35,6 +35,8 @@ async def follow(
     try:
         await _headed(recording, call, None if is_first else wait_s)
         if recording.failure is not None:
+            if is_first and recording.call is not None:
+                _share_attempts(recording.call, call)
             raise recording.failure
         head = recording.head
         assert head is not None, "it has a head or a failure"
@@ -88,7 +90,14 @@ def _share(recording: Recording, call: Call, *, is_first: bool) -> None:
     tell(call.outcome, origin, told)
     if is_first and recording.call is not None:
         call.outcome.origin = None
-        call.outcome.attempts = recording.call.outcome.attempts
+        _share_attempts(recording.call, call)
+
+
+def _share_attempts(made: Call, call: Call) -> None:
+    """What was tried belongs to the call for which it was; headers, metrics and the log tell it there."""
+    call.outcome.attempts = made.outcome.attempts
+    call.outcome.label_model = made.outcome.label_model
+    call.outcome.requested_model = made.outcome.requested_model
 
 
 async def _pieces(

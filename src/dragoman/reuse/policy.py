@@ -20,6 +20,8 @@ class ReusePolicy(Struct, frozen=True):
     """How long a duplicate waits for an answer under way."""
     window_s: float = 60.0
     """How long a recording goes on, or a broken one is remembered, while nobody reads it."""
+    most_unread: int = 256
+    """Recordings of one tenant that go on unread in one process; one more ends with its caller's leaving."""
     lease_s: float = 15.0
     """After which a key whose process gave no sign of life is free."""
     poll_s: float = 0.2

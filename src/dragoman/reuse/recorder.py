@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeAlias, assert_never
 
 from dragoman.core.call import Answer, Call, Outcome
@@ -60,7 +61,7 @@ class Recorder:
         self, spot: Spot, call: Call, body: bytes, fingerprint: bytes, make: Make
     ) -> Recording:
         """The answer to a call, recorded as it is made; where it is kept already, that."""
-        recording = Recording(fingerprint, self.policy.window_s)
+        recording = Recording(fingerprint, partial(self._window_s, spot.tenant))
         recording.call = own = replace(call, outcome=Outcome())
         self.live[spot] = self._streams[spot.tenant, own.id] = recording
         self._start(recording, self._made(spot, recording, own, body, make))
@@ -68,7 +69,7 @@ class Recorder:
 
     def replay(self, spot: Spot, call_id: str, fingerprint: bytes | None) -> Recording:
         """What is kept at a spot, or is being made there by another process; never a new answer."""
-        recording = Recording(fingerprint, self.policy.window_s)
+        recording = Recording(fingerprint, lambda: self.policy.window_s)
         self._start(recording, self._kept(spot, recording, call_id))
         return recording
 
@@ -86,6 +87,12 @@ class Recorder:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+
+    def _window_s(self, tenant: str) -> float:
+        """How long one more recording of the tenant may go on unread; of very many none may."""
+        of_tenant = (found for (whose, _), found in self._streams.items() if whose == tenant)
+        unread = sum(found.is_unread for found in of_tenant)
+        return self.policy.window_s if unread <= self.policy.most_unread else 0.0
 
     # --- the tasks
 

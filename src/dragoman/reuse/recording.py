@@ -7,6 +7,7 @@ is. Once nobody has read it for the window, it is abandoned.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from dragoman.core.call import Call, Head, Origin
 from dragoman.reuse.transcript import Told
@@ -42,7 +43,8 @@ class Recording:
         "told",
     )
 
-    def __init__(self, fingerprint: bytes | None, window_s: float) -> None:
+    def __init__(self, fingerprint: bytes | None, window_s: Callable[[], float]) -> None:
+        """``window_s`` is asked when nobody reads it any more."""
         self.fingerprint = fingerprint
         """None where it is asked for by its id alone."""
         self.call: Call | None = None
@@ -120,6 +122,11 @@ class Recording:
 
     # --- readers
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether it is under way and nobody reads it."""
+        return not self._readers and not self.is_over
+
     def enter(self, place: int = 0) -> int:
         """A reader who has so many pieces; its number."""
         self._stop_timer()
@@ -176,7 +183,7 @@ class Recording:
 
     def _start_timer(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._window_s, self._abandon)
+            self._timer = asyncio.get_running_loop().call_later(self._window_s(), self._abandon)
 
     def _abandon(self) -> None:
         self.stop(gone=True)

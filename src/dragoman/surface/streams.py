@@ -8,6 +8,7 @@ from dragoman.core.call import Answer, Call
 from dragoman.pipeline import House, identify, let_in
 from dragoman.reuse.give import place_of, resume
 from dragoman.surface.endpoint import Entry, call_endpoint
+from dragoman.surface.pages import spoken
 from dragoman.surface.route import Route
 
 
@@ -15,6 +16,7 @@ def stream_endpoint(route: Route, house: House, entry: Entry) -> ASGIApp:
     """The ASGI application of the page about a stream."""
 
     async def serve(call: Call, scope: Scope) -> Answer:
+        call.dialect = spoken(call.headers, route.dialect)
         caller = await identify(call, route.permission, house)
         await let_in(call, caller, house)
         # Nothing in it matters; from its end on a caller that leaves is noticed.

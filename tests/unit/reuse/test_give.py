@@ -150,6 +150,31 @@ def test_what_a_call_consumes_is_counted_once_whether_or_not_its_caller_stays(wh
     run(story)
 
 
+def test_very_many_calls_do_not_go_on_unread():
+    async def story(recorder):
+        provider = Provider(whole=WHOLE, go=asyncio.Semaphore(0))
+
+        async def leave(name, tenant="ours"):
+            call = new_call(tenant=tenant)
+            task = asyncio.create_task(given(recorder, provider, call, Wish(name)))
+            await asyncio.sleep(0.01)
+            call.gone = True
+            task.cancel()
+            await asyncio.sleep(0.01)
+
+        await leave("a")
+        await leave("b")
+        assert provider.cancelled == 0
+        await leave("c")
+        assert provider.cancelled == 1
+        await leave("d", "theirs")
+        assert provider.cancelled == 1
+        for _ in range(3):
+            provider.go.release()
+
+    run(story, policy=replace(POLICY, most_unread=2))
+
+
 @pytest.mark.parametrize("whole", [None, WHOLE])
 def test_a_call_that_nobody_comes_back_for_ends_and_frees_the_key(whole):
     async def story(recorder):
@@ -170,9 +195,12 @@ def test_a_call_that_nobody_comes_back_for_ends_and_frees_the_key(whole):
 def test_a_failure_is_told_to_all_who_wait_and_not_kept():
     async def story(recorder):
         provider = Provider(error=UpstreamError("overloaded", "Busy."))
+        calls = [new_call() for _ in range(5)]
         failures = await asyncio.gather(
-            *(given(recorder, provider) for _ in range(5)), return_exceptions=True
+            *(given(recorder, provider, call) for call in calls), return_exceptions=True
         )
+        # What was tried is told of the call for which it was.
+        assert [len(call.outcome.attempts) for call in calls] == [1, 0, 0, 0, 0]
         assert all(failure is provider.error for failure in failures)
         assert len(provider.calls) == 1
         provider.error = None
