@@ -223,6 +223,27 @@ def test_who_comes_after_a_stream_has_broken_makes_a_new_one():
     run(story)
 
 
+def test_who_asks_again_with_the_very_frame_that_says_so_makes_a_new_one():
+    class Broken(Provider):
+        async def _stream(self, call):
+            yield b""
+            yield b"data: 1\n\n"
+            call.outcome.status = "upstream_cut"
+            yield b"data: broken\n\n"
+            await asyncio.sleep(0.02)
+
+    async def story(recorder):
+        broken, whole = Broken(), Provider()
+        answer = await give(recorder, broken)
+        async with aclosing(answer.pieces) as pieces:
+            while b"broken" not in await anext(pieces):
+                pass
+            assert b"broken" not in await given(recorder, whole)
+        assert (len(broken.calls), len(whole.calls)) == (1, 1)
+
+    run(story)
+
+
 def test_a_bug_is_raised_where_somebody_waits():
     async def story(recorder):
         with pytest.raises(ZeroDivisionError):
