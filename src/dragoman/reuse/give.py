@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dragoman.core.call import Answer, Call
 from dragoman.core.loss import Loss
+from dragoman.core.provider import Family
 from dragoman.dialects.registry import DIALECTS
 from dragoman.reuse.event_ids import SSE
 from dragoman.reuse.follow import follow
@@ -19,6 +20,8 @@ from dragoman.reuse.refusals import differs, no_stream, not_allowed, unresumable
 from dragoman.reuse.same import fingerprint, scope_of, scope_of_stream
 from dragoman.reuse.wish import Place, Wish, read_place
 
+_STRICT: frozenset[Family] = frozenset({"gemini"})
+"""Google's own clients take any line but ``data:`` for JSON: ids are for who asks for them."""
 _NO_EVENTS = "streams of this form have no events with ids"
 
 
@@ -48,7 +51,9 @@ async def give_recorded(
     recording = recorder.live.get(spot)
     is_first = recording is None
     if recording is None:
-        recording = recorder.record(spot, call, body, same, make)
+        recording = recorder.record(
+            spot, call, body, same, make, numbered=wish.resumable or call.dialect not in _STRICT
+        )
     elif recording.fingerprint != same:
         raise differs()
     wait_s = recorder.policy.wait_s
@@ -109,7 +114,7 @@ def place_of(call_id: str, call: Call) -> Place:
 def _has_ids(answer: Answer, recording: Recording, place: Place) -> bool:
     origin = recording.origin
     is_it = origin is not None and origin.call_id == place.call_id
-    return is_it and answer.pieces is not None and answer.head.content_type.startswith(SSE)
+    return is_it and answer.pieces is not None and recording.is_numbered
 
 
 def _has_events(call: Call) -> bool:

@@ -58,10 +58,27 @@ class Recorder:
     _renewing: asyncio.Task[None] | None = None
 
     def record(
-        self, spot: Spot, call: Call, body: bytes, fingerprint: bytes, make: Make
+        self,
+        spot: Spot,
+        call: Call,
+        body: bytes,
+        fingerprint: bytes,
+        make: Make,
+        *,
+        numbered: bool,
     ) -> Recording:
-        """The answer to a call, recorded as it is made; where it is kept already, that."""
+        """The answer to a call, recorded as it is made; where it is kept already, that.
+
+        Args:
+            spot: where it is kept.
+            call: for whom it is made.
+            body: its request.
+            fingerprint: what has to be the same in every such request.
+            make: makes it.
+            numbered: whether events get ids.
+        """
         recording = Recording(fingerprint, partial(self._window_s, spot.tenant))
+        recording.is_numbered = numbered
         recording.call = own = replace(call, outcome=Outcome())
         self.live[spot] = self._streams[spot.tenant, own.id] = recording
         self._start(recording, self._made(spot, recording, own, body, make))
@@ -190,12 +207,14 @@ class Recorder:
         """Takes the answer down; whether it is whole and good."""
         head, pieces = answer.head, answer.pieces
         if pieces is None:
+            recording.is_numbered = False
             recording.add([head.body or b""])
             recording.open(head, origin_of(call), told_of(call.outcome))
             return call.outcome.status == "complete"
         async with aclosing(pieces):
+            recording.is_numbered &= head.content_type.startswith(SSE)
             recording.open(head, origin_of(call), told_of(call.outcome))
-            ids = EventIds(call.id) if head.content_type.startswith(SSE) else None
+            ids = EventIds(call.id) if recording.is_numbered else None
             async for piece in pieces:
                 if call.outcome.status not in _WELL:
                     self._leave(spot, recording)
@@ -226,7 +245,9 @@ class Recorder:
         pieces, head = recording.pieces, recording.head
         try:
             if is_complete and head and pieces and recording.size <= self.policy.most_bytes:
-                transcript = transcript_of(call, head, pieces, self.clock.wall())
+                transcript = transcript_of(
+                    call, head, pieces, self.clock.wall(), numbered=recording.is_numbered
+                )
                 return await self.store.finish(spot, call.id, transcript)
             await self.store.release(spot, call.id)
         except Exception as error:  # noqa: BLE001  the answer itself is out, and the lease will end
@@ -269,6 +290,7 @@ async def _told(recording: Recording, work: Awaitable[None]) -> None:
 def _play(recording: Recording, kept: Transcript) -> None:
     """The whole of a kept answer, at once."""
     recording.is_replay = True
+    recording.is_numbered = kept.numbered
     recording.add(list(kept.pieces))
     recording.open(head_of(kept), kept.origin, kept.told)
     recording.end()

@@ -34,6 +34,7 @@ class Recording:
         "failure",
         "fingerprint",
         "head",
+        "is_numbered",
         "is_orphan",
         "is_over",
         "is_replay",
@@ -53,6 +54,8 @@ class Recording:
         """What makes it."""
         self.begun = False
         """Whether a provider is, or was, asked for it by this process."""
+        self.is_numbered = False
+        """Whether its pieces are events with ids."""
         self.is_orphan = False
         """Whether the caller for whom it was begun has left before its end."""
         self.is_replay = False

@@ -31,6 +31,8 @@ class Transcript(Struct, frozen=True):
     pieces: tuple[bytes, ...]
     made: float
     """Unix seconds."""
+    numbered: bool = False
+    """Whether the pieces are events with ids."""
 
     @property
     def size(self) -> int:
@@ -86,7 +88,9 @@ def told_of(outcome: Outcome) -> Told:
     )
 
 
-def transcript_of(call: Call, head: Head, pieces: list[bytes], made: float) -> Transcript:
+def transcript_of(
+    call: Call, head: Head, pieces: list[bytes], made: float, *, numbered: bool = False
+) -> Transcript:
     """The answer to a call, at its end."""
     return Transcript(
         origin_of(call),
@@ -96,6 +100,7 @@ def transcript_of(call: Call, head: Head, pieces: list[bytes], made: float) -> T
         head.body is None,
         tuple(pieces),
         made,
+        numbered,
     )
 
 

@@ -527,6 +527,22 @@ def test_a_stream_without_events_says_so(dialect, query, said):
     run(story)
 
 
+def test_googles_clients_get_ids_only_where_they_ask_for_them():
+    async def story(recorder):
+        for wish, has_ids in [(KEY, False), (Wish("k", resumable=True), True), (RESUMABLE, True)]:
+            call = new_call(dialect="gemini", query={"alt": "sse"})
+            body = await given(recorder, Provider(), call, wish)
+            assert (b"id: " in body) == has_ids
+            await quiet(recorder)
+            if has_ids:
+                assert await read(await resume(Place(call.id, 0), new_call(), recorder)) == body
+            else:
+                with pytest.raises(CallerError):
+                    await resume(Place(call.id, 1), new_call(), recorder)
+
+    run(story)
+
+
 # --- large ones, and the end
 
 
