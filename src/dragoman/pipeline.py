@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from dragoman.accounting.account import Accountant
 from dragoman.admission.admit import admit, refusal
@@ -36,6 +37,10 @@ from dragoman.identity.ports import KeyStore
 from dragoman.keeping.keep import keep
 from dragoman.keeping.keeper import Keeper
 from dragoman.keeping.recall import Keeping, recall
+from dragoman.reuse.cached import give_cached
+from dragoman.reuse.give import give_recorded
+from dragoman.reuse.recorder import Recorder
+from dragoman.reuse.wish import read_wish
 from dragoman.routing.route import route
 from dragoman.routing.sieve import MOST_TOLD
 from dragoman.routing.sight import Sight
@@ -63,6 +68,7 @@ class House:
     fetch_listings: Callable[[tuple[ListingRequest, ...]], Awaitable[None]]
     accountant: Accountant
     keeper: Keeper
+    recorder: Recorder
     means: Means
     clock: Clock
     limited: Callable[[str], None]
@@ -84,23 +90,35 @@ async def carry(call: Call, permission: Permission, house: House) -> Answer:
     """
     caller = await identify(call, permission, house)
     tab = house.accountant.open_tab(call, caller)
+    return await accounted(enter(call, caller, tab, house), call, tab)
+
+
+async def enter(call: Call, caller: Caller, tab: Tab, house: House) -> Answer:
+    """Lets the call in, and has it answered: by what it was answered before, where it asks for that."""
+    await let_in(call, caller, house)
+    body = await call.read_body()
+    wish = read_wish(call.headers, caller.key_id, house.recorder.policy)
+    if wish is None:
+        return await serve(call, body, tab, house)
+    if wish.recorded:
+        return await give_recorded(wish, call, body, partial(record, house), house.recorder)
+    assert wish.cache is not None, "nothing else can be wished for"
+    new = partial(serve, call, body, tab, house)
+    return await give_cached(wish.cache, call, body, new, tab.finish, house.recorder)
+
+
+async def record(house: House, call: Call, body: bytes) -> Answer:
+    """The answer to a call that is recorded: it has an account of its own, and no connection."""
+    assert call.caller is not None, "it was let in"
+    tab = house.accountant.open_tab(call, call.caller)
+    return await accounted(serve(call, body, tab, house), call, tab)
+
+
+async def accounted(answering: Awaitable[Answer], call: Call, tab: Tab) -> Answer:
+    """The answer, or the failure, with the account of the call brought to its end."""
     answer: Answer | None = None
     try:
-        await let_in(call, caller, house)
-        ask = read_ask(await call.read_body(), call.named, call.streams)
-        call.outcome.requested_model = ask.model or ""
-        call.outcome.stream = ask.stream and call.operation == "chat"
-        plan = await choose(ask, call, house)
-        kept: Keeping | None = None
-        if call.dialect == "responses":
-            ask, plan, kept = await recall(ask, plan, call, caller.tenant, house.keeper)
-        call.outcome.plan = plan
-        if call.operation == "count_tokens":
-            answer = await count(plan, ask, call, tab, house)
-        else:
-            answer = await attempt(plan, ask, call, tab, house.means)
-        if kept is not None:
-            answer = await keep(answer, kept, call, house.keeper)
+        answer = await answering
     except GatewayError as error:
         note_failure(call, error.status, code_of(error))
         raise
@@ -110,10 +128,30 @@ async def carry(call: Call, permission: Permission, house: House) -> Answer:
         raise
     finally:
         # A stream ends its account itself, with its last piece.
-        if answer is None or answer.pieces is None:
+        if (answer is None or answer.pieces is None) and not call.outcome.accounted:
             if call.outcome.status == "unknown" and not call.outcome.attempts:
                 call.outcome.status = "client_cut"
             tab.finish()
+    return answer
+
+
+async def serve(call: Call, body: bytes, tab: Tab, house: House) -> Answer:
+    """A new answer, by whoever can give it."""
+    assert call.caller is not None, "it was let in"
+    ask = read_ask(body, call.named, call.streams)
+    call.outcome.requested_model = ask.model or ""
+    call.outcome.stream = ask.stream and call.operation == "chat"
+    plan = await choose(ask, call, house)
+    kept: Keeping | None = None
+    if call.dialect == "responses":
+        ask, plan, kept = await recall(ask, plan, call, call.caller.tenant, house.keeper)
+    call.outcome.plan = plan
+    if call.operation == "count_tokens":
+        answer = await count(plan, ask, call, tab, house)
+    else:
+        answer = await attempt(plan, ask, call, tab, house.means)
+    if kept is not None:
+        answer = await keep(answer, kept, call, house.keeper)
     return answer
 
 

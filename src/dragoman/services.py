@@ -26,6 +26,7 @@ from dragoman.attempt.ports import Transport
 from dragoman.catalog.registry import Registry
 from dragoman.config.fetching import fetch_policy
 from dragoman.config.health import health_of
+from dragoman.config.reusing import reuse_policy
 from dragoman.config.settings import Settings
 from dragoman.config.shared_state import redis_of
 from dragoman.core import ids
@@ -165,6 +166,7 @@ async def open_services(
     Raises:
         ConfigError, HouseError: something cannot be opened; the message says what to do.
     """
+    from dragoman.store.given_again import open_recorder  # noqa: PLC0415
     from dragoman.store.health_record import open_record  # noqa: PLC0415
     from dragoman.store.kept import open_kept  # noqa: PLC0415
     from dragoman.store.sql.ledger import SqlLedger  # noqa: PLC0415
@@ -233,6 +235,19 @@ async def open_services(
                 shared=workers > 1,
             )
         )
+        recorder = await stack.enter_async_context(
+            open_recorder(
+                database,
+                sealer,
+                clock,
+                reuse_policy(settings),
+                means.report,
+                partial(_untold, log),
+                redis,
+                settings.redis_prefix,
+            )
+        )
+        recorder.consumed = metrics.consumed
         house = House(
             keys=cached,
             mode=built.mode,
@@ -254,6 +269,7 @@ async def open_services(
                 means.report,
                 current.address,
             ),
+            recorder=recorder,
             means=means,
             clock=clock,
             limited=metrics.limited,

@@ -9,8 +9,11 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from cryptography.fernet import Fernet
 
 from databases import database_url
 from servers import gateway_server, providers_at
@@ -73,3 +76,33 @@ def test_what_was_answered_before_a_kill_is_in_the_ledger_once(mock, tmp_path, u
         while server.chat(key=key["key"]).status != 401:
             assert time.monotonic() < deadline
             time.sleep(0.1)
+
+
+def test_replicas_with_one_database_share_their_keys(mock, tmp_path, url):
+    """Two gateways, each with a home of its own, as on two machines."""
+    settings = {
+        **providers_at(mock.port),
+        "DATABASE_URL": url,
+        "FERNET_KEY": Fernet.generate_key().decode(),
+    }
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    with (
+        gateway_server(folders[0], **settings) as one,
+        gateway_server(folders[1], **settings) as two,
+    ):
+        model = f"gpt-4o-mini--mock-message-{uuid.uuid4().hex}--mock-delay-500"
+        headers = {"idempotency-key": uuid.uuid4().hex}
+        with ThreadPoolExecutor(20) as pool:
+            replies = list(
+                pool.map(
+                    lambda server: server.chat(f"openai/{model}", headers=headers),
+                    [one, two] * 10,
+                )
+            )
+        assert {reply.status for reply in replies} == {200}
+        assert len({reply.body for reply in replies}) == 1
+        entries = mock.ask("GET", "/mock/truth", key=None).json()["requests"]
+        assert sum(entry["model"] == model for entry in entries) == 1
+        assert two.chat(f"openai/{model}", "another", headers=headers).status == 422

@@ -288,6 +288,7 @@ class Tab:
 
     def _finished(self) -> Finished:
         outcome = self._outcome
+        origin = outcome.origin if outcome.cache == "hit" else None
         return Finished(
             self._about,
             fit(outcome.requested_model, _LONGEST_NAME),
@@ -299,6 +300,9 @@ class Tab:
             header(outcome.losses) if outcome.losses else "",
             ", ".join(outcome.adjusted) if outcome.adjusted else "",
             choice_text(outcome.plan, outcome.passed),
+            fit(origin.provider, _LONGEST_NAME) or None if origin is not None else None,
+            fit(origin.model, _LONGEST_NAME) or None if origin is not None else None,
+            origin is not None,
         )
 
     async def kept(self) -> None:

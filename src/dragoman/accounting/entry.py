@@ -202,13 +202,13 @@ def _request(
         about.dialect,
         about.operation,
         begin.requested_model,
-        shown.provider if shown else None,
-        shown.model if shown else None,
+        shown.provider if shown else (finished.provider if finished else None),
+        shown.model if shown else (finished.model if finished else None),
         close.status if close else "unknown",
         _http_status(close),
         begin.stream,
         number,
-        shown.consumed if shown else _NOTHING,
+        shown.consumed if shown else _unattempted(finished),
         shown.upstream_id if shown else None,
         _felt(last, end),
         close.elapsed_s if close else None,
@@ -275,6 +275,12 @@ def _consumed(end: Closed) -> Consumed:
     )
 
 
+def _unattempted(finished: Finished | None) -> Consumed:
+    """What a call has consumed for which nobody was asked; of the cache's it is known to be nothing."""
+    return _CACHED if finished is not None and finished.cached else _NOTHING
+
+
+_CACHED = Consumed(0, 0, 0, 0, 0, 0, 0, 0, 0, "cache", 0, "cache")
 _NOTHING = Consumed(None, None, None, None, None, None, None, None, None, "none", None, "none")
 
 
@@ -357,6 +363,8 @@ def _fit_finished(finished: Finished) -> Finished:
         finished,
         about=_fit_about(finished.about),
         requested_model=fit(finished.requested_model),
+        provider=fit(finished.provider) if finished.provider else None,
+        model=fit(finished.model) if finished.model else None,
         error_code=fit(finished.error_code) if finished.error_code else None,
         losses=fit(finished.losses, _LONGEST_LOSSES),
         adjusted=fit(finished.adjusted),

@@ -127,6 +127,11 @@ class Finished(Struct, frozen=True, gc=False, array_like=True, tag="f"):
     losses: str = ""
     adjusted: str = ""
     choice: str = ""
+    provider: str | None = None
+    """Who made the answer that the cache gave."""
+    model: str | None = None
+    cached: bool = False
+    """Whether the cache has answered: nothing was consumed."""
 
 
 Record: TypeAlias = Opened | Closed | Finished

@@ -203,13 +203,25 @@ class Settings(BaseSettings):
     max_kept_responses: int = Field(default=10_000, ge=0)
     """Responses that the gateway keeps for one tenant; over it ``store: true`` is 429. 0: as many as come."""
     max_kept_bytes: int = Field(default=1024 * 1024 * 1024, ge=0)
-    """Bytes of them together, before they are sealed; over it ``store: true`` is 429. 0: as many as come."""
+    """Bytes of them together, before they are sealed; over it ``store: true`` is 429. 0: as many as come.
+    Answers that are recorded for an Idempotency-Key or a resumable stream are bounded alike, apart from them."""
+
+    # --- answers that are given again
+    resume_window_s: float = Field(default=60, gt=0)
+    """How long a recorded answer goes on while nobody reads it, and a broken stream can be resumed."""
+    answer_cache_ttl_s: float = Field(default=0, ge=0)
+    """How long the cache gives an answer again; 0: there is no cache."""
+    answer_cache_keys: CommaList = []
+    """Ids of the API keys, or `*`, whose calls are cached unasked; others ask by `x-dragoman-cache: true`."""
+    answer_cache_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    """What the cache may take of a process's memory."""
 
     # --- shared state
     data_source_preference: Literal["redis", "filesystem"] = "redis"
     """With ``filesystem``, models.json and providers.json are kept up to date under data in the home, too."""
     redis_url: SecretStr | None = None
-    """Redis or Valkey, as redis://host:6379: several gateways share the health of providers through it."""
+    """Redis or Valkey, as redis://host:6379: several gateways share the health of providers and the cache of
+    answers through it; needs the extra `[redis]`."""
     redis_username: str | None = None
     """The user there, unless the URL says it."""
     redis_password: SecretStr | None = None

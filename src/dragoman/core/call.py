@@ -109,6 +109,22 @@ class Attempt:
     tokens_from: Literal["reported", "reconciled", "estimated", "none"] = "none"
 
 
+class Origin(Struct, frozen=True):
+    """Of an answer that is given again: which call made it, and who answered that one."""
+
+    call_id: str
+    provider: str = ""
+    """Empty where nobody was asked."""
+    model: str = ""
+    attempts: int = 0
+    fell_back: bool = False
+    upstream_request: str | None = None
+
+
+CacheSaid: TypeAlias = Literal["hit", "miss", "bypass"]
+"""What the cache of answers has done about a call."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What became of a call; filled on its way, read by accounting, headers and metrics."""
@@ -133,6 +149,14 @@ class Outcome:
     """The model's id if the catalogue knows it: a metric label (D12)."""
     estimated: bool = False
     """The answer is a labelled estimate of ours (D38)."""
+    origin: Origin | None = None
+    """Where the answer comes from, if it was made for another call and is given again."""
+    cache: CacheSaid | None = None
+    """None where the cache was not asked for."""
+    age_s: int = 0
+    """How old an answer from the cache is."""
+    accounted: bool = False
+    """The ledger has this call's row from elsewhere: of the recording whose answer it gets."""
 
     @property
     def served(self) -> Attempt | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-
-from dragoman.keeping.ports import ResponseStore
+from typing import Protocol
 
 BATCH = 200
 START_S = 30.0
@@ -14,8 +13,16 @@ BETWEEN_S = 0.2
 REST_S = 600.0
 
 
+class Expiring(Protocol):
+    """A store of what expires."""
+
+    async def expire(self, most: int) -> int:
+        """Removes at most ``most`` of what has expired; how many it were."""
+        ...
+
+
 async def sweep(
-    store: ResponseStore,
+    store: Expiring,
     failed: Callable[[Exception], None],
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:

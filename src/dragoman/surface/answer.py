@@ -7,7 +7,7 @@ import time
 from functools import lru_cache
 
 from dragoman.admission.headers import headers_of
-from dragoman.core.call import Call
+from dragoman.core.call import Call, Origin
 from dragoman.core.errors import (
     INFRASTRUCTURE,
     GatewayError,
@@ -80,6 +80,14 @@ def answer_headers(
         if length is not None and attempt.cost is not None:
             cost = plain(attempt.cost).encode()
             found += ((b"x-dragoman-cost-usd", cost), (b"x-cost-usd", cost))
+    elif outcome.origin is not None:
+        found += _told_again(outcome.origin, whole=length is not None)
+        if outcome.cache != "hit" and "idempotency-key" in call.headers:
+            found.append((b"idempotent-replayed", b"true"))
+    if outcome.cache is not None:
+        found.append((b"x-dragoman-cache", outcome.cache.encode()))
+        if outcome.cache == "hit":
+            found.append((b"age", b"%d" % outcome.age_s))
     if outcome.requested_model:
         found.append((b"x-dragoman-requested-model", _visible(outcome.requested_model)))
     if outcome.losses:
@@ -118,6 +126,25 @@ def timing(call: Call, now: float) -> bytes:
     if outcome.paused_s:
         told += b", pause;dur=%.2f" % (outcome.paused_s * 1000)
     return told
+
+
+def _told_again(origin: Origin, *, whole: bool) -> Headers:
+    """Of an answer that is given again: who made it, for which call, and that nothing was spent on it."""
+    found: Headers = [(b"x-dragoman-replay-of", _visible(origin.call_id))]
+    if origin.provider:
+        provider, model = _names(origin.provider, origin.model)
+        found += [
+            (b"x-dragoman-provider", provider),
+            (b"x-provider", provider),
+            (b"x-dragoman-model", model),
+            (b"x-dragoman-attempts", b"%d" % origin.attempts),
+            (b"x-fallback-attempted", b"true" if origin.fell_back else b"false"),
+        ]
+    if origin.upstream_request:
+        found.append((b"x-dragoman-upstream-id", _visible(origin.upstream_request)))
+    if whole:
+        found += [(b"x-dragoman-cost-usd", b"0"), (b"x-cost-usd", b"0")]
+    return found
 
 
 def fell_back(call: Call) -> bool | None:

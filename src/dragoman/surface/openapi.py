@@ -157,6 +157,19 @@ _QUERIES: dict[str, list[dict[str, Any]]] = {
         }
     ],
 }
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "schema": _TEXT, "description": description}
+
+
+_LAST_EVENT = _header("last-event-id", "The last event of the stream that came: CALL_ID:NUMBER")
+_HEADERS = [
+    _header("idempotency-key", "Of any number of equal requests with it one call, for 24 hours"),
+    _header("x-dragoman-resumable", "true: every event has an id, and the stream can be resumed"),
+    _header("x-dragoman-cache", "true or false: whether an answer of the cache will do"),
+    _header("cache-control", "To the cache: no-cache, no-store, max-age=SECONDS, only-if-cached"),
+]
 _FAILURES = {
     "400": "The request is wrong; the message names the member",
     "401": "No key, or one that is not valid",
@@ -230,6 +243,10 @@ def _operation(route: Route) -> dict[str, Any]:
             "content": {"application/json": {"schema": body}},
         }
     parameters: list[dict[str, Any]] = list(_QUERIES.get(str(route.page), []))
+    if route.operation is not None:
+        parameters += _HEADERS
+    if route.page == "stream":
+        parameters.append(_LAST_EVENT)
     parameters += [
         {"name": name, "in": "path", "required": True, "schema": _TEXT}
         for name in ("id", "model")
@@ -252,6 +269,8 @@ def _responses(route: Route) -> dict[str, Any]:
     content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
     if route.operation == "chat" and route.streams != "never":
         content[DIALECTS[route.dialect].stream_content_type.partition(";")[0]] = {"schema": _TEXT}
+    if route.page == "stream":
+        content = {"text/event-stream": {"schema": _TEXT}}
     if route.page == "metrics":
         content = {"text/plain": {"schema": _TEXT}}
     schema = _ERROR.get(route.dialect, _ERROR["chat"])

@@ -41,6 +41,7 @@ Page: TypeAlias = Literal[
     "response_delete",
     "response_items",
     "response_cancel",
+    "stream",
 ]
 
 

@@ -149,6 +149,13 @@ _ALL: tuple[Route, ...] = (
         switch="enable_models_routes",
     ),
     *ROWS,
+    Route(
+        "GET",
+        "/v1/streams/{id}",
+        "completions",
+        "The rest of a recorded stream, from behind the event that Last-Event-ID names",
+        page="stream",
+    ),
     Route("GET", "/v1/usage", "usage", "What the presented key has used", page="usage"),
     *(
         Route(

@@ -92,14 +92,26 @@ class Metrics(Collector):
 
     def finished(self, outcome: Outcome, duration_s: float) -> None:
         """A request is over."""
+        served = self._of(outcome)
+        status = outcome.http_status
+        served.statuses[status] = served.statuses.get(status, 0) + 1
+        served.duration.observe(duration_s)
+        self._consume(outcome, served)
+
+    def _of(self, outcome: Outcome) -> Served:
         attempt = outcome.served
         key = ("none", "none") if attempt is None else (attempt.provider, outcome.label_model)
         served = self._served.get(key)
         if served is None:
             served = self._served[key] = Served()
-        status = outcome.http_status
-        served.statuses[status] = served.statuses.get(status, 0) + 1
-        served.duration.observe(duration_s)
+        return served
+
+    def consumed(self, outcome: Outcome) -> None:
+        """What the attempts of a request came to; its own end is told apart where it left before."""
+        self._consume(outcome, self._of(outcome))
+
+    def _consume(self, outcome: Outcome, served: Served) -> None:
+        attempt = outcome.served
         for one in outcome.attempts:
             self._attempts[one.provider, one.status] += 1
         if attempt is None:

@@ -15,6 +15,7 @@ from dragoman.accounting.durability import GroupSync
 from dragoman.accounting.journal import Journal, journal_files
 from dragoman.accounting.ledger import Writer
 from dragoman.accounting.records import Closed, Finished, Opened, frame, read
+from dragoman.core.call import Origin
 from dragoman.core.errors import HouseError
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate, Price, Provider
@@ -124,6 +125,22 @@ def test_a_refused_call_is_written_though_no_attempt_was_made(bench, accounts):
     assert (entry.request.status, entry.request.http_status) == ("refused", 429)
     assert entry.request.losses == "n;action=dropped;reason=none"
     assert entry.attempts == ()
+
+
+def test_what_the_cache_has_answered_is_free_and_says_so(bench, accounts):
+    call = bench.call()
+    tab = accounts.open_tab(call, bench.caller)
+    call.outcome.status, call.outcome.http_status = "complete", 200
+    call.outcome.origin = Origin("another", "openai", "gpt-4o\0", 3)
+    call.outcome.cache = "hit"
+    tab.finish()
+    asyncio.run(accounts.flush())
+    (entry,) = bench.ledger.entries.values()
+    row, used = entry.request, entry.request.consumed
+    assert (row.provider, row.model, row.status) == ("openai", "gpt-4o\ufffd", "complete")
+    assert (row.attempts, entry.attempts) == (0, ())
+    assert (used.cost_pico, used.cost_from) == (0, "cache")
+    assert (used.input_tokens, used.output_tokens, used.tokens_from) == (0, 0, "cache")
 
 
 @pytest.mark.req("R-ADD-014")
