@@ -83,6 +83,8 @@ class _Worker(multiprocess.Process):
 
     def target(self, sockets: list[socket] | None = None) -> None:
         """What the new process runs."""
+        # A hang-up before it serves is no reason to die: it begins with what is in force anyway.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         application = worker()
         self.config.app = application
         self._server = _Server(self.config, application)

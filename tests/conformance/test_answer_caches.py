@@ -112,13 +112,13 @@ async def test_what_was_moved_or_is_anothers_is_no_answer(keys):
     prefix = f"dragoman-test-{uuid.uuid4().hex}:"
     cache = RedisAnswers(await server(), keys, ManualClock(), lambda *w: told.append(w), prefix)
     await cache.put("ours", "a", answer(), 60)
-    await cache.client.copy(prefix + "a", prefix + "b")
+    await cache.client.copy(cache.prefix + "a", cache.prefix + "b")
     assert await cache.get("ours", "b") is None
     assert await cache.get("theirs", "a") is None
     assert len(told) == 2
     # The server itself is well, and is asked on.
     assert await cache.get("ours", "a") == answer()
-    await cache.client.delete(prefix + "a", prefix + "b")
+    await cache.client.delete(cache.prefix + "a", cache.prefix + "b")
     await cache.client.aclose()
 
 

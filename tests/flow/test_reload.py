@@ -173,7 +173,8 @@ def test_a_hang_up_reads_the_file_again_and_the_server_goes_on(mock, tmp_path, f
 @pytest.mark.parametrize("by", ["http", "signal", "signal to a worker"])
 def test_all_workers_change_and_a_new_one_begins_with_what_is_in_force(mock, tmp_path, file, by):
     with gateway_server(tmp_path, "--workers", "2", **environment(mock, file)) as server:
-        until(lambda: len(children(server.process)) == 2)
+        # Only who serves can be told to read it again.
+        until(lambda: server.log.read_text().count("configuration in force") == 2)
         file.write_text(ROUTED.format(GROQ))
         workers = children(server.process)
         if by == "http":
