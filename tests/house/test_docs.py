@@ -211,6 +211,7 @@ def test_variables_that_are_named_exist(paper):
         "FIDELITY_CORPUS",
         "INDEPENDENT_UPSTREAM_URL",
         "DRAGOMAN_TEST_POSTGRES",
+        "DRAGOMAN_TEST_REDIS",
         "VLLM_KEY",
     }
     for name in re.findall(
