@@ -89,7 +89,7 @@ def test_a_probe_of_a_dead_provider_goes_on_to_the_next_without_a_pause(mock, tm
 
 
 @pytest.mark.req("R-REL-002")
-@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("alone", [True, pytest.param(False, marks=pytest.mark.gate)])
 def test_a_provider_that_recovers_gets_traffic_again_within_two_probe_intervals(
     mock, tmp_path, alone
 ):
@@ -125,7 +125,7 @@ BAD = (
 
 
 @pytest.mark.req("R-REL-002", "R-REL-003")
-@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("stream", [True, pytest.param(False, marks=pytest.mark.gate)])
 def test_nothing_is_disabled_by_a_callers_own_bad_requests(mock, tmp_path, stream):
     (tmp_path / "dragoman.toml").write_text(table(mock.port, mock.port))
     with gateway_server(tmp_path) as gateway:
@@ -138,7 +138,7 @@ def test_nothing_is_disabled_by_a_callers_own_bad_requests(mock, tmp_path, strea
         assert breaker(gateway, "dead") == 0
 
 
-@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("stream", [True, pytest.param(False, marks=pytest.mark.gate)])
 def test_nothing_is_disabled_by_a_callers_own_impatience(mock, tmp_path, stream):
     (tmp_path / "dragoman.toml").write_text(table(mock.port, mock.port))
     with gateway_server(tmp_path) as gateway:

@@ -78,7 +78,7 @@ def p99(times):
 
 
 @pytest.mark.req("R-REL-001")
-@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("stream", [True, pytest.param(False, marks=pytest.mark.gate)])
 def test_hedging_halves_the_p99_of_a_bimodal_provider_for_a_tenth_more(own_mock, house, stream):
     # One candidate: the second try goes to the same model again.
     first_bytes(house, 40, stream=stream)
@@ -168,6 +168,7 @@ def test_nothing_is_hedged_unasked_nor_where_one_attempt_is_all(own_mock, house)
     assert "routing" in json.dumps(reply.json())
 
 
+@pytest.mark.gate
 def test_who_always_hedges_still_hedges_a_tenth_at_most(own_mock, tmp_path):
     (tmp_path / "dragoman.toml").write_text(table(own_mock))
     with gateway_server(tmp_path, HEDGE="always") as gateway:

@@ -44,7 +44,11 @@ def storm(seconds, call):
 @pytest.mark.parametrize(
     "fault",
     # No breaker opens at rate limits: it is the allowance alone that bounds their load.
-    ["status-503", "status-429--mock-retry-after-0", "drop-reset"],
+    [
+        pytest.param("status-503", marks=pytest.mark.gate),
+        "status-429--mock-retry-after-0",
+        pytest.param("drop-reset", marks=pytest.mark.gate),
+    ],
 )
 def test_a_storm_over_all_candidates_costs_a_fifth_more_and_three_a_second(
     failing, tmp_path, fault
@@ -69,6 +73,7 @@ def test_a_storm_over_all_candidates_costs_a_fifth_more_and_three_a_second(
 
 
 @pytest.mark.req("R-REL-001")
+@pytest.mark.gate
 def test_a_storm_that_begins_in_full_traffic_is_bounded_with_hedges_and_all(failing, tmp_path):
     """All have been answering until now, and all may be hedged: even so the law holds over the whole."""
     models = [f"{name}/m--mock-length-40" for name in NAMES]
