@@ -11,6 +11,7 @@ class MemoryResponses:
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], Kept] = {}
+        self.lasting: dict[tuple[str, str], Kept] = {}
         self.asked = 0
         self.notes = 0
         self.renewed: tuple[str, ...] = ()
@@ -40,7 +41,9 @@ class MemoryResponses:
         if before is not None and kept.content is None:
             both = tuple(dict.fromkeys((*before.items, *kept.items)))
             kept = structs.replace(kept, items=both)
-        self.rows[tenant, kept.id] = kept
+        for name in kept.lasting:
+            self.lasting[tenant, name] = kept
+        self.rows[tenant, kept.id] = structs.replace(kept, lasting=())
 
     async def get(self, tenant: str, response_id: str) -> Kept | None:
         self._look()
@@ -63,7 +66,11 @@ class MemoryResponses:
 
     async def holders(self, tenant: str, item_ids: tuple[str, ...]) -> dict[str, Link]:
         self._look()
-        found: dict[str, Link] = {}
+        found = {
+            name: structs.replace(_link(row), id=name)
+            for (owner, name), row in self.lasting.items()
+            if owner == tenant and name in item_ids
+        }
         for (owner, _), row in self.rows.items():
             found |= {
                 item: _link(row) for item in row.items if owner == tenant and item in item_ids
@@ -93,6 +100,7 @@ class MemoryResponses:
             if owner != tenant and not (elsewhere and row.content)
             for name in (response, *row.items)
         }
+        theirs |= {name for owner, name in self.lasting if owner != tenant}
         return frozenset(theirs.intersection(ids))
 
     async def held(self, tenant: str) -> Held:

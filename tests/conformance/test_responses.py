@@ -178,6 +178,53 @@ async def test_a_response_takes_the_place_of_one_with_its_id(store, clock):
     assert await holders(store, "ours", ("msg_1", "msg_2")) == {"msg_2": "resp_1"}
 
 
+async def test_what_outlives_a_response_stays_its_tenants(store, clock):
+    own = kept(clock, content=None, items=("msg_1",), lasting=("conv_1", "cntr_1"), days=1)
+    await store.put("ours", own)
+    await store.put("ours", kept(clock, "resp_2", content=None, lasting=("conv_1",)))
+    assert await store.delete("ours", "resp_1")
+    clock.advance(31 * DAY)
+    assert await store.expire(9) == 2
+    wanted = ("resp_1", "msg_1", "conv_1", "cntr_1")
+    for elsewhere in (False, True):
+        found = await store.strangers("theirs", wanted, elsewhere=elsewhere)
+        assert found == {"conv_1", "cntr_1"}
+    assert await store.strangers("ours", wanted) == frozenset()
+    found = await store.holders("ours", wanted)
+    assert found["conv_1"] == Link(
+        "conv_1", None, 0, here=False, provider="groq", credential="key-1"
+    )
+    assert set(found) == {"conv_1", "cntr_1"}
+    # It is no response.
+    assert await store.get("ours", "conv_1") is None
+    assert await store.chain("ours", "conv_1", 9) == ()
+    assert await store.holders("theirs", wanted) == {}
+
+
+async def test_a_late_note_does_not_bring_back_what_was_deleted(store, clock):
+    late = kept(clock, content=None, items=("msg_1",), lasting=("conv_1",))
+    await store.put("ours", late)
+    clock.advance(1)
+    assert await store.delete("ours", "resp_1")
+    await store.put("ours", late)
+    assert await store.get("ours", "resp_1") is None
+    assert await store.chain("ours", "resp_1", 9) == ()
+    assert set(await store.holders("ours", ("resp_1", "msg_1", "conv_1"))) == {"conv_1"}
+    assert await store.strangers("theirs", ("resp_1", "msg_1", "conv_1")) == {"conv_1"}
+    assert not await store.delete("ours", "resp_1")
+    # One that was made since is another.
+    clock.advance(1)
+    await store.put("ours", kept(clock, content=None, items=("msg_2",)))
+    assert await store.get("ours", "resp_1") is not None
+    assert set(await store.holders("ours", ("msg_1", "msg_2"))) == {"msg_2"}
+
+
+async def test_of_several_notes_at_once_no_item_is_lost(store, clock):
+    notes = [kept(clock, content=None, items=(f"msg_{number}",)) for number in range(9)]
+    await asyncio.gather(*(store.put("ours", note) for note in notes))
+    assert len(await holders(store, "ours", tuple(f"msg_{number}" for number in range(9)))) == 9
+
+
 async def test_a_response_of_a_providers_own_has_all_items_that_were_ever_told_of_it(store, clock):
     await store.put("ours", kept(clock, content=None, items=("msg_1",)))
     await store.put("ours", kept(clock, content=None))

@@ -122,6 +122,22 @@ def test_what_a_provider_keeps_for_one_tenant_no_other_reaches_by_its_id(
     made(house, [{**message, "id": "msg_elsewhere"}], key=stranger, conversation="conv_elsewhere")
 
 
+def test_what_outlives_a_response_stays_its_callers(house, stranger):
+    own = made(house, "one", conversation="conv_lasting")
+    (message,) = own["output"]
+    assert house.ask("DELETE", f"/v1/responses/{own['id']}").status == 200
+    assert house.ask("GET", f"/v1/responses/{own['id']}").status == 404
+    refused = ask(house, key=stranger, conversation="conv_lasting")
+    assert refused.json()["error"]["code"] == "conversation_not_found"
+    refused = ask(house, [{"type": "item_reference", "id": message["id"]}], key=stranger)
+    assert refused.json()["error"]["code"] == "item_not_found"
+    # It is no response, for anybody.
+    assert house.ask("GET", "/v1/responses/conv_lasting").status == 404
+    refused = ask(house, previous_response_id="conv_lasting")
+    assert refused.status in {400, 404}
+    made(house, [message], conversation="conv_lasting")
+
+
 @pytest.mark.parametrize("query", ["", "?stream=true"])
 def test_items_that_came_in_the_background_are_its_callers_once_they_are_seen(
     house, stranger, upstream, query

@@ -47,10 +47,49 @@ class _Head(Struct):
             return self.type
         return _MESSAGE if self.role is not None or self.id is None else _REFERENCE
 
+    def items(self) -> tuple[str, ...]:
+        """Ids of items that a provider may have kept, under which it would look for them."""
+        return _texts(self.id, self.approval_request_id)
+
+    def containers(self) -> tuple[str, ...]:
+        """Ids of the containers that it was made in."""
+        return _texts(self.container_id, _inside(self.environment))
+
     def names(self) -> tuple[str, ...]:
-        """Ids of what a provider may have kept, under which it would look for it."""
-        names = self.id, self.approval_request_id, self.container_id, _inside(self.environment)
-        return tuple(name for name in names if isinstance(name, str) and name)
+        """All of them."""
+        return self.items() + self.containers()
+
+
+class Names(Struct, frozen=True):
+    """Ids under which a provider keeps something."""
+
+    items: tuple[str, ...] = ()
+    containers: tuple[str, ...] = ()
+    conversation: str = ""
+
+    def split(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Those that go with their response, and those that outlive it, as all in a conversation do."""
+        if is_id(self.conversation):
+            return (), _ids(self.conversation, *self.containers, *self.items)
+        return _ids(*self.items), _ids(*self.containers)
+
+
+def joined(several: Iterable[Names]) -> Names:
+    """The ids of one response that were told one after the other."""
+    found = list(several)
+    return Names(
+        items=tuple(name for names in found for name in names.items),
+        containers=tuple(name for names in found for name in names.containers),
+        conversation=next((names.conversation for names in found if names.conversation), ""),
+    )
+
+
+def _texts(*values: Any) -> tuple[str, ...]:
+    return tuple(value for value in values if isinstance(value, str) and value)
+
+
+def _ids(*names: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(is_id, names)))
 
 
 class Referred(Struct, frozen=True):
@@ -67,8 +106,7 @@ class _Tool(Struct):
     environment: Any = None
 
     def names(self) -> tuple[str, ...]:
-        names = self.container, _inside(self.environment)
-        return tuple(name for name in names if isinstance(name, str) and name)
+        return _texts(self.container, _inside(self.environment))
 
 
 def _inside(environment: Any) -> Any:
@@ -193,23 +231,30 @@ def _id_of(value: Any) -> str:
     return name if isinstance(name, str) else ""
 
 
-def names_of(item: bytes) -> tuple[str, ...]:
+def names_of(item: bytes) -> Names:
     """The ids of one item; of what is no item there are none."""
     try:
-        return _HEAD.decode(item).names()
+        return _names([_HEAD.decode(item)])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ()
+        return Names()
 
 
-def read_names(reply: bytes) -> tuple[str, ...]:
+def read_names(reply: bytes) -> Names:
     """The ids under which its provider keeps something: in a response, or in a list of its items.
 
     Raises:
         msgspec.DecodeError: the output is no list of objects.
     """
     found = _PUT.decode(reply)
-    names = [name for head in (*found.output, *found.data) for name in head.names()]
-    return tuple(filter(None, (*names, _id_of(found.conversation))))
+    return _names([*found.output, *found.data], _id_of(found.conversation))
+
+
+def _names(heads: Sequence[_Head], conversation: str = "") -> Names:
+    return Names(
+        items=tuple(name for head in heads for name in head.items()),
+        containers=tuple(name for head in heads for name in head.containers()),
+        conversation=conversation,
+    )
 
 
 def read_items(listed: bytes) -> tuple[Item, ...]:

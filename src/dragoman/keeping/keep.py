@@ -18,7 +18,15 @@ from msgspec import Struct, structs
 from dragoman.core.call import Answer, Attempt, Call
 from dragoman.core.loss import Loss
 from dragoman.keeping.aside import aside
-from dragoman.keeping.items import is_id, names_of, read_names, read_output, write_items
+from dragoman.keeping.items import (
+    Names,
+    is_id,
+    joined,
+    names_of,
+    read_names,
+    read_output,
+    write_items,
+)
 from dragoman.keeping.keeper import DAY_S, Keeper
 from dragoman.keeping.ports import Content, Kept
 from dragoman.keeping.recall import Keeping
@@ -73,8 +81,8 @@ class _Course:
         self._keeper = keeper
         self._first: bytes | None = None
         """The response as it began, until the end of it is known."""
-        self._names: list[str] = []
-        """Ids of the items that have begun since."""
+        self._names: list[Names] = []
+        """What the items that have begun since are called."""
 
     async def told(self, seen: Seen) -> bytes:
         """The frames as they go out; the last one once the response is kept."""
@@ -83,7 +91,7 @@ class _Course:
             return seen
         if isinstance(seen, Begun):
             if self._first is not None:
-                self._names += names_of(seen.item)
+                self._names.append(names_of(seen.item))
             return seen.raw
         if seen.is_last:
             said = await _keep(seen.reply, keeping, call, self._keeper, self._names)
@@ -122,7 +130,7 @@ def _said(keeping: Keeping, call: Call, *, stored: bool) -> dict[str, object]:
 
 
 async def _keep(
-    reply: bytes, keeping: Keeping, call: Call, keeper: Keeper, names: Sequence[str] = ()
+    reply: bytes, keeping: Keeping, call: Call, keeper: Keeper, names: Sequence[Names] = ()
 ) -> dict[str, object]:
     """Keeps the reply as far as it is to be; what it then has to say.
 
@@ -147,7 +155,7 @@ class _Read(Struct, frozen=True):
     """What has to be known of a response that its provider keeps."""
 
     id: str = ""
-    names: tuple[str, ...] = ()
+    names: Names = Names()
     reason: str = ""
     """Why it cannot be noted."""
 
@@ -168,13 +176,14 @@ def _read(reply: bytes) -> _Read | None:
 
 
 def _note(
-    read: _Read | None, keeping: Keeping, call: Call, keeper: Keeper, names: Sequence[str] = ()
+    read: _Read | None, keeping: Keeping, call: Call, keeper: Keeper, names: Sequence[Names] = ()
 ) -> str:
     """Writes down whose a response is that its provider keeps; why that could not be, or nothing."""
     served = call.outcome.served
     if read is None or read.reason or served is None:
         return "" if read is None else read.reason
-    kept = _record(read.id, (*read.names, *names), served, keeper)
+    items, lasting = joined((read.names, *names)).split()
+    kept = structs.replace(_record(read.id, items, served, keeper), lasting=lasting)
     return "" if keeper.store.note(keeping.tenant, kept) else _NOT_TAKEN
 
 

@@ -5,7 +5,7 @@ Whoever asks for it sees their ids, so they are noted as its tenant's before ano
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
 
@@ -13,7 +13,7 @@ import msgspec
 from msgspec import structs
 
 from dragoman.keeping.aside import aside
-from dragoman.keeping.items import is_id, names_of, read_names
+from dragoman.keeping.items import Names, names_of, read_names
 from dragoman.keeping.keeper import Keeper
 from dragoman.keeping.ports import Kept
 from dragoman.keeping.tap import Begun, Told, look
@@ -39,14 +39,14 @@ async def learning(
             yield piece
 
 
-def _names(reply: bytes) -> tuple[str, ...]:
+def _names(reply: bytes) -> Names:
     try:
         return read_names(reply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ()
+        return Names()
 
 
-def _note(names: Sequence[str], kept: Kept, tenant: str, keeper: Keeper) -> None:
-    items = tuple(dict.fromkeys(filter(is_id, names)))
-    if items:
-        keeper.store.note(tenant, structs.replace(kept, items=items))
+def _note(names: Names, kept: Kept, tenant: str, keeper: Keeper) -> None:
+    items, lasting = names.split()
+    if items or lasting:
+        keeper.store.note(tenant, structs.replace(kept, items=items, lasting=lasting))

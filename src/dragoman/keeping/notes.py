@@ -33,17 +33,21 @@ Key = tuple[str, str]
 
 
 def merge_notes(notes: Iterable[Note]) -> list[tuple[str, Kept]]:
-    """One for each response, with the items of all its notes."""
+    """One for each response, with the ids of all its notes."""
     found: dict[Key, Kept] = {}
     for note in notes:
         key = note.tenant, note.id
         before = found.get(key)
-        found[key] = note.kept() if before is None else _with_items(note.kept(), before.items)
+        found[key] = note.kept() if before is None else _with_names(note.kept(), before)
     return [(tenant, kept) for (tenant, _), kept in found.items()]
 
 
-def _with_items(kept: Kept, items: tuple[str, ...]) -> Kept:
-    return structs.replace(kept, items=tuple(dict.fromkeys((*items, *kept.items))))
+def _with_names(kept: Kept, before: Kept) -> Kept:
+    return structs.replace(
+        kept,
+        items=tuple(dict.fromkeys((*before.items, *kept.items))),
+        lasting=tuple(dict.fromkeys((*before.lasting, *kept.lasting))),
+    )
 
 
 async def write_notes(
@@ -113,12 +117,12 @@ class Notes:
         key = tenant, kept.id
         before = self._waiting.get(key)
         if before is not None:
-            kept = _with_items(kept, before.kept.items)
+            kept = _with_names(kept, before.kept)
         is_full = before is None and len(self._waiting) >= self._most
         if is_full and (self._log.full or len(self._beyond) >= _BEYOND * self._most):
             return False
         number = self._log.append(note_of(tenant, kept))
-        names = (kept.id, *kept.items)
+        names = kept.names
         if is_full:
             self._left_to_log[number] += 1
             self._beyond[key] = (*self._beyond.get(key, ()), *names)
@@ -134,7 +138,7 @@ class Notes:
     def _take_out(self, key: Key) -> _Entry | None:
         entry = self._waiting.pop(key, None)
         if entry is not None and key not in self._beyond:
-            self._forget(key, (entry.kept.id, *entry.kept.items))
+            self._forget(key, entry.kept.names)
         return entry
 
     def _forget(self, key: Key, names: tuple[str, ...]) -> None:
@@ -220,7 +224,7 @@ class Notes:
         """The response, without its items' ids."""
         entry = self._waiting.get((tenant, response_id))
         if entry is not None:
-            return structs.replace(entry.kept, items=())
+            return structs.replace(entry.kept, items=(), lasting=())
         found = await self._store.get(tenant, response_id)
         if found is None and self._again_s:
             await asyncio.sleep(self._again_s)
@@ -249,7 +253,8 @@ class Notes:
             name: _link(self._waiting[key].kept)
             for name in item_ids
             for key in self._names.get(name, ())
-            if key[0] == tenant and key[1] != name
+            # One that the journal alone has is looked for in the store.
+            if key[0] == tenant and key[1] != name and key in self._waiting
         }
         return await self._store.holders(tenant, item_ids) | queued
 

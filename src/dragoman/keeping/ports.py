@@ -40,7 +40,14 @@ class Kept(Struct, frozen=True):
     """The response that it continues, if that is kept here too."""
     content: Content | None = None
     items: tuple[str, ...] = ()
-    """Ids of the items that may be referred to."""
+    """Ids of the items that may be referred to; they go with the response."""
+    lasting: tuple[str, ...] = ()
+    """Ids of what its provider keeps beyond it: a conversation with all in it, containers."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All ids that are its tenant's by it."""
+        return (self.id, *self.items, *self.lasting)
 
 
 class Link(Struct, frozen=True):
@@ -74,6 +81,7 @@ class Note(Struct, frozen=True, array_like=True, tag="n"):
     provider: str
     credential: str | None
     items: tuple[str, ...]
+    lasting: tuple[str, ...] = ()
 
     def kept(self) -> Kept:
         """The note as the store takes it."""
@@ -84,13 +92,21 @@ class Note(Struct, frozen=True, array_like=True, tag="n"):
             provider=self.provider,
             credential=self.credential,
             items=self.items,
+            lasting=self.lasting,
         )
 
 
 def note_of(tenant: str, kept: Kept) -> Note:
     """What a journal has of a response that its provider keeps."""
     return Note(
-        tenant, kept.id, kept.created, kept.expires, kept.provider, kept.credential, kept.items
+        tenant,
+        kept.id,
+        kept.created,
+        kept.expires,
+        kept.provider,
+        kept.credential,
+        kept.items,
+        kept.lasting,
     )
 
 
@@ -153,7 +169,10 @@ class ResponseStore(Protocol):
         ...
 
     async def holders(self, tenant: str, item_ids: tuple[str, ...]) -> dict[str, Link]:
-        """Item → the newest response that it stands in; unknown ones are left out."""
+        """Item → the newest response that it stands in; unknown ones are left out.
+
+        What outlives its response is there without one, as if it were its own.
+        """
         ...
 
     async def places(self, tenant: str, item_id: str) -> frozenset[str]:
@@ -174,7 +193,7 @@ class ResponseStore(Protocol):
         ...
 
     async def delete(self, tenant: str, response_id: str) -> bool:
-        """Removes the response; whether there was one."""
+        """Removes the response; whether there was one. What outlives it stays its tenant's."""
         ...
 
     async def expire(self, most: int) -> int:

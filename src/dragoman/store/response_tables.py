@@ -34,6 +34,7 @@ responses = Table(
     Column("size", BigInteger, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),
+    Column("deleted_ms", BigInteger, nullable=True),
     Index("ix_kept_responses_expires_ms", "expires_ms"),
     Index("ix_kept_responses_id", "id"),
     Index(
@@ -45,7 +46,11 @@ responses = Table(
         postgresql_where=text("size > 0"),
     ),
 )
-"""One row a response; ``size`` is that of its content before it was sealed."""
+"""One row a response; ``size`` is that of its content before it was sealed.
+
+Of one that a provider kept the row stays, with ``deleted_ms``, until it would have expired: a
+journal may still have a note of it, which must not bring it back.
+"""
 
 items = Table(
     "kept_items",
@@ -63,3 +68,18 @@ items = Table(
     Index("ix_kept_items_id", "id"),
 )
 """Which response an item stands in, for those who refer to it by its id alone."""
+
+lasting = Table(
+    "kept_lasting",
+    metadata,
+    Column("tenant", String(128), primary_key=True),
+    Column("id", String(512), primary_key=True),
+    Column("provider", String(128), primary_key=True),
+    Column("credential", Text, nullable=True),
+    Column("noted_ms", BigInteger, nullable=False),
+    Index("ix_kept_lasting_id", "id"),
+)
+"""What a provider keeps beyond the response that it came with: conversations, what is in them, containers.
+
+Nobody tells the gateway when such a thing is gone, so whose it is stays known.
+"""

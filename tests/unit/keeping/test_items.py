@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from dragoman.core.envelope import PREFIX
 from dragoman.core.errors import CallerError
 from dragoman.keeping.items import (
+    Names,
     containers,
     conversation_of,
     for_their_provider,
     is_id,
+    joined,
     names_of,
     read_input,
     read_items,
@@ -204,15 +206,21 @@ def test_every_id_under_which_a_provider_may_keep_something_is_seen():
     assert found.stands_for_others
     assert found.names == ("msg_1", "mcpr_1", "ci_1", "cntr_1")
     reply = {"output": given_items[1:], "conversation": {"id": "conv_1"}}
-    assert read_names(json.dumps(reply).encode()) == (
-        *("msg_1", "msg_2", "mcpr_1", "ci_1", "cntr_1"),
-        "conv_1",
-    )
-    assert read_names(b'{"conversation":null}') == ()
-    assert names_of(b'{"id":"rs_1"}') == ("rs_1",)
+    names = read_names(json.dumps(reply).encode())
+    assert names == Names(("msg_1", "msg_2", "mcpr_1", "ci_1"), ("cntr_1",), "conv_1")
+    assert read_names(b'{"conversation":null}') == Names()
+    assert names_of(b'{"id":"rs_1"}') == Names(("rs_1",))
     shell = b'{"id":"sh_1","type":"shell_call","environment":{"container_id":"cntr_1"}}'
-    assert names_of(shell) == ("sh_1", "cntr_1")
-    assert names_of(b"5") == ()
+    assert names_of(shell) == Names(("sh_1",), ("cntr_1",))
+    assert names_of(b"5") == Names()
+
+
+def test_what_outlives_a_response_is_told_apart():
+    begun = Names(("rs_1", "rs_1", "no\nid"), ("cntr_1",))
+    assert begun.split() == (("rs_1",), ("cntr_1",))
+    # All that is in a conversation lives as long as that.
+    whole = joined([begun, Names(conversation="conv_1"), Names(("msg_1",))])
+    assert whole.split() == ((), ("conv_1", "cntr_1", "rs_1", "msg_1"))
 
 
 @pytest.mark.parametrize(

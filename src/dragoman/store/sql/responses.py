@@ -6,7 +6,7 @@ and opened only for the responses that the caller of this module then asks for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from sqlalchemy import (
     delete,
     func,
     literal,
+    or_,
     select,
     tuple_,
     union_all,
@@ -25,7 +26,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from dragoman.keeping.aside import aside
 from dragoman.keeping.ports import Content, Held, Kept, Link
-from dragoman.store.response_tables import items, responses
+from dragoman.store.response_tables import items, lasting, responses
 from dragoman.store.sql.together import Together
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ _LINK = (
     responses.c.provider,
     responses.c.credential,
 )
+_KEEPER = (lasting.c.id, lasting.c.provider, lasting.c.credential)
 _CONTENT = (responses.c.id, responses.c.size, responses.c.input, responses.c.reply)
 _HOLDS = and_(responses.c.tenant == items.c.tenant, responses.c.id == items.c.response)
 _FORGET = delete(items).where(
@@ -63,6 +65,7 @@ _AT_ONCE = 200
 class _Put:
     row: dict[str, Any]
     items: tuple[str, ...]
+    lasting: tuple[str, ...]
     renewed: tuple[str, ...]
 
 
@@ -73,8 +76,9 @@ class SqlResponses:
         self.database = database
         self.keys = keys
         self.clock = clock
-        self._upsert = _upsert(database)
+        self._upsert = _upsert(database, responses)
         self._add_items = _insert(database, items).on_conflict_do_nothing()
+        self._add_lasting = _upsert(database, lasting)
         self._together = Together(self._write)
 
     async def put(
@@ -85,19 +89,11 @@ class SqlResponses:
         patience_s: float | None = None,
     ) -> None:
         """Keeps a response, in the place of one with its id; ``renewed`` live as long as it does."""
-        put = _Put(await self._row(tenant, kept), kept.items, renewed)
+        put = _Put(await self._row(tenant, kept), kept.items, kept.lasting, renewed)
         await self._together.put(put, patience_s)
 
     async def _write(self, puts: Sequence[_Put]) -> None:
-        # Of several of one response the last counts.
-        last = {(put.row["tenant"], put.row["id"]): put for put in puts}
-        # In one order in every process: nobody then waits for somebody who waits for him.
-        ordered = [last[key] for key in sorted(last)]
-        names = [
-            {"tenant": put.row["tenant"], "id": item, "response": put.row["id"]}
-            for put in ordered
-            for item in dict.fromkeys(put.items)
-        ]
+        ordered = _ordered(puts)
         async with self.database.write() as connection:
             # The rows are locked from here on: of two who put the same id the second waits.
             await connection.execute(self._upsert, [put.row for put in ordered])
@@ -109,8 +105,17 @@ class SqlResponses:
             ]
             if anew:
                 await connection.execute(_FORGET, anew)
+            deleted = await _deleted(connection, ordered)
+            names = [
+                {"tenant": put.row["tenant"], "id": item, "response": put.row["id"]}
+                for put in ordered
+                if (put.row["tenant"], put.row["id"]) not in deleted
+                for item in dict.fromkeys(put.items)
+            ]
             if names:
                 await connection.execute(self._add_items, names)
+            if beyond := _lasting(puts):
+                await connection.execute(self._add_lasting, beyond)
             for put in puts:
                 await self._renew(connection, put)
 
@@ -199,6 +204,12 @@ class SqlResponses:
         async with self.database.read() as connection:
             for some in _portions(item_ids):
                 found = await connection.execute(
+                    select(*_KEEPER)
+                    .where(lasting.c.tenant == tenant, lasting.c.id.in_(some))
+                    .order_by(lasting.c.noted_ms, lasting.c.provider)
+                )
+                holders.update({row["id"]: _alone(row) for row in found.mappings()})
+                found = await connection.execute(
                     select(items.c.id.label("item"), *_LINK)
                     .join(responses, _HOLDS)
                     .where(items.c.tenant == tenant, items.c.id.in_(some), self._lives())
@@ -219,8 +230,11 @@ class SqlResponses:
         self, tenant: str, ids: tuple[str, ...], *, elsewhere: bool = False
     ) -> frozenset[str]:
         """Those of the ids, of responses or items, that other tenants have; it says not who."""
-        of_responses = select(responses.c.id).where(responses.c.tenant != tenant)
+        of_responses = select(responses.c.id).where(
+            responses.c.tenant != tenant, responses.c.deleted_ms.is_(None)
+        )
         of_items = select(items.c.id).where(items.c.tenant != tenant)
+        of_lasting = select(lasting.c.id).where(lasting.c.tenant != tenant)
         if elsewhere:
             of_responses = of_responses.where(responses.c.reply.is_(None))
             of_items = of_items.join(responses, _HOLDS).where(responses.c.reply.is_(None))
@@ -230,6 +244,7 @@ class SqlResponses:
                 query = union_all(
                     of_responses.where(responses.c.id.in_(some)),
                     of_items.where(items.c.id.in_(some)),
+                    of_lasting.where(lasting.c.id.in_(some)),
                 )
                 found.update((await connection.execute(query)).scalars())
         return frozenset(found)
@@ -247,11 +262,21 @@ class SqlResponses:
         return Held(number, int(total))
 
     async def delete(self, tenant: str, response_id: str) -> bool:
-        """Removes the response; whether there was one."""
+        """Removes the response; whether there was one.
+
+        A late note must not bring it back: of one that a provider kept the row stays, as a mark.
+        """
+        mine = _is(tenant, response_id)
         async with self.database.write() as connection:
             done = await connection.execute(
-                delete(responses).where(_is(tenant, response_id), self._lives())
+                delete(responses).where(mine, responses.c.reply.is_not(None), self._lives())
             )
+            if done.rowcount:
+                return True
+            done = await connection.execute(
+                update(responses).where(mine, self._lives()).values(deleted_ms=self._now_ms())
+            )
+            await connection.execute(_FORGET, {"of": tenant, "in": response_id})
             return bool(done.rowcount)
 
     async def expire(self, most: int) -> int:
@@ -299,13 +324,14 @@ class SqlResponses:
             "size": size,
             "created_ms": int(kept.created * 1000),
             "expires_ms": int(kept.expires * 1000),
+            "deleted_ms": None,
         }
 
     def _now_ms(self) -> int:
         return int(self.clock.wall() * 1000)
 
     def _lives(self) -> Any:
-        return responses.c.expires_ms > self._now_ms()
+        return and_(responses.c.expires_ms > self._now_ms(), responses.c.deleted_ms.is_(None))
 
 
 def _insert(database: Database, table: Table) -> Any:
@@ -313,14 +339,17 @@ def _insert(database: Database, table: Table) -> Any:
     return (postgresql.insert if database.backend == "postgresql" else sqlite.insert)(table)
 
 
-def _upsert(database: Database) -> Any:
+def _upsert(database: Database, table: Table) -> Any:
     """Takes rows in the place of those with their ids."""
-    row = _insert(database, responses)
-    keys = list(responses.primary_key)
-    others = {
-        column.name: row.excluded[column.name] for column in responses.c if column not in keys
-    }
-    return row.on_conflict_do_update(index_elements=keys, set_=others)
+    row = _insert(database, table)
+    keys = list(table.primary_key)
+    others = {column.name: row.excluded[column.name] for column in table.c if column not in keys}
+    # What was deleted does not come back by what was said of it before.
+    living = None
+    if table is responses:
+        deleted = responses.c.deleted_ms
+        living = or_(deleted.is_(None), row.excluded.created_ms > deleted)
+    return row.on_conflict_do_update(index_elements=keys, set_=others, where=living)
 
 
 def _is(tenant: str, response_id: str) -> Any:
@@ -336,6 +365,62 @@ def _link(row: RowMapping) -> Link:
         row["provider"],
         row["credential"],
     )
+
+
+def _ordered(puts: Sequence[_Put]) -> list[_Put]:
+    """One put a response, in one order in every process: nobody then waits for who waits for him.
+
+    Of several the last counts, with the items of all notes that came one after the other.
+    """
+    last: dict[tuple[str, str], _Put] = {}
+    for put in puts:
+        key = put.row["tenant"], put.row["id"]
+        before = last.get(key)
+        is_note = before is not None and put.row["reply"] is None
+        last[key] = replace(put, items=(*before.items, *put.items)) if before and is_note else put
+    return [last[key] for key in sorted(last)]
+
+
+async def _deleted(connection: AsyncConnection, puts: Sequence[_Put]) -> set[tuple[str, str]]:
+    """Those that were deleted after they were said; nobody has any more of them."""
+    noted = tuple(
+        (put.row["tenant"], put.row["id"])
+        for put in puts
+        if put.items and put.row["reply"] is None
+    )
+    found: set[tuple[str, str]] = set()
+    for some in _portions(noted):
+        rows = await connection.execute(
+            select(responses.c.tenant, responses.c.id).where(
+                tuple_(responses.c.tenant, responses.c.id).in_(some),
+                responses.c.deleted_ms.is_not(None),
+            )
+        )
+        found.update((tenant, name) for tenant, name in rows)
+    return found
+
+
+def _alone(row: RowMapping) -> Link:
+    """What its provider keeps without any response."""
+    return Link(
+        row["id"], None, 0, here=False, provider=row["provider"], credential=row["credential"]
+    )
+
+
+def _lasting(puts: Sequence[_Put]) -> list[dict[str, Any]]:
+    """The rows of what outlives the responses, in one order in every process."""
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for put in puts:
+        row = put.row
+        for name in put.lasting:
+            found[row["tenant"], name, row["provider"]] = {
+                "tenant": row["tenant"],
+                "id": name,
+                "provider": row["provider"],
+                "credential": row["credential"],
+                "noted_ms": row["created_ms"],
+            }
+    return [found[key] for key in sorted(found)]
 
 
 def _sealed(key: TenantKey, name: str, content: Content) -> tuple[bytes, bytes]:
