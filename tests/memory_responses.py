@@ -12,6 +12,7 @@ class MemoryResponses:
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], Kept] = {}
         self.lasting: dict[tuple[str, str], Kept] = {}
+        self.deleted: dict[tuple[str, str], float] = {}
         self.asked = 0
         self.notes = 0
         self.renewed: tuple[str, ...] = ()
@@ -43,6 +44,8 @@ class MemoryResponses:
             kept = structs.replace(kept, items=both)
         for name in kept.lasting:
             self.lasting[tenant, name] = kept
+        if kept.created <= self.deleted.get((tenant, kept.id), -1):
+            return
         self.rows[tenant, kept.id] = structs.replace(kept, lasting=())
 
     async def get(self, tenant: str, response_id: str) -> Kept | None:
@@ -111,7 +114,10 @@ class MemoryResponses:
 
     async def delete(self, tenant: str, response_id: str) -> bool:
         self._look()
-        return self.rows.pop((tenant, response_id), None) is not None
+        gone = self.rows.pop((tenant, response_id), None)
+        if gone is not None and gone.content is None:
+            self.deleted[tenant, response_id] = gone.created
+        return gone is not None
 
     async def expire(self, most: int) -> int:
         self._look()

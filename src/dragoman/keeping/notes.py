@@ -181,12 +181,13 @@ class Notes:
         return len(batch)
 
     async def _catch_up(self) -> None:
-        """Reads back from the journal what the queue had no room for."""
+        """Reads back from the journal what the queue had no room for, a little at a time."""
         left, beyond = Counter(self._left_to_log), dict(self._beyond)
-        notes = merge_notes(await self._log.read(sorted(left)))
-        await write_notes(self._store, notes, self._failed)
-        self._left_to_log -= left
-        for number, counted in left.items():
+        self._log.settle()
+        for number, counted in sorted(left.items()):
+            async for notes in self._log.read(number):
+                await write_notes(self._store, merge_notes(notes), self._failed)
+            self._left_to_log -= Counter({number: counted})
             self._log.let_go(number, counted)
         for key, names in beyond.items():
             if self._beyond.get(key) == names:
@@ -279,14 +280,14 @@ class Notes:
         """Removes the response; whether there was one."""
         key = tenant, response_id
         queued = key in self._waiting or key in self._beyond
-        if queued:
-            # It may be on its way just now, and would come to the store after it was removed there.
-            await self.flush()
-        async with self._writing:
-            gone = await self._store.delete(tenant, response_id)
-            # Not before: while the database is away the note says whose the response is.
-            self._is_over(key)
-        return gone or queued
+        # The store must have it to know that it is gone, however late a note of it comes there.
+        if queued and not await self.flush():
+            raise HouseError(
+                "overloaded",
+                "What is noted of the response has not come to the database yet; try again.",
+                code="database_error",
+            )
+        return await self._store.delete(tenant, response_id) or queued
 
     async def expire(self, most: int) -> int:
         """Removes at most ``most`` responses that have expired, of any tenant."""

@@ -6,7 +6,7 @@ Everything is asked for by tenant: what belongs to another is not there (`reliab
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 from msgspec import Struct
@@ -126,8 +126,16 @@ class NoteLog(Protocol):
         """The store has so many notes of that file."""
         ...
 
-    async def read(self, numbers: Sequence[int]) -> list[Note]:
-        """All notes of these files, in their order; later ones go to other files."""
+    def settle(self) -> None:
+        """All that was taken stands in its file from now on, and what comes goes to another.
+
+        Raises:
+            OSError: the disk takes nothing.
+        """
+        ...
+
+    def read(self, number: int) -> AsyncIterator[list[Note]]:
+        """The notes of a file in their order, some at a time."""
         ...
 
 

@@ -8,8 +8,9 @@ write survives kill -9; what the loss of the machine's power takes is the last m
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import msgspec
 
 from dragoman.accounting.drain import drain_each
 from dragoman.accounting.journal import Journal, journal_files
-from dragoman.accounting.records import read_as
+from dragoman.accounting.records import Reading, read_as
 from dragoman.core import ids
 from dragoman.core.clock import Clock
 from dragoman.core.errors import HouseError
@@ -25,6 +26,8 @@ from dragoman.keeping.notes import MOST, Notes, merge_notes, write_notes
 from dragoman.keeping.ports import Note, ResponseStore
 
 DRAIN_EVERY_S = 10.0
+PIECE = 2_000
+"""Notes that are read at once."""
 LAST_S = 5.0
 """How long an ending process waits for the database; the journal keeps what is left."""
 _DECODER = msgspec.msgpack.Decoder(Note)
@@ -49,48 +52,59 @@ class NoteJournal:
         """The database has so many notes of that file."""
         self._journal.let_go(number, notes)
 
-    async def read(self, numbers: Sequence[int]) -> list[Note]:
-        """All notes of these files, in their order; later ones go to other files."""
-        self._journal.write_held()
+    def settle(self) -> None:
+        """All that was taken stands in its file from now on, and what comes goes to another.
+
+        Raises:
+            OSError: the disk takes nothing.
+        """
+        if not self._journal.write_held():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._journal.rotate()
-        paths = [self._journal.path_of(number) for number in numbers]
-        return (await asyncio.to_thread(_read, paths))[0]
+
+    async def read(self, number: int) -> AsyncIterator[list[Note]]:
+        """The notes of a file in their order, some at a time."""
+        async for reading in _pieces(self._journal.path_of(number)):
+            yield reading.records
 
 
-def _read(paths: Sequence[Path]) -> tuple[list[Note], list[Path]]:
-    """The notes of the files, and the files that are torn."""
-    notes: list[Note] = []
-    torn: list[Path] = []
-    for path in paths:
-        data = path.read_bytes()
-        reading = read_as(_DECODER, data, most=len(data))
-        notes += reading.records
+async def _pieces(path: Path) -> AsyncIterator[Reading[Note]]:
+    """The notes of a file, so many at a time that others get their turn; the last piece may be torn."""
+    data = await asyncio.to_thread(path.read_bytes)
+    end = 0
+    while end < len(data):
+        reading = await asyncio.to_thread(read_as, _DECODER, data, end, PIECE)
+        yield reading
         if reading.torn:
-            torn.append(path)
-    return notes, torn
+            return
+        end = reading.end
 
 
 async def drain_notes(
     folder: Path, store: ResponseStore, clock: Clock, failed: Callable[[Exception], None]
 ) -> int:
-    """Brings the notes of dead processes to the store; of how many responses they were.
+    """Brings the notes of dead processes to the store; how many it were, those of one moment together.
 
     Raises:
         HouseError: the store cannot be reached; the files stay.
     """
 
     async def drain_tag(tag: str) -> int:
-        files = journal_files(folder, tag)
-        notes, torn = await asyncio.to_thread(_read, files)
-        live = merge_notes(note for note in notes if note.expires > clock.wall())
-        await write_notes(store, live, failed)
-        for path in files:
+        written = 0
+        for path in journal_files(folder, tag):
+            is_torn = False
+            async for reading in _pieces(path):
+                is_torn = bool(reading.torn)
+                live = [note for note in reading.records if note.expires > clock.wall()]
+                notes = merge_notes(live)
+                await write_notes(store, notes, failed)
+                written += len(notes)
             # A torn tail is for a person to look at: nothing is thrown away unread.
-            if path in torn:
+            if is_torn:
                 path.rename(path.with_suffix(".torn"))
             else:
                 path.unlink(missing_ok=True)
-        return len(live)
+        return written
 
     return await drain_each(folder, drain_tag)
 

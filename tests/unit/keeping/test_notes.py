@@ -6,9 +6,11 @@ import asyncio
 from collections import Counter
 
 import pytest
+from msgspec import structs
 
+from dragoman.core.errors import HouseError
 from dragoman.keeping import notes as module
-from dragoman.keeping.notes import Notes
+from dragoman.keeping.notes import Notes, merge_notes, write_notes
 from dragoman.keeping.ports import Content, Kept, Link
 from memory_responses import MemoryResponses
 
@@ -38,8 +40,14 @@ class Log:
         self.needed[number] -= notes
         assert self.needed[number] >= 0
 
-    async def read(self, numbers):
-        return [note for place, note in enumerate(self.notes) if place // 2 + 1 in numbers]
+    def settle(self):
+        if self.full:
+            raise OSError
+
+    async def read(self, number):
+        for place, note in enumerate(self.notes):
+            if place // 2 + 1 == number:
+                yield [note]
 
 
 class House:
@@ -208,6 +216,49 @@ async def test_what_is_deleted_does_not_come_back(house):
     house.store.fail()
     with pytest.raises(type(house.store.broken)):
         await house.notes.delete("ours", "resp_1")
+
+
+async def test_what_the_journal_alone_has_does_not_come_back_either():
+    house = House(most=1)
+    for name in ("resp_1", "resp_2", "resp_3"):
+        house.notes.note("ours", own(name))
+    house.log.full = True  # the journal cannot be read back
+    with pytest.raises(HouseError):
+        await house.notes.delete("ours", "resp_3")
+    house.log.full = False
+    assert await house.notes.delete("ours", "resp_3")
+    assert await house.notes.flush()
+    # A process that was killed is read back from its beginning.
+    for number in (1, 2):
+        async for notes in house.log.read(number):
+            await write_notes(house.store, merge_notes(notes), pytest.fail)
+    assert set(house.store.rows) == {("ours", "resp_1"), ("ours", "resp_2")}
+
+
+async def test_a_note_that_comes_while_its_response_is_deleted_is_not_lost(house):
+    house.notes.note("ours", own())
+    delete = house.store.delete
+
+    async def slow(tenant, name):
+        house.notes.note("ours", structs.replace(own(), lasting=("conv_1",)))
+        return await delete(tenant, name)
+
+    house.store.delete = slow
+    assert await house.notes.delete("ours", "resp_1")
+    assert await house.notes.flush()
+    assert house.store.rows == {}
+    assert await house.notes.strangers("theirs", ("resp_1", "conv_1")) == {"conv_1"}
+
+
+async def test_of_what_the_journal_alone_has_the_store_says_who_holds_it():
+    house = House(most=1)
+    house.store.fail()
+    for name in ("resp_1", "resp_2"):
+        house.notes.note("ours", own(name, f"msg_{name}"))
+    house.store.broken = None
+    assert await house.notes.holders("ours", ("msg_resp_2",)) == {}
+    assert await house.notes.flush()
+    assert set(await house.notes.holders("ours", ("msg_resp_2",))) == {"msg_resp_2"}
 
 
 async def test_whose_a_note_is_that_the_journal_alone_has_is_known():

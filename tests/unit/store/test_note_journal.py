@@ -134,6 +134,23 @@ async def test_what_the_queue_had_no_room_for_is_read_back_from_the_files(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_a_long_backlog_is_read_in_pieces(tmp_path, store, clock, monkeypatch):
+    monkeypatch.setattr(note_journal, "PIECE", 2)
+    journal = Journal(tmp_path, "dead", rotate_bytes=200)
+    for number in range(9):
+        NoteJournal(journal).append(note("resp_1", f"msg_{number}"))
+    journal.close()
+    pieces = []
+    merge = note_journal.merge_notes
+    monkeypatch.setattr(
+        note_journal, "merge_notes", lambda notes: pieces.append(len(notes)) or merge(notes)
+    )
+    assert await drain_notes(tmp_path, store, clock, pytest.fail) == len(pieces)
+    assert (sum(pieces), max(pieces)) == (9, 2)
+    assert len(store.rows["ours", "resp_1"].items) == 9
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_a_full_disk_holds_notes_in_memory(tmp_path):
     room = [False]
 
@@ -145,8 +162,11 @@ async def test_a_full_disk_holds_notes_in_memory(tmp_path):
     journal = NoteJournal(Journal(tmp_path, "x", write=write))
     number = journal.append(note())
     assert journal.full
+    with pytest.raises(OSError, match="space"):
+        journal.settle()
     room[0] = True
-    assert await journal.read([number]) == [note()]
+    journal.settle()
+    assert [notes async for notes in journal.read(number)] == [[note()]]
     journal.let_go(number, 1)
 
 

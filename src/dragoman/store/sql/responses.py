@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import (
     and_,
     bindparam,
+    case,
     delete,
     func,
     literal,
@@ -273,8 +274,11 @@ class SqlResponses:
             )
             if done.rowcount:
                 return True
+            # Whose clock is ahead has noted it later than now.
+            now, made = self._now_ms(), responses.c.created_ms
+            moment = case((made > now, made), else_=now)
             done = await connection.execute(
-                update(responses).where(mine, self._lives()).values(deleted_ms=self._now_ms())
+                update(responses).where(mine, self._lives()).values(deleted_ms=moment)
             )
             await connection.execute(_FORGET, {"of": tenant, "in": response_id})
             return bool(done.rowcount)
