@@ -6,7 +6,7 @@ is generated: no record stands in the ledger, and nothing of it tells of the pro
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from math import inf
 
 from dragoman.attempt.means import Means
@@ -98,8 +98,8 @@ class _Rest:
 
 async def replay_stream(
     provider: Provider, reply: UpstreamReply, call: Call, means: Means, *, rest: bool
-) -> AsyncGenerator[bytes, None]:
-    """The frames of the stream, begun; their end closes the reply.
+) -> tuple[AsyncGenerator[bytes, None], Callable[[GatewayError], bytes]]:
+    """The frames of the stream, begun, whose end closes the reply; and how it is told that it fails.
 
     Args:
         provider: who keeps the response; it speaks the caller's dialect.
@@ -123,4 +123,4 @@ async def replay_stream(
     )
     # Begun here, so that its end closes the reply even if nobody asks for a piece.
     await anext(pieces)
-    return pieces
+    return pieces, relay.fail

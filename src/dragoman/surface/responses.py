@@ -122,8 +122,8 @@ async def _theirs(
     kind = reply.headers.get("content-type", _JSON)
     if kind.startswith("text/event-stream"):
         rest = "starting_after" in call.query
-        frames = await replay_stream(provider, reply, call, house.means, rest=rest)
-        pieces = learning(frames, kept, tenant, house.keeper)
+        frames, fail = await replay_stream(provider, reply, call, house.means, rest=rest)
+        pieces = learning(frames, fail, kept, tenant, house.keeper)
         # Begun here, so that its end closes the stream in it even if nobody asks for a piece.
         await anext(pieces)
         return Answer(Head(200, kind, heartbeat=DIALECTS[call.dialect].heartbeat), pieces)

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from dragoman.core.errors import HouseError
 from dragoman.keeping.later import learn, learning
 from dragoman.keeping.ports import Kept
 from keeping_desk import Desk, response
@@ -41,6 +42,26 @@ def test_a_reply_that_tells_of_none_notes_nothing(reply):
     assert items_of(desk) is None
 
 
+def test_what_cannot_be_noted_is_not_told():
+    desk = Desk()
+    desk.store.fail()
+    reply = json.dumps(response("resp_own", status="completed")).encode()
+    with pytest.raises(HouseError, match="whose the items"):
+        asyncio.run(learn(reply, KEPT, "ours", desk.keeper))
+
+    async def source():
+        yield frame("response.output_text.delta", delta="x")
+        yield frame("response.output_item.added", item={"id": "rs_1", "type": "reasoning"})
+        yield frame("response.completed", response=response("resp_own"))
+
+    async def run():
+        pieces = learning(source(), lambda error: b"FAILED", KEPT, "ours", desk.keeper)
+        return [piece async for piece in pieces]
+
+    found = asyncio.run(run())
+    assert found == [b"", frame("response.output_text.delta", delta="x"), b"FAILED"]
+
+
 def frame(kind, **members):
     data = json.dumps({"type": kind, **members})
     return f"event: {kind}\ndata: {data}\n\n".encode()
@@ -67,7 +88,7 @@ def test_a_replay_passes_as_it_is_and_tells_as_it_goes(most, items):
             closed.append(True)
 
     async def run():
-        pieces = learning(source(), KEPT, "ours", desk.keeper)
+        pieces = learning(source(), pytest.fail, KEPT, "ours", desk.keeper)
         assert await anext(pieces) == b""
         seen = []
         async for piece in pieces:
