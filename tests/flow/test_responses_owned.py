@@ -138,6 +138,15 @@ def test_what_outlives_a_response_stays_its_callers(house, stranger):
     made(house, [message], conversation="conv_lasting")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_conversation_is_its_callers_whatever_store_says(house, stranger, stream):
+    name = f"conv_unstored_{stream}"
+    assert ask(house, conversation=name, store=False, stream=stream).status == 200
+    refused = ask(house, key=stranger, conversation=name)
+    assert refused.json()["error"]["code"] == "conversation_not_found"
+    assert ask(house, conversation=name, store=False).status == 200
+
+
 @pytest.mark.parametrize("query", ["", "?stream=true"])
 def test_items_that_came_in_the_background_are_its_callers_once_they_are_seen(
     house, stranger, upstream, query

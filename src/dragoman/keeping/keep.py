@@ -35,6 +35,7 @@ from dragoman.keeping.tap import Begun, Seen, look
 
 PATIENCE_S = 6.0
 """How long a finished answer waits for the database; as long as SQLite's own for its lock, and a little."""
+_CONVERSATION = b'"conversation"'
 _NO_RESPONSE = "the reply is no response"
 _NO_ID = "the reply has no id that could be kept"
 _NO_OUTPUT = "the reply's output cannot be read"
@@ -165,14 +166,15 @@ def _read(reply: bytes) -> _Read | None:
     read = read_reply(reply)
     if read is None:
         return _Read(reason=_NO_RESPONSE)
-    if read.store is False:
+    if read.store is False and _CONVERSATION not in reply:
         return None
     if not is_id(read.id):
         return _Read(reason=_NO_ID)
     try:
-        return _Read(read.id, read_names(reply))
+        names = read_names(reply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _Read(reason=_NO_OUTPUT)
+    return None if read.store is False and not names.conversation else _Read(read.id, names)
 
 
 def _note(

@@ -116,7 +116,8 @@ async def recall(
     )
     await _refuse_strangers(composed.names, tenant, keeper)
     previous = wish.previous if before.continued else None
-    noted = bool(keepers) and wish.store is not False
+    # A conversation keeps what is said in it, whatever store says.
+    noted = bool(keepers) and (wish.store is not False or wish.conversation is not None)
     if call.operation != "chat" or not (here or previous or noted):
         return composed.ask, plan, None
     kept = composed.kept
