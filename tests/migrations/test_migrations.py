@@ -15,6 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+from databases import KINDS, database_url
 from dragoman.core.errors import HouseError
 from dragoman.store import health_table, ledger_tables, response_tables, schema
 from dragoman.store.engine import open_database
@@ -118,6 +119,37 @@ async def test_an_upgrade_keeps_what_is_there(url):
         found = await connection.execute(text("SELECT number FROM meta WHERE name = 'mine'"))
         assert found.scalar_one() == 7
     await database.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_conversations_that_were_noted_as_items_outlive_their_response(kind, tmp_path):
+    async with database_url(kind, tmp_path) as url:
+        await upgrade(url)
+        await downgrade(url, "0004")
+        database = open_database(url)
+        row = "'ours', '{}', 'openai', 'key-1', {}, 0, {}, 9"
+        async with database.write() as connection:
+            for name, reply, made in (("a", "NULL", 1), ("b", "NULL", 2), ("c", "'x'", 3)):
+                await connection.execute(
+                    text(
+                        "INSERT INTO kept_responses (tenant, id, provider, credential, reply, size,"
+                        f" created_ms, expires_ms) VALUES ({row.format(name, reply, made)})"
+                    )
+                )
+                for item in ("conv_1", f"msg_{name}", f"cntr_{name}"):
+                    await connection.execute(
+                        text(f"INSERT INTO kept_items VALUES ('ours', '{item}', '{name}')")
+                    )
+        await upgrade(url)
+        async with database.read() as connection:
+            found = await connection.execute(text("SELECT * FROM kept_lasting ORDER BY id"))
+            rows = [tuple(row) for row in found]
+        await database.close()
+    assert rows == [
+        ("ours", "cntr_a", "openai", "key-1", 1),
+        ("ours", "cntr_b", "openai", "key-1", 2),
+        ("ours", "conv_1", "openai", "key-1", 2),
+    ]
 
 
 async def test_several_who_upgrade_at_once_agree(url):
