@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from databases import KINDS, database_url
 from dragoman.core.errors import HouseError
-from dragoman.store import health_table, ledger_tables, response_tables, schema
+from dragoman.store import answer_tables, health_table, ledger_tables, response_tables, schema
 from dragoman.store.engine import open_database
 from dragoman.store.schema import (
     MIGRATIONS,
@@ -92,6 +92,7 @@ async def test_the_migrations_make_what_the_tables_say(url):
     assert ledger_tables.metadata is metadata
     assert response_tables.metadata is metadata
     assert health_table.metadata is metadata
+    assert answer_tables.metadata is metadata
     database = await open_upgraded(url)
     async with database.read() as connection:
         differences = await connection.run_sync(
@@ -125,7 +126,7 @@ async def test_an_upgrade_keeps_what_is_there(url):
 async def test_conversations_that_were_noted_as_items_outlive_their_response(kind, tmp_path):
     async with database_url(kind, tmp_path) as url:
         await upgrade(url)
-        await downgrade(url, "0004")
+        await downgrade(url, "0007")
         database = open_database(url)
         row = "'ours', '{}', 'openai', 'key-1', {}, 0, {}, 9"
         async with database.write() as connection:

@@ -282,7 +282,9 @@ async def _in_conversation(name: str, plan: Plan, tenant: str, keeper: Keeper) -
     link = (await keeper.store.holders(tenant, (name,))).get(name)
     if link is not None and not link.here:
         holder = _Recalled(at=link.provider, credential=link.credential)
-        return _at(plan, holder, keeper, f"The conversation {name}", "conversation")
+        if _there(plan, holder, keeper):
+            return _at(plan, holder, keeper, f"The conversation {name}", "conversation")
+        # Made past the gateway, at whom it is asked for now: who has another of that name is no reason.
     if await keeper.store.strangers(tenant, (name,)):
         raise _no_conversation(name)
     return plan
@@ -306,13 +308,7 @@ def _native_alone(plan: Plan, param: str, what: str) -> Plan:
 
 def _at(plan: Plan, where: _Recalled, keeper: Keeper, what: str, param: str) -> Plan:
     """The candidates at the provider that keeps what is referred to, by the same key if it is there."""
-    address = keeper.address(where.at or "")
-    there = [
-        item
-        for item in plan.candidates
-        if item.provider.family == "responses"
-        and (item.provider.name == where.at or item.provider.base_url == address)
-    ]
+    there = _there(plan, where, keeper)
     same = [
         item
         for item in there
@@ -325,6 +321,17 @@ def _at(plan: Plan, where: _Recalled, keeper: Keeper, what: str, param: str) -> 
         f"choose a model of {where.at}, or send the items themselves.",
         param,
     )
+
+
+def _there(plan: Plan, where: _Recalled, keeper: Keeper) -> list[Candidate]:
+    """The candidates at a provider, by its name or its address."""
+    address = keeper.address(where.at or "")
+    return [
+        item
+        for item in plan.candidates
+        if item.provider.family == "responses"
+        and (item.provider.name == where.at or item.provider.base_url == address)
+    ]
 
 
 def _only(plan: Plan, left: Sequence[Candidate], refusal: str, param: str) -> Plan:

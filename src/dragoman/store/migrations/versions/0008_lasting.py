@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0008"
+down_revision = "0007"
 
 _MOVE = """
     INSERT INTO kept_lasting (tenant, id, provider, credential, noted_ms)
