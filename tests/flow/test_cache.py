@@ -74,6 +74,7 @@ def test_a_key_may_be_cached_unasked(mock, tmp_path):
         assert said(server.chat(headers={"x-dragoman-cache": "false"})) == "bypass"
 
 
+@pytest.mark.req("A20")
 @pytest.mark.parametrize(
     "change",
     [

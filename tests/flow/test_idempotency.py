@@ -81,6 +81,7 @@ def left_after(port, body, headers, size):
             yield b""
 
 
+@pytest.mark.req("M4")
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_hundred_equal_requests_at_once_are_one_call(mock, gateway, stream):
     model = named("delay-300")
@@ -125,6 +126,7 @@ def test_what_was_answered_is_given_again(mock, gateway, path):
     assert [first.headers[name] for name in kept] == [second.headers[name] for name in kept]
 
 
+@pytest.mark.req("M5")
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/api/chat"])
 def test_another_body_with_the_same_key_is_refused_in_the_callers_dialect(gateway, path):
     headers = {"idempotency-key": new_key()}
@@ -142,6 +144,7 @@ def test_another_body_with_the_same_key_is_refused_in_the_callers_dialect(gatewa
     assert gateway.ask("POST", path, body, headers).headers["idempotent-replayed"] == "true"
 
 
+@pytest.mark.req("M5")
 def test_a_key_counts_for_one_caller_and_one_route(mock, gateway):
     model = named("words-2")
     headers = {"idempotency-key": new_key()}
@@ -157,6 +160,7 @@ def test_a_key_counts_for_one_caller_and_one_route(mock, gateway):
     assert asked(mock, model) == 3
 
 
+@pytest.mark.req("M5")
 @pytest.mark.parametrize("fault", ["status-500", "status-429", "cut-400", "status-400"])
 def test_a_failure_is_not_kept(mock, gateway, fault):
     model = named(f"{fault}--mock-length-400")

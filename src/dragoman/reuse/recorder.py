@@ -253,7 +253,9 @@ class Recorder:
         except Exception as error:  # noqa: BLE001  the answer itself is out, and the lease will end
             self.report(error, call)
         finally:
-            del self._claimed[spot]
+            # Freed, it may be another recording's by now.
+            if self._claimed.get(spot) == call.id:
+                del self._claimed[spot]
         return False
 
     def _forget(self, tenant: str, call_id: str, recording: Recording, *, at_once: bool) -> None:

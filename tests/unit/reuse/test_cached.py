@@ -166,6 +166,7 @@ def test_what_somebody_remembers_is_not_cached(dialect, body, cached):
     run(story)
 
 
+@pytest.mark.req("A20")
 @pytest.mark.parametrize(
     "change",
     [
