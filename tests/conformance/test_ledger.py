@@ -64,6 +64,8 @@ def entry(number: int, at: int = START, tries: int = 1, **changes) -> Entry:
         created_us=at,
         error_code=None,
         losses="",
+        adjusted="max_tokens=4096",
+        choice='{"candidates":["a/m","b/m"]}',
     )
     request = msgspec.structs.replace(request, **changes)
     rows = tuple(
@@ -79,6 +81,7 @@ def entry(number: int, at: int = START, tries: int = 1, **changes) -> Entry:
             upstream_status=200,
             upstream_id=f"chatcmpl-{number}",
             error_kind=None,
+            error_code=None if place == tries - 1 else "provider_error",
             consumed=request.consumed,
             price_source="genai-prices",
             price_from="2025-01-01",
@@ -592,6 +595,21 @@ def test_a_call_is_found_by_its_id_and_the_newest_by_a_name_within_its_tenant(pl
         # Its own id is found however old it is.
         assert await found(first.request.call_id, since) == first.request.call_id
         assert await found("mine", Scope("t1", "another key")) is None
+
+    play(story)
+
+
+def test_a_whole_entry_is_read_back_as_it_was_written_by_its_tenant_alone(play):
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        del database
+        written = [entry(1, tries=3), entry(2, tries=0, provider=None, model=None, attempts=0)]
+        await ledger.write(written)
+        for each in written:
+            request = each.request
+            for name in (request.call_id, request.request_id):
+                assert await ledger.entry(Scope("t1"), name) == each
+            assert await ledger.entry(Scope("t2"), request.call_id) is None
+        assert await ledger.entry(Scope("t1"), "nothing") is None
 
     play(story)
 
