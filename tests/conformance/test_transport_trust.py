@@ -107,7 +107,7 @@ async def test_a_tls_handshake_that_hangs_ends_with_the_connect_timeout(client):
         took = stopwatch()
         url = f"https://localhost:{provider.port}/"
         error = await failing(transport.send(post(url, connect_s=0.4)))
-        assert abs(took() - 0.4) < 0.2
+        assert abs(took() - 0.4) < 0.5
         assert told(error) == ("timeout", "connection_timeout", "no", True)
 
 
@@ -117,7 +117,7 @@ async def test_connecting_takes_no_longer_than_the_first_byte_may(client):
         took = stopwatch()
         request = post(f"https://localhost:{provider.port}/", connect_s=5, first_byte_s=0.3)
         assert (await failing(transport.send(request))).kind == "timeout"
-        assert abs(took() - 0.3) < 0.2
+        assert abs(took() - 0.3) < 0.5
 
 
 @story

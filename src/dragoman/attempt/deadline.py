@@ -19,6 +19,8 @@ _PYTHON = "x-stainless-read-timeout"
 _TYPESCRIPT = "x-stainless-timeout"
 """Seconds, of the official SDKs."""
 LONGEST_MS = 86_400_000
+SLACK_S = 1.0
+"""How much longer than an SDK would wait: its own clock ends first, and its program gets its own timeout."""
 
 
 class Deadline(Struct, frozen=True, gc=False):
@@ -49,7 +51,7 @@ def deadline_of(call: Call, now: float, first_event_s: float) -> Deadline:
     end = inf
     if TIMEOUT in headers:
         end = call.received + _milliseconds(headers[TIMEOUT]) / 1000
-    theirs = min(end, call.received + patience)
+    theirs = min(end, call.received + patience + SLACK_S)
     return Deadline(min(begin, theirs), end, theirs < begin)
 
 

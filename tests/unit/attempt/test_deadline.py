@@ -33,7 +33,7 @@ def test_the_house_has_the_time_unless_the_caller_has_less():
 @pytest.mark.parametrize("name", ["x_stainless_read_timeout", "x_stainless_timeout"])
 def test_the_patience_of_an_official_sdk_bounds_the_beginning_alone(name):
     bound = deadline_of(call_with(5.0, **{name: "12.5"}), 6.0, 600.0)
-    assert (bound.begin, bound.end, bound.own) == (17.5, inf, True)
+    assert (bound.begin, bound.end, bound.own) == (18.5, inf, True)
     for odd in ("NOT_GIVEN", "", "nan", "-1", "0"):
         assert deadline_of(call_with(5.0, **{name: odd}), 6.0, 600.0).begin == 606.0
 
