@@ -44,19 +44,29 @@ COMPUTING = ("unit", "migrations", "house", "clients")
 def tests(*, long: bool, all_watched: bool) -> list[Stage]:
     """The test suite, and the verdict on its coverage: of all tests, or of the quick gate's unit and client tests.
 
-    Three parts for two cores: two of them wait more than they compute.
+    Four parts for two cores: stories over real processes wait more than they compute.
     """
     pytest = ["-m", "pytest", "-q", "--durations=10", *([] if long else ["-m", "not gate"])]
     watched = [str(BIN / "coverage"), "run", *pytest]
     others_begin = watched if all_watched else [PYTHON, *pytest]
     covered = COVERED if all_watched else COVERED_AT_ONCE
     computing = [f"tests/{folder}" for folder in COMPUTING]
-    others = [f"--ignore={folder}" for folder in (*computing, "tests/conformance")]
+    others = [f"--ignore={folder}" for folder in (*computing, "tests/conformance", "tests/flow")]
+    stories = sorted(
+        str(path.relative_to(ROOT)) for path in (ROOT / "tests/flow").glob("test_*.py")
+    )
     return [
         {
             "tests that compute": [*watched, *computing],
             "tests of conformance": [*others_begin, *_cache("conformance"), "tests/conformance"],
-            "tests that wait": [*others_begin, *_cache("waiting"), "tests", *others],
+            "stories, one half": [*others_begin, *_cache("stories"), *stories[::2]],
+            "stories, the other": [
+                *others_begin,
+                *_cache("waiting"),
+                "tests",
+                *others,
+                *stories[1::2],
+            ],
         },
         {"coverage": [str(BIN / "coverage"), "combine", "-q"]},
         {"coverage report": [str(BIN / "coverage"), "report", f"--fail-under={covered}"]},

@@ -49,7 +49,7 @@ def test_what_is_listed_can_be_asked_for_under_all_its_paths(lonely):
     ids = [row["id"] for row in first["data"]]
     assert ids == ["openai/gpt-4o-mini", "openai/text-embedding-3-small", "auto"]
     for row in first["data"]:
-        assert {"id", "object", "created", "owned_by", "name"} == set(row)
+        assert {"id", "object", "created", "owned_by", "name", "providers"} <= set(row)
         assert row["owned_by"] == ("dragoman" if row["id"] == "auto" else "openai")
     for spelled in ("openai/gpt-4o-mini", "openai%2Fgpt-4o-mini"):
         assert lonely.ask("GET", f"/v1/models/{spelled}").json()["id"] == "openai/gpt-4o-mini"
