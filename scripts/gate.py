@@ -51,9 +51,11 @@ def tests(*, long: bool, all_watched: bool) -> list[Stage]:
     others_begin = watched if all_watched else [PYTHON, *pytest]
     covered = COVERED if all_watched else COVERED_AT_ONCE
     computing = [f"tests/{folder}" for folder in COMPUTING]
-    others = [f"--ignore={folder}" for folder in (*computing, "tests/conformance", "tests/flow")]
+    apart = (*computing, "tests/conformance")
     stories = sorted(
-        str(path.relative_to(ROOT)) for path in (ROOT / "tests/flow").glob("test_*.py")
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if not (name := str(path.relative_to(ROOT))).startswith(apart)
     )
     return [
         {
@@ -63,8 +65,6 @@ def tests(*, long: bool, all_watched: bool) -> list[Stage]:
             "stories, the other": [
                 *others_begin,
                 *_cache("waiting"),
-                "tests",
-                *others,
                 *stories[1::2],
             ],
         },
