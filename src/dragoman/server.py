@@ -23,7 +23,13 @@ from uvicorn.supervisors import multiprocess
 
 from dragoman.app import Application
 from dragoman.config.load import config_path, load_settings
-from dragoman.config.running import RunningGateway, announce, in_force, put_in_force
+from dragoman.config.running import (
+    RunningGateway,
+    announce,
+    in_force,
+    put_in_force,
+    taken_by,
+)
 from dragoman.config.settings import Settings, check_serving
 from dragoman.config.terminal import Terminal
 from dragoman.surface.connection import Connection
@@ -95,18 +101,23 @@ class _Worker(multiprocess.Process):
 class _Supervisor(multiprocess.Multiprocess):
     """The parent of the workers; a SIGHUP goes on to one of them, which tells the others."""
 
-    def __init__(self, config: uvicorn.Config, sockets: list[socket]) -> None:
+    def __init__(self, config: uvicorn.Config, sockets: list[socket], folder: Path) -> None:
         super().__init__(config, sockets)
         self._terminal = Terminal()
+        self._folder = folder
 
     def handle_hup(self) -> None:
         """The library would end all workers, and streams with them."""
         if self._terminal.is_gone():
             self.should_exit.set()
             return
-        living = [each.pid for each in self.processes if each.process.is_alive() and each.pid]
-        if living:
-            os.kill(living[0], signal.SIGHUP)
+        # One that is only starting does not listen to signals yet.
+        listening = {pid for pid, _ in taken_by(self._folder)}
+        ready = [each.pid for each in self.processes if each.pid in listening]
+        if ready and ready[0] is not None:
+            os.kill(ready[0], signal.SIGHUP)
+        else:
+            self.signal_queue.append(signal.SIGHUP)
 
 
 def _leave_with_parent() -> None:
@@ -185,7 +196,7 @@ def _serve_many(settings: Settings, env_file: Path | None) -> int:
     listening = take_address(settings.host, settings.port)
     with _home_folder(settings, listening) as folder:
         os.environ[WORKERS_FOLDER] = str(folder)
-        supervisor = _Supervisor(config, sockets=listening)
+        supervisor = _Supervisor(config, listening, folder)
         supervisor.run()
     # One that could not start has told why, and would fail the same way every time (K5).
     failed = any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)

@@ -71,16 +71,17 @@ def asked(mock):
     return sum("models" in request["path"] and request["method"] == "GET" for request in requests)
 
 
+@pytest.mark.req("R-ADM-004")
 def test_an_admin_has_all_lists_fetched_anew(gateway, mock):
     rows(gateway)
     before = asked(mock)
-    reply = gateway.ask("POST", "/admin/models/refresh", key=ADMIN)
+    reply = gateway.ask("POST", "/admin/models/refresh-provider-counts", key=ADMIN)
     assert reply.status == 200
     told = reply.json()
     assert told["object"] == "models.refresh"
     assert told["models"]["openai"] > 0
     assert asked(mock) > before
-    assert gateway.ask("POST", "/admin/models/refresh").status == 403
+    assert gateway.ask("POST", "/admin/models/refresh-provider-counts").status == 403
 
 
 @pytest.mark.req("R-PROV-002", "R-STOR-004", "R-STOR-006", "R-STOR-009")

@@ -171,7 +171,7 @@ _ALL: tuple[Route, ...] = (
     *(
         Route(
             "POST",
-            f"{prefix}/admin/models/refresh",
+            f"{prefix}/admin/models/refresh-provider-counts",
             "admin",
             "Has every provider's list of models fetched anew",
             page="refresh",
