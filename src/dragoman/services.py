@@ -26,6 +26,7 @@ from dragoman.attempt.ports import Transport
 from dragoman.catalog.registry import Registry
 from dragoman.config.fetching import fetch_policy
 from dragoman.config.health import health_of
+from dragoman.config.load import version_of
 from dragoman.config.reusing import reuse_policy
 from dragoman.config.settings import Settings
 from dragoman.config.shared_state import redis_of
@@ -248,6 +249,7 @@ async def open_services(
             )
         )
         recorder.consumed = metrics.consumed
+        recorder.version = version_of(settings.file_text)
         house = House(
             keys=cached,
             mode=built.mode,
@@ -312,6 +314,7 @@ def _install(services: Services, current: _Current, transport: Transport, built:
     house = services.house
     for provider in built.registry.changed_since(house.registry):
         house.health.forget(provider, house.clock.monotonic())
+        house.means.allowances.forget(provider)
     current.registry, current.former = built.registry, house.registry
     fetcher = ListingFetcher(built.registry, built.pools, transport, services.log)
     house.registry, house.pools, house.mode = built.registry, built.pools, built.mode
@@ -325,6 +328,7 @@ def _install(services: Services, current: _Current, transport: Transport, built:
         fetched_for=frozenset(built.settings.image_fetch_providers),
     )
     house.accountant.forget_prices()
+    house.recorder.version = version_of(built.settings.file_text)
     services.settings = built.settings
 
 

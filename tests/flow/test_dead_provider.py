@@ -159,3 +159,18 @@ def breaker(gateway, provider):
     start = f'dragoman_circuit_breaker_state{{provider="{provider}"}} '
     lines = gateway.ask("GET", "/metrics").body.decode().splitlines()
     return next(float(line.removeprefix(start)) for line in lines if line.startswith(start))
+
+
+@pytest.mark.req("R-REL-002")
+def test_where_every_breaker_is_open_nobody_is_asked(tmp_path):
+    (tmp_path / "dragoman.toml").write_text(table(free_port(), free_port()))
+    with gateway_server(tmp_path, MAX_RETRIES="0") as gateway:
+        for _ in range(12):
+            assert gateway.chat("both").status in {502, 503}
+        for _ in range(5):
+            start = time.monotonic()
+            reply = gateway.chat("both")
+            assert time.monotonic() - start < 0.1
+            assert reply.status == 503
+            assert "x-dragoman-attempts" not in reply.headers
+            assert 1 <= int(reply.headers["retry-after"]) <= 30

@@ -30,7 +30,7 @@ from typing import Literal, TypeAlias
 from dragoman.accounting.choice import choice_text
 from dragoman.accounting.drain import drain
 from dragoman.accounting.durability import GroupSync
-from dragoman.accounting.entry import fit
+from dragoman.accounting.entry import LONGEST_NAME, fit
 from dragoman.accounting.journal import ROTATE_BYTES, Journal
 from dragoman.accounting.ledger import MOST, Settled, Writer
 from dragoman.accounting.ports import Ledger, Notice, silent
@@ -55,7 +55,6 @@ Prices: TypeAlias = Callable[[str, str], Price | None]
 """The price of a provider's model, as it holds now."""
 
 DRAIN_EVERY_S = 10.0
-_LONGEST_NAME = 256
 MOST_HELD = 10_000
 """Records that wait in memory for a full disk; beyond it refused calls leave none."""
 
@@ -180,11 +179,11 @@ class Tab:
         record = Opened(
             attempt.id,
             self._about,
-            fit(outcome.requested_model, _LONGEST_NAME),
+            fit(outcome.requested_model, LONGEST_NAME),
             outcome.stream,
             attempt.number,
             attempt.provider,
-            fit(attempt.model, _LONGEST_NAME),
+            fit(attempt.model, LONGEST_NAME),
             attempt.credential,
             attempt.started - self._call.received,
             price.source if price is not None else "",
@@ -208,7 +207,7 @@ class Tab:
 
     def _is_at(self, attempt_id: str, candidate: Candidate) -> bool:
         """Whether that attempt was opened at the candidate's model."""
-        model = fit(candidate.model, _LONGEST_NAME)
+        model = fit(candidate.model, LONGEST_NAME)
         return any(
             isinstance(record, Opened)
             and record.attempt_id == attempt_id
@@ -247,7 +246,7 @@ class Tab:
             attempt.status,
             outcome.http_status,
             attempt.upstream_status,
-            fit(attempt.upstream_id, _LONGEST_NAME) if attempt.upstream_id else None,
+            fit(attempt.upstream_id, LONGEST_NAME) if attempt.upstream_id else None,
             attempt.error_kind,
             _tokens(attempt.usage) if attempt.usage is not None else _NO_TOKENS,
             attempt.tokens_from,
@@ -291,7 +290,7 @@ class Tab:
         origin = outcome.origin if outcome.cache == "hit" else None
         return Finished(
             self._about,
-            fit(outcome.requested_model, _LONGEST_NAME),
+            fit(outcome.requested_model, LONGEST_NAME),
             outcome.stream,
             outcome.status,
             outcome.http_status,
@@ -300,8 +299,8 @@ class Tab:
             header(outcome.losses) if outcome.losses else "",
             ", ".join(outcome.adjusted) if outcome.adjusted else "",
             choice_text(outcome.plan, outcome.passed),
-            fit(origin.provider, _LONGEST_NAME) or None if origin is not None else None,
-            fit(origin.model, _LONGEST_NAME) or None if origin is not None else None,
+            fit(origin.provider, LONGEST_NAME) or None if origin is not None else None,
+            fit(origin.model, LONGEST_NAME) or None if origin is not None else None,
             origin is not None,
         )
 

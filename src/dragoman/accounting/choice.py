@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
+from dragoman.accounting.entry import LONGEST_NAME, fit
 from dragoman.core.provider import Plan, Skipped
 
 
@@ -49,9 +50,9 @@ def choice_text(plan: Plan | None, passed: Sequence[Skipped] = ()) -> str:
     choice = Choice(
         tuple(dict.fromkeys(_fit(candidate.name) for candidate in plan.candidates)),
         plan.strategy,
-        tuple(LeftOut(_fit(each.name), _fit(each.reason)) for each in plan.skipped),
+        tuple(LeftOut(_fit(each.name), fit(each.reason)) for each in plan.skipped),
         tuple(map(_fit, plan.resting)),
-        tuple(LeftOut(_fit(each.name), _fit(each.reason)) for each in passed),
+        tuple(LeftOut(_fit(each.name), fit(each.reason)) for each in passed),
     )
     return _ENCODER.encode(choice).decode() if choice != NO_CHOICE else ""
 
@@ -67,5 +68,6 @@ def read_choice(text: str) -> Choice:
 
 
 def _fit(name: str) -> str:
-    """Model names are foreign: a lone surrogate is in no JSON."""
-    return name if name.isascii() else name.encode("utf-8", "replace").decode()
+    """As an attempt's own model is written: names are foreign."""
+    head, sign, model = name.partition("/")
+    return f"{head}{sign}{fit(model, LONGEST_NAME)}" if sign else fit(name, LONGEST_NAME)

@@ -31,6 +31,8 @@ from dragoman.accounting.records import (
 
 _BIGGEST = 2**63 - 1
 _LONGEST = 512
+LONGEST_NAME = 256
+"""Of a model, as its caller or its provider calls it."""
 _LONGEST_LOSSES = 4096
 _REGULAR = 2
 """Records of a call that was served at once."""

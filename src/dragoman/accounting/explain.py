@@ -33,7 +33,7 @@ class Stand(Struct, frozen=True):
     model: str
     """``provider/model``."""
     outcome: str
-    """``answered``, ``failed``, ``under way`` or ``not tried``."""
+    """``answered``, ``failed``, ``outrun``, ``under way`` or ``not tried``."""
     note: str | None = None
 
 
@@ -123,7 +123,8 @@ async def explained(ledger: Ledger, scope: Scope, name: str) -> bytes:
         raise CallerError(
             "not_found",
             f"No call {shown!r} is known. Say its x-dragoman-call-id or x-request-id; "
-            "one that is under way, or was served by another worker a moment ago, is not there yet.",
+            "one that is under way, or was served by another worker a moment ago, is not there yet. Of an "
+            "answer that was given again, say its x-dragoman-replay-of.",
             code="not_found",
             param="id",
         )
@@ -177,10 +178,12 @@ def _stand(name: str, tries: tuple[AttemptRow, ...], choice: Choice) -> Stand:
     own = [each for each in tries if _name(each) == name]
     if not own:
         return Stand(name, "not tried", note)
-    last = own[-1]
-    if last.status == "complete":
+    ends = {each.status for each in own}
+    if "complete" in ends:
         return Stand(name, "answered", note)
-    return Stand(name, "under way" if last.status == "unknown" else "failed", note)
+    if own[-1].status == "hedge_lost":
+        return Stand(name, "outrun", note)
+    return Stand(name, "under way" if own[-1].status == "unknown" else "failed", note)
 
 
 def _try(row: RequestRow, attempt: AttemptRow) -> Try:
@@ -223,6 +226,8 @@ def _since(row: RequestRow, attempt: AttemptRow) -> float:
 def _usd_of(entry: Entry) -> str | None:
     """What all attempts have cost, as far as it is known."""
     known = [each.consumed.cost_pico for each in entry.attempts]
+    if not entry.attempts:
+        known = [entry.request.consumed.cost_pico]
     costs = [pico for pico in known if pico is not None]
     return usd(sum(costs)) if costs else None
 
@@ -233,6 +238,8 @@ def _listed(text: str) -> list[str]:
 
 def _summary(row: RequestRow, tries: tuple[AttemptRow, ...]) -> str:
     """One sentence for people."""
+    if row.consumed.cost_from == "cache":
+        return f"The cache gave what {row.provider}/{row.model} had answered before."
     if not tries:
         why = f" ({row.error_code})" if row.error_code else ""
         return f"No provider was asked: the call ended as {row.status}{why}."
@@ -247,6 +254,8 @@ def _ending(attempt: AttemptRow) -> str:
             return f"answered{took}"
         case "client_cut":
             return f"was cut off{took}: its caller left"
+        case "hedge_lost":
+            return f"was ended{took}: another try was quicker"
         case "unknown":
             return "was asked, and how it ended is not known"
         case _:

@@ -111,6 +111,11 @@ class Allowances:
         self._failing[key] = None
         self._tell(key)
 
+    def forget(self, provider: str) -> None:
+        """The provider is another one now: its last word was not this one's."""
+        for key in [key for key in self._failing if key[0] == provider]:
+            del self._failing[key]
+
     async def word(self, key: Key, within_s: float) -> None:
         """Returns when the candidate has answered or failed, or the time is over."""
         awaited = self._awaited.get(key)

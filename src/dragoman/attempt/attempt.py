@@ -62,12 +62,13 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
         if position in tried:
             position += 1
             continue
-        if not means.health.admits(candidate, now) and (more or failure is None):
+        if not means.health.admits(candidate, now):
             failure = failure or resting(candidate, means.health.back_in_s(candidate, now))
             call.outcome.passed.append(Skipped(candidate.name, "its breaker was open"))
             position += 1
             continue
         if not (paid or await _pays(candidate, means, deadline.begin)):
+            call.outcome.passed.append(Skipped(candidate.name, "further tries were used up"))
             position += 1
             continue
         trial = Trial(candidate, ask, call, tab, means, deadline)

@@ -140,6 +140,8 @@ class _Race:
 
     def __init__(self) -> None:
         self._tasks: dict[Trial, asyncio.Task[Head | Opened]] = {}
+        self._claimed = False
+        """Whether one has brought something, though its task may not be over: its record is being kept."""
 
     def enter(self, trial: Trial) -> None:
         """A try that has been opened sets out."""
@@ -151,8 +153,8 @@ class _Race:
         await asyncio.wait(self._tasks.values(), timeout=seconds)
 
     def is_over(self) -> bool:
-        """Whether one has ended, whichever way."""
-        return any(task.done() for task in self._tasks.values())
+        """Whether one has ended, whichever way, or has won."""
+        return self._claimed or any(task.done() for task in self._tasks.values())
 
     async def result(self) -> tuple[Trial, Head | Opened]:
         """Who was the first to bring something, and what; where nobody did, the first one's error."""
@@ -191,6 +193,7 @@ class _Race:
 
     async def _claim(self, winner: Trial) -> None:
         """Ends the others; the account is theirs before it is the winner's again."""
+        self._claimed = True
         losing = []
         for trial, task in self._tasks.items():
             if trial is not winner and not task.done():

@@ -197,6 +197,7 @@ class Health:
         self.rests.end(provider, now)
         self.spent.end(provider, now)
         self.disabling.acquit(provider, now)
+        self.paces.forget(provider)
 
     def states(self, now: float) -> dict[Key, State]:
         """Every breaker that is not closed, for metrics and ``/ready``."""

@@ -78,6 +78,11 @@ class Paces:
             pace = self._pace(key)
             pace.first_event_s, pace.errors = first_event_s, errors
 
+    def forget(self, provider: str) -> None:
+        """The provider is another one now: its times were not this one's."""
+        for key in [key for key in self._paces if key[0] == provider]:
+            del self._paces[key]
+
     def of(self, provider: str, model: str, *, whole: bool = False) -> Pace | None:
         """The pace of a model; None: it was not used yet."""
         return self._paces.get((provider, model, whole))

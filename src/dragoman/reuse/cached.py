@@ -51,7 +51,7 @@ async def give_cached(
         wish = CacheWish(reads=False, writes=False, only=wish.only)
     caller = call.caller
     assert caller is not None, "only who is known is answered"
-    key = cache_key(call, body)
+    key = cache_key(call, body, recorder.version)
     outcome.cache = "miss" if wish.reads else "bypass"
     if wish.reads and cache is not None:
         kept = await cache.get(caller.tenant, key)

@@ -49,6 +49,8 @@ class Recorder:
     report: Callable[[Exception, Call], None]
     consumed: Callable[[Outcome], None] = _nobody
     """Told what a call came to whose caller was no longer there."""
+    version: str = ""
+    """Of the configuration in force: answers of the cache are its own."""
     live: dict[Spot, Recording] = field(default_factory=dict)
     _streams: dict[tuple[str, str], Recording] = field(default_factory=dict)
     """Tenant and call: what is recorded, and what has broken and may still be asked for."""

@@ -32,8 +32,11 @@ def fingerprint(call: Call, body: bytes) -> bytes:
     return _hash(call.named, _query(call), body)
 
 
-def cache_key(call: Call, body: bytes) -> str:
-    """What has to be the same for an answer of the cache: all that could change it, and whose it is."""
+def cache_key(call: Call, body: bytes, version: str) -> str:
+    """What has to be the same for an answer of the cache: all that could change it, and whose it is.
+
+    ``version`` is that of the configuration, by which a name stands for a model.
+    """
     caller = call.caller
     assert caller is not None, "only who is known is answered"
     headers = call.headers
@@ -44,6 +47,7 @@ def cache_key(call: Call, body: bytes) -> str:
         if name.startswith(_OURS) and name not in _OF_REUSE
     )
     return _hash(
+        version,
         caller.tenant,
         caller.key_id,
         call.route,

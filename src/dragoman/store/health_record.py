@@ -34,6 +34,10 @@ PATIENCE_S = 3.0
 SharedState = Literal["none", "up", "down"]
 
 
+MOST_COPIED = 10_000
+"""Spots whose copies are remembered: there may be one for any name that a caller makes up."""
+
+
 class Exchange:
     """One process's exchange with the record."""
 
@@ -131,6 +135,8 @@ class Exchange:
             self._sql_works = False
         else:
             self._sql_works = True
+            if len(self._copied) > MOST_COPIED:
+                self._copied.clear()  # what is copied once more is the same row
             self._copied.update((entry.spot, entry.state) for entry in copied)
         return True
 

@@ -97,3 +97,40 @@ def test_the_cost_is_that_of_all_attempts(opened, closed):
     assert [each.cost_usd for each in told.attempts] == ["0.000027", "0.000027"]
     assert told.cost_usd == "0.000054"
     assert told.dropped == ["n;action=dropped;reason=none"]
+
+
+def test_who_was_outrun_has_not_failed_and_who_answered_has(opened, closed):
+    records = [
+        opened(),
+        opened(attempt_id="attempt-2", number=2),
+        closed(attempt_id="attempt-2", status="hedge_lost"),
+        closed(),
+    ]
+    told = explain(entry_of(records))
+    assert [(each.model, each.outcome) for each in told.candidates] == [
+        ("openai/gpt-5-mini", "answered")
+    ]
+    assert "failed" not in told.summary
+    assert "another try was quicker" in told.summary
+    begin, other = opened(), msgspec.structs.replace(opened(attempt_id="b", number=2), model="n")
+    told = explain(entry_of([begin, other, closed(status="hedge_lost"), closed(attempt_id="b")]))
+    assert [each.outcome for each in told.candidates] == ["outrun", "answered"]
+
+
+def test_what_the_cache_gave_cost_nothing_and_says_who_had_made_it(finished):
+    hit = msgspec.structs.replace(
+        finished(status="complete", http_status=200),
+        error_code=None,
+        provider="openai",
+        model="gpt-5-mini",
+        cached=True,
+    )
+    told = explain(entry_of([hit]))
+    assert (told.cost_usd, told.cost_from) == ("0", "cache")
+    assert "openai/gpt-5-mini" in told.summary
+
+
+def test_a_long_name_is_the_same_in_the_choice_and_in_its_attempt():
+    long = "m" * 400
+    (first, _) = read_choice(choice_text(plan(long, "n"))).candidates
+    assert first == "a/" + "m" * 256

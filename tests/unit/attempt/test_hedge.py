@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from dragoman.attempt.attempt import attempt
+from dragoman.attempt.hedge import _Race
 from dragoman.attempt.policy import Policy
 from dragoman.core.ask import read_ask
 from dragoman.core.errors import HouseError, UpstreamError
@@ -343,3 +344,17 @@ def test_one_that_has_not_even_set_out_is_closed_as_well():
     assert providers.asked == ["p"]
     assert ends(outcome) == [("p", "complete"), ("q", "hedge_lost")]
     assert means.health.busy.of("q", "m") == 0
+
+
+def test_a_race_is_over_when_somebody_has_won_though_its_record_is_still_being_kept():
+    class Winner:
+        stood = False
+
+        def stand(self):
+            self.stood = True
+
+    race, winner = _Race(), Winner()
+    assert not race.is_over()
+    asyncio.run(race._claim(winner))
+    assert race.is_over()
+    assert winner.stood

@@ -182,14 +182,17 @@ def test_what_somebody_remembers_is_not_cached(dialect, body, cached):
     ],
 )
 def test_whatever_may_change_an_answer_is_in_its_key(change):
-    assert cache_key(new_call(**change), BODY) != cache_key(new_call(), BODY)
-    assert cache_key(new_call(), BODY) != cache_key(new_call(), BODY + b" ")
+    assert cache_key(new_call(**change), BODY, "1") != cache_key(new_call(), BODY, "1")
+    assert cache_key(new_call(), BODY, "1") != cache_key(new_call(), BODY + b" ", "1")
+    assert cache_key(new_call(), BODY, "1") != cache_key(new_call(), BODY, "2")
 
 
 def test_what_changes_no_answer_is_not():
     headers = {"x-request-id": "r", "user-agent": "u", "x-dragoman-cache": "true"}
-    assert cache_key(new_call(headers=headers), BODY) == cache_key(new_call(), BODY)
-    assert cache_key(new_call(query={"key": "secret"}), BODY) == cache_key(new_call(), BODY)
+    assert cache_key(new_call(headers=headers), BODY, "1") == cache_key(new_call(), BODY, "1")
+    assert cache_key(new_call(query={"key": "secret"}), BODY, "1") == cache_key(
+        new_call(), BODY, "1"
+    )
     assert fingerprint(new_call(tenant="theirs"), BODY) == fingerprint(new_call(), BODY)
 
 
