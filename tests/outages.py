@@ -22,7 +22,7 @@ from servers import Server, free_port, gateway_server
 
 POLICY = Path(__file__).parents[1] / "docs" / "RETRY_FALLBACK_POLICY.md"
 SETTINGS = {
-    "CONNECT_TIMEOUT_MS": "600",
+    "CONNECT_TIMEOUT_MS": "1500",
     "FIRST_EVENT_TIMEOUT_MS": "5000",
     "STREAM_IDLE_TIMEOUT_MS": "800",
     "BREAKER_FAILURES": "3",

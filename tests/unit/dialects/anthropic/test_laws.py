@@ -343,7 +343,7 @@ bytes_of_any_kind = (
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(bytes_of_any_kind, st.lists(st.integers(0, 500), max_size=3))
 def test_any_bytes_give_events_or_one_failure(data, cuts):
     reader = ANTHROPIC.stream_reader(TARGET, Undo({}, "f", frozenset({"f"})))
@@ -403,7 +403,7 @@ def _raised(attempt) -> Exception | None:
     return None
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(bodies)
 def test_any_body_is_a_request_or_the_callers_error(body):
     for read in (ANTHROPIC.read_request, read_count_request):
@@ -411,7 +411,7 @@ def test_any_body_is_a_request_or_the_callers_error(body):
         assert error is None or (isinstance(error, CallerError) and 400 <= error.status < 500)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(bodies, st.integers(100, 599))
 def test_any_body_is_a_reply_or_the_providers_error(body, status):
     assert isinstance(ANTHROPIC.read_error(status, {}, body), UpstreamError)
