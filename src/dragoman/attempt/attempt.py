@@ -34,6 +34,9 @@ from dragoman.core.errors import CallerError, GatewayError, UpstreamError, code_
 from dragoman.core.provider import Candidate, Plan, Skipped
 from dragoman.core.response import Embeddings
 
+_LEAST_S = 0.05
+"""Nobody else answers in less: a timer that is a little early leaves no time for another candidate."""
+
 
 async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> Answer:
     """The answer to a call; a stream's pieces end the tab, whichever way they end.
@@ -54,7 +57,7 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
     done: list[Embeddings] = []
     while position < len(plan.candidates):
         now = means.monotonic()
-        if now >= deadline.begin:
+        if now >= deadline.begin or (failure is not None and deadline.begin - now < _LEAST_S):
             failure = failure or late()
             break
         candidate = plan.candidates[position]
