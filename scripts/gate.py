@@ -22,7 +22,7 @@ PYTHON = sys.executable
 SOURCES = ("src", "tests", "bench", "scripts", "examples")
 COVERED = 90
 """Percent of branches and lines that all tests must reach."""
-COVERED_AT_ONCE = 80
+COVERED_AT_ONCE = 88
 """Percent that those must reach which are watched for every change: being watched takes twice the time."""
 
 Stage = dict[str, list[str]]
