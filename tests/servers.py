@@ -215,3 +215,23 @@ def until(what, seconds=10):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     return found
+
+
+def new_api_key(server: Server, *arguments: str) -> str:
+    """A key of the server's own, made by the program beside it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dragoman", "keys", "create", *arguments, "--json"],
+        env={**server.environment, "MODE": "local", "PATH": "/usr/bin:/bin"},
+        cwd=server.log.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return json.loads(done.stdout)["key"]
+
+
+def asked(mock: Server, model: str) -> int:
+    """How many requests with this model's name the provider got."""
+    entries = mock.ask("GET", "/mock/truth", key=None).json()["requests"]
+    return sum(entry["model"] == model for entry in entries)

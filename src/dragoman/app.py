@@ -22,7 +22,6 @@ from dragoman.config.running import Outcome
 from dragoman.config.settings import Settings
 from dragoman.core.call import Call
 from dragoman.core.errors import CallerError, GatewayError
-from dragoman.data_files import mirror
 from dragoman.health.condition import Condition, conditions
 from dragoman.live_models import LiveModels
 from dragoman.reload import Reloader
@@ -94,6 +93,8 @@ class Application:
                 host=self.settings.host,
             )
         if self.settings.data_source_preference == "filesystem":
+            from dragoman.data_files import mirror  # noqa: PLC0415  schemas only where they are wanted
+
             folder = self.settings.dragoman_home / "data"
             mirroring = asyncio.create_task(mirror(services, folder))
             self._stack.callback(mirroring.cancel)

@@ -16,12 +16,11 @@ from msgspec import Struct
 
 from dragoman.catalog.cards import Card
 from dragoman.config.running import write_whole
-from dragoman.core.money import plain
 from dragoman.health.health import Health
 from dragoman.health.score import score
 from dragoman.live_models import LiveModels
 from dragoman.services import Services
-from dragoman.surface.listings import capabilities
+from dragoman.surface.listings import Pricing, capabilities, pricing_of
 
 MIRROR_S = 5.0
 _ENCODER = msgspec.json.Encoder()
@@ -34,15 +33,7 @@ class ModelFile(Struct, frozen=True):
     object: str = "list"
 
 
-class Pricing(Struct, frozen=True):
-    """USD, as plain decimal strings."""
-
-    input: str
-    output: str
-    unit: str = "per_million_tokens"
-
-
-class ListedModel(Struct, frozen=True, omit_defaults=False):
+class ListedModel(Struct, frozen=True):
     """One model (R-CAT-001)."""
 
     id: str
@@ -160,8 +151,7 @@ def _models_of(provider: str, health: Health) -> dict[str, ModelState]:
 
 
 def _listed(card: Card) -> ListedModel:
-    price, live = card.price, card.live
-    known = price is not None and price.input is not None and price.output is not None
+    live = card.live
     return ListedModel(
         id=card.id,
         created=card.row.created,
@@ -171,9 +161,7 @@ def _listed(card: Card) -> ListedModel:
         capabilities=capabilities(card),
         active_providers=live.active,
         cooling_down_providers=live.cooling,
-        pricing=Pricing(plain(price.input), plain(price.output))  # type: ignore[union-attr,arg-type]
-        if known
-        else None,
+        pricing=pricing_of(card),
     )
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from servers import free_port, gateway_server, providers_at
+from servers import asked, free_port, gateway_server, providers_at
 
 CHAT = "/v1/chat/completions"
 ASKED = {"x-dragoman-cache": "true"}
@@ -24,11 +24,6 @@ def caching(mock, tmp_path_factory):
 def named(what="words-2"):
     """A model's name that no other test has."""
     return f"gpt-4o-mini--mock-message-{uuid.uuid4().hex}--mock-{what}"
-
-
-def asked(mock, model):
-    entries = mock.ask("GET", "/mock/truth", key=None).json()["requests"]
-    return sum(entry["model"] == model for entry in entries)
 
 
 def said(reply):

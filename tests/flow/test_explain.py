@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from servers import free_port, gateway_server, providers_at
+from servers import free_port, gateway_server, new_api_key, providers_at
 
 pytestmark = pytest.mark.req("R-OBS-011")
 
@@ -177,19 +177,10 @@ def test_an_unknown_call_and_another_tenants_are_the_same_to_a_caller(gateway, h
 def test_a_call_is_its_tenants_alone(mock, tmp_path):
     environment = providers_at(mock.port)
     with gateway_server(tmp_path, **environment) as gateway:
-        home = {**gateway.environment, "DRAGOMAN_HOME": str(tmp_path / "home")}
-        keys = []
-        for tenant in ("red", "blue"):
-            command = [sys.executable, "-m", "dragoman", "keys", "create"]
-            made = subprocess.run(
-                [*command, "--name", tenant, "--tenant", tenant, "--json"],
-                env=home,
-                capture_output=True,
-                check=True,
-                text=True,
-            )
-            keys.append(json.loads(made.stdout)["key"])
-        red, blue = keys
+        red, blue = (
+            new_api_key(gateway, "--name", tenant, "--tenant", tenant)
+            for tenant in ("red", "blue")
+        )
         reply = gateway.chat(key=red, headers={"x-request-id": "mine"})
         call = reply.headers["x-dragoman-call-id"]
         assert explained(gateway, call, key=red)["call_id"] == call

@@ -3,8 +3,6 @@
 import http.client
 import json
 import signal
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -12,33 +10,13 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from servers import gateway_server, providers_at
+from servers import asked, gateway_server, new_api_key, providers_at
 
 MESSAGES = [{"role": "user", "content": "Hello!"}]
 
 
 def new_key():
     return uuid.uuid4().hex
-
-
-def new_api_key(server, *arguments):
-    """A key of the server's own, made by the program beside it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dragoman", "keys", "create", *arguments, "--json"],
-        env={**server.environment, "MODE": "local", "PATH": "/usr/bin:/bin"},
-        cwd=server.log.parent,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return json.loads(done.stdout)["key"]
-
-
-def asked(mock, model):
-    """How many requests with this model's name the provider got."""
-    entries = mock.ask("GET", "/mock/truth", key=None).json()["requests"]
-    return sum(entry["model"] == model for entry in entries)
 
 
 def named(what):

@@ -4,8 +4,6 @@ import http.client
 import json
 import random
 import re
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -13,7 +11,7 @@ from contextlib import closing
 
 import pytest
 
-from servers import gateway_server, providers_at
+from servers import asked, gateway_server, new_api_key, providers_at
 
 CHAT = "/v1/chat/completions"
 END = re.compile("\r?\n\r?\n")
@@ -36,25 +34,6 @@ STREAMS = {
 def named(what):
     """A model's name that no other test has."""
     return f"gpt-4o-mini--mock-message-{uuid.uuid4().hex}--mock-{what}"
-
-
-def new_api_key(server, *arguments):
-    """A key of the server's own, made by the program beside it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dragoman", "keys", "create", *arguments, "--json"],
-        env={**server.environment, "MODE": "local", "PATH": "/usr/bin:/bin"},
-        cwd=server.log.parent,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return json.loads(done.stdout)["key"]
-
-
-def asked(mock, model):
-    entries = mock.ask("GET", "/mock/truth", key=None).json()["requests"]
-    return sum(entry["model"] == model for entry in entries)
 
 
 def events(body):

@@ -46,3 +46,13 @@ class Capability(Struct, frozen=True):
     """False: a wish to think is refused by the provider, and is left out; None: nobody knows."""
     reasons_by_default: bool = False
     """OpenAI: a reasoning model, which wants max_completion_tokens and the developer role."""
+
+    @property
+    def sees(self) -> bool:
+        """Whether pictures are not known to be beyond it."""
+        return self.images and not self.text_alone
+
+    @property
+    def hears(self) -> bool:
+        """Whether sounds are not known to be beyond it."""
+        return self.audio_input and not self.text_alone

@@ -12,8 +12,8 @@ _DOUBT = 1.25
 def lacking(able: Capability, needs: Needs, *, every_parameter: bool = False) -> str | None:
     """What the model cannot do of it, in plain words; None: nothing that is known of."""
     kinds = (
-        (needs.images and (able.text_alone or not able.images), "takes no images"),
-        (needs.audio and (able.text_alone or not able.audio_input), "takes no audio"),
+        (needs.images and not able.sees, "takes no images"),
+        (needs.audio and not able.hears, "takes no audio"),
         (needs.documents and not able.documents, "takes no documents"),
         (needs.tools and not able.tools, "calls no tools"),
         (needs.structured and able.structured_output == "none", "has no structured output"),

@@ -10,6 +10,9 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
+from msgspec import Struct
+from msgspec.structs import asdict
+
 from dragoman.catalog.cards import Card
 from dragoman.core.money import plain
 from dragoman.core.provider import Family, Operation, Price
@@ -74,14 +77,24 @@ def _openai(card: Card) -> Object:
         "throughput": card.live.throughput,
         "capabilities": capabilities(card),
     }
+    pricing = pricing_of(card)
+    return found if pricing is None else {**found, "pricing": asdict(pricing)}
+
+
+class Pricing(Struct, frozen=True):
+    """USD, as plain decimal strings."""
+
+    input: str
+    output: str
+    unit: str = "per_million_tokens"
+
+
+def pricing_of(card: Card) -> Pricing | None:
+    """What the model costs, if both sides of it are known."""
     price = card.price
-    if price is not None and price.input is not None and price.output is not None:
-        found["pricing"] = {
-            "input": plain(price.input),
-            "output": plain(price.output),
-            "unit": "per_million_tokens",
-        }
-    return found
+    if price is None or price.input is None or price.output is None:
+        return None
+    return Pricing(plain(price.input), plain(price.output))
 
 
 def capabilities(card: Card) -> list[str]:
@@ -91,9 +104,9 @@ def capabilities(card: Card) -> list[str]:
     able, found = card.capability, ["text"]
     if not card.operations:
         return found
-    if able.images and not able.text_alone:
+    if able.sees:
         found.append("image_input")
-    if able.audio_input and not able.text_alone:
+    if able.hears:
         found.append("audio_input")
     if able.tools:
         found.append("tool_calling")
@@ -209,8 +222,7 @@ def _architecture(card: Card) -> Object:
     able = card.capability
     takes = ["text"]
     if _is_chat(card):
-        seen, heard = (not able.text_alone and can for can in (able.images, able.audio_input))
-        kinds = (("image", seen), ("file", able.documents), ("audio", heard))
+        kinds = (("image", able.sees), ("file", able.documents), ("audio", able.hears))
         takes += [kind for kind, taken in kinds if taken]
     gives = ["text"] if _is_chat(card) else ["embeddings"]
     return {

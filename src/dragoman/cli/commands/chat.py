@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dragoman.cli.access import KEY, URL, KeyOption, UrlOption
 from dragoman.cli.output import USAGE, JsonOption, fail, say_json
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 SUMMARY = "Ask a running gateway one question."
 
-_URL = "http://127.0.0.1:8000"
 _HELP = """Ask a running gateway one question and print the answer as it comes.
 
 The model is never chosen for you: say provider/model, or an alias. A text of - is read from
@@ -44,15 +44,8 @@ def chat(
     stream: Annotated[
         bool, typer.Option("--stream/--no-stream", help="Print words as they come.")
     ] = True,
-    base_url: Annotated[
-        str, typer.Option(envvar="DRAGOMAN_BASE_URL", help="Where the gateway is.")
-    ] = _URL,
-    key: Annotated[
-        str,
-        typer.Option(
-            envvar="DRAGOMAN_API_KEY", show_default=False, help="Your key. [drg_test, if local]"
-        ),
-    ] = "drg_test",
+    base_url: UrlOption = URL,
+    key: KeyOption = KEY,
     as_json: JsonOption = False,
 ) -> None:
     """Asks, and prints the answer."""
@@ -161,6 +154,6 @@ def status() -> str:
 
     from dragoman.cli.gateway import Gateway
 
-    url = os.environ.get("DRAGOMAN_BASE_URL", _URL)
+    url = os.environ.get("DRAGOMAN_BASE_URL", URL)
     running = Gateway(url, "", timeout_s=1).is_ready()
     return f"a gateway is ready at {url}" if running else f"no gateway at {url}"

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from dragoman.cli.access import KEY, URL, KeyOption, UrlOption
 from dragoman.cli.output import JsonOption, fail, say, say_json
 
 SUMMARY = "Tell what became of one call."
 
-_URL = "http://127.0.0.1:8000"
 _HELP = """Tell what became of one call: who was chosen and why, every try, times, losses and cost.
 
 ID is the answer's x-dragoman-call-id, or its x-request-id: then the newest call of your tenant that has it.
@@ -28,15 +28,8 @@ def add_to(app: typer.Typer) -> None:
 def explain(
     name: Annotated[str, typer.Argument(metavar="ID", help="Which call.")],
     *,
-    base_url: Annotated[
-        str, typer.Option(envvar="DRAGOMAN_BASE_URL", help="Where the gateway is.")
-    ] = _URL,
-    key: Annotated[
-        str,
-        typer.Option(
-            envvar="DRAGOMAN_API_KEY", show_default=False, help="Your key. [drg_test, if local]"
-        ),
-    ] = "drg_test",
+    base_url: UrlOption = URL,
+    key: KeyOption = KEY,
     as_json: JsonOption = False,
 ) -> None:
     """Asks the gateway, and tells."""
