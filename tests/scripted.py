@@ -75,7 +75,7 @@ class Tab:
     def finish(self):
         """Nobody waits for it."""
 
-    async def kept(self):
+    def kept(self):
         """At once."""
 
     def cost(self, candidate, usage):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -62,12 +62,11 @@ class Application:
         self.services: Services | None = None
         self.reloader: Reloader | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """One connection's scope."""
         if self._app is None:
-            await self._lifespan(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+            return self._lifespan(scope, receive, send)
+        return self._app(scope, receive, send)
 
     async def open(self) -> None:
         """Opens the services and builds the application."""

@@ -31,7 +31,7 @@ from dragoman.core.errors import CallerError, GatewayError, UpstreamError, code_
 from dragoman.core.provider import Candidate, Family, Operation, Plan, Strategy
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
-from dragoman.identity.authenticate import IdentityMode, authenticate
+from dragoman.identity.authenticate import IdentityMode, authenticate, recognise
 from dragoman.identity.permissions import Permission, permit
 from dragoman.identity.ports import KeyStore
 from dragoman.keeping.keep import keep
@@ -157,7 +157,9 @@ async def serve(call: Call, body: bytes, tab: Tab, house: House) -> Answer:
 
 async def identify(call: Call, permission: Permission, house: House) -> Caller:
     """Who is calling, if the matched route is theirs to use."""
-    caller = await authenticate(call.proof, house.keys, house.mode, house.clock)
+    caller = recognise(call.proof, house.keys, house.clock)
+    if caller is None:
+        caller = await authenticate(call.proof, house.keys, house.mode, house.clock)
     permit(caller, permission)
     call.caller = caller
     return caller

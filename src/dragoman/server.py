@@ -137,6 +137,7 @@ def server_config(application: ASGIApp | str, settings: Settings) -> uvicorn.Con
         loop="uvloop",
         http=Connection,
         ws="none",
+        interface="asgi3",
         lifespan="on",
         log_config=foreign_config(settings.level, settings.log_format),
         log_level="warning",

@@ -7,9 +7,9 @@ dies when (`reliability.md` §4.6):
 
     tab = accountant.open_tab(call, caller)
     tab.opened(attempt)      before the upstream call; a HouseError if the disk is full
-    await tab.kept()         with usage_durability = "host": waits for the disk, else at once
+    tab.kept()               with usage_durability = "host": to be awaited, for the disk; else None
     tab.closed(attempt)      before the last frame, with outcome.http_status set
-    await tab.kept()
+    tab.kept()
     tab.finish()             before an error's body, else at the very end
 
 ``closed`` settles the attempt's cost and writes it on the attempt, for headers and usage.
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -304,10 +304,10 @@ class Tab:
             origin is not None,
         )
 
-    async def kept(self) -> None:
-        """Returns when what was written is as durable as the operator asked for."""
-        if self._accounts.sync is not None:
-            await self._accounts.sync.kept()
+    def kept(self) -> Awaitable[None] | None:
+        """Over when what was written is as durable as the operator asked for; None: it is already."""
+        sync = self._accounts.sync
+        return None if sync is None else sync.kept()
 
     def _keep(self, record: Record) -> None:
         journal = self._accounts.journal

@@ -68,6 +68,13 @@ class Embodiment:
         self._found: dict[str, Fetched] = {}
         self._failure: CallerError | None = None
 
+    def passes(self, candidate: Candidate) -> bool:
+        """Whether it is plain at once that the request is written for the candidate as it came."""
+        means = self._means
+        if means.fetcher is None:
+            return True
+        return self._call.dialect == candidate.provider.family and not means.fetched_for
+
     async def given(self, candidate: Candidate, left_s: float) -> Given | None:
         """The request with bytes for the candidate; None where it is written as it came.
 
@@ -75,11 +82,9 @@ class Embodiment:
             CallerError: something cannot be fetched, in whatever time is left.
         """
         fetcher = self._means.fetcher
-        if fetcher is None:
+        if fetcher is None or self.passes(candidate):
             return None
         if self._call.dialect == candidate.provider.family:
-            if not self._means.fetched_for:
-                return None
             return await self._passed_on(candidate, fetcher, left_s)
         rules = embodied_for(self._call, candidate, by_choice=self._is_chosen(candidate))
         if rules is None:

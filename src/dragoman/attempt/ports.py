@@ -7,7 +7,7 @@ request got; nothing else ever leaves an implementation, cancellation apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Literal, Protocol, TypeAlias
 
@@ -167,8 +167,8 @@ class Tab(Protocol):
         """Ends the account of the call; a second time does nothing."""
         ...
 
-    async def kept(self) -> None:
-        """Returns when what was written is as durable as the operator asked for."""
+    def kept(self) -> Awaitable[None] | None:
+        """Over when what was written is as durable as the operator asked for; None: it is already."""
         ...
 
     def cost(self, candidate: Candidate, usage: Usage) -> Decimal | None:

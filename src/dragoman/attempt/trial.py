@@ -13,6 +13,7 @@ from functools import partial
 from msgspec import structs
 
 from dragoman.attempt.aside import aside
+from dragoman.attempt.crossing import Crossing
 from dragoman.attempt.deadline import Deadline, late
 from dragoman.attempt.embody import Embodiment, Given
 from dragoman.attempt.endings import draining, uncancel
@@ -27,6 +28,7 @@ from dragoman.core.errors import HouseError, UpstreamError, code_of
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate
 from dragoman.dialects.base import Relay, Tapped
+from dragoman.health.allowance import TOLD
 from dragoman.health.health import key_of
 
 _LEAST_S = 0.001
@@ -84,7 +86,8 @@ class Trial:
         Raises:
             CallerError: it cannot be said to that candidate.
         """
-        self.given = await embodiment.given(self.candidate, self.left_s())
+        if not embodiment.passes(self.candidate):
+            self.given = await embodiment.given(self.candidate, self.left_s())
         # Within one dialect even 15 MB take less than 40 ms.
         size = len(self.ask.body) + (self.given.size if self.given is not None else 0)
         if size > LARGE and self.call.dialect != self.candidate.provider.family:
@@ -113,7 +116,9 @@ class Trial:
 
     async def kept(self) -> None:
         """Returns when what was written is as durable as the operator asked for."""
-        await self.tab.kept()
+        keeping = self.tab.kept()
+        if keeping is not None:
+            await keeping
 
     @property
     def is_whole(self) -> bool:
@@ -171,7 +176,8 @@ class Trial:
         ``further`` is the body of one of the requests that follow it.
         """
         # In here, where a caller's leaving closes the record that is being waited for.
-        await self.tab.kept()
+        if (keeping := self.tab.kept()) is not None:
+            await keeping
         means = self.means
         transport = means.stub if self.candidate.provider.stub else means.transport
         request = self.prepared.request
@@ -180,7 +186,8 @@ class Trial:
             request = structs.replace(request, body=further, first_byte_timeout_s=left)
         reply = self.reply = await transport.send(request)
         self.record.upstream_status = reply.status
-        means.health.heard(self.candidate, reply.headers, means.monotonic(), means.wall())
+        if not TOLD.isdisjoint(reply.headers):
+            means.health.heard(self.candidate, reply.headers, means.monotonic(), means.wall())
         named = reply.headers.get("x-request-id") or reply.headers.get("request-id")
         self.record.upstream_id = self.record.upstream_request = named
         if 200 <= reply.status < 300:
@@ -195,7 +202,10 @@ class Trial:
         """The whole reply."""
         status: Status = "client_cut"
         try:
-            tapped, losses = await self._answer()
+            if self.prepared.crossing is None:
+                tapped, losses = self.prepared.tap(self.call.operation, await self._body())
+            else:
+                tapped, losses = await self._crossed(self.prepared.crossing)
             if self.claim is not None:
                 await self.claim(self)
             self.call.outcome.losses += losses
@@ -206,7 +216,8 @@ class Trial:
             self.answered(whole=True)
             self.call.outcome.http_status = 200
             self.close(status)
-            await self.tab.kept()
+            if (keeping := self.tab.kept()) is not None:
+                await keeping
             return Head(200, self.prepared.caller.content_type, tapped.body)
         except UpstreamError as error:
             self.failed(error)
@@ -226,11 +237,8 @@ class Trial:
                 self.give_up(status)
             await self.hang_up()
 
-    async def _answer(self) -> tuple[Tapped, tuple[Loss, ...]]:
-        """What the caller gets, and what it cost: of one request, or of several in order."""
-        crossing = self.prepared.crossing
-        if crossing is None:
-            return self.prepared.tap(self.call.operation, await self._body())
+    async def _crossed(self, crossing: Crossing) -> tuple[Tapped, tuple[Loss, ...]]:
+        """What the caller gets, and what it cost, where it takes several requests in order."""
         size = 0
         for further in (None, *crossing.further)[len(crossing.parts) :]:
             await self.hang_up()

@@ -6,11 +6,10 @@ Rooms never import one another; they hand these on (`design.md` §1).
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from dragoman.core.ask import Streams
 from dragoman.core.loss import Loss
@@ -79,8 +78,7 @@ Status: TypeAlias = Literal[
 attempt that was ended because another one beside it was quicker."""
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(Struct):
     """One try at one candidate, as the ledger will know it."""
 
     id: str
@@ -125,8 +123,7 @@ CacheSaid: TypeAlias = Literal["hit", "miss", "bypass"]
 """What the cache of answers has done about a call."""
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(Struct):
     """What became of a call; filled on its way, read by accounting, headers and metrics."""
 
     attempts: list[Attempt] = field(default_factory=list)
@@ -164,8 +161,7 @@ class Outcome:
         return self.standing or (self.attempts[-1] if self.attempts else None)
 
 
-@dataclass(slots=True)
-class Call:
+class Call(Struct):
     """One request of a caller, from its first byte to its last.
 
     ``headers`` are the request's, lower case, last one wins; nothing of them reaches a

@@ -8,7 +8,7 @@ from typing import Literal, assert_never
 from dragoman.core.call import Attempt
 from dragoman.core.errors import UpstreamError
 from dragoman.core.provider import Candidate
-from dragoman.health.allowance import TOLD, exhausted_for_s
+from dragoman.health.allowance import exhausted_for_s
 from dragoman.health.breaker import BreakerPolicy, Breakers, Key, State
 from dragoman.health.busy import Busy
 from dragoman.health.disabling import Disabling, DisablingPolicy
@@ -90,9 +90,7 @@ class Health:
     def heard(
         self, candidate: Candidate, headers: Mapping[str, str], now: float, wall: float
     ) -> None:
-        """The head of an answer has come: what it says of the key's allowance (D9)."""
-        if TOLD.isdisjoint(headers):
-            return
+        """The head of an answer says something of the key's allowance (D9), by one of ``allowance.TOLD``."""
         for_s = exhausted_for_s(headers, wall)
         if for_s is not None:
             provider, model, credential = key_of(candidate)

@@ -37,6 +37,16 @@ class IdentityMode(Struct, frozen=True):
     """Where its keys are stored; told to callers of this machine alone."""
 
 
+def recognise(proof: Proof | None, keys: KeyStore, clock: Clock) -> Caller | None:
+    """The caller, where the key is known at once; None: ``authenticate`` says who it is, or why not.
+
+    Raises:
+        CallerError: the key was revoked or has expired.
+    """
+    record = None if proof is None else keys.known(proof.value)
+    return None if record is None else _caller(record, clock)
+
+
 async def authenticate(
     proof: Proof | None, keys: KeyStore, mode: IdentityMode, clock: Clock
 ) -> Caller:

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from dragoman.core.clock import Clock
 from dragoman.core.errors import GatewayError, HouseError
-from dragoman.identity.ports import Finding, WatchedKeyStore
+from dragoman.identity.ports import Finding, KeyRecord, WatchedKeyStore
 
 REFRESH_S = 0.5
 FRESH_S = 1.0
@@ -61,6 +61,13 @@ class CachedKeys:
         self._reading: asyncio.Task[None] | None = None
         self._reading_since = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    def known(self, credential: str) -> KeyRecord | None:
+        """The key, if it is remembered and the last reading of the generation is fresh."""
+        if self._clock.monotonic() >= self._look_at:
+            return None
+        finding = self._known.get(digest_of(credential, self._salt))
+        return None if finding is None else finding.record
 
     async def find(self, credential: str, public_id: str | None) -> Finding:
         """What the store knows of ``credential``, from memory where that is fresh."""

@@ -34,7 +34,7 @@ class Finding(Struct, frozen=True):
     record: KeyRecord | None = None
 
 
-class KeyStore(Protocol):
+class FindsKeys(Protocol):
     """Finds keys."""
 
     async def find(self, credential: str, public_id: str | None) -> Finding:
@@ -45,7 +45,15 @@ class KeyStore(Protocol):
         ...
 
 
-class WatchedKeyStore(KeyStore, Protocol):
+class KeyStore(FindsKeys, Protocol):
+    """Finds keys, and knows at once those that it found before."""
+
+    def known(self, credential: str) -> KeyRecord | None:
+        """The key, if it is known without asking anybody; None: ``find`` it."""
+        ...
+
+
+class WatchedKeyStore(FindsKeys, Protocol):
     """A store whose findings may be kept as long as its generation stands still."""
 
     async def generation(self) -> int:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias, assert_never
+
+from msgspec.structs import replace
 
 from dragoman.core.call import Answer, Call, Outcome
 from dragoman.core.clock import Clock

@@ -23,15 +23,12 @@ from dragoman.dialects.registry import DIALECTS
 
 Headers = list[tuple[bytes, bytes]]
 
-_ALWAYS: Headers = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-]
-_STREAM: Headers = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-cache, no-transform"),
-    (b"x-accel-buffering", b"no"),
-]
+_ALWAYS = ("x-content-type-options: nosniff", "cache-control: no-store")
+_STREAM = (
+    "x-content-type-options: nosniff",
+    "cache-control: no-cache, no-transform",
+    "x-accel-buffering: no",
+)
 
 
 def answer_headers(
@@ -41,7 +38,25 @@ def answer_headers(
     now: float,
     extra: dict[str, str] | None = None,
 ) -> Headers:
-    """Everything that is told beside the body (R-ADD-030 and the ``x-dragoman-*`` family).
+    """``answer_lines`` as ASGI wants them."""
+    lines = answer_lines(call, content_type, length, now, extra)
+    return as_headers(lines)
+
+
+def as_headers(lines: list[str]) -> Headers:
+    """Lines as pairs of bytes."""
+    pairs = (line.encode("latin-1").partition(b": ") for line in lines)
+    return [(name, value) for name, _, value in pairs]
+
+
+def answer_lines(
+    call: Call,
+    content_type: str,
+    length: int | None,
+    now: float,
+    extra: dict[str, str] | None = None,
+) -> list[str]:
+    """Everything that is told beside the body (R-ADD-030 and the ``x-dragoman-*`` family), ``name: value``.
 
     Args:
         call: with its outcome so far.
@@ -51,60 +66,55 @@ def answer_headers(
         extra: further headers.
     """
     outcome = call.outcome
-    request_id = call.request_id.encode()
-    found: Headers = [
+    request_id = call.request_id
+    found = [
         *(_STREAM if length is None else _ALWAYS),
-        (b"content-type", content_type.encode()),
-        (b"x-request-id", request_id),
-        (b"x-trace-id", call.trace_id.encode()),
-        (b"x-dragoman-call-id", call.id.encode()),
-        (b"x-latency-ms", b"%.1f" % ((now - call.received) * 1000)),
-        (b"server-timing", timing(call, now)),
+        f"content-type: {content_type}",
+        f"x-request-id: {request_id}",
+        f"x-trace-id: {call.trace_id}",
+        f"x-dragoman-call-id: {call.id}",
+        f"x-latency-ms: {(now - call.received) * 1000:.1f}",
+        f"server-timing: {timing(call, now)}",
     ]
     if length is not None:
-        found.append((b"content-length", b"%d" % length))
+        found.append(f"content-length: {length}")
     if call.dialect == "anthropic":
-        found.append((b"request-id", request_id))
+        found.append(f"request-id: {request_id}")
     attempt = outcome.served
     if attempt is not None:
-        provider, model = _names(attempt.provider, attempt.model)
-        found += (
-            (b"x-dragoman-provider", provider),
-            (b"x-provider", provider),
-            (b"x-dragoman-model", model),
-            (b"x-dragoman-attempts", b"%d" % len(outcome.attempts)),
-            (b"x-fallback-attempted", b"true" if fell_back(call) else b"false"),
-        )
+        found += _names(attempt.provider, attempt.model)
+        found.append(f"x-dragoman-attempts: {len(outcome.attempts)}")
+        found.append(f"x-fallback-attempted: {'true' if fell_back(call) else 'false'}")
         if attempt.upstream_request:
-            found.append((b"x-dragoman-upstream-id", _visible(attempt.upstream_request)))
+            found.append(f"x-dragoman-upstream-id: {_visible(attempt.upstream_request)}")
         if length is not None and attempt.cost is not None:
-            cost = plain(attempt.cost).encode()
-            found += ((b"x-dragoman-cost-usd", cost), (b"x-cost-usd", cost))
+            cost = plain(attempt.cost)
+            found.append(f"x-dragoman-cost-usd: {cost}")
+            found.append(f"x-cost-usd: {cost}")
     elif outcome.origin is not None:
         found += _told_again(outcome.origin, whole=length is not None)
         if outcome.cache != "hit" and "idempotency-key" in call.headers:
-            found.append((b"idempotent-replayed", b"true"))
+            found.append("idempotent-replayed: true")
     if outcome.cache is not None:
-        found.append((b"x-dragoman-cache", outcome.cache.encode()))
+        found.append(f"x-dragoman-cache: {outcome.cache}")
         if outcome.cache == "hit":
-            found.append((b"age", b"%d" % outcome.age_s))
+            found.append(f"age: {outcome.age_s}")
     if outcome.requested_model:
-        found.append((b"x-dragoman-requested-model", _visible(outcome.requested_model)))
+        found.append(f"x-dragoman-requested-model: {_visible(outcome.requested_model)}")
     if outcome.losses:
-        found.append((b"x-dragoman-dropped", losses_header(outcome.losses).encode()))
+        found.append(f"x-dragoman-dropped: {losses_header(outcome.losses)}")
     if outcome.adjusted:
-        found.append((b"x-dragoman-adjusted", b", ".join(map(_visible, outcome.adjusted))))
+        found.append(f"x-dragoman-adjusted: {', '.join(map(_visible, outcome.adjusted))}")
     if outcome.estimated:
-        found.append((b"x-dragoman-estimated", b"true"))
+        found.append("x-dragoman-estimated: true")
     if call.allowed is not None and call.allowed.limit is not None:
-        limits = headers_of(call.allowed)
-        found += [(name.encode(), value.encode()) for name, value in limits.items()]
+        found += [f"{name}: {value}" for name, value in headers_of(call.allowed).items()]
     if extra:
-        found += [(name.encode(), value.encode("latin-1")) for name, value in extra.items()]
+        found += [f"{name}: {value}" for name, value in extra.items()]
     return found
 
 
-def timing(call: Call, now: float) -> bytes:
+def timing(call: Call, now: float) -> str:
     """The value of ``server-timing``: ours, and what was waited for, in milliseconds up to the head.
 
     ``body`` is the request's arrival, ``upstream`` providers' time, ``pause`` what lay between
@@ -120,30 +130,25 @@ def timing(call: Call, now: float) -> bytes:
             upstream += end - max(attempt.started, until)
             until = end
     ours = now - call.received - call.read_s - upstream - outcome.paused_s
-    told = b"gw;dur=%.2f, body;dur=%.2f" % (max(0.0, ours) * 1000, call.read_s * 1000)
+    told = f"gw;dur={max(0.0, ours) * 1000:.2f}, body;dur={call.read_s * 1000:.2f}"
     if until:
-        told += b", upstream;dur=%.2f" % (upstream * 1000)
+        told += f", upstream;dur={upstream * 1000:.2f}"
     if outcome.paused_s:
-        told += b", pause;dur=%.2f" % (outcome.paused_s * 1000)
+        told += f", pause;dur={outcome.paused_s * 1000:.2f}"
     return told
 
 
-def _told_again(origin: Origin, *, whole: bool) -> Headers:
+def _told_again(origin: Origin, *, whole: bool) -> list[str]:
     """Of an answer that is given again: who made it, for which call, and that nothing was spent on it."""
-    found: Headers = [(b"x-dragoman-replay-of", _visible(origin.call_id))]
+    found = [f"x-dragoman-replay-of: {_visible(origin.call_id)}"]
     if origin.provider:
-        provider, model = _names(origin.provider, origin.model)
-        found += [
-            (b"x-dragoman-provider", provider),
-            (b"x-provider", provider),
-            (b"x-dragoman-model", model),
-            (b"x-dragoman-attempts", b"%d" % origin.attempts),
-            (b"x-fallback-attempted", b"true" if origin.fell_back else b"false"),
-        ]
+        found += _names(origin.provider, origin.model)
+        found.append(f"x-dragoman-attempts: {origin.attempts}")
+        found.append(f"x-fallback-attempted: {'true' if origin.fell_back else 'false'}")
     if origin.upstream_request:
-        found.append((b"x-dragoman-upstream-id", _visible(origin.upstream_request)))
+        found.append(f"x-dragoman-upstream-id: {_visible(origin.upstream_request)}")
     if whole:
-        found += [(b"x-dragoman-cost-usd", b"0"), (b"x-cost-usd", b"0")]
+        found += ("x-dragoman-cost-usd: 0", "x-cost-usd: 0")
     return found
 
 
@@ -158,19 +163,24 @@ def fell_back(call: Call) -> bool | None:
 
 
 @lru_cache(maxsize=1024)
-def _names(provider: str, model: str) -> tuple[bytes, bytes]:
-    """A provider's name and ``provider/model``, as they stand in headers."""
-    return _visible(provider), _visible(f"{provider}/{model}")
+def _names(provider: str, model: str) -> tuple[str, str, str]:
+    """Who answers, and with which model."""
+    name = _visible(provider)
+    return (
+        f"x-dragoman-provider: {name}",
+        f"x-provider: {name}",
+        f"x-dragoman-model: {_visible(f'{provider}/{model}')}",
+    )
 
 
-def _visible(text: str) -> bytes:
+def _visible(text: str) -> str:
     """Header-safe: anything but visible ASCII percent-encoded (P145)."""
     if text.isascii() and text.isprintable():
-        return text[:512].encode()
-    return b"".join(
-        character.encode()
+        return text[:512]
+    return "".join(
+        character
         if " " <= character <= "~"
-        else b"".join(b"%%%02X" % byte for byte in character.encode("utf-8", "replace"))
+        else "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "replace"))
         for character in text[:256]
     )
 
@@ -193,7 +203,7 @@ def error_reply(error: GatewayError, dialect: Family, call: Call) -> ErrorReply:
 def error_headers(error: GatewayError) -> dict[str, str]:
     """What an error says beside its body."""
     found = {
-        "x-error-code": _visible(code_of(error)).decode(),
+        "x-error-code": _visible(code_of(error)),
         "x-error-type": "infra_error" if error.kind in INFRASTRUCTURE else "semantic_error",
     }
     if error.retry_after_s is not None:

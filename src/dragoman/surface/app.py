@@ -73,30 +73,27 @@ def build(surface: Surface, routes: tuple[Route, ...] = ROUTES) -> ASGIApp:
     router = _router(patterns, _unknown(surface, known))
     guards = surface.guards
 
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    def application(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        # No coroutine of its own: each that stands between a request and its end is entered twice.
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
-                await surface.lifespan(scope, receive, send)
-            else:
-                await _close_websocket(receive, send)
-            return
+                return surface.lifespan(scope, receive, send)
+            return _close_websocket(receive, send)
         if guards.active:
             headers = headers_of_scope(scope)
             origin = headers.get("origin")
             refusal = guard(guards, headers, scope["path"])
             if refusal is not None:
-                await _refuse(refusal, surface, scope, receive, send)
-                return
+                return _refuse(refusal, surface, scope, receive, send)
             if origin is not None:
                 if scope["method"] == "OPTIONS":
-                    await preflight(guards, headers, send)
-                    return
+                    return preflight(guards, headers, send)
                 if may_call(guards, origin, headers.get("host", "")):
                     send = cors_headers(origin, send)
                     # The short way of a whole answer passes ``send`` by, and its headers with it.
                     scope = {name: value for name, value in scope.items() if name != TURN}
         endpoint = exact.get((scope["method"], scope["path"]))
-        await (endpoint or router)(scope, receive, send)
+        return (endpoint or router)(scope, receive, send)
 
     return application
 

@@ -7,7 +7,7 @@ import asyncio
 from starlette.types import Receive
 
 from dragoman.core.errors import CallerError
-from dragoman.surface.connection import Connection
+from dragoman.surface.turn import Turn
 
 SLOW_BODY_S = 60.0
 """A body that has not come by then is refused with 408 (L8)."""
@@ -18,9 +18,9 @@ class ClientGoneError(Exception):
 
 
 async def read_body(
-    receive: Receive, headers: dict[str, str], cap: int, connection: Connection | None = None
+    receive: Receive, headers: dict[str, str], cap: int, turn: Turn | None = None
 ) -> bytes:
-    """The whole body; one that the ``connection`` already has costs no timer.
+    """The whole body; one that the ``turn`` already has is taken at once.
 
     Raises:
         CallerError: 413 over the cap, judged by the declared length before a byte is read;
@@ -38,8 +38,11 @@ async def read_body(
     declared = headers.get("content-length", "")
     if declared.isdigit() and int(declared) > cap:
         raise _too_large(cap)
-    if connection is not None and connection.has_whole_body:
-        return await _gathered(receive, cap)
+    body = None if turn is None else turn.whole_body()
+    if body is not None:
+        if len(body) > cap:
+            raise _too_large(cap)
+        return body
     patience = _Patience(SLOW_BODY_S)
     try:
         return await _gathered(receive, cap)

@@ -86,11 +86,6 @@ class Connection(HttpToolsProtocol):
         else:
             self._turn.keep_alive = False
 
-    @property
-    def has_whole_body(self) -> bool:
-        """Whether the body of the newest request is here to its end."""
-        return self._turn is not None and not self._turn.more_body
-
     def give_up(self) -> None:
         """Ends an answer that has begun and cannot be finished.
 

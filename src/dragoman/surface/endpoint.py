@@ -24,9 +24,10 @@ from dragoman.core.ids import REQUEST_ID
 from dragoman.identity.proof import read_proof
 from dragoman.pipeline import House, carry
 from dragoman.surface.answer import (
-    Headers,
     answer_headers,
+    answer_lines,
     as_gateway_error,
+    as_headers,
     error_headers,
     error_reply,
     now,
@@ -110,7 +111,7 @@ def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call
         route=route.path,
         proof=None,
         headers=headers,
-        read_body=lambda: read_body(receive, headers, entry.body_cap, scope.get(SELF)),
+        read_body=lambda: read_body(receive, headers, entry.body_cap, scope.get(TURN)),
         received=now(),
         wall=entry.wall(),
         strict=headers.get("x-dragoman-strict", "").strip().lower() in _YES,
@@ -174,6 +175,7 @@ class _Exchange:
         "_connection",
         "_ending",
         "_finished",
+        "_read",
         "_receive",
         "_send",
         "_started",
@@ -187,6 +189,7 @@ class _Exchange:
         self._turn: Turn | None = scope.get(TURN)
         self._call = call
         self._receive = receive
+        self._read = call.read_body
         self._send = send
         self._started = False
         self._ending = False
@@ -202,27 +205,13 @@ class _Exchange:
     async def run(self, serve: Serve, scope: Scope) -> None:
         """Has the call answered and sends what comes of it."""
         call = self._call
-        read = call.read_body
-
-        async def read_then_watch() -> bytes:
-            # Before the body is read, receive() belongs to the reader.
-            began = now()
-            body = await read()
-            call.read_s = now() - began
-            self._task = asyncio.current_task()
-            if self._connection is not None:
-                self._connection.gone = self._leave
-            else:
-                self._watcher = asyncio.get_running_loop().create_task(self._watch())
-            return body
-
-        call.read_body = read_then_watch
+        call.read_body = self._read_then_watch
         answer = await serve(call, scope)
         head, pieces = answer.head, answer.pieces
         if pieces is None:
             body = head.body or b""
-            headers = answer_headers(call, head.content_type, len(body), now())
-            await self._whole(head.status, headers, body)
+            lines = answer_lines(call, head.content_type, len(body), now())
+            await self._whole(head.status, lines, body)
             return
         async with aclosing(pieces):
             self._started = True
@@ -248,10 +237,23 @@ class _Exchange:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
             self._finished = True
 
-    async def _whole(self, status: int, headers: Headers, body: bytes) -> None:
+    async def _read_then_watch(self) -> bytes:
+        """The body; before it is read, ``receive`` belongs to the reader."""
+        began = now()
+        body = await self._read()
+        self._call.read_s = now() - began
+        self._task = asyncio.current_task()
+        if self._connection is not None:
+            self._connection.gone = self._leave
+        else:
+            self._watcher = asyncio.get_running_loop().create_task(self._watch())
+        return body
+
+    async def _whole(self, status: int, lines: list[str], body: bytes) -> None:
         self._ending = self._started = True
         self._call.outcome.http_status = status
-        if self._turn is None or not self._turn.answer(status, headers, body):
+        if self._turn is None or not self._turn.answer(status, lines, body):
+            headers = as_headers(lines)
             await self._send({"type": "http.response.start", "status": status, "headers": headers})
             await self._send({"type": "http.response.body", "body": body})
         self._finished = True
@@ -266,10 +268,9 @@ class _Exchange:
         if self._started:
             return
         reply = error_reply(told, call.dialect, call)
-        headers = answer_headers(
-            call, reply.content_type, len(reply.body), now(), error_headers(told)
-        )
-        await self._whole(reply.status, headers, reply.body)
+        extra = error_headers(told)
+        lines = answer_lines(call, reply.content_type, len(reply.body), now(), extra)
+        await self._whole(reply.status, lines, reply.body)
 
     async def _watch(self) -> None:
         """Waits for the caller to leave, where the server's connection does not tell."""
@@ -288,7 +289,7 @@ class _Exchange:
         """The exchange is over; nothing of it holds on to itself any more."""
         self._ending = True
         self._task = None
-        self._call.read_body = _read_already
+        self._call.read_body = self._read = _read_already
         if self._connection is not None:
             self._connection.gone = None
             if self._started and not self._finished:

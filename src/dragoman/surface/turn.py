@@ -19,6 +19,7 @@ from uvicorn.server import ServerState
 Headers = list[tuple[bytes, bytes]]
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_BROKEN = "A header of an answer holds a line break."
 _BODILESS = frozenset({204, 304})
 _log = logging.getLogger("uvicorn.error")
 
@@ -130,6 +131,16 @@ class Turn:
             )
         self._transport.close()
 
+    def whole_body(self) -> bytes | None:
+        """The body, where all of it is here and none of it was given out; it is given out by that."""
+        pieces = self._pieces
+        if self.more_body or self._delivered or self.disconnected or self.is_complete:
+            return None
+        self._delivered = True
+        self._pieces = []
+        self._size = 0
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
     async def receive(self) -> Message:
         """The body as far as it has come, or that the caller has left or has its answer."""
         if self._wants_continue and not self._transport.is_closing():
@@ -167,8 +178,13 @@ class Turn:
         else:
             self._piece(message.get("body", b""), more=message.get("more_body", False))
 
-    def answer(self, status: int, headers: Headers, body: bytes) -> bool:
+    def answer(self, status: int, lines: list[str], body: bytes) -> bool:
         """Writes a whole answer at once; False where it has to go through ``send``.
+
+        Args:
+            status: of the answer.
+            lines: its headers, each ``name: value`` in Latin-1, the body's length among them.
+            body: all of it.
 
         Raises:
             ValueError: a header holds a line break.
@@ -177,10 +193,15 @@ class Turn:
             return False
         if self.scope["method"] == "HEAD":
             return False
-        head = self._head(status, headers)
+        text = "\r\n".join(lines)
+        if not text.count("\n") == text.count("\r") == len(lines) - 1:
+            raise ValueError(_BROKEN)
         self.is_started = True
         self._wants_continue = False
-        self._transport.write(head + body)
+        first, always = STATUS_LINE[status], _always(self._state)
+        self._transport.write(
+            b"%s%s%s\r\n\r\n%s" % (first, always, text.encode("latin-1"), body)
+        )
         self._complete()
         return True
 
@@ -195,7 +216,7 @@ class Turn:
         lines = [b"%s: %s\r\n" % header for header in self._state.default_headers + headers]
         head = b"".join(lines)
         if not head.count(b"\n") == head.count(b"\r") == len(lines):
-            raise ValueError("A header of an answer holds a line break.")
+            raise ValueError(_BROKEN)
         return b"%s%s\r\n" % (STATUS_LINE[status], head)
 
     def _start(self, status: int, headers: Headers) -> None:
@@ -246,3 +267,15 @@ class Turn:
         if not self.keep_alive:
             self._transport.close()
         self._done()
+
+
+def _always(state: ServerState) -> bytes:
+    """What the server says with every answer; it is another list each second."""
+    global _written  # noqa: PLW0603  one server a process
+    headers = state.default_headers
+    if _written[0] is not headers:
+        _written = headers, b"".join([b"%s: %s\r\n" % header for header in headers])
+    return _written[1]
+
+
+_written: tuple[Headers, bytes] = ([], b"")

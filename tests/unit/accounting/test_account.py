@@ -385,9 +385,7 @@ def test_odd_text_of_providers_and_callers_is_written(bench, accounts):
 
 def test_nothing_waits_for_the_disk_unless_the_operator_asked(bench, accounts):
     tab = accounts.open_tab(bench.call(), bench.caller)
-    coroutine = tab.kept()
-    with pytest.raises(StopIteration):
-        coroutine.send(None)
+    assert tab.kept() is None
 
 
 @pytest.mark.parametrize("durability", ["process", "host"])
@@ -400,10 +398,12 @@ def test_on_leaving_everything_is_in_sql_and_nothing_in_the_journal(bench, durab
             tab = accounts.open_tab(call, bench.caller)
             attempt = bench.attempt(call)
             tab.opened(attempt)
-            await tab.kept()
+            if durability == "host":
+                await tab.kept()
             attempt.status = "complete"
             tab.closed(attempt)
-            await tab.kept()
+            if durability == "host":
+                await tab.kept()
             tab.finish()
             assert bench.ledger.entries == {}
         assert list(bench.ledger.entries) == [call.id]

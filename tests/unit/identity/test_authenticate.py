@@ -33,6 +33,11 @@ class Keys:
         mark = hashlib.sha256(credential.encode()).hexdigest()[:12]
         return Finding(mark, self.keys.get(credential))
 
+    def known(self, credential: str) -> KeyRecord | None:
+        """Those that were asked for before."""
+        asked = any(credential == before for before, _ in self.asked)
+        return self.keys.get(credential) if asked else None
+
 
 def record(**more: object) -> KeyRecord:
     return KeyRecord(**{"id": "k1", "tenant": "acme", "name": "ci", "created": 1.0} | more)

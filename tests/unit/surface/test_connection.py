@@ -25,10 +25,11 @@ async def answer(scope, receive, send):
         scope[subject.SELF].give_up()
         return
     if scope["path"].startswith("/at-once"):
-        value = b"a\r\nb" if scope["path"] == "/at-once/broken" else scope["path"].encode()
-        headers = [(b"content-length", b"4"), (b"x-path", value)]
+        value = "a\r\nb" if scope["path"] == "/at-once/broken" else scope["path"]
+        lines = ["content-length: 4", f"x-path: {value}"]
+        headers = [(b"content-length", b"4"), (b"x-path", value.encode())]
         try:
-            written = scope[subject.TURN].answer(200, headers, b"once")
+            written = scope[subject.TURN].answer(200, lines, b"once")
         except ValueError:
             written, headers = False, headers[:1]
         if written:

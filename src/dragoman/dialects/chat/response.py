@@ -53,7 +53,7 @@ def open_reply(body: bytes) -> tuple[ReplyWire, Oddity]:
     if found is None:
         raise malformed()
     reply, oddity = found
-    error = reported_error(reply, body)
+    error = reported_error(reply, body) if may_report(reply) else None
     if error is not None:
         raise error
     if reply.choices is None and reply.usage is None and not reply.id:
