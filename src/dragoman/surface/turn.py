@@ -199,9 +199,7 @@ class Turn:
         self.is_started = True
         self._wants_continue = False
         first, always = STATUS_LINE[status], _always(self._state)
-        self._transport.write(
-            b"%s%s%s\r\n\r\n%s" % (first, always, text.encode("latin-1"), body)
-        )
+        self._transport.write(b"%s%s%s\r\n\r\n%s" % (first, always, text.encode("latin-1"), body))
         self._complete()
         return True
 

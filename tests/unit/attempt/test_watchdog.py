@@ -60,7 +60,7 @@ def test_a_stopped_one_never_fires():
 def test_pings_do_not_keep_a_stream_that_has_not_begun(told):
     async def story():
         facts = Facts()
-        dog = Watchdog(0.2, 5, 0.1, facts)
+        dog = Watchdog(1.0, 5, 0.5, facts)
         for _ in range(3):
             await asyncio.sleep(0.02)
             dog.reading()
