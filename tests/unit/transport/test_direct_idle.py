@@ -68,20 +68,20 @@ def test_closing_closes_all_and_what_comes_later():
 def test_none_waits_for_longer_than_its_time(monkeypatch, loop_of):
     if loop_of == "uvloop":
         loop_of = pytest.importorskip("uvloop").new_event_loop
-    monkeypatch.setattr(direct_idle, "IDLE_S", 0.1)
+    monkeypatch.setattr(direct_idle, "IDLE_S", 1.0)
 
     async def story():
         idle = Idle(asyncio.get_running_loop())
         old, used, young = Connection(), Connection(), Connection(THERE)
         idle.keep(old)
         idle.keep(used)
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(0.6)
         assert idle.take(HERE) is used
         idle.keep(used)
         idle.keep(young)
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(0.6)
         assert (old.open, used.open, young.open) == (False, True, True)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1.0)
         assert (used.open, young.open) == (False, False)
         assert idle._kept == {}
         assert idle._sweeper is None, "nothing ticks where nothing waits"
