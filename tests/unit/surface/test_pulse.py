@@ -11,7 +11,7 @@ from dragoman.surface.pulse import Pulse
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(pulse, "SILENCE_S", 0.05)
+    monkeypatch.setattr(pulse, "SILENCE_S", 0.4)
 
 
 def play(story):
@@ -32,10 +32,10 @@ def test_silence_is_filled_and_frames_keep_it_quiet():
     async def story(send):
         beat = Pulse(send, b": ping\n\n")
         for _ in range(5):
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.1)
             beat.beat()
         await send({"body": b"frame"})
-        await asyncio.sleep(0.13)
+        await asyncio.sleep(1.0)
         await beat.stop()
         await asyncio.sleep(0.1)
 
@@ -48,7 +48,7 @@ def test_silence_is_filled_and_frames_keep_it_quiet():
 def test_dialects_whose_clients_break_on_it_get_none():
     async def story(send):
         beat = Pulse(send, None)
-        await asyncio.sleep(0.12)
+        await asyncio.sleep(0.9)
         await beat.stop()
 
     assert play(story) == []
@@ -57,11 +57,11 @@ def test_dialects_whose_clients_break_on_it_get_none():
 def test_no_heartbeat_follows_the_end():
     async def story(send):
         async def slow(message):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.3)
             await send(message)
 
         beat = Pulse(slow, b"x")
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(0.5)
         await beat.stop()
         await send({"body": b"end"})
         await asyncio.sleep(0.1)
@@ -75,10 +75,10 @@ def test_frames_that_go_out_past_the_task_keep_it_quiet_as_well():
         outlet = Outlet()
         beat = Pulse(send, b": ping\n\n", outlet)
         for _ in range(5):
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.1)
             outlet.at = asyncio.get_running_loop().time()
         await send({"body": b"frame"})
-        await asyncio.sleep(0.13)
+        await asyncio.sleep(1.0)
         await beat.stop()
 
     sent = play(story)
