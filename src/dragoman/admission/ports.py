@@ -4,16 +4,70 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from dragoman.core.call import Allowed, Denied, Limits
+from msgspec import Struct
+
+from dragoman.admission.rules import Rule
+from dragoman.core.call import Gauge
+
+
+class Taken(Struct, frozen=True, gc=False):
+    """There was room: when it was counted, in the store's own seconds, and how the tightest limit stands."""
+
+    at: float
+    amount: int
+    gauge: Gauge | None = None
+    """None where nothing but places is limited."""
+    which: int = -1
+    """Which of the rule's bounds it is; -1: the allowance."""
+
+
+class Short(Struct, frozen=True, gc=False):
+    """There was no room, and nothing was counted; ``wait_s`` None: waiting does not help."""
+
+    name: str
+    limit: int
+    free: int
+    wait_s: float | None
+
+
+class Unknown(Struct, frozen=True, gc=False):
+    """Nobody has told the store yet how much of the allowance is used."""
+
+
+UNKNOWN = Unknown()
 
 
 class LimitStore(Protocol):
-    """Counts requests per key against its limits."""
+    """Counts what keys use.
 
-    async def hit(self, key_id: str, limits: Limits, now: float) -> Allowed | Denied:
-        """Counts one request if every limit has room for it, and none if one has not.
+    Never fails and never waits for long: a store that cannot reach the others goes by its own
+    share (D27).
+    """
 
-        ``now`` is in monotonic seconds. Never fails: a store that cannot reach the others
-        goes by its own share (D27).
+    async def take(
+        self,
+        key_id: str,
+        rule: Rule,
+        amount: int,
+        *,
+        place: str | None = None,
+        used: int | None = None,
+    ) -> Taken | Short | Unknown:
+        """Counts ``amount`` if every limit has room for it, and nothing if one has not.
+
+        Args:
+            key_id: whose.
+            rule: the limits.
+            amount: how much, at least 1; or 0 for a place alone.
+            place: the name under which a place is held until ``leave``, where places are limited.
+            used: what the ledger knows of the allowance; asked for by ``Unknown``.
         """
+        ...
+
+    def correct(self, key_id: str, rule: Rule, taken: Taken, change: int) -> None:
+        """What was taken came to more, or to less."""
+        ...
+
+    def leave(self, key_id: str, rule: Rule, place: str) -> None:
+        """Gives a place back; one that is not held is no harm."""
         ...
