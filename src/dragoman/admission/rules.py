@@ -72,12 +72,12 @@ def rules_of(limits: Limits) -> Rules:
     )
 
 
-NO_RULES = rules_of(NO_LIMITS)
-
-
 def _bounds(unit: Unit, limits: Limits) -> tuple[Bound, ...]:
     return tuple(
         Bound(name, limit, seconds)
         for name, seconds in _WINDOWS[unit]
         if (limit := getattr(limits, name))
     )
+
+
+NO_RULES = rules_of(NO_LIMITS)

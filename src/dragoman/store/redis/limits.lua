@@ -13,12 +13,13 @@ local amount, most = tonumber(ARGV[1]), tonumber(ARGV[2])
 local place, place_s, places = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local total, used, used_s = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
+local told = false
 local raw = redis.call('GET', KEYS[1])
 local meter = raw and cmsgpack.unpack(raw) or { w = {}, p = {} }
 
 if total > 0 and (meter.t == nil or now >= meter.tu) then
   if used < 0 then return { 'unknown' } end
-  meter.t, meter.tu = used, now + used_s
+  meter.t, meter.tu, told = used, now + used_s, true
 end
 
 local bounds, kept_s = {}, total > 0 and 3600 or 0
@@ -42,11 +43,20 @@ local function left_after(bound, slot)
   return math.max(0, (slot + SLOTS + 1) * bound.width - now)
 end
 
+local function keep()
+  redis.call('SET', KEYS[1], cmsgpack.pack(meter), 'PX', math.ceil(kept_s * 1000) + 1000)
+end
+
+local function refuse(answer)
+  if told then keep() end
+  return answer
+end
+
 local free = nil
 if total > 0 then
   free = total - meter.t
   if free < amount then
-    return { 'short', 'max_tokens', total, math.max(0, free), '-1' }
+    return refuse({ 'short', 'max_tokens', total, math.max(0, free), '-1' })
   end
 end
 local short, longest = nil, -1
@@ -55,7 +65,7 @@ for _, bound in ipairs(bounds) do
   if free == nil or here < free then free = here end
   if here < amount then
     if amount > bound.limit then
-      return { 'short', bound.name, bound.limit, math.max(0, here), '-1' }
+      return refuse({ 'short', bound.name, bound.limit, math.max(0, here), '-1' })
     end
     local left, wait = amount - here, 0
     for at = 1, #bound.slots, 2 do
@@ -69,7 +79,7 @@ for _, bound in ipairs(bounds) do
     end
   end
 end
-if short then return short end
+if short then return refuse(short) end
 if place ~= '' and places > 0 then
   local count, held = 0, {}
   for name, till in pairs(meter.p) do
@@ -79,7 +89,7 @@ if place ~= '' and places > 0 then
     end
   end
   meter.p = held
-  if count >= places then return { 'short', 'concurrency', places, 0, '1' } end
+  if count >= places then return refuse({ 'short', 'concurrency', places, 0, '1' }) end
   held[place] = now + place_s
   if kept_s < place_s then kept_s = place_s end
 end
@@ -100,7 +110,7 @@ for index, bound in ipairs(bounds) do
   if left < least then least, which = left, index - 1 end
 end
 if total > 0 then meter.t = meter.t + amount end
-redis.call('SET', KEYS[1], cmsgpack.pack(meter), 'PX', math.ceil(kept_s * 1000) + 1000)
+keep()
 
 local answer = { 'taken', string.format('%.6f', now), amount, which, 0, 0, '0' }
 if which >= 0 then
