@@ -16,7 +16,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
-from redis_server import URL, redis_prefix
 
 from dragoman.admission.meter import Meter
 from dragoman.admission.ports import UNKNOWN, LimitStore, Short, Taken
@@ -28,6 +27,7 @@ from dragoman.store.redis.limits import RedisCounter
 from dragoman.store.shared.host import HostCounter
 from dragoman.store.shared.limits import SharedLimits
 from dragoman.store.shared.ports import PLACE_S, USED_S, Correction, Held
+from redis_server import URL, redis_prefix
 
 pytestmark = [pytest.mark.anyio, pytest.mark.req("R-TIER-001", "R-TIER-005")]
 KINDS = ("memory", "host", "redis")
@@ -103,8 +103,8 @@ def failed(what: str, error: Exception | None) -> None:
 
 
 async def sent(limits: SharedLimits) -> None:
-    while limits._sending is not None:
-        await asyncio.sleep(0.001)
+    if limits._sending is not None:
+        await asyncio.wait({limits._sending})
 
 
 @pytest.fixture(params=KINDS)

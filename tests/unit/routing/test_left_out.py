@@ -127,7 +127,7 @@ def test_limits_say_the_window() -> None:
     assert window_of(Limits()) is NO_WINDOW
     assert window_of(Limits(min_provider_score=50)) == Window(50)
     said = window_of(Limits(max_provider_score=70, require_score=True))
-    assert (said, told(said)) == (Window(None, 70, True), "70 or less")
+    assert (said, told(said)) == (Window(None, 70, required=True), "70 or less")
     assert told(Window(10, 70)) == "10 to 70"
 
 
