@@ -30,6 +30,7 @@ a running gateway; a running one notices within seconds.
 """
 
 _DAY_S = 86_400
+_UNSAID = "0: no limit, whatever its tier says. [its tier's]"
 _LIMITS = {
     "rps": "/s",
     "rpm": "/min",
@@ -63,20 +64,16 @@ def create(
     name: Annotated[str, typer.Option(help="Who or what the key is for.")],
     tenant: Annotated[str, typer.Option(help="Whom it belongs to.")] = "default",
     role: Annotated[Role, typer.Option(help="An admin may manage the gateway.")] = Role.user,
-    rps: Annotated[
-        int | None, typer.Option(min=1, help="Requests a second. [not limited]")
-    ] = None,
-    rpm: Annotated[
-        int | None, typer.Option(min=1, help="Requests a minute. [not limited]")
-    ] = None,
-    rpd: Annotated[int | None, typer.Option(min=1, help="Requests a day. [not limited]")] = None,
-    tpm: Annotated[int | None, typer.Option(min=1, help="Tokens a minute. [not limited]")] = None,
-    tpd: Annotated[int | None, typer.Option(min=1, help="Tokens a day. [not limited]")] = None,
+    rps: Annotated[int | None, typer.Option(min=0, help=f"Requests a second. {_UNSAID}")] = None,
+    rpm: Annotated[int | None, typer.Option(min=0, help=f"Requests a minute. {_UNSAID}")] = None,
+    rpd: Annotated[int | None, typer.Option(min=0, help=f"Requests a day. {_UNSAID}")] = None,
+    tpm: Annotated[int | None, typer.Option(min=0, help=f"Tokens a minute. {_UNSAID}")] = None,
+    tpd: Annotated[int | None, typer.Option(min=0, help=f"Tokens a day. {_UNSAID}")] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Tokens in all. [not limited]")
+        int | None, typer.Option(min=0, help=f"Tokens in all. {_UNSAID}")
     ] = None,
     concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Requests under way at once. [not limited]")
+        int | None, typer.Option(min=0, help=f"Requests under way at once. {_UNSAID}")
     ] = None,
     tier: Annotated[
         str | None,
