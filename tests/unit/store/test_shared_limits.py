@@ -262,6 +262,22 @@ async def test_it_comes_back_by_itself_and_says_so(rig, monkeypatch):
     assert [is_back for _, is_back in rig.told] == [False, True]
 
 
+async def test_what_was_let_through_alone_is_told_when_it_comes_back(rig, monkeypatch):
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    rule = requests(rps=4000, rpm=100)
+    async with open_shared(rig.limits):
+        await rig.fire(rule, 10)
+        rig.counter.away = True
+        assert await rig.fire(rule, 100) == 15
+        rig.clock.advance(2)
+        rig.counter.away = False
+        await asyncio.sleep(0.1)
+        assert rig.limits.state == "shared"
+    windows = rig.counter.meters["k:requests"].windows
+    assert windows["rpm"].used == 25
+    assert windows["rps"].used == 10  # of the last second there was nothing to tell
+
+
 async def test_what_is_held_is_renewed(rig, monkeypatch):
     monkeypatch.setattr(module, "BEAT_S", 0.01)
     await rig.limits.take("k", requests(concurrency=9), 1, place="a")

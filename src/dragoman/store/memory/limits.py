@@ -5,7 +5,7 @@ What is used of that, the ledger knows.
 
 from __future__ import annotations
 
-from dragoman.admission.meter import Meter
+from dragoman.admission.meter import FOREVER, Meter
 from dragoman.admission.ports import Short, Taken, Unknown
 from dragoman.admission.rules import Rule, Unit
 from dragoman.core.clock import Clock
@@ -16,8 +16,10 @@ _SWEEP_FROM = 10_000
 class MemoryLimits:
     """A ``LimitStore`` of one process."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, used_s: float = FOREVER) -> None:
+        """``used_s``: how long what the ledger said of an allowance is believed; it sees others' calls, too."""
         self._clock = clock
+        self._used_s = used_s
         self._meters: dict[tuple[str, Unit], Meter] = {}
         self._sweep_at = _SWEEP_FROM
 
@@ -35,7 +37,7 @@ class MemoryLimits:
         meter = self._meters.get((key_id, rule.unit))
         if meter is None:
             meter = self._new(key_id, rule.unit, now)
-        return meter.take(rule, amount, now, place=place, used=used)
+        return meter.take(rule, amount, now, place=place, used=used, used_s=self._used_s)
 
     def correct(self, key_id: str, rule: Rule, taken: Taken, change: int) -> None:
         """What was taken came to more, or to less."""
@@ -56,6 +58,15 @@ class MemoryLimits:
         if meter is None:
             meter = self._new(key_id, rule.unit, now)
         meter.note(rule, amount, now)
+
+    def used(self, key_id: str, unit: Unit, window: str) -> int:
+        """What is in one of a key's windows."""
+        meter = self._meters.get((key_id, unit))
+        found = None if meter is None else meter.windows.get(window)
+        if found is None:
+            return 0
+        found.turn(self._clock.monotonic())
+        return found.used
 
     def _new(self, key_id: str, unit: Unit, now: float) -> Meter:
         if len(self._meters) >= self._sweep_at:

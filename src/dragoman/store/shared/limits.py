@@ -9,7 +9,7 @@ What costs a call is asked for seldom (D28):
 
 Where the shared counter fails, each process goes on by its share: a limit divided by the processes that there
 were, with what it had let through itself. So rates fail open, but never without a limit (D27). It looks
-again twice a second, beside the requests, and comes back by itself.
+again twice a second, beside the requests, and comes back by itself, with what it let through meanwhile.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dragoman.admission.ports import Short, Taken, Unknown
-from dragoman.admission.rules import Rule, Unit
+from dragoman.admission.rules import Bound, Rule, Unit
 from dragoman.core.call import Gauge
 from dragoman.core.clock import Clock
 from dragoman.core.errors import HouseError
@@ -39,11 +39,15 @@ PATIENCE_S = 0.25
 """How long a request waits for the counter."""
 LOOK_S = 0.5
 """How often one that has failed is asked again."""
+USED_ALONE_S = 5.0
+"""Alone, how long what the ledger said of an allowance is believed."""
 BEAT_S = 5.0
 """How often processes say that they are there."""
 TOKENS_REFUSED_S = 0.25
 """How long a refusal of tokens holds at most: others may give some back."""
 MOST_REMEMBERED = 10_000
+
+_NO_LIMIT = 2**52
 
 Told = Callable[[str, Exception | None], None]
 State = Literal["shared", "alone"]
@@ -72,9 +76,11 @@ class SharedLimits:
         self._shared = shared
         self._clock = clock
         self._told = told
-        self._own = MemoryLimits(clock)
+        self._own = MemoryLimits(clock, USED_ALONE_S)
         self._leases: dict[tuple[str, Unit], _Lease] = {}
         self._refused: dict[tuple[str, Unit], tuple[float, Rule, int, Short]] = {}
+        self._meanwhile: dict[tuple[str, Unit], tuple[Rule, int]] = {}
+        """What was let through alone."""
         self._pending: list[Correction] = []
         self._sending: asyncio.Task[None] | None = None
         self._held: dict[str, Held] = {}
@@ -231,7 +237,14 @@ class SharedLimits:
     ) -> Taken | Short | Unknown:
         part = rule.shared_by(self.processes)
         found = await self._own.take(key_id, part, amount, place=place, used=used)
-        return found if isinstance(found, Unknown) else told_whole(found, rule, part)
+        if isinstance(found, Unknown):
+            return found
+        if isinstance(found, Taken):
+            _, before = self._meanwhile.get((key_id, rule.unit), (rule, 0))
+            if len(self._meanwhile) >= MOST_REMEMBERED:
+                self._meanwhile.clear()
+            self._meanwhile[key_id, rule.unit] = (rule, before + amount)
+        return told_whole(found, rule, part)
 
     def _fail(self, error: Exception) -> None:
         if self.state == "alone":
@@ -278,7 +291,7 @@ class SharedLimits:
                 self._fail(error)
             else:
                 if self.state == "alone":
-                    self._come_back()
+                    await self._come_back()
             self._failed.clear()
             wait = BEAT_S if self.state == "shared" else LOOK_S
             try:
@@ -288,8 +301,21 @@ class SharedLimits:
             except TimeoutError:
                 pass
 
-    def _come_back(self) -> None:
+    async def _come_back(self) -> None:
         self.state = "shared"
+        meanwhile, self._meanwhile = self._meanwhile, {}
+        try:
+            for (key_id, unit), (rule, amount) in meanwhile.items():
+                for bound in rule.bounds:
+                    counted = min(amount, self._own.used(key_id, unit, bound.name))
+                    if counted:
+                        # What is through is through: there is room for it, whatever the limit is.
+                        wide = Rule(unit, (Bound(bound.name, _NO_LIMIT, bound.seconds),))
+                        async with asyncio.timeout(PATIENCE_S):
+                            await self._shared.take(key_id, wide, counted)
+        except (HouseError, TimeoutError) as error:
+            self._fail(error)
+            return
         # It was told late of some of it; of what has left its windows it takes no notice.
         if self._pending:
             self._sending = asyncio.get_running_loop().create_task(self._sent())
