@@ -292,15 +292,27 @@ def test_tiers_are_changed_while_serving_and_one_that_is_gone_fails_closed(limit
 @pytest.mark.req("R-TIER-002")
 def test_tiers_of_the_data_file_hold_as_well(mock, tmp_path):
     environment = {**providers_at(mock.port), "DATA_SOURCE_PREFERENCE": "filesystem"}
+    environment |= {"DEFAULT_ADMIN_USER_ID": "boss", "DEFAULT_ADMIN_API_KEY": ADMIN}
     with gateway_server(tmp_path, **environment) as server:
         assert set(json.loads((tmp_path / "home/data/tiers.json").read_text())) == {
             "free",
             "pro",
             "enterprise",
         }
-        reply = server.chat(key=key_of(server, "--tier", "free"))
+        key = key_of(server, "--tier", "free")
+        reply = server.chat(key=key)
         assert reply.headers["x-ratelimit-limit"] in {"30", "1500", "25000"}
         assert reply.headers["x-ratelimit-limit-tokens"] == "1000000"
+        (tmp_path / "home/data/tiers.json").write_text('{"free": {"rpm": 7}}')
+        reply = server.ask("POST", "/admin/config/reload", key=ADMIN)
+        assert reply.json()["changed"] == ["data/tiers.json"]
+        assert server.chat(key=key).headers["x-ratelimit-limit"] == "7"
+        (tmp_path / "home/data/tiers.json").write_text('{"free": {"rpm": ')
+        assert (
+            "tiers.json is no JSON"
+            in server.ask("POST", "/admin/config/reload", key=ADMIN).body.decode()
+        )
+        assert server.chat(key=key).headers["x-ratelimit-limit"] == "7"
 
 
 @pytest.mark.req("R-TIER-006", "R-TIER-007", "R-ENV-013")
