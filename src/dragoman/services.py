@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from dragoman import __version__
 from dragoman.accounting.account import Accountant, open_accountant
-from dragoman.accounting.ports import Happening, Scope
+from dragoman.accounting.ports import Happening
 from dragoman.admission.admit import Gate
 from dragoman.admission.tiers import Tiers
 from dragoman.assembly.assemble import Assembly, assemble
@@ -35,7 +35,7 @@ from dragoman.config.settings import Settings
 from dragoman.config.shared_state import redis_of
 from dragoman.config.tiers import ensure_file
 from dragoman.core import ids
-from dragoman.core.call import Call, Caller, Limits
+from dragoman.core.call import Call, Limits
 from dragoman.core.clock import SystemClock
 from dragoman.core.envelope import Envelope
 from dragoman.core.errors import CallerError, HouseError
@@ -44,7 +44,7 @@ from dragoman.health.health import Health
 from dragoman.identity.cache import CachedKeys
 from dragoman.keeping.keeper import Keeper, KeepingPolicy
 from dragoman.pipeline import House
-from dragoman.store.limits import Kept, open_limits
+from dragoman.store.limits import Kept, open_limits, past_of
 from dragoman.telemetry.foreign import place
 from dragoman.telemetry.log import SOON_S, Log
 from dragoman.telemetry.metrics import Metrics
@@ -271,7 +271,7 @@ async def open_services(
         house = House(
             keys=cached,
             mode=built.mode,
-            gate=Gate(_tiers(built), limits, partial(_used, accountant), metrics.limited),
+            gate=Gate(_tiers(built), limits, partial(past_of, accountant, clock), metrics.limited),
             registry=built.registry,
             health=health,
             pools=built.pools,
@@ -357,14 +357,6 @@ def _tiers(built: Assembly) -> Tiers:
     if settings.mode == "test":
         everyone = Limits(rpm=settings.test_rate_limit_rpm, tpd=settings.test_daily_token_limit)
     return Tiers(built.tiers, everyone)
-
-
-async def _used(accountant: Accountant, caller: Caller) -> int:
-    """The tokens that a key has used in all, as the ledger knows it."""
-    await accountant.flush()
-    sums = await accountant.writer.ledger.sums(Scope(caller.tenant, caller.key_id))
-    reported = sums.input_tokens + sums.output_tokens
-    return reported + sums.estimated_input_tokens + sums.estimated_output_tokens
 
 
 def _told_of_limits(log: Log, what: str, error: Exception | None) -> None:

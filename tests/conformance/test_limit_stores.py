@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from dragoman.admission.meter import Meter
-from dragoman.admission.ports import UNKNOWN, LimitStore, Short, Taken
+from dragoman.admission.ports import NO_PAST, UNKNOWN, LimitStore, Past, Short, Taken
 from dragoman.admission.rules import ALLOWANCE, CONCURRENCY, Bound, Rule, rules_of
 from dragoman.core.call import Limits
 from dragoman.core.clock import ManualClock
@@ -152,10 +152,10 @@ async def test_keys_and_units_do_not_share_their_limits(rig):
 
 async def test_the_longest_wait_of_several_limits_is_told_and_the_tightest_stand(rig):
     rule = requests(rps=100, rpm=4, rpd=1000)
-    taken = await rig.store.take("k", rule, 1)
+    taken = await rig.store.take("k", rule, 1, past=NO_PAST)
     assert (taken.gauge.limit, taken.gauge.remaining) == (4, 3)
     rule = requests(rps=1, rpm=1, rpd=1)
-    assert await fire(rig, rule, 1, key="other") == 1
+    assert isinstance(await rig.store.take("other", rule, 1, past=NO_PAST), Taken)
     refused = await rig.store.take("other", rule, 1)
     assert (refused.name, refused.limit) == ("rpd", 1)
     assert refused.wait_s == pytest.approx(86_400, abs=400)
@@ -234,7 +234,7 @@ async def test_what_can_never_pass_is_told_without_a_wait(rig):
 async def test_an_allowance_is_asked_for_once_and_no_time_gives_it_back(rig):
     rule = tokens(max_tokens=1000)
     assert await rig.store.take("k", rule, 100) == UNKNOWN
-    taken = await rig.store.take("k", rule, 100, used=700)
+    taken = await rig.store.take("k", rule, 100, past=Past(700))
     assert (taken.gauge.limit, taken.gauge.remaining) == (1000, 200)
     refused = await rig.store.take("k", rule, 201)
     assert (refused.name, refused.free, refused.wait_s) == (ALLOWANCE, 200, None)
@@ -243,6 +243,19 @@ async def test_an_allowance_is_asked_for_once_and_no_time_gives_it_back(rig):
     await rig.advance(100)
     assert isinstance(await rig.store.take("k", rule, 250), Taken)
     assert (await rig.store.take("k", rule, 1)).free == 0
+
+
+async def test_what_was_used_before_it_began_is_asked_for_once_where_a_window_is_long(rig):
+    rule = requests(rpm=9, rpd=100)
+    assert await rig.store.take("k", rule, 1) == UNKNOWN
+    past = Past(500, ((86_000.0, 30), (10.0, 40), (0.0, 20)))
+    taken = await rig.store.take("k", rule, 1, past=past)
+    assert (taken.gauge.limit, taken.gauge.remaining) == (100, 9)
+    again = await rig.store.take("k", rule, 1, past=past)
+    assert again.gauge.remaining == 8  # what it knows it is not told twice
+    await rig.advance(1000)
+    assert (await rig.store.take("k", rule, 1)).gauge.remaining > 8
+    assert await fire(rig, requests(rpm=9), 20, key="other") == 9
 
 
 async def test_places_are_held_until_they_are_given_back(rig):
@@ -344,7 +357,7 @@ async def compare(steps):
                     theirs = await counter.take("k", rule, amount, **said)
                     assert type(ours) is type(theirs)
                     if ours is UNKNOWN:
-                        said["used"] = 50
+                        said["past"] = Past(50, ((90_000.0, 4), (50_000.0, 7), (30.0, 20)))
                         ours = meter.take(
                             rule, amount, now, place_s=PLACE_S, used_s=USED_S, **said
                         )

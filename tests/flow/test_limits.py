@@ -193,6 +193,23 @@ def test_an_allowance_that_is_used_up_refuses_for_good_even_after_a_restart(mock
         assert f"{120 - used} are left" in again.json()["error"]["message"]
 
 
+@pytest.mark.req("R-TIER-001", "R-TIER-007")
+def test_what_was_used_of_a_day_is_not_forgotten_by_a_restart(mock, tmp_path):
+    environment = providers_at(mock.port)
+    with gateway_server(tmp_path, **environment) as server:
+        key = key_of(server, "--rpd", "4", "--tpd", "100000")
+        replies = [server.chat(key=key) for _ in range(3)]
+        used = sum(reply.json()["usage"]["total_tokens"] for reply in replies)
+        assert replies[-1].headers["x-ratelimit-remaining"] == "1"
+    with gateway_server(tmp_path, **environment) as server:
+        reply = server.chat(key=key, max_tokens=100)
+        assert (reply.status, reply.headers["x-ratelimit-remaining"]) == (200, "0")
+        left = int(reply.headers["x-ratelimit-remaining-tokens"])
+        assert 100_000 - used - 150 < left < 100_000 - used - 100
+        refused = server.chat(key=key)
+        assert (refused.status, refused.json()["error"]["code"]) == (429, "daily_quota_exceeded")
+
+
 def test_a_stream_holds_its_place_until_its_last_piece(limited):
     key = key_of(limited, "--tier", "streams")
     stream = Stream(limited, key)

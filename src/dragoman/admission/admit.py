@@ -19,14 +19,15 @@ from functools import partial
 
 from msgspec import Struct
 
-from dragoman.admission.ports import LimitStore, Short, Taken, Unknown
+from dragoman.admission.ports import NO_PAST, LimitStore, Past, Short, Taken, Unknown
 from dragoman.admission.refusal import refusal
 from dragoman.admission.rules import NO_RULES, Rule
 from dragoman.admission.tiers import Tiers
 from dragoman.core.call import UNLIMITED, Allowed, Caller, Denied, Gauge
+from dragoman.core.errors import HouseError
 
-Used = Callable[[Caller], Awaitable[int]]
-"""How many tokens a key has used in all, as the ledger knows it."""
+AskPast = Callable[[Caller, Rule], Awaitable[Past]]
+"""What a key has used of a rule's unit, as the ledger knows it; a ``HouseError`` where it cannot tell."""
 
 
 class Cost(Struct, frozen=True, gc=False):
@@ -49,7 +50,7 @@ class Gate:
 
     tiers: Tiers
     store: LimitStore
-    used: Used
+    past: AskPast
     limited: Callable[[str], None]
     """Told the name of a limit that has refused somebody."""
 
@@ -144,8 +145,13 @@ async def _take(
 ) -> Taken:
     found = await gate.store.take(caller.key_id, rule, amount, place=place)
     if isinstance(found, Unknown):
-        used = await gate.used(caller)
-        found = await gate.store.take(caller.key_id, rule, amount, place=place, used=used)
+        try:
+            past = await gate.past(caller, rule)
+        except HouseError:
+            if rule.total:
+                raise  # an allowance is not given out unseen, and a rate is (D27)
+            past = NO_PAST
+        found = await gate.store.take(caller.key_id, rule, amount, place=place, past=past)
     if isinstance(found, Taken):
         return found
     assert isinstance(found, Short), "it has been told what is used"

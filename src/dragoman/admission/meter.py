@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from dragoman.admission.limits import Window
-from dragoman.admission.ports import UNKNOWN, Short, Taken, Unknown
-from dragoman.admission.rules import ALLOWANCE, CONCURRENCY, SECONDS, Bound, Rule
+from dragoman.admission.ports import UNKNOWN, Past, Short, Taken, Unknown
+from dragoman.admission.rules import ALLOWANCE, CONCURRENCY, LONG_S, SECONDS, Bound, Rule
 from dragoman.core.call import Gauge
 
 PLACE_WAIT_S = 1.0
@@ -24,6 +24,7 @@ class _State(Struct, array_like=True):
     total: int | None
     total_until: float
     places: dict[str, float]
+    is_told: bool
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -33,10 +34,12 @@ _decode = msgspec.msgpack.Decoder(_State).decode
 class Meter:
     """The state of one key and unit."""
 
-    __slots__ = ("places", "total", "total_until", "windows")
+    __slots__ = ("is_told", "places", "total", "total_until", "windows")
 
     def __init__(self) -> None:
         self.windows: dict[str, Window] = {}
+        self.is_told = False
+        """Whether it knows what was in its long windows before it began."""
         self.total: int | None = None
         self.total_until = FOREVER
         """From then on, what is used of the allowance has to be told anew."""
@@ -52,7 +55,7 @@ class Meter:
         most: int = 0,
         place: str | None = None,
         place_s: float = FOREVER,
-        used: int | None = None,
+        past: Past | None = None,
         used_s: float = FOREVER,
     ) -> Taken | Short | Unknown:
         """Counts ``amount``, or as much up to ``most`` as there is room for, or nothing.
@@ -64,13 +67,13 @@ class Meter:
             most: as much as is wanted where there is room.
             place: the name under which a place is taken.
             place_s: how long it is held unless it is renewed.
-            used: how much of the allowance the ledger knows.
-            used_s: how long that is believed.
+            past: what the ledger knows of the time before.
+            used_s: how long that is believed of the allowance.
         """
-        if rule.total and (self.total is None or now >= self.total_until):
-            if used is None:
+        if not self._knows(rule, now):
+            if past is None:
                 return UNKNOWN
-            self.total, self.total_until = used, now + used_s
+            self._learn(rule, past, now, used_s)
         windows = [(bound, self._window(bound, now)) for bound in rule.bounds]
         short = self._short(rule, windows, amount, now, wants_place=place is not None)
         if short is not None:
@@ -86,6 +89,23 @@ class Meter:
             self.places[place] = now + place_s
         return self._taken(rule, windows, amount, now)
 
+    def _knows(self, rule: Rule, now: float) -> bool:
+        if rule.total and (self.total is None or now >= self.total_until):
+            return False
+        return self.is_told or not rule.is_long
+
+    def _learn(self, rule: Rule, past: Past, now: float, used_s: float) -> None:
+        if rule.total:
+            self.total, self.total_until = past.total, now + used_s
+        if self.is_told:
+            return
+        self.is_told = True
+        for bound in rule.bounds:
+            window = self._window(bound, now)
+            if bound.seconds >= LONG_S and not window.used:
+                for age, amount in past.lately:
+                    window.count(now - age, amount)
+
     def correct(self, taken: Taken, change: int) -> None:
         """What was taken came to more, or to less."""
         for window in self.windows.values():
@@ -95,6 +115,7 @@ class Meter:
 
     def note(self, rule: Rule, amount: int, now: float) -> None:
         """Counts what was let through elsewhere, room or not."""
+        self.is_told = True  # of the others it knows nothing, and its part is its own
         for bound in rule.bounds:
             self._window(bound, now).count(now, amount)
 
@@ -171,7 +192,7 @@ class Meter:
 def write_meter(meter: Meter) -> bytes:
     """The state as bytes."""
     windows = {name: window.slots() for name, window in meter.windows.items()}
-    return _encode(_State(windows, meter.total, meter.total_until, meter.places))
+    return _encode(_State(windows, meter.total, meter.total_until, meter.places, meter.is_told))
 
 
 def read_meter(data: bytes) -> Meter:
@@ -189,5 +210,5 @@ def read_meter(data: bytes) -> Meter:
         if name in SECONDS
     }
     meter.total, meter.total_until = state.total, state.total_until
-    meter.places = state.places
+    meter.places, meter.is_told = state.places, state.is_told
     return meter

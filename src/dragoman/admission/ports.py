@@ -31,10 +31,28 @@ class Short(Struct, frozen=True, gc=False):
 
 
 class Unknown(Struct, frozen=True, gc=False):
-    """Nobody has told the store yet how much of the allowance is used."""
+    """The store has not been told yet what was used before it began to count."""
 
 
 UNKNOWN = Unknown()
+
+
+class Past(Struct, frozen=True, gc=False):
+    """What a key has used of a unit, as the ledger knows it."""
+
+    total: int = 0
+    """Ever."""
+    lately: tuple[tuple[float, int], ...] = ()
+    """Of the last day: how many seconds ago, and how much; the oldest first."""
+
+    def shared_by(self, processes: int) -> Past:
+        """The part of one of so many processes; the allowance is not divided."""
+        if processes <= 1:
+            return self
+        return Past(self.total, tuple((age, amount // processes) for age, amount in self.lately))
+
+
+NO_PAST = Past()
 
 
 class LimitStore(Protocol):
@@ -51,7 +69,7 @@ class LimitStore(Protocol):
         amount: int,
         *,
         place: str | None = None,
-        used: int | None = None,
+        past: Past | None = None,
     ) -> Taken | Short | Unknown:
         """Counts ``amount`` if every limit has room for it, and nothing if one has not.
 
@@ -60,7 +78,7 @@ class LimitStore(Protocol):
             rule: the limits.
             amount: how much, at least 1; or 0 for a place alone.
             place: the name under which a place is held until ``leave``, where places are limited.
-            used: what the ledger knows of the allowance; asked for by ``Unknown``.
+            past: what the ledger knows; asked for by ``Unknown``.
         """
         ...
 

@@ -18,6 +18,8 @@ _WINDOWS: dict[Unit, tuple[tuple[str, float], ...]] = {
     "requests": (("rps", 1.0), ("rpm", 60.0), ("rpd", 86_400.0)),
     "tokens": (("tpm", 60.0), ("tpd", 86_400.0)),
 }
+LONG_S = 86_400.0
+"""A window of which the ledger is asked what was in it before a process began."""
 SECONDS = {name: seconds for windows in _WINDOWS.values() for name, seconds in windows}
 
 
@@ -38,6 +40,11 @@ class Rule(Struct, frozen=True):
     """The allowance; 0: none."""
     places: int = 0
     """How many may be under way at once; 0: as many as come."""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether something of it goes further back than a process does."""
+        return self.total > 0 or any(bound.seconds >= LONG_S for bound in self.bounds)
 
     @property
     def is_open(self) -> bool:

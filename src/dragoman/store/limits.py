@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from dragoman.accounting.ports import Scope
+from dragoman.admission.ports import Past
+from dragoman.admission.rules import LONG_S
 from dragoman.store.memory.limits import MemoryLimits
 
 if TYPE_CHECKING:
@@ -14,7 +17,11 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
+    from dragoman.accounting.account import Accountant
+    from dragoman.accounting.ports import Sums
     from dragoman.admission.ports import LimitStore
+    from dragoman.admission.rules import Rule
+    from dragoman.core.call import Caller
     from dragoman.core.clock import Clock
 
 Kept: TypeAlias = Literal["memory", "host", "redis", "alone"]
@@ -66,3 +73,36 @@ async def open_limits(
             yield limits, lambda: "host" if limits.state == "shared" else "alone"
     finally:
         counter.close()
+
+
+async def past_of(accountant: Accountant, clock: Clock, caller: Caller, rule: Rule) -> Past:
+    """What the ledger knows that a key has used of the rule's unit, this process's own calls included.
+
+    Of the last day by the hour; each hour as if all of it was used at its end, so that no window is
+    taken for emptier than it is. Requests are those that were answered.
+
+    Raises:
+        HouseError: the database cannot be asked.
+    """
+    await accountant.flush()
+    ledger, wall = accountant.writer.ledger, clock.wall()
+    total, lately = 0, dict[int, int]()
+    if rule.total:
+        total = _amount(await ledger.sums(Scope(caller.tenant, caller.key_id)), rule)
+    if any(bound.seconds >= LONG_S for bound in rule.bounds):
+        since = int((wall - LONG_S) * 1_000_000)
+        found = await ledger.by_hour(Scope(caller.tenant, caller.key_id, since))
+        lately = {hour: _amount(sums, rule) for hour, sums in found.items()}
+    told = tuple(
+        (max(0.0, wall - (hour + 1) * 3600.0), amount)
+        for hour, amount in sorted(lately.items())
+        if amount
+    )
+    return Past(total, told)
+
+
+def _amount(sums: Sums, rule: Rule) -> int:
+    if rule.unit == "requests":
+        return max(0, sums.requests - sums.failed)
+    reported = sums.input_tokens + sums.output_tokens
+    return reported + sums.estimated_input_tokens + sums.estimated_output_tokens

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dragoman.admission.admit import REQUEST, Cost, Gate, admit
-from dragoman.admission.ports import UNKNOWN, LimitStore, Short, Taken
+from dragoman.admission.ports import UNKNOWN, LimitStore, Past, Short, Taken
 from dragoman.admission.refusal import LimitError, refusal
 from dragoman.admission.rules import rules_of
 from dragoman.admission.tiers import Tiers
@@ -35,13 +35,13 @@ class Rig:
         self.asked: list[str] = []
         self.hits: list[str] = []
         self.gate = Gate(
-            Tiers(tiers, everyone), store or MemoryLimits(self.clock), self.used, self.hits.append
+            Tiers(tiers, everyone), store or MemoryLimits(self.clock), self.past, self.hits.append
         )
         self._used = used
 
-    async def used(self, caller: Caller) -> int:
+    async def past(self, caller: Caller, rule) -> Past:
         self.asked.append(caller.key_id)
-        return self._used
+        return Past(self._used, ((7200.0, self._used),))
 
 
 def caller(**limits) -> Caller:
@@ -146,10 +146,10 @@ async def test_an_allowance_that_the_ledger_cannot_tell_lets_nobody_in():
 
     rig = Rig(store=Away(ManualClock()))
 
-    async def fails(caller: Caller) -> int:
+    async def fails(caller: Caller, rule) -> Past:
         raise HouseError("overloaded", "The database is away.")
 
-    rig.gate.used = fails
+    rig.gate.past = fails
     with pytest.raises(HouseError, match="away"):
         await admit(caller(max_tokens=5), Cost(0, tokens=1), rig.gate)
 

@@ -44,11 +44,11 @@ class Counter:
         if self.away:
             raise HouseError("overloaded", "It is away.")
 
-    async def take(self, key_id, rule, amount, *, most=0, place=None, used=None):
+    async def take(self, key_id, rule, amount, *, most=0, place=None, past=None):
         await self._be()
         self.asked.append((amount, most))
         meter = self.meters.setdefault(f"{key_id}:{rule.unit}", Meter())
-        return meter.take(rule, amount, self.clock.monotonic(), most=most, place=place, used=used)
+        return meter.take(rule, amount, self.clock.monotonic(), most=most, place=place, past=past)
 
     async def correct(self, corrections):
         await self._be()

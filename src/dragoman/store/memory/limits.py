@@ -6,7 +6,7 @@ What is used of that, the ledger knows.
 from __future__ import annotations
 
 from dragoman.admission.meter import FOREVER, Meter
-from dragoman.admission.ports import Short, Taken, Unknown
+from dragoman.admission.ports import Past, Short, Taken, Unknown
 from dragoman.admission.rules import Rule, Unit
 from dragoman.core.clock import Clock
 
@@ -30,14 +30,14 @@ class MemoryLimits:
         amount: int,
         *,
         place: str | None = None,
-        used: int | None = None,
+        past: Past | None = None,
     ) -> Taken | Short | Unknown:
         """Counts ``amount`` if every limit has room for it, and nothing if one has not."""
         now = self._clock.monotonic()
         meter = self._meters.get((key_id, rule.unit))
         if meter is None:
             meter = self._new(key_id, rule.unit, now)
-        return meter.take(rule, amount, now, place=place, used=used, used_s=self._used_s)
+        return meter.take(rule, amount, now, place=place, past=past, used_s=self._used_s)
 
     def correct(self, key_id: str, rule: Rule, taken: Taken, change: int) -> None:
         """What was taken came to more, or to less."""

@@ -1,8 +1,9 @@
 -- Takes from a meter, as dragoman/admission/meter.py does; the state of a key and unit is one packed value:
 --   { w = { name = { slot, amount, slot, amount, … } }, t = used of the allowance, tu = until when that is
---     believed, p = { place = until when } }
+--     believed, p = { place = until when }, told = whether it knows what was in its long windows before }
 -- KEYS[1]  the meter
 -- ARGV     amount, most, place, seconds of a place, places, allowance, used (-1: not told), seconds of that,
+--          seconds from which a window is long, what was used lately: [[seconds ago, amount], …],
 --          then name, limit and seconds of each window
 -- answers  { "taken", at, amount, which, limit, remaining, reset }
 --          { "short", name, limit, free, wait (-1: never) }  or  { "unknown" }
@@ -13,17 +14,24 @@ local amount, most = tonumber(ARGV[1]), tonumber(ARGV[2])
 local place, place_s, places = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local total, used, used_s = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
-local told = false
+local long_s, lately = tonumber(ARGV[9]), cjson.decode(ARGV[10])
 local raw = redis.call('GET', KEYS[1])
 local meter = raw and cmsgpack.unpack(raw) or { w = {}, p = {} }
 
-if total > 0 and (meter.t == nil or now >= meter.tu) then
+local is_long, told = total > 0, false
+for at = 11, #ARGV, 3 do
+  if tonumber(ARGV[at + 2]) >= long_s then is_long = true end
+end
+local wants_total = total > 0 and (meter.t == nil or now >= meter.tu)
+local wants_past = is_long and not meter.told
+if wants_total or wants_past then
   if used < 0 then return { 'unknown' } end
-  meter.t, meter.tu, told = used, now + used_s, true
+  told = true
+  if total > 0 then meter.t, meter.tu = used, now + used_s end
 end
 
 local bounds, kept_s = {}, total > 0 and 3600 or 0
-for at = 9, #ARGV, 3 do
+for at = 11, #ARGV, 3 do
   local name, limit, seconds = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local width = seconds / SLOTS
   local slots, sum, first = meter.w[name] or {}, 0, 1
@@ -34,10 +42,25 @@ for at = 9, #ARGV, 3 do
     kept[#kept + 1], kept[#kept + 2] = slots[place_at], slots[place_at + 1]
     sum = sum + slots[place_at + 1]
   end
+  if told and not meter.told and seconds >= long_s and sum == 0 then
+    for _, entry in ipairs(lately) do
+      local slot = math.floor((now - entry[1]) / width)
+      if slot >= gone then
+        if #kept > 0 and kept[#kept - 1] >= slot then
+          kept[#kept] = kept[#kept] + entry[2]
+        else
+          kept[#kept + 1], kept[#kept + 2] = slot, entry[2]
+        end
+        sum = sum + entry[2]
+      end
+    end
+  end
   meter.w[name] = kept
   if seconds * 1.1 > kept_s then kept_s = seconds * 1.1 end
   bounds[#bounds + 1] = { name = name, limit = limit, width = width, slots = kept, sum = sum }
 end
+
+if told then meter.told = true end
 
 local function left_after(bound, slot)
   return math.max(0, (slot + SLOTS + 1) * bound.width - now)

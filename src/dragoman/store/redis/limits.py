@@ -14,8 +14,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dragoman.admission.ports import UNKNOWN, Short, Taken, Unknown
-from dragoman.admission.rules import SECONDS
+import msgspec
+
+from dragoman.admission.ports import UNKNOWN, Past, Short, Taken, Unknown
+from dragoman.admission.rules import LONG_S, SECONDS
 from dragoman.core.call import Gauge
 from dragoman.store.redis.connection import mapped
 from dragoman.store.shared.ports import PLACE_S, USED_S, Correction, Held
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from dragoman.admission.rules import Rule, Unit
 
+_encode = msgspec.json.Encoder().encode
 _HERE = Path(__file__).parent
 SEEN_S = 20.0
 """Who has not said for so long that it is there, is not."""
@@ -53,7 +56,7 @@ class RedisCounter:
         *,
         most: int = 0,
         place: str | None = None,
-        used: int | None = None,
+        past: Past | None = None,
     ) -> Taken | Short | Unknown:
         """Counts ``amount``, or as much up to ``most`` as there is room for, or nothing."""
         said: list[str | int | float] = [
@@ -64,7 +67,8 @@ class RedisCounter:
             rule.places,
             rule.total,
         ]
-        said += [-1 if used is None else used, USED_S]
+        said += [-1 if past is None else past.total, USED_S, LONG_S]
+        said.append("[]" if past is None else _encode(past.lately).decode())
         for bound in rule.bounds:
             said += [bound.name, bound.limit, f"{bound.seconds:g}"]
         with mapped():

@@ -23,7 +23,7 @@ from dragoman.core.errors import HouseError
 from dragoman.store.shared.ports import PLACE_S, USED_S, Correction, Held
 
 if TYPE_CHECKING:
-    from dragoman.admission.ports import Short, Taken, Unknown
+    from dragoman.admission.ports import Past, Short, Taken, Unknown
     from dragoman.admission.rules import Rule, Unit
 
 MOST_OPEN = 512
@@ -51,7 +51,7 @@ class HostCounter:
         *,
         most: int = 0,
         place: str | None = None,
-        used: int | None = None,
+        past: Past | None = None,
     ) -> Taken | Short | Unknown:
         """Counts ``amount``, or as much up to ``most`` as there is room for, or nothing."""
         with self._meter(key_id, rule.unit) as meter:
@@ -62,7 +62,7 @@ class HostCounter:
                 most=most,
                 place=place,
                 place_s=PLACE_S,
-                used=used,
+                past=past,
                 used_s=USED_S,
             )
 

@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from dragoman.admission.ports import Short, Taken, Unknown
+from dragoman.admission.ports import Past, Short, Taken, Unknown
 from dragoman.admission.rules import Bound, Rule, Unit
 from dragoman.core.call import Gauge
 from dragoman.core.clock import Clock
@@ -96,23 +96,23 @@ class SharedLimits:
         amount: int,
         *,
         place: str | None = None,
-        used: int | None = None,
+        past: Past | None = None,
     ) -> Taken | Short | Unknown:
         """Counts ``amount`` if every limit has room for it, and nothing if one has not."""
         if self.state == "alone":
-            return await self._alone(key_id, rule, amount, place, used)
+            return await self._alone(key_id, rule, amount, place, past)
         refused = self._still_refused(key_id, rule, amount)
         if refused is not None:
             return refused
         try:
             if place is None and is_leased(rule):
-                found = await self._leased(key_id, rule, amount, used)
+                found = await self._leased(key_id, rule, amount, past)
             else:
                 async with asyncio.timeout(PATIENCE_S):
-                    found = await self._shared.take(key_id, rule, amount, place=place, used=used)
+                    found = await self._shared.take(key_id, rule, amount, place=place, past=past)
         except (HouseError, TimeoutError) as error:
             self._fail(error)
-            return await self._alone(key_id, rule, amount, place, used)
+            return await self._alone(key_id, rule, amount, place, past)
         if isinstance(found, Taken):
             self._own.note(key_id, rule, amount)
             if place is not None:
@@ -137,7 +137,7 @@ class SharedLimits:
     # --- leases
 
     async def _leased(
-        self, key_id: str, rule: Rule, amount: int, used: int | None
+        self, key_id: str, rule: Rule, amount: int, past: Past | None
     ) -> Taken | Short | Unknown:
         name = (key_id, rule.unit)
         lease = self._leases.get(name)
@@ -160,7 +160,7 @@ class SharedLimits:
             self._give_back(key_id, lease)
             async with asyncio.timeout(PATIENCE_S):
                 taken = await self._shared.take(
-                    key_id, rule, amount, most=lease_size(rule, lease.free), used=used
+                    key_id, rule, amount, most=lease_size(rule, lease.free), past=past
                 )
             if not isinstance(taken, Taken):
                 lease.free = 0
@@ -233,10 +233,11 @@ class SharedLimits:
     # --- alone
 
     async def _alone(
-        self, key_id: str, rule: Rule, amount: int, place: str | None, used: int | None
+        self, key_id: str, rule: Rule, amount: int, place: str | None, past: Past | None
     ) -> Taken | Short | Unknown:
         part = rule.shared_by(self.processes)
-        found = await self._own.take(key_id, part, amount, place=place, used=used)
+        past = None if past is None else past.shared_by(self.processes)
+        found = await self._own.take(key_id, part, amount, place=place, past=past)
         if isinstance(found, Unknown):
             return found
         if isinstance(found, Taken):

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from dragoman.admission.ports import Short, Taken, Unknown
+from dragoman.admission.ports import Past, Short, Taken, Unknown
 from dragoman.admission.rules import Rule, Unit
 
 PLACE_S = 60.0
@@ -44,7 +44,7 @@ class SharedCounter(Protocol):
         *,
         most: int = 0,
         place: str | None = None,
-        used: int | None = None,
+        past: Past | None = None,
     ) -> Taken | Short | Unknown:
         """Counts ``amount``, or as much up to ``most`` as there is room for, or nothing."""
         ...
