@@ -7,7 +7,7 @@ import time
 from functools import lru_cache
 
 from dragoman.admission.headers import headers_of
-from dragoman.core.call import Call, Origin
+from dragoman.core.call import UNLIMITED, Call, Origin
 from dragoman.core.errors import (
     INFRASTRUCTURE,
     GatewayError,
@@ -107,8 +107,9 @@ def answer_lines(
         found.append(f"x-dragoman-adjusted: {', '.join(map(_visible, outcome.adjusted))}")
     if outcome.estimated:
         found.append("x-dragoman-estimated: true")
-    if call.allowed is not None and call.allowed.limit is not None:
-        found += [f"{name}: {value}" for name, value in headers_of(call.allowed).items()]
+    if call.allowed is not None and call.allowed is not UNLIMITED:
+        limits = headers_of(call.allowed, call.dialect, call.wall + now - call.received)
+        found += [f"{name}: {value}" for name, value in limits.items()]
     if extra:
         found += [f"{name}: {value}" for name, value in extra.items()]
     return found
