@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dragoman.admission.budget_rules import Rule
 from dragoman.assembly.registry import identity_mode, open_registry
 from dragoman.attempt.policy import Policy
 from dragoman.catalog.registry import Registry
+from dragoman.config.budgets import budgets_of
 from dragoman.config.settings import Settings
 from dragoman.credentials.pool import Pools
 from dragoman.identity.authenticate import IdentityMode
@@ -23,6 +25,7 @@ HOT = (
     "routes",
     "quality",
     "prices",
+    "budgets",
     "routing_strategy",
     "local_keys",
     "connect_timeout_ms",
@@ -46,6 +49,7 @@ class Assembly:
     pools: Pools
     mode: IdentityMode
     policy: Policy
+    budgets: tuple[Rule, ...] = ()
 
 
 def assemble(
@@ -76,6 +80,7 @@ def assemble(
             max_retries=settings.max_retries,
             hedge=settings.hedge,
         ),
+        budgets=budgets_of(settings),
     )
 
 

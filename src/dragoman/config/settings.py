@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -245,6 +246,8 @@ class Settings(BaseSettings):
     # --- test mode
     test_rate_limit_rpm: int = Field(default=2, ge=1)
     """Requests a minute of every key in MODE=test."""
+    test_monthly_cost_limit: Decimal = Field(default=Decimal(1000), ge=0)
+    """What every key may spend in a month in MODE=test, in USD."""
 
     # --- from dragoman.toml only
     provider_order: CommaList = []
@@ -259,6 +262,8 @@ class Settings(BaseSettings):
     """Ranks of your own by provider/model or model, 0 to 100, for the strategy `quality`."""
     prices: dict[str, dict[str, Any]] = {}
     """Prices of your own by provider/model, in USD per million tokens."""
+    budgets: dict[str, dict[str, Any]] = {}
+    """What callers may spend, by names of your own; docs/budgets.md has them all."""
 
     _file_text: str = PrivateAttr(default="")
 

@@ -46,6 +46,8 @@ class Caller(Struct, frozen=True):
     name: str = ""
     role: Role = "user"
     limits: Limits = Limits()
+    project: str = ""
+    """Whose budgets it spends, within the tenant; empty: nobody's in particular."""
 
 
 class Allowed(Struct, frozen=True, gc=False):
@@ -99,6 +101,8 @@ class Attempt:
     """The provider's own id of the request (D9)."""
     error_kind: str | None = None
     error_code: str | None = None
+    may_cost: bool = False
+    """Whether the provider may charge something, though nobody has told how much."""
     first_event_s: float | None = None
     duration_s: float | None = None
     answered_s: float | None = None
@@ -142,6 +146,8 @@ class Outcome:
     stream: bool = False
     losses: tuple[Loss, ...] = ()
     adjusted: tuple[str, ...] = ()
+    clamped: tuple[str, ...] = ()
+    """What a budget has changed of the request; it stands in ``adjusted`` as well."""
     status: Status = "unknown"
     http_status: int = 0
     error_code: str | None = None
