@@ -19,7 +19,6 @@ from databases import KINDS, database_url
 from dragoman.core.errors import HouseError
 from dragoman.store import (
     answer_tables,
-    budget_tables,
     health_table,
     ledger_tables,
     response_tables,

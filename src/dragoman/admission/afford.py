@@ -196,7 +196,7 @@ def refused(
     end = ends_at(pot)
     again = None if end is None else time_of(end)
     details: dict[str, object] = {"budget": pot.budget, "window": pot.span, "resets_at": again}
-    told = f"The {_SPAN[pot.span]} budget {pot.budget!r} is used up"
+    told = f"The {_SPAN[pot.span]} budget {pot.budget!r} does not pay for this request any more"
     if rule.is_private:
         # Of a budget that tenants share none is told what the others have spent.
         amounts = {

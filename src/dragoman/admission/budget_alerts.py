@@ -19,6 +19,8 @@ from dragoman.telemetry.numbers import Standing
 WHOLE = 1_000_000
 """The share of a pot that is used up."""
 MOST_TOLD = 10_000
+_NEARLY = 10
+"""A pot that refuses calls, and has less than this part left, counts as used up."""
 
 
 class Alert(Struct, frozen=True):
@@ -85,9 +87,13 @@ class Alerts:
                     self._note(Alert(pot, share, limit, spent + held))
 
     def refused(self, pot: Pot, limit: int, left: int) -> None:
-        """A call was refused, as the pot has no more than so much."""
+        """A call was refused, as the pot has no more than so much.
+
+        One that asks for too much of a full pot says nothing about the pot.
+        """
         self.refusals[pot.budget] = self.refusals.get(pot.budget, 0) + 1
-        self._note(Alert(pot, WHOLE, limit, max(0, limit - left)))
+        if left * _NEARLY < limit:
+            self._note(Alert(pot, WHOLE, limit, max(0, limit - left)))
 
     async def tell(self, memory: Memory) -> None:
         """Tells what is due, unless another process has."""

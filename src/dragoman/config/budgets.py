@@ -34,5 +34,6 @@ def read_budgets(tables: Mapping[str, dict[str, Any]]) -> tuple[Rule, ...]:
         try:
             rules.append(read_definition(name, table, "file"))
         except CallerError as error:
-            raise ConfigError(f"[budgets.{name}]: {error.message}") from None
+            said = error.message.removeprefix(f"budget {name!r}: ")
+            raise ConfigError(f"[budgets.{name}]: {said}") from None
     return tuple(rules)

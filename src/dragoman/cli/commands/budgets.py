@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from dragoman.cli.output import JsonOption, fail, say, say_json, table
+from dragoman.cli.output import USAGE, JsonOption, fail, say, say_json, table
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def set_(
         await budgets.define(rule)
         return rule
 
-    settings = settings_or_fail(None, env_file, as_json=as_json)
+    settings = _settings(env_file, as_json=as_json)
     if name in settings.budgets:
         fail(
             f"The budget {name!r} stands in dragoman.toml, which goes before: change it there.",
@@ -128,11 +129,11 @@ def set_(
 
 def list_(*, env_file: EnvFileOption = None, as_json: JsonOption = False) -> None:
     """Show all budgets, from dragoman.toml and from the database, and how they stand now."""
-    settings = settings_or_fail(None, env_file, as_json=as_json)
+    settings = _settings(env_file, as_json=as_json)
 
     async def read(budgets: SqlBudgets) -> list[tuple[Rule, list[Standing]]]:
         rules = await _all_rules(budgets, settings)
-        return [(rule, await budgets.standings(_pots(rule))) for rule in rules]
+        return [(rule, await _stand(budgets, rule)) for rule in rules]
 
     found = _with_budgets(read, settings, as_json=as_json)
     if as_json:
@@ -161,7 +162,7 @@ def show(
     name: NameArgument, *, env_file: EnvFileOption = None, as_json: JsonOption = False
 ) -> None:
     """Show a budget: each of its parts in each window, what is held for whom, and who has leased of it."""
-    settings = settings_or_fail(None, env_file, as_json=as_json)
+    settings = _settings(env_file, as_json=as_json)
 
     async def read(
         budgets: SqlBudgets,
@@ -171,7 +172,7 @@ def show(
             return None
         return (
             rules[0],
-            await budgets.standings(_pots(rules[0])),
+            await _stand(budgets, rules[0]),
             await budgets.holds(name),
             await budgets.leases(name),
             await budgets.told(name),
@@ -203,7 +204,7 @@ def remove(
     async def end(budgets: SqlBudgets) -> bool:
         return await budgets.remove(name)
 
-    settings = settings_or_fail(None, env_file, as_json=as_json)
+    settings = _settings(env_file, as_json=as_json)
     if not _with_budgets(end, settings, as_json=as_json):
         where = "it stands in dragoman.toml" if name in settings.budgets else "there is none"
         fail(f"No budget {name!r} was removed: {where}.", as_json=as_json)
@@ -235,7 +236,7 @@ def release(
     The lease of a process that died on a machine that is gone is released by its id, as `budgets show` has it.
     """
     if (named is None) == (budget is None):
-        fail("Say the id of a call, or --budget NAME.", as_json=as_json, code=2)
+        fail("Say the id of a call, or --budget NAME.", as_json=as_json, code=USAGE)
     pico = None if cost is None else _pico(cost, as_json=as_json)
 
     async def settle(budgets: SqlBudgets) -> list[Hold] | str:
@@ -253,7 +254,7 @@ def release(
             return f"{named} had several attempts: say which of them did cost that."
         return found or f"Nothing is held for {named!r}; `dragoman budgets show` tells what is."
 
-    settings = settings_or_fail(None, env_file, as_json=as_json)
+    settings = _settings(env_file, as_json=as_json)
     found = _with_budgets(settle, settings, as_json=as_json)
     if isinstance(found, str):
         fail(found, as_json=as_json)
@@ -273,6 +274,18 @@ def status() -> str:
     return f"ready, {number} in dragoman.toml"
 
 
+def _settings(env_file: Path | None, *, as_json: bool) -> Settings:
+    """The settings, with budgets that can be read."""
+    from dragoman.config.settings import ConfigError
+
+    settings = settings_or_fail(None, env_file, as_json=as_json)
+    try:
+        _in_file(settings)
+    except ConfigError as error:
+        fail(error.message, as_json=as_json, code=USAGE)
+    return settings
+
+
 async def _all_rules(budgets: SqlBudgets, settings: Settings) -> list[Rule]:
     said = _in_file(settings)
     names = {rule.name for rule in said}
@@ -285,11 +298,13 @@ def _in_file(settings: Settings) -> tuple[Rule, ...]:
     return budgets_of(settings)
 
 
-def _pots(rule: Rule) -> list[Pot]:
+async def _stand(budgets: SqlBudgets, rule: Rule) -> list[Standing]:
+    """How a budget stands now; one that all pay together stands though nobody has paid yet."""
     from dragoman.core.budget import Pot, since_of
 
     now = time.time()
-    return [Pot(rule.name, "", span, since_of(span, now)) for span, _ in rule.bounds]
+    pots = [Pot(rule.name, "", span, since_of(span, now)) for span, _ in rule.bounds]
+    return await budgets.standings(pots, divided=bool(rule.each))
 
 
 def _with_budgets(
@@ -321,7 +336,7 @@ def _pico(text: str, *, as_json: bool) -> int:
     except InvalidOperation:
         usd = Decimal(-1)
     if not (usd.is_finite() and usd >= 0):
-        fail(f"--cost is {text!r}; say USD, as 0.0123.", as_json=as_json, code=2)
+        fail(f"--cost is {text!r}; say USD, as 0.0123.", as_json=as_json, code=USAGE)
     return money.to_pico(usd)
 
 

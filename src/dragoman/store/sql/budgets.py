@@ -116,8 +116,8 @@ class SqlBudgets:
 
     # --- how they stand
 
-    async def standings(self, wanted: Sequence[Pot]) -> list[Standing]:
-        """How these pots stand, and those of the same budgets and stretches that are divided."""
+    async def standings(self, wanted: Sequence[Pot], *, divided: bool) -> list[Standing]:
+        """How the pots of these budgets and stretches stand: the wanted ones, or the parts they are divided in."""
         if not wanted:
             return []
         of_these = or_(
@@ -129,13 +129,19 @@ class SqlBudgets:
             )
         )
         async with self._database.read() as connection:
-            rows = (await connection.execute(select(pots).where(of_these))).all()
+            rows = await connection.execute(select(pots).where(of_these))
+            known = {
+                Pot(row.budget, row.subject, row.span, row.since): (row.spent_pico, row.held_pico)
+                for row in rows
+                if divided or not row.subject
+            }
             leased = await _leased(connection, {pot.budget for pot in wanted})
-        found = []
-        for row in rows:
-            pot = Pot(row.budget, row.subject, row.span, row.since)
-            found.append(Standing(pot, row.spent_pico, row.held_pico, leased.get(pot, 0)))
-        return sorted(found, key=lambda each: each.pot)
+        if not divided:
+            known = {pot: known.get(pot, (0, 0)) for pot in wanted}
+        return [
+            Standing(pot, spent, held, leased.get(pot, 0))
+            for pot, (spent, held) in sorted(known.items())
+        ]
 
     async def holds(self, budget: str | None = None, limit: int = 1000) -> list[Hold]:
         """Attempts that something is held for, oldest first, of one budget if that is said."""
