@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from dragoman.cli.budget_lines import (
+    alert_of,
+    amounts,
+    covers,
+    described,
+    held,
+    lease_of,
+    lines_of,
+    summed,
+    usd,
+)
 from dragoman.cli.output import USAGE, JsonOption, fail, say, say_json, table
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
 
 if TYPE_CHECKING:
     from dragoman.admission.budget_rules import Rule
     from dragoman.config.settings import Settings
-    from dragoman.core.budget import Pot
     from dragoman.store.sql.budgets import Hold, Lease, SqlBudgets, Standing, Told
 
 SUMMARY = "Set, show and release what callers may spend."
@@ -31,8 +41,6 @@ DATABASE_URL. A running gateway notices within seconds.
     dragoman budgets show team
 """
 
-_SPAN = {"day": "daily", "month": "monthly", "total": "total"}
-_MOST_SHOWN = 50
 _T = TypeVar("_T")
 
 
@@ -124,7 +132,7 @@ def set_(
     if as_json:
         say_json({"name": rule.name, **definition_of(rule)})
     else:
-        say(f"Budget {rule.name}: {_amounts(rule)}, {_covers(rule)}.")
+        say(f"Budget {rule.name}: {amounts(rule)}, {covers(rule)}.")
 
 
 def list_(*, env_file: EnvFileOption = None, as_json: JsonOption = False) -> None:
@@ -137,7 +145,7 @@ def list_(*, env_file: EnvFileOption = None, as_json: JsonOption = False) -> Non
 
     found = _with_budgets(read, settings, as_json=as_json)
     if as_json:
-        say_json({"budgets": [_described(rule, standings) for rule, standings in found]})
+        say_json({"budgets": [described(rule, standings) for rule, standings in found]})
     elif not found:
         say("There are no budgets. Make one: dragoman budgets set team --monthly 50")
     else:
@@ -147,10 +155,10 @@ def list_(*, env_file: EnvFileOption = None, as_json: JsonOption = False) -> Non
             [
                 (
                     rule.name,
-                    _amounts(rule),
-                    _covers(rule),
-                    _summed(rule, standings, "spent"),
-                    _summed(rule, standings, "held"),
+                    amounts(rule),
+                    covers(rule),
+                    summed(rule, standings, "spent"),
+                    summed(rule, standings, "held"),
                     rule.source,
                 )
                 for rule, standings in found
@@ -185,14 +193,14 @@ def show(
     if as_json:
         say_json(
             {
-                **_described(rule, standings),
-                "holds": [_held(hold) for hold in holds],
-                "leases": [_lease(lease) for lease in leases],
-                "alerts": [_told(each) for each in told],
+                **described(rule, standings),
+                "holds": [held(hold) for hold in holds],
+                "leases": [lease_of(lease) for lease in leases],
+                "alerts": [alert_of(each) for each in told],
             }
         )
         return
-    for line in _lines(rule, standings, holds, leases, told):
+    for line in lines_of(rule, standings, holds, leases, told):
         say(line)
 
 
@@ -259,11 +267,11 @@ def release(
     if isinstance(found, str):
         fail(found, as_json=as_json)
     if as_json:
-        say_json({"released": [_held(hold) for hold in found]})
+        say_json({"released": [held(hold) for hold in found]})
     elif named is not None and not found:
         say(f"The lease of {named} is released.")
     else:
-        say(f"{len(found)} held, {_usd(sum(hold.held for hold in found))} USD in all, is settled.")
+        say(f"{len(found)} held, {usd(sum(hold.held for hold in found))} USD in all, is settled.")
 
 
 def status() -> str:
@@ -338,117 +346,3 @@ def _pico(text: str, *, as_json: bool) -> int:
     if not (usd.is_finite() and usd >= 0):
         fail(f"--cost is {text!r}; say USD, as 0.0123.", as_json=as_json, code=USAGE)
     return money.to_pico(usd)
-
-
-def _usd(pico: int) -> str:
-    from dragoman.core import money
-
-    return money.plain(money.from_pico(pico))
-
-
-def _amounts(rule: Rule) -> str:
-    return ", ".join(f"{_usd(limit)} USD {_SPAN[span]}" for span, limit in rule.bounds)
-
-
-def _covers(rule: Rule) -> str:
-    named = [
-        f"{word} {getattr(rule, word)}"
-        for word in ("tenant", "project", "key", "user")
-        if getattr(rule, word)
-    ]
-    whom = ", ".join(named) or "everybody"
-    return f"each {rule.each} of {whom}" if rule.each else whom
-
-
-def _summed(rule: Rule, standings: list[Standing], what: str) -> str:
-    return ", ".join(
-        f"{_usd(sum(getattr(each, what) for each in standings if each.pot.span == span))} {_SPAN[span]}"
-        for span, _ in rule.bounds
-    )
-
-
-def _described(rule: Rule, standings: list[Standing]) -> dict[str, object]:
-    from dragoman.admission.budget_definition import definition_of
-
-    limits = dict(rule.bounds)
-    return {
-        "name": rule.name,
-        **definition_of(rule),
-        "source": rule.source,
-        "windows": [_standing(each, limits[each.pot.span]) for each in standings],
-    }
-
-
-def _window(pot: Pot) -> dict[str, object]:
-    from dragoman.core.budget import ends_at, time_of
-
-    end = ends_at(pot)
-    resets = None if end is None else time_of(end)
-    return {"subject": pot.subject, "window": pot.span, "resets_at": resets}
-
-
-def _standing(each: Standing, limit: int) -> dict[str, object]:
-    return {
-        **_window(each.pot),
-        "limit_usd": _usd(limit),
-        "spent_usd": _usd(each.spent),
-        "held_usd": _usd(each.held),
-        "leased_usd": _usd(each.leased),
-    }
-
-
-def _held(hold: Hold) -> dict[str, object]:
-    from dragoman.core.budget import time_of
-
-    return {
-        "call_id": hold.call_id,
-        "attempt_id": hold.attempt_id,
-        "budgets": ["/".join(filter(None, payer)) for payer in hold.payers],
-        "held_usd": _usd(hold.held),
-        "since": time_of(hold.admitted_us / 1_000_000),
-    }
-
-
-def _lease(lease: Lease) -> dict[str, object]:
-    from dragoman.core.budget import time_of
-
-    return {
-        **_window(lease.pot),
-        "holder": lease.holder,
-        "leased_usd": _usd(lease.granted),
-        "seen": time_of(lease.seen_ms / 1000),
-    }
-
-
-def _told(each: Told) -> dict[str, object]:
-    from dragoman.core.budget import time_of
-
-    return {
-        **_window(each.pot),
-        "share": each.share / 1_000_000,
-        "told": time_of(each.told_ms / 1000),
-    }
-
-
-def _lines(
-    rule: Rule,
-    standings: list[Standing],
-    holds: list[Hold],
-    leases: list[Lease],
-    told: list[Told],
-) -> Iterator[str]:
-    yield f"{rule.name}: {_amounts(rule)}, {_covers(rule)}; defined in: {rule.source}"
-    limits = dict(rule.bounds)
-    for each in standings[:_MOST_SHOWN]:
-        shown = _standing(each, limits[each.pot.span])
-        whose = f"{each.pot.subject} " if each.pot.subject else ""
-        yield (
-            f"{_SPAN[each.pot.span]:9} {whose}{shown['spent_usd']} of {shown['limit_usd']} USD spent, "
-            f"{shown['held_usd']} held, {shown['leased_usd']} leased, until {shown['resets_at'] or 'for ever'}"
-        )
-    for shown in map(_told, told[:_MOST_SHOWN]):
-        yield f"told      {shown['share']:.0%} of the {shown['window']} {shown['subject']} at {shown['told']}"
-    for shown in map(_held, holds[:_MOST_SHOWN]):
-        yield f"held      {shown['held_usd']} USD for {shown['call_id']} since {shown['since']}"
-    for shown in map(_lease, leases[:_MOST_SHOWN]):
-        yield f"leased    {shown['leased_usd']} USD by {shown['holder']}, seen {shown['seen']}"
