@@ -76,7 +76,6 @@ NOT_YET = {
         ADMIN_KEYS_ALLOWED_PROVIDERS ADMIN_METRICS_MAX_ERROR_LINES
     """,
     "traces": "OTEL_EXPORTER_OTLP_ENDPOINT OTEL_CONSOLE_EXPORT",
-    "quotas of MODE=test": "TEST_MONTHLY_COST_LIMIT",
     "scripts": "BIND_HOST TEST_API_KEY",
 }
 """Names that are agreed on, and that no line reads so far."""

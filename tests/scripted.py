@@ -66,6 +66,8 @@ class Scripted:
 class Tab:
     """Keeps every record in memory."""
 
+    purse = None
+
     def opened(self, attempt):
         """Every record can be kept."""
 

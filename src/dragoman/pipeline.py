@@ -17,7 +17,10 @@ from functools import partial
 from msgspec.structs import replace
 
 from dragoman.accounting.account import Accountant
+from dragoman.accounting.account import Tab as Account
 from dragoman.admission.admit import REQUEST, Cost, Gate, admit
+from dragoman.admission.afford import afford
+from dragoman.admission.budgets import Budgets
 from dragoman.admission.refusal import LimitError
 from dragoman.admission.rules import NO_RULES
 from dragoman.admission.settle import tokens_of
@@ -78,6 +81,8 @@ class House:
     clock: Clock
     strategy: Strategy = "cost"
     """How ``auto`` chooses unless the request says it."""
+    budgets: Budgets | None = None
+    """None: nobody keeps any."""
     turns: Turns = field(default_factory=Turns)
     plans: dict[tuple[str | None, Operation, Family, str | None], Plan] = field(
         default_factory=dict
@@ -96,7 +101,7 @@ async def carry(call: Call, permission: Permission, house: House) -> Answer:
     return await accounted(enter(call, caller, tab, house), call, tab)
 
 
-async def enter(call: Call, caller: Caller, tab: Tab, house: House) -> Answer:
+async def enter(call: Call, caller: Caller, tab: Account, house: House) -> Answer:
     """Lets the call in, and has it answered: by what it was answered before, where it asks for that."""
     await let_in(call, caller, house)
     body = await call.read_body()
@@ -147,7 +152,7 @@ async def accounted(answering: Awaitable[Answer], call: Call, tab: Tab) -> Answe
     return answer
 
 
-async def serve(call: Call, body: bytes, tab: Tab, house: House) -> Answer:
+async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     """A new answer, by whoever can give it."""
     assert call.caller is not None, "it was let in"
     ask = read_ask(body, call.named, call.streams)
@@ -158,6 +163,8 @@ async def serve(call: Call, body: bytes, tab: Tab, house: House) -> Answer:
     kept: Keeping | None = None
     if call.dialect == "responses":
         ask, plan, kept = await recall(ask, plan, call, call.caller.tenant, house.keeper)
+    if house.budgets is not None and house.budgets.active:
+        plan, ask = await set_aside(plan, ask, call, tab, house)
     call.outcome.plan = plan
     if call.operation == "count_tokens":
         answer = await count(plan, ask, call, tab, house)
@@ -261,6 +268,30 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
             plans.clear()
         plans[ask.model, call.operation, call.dialect, call.home] = plan
     return plan
+
+
+async def set_aside(
+    plan: Plan, ask: Ask, call: Call, tab: Account, house: House
+) -> tuple[Plan, Ask]:
+    """Sets aside what the call may cost, where a budget has to pay; who is asked then, and for what (D16)."""
+    assert call.caller is not None, "it was let in"
+    assert house.budgets is not None, "there are budgets"
+    accountant = house.accountant
+    afforded = await afford(
+        plan,
+        ask,
+        call,
+        call.caller,
+        house.budgets,
+        partial(needs_of, ask, call.dialect, call.operation),
+        lambda candidate: accountant.price_at(
+            house.clock.wall(), candidate.provider.name, candidate.model
+        ),
+    )
+    if afforded is None:
+        return plan, ask
+    tab.purse = afforded.purse
+    return afforded.plan, afforded.ask
 
 
 async def count(plan: Plan, ask: Ask, call: Call, tab: Tab, house: House) -> Answer:

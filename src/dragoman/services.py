@@ -21,6 +21,7 @@ from dragoman import __version__
 from dragoman.accounting.account import Accountant, open_accountant
 from dragoman.accounting.ports import Happening
 from dragoman.admission.admit import Gate
+from dragoman.admission.budget_alerts import Alert, Listener, told_of
 from dragoman.admission.tiers import Tiers
 from dragoman.assembly.assemble import Assembly, assemble
 from dragoman.attempt.allowance import Allowance, Allowances
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from dragoman.store.engine import Database
     from dragoman.store.health_record import Exchange
     from dragoman.store.seal import Sealer
+    from dragoman.store.sql.budgets import SqlBudgets
     from dragoman.store.sql.keys import SqlKeys
 
 
@@ -113,6 +115,16 @@ async def open_past(
 
 
 @asynccontextmanager
+async def open_budget_desk(settings: Settings) -> AsyncIterator[SqlBudgets]:
+    """The budgets in the database alone, for commands that need no server."""
+    from dragoman.store.sql.budgets import SqlBudgets  # noqa: PLC0415  SQL only where it is needed
+
+    async with _open_store(settings) as (database, keys, sealer):
+        del keys, sealer
+        yield SqlBudgets(database, SystemClock())
+
+
+@asynccontextmanager
 async def _open_store(settings: Settings) -> AsyncIterator[tuple[Database, SqlKeys, Sealer]]:
     from dragoman.store.schema import open_upgraded  # noqa: PLC0415  SQL only where it is needed
     from dragoman.store.seal import open_sealer  # noqa: PLC0415
@@ -164,6 +176,16 @@ def _notice(log: Log, metrics: Metrics) -> Callable[[Happening, int, str], None]
     return notice
 
 
+def _alarm(log: Log, metrics: Metrics) -> Listener:
+    """Where the operator hears that a budget is nearly used up, or used up."""
+
+    def alarm(alert: Alert) -> None:
+        metrics.alarmed(alert.pot.budget, alert.pot.span, alert.share)
+        log.event("warn", "budget", **told_of(alert))
+
+    return alarm
+
+
 @asynccontextmanager
 async def open_services(
     settings: Settings, env: Mapping[str, str], *, workers: int = 1, folder: Path | None = None
@@ -173,6 +195,7 @@ async def open_services(
     Raises:
         ConfigError, HouseError: something cannot be opened; the message says what to do.
     """
+    from dragoman.store.budgets import open_budgets  # noqa: PLC0415
     from dragoman.store.given_again import open_recorder  # noqa: PLC0415
     from dragoman.store.health_record import open_record  # noqa: PLC0415
     from dragoman.store.kept import open_kept  # noqa: PLC0415
@@ -201,18 +224,37 @@ async def open_services(
             tls_ca=settings.upstream_ca_file,
         )
         stack.push_async_callback(transport.close)
+        process = new_id()
+        budgets, leases = await stack.enter_async_context(
+            open_budgets(
+                database,
+                process,
+                built.budgets,
+                clock,
+                _alarm(log, metrics),
+                partial(_untold, log),
+                shared=workers > 1,
+            )
+        )
+        metrics.budgets = budgets.alerts.standings
+        metrics.budget_refusals = budgets.alerts.refusals
         accountant: Accountant = await stack.enter_async_context(
             open_accountant(
                 settings.dragoman_home / "journal",
-                SqlLedger(database),
+                SqlLedger(database, budgets.written),
                 clock=clock,
                 prices=current.price,
                 notice=_notice(log, metrics),
                 buffer_size=settings.usage_buffer_size,
                 flush_interval_s=settings.usage_flush_interval,
                 durability=settings.usage_durability,
+                tag=process,
+                drained=leases.ended,
             )
         )
+        if budgets.active:
+            # What dead processes had spent and leased counts from the first call on.
+            await accountant.drain()
         health = health_of(settings, log)
         redis = redis_of(settings, stack)
         record = await stack.enter_async_context(
@@ -292,6 +334,7 @@ async def open_services(
             means=means,
             clock=clock,
             strategy=settings.routing_strategy,
+            budgets=budgets,
         )
         fetcher.changed = house.plans.clear
         services = Services(
@@ -339,6 +382,8 @@ def _install(services: Services, current: _Current, transport: Transport, built:
     house.strategy = built.settings.routing_strategy
     house.gate.tiers = _tiers(built)
     house.plans = {}
+    if house.budgets is not None:
+        house.budgets.configure(built.budgets)
     fetcher.changed = house.plans.clear
     house.fetch_listings = fetcher.fetch
     house.means = replace(

@@ -17,7 +17,13 @@ from sqlalchemy import text
 
 from databases import KINDS, database_url
 from dragoman.core.errors import HouseError
-from dragoman.store import answer_tables, health_table, ledger_tables, response_tables, schema
+from dragoman.store import (
+    answer_tables,
+    health_table,
+    ledger_tables,
+    response_tables,
+    schema,
+)
 from dragoman.store.engine import open_database
 from dragoman.store.schema import (
     MIGRATIONS,

@@ -28,12 +28,12 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from dragoman.accounting.choice import choice_text
-from dragoman.accounting.drain import drain
+from dragoman.accounting.drain import Drained, drain
 from dragoman.accounting.durability import GroupSync
 from dragoman.accounting.entry import LONGEST_NAME, fit
 from dragoman.accounting.journal import ROTATE_BYTES, Journal
 from dragoman.accounting.ledger import MOST, Settled, Writer
-from dragoman.accounting.ports import Ledger, Notice, silent
+from dragoman.accounting.ports import Ledger, Notice, Purse, silent
 from dragoman.accounting.price import settle
 from dragoman.accounting.records import (
     About,
@@ -86,6 +86,7 @@ class Accountant:
         self._priced_at = 0
         self._draining = asyncio.Lock()
         self._told_full = False
+        self.drained: Drained | None = None
 
     @property
     def storage_full(self) -> bool:
@@ -127,7 +128,7 @@ class Accountant:
         """Brings dead processes' journals into SQL; whether that worked. Never raises."""
         async with self._draining:
             try:
-                await drain(self.journal.folder, self.writer.ledger, self.notice)
+                await drain(self.journal.folder, self.writer.ledger, self.notice, self.drained)
             except Exception as error:  # noqa: BLE001 -- the journals stay; the next try comes
                 self.notice("flush_failed", 0, type(error).__name__)
                 return False
@@ -146,6 +147,7 @@ class Tab:
         "_open",
         "_outcome",
         "_records",
+        "purse",
     )
 
     def __init__(self, accounts: Accountant, call: Call, caller: Caller) -> None:
@@ -167,6 +169,8 @@ class Tab:
         self._files: list[int] = []
         self._open: dict[str, Price | None] = {}
         self._finishing = False
+        self.purse: Purse | None = None
+        """What pays for the attempts, where a budget has to."""
 
     def opened(self, attempt: Attempt) -> None:
         """Writes down that ``attempt`` is about to be made, and pins its price (M8).
@@ -189,10 +193,13 @@ class Tab:
             price.source if price is not None else "",
             price.effective_from if price is not None else "",
             choice_text(outcome.plan, outcome.passed) if attempt.number == 1 else "",
+            self.purse.stake(attempt) if self.purse is not None else None,
         )
         try:
             self._hold(accounts.journal.append(record, self._files[-1] if self._files else 0))
         except OSError as error:
+            if self.purse is not None:
+                self.purse.unmade(attempt)
             raise _storage_full() from error
         self._records.append(record)
         self._open[attempt.id] = price
@@ -222,7 +229,8 @@ class Tab:
         price = self._open.pop(attempt.id)
         try:
             self._settle(attempt, price)
-            self._keep(self._closed(attempt))
+            held = self.purse.closed(attempt) if self.purse is not None else 0
+            self._keep(self._closed(attempt, held))
         except Exception as error:  # noqa: BLE001 -- R-USE-013: never breaks the answer
             self._accounts.notice("accounting_failed", 1, f"{self._call.id}: {error!r}")
         if self._finishing and not self._open:
@@ -238,7 +246,7 @@ class Tab:
             estimated = attempt.tokens_from == "estimated"
             attempt.cost, attempt.cost_from = settle(usage, price, estimated=estimated)
 
-    def _closed(self, attempt: Attempt) -> Closed:
+    def _closed(self, attempt: Attempt, held: int) -> Closed:
         outcome = self._outcome
         return Closed(
             attempt.id,
@@ -259,6 +267,7 @@ class Tab:
             ", ".join(outcome.adjusted) if outcome.adjusted else "",
             choice_text(outcome.plan, outcome.passed) if outcome.passed else "",
             attempt.error_code,
+            held,
         )
 
     def finish(self) -> None:
@@ -275,6 +284,8 @@ class Tab:
 
     def _end(self) -> None:
         try:
+            if self.purse is not None:
+                self.purse.finish()
             if not self._is_complete():
                 self._keep(self._finished())
             self._accounts.writer.add(Settled(tuple(self._records), tuple(self._files)))
@@ -385,16 +396,23 @@ async def open_accountant(
     rotate_bytes: int = ROTATE_BYTES,
     most_waiting: int = MOST,
     drain_every_s: float = DRAIN_EVERY_S,
+    tag: str = "",
+    drained: Drained | None = None,
 ) -> AsyncIterator[Accountant]:
-    """Accounts kept in ``folder``; on leaving, everything is written to SQL if it can be reached."""
+    """Accounts kept in ``folder``; on leaving, everything is written to SQL if it can be reached.
+
+    ``tag`` is what this process calls itself, a new id unless said; ``drained`` is told the tag of every
+    dead process of which SQL has all.
+    """
     host = durability == "host"
-    tag = ids.uuid7(clock.wall(), os.urandom)
+    tag = tag or ids.uuid7(clock.wall(), os.urandom)
     journal = _open_journal(folder, tag, rotate_bytes=rotate_bytes, host=host)
     writer = Writer(
         journal, ledger, notice, size=buffer_size, interval_s=flush_interval_s, most=most_waiting
     )
     sync = GroupSync(journal) if host else None
     accountant = Accountant(journal, writer, clock=clock, prices=prices, notice=notice, sync=sync)
+    accountant.drained = drained
     tasks = [
         asyncio.create_task(writer.run(), name="ledger writer"),
         asyncio.create_task(_drain(accountant, drain_every_s), name="journal drain"),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from dragoman.accounting.entry import Calls, Entry
 from dragoman.accounting.journal import claim, journal_files, release
@@ -20,6 +21,9 @@ from dragoman.accounting.records import read
 
 BATCH = 500
 
+Drained: TypeAlias = Callable[[str], Awaitable[None]]
+"""Told the tag of a dead process once SQL has all that it had written."""
+
 
 def tags(folder: Path) -> list[str]:
     """The processes that left anything in the folder, oldest first."""
@@ -27,9 +31,11 @@ def tags(folder: Path) -> list[str]:
     return sorted({name.split(".")[0] for name in names if name.endswith((".lock", ".journal"))})
 
 
-async def drain(folder: Path, ledger: Ledger, notice: Notice = silent) -> int:
+async def drain(
+    folder: Path, ledger: Ledger, notice: Notice = silent, drained: Drained | None = None
+) -> int:
     """Drains every journal whose owner is dead; how many calls were new to the ledger."""
-    return await drain_each(folder, lambda tag: _drain_tag(folder, tag, ledger, notice))
+    return await drain_each(folder, lambda tag: _drain_tag(folder, tag, ledger, notice, drained))
 
 
 async def drain_each(folder: Path, drain_tag: Callable[[str], Awaitable[int]]) -> int:
@@ -48,7 +54,9 @@ async def drain_each(folder: Path, drain_tag: Callable[[str], Awaitable[int]]) -
     return new
 
 
-async def _drain_tag(folder: Path, tag: str, ledger: Ledger, notice: Notice) -> int:
+async def _drain_tag(
+    folder: Path, tag: str, ledger: Ledger, notice: Notice, drained: Drained | None
+) -> int:
     files = journal_files(folder, tag)
     calls = Calls()
     torn: set[Path] = set()
@@ -61,6 +69,8 @@ async def _drain_tag(folder: Path, tag: str, ledger: Ledger, notice: Notice) -> 
         # Otherwise an end has no beginning only where SQL has the call, and the file with the
         # beginning is gone already.
         notice("journal_orphans", calls.orphans, tag)
+    if drained is not None and not (torn or refused):
+        await drained(tag)
     for path in files:
         if path in torn:
             path.rename(path.with_suffix(".torn"))

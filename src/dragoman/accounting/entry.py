@@ -28,6 +28,7 @@ from dragoman.accounting.records import (
     Tokens,
     call_id,
 )
+from dragoman.core.budget import Charge, Payer
 
 _BIGGEST = 2**63 - 1
 _LONGEST = 512
@@ -110,6 +111,8 @@ class AttemptRow(Struct, frozen=True, gc=False):
     first_event_s: float | None
     duration_s: float | None
     created_us: int
+    charge: Charge | None = None
+    """What budgets pay for it."""
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -256,7 +259,22 @@ def _attempt(begin: Opened, end: Closed | None) -> AttemptRow:
         end.first_event_s if end else None,
         end.duration_s if end else None,
         _micros(about.wall + begin.after_s),
+        _charge(begin, end) if begin.stake is not None else None,
     )
+
+
+def _charge(begin: Opened, end: Closed | None) -> Charge:
+    """What budgets pay: the ledger's number, or what they hold where it has none (D27)."""
+    stake = begin.stake
+    assert stake is not None, "only who has set something aside is charged"
+    payers = tuple([Payer(*map(fit, payer)) for payer in stake.payers])
+    if payers != stake.payers:
+        stake = replace(stake, payers=payers)
+    if end is None:
+        return Charge(stake, begin.about.wall, 0, stake.pico)
+    if end.cost_pico is not None:
+        return Charge(stake, begin.about.wall, end.cost_pico, 0)
+    return Charge(stake, begin.about.wall, 0, end.held_pico)
 
 
 def _consumed(end: Closed) -> Consumed:

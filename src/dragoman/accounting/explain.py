@@ -14,6 +14,7 @@ from dragoman.accounting.choice import Choice, read_choice
 from dragoman.accounting.entry import AttemptRow, Consumed, Entry, RequestRow
 from dragoman.accounting.ports import Ledger, Scope
 from dragoman.accounting.report import ms, time_of, usd
+from dragoman.core.budget import Charge
 from dragoman.core.errors import CallerError
 
 _ENCODER = msgspec.json.Encoder()
@@ -47,6 +48,17 @@ class Tokens(Struct, frozen=True):
     reasoning: int | None
 
 
+class Paid(Struct, frozen=True):
+    """What was set aside for a try in its budgets, and what that came to."""
+
+    budgets: list[str]
+    """Each with whose part of it is meant, after a slash, where it is divided."""
+    reserved_usd: str
+    spent_usd: str
+    held_usd: str
+    """Held until the cost is known, or the operator releases it."""
+
+
 class Try(Struct, frozen=True):
     """One call of a provider."""
 
@@ -70,6 +82,8 @@ class Try(Struct, frozen=True):
     cost_from: str
     price: str | None
     """Where the price is from, and the day since which it holds."""
+    budget: Paid | None = None
+    """What budgets pay for it; null where none has to."""
 
 
 class Times(Struct, frozen=True):
@@ -206,6 +220,16 @@ def _try(row: RequestRow, attempt: AttemptRow) -> Try:
         cost_usd=None if used.cost_pico is None else usd(used.cost_pico),
         cost_from=used.cost_from,
         price=" ".join(filter(None, (attempt.price_source, attempt.price_from))) or None,
+        budget=None if attempt.charge is None else _paid(attempt.charge),
+    )
+
+
+def _paid(charge: Charge) -> Paid:
+    return Paid(
+        ["/".join(filter(None, payer)) for payer in charge.stake.payers],
+        usd(charge.stake.pico),
+        usd(charge.spent),
+        usd(charge.held),
     )
 
 

@@ -13,6 +13,9 @@ from typing import Literal, Protocol, TypeAlias
 from msgspec import Struct
 
 from dragoman.accounting.entry import Entry
+from dragoman.core.budget import Stake
+from dragoman.core.call import Attempt
+from dragoman.core.provider import Candidate
 
 Happening: TypeAlias = Literal[
     "written",
@@ -34,6 +37,30 @@ Notice: TypeAlias = Callable[[Happening, int, str], None]
 
 def silent(happening: Happening, number: int, detail: str) -> None:
     """Nobody listens."""
+
+
+class Purse(Protocol):
+    """What a call may spend of its caller's budgets; admission implements it."""
+
+    async def affords(self, candidate: Candidate) -> bool:
+        """Whether one more try there is paid for; it is then set aside."""
+        ...
+
+    def stake(self, attempt: Attempt) -> Stake:
+        """What the attempt that is about to be made takes with it."""
+        ...
+
+    def unmade(self, attempt: Attempt) -> None:
+        """The attempt is not made after all."""
+        ...
+
+    def closed(self, attempt: Attempt) -> int:
+        """Settles an attempt whose cost is on it, where it is known; what of its stake is held."""
+        ...
+
+    def finish(self) -> None:
+        """Gives back what no attempt has taken."""
+        ...
 
 
 class EntryRefused(Exception):  # noqa: N818 -- an answer of the ledger, not a failure of it

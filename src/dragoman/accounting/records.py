@@ -25,6 +25,7 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct
 
+from dragoman.core.budget import Stake
 from dragoman.core.call import Status
 
 VERSION = 1
@@ -86,6 +87,8 @@ class Opened(Struct, frozen=True, gc=False, array_like=True, tag="o"):
     """The day from which the price holds that was pinned for this attempt (M8)."""
     choice: str = ""
     """Of a call's first attempt: how it was chosen (``choice.py``); empty where there was no choice."""
+    stake: Stake | None = None
+    """What budgets have set aside for it; None where nobody's budget pays."""
 
 
 class Closed(Struct, frozen=True, gc=False, array_like=True, tag="c"):
@@ -112,6 +115,8 @@ class Closed(Struct, frozen=True, gc=False, array_like=True, tag="c"):
     choice: str = ""
     """The choice once more, where candidates were passed over since it was written first."""
     error_code: str | None = None
+    held_pico: int = 0
+    """What of the stake its budgets go on holding, for nobody knows the cost."""
 
 
 class Finished(Struct, frozen=True, gc=False, array_like=True, tag="f"):

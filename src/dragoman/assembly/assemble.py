@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dragoman.admission.budget_rules import Rule
 from dragoman.assembly.registry import identity_mode, open_registry
 from dragoman.attempt.policy import Policy
 from dragoman.catalog.registry import Registry
+from dragoman.config.budgets import budgets_of
 from dragoman.config.settings import Settings
 from dragoman.config.tiers import read_tiers
 from dragoman.core.call import Limits
@@ -26,6 +28,7 @@ HOT = (
     "quality",
     "prices",
     "tiers",
+    "budgets",
     "routing_strategy",
     "local_keys",
     "connect_timeout_ms",
@@ -50,6 +53,7 @@ class Assembly:
     mode: IdentityMode
     policy: Policy
     tiers: dict[str, Limits]
+    budgets: tuple[Rule, ...] = ()
 
 
 def assemble(
@@ -81,6 +85,7 @@ def assemble(
             hedge=settings.hedge,
         ),
         tiers=read_tiers(settings),
+        budgets=budgets_of(settings),
     )
 
 

@@ -17,10 +17,11 @@ the first time is paid for (``allowance.py``), and all of it ends by the call's 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from dragoman.attempt.deadline import deadline_of, late
 from dragoman.attempt.embody import Embodiment
-from dragoman.attempt.endings import resting
+from dragoman.attempt.endings import resting, unpaid
 from dragoman.attempt.further import may_try
 from dragoman.attempt.gate import open_stream
 from dragoman.attempt.hedge import hedged, is_wanted
@@ -70,7 +71,9 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
             call.outcome.passed.append(Skipped(candidate.name, "its breaker was open"))
             position += 1
             continue
-        if not (paid or await _pays(candidate, means, deadline.begin)):
+        if not (
+            paid or await _granted(may_try(candidate, means, deadline.begin), candidate, means)
+        ):
             call.outcome.passed.append(Skipped(candidate.name, "further tries were used up"))
             position += 1
             continue
@@ -88,6 +91,13 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
         except BaseException:
             means.health.abandoned(candidate)
             raise
+        if tab.purse is not None and not await _granted(
+            tab.purse.affords(candidate), candidate, means
+        ):
+            failure = failure or unpaid()
+            call.outcome.passed.append(Skipped(candidate.name, "the budget was used up"))
+            position += 1
+            continue
         if done and prepared.crossing is not None:
             prepared.crossing.resume(done)
         trial.open()
@@ -137,10 +147,10 @@ def _unsaid(error: CallerError) -> str:
     return f"{code} ({error.param})" if error.param else code
 
 
-async def _pays(candidate: Candidate, means: Means, until: float) -> bool:
-    """Whether one further try is paid for; a probe that then is not made is another's."""
+async def _granted(asking: Awaitable[bool], candidate: Candidate, means: Means) -> bool:
+    """Whether the try may be made; a probe that then is not made is another's."""
     try:
-        may = await may_try(candidate, means, until)
+        may = await asking
     except BaseException:
         means.health.abandoned(candidate)
         raise

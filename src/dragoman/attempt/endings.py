@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from dragoman.core.errors import HouseError, UpstreamError
+from dragoman.core.errors import CallerError, HouseError, UpstreamError
 from dragoman.core.provider import Candidate
 
 
@@ -18,6 +18,15 @@ def resting(candidate: Candidate, back_in_s: float) -> UpstreamError:
         retry_after_s=back_in_s,
         provider=candidate.provider.name,
         retryable=True,
+    )
+
+
+def unpaid() -> CallerError:
+    """What is said where nothing is left for the first try, though it had been."""
+    return CallerError(
+        "quota",
+        "The budget was used up before a provider could be asked.",
+        code="insufficient_quota",
     )
 
 

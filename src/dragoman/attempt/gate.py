@@ -143,6 +143,8 @@ async def gate(
         # Content commits, even if the error behind it came in the same piece: how bytes are cut
         # decides nothing.
         if facts.error is not None and not facts.content:
+            # An error in place of an answer is not charged for, unless it says so.
+            trial.record.may_cost = facts.usage is not None
             raise facts.error
         if facts.content or facts.finished or piece is None:
             trial.record.first_event_s = means.monotonic() - trial.record.started

@@ -108,6 +108,9 @@ async def _enter_second(
         )
         if not paid:
             return
+        purse = first.tab.purse
+        if purse is not None and not (await purse.affords(candidate) and not race.is_over()):
+            return
         second.open()
     except GatewayError:
         return  # it cannot be said to that candidate, or not be written down: the first goes on

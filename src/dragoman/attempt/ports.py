@@ -148,8 +148,21 @@ class Fetcher(Protocol):
         ...
 
 
+class Purse(Protocol):
+    """What the call may spend; admission implements it."""
+
+    async def affords(self, candidate: Candidate) -> bool:
+        """Whether one more try there is paid for; it is then set aside, for the try that is opened next."""
+        ...
+
+
 class Tab(Protocol):
     """Where attempts are written down; accounting implements it."""
+
+    @property
+    def purse(self) -> Purse | None:
+        """What pays for the attempts; None where no budget has to."""
+        ...
 
     def opened(self, attempt: Attempt) -> None:
         """An attempt is about to reach its provider.

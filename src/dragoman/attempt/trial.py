@@ -141,7 +141,7 @@ class Trial:
         """Makes what is told of the call its own: it is the one that answers, as far as is known."""
         outcome = self.call.outcome
         outcome.losses = self.prepared.outgoing.losses
-        outcome.adjusted = self.prepared.outgoing.adjusted
+        outcome.adjusted = outcome.clamped + self.prepared.outgoing.adjusted
         candidate = self.candidate
         outcome.label_model = candidate.model if candidate.known else "other"
         outcome.standing = self.record
@@ -184,6 +184,7 @@ class Trial:
         if further is not None:
             left = max(_LEAST_S, self.left_s())
             request = structs.replace(request, body=further, first_byte_timeout_s=left)
+        self.record.may_cost = True
         reply = self.reply = await transport.send(request)
         self.record.upstream_status = reply.status
         if not TOLD.isdisjoint(reply.headers):
@@ -276,6 +277,8 @@ class Trial:
         if out_of_time:
             error.message, error.code = late().message, late().code
         record.error_kind, record.error_code = error.kind, code_of(error)
+        if error.sent == "no" or not 200 <= (record.upstream_status or 200) < 300:
+            record.may_cost = False
         error.provider = self.candidate.provider.name
         if error.provider_request_id is None:
             error.provider_request_id = record.upstream_request

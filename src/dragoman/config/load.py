@@ -35,6 +35,7 @@ TOP_LEVEL = (
     "quality",
     "prices",
     "tiers",
+    "budgets",
 )
 SERVER = ("host", "port", "workers")
 _OTHERS = ("DRAGOMAN_CONFIG", "DRAGOMAN_BASE_URL", "DRAGOMAN_API_KEY")

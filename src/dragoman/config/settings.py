@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -251,6 +252,8 @@ class Settings(BaseSettings):
     """Requests a minute of every key in MODE=test."""
     test_daily_token_limit: int = Field(default=1_000_000, ge=1)
     """Tokens a day of every key in MODE=test."""
+    test_monthly_cost_limit: Decimal = Field(default=Decimal(1000), ge=0)
+    """What every key may spend in a month in MODE=test, in USD."""
 
     # --- from dragoman.toml only
     provider_order: CommaList = []
@@ -267,6 +270,8 @@ class Settings(BaseSettings):
     """Prices of your own by provider/model, in USD per million tokens."""
     tiers: dict[str, dict[str, Any]] = {}
     """Limits that keys share by a name, in place of those of that name in data/tiers.json."""
+    budgets: dict[str, dict[str, Any]] = {}
+    """What callers may spend, by names of your own; docs/budgets.md has them all."""
 
     _file_text: str = PrivateAttr(default="")
 

@@ -66,6 +66,8 @@ class Caller(Struct, frozen=True):
     limits: Limits = NO_LIMITS
     """The key's own, which go before its tier's."""
     tier: str | None = None
+    project: str = ""
+    """Whose budgets it spends, within the tenant; empty: nobody's in particular."""
 
 
 class Gauge(Struct, frozen=True, gc=False):
@@ -134,6 +136,8 @@ class Attempt(Struct):
     """The provider's own id of the request (D9)."""
     error_kind: str | None = None
     error_code: str | None = None
+    may_cost: bool = False
+    """Whether the provider may charge something, though nobody has told how much."""
     first_event_s: float | None = None
     duration_s: float | None = None
     answered_s: float | None = None
@@ -176,6 +180,8 @@ class Outcome(Struct):
     stream: bool = False
     losses: tuple[Loss, ...] = ()
     adjusted: tuple[str, ...] = ()
+    clamped: tuple[str, ...] = ()
+    """What a budget has changed of the request; it stands in ``adjusted`` as well."""
     status: Status = "unknown"
     http_status: int = 0
     error_code: str | None = None

@@ -44,6 +44,10 @@ class Needs(Struct, frozen=True):
     """The bound that the request sets, else a typical answer."""
     bounded: bool = False
     """Whether the request sets that bound."""
+    text_bytes: int = 0
+    """Bytes of the request beside its media."""
+    pictures: int = 0
+    audio_bytes: int = 0
 
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
@@ -70,7 +74,10 @@ def needs_of(ask: Ask, family: Family, operation: Operation) -> Needs:
     """The needs of a request in its caller's dialect."""
     members = ask.members
     if operation == "embeddings":
-        return Needs(input_tokens=len(ask.body) // BYTES_A_TOKEN, output_tokens=0, bounded=True)
+        size = len(ask.body)
+        return Needs(
+            input_tokens=size // BYTES_A_TOKEN, output_tokens=0, bounded=True, text_bytes=size
+        )
     media: list[tuple[str, int]] = []
     for name in ("messages", "contents", "input"):
         if name in members:
@@ -93,6 +100,9 @@ def needs_of(ask: Ask, family: Family, operation: Operation) -> Needs:
         input_tokens=text // BYTES_A_TOKEN + MEDIA_TOKENS * len(media),
         output_tokens=TYPICAL_OUTPUT if bound is None else bound,
         bounded=bound is not None,
+        text_bytes=text,
+        pictures=sum(kind == "images" for kind, _ in media),
+        audio_bytes=sum(size for kind, size in media if kind == "audio"),
     )
 
 
@@ -113,11 +123,10 @@ def _bound(options: Members) -> int | None:
         "maxOutputTokens",
         "num_predict",
     )
-    for name in names:
-        value = peek_value(options.get(name))
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            return value
-    return None
+    values = [peek_value(options.get(name)) for name in names]
+    # Which of several counts is the provider's to say.
+    bounds = [each for each in values if type(each) is int and each > 0]
+    return max(bounds, default=None)
 
 
 def _structured(members: Members, options: Members) -> bool:

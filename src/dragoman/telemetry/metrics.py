@@ -25,7 +25,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from dragoman.core.call import Outcome
-from dragoman.telemetry.numbers import Numbers, Served, decode_numbers, encode_numbers
+from dragoman.telemetry.numbers import Numbers, Served, Standing, decode_numbers, encode_numbers
 from dragoman.telemetry.siblings import Siblings
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -51,6 +51,10 @@ class Metrics(Collector):
         """Where limits are counted: memory, host, redis, or alone."""
         self.usage_failures = 0
         """Ledger batches that had to be tried again."""
+        self.budgets: dict[tuple[str, str], Standing] = {}
+        """Budget and stretch → how it stands; whoever keeps the budgets keeps it."""
+        self.budget_refusals: dict[str, int] = {}
+        self._budget_alerts: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         self._served: dict[tuple[str, str], Served] = {}
         self._attempts: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._limited: defaultdict[str, int] = defaultdict(int)
@@ -70,6 +74,9 @@ class Metrics(Collector):
             served=self._served,
             attempts=self._attempts,
             limited=self._limited,
+            budget_refusals=self.budget_refusals,
+            budget_alerts=self._budget_alerts,
+            budgets=self.budgets,
         )
 
     def publish(self) -> None:
@@ -91,6 +98,10 @@ class Metrics(Collector):
     def limited(self, limit: str) -> None:
         """A request was refused by this limit."""
         self._limited[limit] += 1
+
+    def alarmed(self, budget: str, window: str, share: int) -> None:
+        """The operator was told that a budget has reached a share of millionths."""
+        self._budget_alerts[budget, window, f"{share / 1_000_000:g}"] += 1
 
     def finished(self, outcome: Outcome, duration_s: float) -> None:
         """A request is over."""
@@ -173,7 +184,7 @@ class Metrics(Collector):
         )
         for limit, count in list(now.limited.items()):
             limited.add_metric((limit,), count)
-        yield from (attempts, limited, *_health(now))
+        yield from (attempts, limited, *_budgets(now), *_health(now))
         if self.shared_state != "none":
             yield GaugeMetricFamily(
                 "dragoman_shared_state_up",
@@ -197,6 +208,34 @@ class Metrics(Collector):
     def text(self) -> bytes:
         """All of it in Prometheus' text form."""
         return generate_latest(self._registry)
+
+
+def _budgets(now: Numbers) -> Iterator[Metric]:
+    """How budgets stand, and whom they have refused."""
+    refused = CounterMetricFamily(
+        "dragoman_budget_refusals", "Requests refused by a budget", labels=("budget",)
+    )
+    for budget, count in list(now.budget_refusals.items()):
+        refused.add_metric((budget,), count)
+    told = CounterMetricFamily(
+        "dragoman_budget_alerts",
+        "Shares of budgets that were reached",
+        labels=("budget", "window", "share"),
+    )
+    for key, count in list(now.budget_alerts.items()):
+        told.add_metric(key, count)
+    yield from (refused, told)
+    for name, meaning in (
+        ("limit", "What a budget holds in its window, in USD"),
+        ("spent", "What is spent of it, in USD"),
+        ("held", "What is held for calls whose cost nobody knows, in USD"),
+    ):
+        family = GaugeMetricFamily(
+            f"dragoman_budget_{name}_usd", meaning, labels=("budget", "window")
+        )
+        for window, standing in list(now.budgets.items()):
+            family.add_metric(window, getattr(standing, name) / 1e12)
+        yield family
 
 
 def _health(now: Numbers) -> Iterator[Metric]:

@@ -67,6 +67,16 @@ class Served(Struct):
         self.cost += other.cost
 
 
+class Standing(Struct, frozen=True):
+    """How a budget stands in a stretch of time, as far as a process knows; amounts in 10⁻¹² USD."""
+
+    since: int
+    """The first UTC day of the stretch, counted from 1970."""
+    limit: int
+    spent: int
+    held: int
+
+
 class Numbers(Struct):
     """All that one process has counted."""
 
@@ -79,6 +89,11 @@ class Numbers(Struct):
     served: dict[tuple[str, str], Served] = {}
     attempts: dict[tuple[str, str], int] = {}
     limited: dict[str, int] = {}
+    budget_refusals: dict[str, int] = {}
+    budget_alerts: dict[tuple[str, str, str], int] = {}
+    """Budget, stretch and share → how often this process has told it."""
+    budgets: dict[tuple[str, str], Standing] = {}
+    """Budget and stretch → how it stands."""
 
     def add(self, other: Numbers, *, alive: bool) -> None:
         """The numbers of another process; of a dead one only what it has counted stays true."""
@@ -87,6 +102,12 @@ class Numbers(Struct):
             self.served.setdefault(key, Served()).add(served)
         _add(self.attempts, other.attempts)
         _add(self.limited, other.limited)
+        _add(self.budget_refusals, other.budget_refusals)
+        _add(self.budget_alerts, other.budget_alerts)
+        for window, standing in other.budgets.items():
+            # The sums are of all processes; who has heard of them last knows most.
+            known = self.budgets.get(window, standing)
+            self.budgets[window] = max(known, standing, key=_recent)
         if alive:
             self.active += other.active
             for provider, state in other.breakers.items():
@@ -101,6 +122,10 @@ class Numbers(Struct):
             ):
                 for provider, number in theirs.items():
                     ours[provider] = max(ours.get(provider, 0), number)
+
+
+def _recent(standing: Standing) -> tuple[int, int]:
+    return standing.since, standing.spent + standing.held
 
 
 def _add(mine: dict[_K, int], theirs: dict[_K, int]) -> None:

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.req("R-CLI-001", "R-CLI-016", "R-CLI-017")
 COMMANDS = [
     "serve",
     "keys",
+    "budgets",
     "models",
     "chat",
     "explain",
@@ -22,7 +23,7 @@ COMMANDS = [
     "mock",
     "conformance",
 ]
-GROUPS = ("keys", "config")
+GROUPS = ("keys", "budgets", "config")
 WITHIN = [
     *(f"keys {name}" for name in ("create", "list", "revoke")),
     *(f"config {name}" for name in ("validate", "plan", "reload")),

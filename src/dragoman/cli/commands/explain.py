@@ -62,6 +62,11 @@ def told(found: dict[str, Any]) -> Iterator[str]:
         yield f"left out    {skip['model']}: {skip['reason']}"
     for each in found["attempts"]:
         yield f"attempt     {each['number']}. {_attempt(each)}"
+        if paid := each.get("budget"):
+            yield (
+                f"budget      {', '.join(paid['budgets'])}: {paid['reserved_usd']} USD set aside, "
+                f"{paid['spent_usd']} USD spent, {paid['held_usd']} USD held"
+            )
     for loss in found["dropped"]:
         yield f"dropped     {loss}"
     for change in found["adjusted"]:

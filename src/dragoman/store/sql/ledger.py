@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,9 @@ from dragoman.accounting.entry import Entry
 from dragoman.accounting.ports import EntryRefused, Line, Scope, Sums
 from dragoman.core.errors import HouseError
 from dragoman.core.ids import uuid7_of
+from dragoman.store.budget_tables import charges
 from dragoman.store.ledger_tables import SUMS, attempts, hours, requests
+from dragoman.store.sql.budget_charges import Charged, Totals, charge
 from dragoman.store.sql.ledger_entry import entry_of_rows
 from dragoman.store.sql.ledger_rows import (
     HOUR_US,
@@ -57,8 +59,14 @@ _LINE = [requests.c[name] for name in Line.__struct_fields__]
 class SqlLedger:
     """A ``Ledger`` in SQLite or PostgreSQL."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self,
+        database: Database,
+        charged: Callable[[Sequence[str], Totals], None] | None = None,
+    ) -> None:
+        """``charged`` is told which attempts that budgets pay for are written now, and how their pots stand."""
         self._database = database
+        self._charged = charged
         self._statements = statements(database.engine.dialect)
 
     async def write(self, entries: Sequence[Entry]) -> int:
@@ -82,33 +90,38 @@ class SqlLedger:
                 if tries:
                     await connection.exec_driver_sql(self._statements.attempt, tries)
                 new = len(calls)
+                fresh: Sequence[Entry] = entries
                 if added.rowcount != new:
-                    new, sums = await self._only_new(connection, entries, batch)
+                    fresh, sums = await self._only_new(connection, entries, batch)
+                    new = len(fresh)
                 if new:
                     await connection.exec_driver_sql(self._statements.hours, sums.values())
+                totals = await charge(connection, paid) if (paid := _charges(fresh)) else {}
         except (IntegrityError, OverflowError) as error:
             raise EntryRefused(type(error).__name__) from error
         except HouseError as error:
             if _is_refusal(error.__cause__):
                 raise EntryRefused(type(error.__cause__).__name__) from error
             raise
+        if self._charged is not None:
+            self._charged([attempt for _, attempt, _ in _charges(entries)], totals)
         return new
 
     async def _only_new(
         self, connection: AsyncConnection, entries: Sequence[Entry], batch: int
-    ) -> tuple[int, Hours]:
-        """How many of the entries this batch has inserted, and their sums.
+    ) -> tuple[list[Entry], Hours]:
+        """Which of the entries this batch has inserted, and their sums.
 
         Asked where some were there already, and always where the driver does not count.
         """
         # The first of those with the same id is the one that went in.
-        rows = {entry.request.call_id: entry.request for entry in reversed(entries)}
+        rows = {entry.request.call_id: entry for entry in reversed(entries)}
         calls = calls_parameter(connection.dialect, list(rows))
         found = await connection.exec_driver_sql(self._statements.ours, (calls, batch))
         sums = Hours()
         new = [rows[call] for call in found.scalars()]
-        sums.count(new)
-        return len(new), sums
+        sums.count([entry.request for entry in new])
+        return new, sums
 
     async def sums(self, scope: Scope) -> Sums:
         """The totals of a scope."""
@@ -173,7 +186,9 @@ class SqlLedger:
                 return None
             query = select(*attempts.c).where(attempts.c.call_id == found.call_id)
             tries = (await connection.execute(query.order_by(attempts.c.number))).all()
-        return entry_of_rows(found, tries)
+            paid = select(*charges.c).where(charges.c.call_id == found.call_id)
+            charged = (await connection.execute(paid)).all()
+        return entry_of_rows(found, tries, charged)
 
     async def lines(self, scope: Scope, limit: int) -> AsyncIterator[list[Line]]:
         """The newest calls first, at most ``limit``, in lists of some thousands.
@@ -197,6 +212,15 @@ class SqlLedger:
                 return
             left -= len(lines)
             page = query.where(_older(lines[-1]))
+
+
+def _charges(entries: Sequence[Entry]) -> list[Charged]:
+    return [
+        (row.call_id, row.attempt_id, row.charge)
+        for entry in entries
+        for row in entry.attempts
+        if row.charge is not None
+    ]
 
 
 async def _find(

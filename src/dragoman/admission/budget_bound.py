@@ -1,0 +1,255 @@
+"""What a request can cost at most at a candidate: the amount that is set aside before it goes there. Pure.
+
+Nobody counts tokens here. Text has no more tokens than bytes; a picture no more than the dearest model takes
+for its largest; what is only named in the request (a document, a stored conversation, what a provider's own
+tool reads) may fill the model's whole window. The answer is bounded by what the request says, else by the
+model's own bound (D27). Prices are the dearest of those that may apply: a long prompt's, a written cache's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import ROUND_CEILING, Context, Decimal
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Raw, Struct
+
+from dragoman.core.ask import Ask
+from dragoman.core.money import PICO
+from dragoman.core.provider import Candidate, Family, Price
+from dragoman.core.usage import Usage
+
+UNKNOWN_OUTPUT = 8192
+"""Tokens of an answer that neither its request nor its model bounds (D27)."""
+LEAST_OUTPUT = 16
+"""Some providers take no smaller bound, and get this one."""
+WIDEST = 1_048_576
+"""Tokens of a window whose size nobody knows."""
+A_PICTURE = 50_000
+"""Tokens of the largest picture at the model that takes most for one."""
+OVERHEAD, WITH_TOOLS = 64, 1024
+"""Tokens that providers add to a request, and to one with tools."""
+SEARCHES = 10
+"""Searches that a provider runs for one request, at most."""
+
+_EXACT = Context(prec=60, rounding=ROUND_CEILING)
+_PICO_A_TOKEN = PICO.scaleb(-6)
+_NOTHING = Decimal(0)
+
+_REFERENCES = (
+    "previous_response_id",
+    "conversation",
+    "cachedContent",
+    "cached_content",
+    "container",
+)
+_HOSTED = ("web_search_options", "plugins", "mcp_servers")
+_OURS = frozenset({"function", "custom", "bash", "text", "computer", "memory"})
+"""First words of the types of tools that the caller runs itself."""
+_DECLARED = frozenset({"functionDeclarations", "function_declarations"})
+_COPIES = ("n", "best_of", "candidateCount", "candidate_count")
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
+_TOOLS = msgspec.json.Decoder(list[dict[str, Raw]])
+_ANY = msgspec.json.Decoder()
+
+
+class Asked(Protocol):
+    """What is known of a request's size; routing reads it."""
+
+    @property
+    def text_bytes(self) -> int:
+        """Bytes beside its media."""
+        ...
+
+    @property
+    def pictures(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def audio_bytes(self) -> int:
+        """Bytes of its recordings."""
+        ...
+
+    @property
+    def documents(self) -> bool:
+        """Whether there are any."""
+        ...
+
+    @property
+    def tools(self) -> bool:
+        """Whether it has tools."""
+        ...
+
+    @property
+    def reasoning(self) -> bool:
+        """Whether thinking is asked for."""
+        ...
+
+    @property
+    def output_tokens(self) -> int:
+        """The bound of an answer, where it is ``bounded``."""
+        ...
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the request bounds its answer."""
+        ...
+
+
+class Size(Struct, frozen=True, gc=False):
+    """How large a request and its answer may get; None: as large as the model allows."""
+
+    input: int | None
+    output: int | None
+    copies: int = 1
+    """Answers to one request."""
+    caches: bool = False
+    """Whether it may write to a cache, which costs more than to read it."""
+    audio: bool = False
+    speaks: bool = False
+    searches: int = 0
+    reasons: bool = False
+    dialect: Family = "chat"
+
+    def output_at(self, candidate: Candidate) -> int:
+        """Tokens of one answer of the candidate, at most."""
+        most = candidate.capability.max_output_tokens or UNKNOWN_OUTPUT
+        if self.output is None:
+            return most
+        if self.reasons and candidate.provider.family != self.dialect:
+            # A translation puts the thinking on top of the answer.
+            return max(most, self.output)
+        return max(self.output, LEAST_OUTPUT) if self.output else 0
+
+    def input_at(self, candidate: Candidate) -> int:
+        """Tokens of the request at the candidate, at most."""
+        window = candidate.capability.context_tokens
+        if self.input is None:
+            return window or WIDEST
+        return self.input if window is None else min(self.input, window)
+
+
+def size_of(ask: Ask, asked: Asked, dialect: Family) -> Size:
+    """The size of a request in its caller's dialect."""
+    members = ask.members
+    hosted = _is_hosted(members, dialect)
+    whole = asked.documents or hosted or any(name in members for name in _REFERENCES)
+    if dialect == "responses" and "prompt" in members:
+        whole = True
+    known = asked.text_bytes + asked.pictures * A_PICTURE + asked.audio_bytes
+    return Size(
+        input=None if whole else known + (WITH_TOOLS if asked.tools else OVERHEAD),
+        output=asked.output_tokens if asked.bounded else None,
+        copies=_copies(members, dialect),
+        caches=b"cache" in ask.body,
+        audio=asked.audio_bytes > 0,
+        speaks="audio" in members or "modalities" in members,
+        searches=SEARCHES if hosted else 0,
+        reasons=asked.reasoning,
+        dialect=dialect,
+    )
+
+
+def bound_of(size: Size, candidate: Candidate, price: Price | None) -> int | None:
+    """What one try at the candidate can cost, in 10⁻¹² USD; None where no price is known."""
+    if candidate.provider.stub:
+        return 0
+    if price is None:
+        return None
+    tokens, written = size.input_at(candidate), size.output_at(candidate) * size.copies
+    found = [_at(each, size, tokens, written) for each in _tiers(price, tokens)]
+    known = [each for each in found if each is not None]
+    return max(known) if len(known) == len(found) else None
+
+
+def output_for(left: int, size: Size, candidate: Candidate, price: Price) -> int:
+    """The tokens of an answer that so many 10⁻¹² USD pay for, beside the request; may be none or fewer."""
+    empty = msgspec.structs.replace(size, output=0, reasons=False)
+    base = bound_of(empty, candidate, price)
+    rate = max(_output_rate(each, size) for each in _tiers(price, size.input_at(candidate)))
+    if base is None or left <= base:
+        return 0
+    if not rate:
+        return size.output_at(candidate)
+    return int((left - base) // (rate * _PICO_A_TOKEN * size.copies))
+
+
+def known_usage(usage: Usage, size: Size, candidate: Candidate) -> Usage:
+    """The usage that a try can have had at most, by what the provider has told of it before it ended."""
+    if usage.output is not None or usage.input is None:
+        return usage
+    written = size.output_at(candidate) * size.copies
+    return msgspec.structs.replace(usage, output=written, apart=None)
+
+
+def _tiers(price: Price, tokens: int) -> list[Price]:
+    """Every price that a request of at most so many tokens may have."""
+    return [price, *(dearer for start, dearer in price.above if tokens > start)]
+
+
+def _at(price: Price, size: Size, tokens: int, written: int) -> int | None:
+    rates = [price.input, price.cache_read]
+    if size.caches:
+        rates += [price.cache_write, price.cache_write_1h]
+    if size.audio:
+        rates.append(price.audio_input)
+    if (tokens and price.input is None) or (written and price.output is None):
+        return None
+    if size.searches and price.per_search is None:
+        searches = _NOTHING  # what a search costs is not listed: its tokens are
+    else:
+        searches = (price.per_search or _NOTHING) * size.searches
+    read = max(each for each in (*rates, _NOTHING) if each is not None)
+    total = _EXACT.add(read * tokens, _output_rate(price, size) * written) * _PICO_A_TOKEN
+    total += ((price.per_request or _NOTHING) + searches) * PICO
+    return int(total.to_integral_value(ROUND_CEILING))
+
+
+def _output_rate(price: Price, size: Size) -> Decimal:
+    rate = price.output or _NOTHING
+    return max(rate, price.audio_output or _NOTHING) if size.speaks else rate
+
+
+def _copies(members: Mapping[str, Raw], dialect: Family) -> int:
+    """How many answers are asked for at once."""
+    said = members
+    if dialect == "gemini":
+        config = members.get("generationConfig") or members.get("generation_config")
+        said = {} if config is None else _read(_OBJECT, config, {})
+    numbers = [_value(said.get(name)) for name in _COPIES]
+    most = max([1, *(each for each in numbers if type(each) is int)])
+    if dialect == "completions":
+        prompts = _value(members.get("prompt"))
+        if isinstance(prompts, list) and prompts and isinstance(prompts[0], str | list):
+            most *= len(prompts)
+    return most
+
+
+def _is_hosted(members: Mapping[str, Raw], dialect: Family) -> bool:
+    """Whether the provider runs tools of its own, which read what is not in the request."""
+    if any(name in members for name in _HOSTED):
+        return True
+    raw = members.get("tools")
+    nothing: list[dict[str, Raw]] = []
+    for tool in [] if raw is None else _read(_TOOLS, raw, nothing):
+        if dialect == "gemini":
+            if not tool.keys() <= _DECLARED:
+                return True
+            continue
+        kind = _value(tool.get("type"))
+        if isinstance(kind, str) and kind.partition("_")[0] not in _OURS:
+            return True
+    return False
+
+
+def _value(raw: Any) -> Any:
+    return _read(_ANY, raw, None) if isinstance(raw, Raw) else raw
+
+
+def _read(decoder: msgspec.json.Decoder[Any], raw: Raw, otherwise: Any) -> Any:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return otherwise

@@ -1,0 +1,319 @@
+"""Keeps callers within their budgets: sets money aside before a call, and takes back what it did not cost.
+
+Counting is in memory and synchronous as long as this process's lease holds out: between the look at the pots
+and the taking nothing else runs. An empty lease is renewed from the store that all processes share, once for
+all who wait; one that cannot be renewed refuses (D27). What has been spent leaves the lease in the very
+transaction that writes the ledger's rows, so a process that dies leaves either a lease or rows, never neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from dragoman.admission.budget_alerts import Alerts
+from dragoman.admission.budget_lease import Counter
+from dragoman.admission.budget_ports import Back, LeaseStore, RuleStore, Want
+from dragoman.admission.budget_rules import Rule, covering
+from dragoman.core.budget import Payer, Pot, since_of
+from dragoman.core.call import Caller
+from dragoman.core.clock import Clock
+from dragoman.core.errors import GatewayError, HouseError
+
+Untold: TypeAlias = Callable[[str, Exception], None]
+"""Tells the log of a failure behind the calls."""
+
+TICK_S = 0.25
+WATCH_S = 1.0
+"""How soon another process's change of a definition is noticed."""
+TOUCH_S = 30.0
+DRY_S = 0.25
+"""How long the store is not asked again for what it does not have."""
+PATIENCE_S = 5.0
+"""How long a call waits for a lease."""
+IDLE_S = 2.0
+ALONE_IDLE_S = 60.0
+"""After so long without a call what is left of a lease is given back."""
+MOST_CALLERS = 10_000
+
+
+class Exhausted(Exception):  # noqa: N818 -- an answer, not a failure
+    """A pot does not have so much."""
+
+    def __init__(self, counter: Counter) -> None:
+        super().__init__(counter.pot)
+        self.counter = counter
+        self.left = max(0, counter.free + counter.left)
+
+
+class Budgets:
+    """One process's budgets; ``active`` is what a call without a budget pays for."""
+
+    def __init__(
+        self,
+        holder: str,
+        store: LeaseStore,
+        clock: Clock,
+        alerts: Alerts,
+        untold: Untold,
+        *,
+        definitions: RuleStore | None = None,
+        alone: bool = False,
+    ) -> None:
+        self.holder = holder
+        self.alerts = alerts
+        self.active = False
+        """Whether there is any budget."""
+        self.said: tuple[Rule, ...] = ()
+        """What the configuration says."""
+        self.rules: tuple[Rule, ...] = ()
+        self._store = store
+        self._clock = clock
+        self._untold = untold
+        self._definitions = definitions
+        self._version = -1
+        self._defined: tuple[Rule, ...] = ()
+        self._alone = alone
+        self._idle_s = ALONE_IDLE_S if alone else IDLE_S
+        self._covering: dict[tuple[str, str, str], tuple[Rule, ...]] = {}
+        self._counters: dict[Pot, Counter] = {}
+        self._unwritten: dict[str, tuple[Sequence[Counter], int]] = {}
+        self._waiting: dict[Counter, list[int]] = {}
+        self._round: asyncio.Future[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._at_store = asyncio.Lock()
+        self._watched_at = self._touched_at = clock.monotonic()
+
+    # --- who pays
+
+    def configure(self, rules: Iterable[Rule]) -> None:
+        """Has other budgets count from now on; what is under way is settled where it began."""
+        self.said = tuple(rules)
+        names = {rule.name for rule in self.said}
+        self.rules = (*self.said, *(rule for rule in self._defined if rule.name not in names))
+        self.active = bool(self.rules)
+        self._covering.clear()
+        limits = {(rule.name, span): limit for rule in self.rules for span, limit in rule.bounds}
+        for counter in self._counters.values():
+            counter.limit = limits.get((counter.pot.budget, counter.pot.span), 0)
+            # A bound that was lowered holds for what is leased and not in use as well.
+            counter.used_at = counter.asked_at = float("-inf")
+
+    def covering(self, caller: Caller) -> tuple[Rule, ...]:
+        """The budgets that a caller may have to pay from."""
+        key = (caller.tenant, caller.project, caller.key_id)
+        found = self._covering.get(key)
+        if found is None:
+            if len(self._covering) >= MOST_CALLERS:
+                self._covering.clear()
+            found = self._covering[key] = covering(self.rules, caller)
+        return found
+
+    def counters(self, paying: Iterable[tuple[Rule, Payer]], wall: float) -> tuple[Counter, ...]:
+        """The counters of all pots that bound these payers at a moment.
+
+        Who has nothing set aside in them asks anew: what is idle is forgotten.
+        """
+        found = []
+        for rule, payer in paying:
+            for span, limit in rule.bounds:
+                pot = Pot(*payer, span, since_of(span, wall))
+                counter = self._counters.get(pot)
+                if counter is None:
+                    counter = self._counters[pot] = Counter(pot, limit)
+                found.append(counter)
+        return tuple(found)
+
+    # --- setting aside
+
+    async def reserve(self, counters: Sequence[Counter], amount: int) -> None:
+        """Sets the amount aside in all of the pots, or in none.
+
+        Raises:
+            Exhausted: one of them does not have it.
+            HouseError: nobody can say whether it has, so the call is not made.
+        """
+        now = self._clock.monotonic()
+        while True:
+            short = [counter for counter in counters if counter.free < amount]
+            if not short:
+                for counter in counters:
+                    counter.reserved += amount
+                    counter.used_at = now
+                return
+            for counter in short:
+                if counter.is_dry(amount, now, DRY_S):
+                    raise Exhausted(counter)
+            await self._renewed(short, amount)
+            now = self._clock.monotonic()
+
+    def release(self, counters: Sequence[Counter], amount: int) -> None:
+        """Takes back what was set aside."""
+        for counter in counters:
+            counter.reserved -= amount
+
+    def settle(
+        self, attempt_id: str, counters: Sequence[Counter], reserved: int, covered: int
+    ) -> None:
+        """Notes that of what was reserved for an attempt so much is spent or held, once the row is written."""
+        for counter in counters:
+            counter.reserved -= reserved
+            counter.unwritten += covered
+        self._unwritten[attempt_id] = (counters, covered)
+
+    def written(self, attempt_ids: Iterable[str], totals: Mapping[Pot, tuple[int, int]]) -> None:
+        """The ledger has these attempts, and with them their pots stand at so much spent and held.
+
+        Of an attempt that it had already, or that another process has made, nothing changes here.
+        """
+        for attempt_id in attempt_ids:
+            counters, covered = self._unwritten.pop(attempt_id, ((), 0))
+            for counter in counters:
+                counter.granted -= covered
+                counter.unwritten -= covered
+        if totals:
+            self.alerts.look(self.rules, totals)
+
+    # --- the lease
+
+    async def _renewed(self, short: Sequence[Counter], amount: int) -> None:
+        """Waits for the next answer of the store, which is asked for what all who wait need together."""
+        for counter in short:
+            self._waiting.setdefault(counter, []).append(amount)
+            counter.waiting += 1
+        if self._round is None:
+            self._round = asyncio.get_running_loop().create_future()
+        answer = self._round
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask())
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await asyncio.shield(answer)
+        except TimeoutError:
+            raise _unavailable() from None
+        finally:
+            for counter in short:
+                counter.waiting -= 1
+
+    async def _ask(self) -> None:
+        """Asks the store until nobody waits any more."""
+        try:
+            while self._round is not None:
+                waiting, self._waiting = self._waiting, {}
+                answer, self._round = self._round, None
+                error = await self._ask_for(waiting)
+                if error is None:
+                    answer.set_result(None)
+                else:
+                    answer.set_exception(error)
+                    answer.exception()  # looked at, as all who waited may have left
+        finally:
+            self._asking = None
+
+    async def _ask_for(self, waiting: Mapping[Counter, Sequence[int]]) -> Exception | None:
+        wants = [
+            Want(
+                counter.pot,
+                counter.limit,
+                max(1, sum(amounts) - counter.free),
+                max(1, min(amounts) - counter.free),
+            )
+            for counter, amounts in waiting.items()
+        ]
+        # All processes take the pots' locks in one order.
+        pairs = sorted(zip(wants, waiting, strict=True), key=lambda pair: pair[0].pot)
+        try:
+            async with self._at_store:
+                leased = await self._store.lease(
+                    self.holder, [want for want, _ in pairs], alone=self._alone
+                )
+        except Exception as error:  # noqa: BLE001 -- whatever it is, nobody knows what is left
+            self._untold("a budget's lease could not be renewed", error)
+            return _unavailable()
+        now = self._clock.monotonic()
+        for (_, counter), answer in zip(pairs, leased, strict=True):
+            counter.granted += answer.granted
+            counter.left = answer.left
+            counter.asked_at = counter.used_at = now
+        totals = {
+            want.pot: (answer.spent, answer.held)
+            for want, answer in zip((want for want, _ in pairs), leased, strict=True)
+        }
+        self.alerts.look(self.rules, totals)
+        return None
+
+    # --- beside the calls
+
+    async def open(self) -> None:
+        """Reads the definitions in the database."""
+        if self._definitions is not None:
+            self._version = await self._definitions.version()
+            self._defined = await self._definitions.rules()
+            self.configure(self.said)
+
+    async def run(self) -> None:
+        """Gives back what is not needed, and notices other definitions, until it is cancelled."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                await self.tick()
+            except GatewayError as error:
+                self._untold("the budgets could not be brought up to date", error)
+
+    async def tick(self) -> None:
+        """Does what is due."""
+        now = self._clock.monotonic()
+        await self.alerts.tell(self._store)
+        if self._definitions is not None and now - self._watched_at >= WATCH_S:
+            self._watched_at = now
+            await self._watch()
+        if self._counters:
+            await self._give_back(now - self._idle_s)
+            if now - self._touched_at >= TOUCH_S:
+                self._touched_at = now
+                await self._store.touch(self.holder)
+
+    async def _watch(self) -> None:
+        assert self._definitions is not None, "only what is there is watched"
+        version = await self._definitions.version()
+        if version != self._version:
+            self._defined = await self._definitions.rules()
+            self._version = version
+            self.configure(self.said)
+
+    async def _give_back(self, unused_since: float) -> None:
+        async with self._at_store:
+            backs = []
+            for pot, counter in tuple(self._counters.items()):
+                if counter.used_at > unused_since or counter.waiting:
+                    continue
+                free = max(0, counter.free)
+                # Given away before it is written: what cannot be written is nobody's for a while.
+                counter.granted -= free
+                if free or counter.is_idle:
+                    backs.append(Back(pot, free, counter.is_idle))
+                if counter.is_idle:
+                    del self._counters[pot]
+            if backs:
+                await self._store.give_back(self.holder, sorted(backs, key=lambda back: back.pot))
+
+    async def close(self) -> None:
+        """Gives everything back that is not spent; the ledger has been written before."""
+        if self._asking is not None:
+            await asyncio.gather(self._asking, return_exceptions=True)
+        try:
+            await self.alerts.tell(self._store)
+            await self._give_back(float("inf"))
+        except GatewayError as error:
+            self._untold("a budget's lease could not be given back", error)
+
+
+def _unavailable() -> HouseError:
+    return HouseError(
+        "overloaded",
+        "Whether the budget pays for this request cannot be told now, so it was not made; try again.",
+        code="budget_unavailable",
+        retry_after_s=1.0,
+        retryable=True,
+    )

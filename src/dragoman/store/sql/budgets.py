@@ -1,0 +1,255 @@
+"""Budgets in SQL: the operator's definitions, how they stand, and holds that are settled by hand."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from dragoman.admission.budget_definition import decode_definition, encode_definition
+from dragoman.core.budget import Payer, Pot, pots_of
+from dragoman.store.budget_tables import alerts, budgets, charges, leases, pots
+from dragoman.store.sql.budget_charges import add_to_pots, read_payers
+from dragoman.store.tables import meta
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.engine import Row
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from dragoman.admission.budget_rules import Rule
+    from dragoman.core.clock import Clock
+    from dragoman.store.engine import Database
+
+_GENERATION = "budgets_generation"
+ALIVE_MS = 120_000
+"""A process whose lease was touched since then is taken to be alive."""
+
+
+class Standing(Struct, frozen=True):
+    """How a pot stands; amounts in 10⁻¹² USD."""
+
+    pot: Pot
+    spent: int
+    held: int
+    leased: int
+
+
+class Hold(Struct, frozen=True):
+    """An attempt whose cost nobody knows, and what is held for it."""
+
+    call_id: str
+    attempt_id: str
+    payers: tuple[Payer, ...]
+    admitted_us: int
+    held: int
+
+
+class Lease(Struct, frozen=True):
+    """What a process may spend without asking."""
+
+    pot: Pot
+    holder: str
+    granted: int
+    seen_ms: int
+
+
+class Told(Struct, frozen=True):
+    """A share of a pot that the operator was told of (millionths), and when."""
+
+    pot: Pot
+    share: int
+    told_ms: int
+
+
+class SqlBudgets:
+    """A ``RuleStore`` in a database, and what is done to it by hand."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    # --- definitions
+
+    async def version(self) -> int:
+        """A number that every change of a definition moves on."""
+        async with self._database.read() as connection:
+            found = await connection.execute(
+                select(meta.c.number).where(meta.c.name == _GENERATION)
+            )
+            number: int = found.scalar_one()
+        return number
+
+    async def rules(self) -> tuple[Rule, ...]:
+        """All definitions, by name."""
+        async with self._database.read() as connection:
+            rows = (await connection.execute(select(budgets).order_by(budgets.c.name))).all()
+        return tuple(decode_definition(row.name, row.definition) for row in rows)
+
+    async def define(self, rule: Rule) -> None:
+        """Has a budget count, in place of one of that name; what it has spent stays."""
+        make = postgresql.insert if self._database.backend == "postgresql" else sqlite.insert
+        row = {
+            "name": rule.name,
+            "definition": encode_definition(rule),
+            "changed_ms": int(self._clock.wall() * 1000),
+        }
+        statement = make(budgets).values(row)
+        more = statement.on_conflict_do_update(
+            index_elements=["name"],
+            set_={name: statement.excluded[name] for name in ("definition", "changed_ms")},
+        )
+        async with self._database.write() as connection:
+            await connection.execute(more)
+            await _move_generation(connection)
+
+    async def remove(self, name: str) -> bool:
+        """Removes a definition; whether there was one. What was spent of it stays known."""
+        async with self._database.write() as connection:
+            gone = await connection.execute(delete(budgets).where(budgets.c.name == name))
+            await _move_generation(connection)
+        return bool(gone.rowcount)
+
+    # --- how they stand
+
+    async def standings(self, wanted: Sequence[Pot], *, divided: bool) -> list[Standing]:
+        """How the pots of these budgets and stretches stand: the wanted ones, or the parts they are divided in."""
+        if not wanted:
+            return []
+        of_these = or_(
+            *(
+                (pots.c.budget == pot.budget)
+                & (pots.c.span == pot.span)
+                & (pots.c.since == pot.since)
+                for pot in wanted
+            )
+        )
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(pots).where(of_these))
+            known = {
+                Pot(row.budget, row.subject, row.span, row.since): (row.spent_pico, row.held_pico)
+                for row in rows
+                if divided or not row.subject
+            }
+            leased = await _leased(connection, {pot.budget for pot in wanted})
+        if not divided:
+            known = {pot: known.get(pot, (0, 0)) for pot in wanted}
+        return [
+            Standing(pot, spent, held, leased.get(pot, 0))
+            for pot, (spent, held) in sorted(known.items())
+        ]
+
+    async def holds(self, budget: str | None = None, limit: int = 1000) -> list[Hold]:
+        """Attempts that something is held for, oldest first, of one budget if that is said."""
+        query = select(charges).where(charges.c.held_pico > 0).order_by(charges.c.call_id)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query.limit(limit))).all()
+        found = [_hold(row) for row in rows]
+        return [
+            each
+            for each in found
+            if budget is None or any(payer.budget == budget for payer in each.payers)
+        ]
+
+    async def leases(self, budget: str | None = None) -> list[Lease]:
+        """What processes have leased, of one budget if that is said."""
+        query = select(leases).order_by(leases.c.holder)
+        if budget is not None:
+            query = query.where(leases.c.budget == budget)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        return [
+            Lease(
+                Pot(row.budget, row.subject, row.span, row.since),
+                row.holder,
+                row.granted_pico,
+                row.seen_ms,
+            )
+            for row in rows
+        ]
+
+    async def told(self, budget: str) -> list[Told]:
+        """What the operator was told of a budget, newest first."""
+        query = select(alerts).where(alerts.c.budget == budget).order_by(alerts.c.told_ms.desc())
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        return [
+            Told(Pot(row.budget, row.subject, row.span, row.since), row.share, row.told_ms)
+            for row in rows
+        ]
+
+    # --- settling by hand
+
+    async def settle(self, name: str, cost_pico: int | None) -> list[Hold]:
+        """Settles what is held for a call or an attempt: at its cost, or at nothing; a second time does nothing.
+
+        Returns:
+            What was held.
+        """
+        return await self._settle(
+            or_(charges.c.call_id == name, charges.c.attempt_id == name), cost_pico
+        )
+
+    async def release_all(self, budget: str) -> list[Hold]:
+        """Gives back all that is held of a budget; the other budgets of those attempts have it back, too."""
+        calls = [hold.call_id for hold in await self.holds(budget, limit=10_000)]
+        return await self._settle(charges.c.call_id.in_(calls), None)
+
+    async def _settle(self, which: ColumnElement[bool], cost_pico: int | None) -> list[Hold]:
+        async with self._database.write() as connection:
+            query = select(charges).where(charges.c.held_pico > 0, which)
+            rows = (await connection.execute(query.with_for_update())).all()
+            found = [_hold(row) for row in rows]
+            if cost_pico is not None and len(found) > 1:
+                raise ValueError("one cost is of one attempt")
+            moved: defaultdict[Pot, list[int]] = defaultdict(lambda: [0, 0])
+            for hold in found:
+                for pot in pots_of(hold.payers, hold.admitted_us / 1_000_000):
+                    moved[pot][0] += cost_pico or 0
+                    moved[pot][1] -= hold.held
+                await connection.execute(
+                    update(charges)
+                    .where(
+                        charges.c.call_id == hold.call_id,
+                        charges.c.attempt_id == hold.attempt_id,
+                    )
+                    .values(held_pico=0, spent_pico=charges.c.spent_pico + (cost_pico or 0))
+                )
+            await add_to_pots(connection, moved)
+        return found
+
+    async def end(self, holder: str) -> bool | None:
+        """Frees what a dead process has leased; None where it was seen lately, False where it has nothing."""
+        since = int(self._clock.wall() * 1000) - ALIVE_MS
+        async with self._database.write() as connection:
+            alive = await connection.execute(
+                select(leases.c.holder).where(leases.c.holder == holder, leases.c.seen_ms > since)
+            )
+            if alive.first() is not None:
+                return None
+            gone = await connection.execute(delete(leases).where(leases.c.holder == holder))
+        return bool(gone.rowcount)
+
+
+async def _leased(connection: AsyncConnection, names: set[str]) -> dict[Pot, int]:
+    query = select(leases).where(leases.c.budget.in_(sorted(names)))
+    found: defaultdict[Pot, int] = defaultdict(int)
+    for row in (await connection.execute(query)).all():
+        found[Pot(row.budget, row.subject, row.span, row.since)] += row.granted_pico
+    return found
+
+
+def _hold(row: Row[Any]) -> Hold:
+    return Hold(
+        row.call_id, row.attempt_id, read_payers(row.payers), row.admitted_us, row.held_pico
+    )
+
+
+async def _move_generation(connection: AsyncConnection) -> None:
+    await connection.execute(
+        update(meta).where(meta.c.name == _GENERATION).values(number=meta.c.number + 1)
+    )

@@ -1,0 +1,349 @@
+"""The purse of a call: opened for its plan, handed to its attempts, settled however they end."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from dragoman.admission.afford import afford
+from dragoman.admission.budget_alerts import Alerts
+from dragoman.admission.budget_purse import Purse
+from dragoman.admission.budget_rules import Rule
+from dragoman.admission.budgets import Budgets
+from dragoman.core import money
+from dragoman.core.ask import read_ask
+from dragoman.core.budget import Payer, Pot, since_of
+from dragoman.core.call import Attempt, Caller
+from dragoman.core.clock import ManualClock
+from dragoman.core.errors import CallerError, HouseError
+from dragoman.core.provider import Candidate, Plan, Price
+from dragoman.core.usage import Usage
+from dragoman.routing.needs import needs_of
+from memory_budgets import MemoryLeases
+from scripted import call_of, candidate
+
+CHEAP, DEAR = candidate("cheap"), candidate("dear")
+PRICES = {
+    "cheap": Price(input=Decimal(1), output=Decimal(1)),
+    "dear": Price(input=Decimal(1), output=Decimal(100)),
+}
+CALLER = Caller("k1", "acme")
+USD = 10**12
+
+
+class House:
+    """Budgets over a store in memory, and calls that pay from them."""
+
+    def __init__(self, *rules: Rule) -> None:
+        self.store = MemoryLeases()
+        self.clock = ManualClock()
+        self.budgets = Budgets(
+            "p1", self.store, self.clock, Alerts(lambda alert: None), lambda *_: None, alone=True
+        )
+        self.budgets.configure(rules)
+        self.rule = rules[0]
+        self.attempts = 0
+
+    def price(self, candidate: Candidate) -> Price | None:
+        return PRICES.get(candidate.provider.name)
+
+    async def afford(self, *candidates, body=None, caller=CALLER, operation="chat"):
+        self.call = call_of()
+        self.call.operation = operation
+        self.call.wall = self.clock.wall()
+        ask = read_ask(msgspec.json.encode({"model": "m", "max_tokens": 100, **(body or {})}))
+        return await afford(
+            Plan("m", candidates),
+            ask,
+            self.call,
+            caller,
+            self.budgets,
+            lambda: needs_of(ask, "chat", operation),
+            self.price,
+        )
+
+    def attempt(self, at: Candidate, **members) -> Attempt:
+        self.attempts += 1
+        return Attempt(
+            f"a{self.attempts}", self.attempts, at.provider.name, "m", None, 0.0, 0.0, **members
+        )
+
+    @property
+    def counter(self):
+        counters = self.budgets.counters(
+            [(self.rule, Payer(self.rule.name, ""))], self.clock.wall()
+        )
+        return counters[0]
+
+    def pot(self, span="month") -> Pot:
+        return Pot(self.rule.name, "", span, since_of(span, self.clock.wall()))
+
+
+def run(go) -> None:
+    asyncio.run(go())
+
+
+@pytest.mark.req("D16")
+def test_the_dearest_of_the_plan_is_set_aside_and_what_is_left_over_comes_back():
+    async def go():
+        house = House(Rule("team", monthly=USD))
+        afforded = await house.afford(CHEAP, DEAR)
+        dearest = house.counter.reserved
+        assert dearest > 100 * 100 * 10**6
+        purse = afforded.purse
+        assert await purse.affords(CHEAP)
+        attempt = house.attempt(CHEAP, cost=Decimal("0.00001"), status="complete", may_cost=True)
+        stake = purse.stake(attempt)
+        assert (stake.holder, stake.payers) == ("p1", (Payer("team", ""),))
+        assert stake.pico < dearest
+        assert purse.closed(attempt) == 0
+        purse.finish()
+        counter = house.counter
+        assert (counter.reserved, counter.unwritten) == (0, 10**7)
+        house.budgets.written(["a1"], {})
+        assert house.counter.unwritten == 0
+
+    run(go)
+
+
+def attempts_of(house, *ends):
+    """A call of one candidate with these attempts; what its budget says of each."""
+
+    async def go():
+        purse = (await house.afford(CHEAP)).purse
+        held = []
+        for members in ends:
+            assert await purse.affords(CHEAP)
+            attempt = house.attempt(CHEAP, **members)
+            stake = purse.stake(attempt)
+            held.append((stake.pico, purse.closed(attempt)))
+        purse.finish()
+        return held
+
+    return asyncio.run(go())
+
+
+@pytest.mark.req("D27", "M6", "M7")
+def test_what_nobody_knows_the_cost_of_is_held_less_what_is_known():
+    house = House(Rule("team", monthly=USD))
+    refused, unknown, told, paid = attempts_of(
+        house,
+        {"may_cost": False},
+        {"may_cost": True},
+        {"may_cost": True, "usage": Usage(input=7)},
+        {"may_cost": True, "usage": Usage(input=7, output=3), "cost": Decimal("0.00001")},
+    )
+    assert refused[1] == 0
+    assert unknown[1] == unknown[0]
+    # The seven are known: of the answer's hundred nothing is.
+    assert told[1] == (7 + 100) * 10**6 < told[0]
+    assert paid[1] == 0
+    assert house.counter.unwritten == unknown[0] + told[1] + 10**7
+    assert house.counter.reserved == 0
+
+
+def test_more_than_was_set_aside_is_not_taken_from_what_others_have_set_aside():
+    house = House(Rule("team", monthly=USD))
+    ((stake, _),) = attempts_of(house, {"cost": Decimal("0.9"), "may_cost": True})
+    assert house.counter.unwritten == stake
+
+
+def test_every_further_try_has_to_be_paid_for():
+    async def go():
+        house = House(Rule("team", monthly=700 * 10**6))
+        purse = (await house.afford(CHEAP)).purse
+        made = 0
+        while await purse.affords(CHEAP):
+            attempt = house.attempt(CHEAP, may_cost=True)
+            held = purse.stake(attempt).pico
+            assert purse.closed(attempt) == held
+            made += 1
+        assert made == 700 * 10**6 // held
+        purse.finish()
+        assert house.counter.reserved == 0
+
+    run(go)
+
+
+def test_two_under_way_at_once_have_each_set_their_own_aside():
+    async def go():
+        house = House(Rule("team", monthly=USD))
+        purse = (await house.afford(CHEAP)).purse
+        attempts = []
+        for _ in range(2):
+            assert await purse.affords(CHEAP)
+            attempts.append(house.attempt(CHEAP, may_cost=True))
+            one = purse.stake(attempts[-1]).pico
+        assert house.counter.reserved == 2 * one
+        attempts[1].cost = Decimal("0.00001")
+        assert purse.closed(attempts[1]) == 0
+        assert purse.closed(attempts[0]) == one
+        purse.finish()
+        assert (house.counter.reserved, house.counter.unwritten) == (0, one + 10**7)
+
+    run(go)
+
+
+def test_what_could_not_be_written_down_is_not_spent_and_what_never_ended_is():
+    async def go():
+        house = House(Rule("team", monthly=USD))
+        purse = (await house.afford(CHEAP)).purse
+        assert await purse.affords(CHEAP)
+        unmade, lost = house.attempt(CHEAP), house.attempt(CHEAP)
+        purse.stake(unmade)
+        purse.unmade(unmade)
+        assert await purse.affords(CHEAP)
+        stake = purse.stake(lost).pico
+        purse.finish()
+        assert (house.counter.reserved, house.counter.unwritten) == (0, stake)
+
+    run(go)
+
+
+def test_while_the_store_is_away_no_further_try_is_made():
+    async def go():
+        house = House(Rule("team", monthly=USD))
+        house.budgets._alone = False
+        purse = (await house.afford(CHEAP)).purse
+        assert await purse.affords(CHEAP)
+        purse.stake(house.attempt(CHEAP))
+        house.store.down = True
+        house.counter.granted = house.counter.reserved
+        assert not await purse.affords(CHEAP)
+
+    run(go)
+
+
+@pytest.mark.req("M3")
+def test_who_is_too_dear_for_what_is_left_is_left_out():
+    async def go():
+        house = House(Rule("team", monthly=5000 * 10**6))
+        afforded = await house.afford(DEAR, CHEAP)
+        assert afforded.plan.candidates == (CHEAP,)
+        assert [each.name for each in afforded.plan.skipped] == ["dear/m"]
+        with pytest.raises(CallerError, match="does not pay") as refused:
+            await house.afford(DEAR)
+        assert (refused.value.kind, refused.value.code) == ("quota", "insufficient_quota")
+        assert refused.value.details is not None
+        assert "left_usd" not in refused.value.details, "tenants share it"
+
+    run(go)
+
+
+def test_a_refusal_tells_what_is_left_to_whom_it_belongs():
+    async def go():
+        house = House(Rule("mine", tenant="acme", daily=7 * 10**6))
+        with pytest.raises(CallerError) as refused:
+            await house.afford(CHEAP)
+        details = refused.value.details
+        assert details is not None
+        assert (details["limit_usd"], details["left_usd"]) == ("0.000007", "0.000007")
+        assert Decimal(str(details["needed_usd"])) > money.from_pico(100 * 10**6)
+        assert details["resets_at"] == "2025-10-10T00:00:00Z"
+        house = House(Rule("ever", tenant="acme", total=0))
+        with pytest.raises(CallerError, match="ask the operator"):
+            await house.afford(CHEAP)
+
+    run(go)
+
+
+def test_who_has_no_budget_and_what_costs_nothing_pays_nothing():
+    async def go():
+        house = House(Rule("other", tenant="other", monthly=0))
+        assert await house.afford(CHEAP) is None
+        house = House(Rule("mine", tenant="acme", monthly=0))
+        assert await house.afford(CHEAP, operation="count_tokens") is None
+        house = House(Rule("one", tenant="acme", user="boss", monthly=0))
+        assert await house.afford(CHEAP) is None
+        with pytest.raises(CallerError):
+            await house.afford(CHEAP, body={"user": "boss"})
+
+    run(go)
+
+
+@pytest.mark.req("M13")
+def test_a_model_without_a_price_is_left_out_or_refused():
+    async def go():
+        unpriced = candidate("unpriced")
+        house = House(Rule("team", monthly=USD))
+        afforded = await house.afford(unpriced, CHEAP)
+        assert afforded.plan.candidates == (CHEAP,)
+        with pytest.raises(CallerError, match=r"unpriced/m costs is not known") as refused:
+            await house.afford(unpriced)
+        assert refused.value.status == 403
+        house = House(Rule("team", monthly=USD, unpriced="allow"))
+        afforded = await house.afford(unpriced)
+        assert house.counter.reserved == 0
+        assert await afforded.purse.affords(unpriced)
+
+    run(go)
+
+
+@pytest.mark.req("D27")
+def test_an_answer_is_made_as_short_as_is_left_where_the_budget_says_so():
+    async def go():
+        house = House(Rule("team", monthly=240 * 10**6, clamp_output=True))
+        afforded = await house.afford(CHEAP, body={"max_tokens": 500})
+        number = msgspec.json.decode(afforded.ask.body)["max_tokens"]
+        assert 16 <= number < 200
+        assert house.call.outcome.clamped == (f"max_tokens={number}",)
+        assert 239 * 10**6 < house.counter.reserved <= 240 * 10**6
+        # Too little for any answer.
+        house = House(Rule("team", monthly=100 * 10**6, clamp_output=True))
+        with pytest.raises(CallerError):
+            await house.afford(CHEAP)
+
+    run(go)
+
+
+def test_an_answer_has_no_more_tokens_than_the_budget_allows():
+    async def go():
+        house = House(Rule("team", monthly=USD, clamp_output=True, most_output=40))
+        for body in ({"max_tokens": 500}, {"max_tokens": None}):
+            afforded = await house.afford(CHEAP, body=body)
+            assert msgspec.json.decode(afforded.ask.body)["max_tokens"] == 40
+        afforded = await house.afford(CHEAP, body={"max_tokens": 30})
+        assert msgspec.json.decode(afforded.ask.body)["max_tokens"] == 30
+        assert house.call.outcome.clamped == ()
+        # One without a bound gets the one that was set aside.
+        house = House(Rule("team", monthly=USD, clamp_output=True))
+        afforded = await house.afford(CHEAP, body={"max_tokens": None})
+        assert msgspec.json.decode(afforded.ask.body)["max_tokens"] == 8192
+
+    run(go)
+
+
+def test_where_nobody_can_say_what_is_left_the_call_is_not_made():
+    async def go():
+        house = House(Rule("team", monthly=USD))
+        house.store.down = True
+        with pytest.raises(HouseError, match="cannot be told"):
+            await house.afford(CHEAP)
+
+    run(go)
+
+
+def test_a_purse_that_is_filled_again_after_a_long_while_counts_in_the_same_pots():
+    async def go():
+        house = House(Rule("team", monthly=USD))
+        purse = (await house.afford(CHEAP)).purse
+        assert isinstance(purse, Purse)
+        assert await purse.affords(CHEAP)
+        attempt = house.attempt(CHEAP, may_cost=True)
+        stake = purse.stake(attempt)
+        purse.closed(attempt)
+        house.budgets.written([attempt.id], {})
+        house.store.held[house.pot()] += stake.pico
+        house.store.leased[house.pot(), "p1"] -= stake.pico
+        # All of it is written, so the counter is idle and is forgotten.
+        house.clock.advance(100)
+        await house.budgets.tick()
+        assert await purse.affords(CHEAP)
+        assert house.counter.reserved == stake.pico
+        purse.finish()
+        assert house.counter.reserved == 0
+
+    run(go)
