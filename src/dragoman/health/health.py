@@ -52,6 +52,16 @@ class Health:
         """In how many seconds a candidate that was not admitted may be."""
         return self.breakers.back_in_s(key_of(candidate), now)
 
+    def is_probed(self, candidate: Candidate, now: float) -> bool:
+        """Whether a try at the candidate is a probe: it was down, and whether it still is is not known."""
+        provider, model, _ = key = key_of(candidate)
+        if self.breakers.state(key, now) != "closed":
+            return True
+        disabling = self.disabling
+        return bool(disabling.switches) and (
+            disabling.is_disabled(provider) or disabling.is_disabled(provider, model)
+        )
+
     def back_at(self, candidate: Candidate, now: float) -> float:
         """When the candidate is one to be tried first; ``now``: it is. Asking changes nothing."""
         provider, model, credential = key = key_of(candidate)
