@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dragoman.health.sharing import (
@@ -57,6 +57,13 @@ class SqlHealth:
             states = {entry.spot: merged(stored.get(entry.spot), entry.state) for entry in told}
             await self._put(connection, [Entry(*item) for item in states.items()], now_ms)
             return await _changed(connection, since_ms)
+
+    async def newest_ms(self) -> int:
+        """When figures or switches were last written, in Unix milliseconds; 0: never."""
+        told = health.c.kind.in_(("figures", "switch"))
+        async with self._database.read() as connection:
+            newest = await connection.scalar(select(func.max(health.c.changed_ms)).where(told))
+        return newest or 0
 
     async def put(self, entries: list[Entry], now_ms: int) -> None:
         """Writes entries in the place of those that are there: another record has merged them."""
