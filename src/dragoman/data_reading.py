@@ -75,7 +75,8 @@ def _changes(
             if 0 < len(name) <= LONGEST_NAME and "\x00" not in name and name != ALL:
                 rows[name] = (model, mine.models.get(name) or ModelState(name))
         for name, (said, was) in rows.items():
-            if _figures(said, at_ms) != _figures(was, at_ms):
+            is_there = state.provider_url in {"", mine.provider_url}
+            if is_there and _figures(said, at_ms) != _figures(was, at_ms):
                 yield Entry(Spot("figures", state.id, name, ALL), _figures(said, at_ms))
             if said.disabled != was.disabled:
                 told = SwitchTold(said.disabled, at_ms, probe_ms)

@@ -207,6 +207,7 @@ async def open_services(
             )
         )
         health = health_of(settings, log)
+        health.settle(built.registry.addresses())
         redis = redis_of(settings, stack)
         record = await stack.enter_async_context(
             open_record(
@@ -315,6 +316,7 @@ def _install(services: Services, current: _Current, transport: Transport, built:
     for provider in built.registry.changed_since(house.registry):
         house.health.forget(provider, house.clock.monotonic())
         house.means.allowances.forget(provider)
+    house.health.settle(built.registry.addresses())
     current.registry, current.former = built.registry, house.registry
     fetcher = ListingFetcher(built.registry, built.pools, transport, services.log)
     house.registry, house.pools, house.mode = built.registry, built.pools, built.mode

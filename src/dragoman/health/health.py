@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Literal, assert_never
 
 from dragoman.core.call import Attempt
@@ -38,6 +39,8 @@ class Health:
         self.disabling = Disabling(disabling)
         self.excluded = excluded
         """Texts of errors that disable nobody (R-PROV-005)."""
+        self.addresses: dict[str, str] = {}
+        """What tells a provider's address from another one."""
 
     # --- what attempts ask and routing asks
 
@@ -208,6 +211,23 @@ class Health:
         self.spent.end(provider, now)
         self.disabling.acquit(provider, now)
         self.paces.forget(provider)
+
+    def settle(self, addresses: Mapping[str, str]) -> None:
+        """Says at which base URLs providers are; of one that was elsewhere, no figures are kept."""
+        marks = {
+            name: blake2b(address.encode(), digest_size=6).hexdigest()
+            for name, address in addresses.items()
+        }
+        moved = {name for name, mark in marks.items() if self.addresses.get(name, mark) != mark}
+        self.addresses = marks
+        if moved:
+            kept = Statistics()
+            kept.places = {
+                place: figures
+                for place, figures in self.statistics.places.items()
+                if place[0] not in moved
+            }
+            self.statistics = kept
 
     def states(self, now: float) -> dict[Key, State]:
         """Every breaker that is not closed, for metrics and ``/ready``."""
