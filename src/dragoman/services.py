@@ -50,7 +50,7 @@ from dragoman.transport.http import open_transport
 from dragoman.transport.stub import StubTransport
 
 if TYPE_CHECKING:
-    from dragoman.accounting.past import PastCall
+    from dragoman.accounting.entry import RequestRow
     from dragoman.store.engine import Database
     from dragoman.store.health_record import Exchange
     from dragoman.store.seal import Sealer
@@ -97,7 +97,7 @@ async def open_keys(settings: Settings) -> AsyncIterator[SqlKeys]:
 @asynccontextmanager
 async def open_past(
     settings: Settings,
-) -> AsyncIterator[Callable[[int, int], AsyncIterator[list[PastCall]]]]:
+) -> AsyncIterator[Callable[[int, int], AsyncIterator[list[RequestRow]]]]:
     """The last calls in the ledger, for commands that need no server: since Unix microseconds, at most so many."""
     from dragoman.store.sql.past import past_calls  # noqa: PLC0415  SQL only where it is needed
 

@@ -33,6 +33,8 @@ KEPT_S = 30 * 86_400.0
 """An entry that nobody has renewed for so long is removed."""
 RESTS_KEPT_S = 2 * LONGEST_S
 """A rest is over sooner, and there may be one for any name that a caller makes up."""
+CLEAR_MS = 3_600_000
+"""How often a process removes what nobody has renewed."""
 DRIFT_S = 1.0
 """So much the two clocks may drift apart before the offset between them is taken anew."""
 

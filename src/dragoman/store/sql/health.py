@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dragoman.health.sharing import (
+    CLEAR_MS,
     Entry,
     Kind,
     Spot,
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 _KEY = (health.c.kind, health.c.provider, health.c.model, health.c.credential)
 _READ = select(*_KEY, health.c.state)
-CLEAR_MS = 3_600_000
-"""How often a process removes what nobody has renewed."""
 _AT_ONCE = 200
 """Rows in one statement; SQLite binds a thousand values."""
 

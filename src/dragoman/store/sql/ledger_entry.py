@@ -18,9 +18,14 @@ _CONSUMED = [field.name for field in fields(Consumed)]
 def entry_of_rows(request: Row[Any], attempts: Sequence[Row[Any]]) -> Entry:
     """The entry of a call's row and its attempts' rows, with all of their tables' columns."""
     return Entry(
-        RequestRow(**_named(RequestRow, request)),
+        request_of_row(request),
         tuple(AttemptRow(**_named(AttemptRow, row)) for row in attempts),
     )
+
+
+def request_of_row(row: Row[Any]) -> RequestRow:
+    """The row of a call, with all of its table's columns."""
+    return RequestRow(**_named(RequestRow, row))
 
 
 def _named(kind: type[RequestRow | AttemptRow], row: Row[Any]) -> dict[str, Any]:
