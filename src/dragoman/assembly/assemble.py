@@ -13,6 +13,8 @@ from dragoman.assembly.registry import identity_mode, open_registry
 from dragoman.attempt.policy import Policy
 from dragoman.catalog.registry import Registry
 from dragoman.config.settings import Settings
+from dragoman.config.tiers import read_tiers
+from dragoman.core.call import Limits
 from dragoman.credentials.pool import Pools
 from dragoman.identity.authenticate import IdentityMode
 
@@ -23,6 +25,7 @@ HOT = (
     "routes",
     "quality",
     "prices",
+    "tiers",
     "routing_strategy",
     "local_keys",
     "connect_timeout_ms",
@@ -46,6 +49,7 @@ class Assembly:
     pools: Pools
     mode: IdentityMode
     policy: Policy
+    tiers: dict[str, Limits]
 
 
 def assemble(
@@ -76,6 +80,7 @@ def assemble(
             max_retries=settings.max_retries,
             hedge=settings.hedge,
         ),
+        tiers=read_tiers(settings),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from dragoman.core.call import Limits, Role
+from dragoman.core.call import NO_LIMITS, Limits, Role
 
 
 class KeyRecord(Struct, frozen=True):
@@ -17,10 +17,11 @@ class KeyRecord(Struct, frozen=True):
     name: str
     created: float
     role: Role = "user"
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
     user_id: str | None = None
     expires: float | None = None
     revoked: float | None = None
+    tier: str | None = None
 
 
 class Finding(Struct, frozen=True):
