@@ -55,6 +55,7 @@ from dragoman.transport.stub import StubTransport
 
 if TYPE_CHECKING:
     from dragoman.accounting.entry import RequestRow
+    from dragoman.identity.ports import KeyRecord
     from dragoman.store.engine import Database
     from dragoman.store.health_record import Exchange
     from dragoman.store.seal import Sealer
@@ -100,16 +101,24 @@ async def open_keys(settings: Settings) -> AsyncIterator[SqlKeys]:
         yield keys
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the ledger knows of the last calls, and whose they were."""
+
+    calls: Callable[[int, int], AsyncIterator[list[RequestRow]]]
+    """Since Unix microseconds, at most so many, the newest first."""
+    keys: Mapping[str, KeyRecord]
+    """Every stored key by its id."""
+
+
 @asynccontextmanager
-async def open_past(
-    settings: Settings,
-) -> AsyncIterator[Callable[[int, int], AsyncIterator[list[RequestRow]]]]:
-    """The last calls in the ledger, for commands that need no server: since Unix microseconds, at most so many."""
+async def open_past(settings: Settings) -> AsyncIterator[Past]:
+    """The last calls in the ledger, for commands that need no server."""
     from dragoman.store.sql.past import past_calls  # noqa: PLC0415  SQL only where it is needed
 
     async with _open_store(settings) as (database, keys, sealer):
-        del keys, sealer
-        yield partial(past_calls, database)
+        del sealer
+        yield Past(partial(past_calls, database), {key.id: key for key in await keys.list()})
 
 
 @asynccontextmanager

@@ -43,7 +43,7 @@ CANNOT_KNOW = (
     "A call on a provider's router (/v2 to /v6) is replayed as one under /v1.",
     "Health is not replayed: every provider is taken for well, and nobody for quicker than another.",
     "Another model would have counted and written other tokens; the old counts are priced.",
-    "Limits stand with the keys and not in this file: none of them would be others.",
+    "Limits are counted from the first of these calls on, by the tokens that were used; allowances are not.",
 )
 _PER_CALL = frozenset({"weighted", "round-robin", "sticky"})
 """Strategies whose choice is another for each call."""
