@@ -92,10 +92,13 @@ class Application:
                 host=self.settings.host,
             )
         if self.settings.data_source_preference == "filesystem":
-            from dragoman.data_files import mirror  # noqa: PLC0415  schemas only where they are wanted
+            # Schemas only where they are wanted.
+            from dragoman.data_files import mirror  # noqa: PLC0415
+            from dragoman.data_reading import read_back  # noqa: PLC0415
 
-            folder = self.settings.dragoman_home / "data"
-            mirroring = asyncio.create_task(mirror(services, folder))
+            data = self.settings.dragoman_home / "data"
+            await read_back(services, data, self._folder)
+            mirroring = asyncio.create_task(mirror(services, data))
             self._stack.callback(mirroring.cancel)
         self._app = build(surface(self, services, reloader))
         if services.first_admin_key is not None:

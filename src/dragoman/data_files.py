@@ -1,8 +1,8 @@
 """``models.json`` and ``providers.json``: what other programs read of models and providers.
 
 With ``DATA_SOURCE_PREFERENCE=filesystem`` they stand under ``data`` in the home and are written anew as things
-change, whole or not at all, with their JSON schemas beside them. SQL is the record (D29): nobody here reads
-them back. No key is in them.
+change, whole or not at all, with their JSON schemas beside them. SQL is the record (D29); what is taken over
+from them at a start is ``data_reading.py``'s business. No key is in them.
 """
 
 from __future__ import annotations
@@ -10,20 +10,27 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Annotated, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from dragoman.catalog.cards import Card
 from dragoman.config.running import write_whole
 from dragoman.health.health import Health
 from dragoman.health.score import score
+from dragoman.health.statistics import Figures
 from dragoman.live_models import LiveModels
 from dragoman.services import Services
 from dragoman.surface.listings import Pricing, capabilities, pricing_of
 
 MIRROR_S = 5.0
 _ENCODER = msgspec.json.Encoder()
+
+
+Count: TypeAlias = Annotated[int, Meta(ge=0)]
+Amount: TypeAlias = Annotated[float, Meta(ge=0)]
+Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 
 
 class ModelFile(Struct, frozen=True):
@@ -52,29 +59,37 @@ class ModelState(Struct, frozen=True):
     """How one model does at one provider."""
 
     id: str
-    errors: int
-    requests: int
-    token_generation_speed: float | None
-    avg_response_time: float | None
+    errors: Count = 0
+    """Requests that failed."""
+    requests: Count = 0
+    error_rate: Share = 0.0
+    """Share of the last requests that failed, smoothed."""
+    token_generation_speed: Amount | None = None
+    avg_response_time: Amount | None = None
     """Milliseconds of whole replies."""
-    avg_provider_latency: float | None
+    avg_provider_latency: Amount | None = None
     """Milliseconds to the first content of streams."""
-    disabled: bool
+    disabled: bool = False
 
 
 class ProviderState(Struct, frozen=True):
     """One provider, without its keys (R-PROV-002, R-STOR-009)."""
 
     id: str
-    provider_url: str
-    dialect: str
-    streamingCompatible: bool  # noqa: N815  the file's own spelling
-    disabled: bool
-    errors: int
-    provider_score: float
-    avg_response_time: float | None
-    avg_provider_latency: float | None
     models: dict[str, ModelState]
+    provider_url: str = ""
+    dialect: str = ""
+    streamingCompatible: bool = True  # noqa: N815  the file's own spelling
+    models_listed: bool = False
+    """Whether the models of ``models.json`` are what it lists itself."""
+    disabled: bool = False
+    errors: Count = 0
+    requests: Count = 0
+    error_rate: Share = 0.0
+    token_generation_speed: Amount | None = None
+    provider_score: Annotated[float, Meta(ge=0, le=100)] = 50.0
+    avg_response_time: Amount | None = None
+    avg_provider_latency: Amount | None = None
 
 
 SCHEMAS = {
@@ -113,41 +128,57 @@ def models_file(cards: list[Card]) -> bytes:
 
 def providers_file(services: Services) -> bytes:
     """``providers.json``: what is known of each provider, and no key."""
+    return _ENCODER.encode(provider_states(services))
+
+
+def provider_states(services: Services) -> list[ProviderState]:
+    """How each provider does."""
     registry, health = services.house.registry, services.house.health
     now = time.monotonic()
     found = []
     for name, provider in registry.providers.items():
         figures = health.statistics.of(name)
+        shown = figures or Figures()
         found.append(
             ProviderState(
                 id=name,
                 provider_url=provider.base_url,
                 dialect=provider.family,
-                streamingCompatible=True,
+                models_listed=registry.listings.of(name) is not None,
                 disabled=health.disabling.is_disabled(name),
-                errors=figures.failures if figures else 0,
+                errors=shown.failures,
+                requests=shown.requests,
+                error_rate=round(shown.errors, 6),
+                token_generation_speed=shown.tokens_per_s,
                 provider_score=round(score(figures, now), 1),
-                avg_response_time=_ms(figures.reply_s if figures else None),
-                avg_provider_latency=_ms(figures.first_event_s if figures else None),
+                avg_response_time=_ms(shown.reply_s),
+                avg_provider_latency=_ms(shown.first_event_s),
                 models=_models_of(name, health),
             )
         )
-    return _ENCODER.encode(found)
+    return found
 
 
 def _models_of(provider: str, health: Health) -> dict[str, ModelState]:
+    figured = dict(health.statistics.models_of(provider))
+    names = dict.fromkeys((*figured, *health.disabling.models_off(provider)))
     return {
-        model: ModelState(
-            id=model,
-            errors=figures.failures,
-            requests=figures.requests,
-            token_generation_speed=figures.tokens_per_s,
-            avg_response_time=_ms(figures.reply_s),
-            avg_provider_latency=_ms(figures.first_event_s),
-            disabled=health.disabling.is_disabled(provider, model),
-        )
-        for model, figures in health.statistics.models_of(provider)
+        model: _model_state(model, figured.get(model) or Figures(), health, provider)
+        for model in names
     }
+
+
+def _model_state(model: str, figures: Figures, health: Health, provider: str) -> ModelState:
+    return ModelState(
+        id=model,
+        errors=figures.failures,
+        requests=figures.requests,
+        error_rate=round(figures.errors, 6),
+        token_generation_speed=figures.tokens_per_s,
+        avg_response_time=_ms(figures.reply_s),
+        avg_provider_latency=_ms(figures.first_event_s),
+        disabled=health.disabling.is_disabled(provider, model),
+    )
 
 
 def _listed(card: Card) -> ListedModel:

@@ -55,7 +55,8 @@ from dragoman.transport.http import open_transport
 from dragoman.transport.stub import StubTransport
 
 if TYPE_CHECKING:
-    from dragoman.accounting.past import PastCall
+    from dragoman.accounting.entry import RequestRow
+    from dragoman.identity.ports import KeyRecord
     from dragoman.store.engine import Database
     from dragoman.store.health_record import Exchange
     from dragoman.store.seal import Sealer
@@ -102,16 +103,24 @@ async def open_keys(settings: Settings) -> AsyncIterator[SqlKeys]:
         yield keys
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the ledger knows of the last calls, and whose they were."""
+
+    calls: Callable[[int, int], AsyncIterator[list[RequestRow]]]
+    """Since Unix microseconds, at most so many, the newest first."""
+    keys: Mapping[str, KeyRecord]
+    """Every stored key by its id."""
+
+
 @asynccontextmanager
-async def open_past(
-    settings: Settings,
-) -> AsyncIterator[Callable[[int, int], AsyncIterator[list[PastCall]]]]:
-    """The last calls in the ledger, for commands that need no server: since Unix microseconds, at most so many."""
+async def open_past(settings: Settings) -> AsyncIterator[Past]:
+    """The last calls in the ledger, for commands that need no server."""
     from dragoman.store.sql.past import past_calls  # noqa: PLC0415  SQL only where it is needed
 
     async with _open_store(settings) as (database, keys, sealer):
-        del keys, sealer
-        yield partial(past_calls, database)
+        del sealer
+        yield Past(partial(past_calls, database), {key.id: key for key in await keys.list()})
 
 
 @asynccontextmanager
@@ -256,6 +265,7 @@ async def open_services(
             # What dead processes had spent and leased counts from the first call on.
             await accountant.drain()
         health = health_of(settings, log)
+        health.settle(built.registry.addresses())
         redis = redis_of(settings, stack)
         record = await stack.enter_async_context(
             open_record(
@@ -376,6 +386,7 @@ def _install(services: Services, current: _Current, transport: Transport, built:
     for provider in built.registry.changed_since(house.registry):
         house.health.forget(provider, house.clock.monotonic())
         house.means.allowances.forget(provider)
+    house.health.settle(built.registry.addresses())
     current.registry, current.former = built.registry, house.registry
     fetcher = ListingFetcher(built.registry, built.pools, transport, services.log)
     house.registry, house.pools, house.mode = built.registry, built.pools, built.mode

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from servers import gateway_server, providers_at
+from servers import gateway_server, new_api_key, providers_at
 
 OPENAI, GROQ = "openai/gpt-4o-mini", "groq/llama-3.3-70b-versatile"
 ROUTED = '[aliases]\nfast = "{}"\n'
@@ -98,6 +98,27 @@ def test_a_plan_tells_what_would_be_different_and_what_it_would_cost(gateway, fi
     code, out, _ = command(gateway, "plan", new, "--hours", "1")
     assert "refused" in out
     assert gateway.chat("fast").headers["x-dragoman-provider"] == "openai", "nothing was changed"
+
+
+def test_a_plan_tells_whom_limits_would_refuse(gateway, file, tmp_path):
+    tiers = "[tiers.team]\nrpm = {}\n"
+    file.write_text(ROUTED.format(OPENAI) + tiers.format(100))
+    assert command(gateway, "reload")[0] == 0
+    key = new_api_key(gateway, "--name", "crowd", "--tier", "team")
+    for _ in range(5):
+        assert gateway.chat("fast", key=key).status == gateway.chat("fast").status == 200
+    gateway.rows()
+    new = tmp_path / "new.toml"
+    new.write_text(ROUTED.format(OPENAI) + tiers.format(2))
+    told = json.loads(command(gateway, "plan", new, "--json")[1])
+    assert (told["groups"], told["calls"]) == ([], 10)
+    (limit,) = told["limits"]
+    assert (limit["caller"], limit["tier"], limit["limit"]) == ("crowd", "team", "rpm")
+    assert (limit["before"], limit["after"]) == (0, 3)
+    out = command(gateway, "plan", new)[1]
+    assert "What limits would refuse" in out
+    assert "Nothing would be different" not in out
+    assert "Nothing would be different" in command(gateway, "plan", file)[1]
 
 
 def test_a_plan_of_a_bad_file_is_refused_with_its_line(gateway, tmp_path):

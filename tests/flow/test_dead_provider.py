@@ -89,6 +89,26 @@ def test_a_probe_of_a_dead_provider_goes_on_to_the_next_without_a_pause(mock, tm
 
 
 @pytest.mark.req("R-REL-002")
+@pytest.mark.parametrize("stream", [True, pytest.param(False, marks=pytest.mark.gate)])
+def test_a_probe_that_nobody_answers_does_not_hold_up_its_request(mock, tmp_path, stream):
+    """It was quick, died, and hangs now: it takes connections and is silent."""
+    port = free_port()
+    (tmp_path / "dragoman.toml").write_text(table(port, mock.port))
+    with gateway_server(tmp_path, BREAKER_OPEN_S="0.3") as gateway:
+        command = ["mock", "--port", str(port), "--quiet"]
+        with running(command, port, tmp_path / "mock.log", FAST_MOCK, "/health"):
+            for _ in range(25):
+                assert gateway.chat("dead/m", stream=stream).status == 200
+        took(gateway, "both", 6, stream=stream)
+        assert breaker(gateway, "dead") > 0
+        with socket.create_server(("127.0.0.1", port)):
+            for _ in range(3):
+                time.sleep(0.35)
+                assert took(gateway, "both", 1, stream=stream, tries="2")[0] < 1
+                assert breaker(gateway, "dead") == 1
+
+
+@pytest.mark.req("R-REL-002")
 @pytest.mark.parametrize("alone", [True, pytest.param(False, marks=pytest.mark.gate)])
 def test_a_provider_that_recovers_gets_traffic_again_within_two_probe_intervals(
     mock, tmp_path, alone

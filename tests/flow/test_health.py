@@ -183,6 +183,21 @@ def test_a_restart_keeps_who_is_disabled_and_the_statistics(two, tmp_path):
             assert served(gateway) == ("p1", "1")
 
 
+@pytest.mark.req("R-PROV-003")
+def test_a_provider_at_another_address_begins_anew(two, tmp_path):
+    file = tmp_path / "dragoman.toml"
+    with gateway_server(tmp_path, **QUICK) as gateway:
+        for _ in range(3):
+            assert gateway.chat("p0/m").status == gateway.chat("p1/m").status == 200
+        before = gauge(gateway, "dragoman_provider_score", "p1")
+        assert gauge(gateway, "dragoman_provider_score", "p0") > 50
+        assert gateway.stop() == 0
+    file.write_text(file.read_text().replace(two[0].url, two[1].url, 1))
+    with gateway_server(tmp_path, **QUICK) as gateway:
+        assert gauge(gateway, "dragoman_provider_score", "p0") == 50
+        assert gauge(gateway, "dragoman_provider_score", "p1") == pytest.approx(before, abs=1)
+
+
 @pytest.mark.req("R-PROV-004")
 def test_workers_share_who_is_disabled(two, tmp_path):
     slow = {**QUICK, "DISABLE_PROBE_S": "600"}
@@ -193,8 +208,9 @@ def test_workers_share_who_is_disabled(two, tmp_path):
             assert served(gateway)[0] == "p1"
             assert time.monotonic() < deadline
             time.sleep(0.1)
+        # Each worker tells once it has learned of it; a request may come to either of them.
+        until(lambda: gateway.log.read_text().count("model disabled") == 2, 15)
         heal(two[0])
-        # Each request is a connection of its own, and may come to either of them.
         until(lambda: all(conditions(gateway)["p0"] == "degraded" for _ in range(24)), 15)
         assert {served(gateway) for _ in range(24)} == {("p1", "1")}
         # What one learns of its recovery, the other learns too.

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from servers import asked, gateway_server, new_api_key, providers_at
+from servers import asked, gateway_server, new_api_key, providers_at, until
 
 MESSAGES = [{"role": "user", "content": "Hello!"}]
 
@@ -102,6 +102,30 @@ def test_what_was_answered_is_given_again(mock, gateway, path):
         "x-dragoman-requested-model",
     )
     assert [first.headers[name] for name in kept] == [second.headers[name] for name in kept]
+
+
+@pytest.mark.req("M4")
+def test_what_is_given_again_has_no_row_and_its_line_in_the_log_says_whose_answer_it_is(gateway):
+    headers = {"idempotency-key": new_key()}
+    first, again = (gateway.chat(headers=headers) for _ in range(2))
+    calls = [reply.headers["x-dragoman-call-id"] for reply in (first, again)]
+    rows = {row["call_id"] for row in gateway.rows(limit=1000)}
+    assert [call in rows for call in calls] == [True, False]
+    lines = until(
+        lambda: (
+            (
+                found := {
+                    line["call_id"]: line
+                    for line in map(json.loads, gateway.log.read_text().splitlines())
+                    if line.get("call_id") in calls
+                }
+            )
+            and len(found) == 2
+            and found
+        )
+    )
+    assert "replay_of" not in lines[calls[0]]
+    assert lines[calls[1]]["replay_of"] == calls[0]
 
 
 @pytest.mark.req("M5")

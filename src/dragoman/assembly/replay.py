@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias, cast, get_args
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dragoman.accounting.past import PastCall
+from dragoman.accounting.entry import Consumed, RequestRow
 from dragoman.accounting.price import settle
 from dragoman.assembly.assemble import Assembly
 from dragoman.catalog.registry import Registry
@@ -43,7 +43,7 @@ CANNOT_KNOW = (
     "A call on a provider's router (/v2 to /v6) is replayed as one under /v1.",
     "Health is not replayed: every provider is taken for well, and nobody for quicker than another.",
     "Another model would have counted and written other tokens; the old counts are priced.",
-    "Limits stand with the keys and not in this file: none of them would be others.",
+    "Limits are counted from the first of these calls on, by the tokens that were used; allowances are not.",
 )
 _PER_CALL = frozenset({"weighted", "round-robin", "sticky"})
 """Strategies whose choice is another for each call."""
@@ -81,7 +81,7 @@ class Replay:
     def __post_init__(self) -> None:
         self._sides = (_Side(self.before), _Side(self.after))
 
-    def feed(self, calls: Iterable[PastCall]) -> None:
+    def feed(self, calls: Iterable[RequestRow]) -> None:
         """Replays some calls."""
         for call in calls:
             self._one(call)
@@ -93,7 +93,7 @@ class Replay:
             found[group.effect] += group.calls
         return found
 
-    def _one(self, call: PastCall) -> None:
+    def _one(self, call: RequestRow) -> None:
         self.calls += 1
         if call.dialect not in get_args(Family) or call.operation not in get_args(Operation):
             self._add(call, "unknown", "", "", "the ledger's words for it are not known here")
@@ -126,11 +126,11 @@ class Replay:
             same = _names(was) == _names(now)
             self._add(call, "same" if same else "fallback", recorded, recorded, "")
 
-    def _prices(self, call: PastCall, target: str) -> tuple[Price | None, Price | None]:
+    def _prices(self, call: RequestRow, target: str) -> tuple[Price | None, Price | None]:
         first, second = (side.price(call, target) for side in self._sides)
         return first, second
 
-    def _add(self, call: PastCall, effect: Effect, before: str, after: str, reason: str) -> None:
+    def _add(self, call: RequestRow, effect: Effect, before: str, after: str, reason: str) -> None:
         key = (effect, call.requested_model, before, after, reason)
         group = self.groups.get(key)
         if group is None:
@@ -144,11 +144,15 @@ class Replay:
             group.callers.append(call.caller)
         self._charge(group, call, effect, after)
 
-    def _charge(self, group: Group, call: PastCall, effect: Effect, after: str) -> None:
-        was = money.from_pico(call.cost_pico) if call.cost_pico is not None else None
+    def _charge(self, group: Group, call: RequestRow, effect: Effect, after: str) -> None:
+        was = (
+            money.from_pico(call.consumed.cost_pico)
+            if call.consumed.cost_pico is not None
+            else None
+        )
         match effect:
             case "rerouted" | "repriced":
-                now = settle(_usage(call), self._sides[1].price(call, after))[0]
+                now = settle(_usage(call.consumed), self._sides[1].price(call, after))[0]
             case "refused":
                 now = Decimal(0)
             case _:
@@ -174,7 +178,7 @@ class _Side:
         self._turns = Turns()
         self._known: dict[tuple[str, ...], Plan | str] = {}
 
-    def learn(self, call: PastCall) -> None:
+    def learn(self, call: RequestRow) -> None:
         """A model that has served is one that its provider has, whatever the bundled list says."""
         if (
             call.provider is None
@@ -190,7 +194,7 @@ class _Side:
         self._registry.memory.clear()
         self._known.clear()
 
-    def plan(self, call: PastCall) -> Plan | str:
+    def plan(self, call: RequestRow) -> Plan | str:
         """The plan of a call, or why there is none."""
         key = (call.requested_model, call.dialect, call.operation, str(call.stream))
         known = self._known.get(key)
@@ -205,7 +209,7 @@ class _Side:
             self._known[key] = found
         return found
 
-    def _route(self, call: PastCall) -> Plan | str:
+    def _route(self, call: RequestRow) -> Plan | str:
         dice = random.Random(call.call_id).random  # noqa: S311  both sides throw alike
         sight = Sight(
             self._registry,
@@ -219,7 +223,10 @@ class _Side:
             dice,
             self._turns,
             self._built.settings.routing_strategy,
-            Needs(input_tokens=call.input_tokens or 0, output_tokens=call.output_tokens or 0),
+            Needs(
+                input_tokens=call.consumed.input_tokens or 0,
+                output_tokens=call.consumed.output_tokens or 0,
+            ),
         )
         try:
             plan = route(call.requested_model, sight, asked=True)
@@ -228,7 +235,7 @@ class _Side:
         assert not isinstance(plan, ListingsNeeded), "they count as asked"
         return plan
 
-    def price(self, call: PastCall, target: str) -> Price | None:
+    def price(self, call: RequestRow, target: str) -> Price | None:
         """The price of a model when the call was made."""
         provider, _, model = target.partition("/")
         if provider not in self._registry.providers:
@@ -244,17 +251,17 @@ def _names(plan: Plan) -> list[str]:
     return list(dict.fromkeys(f"{each.provider.name}/{each.model}" for each in plan.candidates))
 
 
-def _usage(call: PastCall) -> Usage:
+def _usage(used: Consumed) -> Usage:
     return Usage(
-        input=call.input_tokens,
-        output=call.output_tokens,
-        cache_read=call.cache_read_tokens,
-        cache_write=call.cache_write_tokens,
-        cache_write_1h=call.cache_write_1h_tokens,
-        reasoning=call.reasoning_tokens,
-        audio_input=call.audio_input_tokens,
-        audio_output=call.audio_output_tokens,
-        web_searches=call.web_searches,
+        input=used.input_tokens,
+        output=used.output_tokens,
+        cache_read=used.cache_read_tokens,
+        cache_write=used.cache_write_tokens,
+        cache_write_1h=used.cache_write_1h_tokens,
+        reasoning=used.reasoning_tokens,
+        audio_input=used.audio_input_tokens,
+        audio_output=used.audio_output_tokens,
+        web_searches=used.web_searches,
     )
 
 

@@ -24,7 +24,7 @@ from dragoman.attempt.embody import Embodiment
 from dragoman.attempt.endings import resting, unpaid
 from dragoman.attempt.further import may_try
 from dragoman.attempt.gate import open_stream
-from dragoman.attempt.hedge import hedged, is_wanted
+from dragoman.attempt.hedge import is_wanted, raced
 from dragoman.attempt.means import Means
 from dragoman.attempt.ports import Tab
 from dragoman.attempt.trial import Trial
@@ -102,8 +102,10 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
             prepared.crossing.resume(done)
         trial.open()
         try:
+            if more and means.health.is_probed(candidate, now):
+                return await raced(trial, plan, position, embodiment, tried, probing=True)
             if hedging:
-                return await hedged(trial, plan, position, embodiment, tried)
+                return await raced(trial, plan, position, embodiment, tried)
             if ask.stream and call.operation == "chat":
                 return await open_stream(trial)
             return Answer(await trial.whole())

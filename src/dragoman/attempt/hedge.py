@@ -1,9 +1,13 @@
 """A second try beside one that is slow: the first to bring content is the answer, the other is ended.
 
-It is made only where somebody has asked for it: it may cost a second answer. It begins when the first
-try has taken longer than nearly all before it, goes to the next candidate of the plan that is well, and
-where there is none to the same one again. At most a tenth of the requests that may have one get one, and
-who is not answering costs what any further try costs (``further.py``).
+It begins when the first try has taken longer than nearly all before it, and goes to the next candidate of
+the plan that is well; who is not answering costs what any further try costs (``further.py``). There are two
+reasons for one:
+
+- A *hedge* is made only where somebody has asked for it: it may cost a second answer. Where no other
+  candidate is well it goes to the same one again. At most a tenth of the requests that may have one get one.
+- A *probe* of who was down may find it as it was, and silent. Whoever sent the request has not asked for
+  that, so it is not held up by it for longer than an answer usually takes.
 
 Both stand in the ledger. The one that lost is closed there before the other goes on, as ``hedge_lost``,
 with what it had told of its usage by then; the provider may bill more.
@@ -38,8 +42,14 @@ def is_wanted(plan: Plan, call: Call, means: Means) -> bool:
     return wanted and call.operation == "chat" and plan.max_attempts != 1
 
 
-async def hedged(
-    first: Trial, plan: Plan, position: int, embodiment: Embodiment, tried: set[int]
+async def raced(
+    first: Trial,
+    plan: Plan,
+    position: int,
+    embodiment: Embodiment,
+    tried: set[int],
+    *,
+    probing: bool = False,
 ) -> Answer:
     """The answer of a try that has been opened, or of a second one beside it.
 
@@ -49,21 +59,30 @@ async def hedged(
         position: see ``first``.
         embodiment: writes the request for the second.
         tried: gets the place in the plan of a second one that was another than the first.
+        probing: the first is a probe; else a second one is a hedge.
 
     Raises:
         UpstreamError: neither has answered; it is the first one's.
     """
     means = first.means
-    if first.record.number == 1:
+    if not probing and first.record.number == 1:
         means.hedges.request(first.record.started)
     race = _Race()
     race.enter(first)
     try:
-        wait_s = means.health.late_s(first.candidate, whole=not first.ask.stream)
+        wait_s = means.health.late_s(first.candidate, whole=first.is_whole)
+        if wait_s is None and probing:
+            wait_s = means.policy.probe_s
         if wait_s is not None:
             await race.wait(wait_s)
             if not race.is_over():
-                await _enter_second(race, first, plan, position, embodiment, tried)
+                place = _place(plan, position, first, probing=probing)
+                if (
+                    place is not None
+                    and await _enter_second(race, first, plan, place, embodiment, probing=probing)
+                    and place != position
+                ):
+                    tried.add(place)
         try:
             won, brought = await race.result()
         except UpstreamError:
@@ -85,50 +104,50 @@ async def hedged(
 
 
 async def _enter_second(
-    race: _Race, first: Trial, plan: Plan, position: int, embodiment: Embodiment, tried: set[int]
-) -> None:
-    means = first.means
-    made = len(first.call.outcome.attempts)
-    now = means.monotonic()
-    if plan.max_attempts is not None and made >= plan.max_attempts:
-        return
-    place = _place(plan, position, means, now)
-    if place is None or not means.hedges.afford(now):
-        return
-    candidate = plan.candidates[place]
-    if _keeps(candidate, first):
-        return
+    race: _Race, first: Trial, plan: Plan, place: int, embodiment: Embodiment, *, probing: bool
+) -> bool:
+    """Has the candidate at ``place`` run beside the first, if that may be; whether it does."""
+    means, candidate = first.means, plan.candidates[place]
     second = Trial(candidate, first.ask, first.call, first.tab, means, first.deadline)
     try:
         await second.ready(embodiment)
         if race.is_over():
-            return
+            return False
         paid = is_answering(candidate, means) or means.allowances.take(
-            candidate.provider.name, now
+            candidate.provider.name, means.monotonic()
         )
         if not paid:
-            return
+            return False
         purse = first.tab.purse
         if purse is not None and not (await purse.affords(candidate) and not race.is_over()):
-            return
+            return False
         second.open()
     except GatewayError:
-        return  # it cannot be said to that candidate, or not be written down: the first goes on
-    means.hedges.spend()
-    if place != position:
-        tried.add(place)
+        return (
+            False  # it cannot be said to that candidate, or not be written down: the first goes on
+        )
+    if not probing:
+        means.hedges.spend()
     race.enter(second)
+    return True
 
 
-def _place(plan: Plan, position: int, means: Means, now: float) -> int | None:
-    """Where the second try goes: the next one that is well, else the same again."""
+def _place(plan: Plan, position: int, first: Trial, *, probing: bool) -> int | None:
+    """Where the second try goes: to the next one that is well, a hedge else to the same again."""
+    means = first.means
+    now = means.monotonic()
+    made = len(first.call.outcome.attempts)
+    if plan.max_attempts is not None and made >= plan.max_attempts:
+        return None
+    if not (probing or means.hedges.afford(now)):
+        return None
     health = means.health
-    places: list[int] = [*range(position + 1, len(plan.candidates)), position]
-    for place in places:
+    others: list[int] = [*range(position + 1, len(plan.candidates))]
+    for place in others if probing else [*others, position]:
         candidate = plan.candidates[place]
-        # A breaker's probe is no help to anybody who is in a hurry.
-        if health.is_well(candidate, now) and not health.back_in_s(candidate, now):
-            return place
+        # A probe is no help to anybody who is in a hurry.
+        if health.is_well(candidate, now) and not health.is_probed(candidate, now):
+            return place if probing or not _keeps(candidate, first) else None
     return None
 
 
@@ -211,4 +230,4 @@ class _Race:
 
 
 async def _brought(trial: Trial) -> Head | Opened:
-    return await through_gate(trial) if trial.ask.stream else await trial.whole()
+    return await trial.whole() if trial.is_whole else await through_gate(trial)

@@ -65,6 +65,10 @@ class Health(Protocol):
         """The candidate failed; ``again``: it was not the first time within the same request."""
         ...
 
+    def is_probed(self, candidate: Candidate, now: float) -> bool:
+        """Whether a try at the candidate is a probe: it was down, and whether it still is is not known."""
+        ...
+
     def is_well(self, candidate: Candidate, now: float) -> bool:
         """Whether the candidate is one to be tried first; asking changes nothing."""
         ...

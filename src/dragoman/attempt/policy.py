@@ -26,6 +26,8 @@ class Policy(Struct, frozen=True):
     """How long a finished stream is waited for to end: usage may still come."""
     reuse_s: float = 0.1
     """How long the end of the body is waited for behind the last frame, to keep the connection."""
+    probe_s: float = 5.0
+    """How long a probe of who was down is alone with its request, where nothing is known of its times."""
     drain_s: float = 60.0
     """How long an abandoned stream is read on where the provider's file says drain (D18)."""
     max_retries: int = 2

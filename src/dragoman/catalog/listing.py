@@ -90,6 +90,12 @@ class Listings:
         """A provider's list could not be had; what was known stays."""
         self._entries.setdefault(provider, _Entry()).next_s = now + RETRY_S
 
+    def remember(self, provider: str, models: Iterable[Listed]) -> None:
+        """What the provider listed once: known, and due to be asked for anew."""
+        if self.of(provider) is None:
+            found = {model.id: model for model in models}
+            self._entries[provider] = _Entry(found, known=True)
+
     def only(self, providers: Iterable[str]) -> Listings:
         """What is known of these providers alone."""
         kept = Listings()

@@ -73,6 +73,10 @@ class Registry:
             if not (provider.stub or self._lists_for(name) in self.providers)
         ]
 
+    def addresses(self) -> dict[str, str]:
+        """Where each provider is."""
+        return {name: provider.base_url for name, provider in self.providers.items()}
+
     def _lists_for(self, provider: str) -> str:
         """The provider that lists the same models; empty: there is none."""
         definition = self.definitions.get(provider)

@@ -20,6 +20,7 @@ _GATEWAY = "gateway.json"
 _OUTCOME = "outcome.json"
 _IN_FORCE = "dragoman.toml"
 _TAKEN = "taken."
+_FIRST = "first"
 
 T = TypeVar("T", bound=Struct)
 
@@ -121,6 +122,15 @@ def taken_by(folder: Path) -> Iterator[tuple[int, Taken]]:
         taken = _read(file, Taken)
         if taken is not None and _lives(pid):
             yield pid, taken
+
+
+def is_first(folder: Path) -> bool:
+    """Whether nobody of this gateway has asked before, nor anybody else serves on its home."""
+    try:
+        (folder / _FIRST).touch(exist_ok=False)
+    except OSError:
+        return False
+    return all(other == folder for other, _ in running_gateways(folder.parent))
 
 
 def running_gateways(home: Path) -> list[tuple[Path, RunningGateway]]:

@@ -219,7 +219,8 @@ class Settings(BaseSettings):
 
     # --- shared state
     data_source_preference: Literal["redis", "filesystem"] = "redis"
-    """With ``filesystem``, models.json and providers.json are kept up to date under data in the home, too."""
+    """With ``filesystem``, models.json and providers.json are kept up to date under data in the home, and read at
+    the start where they are newer than the database."""
     redis_url: SecretStr | None = None
     """Redis or Valkey, as redis://host:6379: several gateways share limits, the health of providers and the
     cache of answers through it; needs the extra `[redis]`."""

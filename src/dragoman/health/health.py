@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Literal, assert_never
 
 from dragoman.core.call import Attempt
@@ -38,6 +39,8 @@ class Health:
         self.disabling = Disabling(disabling)
         self.excluded = excluded
         """Texts of errors that disable nobody (R-PROV-005)."""
+        self.addresses: dict[str, str] = {}
+        """What tells a provider's address from another one."""
 
     # --- what attempts ask and routing asks
 
@@ -51,6 +54,16 @@ class Health:
     def back_in_s(self, candidate: Candidate, now: float) -> float:
         """In how many seconds a candidate that was not admitted may be."""
         return self.breakers.back_in_s(key_of(candidate), now)
+
+    def is_probed(self, candidate: Candidate, now: float) -> bool:
+        """Whether a try at the candidate is a probe: it was down, and whether it still is is not known."""
+        provider, model, _ = key = key_of(candidate)
+        if self.breakers.state(key, now) != "closed":
+            return True
+        disabling = self.disabling
+        return bool(disabling.switches) and (
+            disabling.is_disabled(provider) or disabling.is_disabled(provider, model)
+        )
 
     def back_at(self, candidate: Candidate, now: float) -> float:
         """When the candidate is one to be tried first; ``now``: it is. Asking changes nothing."""
@@ -196,6 +209,23 @@ class Health:
         self.spent.end(provider, now)
         self.disabling.acquit(provider, now)
         self.paces.forget(provider)
+
+    def settle(self, addresses: Mapping[str, str]) -> None:
+        """Says at which base URLs providers are; of one that was elsewhere, no figures are kept."""
+        marks = {
+            name: blake2b(address.encode(), digest_size=6).hexdigest()
+            for name, address in addresses.items()
+        }
+        moved = {name for name, mark in marks.items() if self.addresses.get(name, mark) != mark}
+        self.addresses = marks
+        if moved:
+            kept = Statistics()
+            kept.places = {
+                place: figures
+                for place, figures in self.statistics.places.items()
+                if place[0] not in moved
+            }
+            self.statistics = kept
 
     def states(self, now: float) -> dict[Key, State]:
         """Every breaker that is not closed, for metrics and ``/ready``."""

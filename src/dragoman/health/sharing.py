@@ -33,6 +33,8 @@ KEPT_S = 30 * 86_400.0
 """An entry that nobody has renewed for so long is removed."""
 RESTS_KEPT_S = 2 * LONGEST_S
 """A rest is over sooner, and there may be one for any name that a caller makes up."""
+CLEAR_MS = 3_600_000
+"""How often a process removes what nobody has renewed."""
 DRIFT_S = 1.0
 """So much the two clocks may drift apart before the offset between them is taken anew."""
 
@@ -49,6 +51,8 @@ class FiguresTold(Struct, frozen=True, tag="figures", omit_defaults=True):
     tokens_per_s: float | None = None
     new_requests: int = 0
     new_failures: int = 0
+    address: str = ""
+    """Which of its provider's addresses it is about; empty: whichever (`Health.settle`)."""
 
 
 class SwitchTold(Struct, frozen=True, tag="switch"):
@@ -140,7 +144,7 @@ def merged(stored: State | None, told: State) -> State:
 
 def _added(stored: FiguresTold | None, told: FiguresTold) -> FiguresTold:
     mine = told.new_requests
-    if stored is None:
+    if stored is None or _is_elsewhere(stored, told.address):
         return structs.replace(told, new_requests=0, new_failures=0)
     # What others have added since the teller last looked; older requests no average remembers.
     theirs = min(max(0, stored.requests - (told.requests - mine)), MEMORY)
@@ -153,7 +157,13 @@ def _added(stored: FiguresTold | None, told: FiguresTold) -> FiguresTold:
         first_event_s=_between(stored.first_event_s, theirs, told.first_event_s, own),
         reply_s=_between(stored.reply_s, theirs, told.reply_s, own),
         tokens_per_s=_between(stored.tokens_per_s, theirs, told.tokens_per_s, own),
+        address=told.address or stored.address,
     )
+
+
+def _is_elsewhere(figures: FiguresTold, address: str) -> bool:
+    """Whether figures are of another address than this one."""
+    return bool(figures.address and address) and figures.address != address
 
 
 def _between(theirs: float | None, weight: int, mine: float | None, own: int) -> float | None:
@@ -190,7 +200,7 @@ class Sharing:
         for spot, state in ((entry.spot, entry.state) for entry in told):
             if isinstance(state, FiguresTold):
                 figures = health.statistics.places.get(_place(spot))
-                if figures is not None:
+                if figures is not None and state.address == self._address(spot.provider):
                     figures.new_requests -= state.new_requests
                     figures.new_failures -= state.new_failures
                 continue
@@ -245,6 +255,8 @@ class Sharing:
 
     def _learn_figures(self, place: Place, state: FiguresTold, now: float) -> None:
         statistics = self._health.statistics
+        if _is_elsewhere(state, self._address(place[0])):
+            return
         mine = statistics.places.get(place) or statistics.made(place)
         mine.known = True
         mine.requests = state.requests + mine.new_requests
@@ -263,12 +275,15 @@ class Sharing:
 
     def _figures(self) -> dict[Spot, State]:
         return {
-            _spot(place): self._state(figures)
+            _spot(place): self._state(figures, self._address(place[0]))
             for place, figures in self._health.statistics.places.items()
             if figures.new_requests and figures.known and _fits(place)
         }
 
-    def _state(self, figures: Figures) -> FiguresTold:
+    def _address(self, provider: str) -> str:
+        return self._health.addresses.get(provider, "")
+
+    def _state(self, figures: Figures, address: str) -> FiguresTold:
         return FiguresTold(
             requests=figures.requests,
             failures=figures.failures,
@@ -279,6 +294,7 @@ class Sharing:
             tokens_per_s=figures.tokens_per_s,
             new_requests=figures.new_requests,
             new_failures=figures.new_failures,
+            address=address,
         )
 
     def _states(self) -> dict[Spot, State]:

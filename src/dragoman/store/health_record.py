@@ -77,6 +77,20 @@ class Exchange:
             # Redis goes first: it has been learnt from, and figures of SQL are copies of its own.
             self._sharing.learn_missing(entries, self._clock.monotonic())
 
+    async def newest_ms(self) -> int:
+        """When the database was last told how somebody does, in Unix milliseconds; 0: never."""
+        return await self._sql.newest_ms()
+
+    async def take(self, entries: list[Entry]) -> None:
+        """Puts entries in the place of what the database has, and takes them over.
+
+        Raises:
+            HouseError: the database cannot be reached; nothing was taken over.
+        """
+        await self._sql.put(entries, self._now_ms())
+        self._sharing.learn(entries, self._clock.monotonic())
+        self._sharing.say_again()  # Redis has not heard of it
+
     async def run(self, over: asyncio.Event) -> None:
         """Exchanges until it is over; then writes what is not written yet."""
         is_last = False

@@ -62,6 +62,8 @@ class AccessLine(msgspec.Struct, gc=False, omit_defaults=True, kw_only=True):
     tokens: dict[str, int] | None = None
     cost_usd: str | None = None
     error: str | None = None
+    replay_of: str | None = None
+    """The call whose answer was given again."""
 
 
 class Log:

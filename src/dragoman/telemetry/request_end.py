@@ -51,6 +51,7 @@ def finished_with(metrics: Metrics, log: Log) -> Callable[[Call, float], None]:
                 else None,
                 cost_usd=plain(attempt.cost) if attempt and attempt.cost is not None else None,
                 error=outcome.error_code,
+                replay_of=outcome.origin.call_id if outcome.origin is not None else None,
             )
         )
 

@@ -4,13 +4,14 @@ from decimal import Decimal
 
 import pytest
 
-from dragoman.accounting.past import PastCall
+from dragoman.accounting.entry import Consumed, RequestRow
 from dragoman.assembly.assemble import assemble
 from dragoman.assembly.replay import Replay, sorted_groups
 from dragoman.config.load import load_settings, parse_config
 
 ENV = {"OPENAI_API_KEY": "k", "GROQ_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}
 MINI, LLAMA = "openai/gpt-4o-mini", "groq/llama-3.3-70b-versatile"
+_CONSUMED = Consumed.__struct_fields__
 ONE = f'[aliases]\nfast = "{MINI}"\n'
 
 
@@ -34,12 +35,12 @@ def call(requested="fast", served=MINI, number=0, **members):
         "http_status": 200,
         "stream": False,
         "attempts": 1,
-        "input_tokens": 1_000_000,
-        "output_tokens": 0,
-        "cost_pico": 150_000_000_000,
     }
-    names = PastCall.__struct_fields__
-    return PastCall(**dict.fromkeys(names) | told | members)
+    used = {"input_tokens": 1_000_000, "output_tokens": 0, "cost_pico": 150_000_000_000}
+    used |= {name: members.pop(name) for name in list(members) if name in _CONSUMED}
+    consumed = Consumed(**dict.fromkeys(_CONSUMED) | used)
+    names = RequestRow.__struct_fields__
+    return RequestRow(**dict.fromkeys(names) | told | {"consumed": consumed} | members)
 
 
 def fates(before, after, *calls):

@@ -91,6 +91,61 @@ def test_counts_add_up_whoever_tells_first() -> None:
     assert one.health.paces.of("p", "m").first_event_s == 1.0
 
 
+@pytest.mark.req("R-PROV-003")
+def test_figures_of_another_address_are_not_taken_over_and_give_way() -> None:
+    table = Table()
+    one, two = Side(table), Side(table)
+    one.health.settle({"p": "http://old.test", "q": "http://q.test"})
+    for _ in range(3):
+        one.answered(1, 9.0)
+    one.exchange(2)
+    two.health.settle({"p": "http://new.test", "q": "http://q.test"})
+    two.exchange(3)
+    assert two.health.statistics.of("p") is None
+    assert two.health.paces.of("p", "m") is None
+    two.answered(4, 0.5)
+    two.exchange(5)
+    stored = table.states[Spot("figures", "p", "*", "*")]
+    assert (stored.requests, stored.first_event_s) == (1, 0.5)
+
+
+@pytest.mark.req("R-PROV-003")
+def test_who_is_elsewhere_from_now_on_begins_anew_and_nobody_else_does() -> None:
+    table = Table()
+    side = Side(table)
+    where = {"p": "http://old.test", "q": "http://q.test"}
+    side.health.settle(where)
+    side.answered(1)
+    side.health.statistics.failed("q", "m", "k", 1, known=True)
+    told = side.sharing.told(2, 2 + OFFSET)
+    side.health.settle({**where, "p": "http://new.test"})
+    side.answered(3)
+    # What was under way to the record was of the old address.
+    found = table.exchange(told)
+    side.sharing.settled(told)
+    side.sharing.learn(found, 3)
+    assert (side.health.statistics.of("p").requests, side.health.statistics.of("q").failures) == (
+        1,
+        1,
+    )
+    side.exchange(4)
+    assert table.states[Spot("figures", "p", "m", "k")].requests == 1
+    assert table.states[Spot("figures", "q", "m", "k")].requests == 1
+
+
+def test_figures_without_an_address_are_of_any() -> None:
+    table = Table()
+    old, new = Side(table), Side(table)
+    old.answered(1)
+    old.exchange(2)
+    new.health.settle({"p": "http://p.test"})
+    new.exchange(3)
+    assert new.health.statistics.of("p").requests == 1
+    new.answered(4)
+    new.exchange(5)
+    assert table.states[Spot("figures", "p", "*", "*")].requests == 2
+
+
 def test_what_happens_while_the_record_is_asked_is_told_next_time() -> None:
     table = Table()
     side = Side(table)

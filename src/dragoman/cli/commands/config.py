@@ -15,6 +15,7 @@ from dragoman.cli.settings import EnvFileOption, settings_or_fail
 
 if TYPE_CHECKING:
     from dragoman.assembly.assemble import Assembly
+    from dragoman.assembly.limited import Difference
     from dragoman.assembly.replay import Group, Replay
     from dragoman.config.running import Outcome, RunningGateway
     from dragoman.config.settings import Settings
@@ -88,15 +89,18 @@ def plan(
     env_file: EnvFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what the last calls would have met under the file: another model, a refusal, another price.
+    """Say what the last calls would have met under the file: another model, a refusal, a limit, another price.
 
     The ledger keeps what was asked for and what it consumed, and no words. Nothing is sent to anybody.
     """
     import asyncio
 
+    from dragoman.admission.tiers import Tiers
+    from dragoman.assembly.limited import LimitReplay
     from dragoman.assembly.replay import Replay
     from dragoman.config.load import config_path
     from dragoman.core.errors import GatewayError
+    from dragoman.services import open_past
 
     path = file or config_path()
     wanted = _text_of(path, as_json=as_json)
@@ -106,11 +110,22 @@ def plan(
         _assembly(before, str(against or "the file in force"), env_file, as_json=as_json),
         _assembly(wanted, str(path), env_file, as_json=as_json),
     )
+    sides = [Tiers(side.tiers) for side in (replay.before, replay.after)]
+
+    async def feed() -> LimitReplay:
+        since = int((time.time() - hours * 3600) * 1_000_000)
+        async with open_past(settings) as past:
+            limits = LimitReplay(sides[0], sides[1], past.keys)
+            async for calls in past.calls(since, limit):
+                replay.feed(calls)
+                limits.feed(calls)
+        return limits
+
     try:
-        asyncio.run(_feed(replay, settings, hours, limit))
+        limits = asyncio.run(feed())
     except GatewayError as error:
         fail(error.message, as_json=as_json)
-    _tell_plan(replay, path, hours, as_json=as_json)
+    _tell_plan(replay, limits.differences(), path, hours, as_json=as_json)
 
 
 def reload(
@@ -192,16 +207,9 @@ def _assembly(text: str, where: str, env_file: Path | None, *, as_json: bool) ->
         fail(located(error.message, text, where), as_json=as_json)
 
 
-async def _feed(replay: Replay, settings: Settings, hours: float, limit: int) -> None:
-    from dragoman.services import open_past
-
-    since = int((time.time() - hours * 3600) * 1_000_000)
-    async with open_past(settings) as past:
-        async for calls in past(since, limit):
-            replay.feed(calls)
-
-
-def _tell_plan(replay: Replay, path: Path, hours: float, *, as_json: bool) -> None:
+def _tell_plan(
+    replay: Replay, limits: list[Difference], path: Path, hours: float, *, as_json: bool
+) -> None:
     from dragoman.assembly.replay import CANNOT_KNOW, sorted_groups
     from dragoman.core.money import plain
 
@@ -222,6 +230,7 @@ def _tell_plan(replay: Replay, path: Path, hours: float, *, as_json: bool) -> No
                 "unpriced": unpriced,
                 "served_elsewhere": replay.elsewhere,
                 "groups": [_group_json(each) for each in groups],
+                "limits": limits,
                 "cannot_know": CANNOT_KNOW,
             }
         )
@@ -230,8 +239,22 @@ def _tell_plan(replay: Replay, path: Path, hours: float, *, as_json: bool) -> No
     if groups:
         columns = ("calls", "what", "asked for", "was", "would be", "cost", "callers")
         table("What would be different", columns, [_group_cells(each) for each in groups])
-    else:
+    elif not limits:
         say("Nothing would be different.")
+    if limits:
+        head = ("key", "name", "tier", "limit", "refused", "would refuse")
+        rows = [
+            (
+                each.key_id,
+                each.caller,
+                each.tier or "",
+                each.limit,
+                str(each.before),
+                str(each.after),
+            )
+            for each in limits
+        ]
+        table("What limits would refuse", head, rows)
     told = ", ".join(f"{number} {effect}" for effect, number in totals.items() if number)
     say(f"{told or 'none'}. Cost {plain(before)} USD, and would be {plain(after)} USD")
     if unpriced:

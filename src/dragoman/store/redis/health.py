@@ -12,6 +12,7 @@ import msgspec
 
 from dragoman.core.errors import HouseError
 from dragoman.health.sharing import (
+    CLEAR_MS,
     KEPT_S,
     RESTS_KEPT_S,
     Entry,
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 TRIES = 5
 """Others may write in between; each try reads anew."""
-CLEAR_MS = 3_600_000
-"""How often a process removes what nobody has renewed."""
 _decode_spot = msgspec.json.Decoder(tuple[Kind, str, str, str]).decode
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dragoman.health.sharing import (
+    CLEAR_MS,
     Entry,
     Kind,
     Spot,
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 _KEY = (health.c.kind, health.c.provider, health.c.model, health.c.credential)
 _READ = select(*_KEY, health.c.state)
-CLEAR_MS = 3_600_000
-"""How often a process removes what nobody has renewed."""
 _AT_ONCE = 200
 """Rows in one statement; SQLite binds a thousand values."""
 
@@ -57,6 +56,13 @@ class SqlHealth:
             states = {entry.spot: merged(stored.get(entry.spot), entry.state) for entry in told}
             await self._put(connection, [Entry(*item) for item in states.items()], now_ms)
             return await _changed(connection, since_ms)
+
+    async def newest_ms(self) -> int:
+        """When figures or switches were last written, in Unix milliseconds; 0: never."""
+        told = health.c.kind.in_(("figures", "switch"))
+        async with self._database.read() as connection:
+            newest = await connection.scalar(select(func.max(health.c.changed_ms)).where(told))
+        return newest or 0
 
     async def put(self, entries: list[Entry], now_ms: int) -> None:
         """Writes entries in the place of those that are there: another record has merged them."""

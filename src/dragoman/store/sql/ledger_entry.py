@@ -24,7 +24,7 @@ def entry_of_rows(
     """The entry of a call's row, its attempts' rows and what budgets paid, with all of their tables' columns."""
     charged = {row.attempt_id: _charge(row) for row in charges}
     return Entry(
-        RequestRow(**_named(RequestRow, request)),
+        request_of_row(request),
         tuple(
             AttemptRow(**_named(AttemptRow, row), charge=charged.get(row.attempt_id))
             for row in attempts
@@ -35,6 +35,11 @@ def entry_of_rows(
 def _charge(row: Row[Any]) -> Charge:
     stake = Stake(row.holder, row.reserved_pico, read_payers(row.payers))
     return Charge(stake, row.admitted_us / 1_000_000, row.spent_pico, row.held_pico)
+
+
+def request_of_row(row: Row[Any]) -> RequestRow:
+    """The row of a call, with all of its table's columns."""
+    return RequestRow(**_named(RequestRow, row))
 
 
 def _named(kind: type[RequestRow | AttemptRow], row: Row[Any]) -> dict[str, Any]:

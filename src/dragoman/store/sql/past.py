@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from dragoman.accounting.past import PastCall
+from dragoman.accounting.entry import RequestRow
 from dragoman.core.ids import uuid7_of
 from dragoman.store.ledger_tables import requests
+from dragoman.store.sql.ledger_entry import request_of_row
 
 if TYPE_CHECKING:
     from dragoman.store.engine import Database
@@ -17,12 +18,11 @@ if TYPE_CHECKING:
 _PAGE = 5000
 _SLACK_S = 60
 """By how much an id may be older than the moment that its row tells."""
-_COLUMNS = [requests.c[name] for name in PastCall.__struct_fields__]
 
 
 async def past_calls(
     database: Database, since_us: int, limit: int
-) -> AsyncIterator[list[PastCall]]:
+) -> AsyncIterator[list[RequestRow]]:
     """At most ``limit`` calls since a moment, in lists of some thousands.
 
     They are read in the order of their ids, which is that of time, and which the table has.
@@ -30,7 +30,7 @@ async def past_calls(
     row = requests.c
     earliest = uuid7_of(max(0, since_us) / 1_000_000 - _SLACK_S, 0)
     query = (
-        select(*_COLUMNS)
+        select(requests)
         .where(row.call_id >= earliest, row.created_us >= since_us)
         .order_by(row.call_id.desc())
     )
@@ -39,7 +39,7 @@ async def past_calls(
         async with database.read() as connection:
             found = (await connection.execute(page.limit(min(left, _PAGE)))).all()
         if found:
-            yield [PastCall(*each) for each in found]
+            yield [request_of_row(each) for each in found]
         if len(found) < min(left, _PAGE):
             return
         left -= len(found)
