@@ -221,6 +221,35 @@ def test_a_routers_provider_gets_what_is_an_id_of_its_own(gateway):
     assert bare.headers["x-dragoman-model"] == "anthropic/claude-sonnet-4-5"
 
 
+@pytest.mark.req("R-SURF-018")
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/v1/models/gpt-4o-mini", {}),
+        ("/v1/models/gpt-4o-mini", {"anthropic-version": "2023-06-01"}),
+        ("/v1/models/gpt-4o-mini", {"x-goog-api-key": KEY}),
+        ("/v1beta/models/gpt-4o-mini", {"x-goog-api-key": KEY}),
+        ("/v3/v1/models/openai:gpt-4o-mini", {}),
+    ],
+)
+def test_what_a_call_finds_by_its_bare_name_is_described_too(gateway, path, headers):
+    reply = gateway.ask("GET", path, headers=headers)
+    assert reply.status == 200, reply.body
+    told = reply.json()
+    name = told.get("id") or told["name"].removeprefix("models/")
+    assert name == "openai/gpt-4o-mini"
+    assert (
+        message(gateway, "/v1/chat/completions", "gpt-4o-mini").headers["x-dragoman-model"] == name
+    )
+
+
+@pytest.mark.parametrize(("prefix", "owner"), [("", "openai"), ("/v5", "ollama")])
+def test_ollamas_clients_are_shown_a_model_by_its_bare_name(gateway, prefix, owner):
+    reply = gateway.ask("POST", f"{prefix}/api/show", {"model": "gpt-4o-mini"})
+    assert reply.status == 200, reply.body
+    assert reply.json()["details"]["family"] == owner
+
+
 def test_every_home_is_a_prefix():
     assert {row.home for row in HOMED} <= {home for home, _ in ROUTERS.values()}
     assert router_at("/v3") is None
