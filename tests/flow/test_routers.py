@@ -250,6 +250,42 @@ def test_ollamas_clients_are_shown_a_model_by_its_bare_name(gateway, prefix, own
     assert reply.json()["details"]["family"] == owner
 
 
+@pytest.mark.req("R-ADD-019")
+@pytest.mark.parametrize(
+    ("path", "family"),
+    [
+        ("/v2/models/openai/gpt-4o-mini:generateContent", "gemini"),
+        ("/v2/v1beta/models/openai/gpt-4o-mini:generateContent", "gemini"),
+        ("/v3/messages", "anthropic"),
+        ("/v3/v1/messages", "anthropic"),
+        ("/v4/chat/completions", "chat"),
+        ("/v4/openai/v1/chat/completions", "chat"),
+        ("/v5/api/chat", "ollama"),
+        ("/v5/v1/chat/completions", "chat"),
+        ("/v5/v1/messages", "anthropic"),
+        ("/v6/chat/completions", "chat"),
+        ("/v6/api/v1/chat/completions", "chat"),
+    ],
+)
+def test_an_official_client_works_with_a_changed_base_alone(gateway, path, family):
+    """Whatever path the client itself adds to its base."""
+    reply = message(gateway, path, "openai/gpt-4o-mini", max_tokens=20, stream=False)
+    if family == "gemini":
+        reply = gateway.ask("POST", path, {"contents": [{"parts": [{"text": "Hello!"}]}]})
+    assert reply.status == 200, reply.body
+    told = reply.json()
+    match family:
+        case "gemini":
+            said = told["candidates"][0]["content"]["parts"][0]["text"]
+        case "anthropic":
+            said = told["content"][0]["text"]
+        case "ollama":
+            said = told["message"]["content"]
+        case _:
+            said = told["choices"][0]["message"]["content"]
+    assert said.startswith("You said: Hello!")
+
+
 def test_every_home_is_a_prefix():
     assert {row.home for row in HOMED} <= {home for home, _ in ROUTERS.values()}
     assert router_at("/v3") is None
