@@ -5,9 +5,11 @@ family is served.
 """
 
 import json
+from typing import get_args
 
 import pytest
 
+from dragoman.surface.route import Switch
 from dragoman.surface.routers import ROUTERS, router_at
 from dragoman.surface.table import ROUTES
 from servers import KEY, gateway_server
@@ -179,10 +181,11 @@ def test_a_path_with_a_parameter_takes_its_own_methods_alone(gateway):
         assert reply.headers["content-type"] == "application/json"
 
 
-@pytest.mark.req("R-SURF-046")
-@pytest.mark.parametrize("prefix", SERVED)
-def test_a_router_that_is_switched_off_is_not_there(mock, tmp_path, prefix):
-    home, switch = ROUTERS[prefix]
+@pytest.mark.req("R-SURF-046", "R-ENV-003")
+@pytest.mark.parametrize("switch", get_args(Switch))
+def test_routes_that_are_switched_off_are_not_there_and_all_others_are(mock, tmp_path, switch):
+    homes = {home for home, its in ROUTERS.values() if its == switch}
+    off = 0
     with gateway_server(tmp_path, **{switch.upper(): "false"}) as server:
         for row in ROUTES:
             if row.permission == "public":
@@ -192,9 +195,11 @@ def test_a_router_that_is_switched_off_is_not_there(mock, tmp_path, prefix):
             body = body_of(row, "openai/gpt-4o-mini") if row.method == "POST" else None
             reply = server.ask(row.method, path, body, key=None)
             gone = row.switch == switch
+            off += gone
             assert reply.status == (404 if gone else 401), named(row)
-            if gone and row.home == home:
+            if gone and row.home in homes:
                 error_of(row, reply)
+    assert off
 
 
 # --------------------------------------------------------------------------- names
