@@ -60,7 +60,11 @@ DISPUTED = (
 
 def main() -> int:
     """Plays all pairs once and judges each."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="What else is said goes to the referee, --show TAG or --evidence FILE for one.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--sample", type=int, default=25, help="cases of a pair")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--matrix", action="store_true", help="write docs/fidelity.md")

@@ -244,6 +244,7 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
         desk=Desk(
             mode=settings.mode,
             models=live.cards,
+            model=live.card,
             refresh=refresh,
             usage=usage,
             explain=explain,

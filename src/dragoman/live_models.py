@@ -10,7 +10,9 @@ import time
 
 from msgspec.structs import replace
 
-from dragoman.catalog.cards import Card, Live, model_cards
+from dragoman.catalog.cards import Card, Live, find_card, model_cards
+from dragoman.catalog.nearest import nearest
+from dragoman.core.errors import CallerError
 from dragoman.health.health import Health
 from dragoman.services import Services
 
@@ -27,6 +29,18 @@ class LiveModels:
         house = self._services.house
         await house.fetch_listings(tuple(house.registry.listings_due(time.monotonic())))
         return self.now(home)
+
+    async def card(self, name: str, home: str | None = None) -> Card:
+        """What a name means in a call, on a provider's router or elsewhere.
+
+        Raises:
+            CallerError: nothing that is listed.
+        """
+        cards = await self.cards(home)
+        found = find_card(cards, name, self._services.house.registry, home)
+        if found is None:
+            raise _no_model(name, [each.id for each in cards])
+        return found
 
     def now(self, home: str | None = None) -> list[Card]:
         """The list, from memory alone."""
@@ -51,6 +65,18 @@ class LiveModels:
         await house.fetch_listings(tuple(registry.listings_due(time.monotonic())))
         self._kept.clear()
         return {name: sum(1 for _ in registry.models(name)) for name in registry.providers}
+
+
+def _no_model(wanted: str, among: list[str]) -> CallerError:
+    near = nearest(wanted, among)
+    told = f"nearest: {', '.join(near)}; " if near else ""
+    return CallerError(
+        "not_found",
+        f"There is no model {wanted[:200]!r}; {told}GET /v1/models lists those that there are.",
+        code="model_not_found",
+        param="id",
+        details={"nearest": list(near)} if near else None,
+    )
 
 
 def live_of(card: Card, health: Health, now: float) -> Live:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
+from types import ModuleType
 
 import pytest
 
+from lacking import lacking
 from servers import KEY
 
 pytestmark = [pytest.mark.gate, pytest.mark.filterwarnings("default")]
-MISSING = "is not installed: it belongs to the long gate's programs"
+
+
+def program(name: str) -> ModuleType:
+    """The package of a program that may not be installed."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError:
+        lacking(f"{name} is not installed: it belongs to the long gate's programs")
 
 
 def get_weather(location: str) -> str:
@@ -20,12 +30,12 @@ def get_weather(location: str) -> str:
 @pytest.mark.parametrize("client", ["openai", "anthropic"])
 def test_langchain(gateway, client):
     if client == "openai":
-        module = pytest.importorskip("langchain_openai", reason=f"LangChain {MISSING}")
+        module = program("langchain_openai")
         model = module.ChatOpenAI(
             model="anthropic/claude-sonnet-4-5", api_key=KEY, base_url=f"{gateway.url}/v1"
         )
     else:
-        module = pytest.importorskip("langchain_anthropic", reason=f"LangChain {MISSING}")
+        module = program("langchain_anthropic")
         model = module.ChatAnthropic(
             model="openai/gpt-4o-mini", api_key=KEY, base_url=gateway.url, max_tokens=500
         )
@@ -44,9 +54,9 @@ def test_langchain(gateway, client):
 
 @pytest.mark.parametrize("client", ["openai", "anthropic"])
 def test_pydantic_ai(gateway, client):
-    ai = pytest.importorskip("pydantic_ai", reason=f"pydantic-ai {MISSING}")
+    ai = program("pydantic_ai")
     # Each SDK has its own HTTP library; left to itself, pydantic-ai keeps a client that nobody closes.
-    http = pytest.importorskip("httpx" if client == "openai" else "httpx2")
+    http = program("httpx" if client == "openai" else "httpx2")
 
     def model_over(http):
         if client == "openai":

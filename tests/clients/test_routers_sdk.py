@@ -18,7 +18,7 @@ def claude(gateway):
         yield client
 
 
-@pytest.fixture(params=["/v4/openai/v1", "/v4", "/v6", "/v6/api/v1"])
+@pytest.fixture(params=["/v4/openai/v1", "/v4", "/v5/v1", "/v6", "/v6/api/v1"])
 def gpt(gateway, request):
     base = gateway.url + request.param
     with openai.OpenAI(api_key=KEY, base_url=base, max_retries=0) as client:

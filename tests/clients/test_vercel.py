@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lacking import lacking
 from servers import KEY
 
 FOLDER = Path(__file__).parent / "vercel"
@@ -18,7 +19,7 @@ FOLDER = Path(__file__).parent / "vercel"
 def program():
     """Its own lock file says what is installed, once."""
     if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("node or npm is not here: the Vercel AI SDK cannot run")
+        lacking("node or npm is not here: the Vercel AI SDK cannot run")
     if not (FOLDER / "node_modules" / "ai").is_dir():
         command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         subprocess.run(command, cwd=FOLDER, check=True, capture_output=True, timeout=100)

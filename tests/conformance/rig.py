@@ -65,10 +65,13 @@ def post(
     body: bytes | None = b'{"model":"m"}',
     headers: dict[str, str] | None = None,
     method: str = "POST",
-    connect_s: float = 3.0,
-    first_byte_s: float = 10.0,
+    connect_s: float = 20.0,
+    first_byte_s: float = 60.0,
 ) -> UpstreamRequest:
-    """A request as attempt makes it, with a secret in it that must never come back."""
+    """A request as attempt makes it, with a secret in it that must never come back.
+
+    Whoever does not say a time wants none to run out, however busy the machine is.
+    """
     return UpstreamRequest(
         method,
         url,
@@ -117,7 +120,7 @@ def told(error: UpstreamError) -> tuple[str, str | None, str, bool]:
 async def closed_after(provider: Upstream, since: float, number: int = -1) -> float:
     """Seconds until the provider saw the close of a connection."""
     connection = provider.connections[number]
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(LATE_S):
         await connection.closed.wait()
     assert connection.closed_at is not None
     return connection.closed_at - since
@@ -128,7 +131,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def until(condition: Callable[[], object], timeout_s: float = 2.0) -> None:
+async def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
     """Waits for something to become true."""
     end = now() + timeout_s
     while not condition():
@@ -267,3 +270,12 @@ def stopwatch() -> Callable[[], float]:
     """Seconds since it was made."""
     start = time.perf_counter()
     return lambda: time.perf_counter() - start
+
+
+LATE_S = 5.0
+"""How much later than a timer a busy machine may end something; far less than what ``post`` allows."""
+
+
+def ran_out(took_s: float, due_s: float) -> bool:
+    """Whether that was the timer of so many seconds: not before it, and no other one's."""
+    return due_s - 0.1 < took_s < due_s + LATE_S

@@ -9,6 +9,7 @@ import asyncio
 
 import pytest
 from tests.conformance.rig import (
+    LATE_S,
     SECRET,
     cancelled,
     closed_after,
@@ -18,6 +19,7 @@ from tests.conformance.rig import (
     opened,
     page_rows,
     post,
+    ran_out,
     stopwatch,
     story,
     told,
@@ -45,7 +47,7 @@ async def test_a_refused_connection_is_told_at_once(client):
         await failing(transport.send(post(url)))  # the first one makes the client
         took = stopwatch()
         error = await failing(transport.send(post(url)))
-        assert took() < 0.1
+        assert took() < LATE_S
         assert told(error) == ("upstream", "network_error", "no", True)
         assert error.status == 502
         assert error.message == f"127.0.0.1:{provider.port} refused the connection."
@@ -69,7 +71,7 @@ async def test_a_black_hole_is_given_up_after_the_connect_timeout(client, connec
         error = await failing(
             transport.send(post(f"http://127.0.0.1:{port}/", connect_s=connect_s))
         )
-        assert abs(took() - connect_s) < 0.2
+        assert ran_out(took(), connect_s)
         assert told(error) == ("timeout", "connection_timeout", "no", True)
         assert error.status == 504
 
@@ -142,7 +144,7 @@ async def test_a_provider_that_hangs_before_the_head_is_given_up_in_time(client,
         took = stopwatch()
         error = await failing(transport.send(post(provider.url(), first_byte_s=0.3)))
         since = now()
-        assert abs(took() - 0.3) < 0.2
+        assert ran_out(took(), 0.3)
         assert told(error) == ("timeout", "read_timeout", "maybe", True)
         assert error.status == 504
         assert await closed_after(provider, since) < 0.2
@@ -153,12 +155,12 @@ async def test_a_provider_that_hangs_before_the_head_is_given_up_in_time(client,
 async def test_the_first_byte_timeout_says_nothing_of_the_stream_after_it(client):
     async def script(exchange: Exchange) -> None:
         await exchange.head(200, "transfer-encoding: chunked")
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.8)
         await exchange.chunk(b"late")
         await exchange.chunk(b"")
 
     async with upstream(script) as provider, opened(client) as transport:
-        reply = await transport.send(post(provider.url(), first_byte_s=0.15))
+        reply = await transport.send(post(provider.url(), first_byte_s=0.5))
         assert await collect(reply) == b"late"
 
 
@@ -172,7 +174,7 @@ async def test_a_whole_reply_is_bounded_by_the_time_of_its_request(client):
         reply = await transport.send(post(provider.url(), first_byte_s=0.3))
         error = await failing(reply.read(100))
         since = now()
-        assert abs(took() - 0.3) < 0.2
+        assert ran_out(took(), 0.3)
         assert told(error) == ("timeout", "read_timeout", "yes", True)
         assert await closed_after(provider, since) < 0.2
 

@@ -18,6 +18,7 @@ from tests.conformance.rig import (
     now,
     opened,
     post,
+    ran_out,
     stopwatch,
     story,
     told,
@@ -107,7 +108,7 @@ async def test_a_tls_handshake_that_hangs_ends_with_the_connect_timeout(client):
         took = stopwatch()
         url = f"https://localhost:{provider.port}/"
         error = await failing(transport.send(post(url, connect_s=0.4)))
-        assert abs(took() - 0.4) < 0.5
+        assert ran_out(took(), 0.4)
         assert told(error) == ("timeout", "connection_timeout", "no", True)
 
 
@@ -115,9 +116,9 @@ async def test_a_tls_handshake_that_hangs_ends_with_the_connect_timeout(client):
 async def test_connecting_takes_no_longer_than_the_first_byte_may(client):
     async with _not_tls(hang=True) as provider, opened(client) as transport:
         took = stopwatch()
-        request = post(f"https://localhost:{provider.port}/", connect_s=5, first_byte_s=0.3)
+        request = post(f"https://localhost:{provider.port}/", first_byte_s=0.3)
         assert (await failing(transport.send(request))).kind == "timeout"
-        assert abs(took() - 0.3) < 0.5
+        assert ran_out(took(), 0.3)
 
 
 @story
@@ -135,9 +136,10 @@ async def test_cancel_in_a_tls_handshake_closes_the_connection(client):
 @story
 async def test_closing_the_transport_ends_what_is_being_connected(client):
     """Sooner or later: a library connects on, and the reply is refused then."""
+    connect_s = 20 if client == "direct" else 0.5
     async with _not_tls(hang=True) as provider, opened(client) as transport:
-        url = f"https://localhost:{provider.port}/"
-        task = asyncio.create_task(transport.send(post(url, connect_s=0.5)))
+        url = f"https://127.0.0.1:{provider.port}/"
+        task = asyncio.create_task(transport.send(post(url, connect_s=connect_s)))
         await until(lambda: provider.connections)
         await asyncio.sleep(0.05)
         since = now()

@@ -25,6 +25,17 @@ def test_our_gateway_holds_every_check_of(gateway, name):
     assert sum(each.verdict == "pass" for each in found) > (10 if name != "embeddings" else 0)
 
 
+@pytest.mark.parametrize(
+    "model",
+    ["google/gemini-2.5-flash", "anthropic/claude-sonnet-4-5", "ollama/llama3.2"],
+)
+def test_every_surface_holds_before_any_familys_provider(gateway, model):
+    """Also before its own, which refuses what it does not know."""
+    models = {**dict.fromkeys(SURFACES, model), "embeddings": "openai/text-embedding-3-small"}
+    found = list(check(Link(gateway.url, KEY), SURFACES, models, TITLES))
+    assert [each for each in found if each.verdict == "fail"] == []
+
+
 @pytest.mark.parametrize("name", SURFACES)
 def test_a_gateway_without_any_provider_holds_every_check_of(lonely, name):
     assert [each for each in findings(lonely.url, name) if each.verdict == "fail"] == []

@@ -15,6 +15,7 @@ import pytest
 from dragoman.conformance.checks import SURFACES, TITLES, barred, check
 from dragoman.conformance.link import Link, Unreachable
 from dragoman.conformance.parts import PIXEL
+from dragoman.conformance.trials import STRANGE
 from servers import KEY, free_port
 
 MODELS = dict.fromkeys(SURFACES, "openai/gpt-4o-mini")
@@ -192,7 +193,7 @@ class RefusesWrongTypesOddly(Spoiler):
 
 class RefusesTheUnknown(Spoiler):
     def request(self, path, headers, body):
-        return NO_STATUS_OF_OURS if b"x_conformance" in body else (path, headers, body)
+        return NO_STATUS_OF_OURS if STRANGE.encode() in body else (path, headers, body)
 
 
 class DoesOneThingAtATime(Spoiler):
@@ -322,6 +323,30 @@ class NamesNothing(Spoiler):
 @pytest.mark.parametrize(("name", "verdict"), [("chat", "fail"), ("ollama", "not offered")])
 def test_who_names_no_request_fails_where_the_dialects_own_servers_do(spoilt, name, verdict):
     [found] = checked(spoilt(NamesNothing), name, "request ids")
+    assert found.verdict == verdict
+
+
+class ReadsStrictly(Spoiler):
+    """Refuses what it does not know, as most vendors do of their own interfaces."""
+
+    says = f"Unrecognized request argument supplied: {STRANGE}"
+
+    async def _pass_on(self, method, path, headers, body):
+        if STRANGE.encode() not in body:
+            return await super()._pass_on(method, path, headers, body)
+        told = {"error": {"message": self.says, "type": "invalid_request_error", "code": None}}
+        return 400, "application/json", json.dumps(told).encode(), []
+
+
+class ReadsStrictlyAndKeepsItToItself(ReadsStrictly):
+    says = "Bad request."
+
+
+@pytest.mark.parametrize(
+    ("spoiler", "verdict"), [(ReadsStrictly, "pass"), (ReadsStrictlyAndKeepsItToItself, "fail")]
+)
+def test_an_unknown_member_may_be_refused_by_its_name(spoilt, spoiler, verdict):
+    [found] = checked(spoilt(spoiler), "chat", "unknown member")
     assert found.verdict == verdict
 
 

@@ -5,9 +5,11 @@ family is served.
 """
 
 import json
+from typing import get_args
 
 import pytest
 
+from dragoman.surface.route import Switch
 from dragoman.surface.routers import ROUTERS, router_at
 from dragoman.surface.table import ROUTES
 from servers import KEY, gateway_server
@@ -179,10 +181,11 @@ def test_a_path_with_a_parameter_takes_its_own_methods_alone(gateway):
         assert reply.headers["content-type"] == "application/json"
 
 
-@pytest.mark.req("R-SURF-046")
-@pytest.mark.parametrize("prefix", SERVED)
-def test_a_router_that_is_switched_off_is_not_there(mock, tmp_path, prefix):
-    home, switch = ROUTERS[prefix]
+@pytest.mark.req("R-SURF-046", "R-ENV-003")
+@pytest.mark.parametrize("switch", get_args(Switch))
+def test_routes_that_are_switched_off_are_not_there_and_all_others_are(mock, tmp_path, switch):
+    homes = {home for home, its in ROUTERS.values() if its == switch}
+    off = 0
     with gateway_server(tmp_path, **{switch.upper(): "false"}) as server:
         for row in ROUTES:
             if row.permission == "public":
@@ -192,9 +195,11 @@ def test_a_router_that_is_switched_off_is_not_there(mock, tmp_path, prefix):
             body = body_of(row, "openai/gpt-4o-mini") if row.method == "POST" else None
             reply = server.ask(row.method, path, body, key=None)
             gone = row.switch == switch
+            off += gone
             assert reply.status == (404 if gone else 401), named(row)
-            if gone and row.home == home:
+            if gone and row.home in homes:
                 error_of(row, reply)
+    assert off
 
 
 # --------------------------------------------------------------------------- names
@@ -219,6 +224,71 @@ def test_a_routers_provider_gets_what_is_an_id_of_its_own(gateway):
     )
     bare = message(gateway, "/v3/messages", "claude-sonnet-4-5", max_tokens=9)
     assert bare.headers["x-dragoman-model"] == "anthropic/claude-sonnet-4-5"
+
+
+@pytest.mark.req("R-SURF-018")
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/v1/models/gpt-4o-mini", {}),
+        ("/v1/models/gpt-4o-mini", {"anthropic-version": "2023-06-01"}),
+        ("/v1/models/gpt-4o-mini", {"x-goog-api-key": KEY}),
+        ("/v1beta/models/gpt-4o-mini", {"x-goog-api-key": KEY}),
+        ("/v3/v1/models/openai:gpt-4o-mini", {}),
+    ],
+)
+def test_what_a_call_finds_by_its_bare_name_is_described_too(gateway, path, headers):
+    reply = gateway.ask("GET", path, headers=headers)
+    assert reply.status == 200, reply.body
+    told = reply.json()
+    name = told.get("id") or told["name"].removeprefix("models/")
+    assert name == "openai/gpt-4o-mini"
+    assert (
+        message(gateway, "/v1/chat/completions", "gpt-4o-mini").headers["x-dragoman-model"] == name
+    )
+
+
+@pytest.mark.parametrize(("prefix", "owner"), [("", "openai"), ("/v5", "ollama")])
+def test_ollamas_clients_are_shown_a_model_by_its_bare_name(gateway, prefix, owner):
+    reply = gateway.ask("POST", f"{prefix}/api/show", {"model": "gpt-4o-mini"})
+    assert reply.status == 200, reply.body
+    assert reply.json()["details"]["family"] == owner
+
+
+@pytest.mark.req("R-ADD-019")
+@pytest.mark.parametrize(
+    ("path", "family"),
+    [
+        ("/v2/models/openai/gpt-4o-mini:generateContent", "gemini"),
+        ("/v2/v1beta/models/openai/gpt-4o-mini:generateContent", "gemini"),
+        ("/v3/messages", "anthropic"),
+        ("/v3/v1/messages", "anthropic"),
+        ("/v4/chat/completions", "chat"),
+        ("/v4/openai/v1/chat/completions", "chat"),
+        ("/v5/api/chat", "ollama"),
+        ("/v5/v1/chat/completions", "chat"),
+        ("/v5/v1/messages", "anthropic"),
+        ("/v6/chat/completions", "chat"),
+        ("/v6/api/v1/chat/completions", "chat"),
+    ],
+)
+def test_an_official_client_works_with_a_changed_base_alone(gateway, path, family):
+    """Whatever path the client itself adds to its base."""
+    reply = message(gateway, path, "openai/gpt-4o-mini", max_tokens=20, stream=False)
+    if family == "gemini":
+        reply = gateway.ask("POST", path, {"contents": [{"parts": [{"text": "Hello!"}]}]})
+    assert reply.status == 200, reply.body
+    told = reply.json()
+    match family:
+        case "gemini":
+            said = told["candidates"][0]["content"]["parts"][0]["text"]
+        case "anthropic":
+            said = told["content"][0]["text"]
+        case "ollama":
+            said = told["message"]["content"]
+        case _:
+            said = told["choices"][0]["message"]["content"]
+    assert said.startswith("You said: Hello!")
 
 
 def test_every_home_is_a_prefix():

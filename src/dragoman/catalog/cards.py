@@ -13,9 +13,10 @@ from msgspec import Struct
 
 from dragoman.catalog.ranks import other_use
 from dragoman.catalog.registry import Registry
-from dragoman.catalog.resolve import NEWEST
+from dragoman.catalog.resolve import NEWEST, ListingsNeeded, resolve
 from dragoman.catalog.rows import ModelRow, models_list
 from dragoman.core.capability import Capability
+from dragoman.core.errors import CallerError
 from dragoman.core.provider import Operation, Price
 
 
@@ -75,17 +76,32 @@ def model_cards(registry: Registry, wall: float, home: str | None = None) -> lis
     ]
 
 
-def find_card(cards: list[Card], name: str, home: str | None = None) -> Card | None:
-    """The card of one name, as resolving takes it: its newest tag may be left out.
+def find_card(
+    cards: list[Card], name: str, registry: Registry, home: str | None = None
+) -> Card | None:
+    """The card of what a name means in a call (D12), on a provider's router or elsewhere.
 
-    On a router its provider's models have their full name as well.
+    ``cards`` are those of the same router. An id that nobody lists has none, though its provider may be
+    asked for it.
     """
     named = {card.id: card for card in cards}
-    found = named.get(name) or named.get(name + NEWEST)
-    if found is not None or home is None or not name.startswith(f"{home}/"):
-        return found
-    bare = named.get(name.removeprefix(f"{home}/"))
-    return bare if bare is not None and bare.row.owned_by == home else None
+    if name in named:
+        return named[name]
+    try:
+        targets = resolve(name, registry, 0.0, asked=True, home=home)
+    except CallerError:
+        return None
+    if isinstance(targets, ListingsNeeded):
+        return None
+    provider, model = targets[0].provider.name, targets[0].model
+    found = (each for tag in ("", NEWEST) for each in _spelled(provider, model + tag, home))
+    return next((named[each] for each in found if each in named), None)
+
+
+def _spelled(provider: str, model: str, home: str | None) -> tuple[str, ...]:
+    """How a list may write a model: on its provider's router by its own id."""
+    full = f"{provider}/{model}"
+    return (model, full) if provider == home else (full,)
 
 
 def _is_of(row: ModelRow, provider: str, registry: Registry) -> bool:

@@ -6,8 +6,9 @@
 2. ``provider/model``: split at the first slash, if the head is a configured provider. The tail
    goes to it, known or not, and its own 404 comes back.
 3. ``provider:model``, the same way; ``llama3.2:3b`` stays whole.
-4. The whole string as an exact id in the configured providers' catalogues, in their order;
-   where it is in none, stale listings are asked once (the caller fetches and asks again).
+4. The whole string as an exact id in the configured providers' catalogues, in their order, or
+   one whose newest tag was not said (``llama3.2`` is ``llama3.2:latest``); where it is in none,
+   stale listings are asked once (the caller fetches and asks again).
 5. The rule of a provider that has one (``families.py``), for a name that is in none.
 6. 404 ``model_not_found`` with the three nearest ids. There is no default model.
 """
@@ -179,11 +180,17 @@ def _at_home(name: str, registry: Registry, home: str) -> Target | None:
     listed = registry.listings.of(home)
     if listed is not None and name not in listed and name.partition("/")[0] in registry.providers:
         return None  # its own list is newer than what is bundled, and does not have it
-    if registry.knows(home, name):
-        return Target(provider, name, known=True)
-    if ":" not in name and registry.knows(home, name + NEWEST):
-        return Target(provider, name + NEWEST, known=True)
-    return None
+    return _known(provider, name, registry) or _newest(provider, name, registry)
+
+
+def _known(provider: Provider, name: str, registry: Registry) -> Target | None:
+    """An id in the provider's catalogue."""
+    return Target(provider, name, known=True) if registry.knows(provider.name, name) else None
+
+
+def _newest(provider: Provider, name: str, registry: Registry) -> Target | None:
+    """An id whose tag was not said."""
+    return None if ":" in name else _known(provider, name + NEWEST, registry)
 
 
 def _walk(name: str, registry: Registry, param: str, *, ruled: bool) -> list[Target]:
@@ -224,9 +231,10 @@ def _one(name: str, registry: Registry, param: str, *, ruled: bool) -> Target | 
             return (ruled and _meant(provider, tail, registry)) or Target(
                 provider, tail, registry.knows(head, tail)
             )
-    for provider in registry.providers.values():
-        if registry.knows(provider.name, name):
-            return Target(provider, name, known=True)
+    for find in (_known, _newest):
+        for provider in registry.providers.values():
+            if (target := find(provider, name, registry)) is not None:
+                return target
     if ruled:
         meant = (_meant(provider, name, registry) for provider in registry.providers.values())
         return next(filter(None, meant), None)

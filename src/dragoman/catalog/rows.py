@@ -34,11 +34,6 @@ def models_list(registry: Registry) -> list[ModelRow]:
     return list(rows.values())
 
 
-def find_row(registry: Registry, name: str) -> ModelRow | None:
-    """The row of one name, None if it is not listed."""
-    return next((row for row in models_list(registry) if row.id == name), None)
-
-
 def _owner(name: str) -> str:
     head, slash, _ = name.partition("/")
     return head if slash else "dragoman"

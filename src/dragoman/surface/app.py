@@ -203,6 +203,7 @@ _SPOKEN: tuple[tuple[str, Family], ...] = (
     ("/v1beta/", "gemini"),
     ("/v2/", "gemini"),
     ("/v3/", "anthropic"),
+    ("/v5/v1/", "chat"),
     ("/v5/", "ollama"),
     ("/api/", "ollama"),
 )

@@ -17,10 +17,9 @@ from starlette.types import Receive, Scope, Send
 
 from dragoman import __version__
 from dragoman.accounting.ports import Line, Sums
-from dragoman.catalog.cards import Card, find_card
-from dragoman.catalog.nearest import nearest
+from dragoman.catalog.cards import Card
 from dragoman.core.call import Call
-from dragoman.core.errors import CallerError, invalid
+from dragoman.core.errors import invalid
 from dragoman.core.money import plain
 from dragoman.core.provider import Family
 from dragoman.dialects.registry import DIALECTS
@@ -67,6 +66,12 @@ class Desk:
     mode: str
     models: Callable[[str | None], Awaitable[list[Card]]]
     """What can be asked for, on a provider's router or elsewhere."""
+    model: Callable[[str, str | None], Awaitable[Card]]
+    """What a name means there.
+
+    Raises:
+        CallerError: nothing that is listed.
+    """
     usage: Callable[[Call], Awaitable[bytes]]
     explain: Callable[[Call, str], Awaitable[bytes]]
     """What became of one call of the caller's tenant."""
@@ -100,25 +105,10 @@ async def _models(call: Call, desk: Desk) -> tuple[int, str, bytes]:
 
 
 async def _model(call: Call, desk: Desk, wanted: str) -> tuple[int, str, bytes]:
-    cards = await desk.models(call.home)
-    card = find_card(cards, wanted, call.home)
-    if card is None and call.dialect == "gemini":
-        card = find_card(cards, wanted.removeprefix("models/"), call.home)
-    if card is None:
-        raise _no_model(wanted, [each.id for each in cards])
+    if call.dialect == "gemini":
+        wanted = wanted.removeprefix("models/")
+    card = await desk.model(wanted, call.home)
     return 200, _JSON, _encode(described(card, call.dialect, call.flavour))
-
-
-def _no_model(wanted: str, among: list[str]) -> CallerError:
-    near = nearest(wanted, among)
-    told = f"nearest: {', '.join(near)}; " if near else ""
-    return CallerError(
-        "not_found",
-        f"There is no model {wanted[:200]!r}; {told}GET /v1/models lists those that there are.",
-        code="model_not_found",
-        param="id",
-        details={"nearest": list(near)} if near else None,
-    )
 
 
 async def _show(call: Call, desk: Desk) -> tuple[int, str, bytes]:

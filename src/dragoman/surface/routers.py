@@ -1,7 +1,7 @@
 """The providers' own routers: each provider's paths and dialect under a prefix, whoever serves.
 
 An SDK of the provider works with the prefix as its base URL, with the paths that it adds itself:
-Anthropic's adds ``/v1``, Groq's ``/openai/v1``, Google's ``/v1beta``. A router's model strings are
+Anthropic's adds ``/v1``, Groq's ``/openai/v1``, Google's ``/v1beta`` (R-ADD-019). A router's model strings are
 looked for at its provider first (D12); its switch turns all of it into 404.
 """
 
@@ -115,34 +115,35 @@ _ANTHROPIC = [
         ),
     )
 ]
-_GROQ = [
-    row
-    for base in ("/v4", "/v4/openai/v1")
-    for row in (
+
+
+def _openai(base: str, listing: str) -> list[Route]:
+    """What OpenAI's clients ask for, of a provider that speaks as it does."""
+    return [
         _data(f"{base}/chat/completions", _CHAT),
         _data(f"{base}/embeddings", _EMBEDDINGS),
         _data(f"{base}/responses", _RESPONSES),
         _data(f"{base}/responses/input_tokens", _RESPONSES_COUNT),
         *kept_rows(f"{base}/responses"),
-        *_lists(f"{base}/models", "The models that can be asked for", _PAGE),
-    )
+        *_lists(f"{base}/models", listing, _PAGE),
+    ]
+
+
+_GROQ = [
+    row
+    for base in ("/v4", "/v4/openai/v1")
+    for row in _openai(base, "The models that can be asked for")
 ]
 _OPENROUTER = [
     row
     for base in ("/v6", "/v6/api/v1")
     for row in (
-        _data(f"{base}/chat/completions", _CHAT),
-        _data(f"{base}/completions", _COMPLETIONS),
-        _data(f"{base}/embeddings", _EMBEDDINGS),
-        _data(f"{base}/messages", _MESSAGES),
-        _data(f"{base}/responses", _RESPONSES),
-        _data(f"{base}/responses/input_tokens", _RESPONSES_COUNT),
-        *kept_rows(f"{base}/responses"),
-        *_lists(
-            f"{base}/models",
+        *_openai(
+            base,
             "The models that can be asked for, with prices and sizes as OpenRouter lists its own",
-            _PAGE,
         ),
+        _data(f"{base}/completions", _COMPLETIONS),
+        _data(f"{base}/messages", _MESSAGES),
         Route(
             "GET",
             f"{base}/generation",
@@ -182,6 +183,19 @@ _OLLAMA = [
         Route("GET", "/api/ps", "models", "Models held in memory: none", page="loaded"),
     )
 ]
+_OLLAMA_KIN = [
+    *_openai("/v5/v1", "The models that can be asked for"),
+    _data("/v5/v1/completions", _COMPLETIONS),
+    _data("/v5/v1/messages", _MESSAGES),
+]
+"""The dialects of others that Ollama speaks beside its own."""
 
-ROWS: tuple[Route, ...] = (*_GEMINI, *_ANTHROPIC, *_GROQ, *_OLLAMA, *_OPENROUTER)
+ROWS: tuple[Route, ...] = (
+    *_GEMINI,
+    *_ANTHROPIC,
+    *_GROQ,
+    *_OLLAMA,
+    *_OLLAMA_KIN,
+    *_OPENROUTER,
+)
 """The routers' rows, and the lists of the dialects that have paths of their own."""

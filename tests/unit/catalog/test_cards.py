@@ -71,23 +71,48 @@ def test_a_routers_own_models_come_first_and_bare(registry: Registry) -> None:
 
 def test_a_model_is_found_by_its_full_name_on_its_router_too(registry: Registry) -> None:
     cards = model_cards(registry, WALL, "openai")
-    for name in ("new", "openai/new"):
-        found = find_card(cards, name, "openai")
+    for name in ("new", "openai/new", "openai:new"):
+        found = find_card(cards, name, registry, "openai")
         assert found is not None
         assert found.id == "new"
-    assert find_card(cards, "openai/nothing", "openai") is None
-    assert find_card(model_cards(registry, WALL), "new") is None
+    assert find_card(cards, "openai/nothing", registry, "openai") is None
+
+
+@pytest.mark.req("R-SURF-018")
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("new", "openai/new"),
+        ("claude-sonnet-4-5", "anthropic/claude-sonnet-4-5"),
+        ("x/y", "openrouter/x/y"),
+        ("openai:gpt-4o-mini", "openai/gpt-4o-mini"),
+        ("fast", "fast"),
+        ("any", "any"),
+        ("auto", "auto"),
+        ("nothing", None),
+        ("openai/nothing", None),
+        ("", None),
+    ],
+)
+def test_a_name_means_what_it_means_in_a_call(registry: Registry, said, meant) -> None:
+    found = find_card(model_cards(registry, WALL), said, registry)
+    assert (found and found.id) == meant
 
 
 def test_a_tag_that_is_not_said_is_the_newest() -> None:
     registry = load_providers({"OLLAMA_HOST": "127.0.0.1"})
     registry.note_listing("ollama", (Listed("llama3.2:latest"), Listed("llama3.2:3b")), 0.0)
     cards = model_cards(registry, WALL, "ollama")
-    for said in ("llama3.2", "llama3.2:latest", "ollama/llama3.2:latest"):
-        found = find_card(cards, said, "ollama")
+    for said in ("llama3.2", "llama3.2:latest", "ollama/llama3.2:latest", "ollama/llama3.2"):
+        found = find_card(cards, said, registry, "ollama")
         assert found is not None
         assert found.id == "llama3.2:latest"
-    assert find_card(cards, "llama3.2:1b", "ollama") is None
+    assert find_card(cards, "llama3.2:1b", registry, "ollama") is None
+    elsewhere = model_cards(registry, WALL)
+    for said in ("llama3.2", "ollama/llama3.2"):
+        found = find_card(elsewhere, said, registry)
+        assert found is not None
+        assert found.id == "ollama/llama3.2:latest"
 
 
 def test_the_stubs_models_are_listed_as_they_are_asked_for() -> None:

@@ -277,11 +277,12 @@ def test_on_a_router_its_provider_comes_first_for_what_it_knows(home, model, exp
 def test_a_tag_that_is_not_said_is_the_newest():
     registry = load_providers({"OLLAMA_HOST": "127.0.0.1"})
     registry.note_listing("ollama", (Listed("llama3.2:latest"), Listed("llama3.2:3b")), 0.0)
-    for said, meant in (("llama3.2", "llama3.2:latest"), ("llama3.2:3b", "llama3.2:3b")):
-        (found,) = at("ollama", said, registry)
-        assert (found.provider.name, found.model) == ("ollama", meant)
-    with pytest.raises(CallerError):
-        at("ollama", "llama3.2:1b", registry)
+    for home in ("ollama", None):
+        for said, meant in (("llama3.2", "llama3.2:latest"), ("llama3.2:3b", "llama3.2:3b")):
+            (found,) = at(home, said, registry)
+            assert (found.provider.name, found.model) == ("ollama", meant)
+        with pytest.raises(CallerError):
+            at(home, "llama3.2:1b", registry)
 
 
 def test_a_routers_provider_is_asked_for_its_list_before_another_gets_its_model():

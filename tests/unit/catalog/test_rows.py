@@ -7,7 +7,7 @@ from dragoman.catalog.listing import Listed
 from dragoman.catalog.load import load_providers
 from dragoman.catalog.registry import with_stub
 from dragoman.catalog.resolve import resolve
-from dragoman.catalog.rows import ModelRow, find_row, models_list
+from dragoman.catalog.rows import ModelRow, models_list
 
 ENV = {
     "OPENAI_API_KEY": "k",
@@ -61,9 +61,3 @@ def test_nothing_configured_lists_nothing() -> None:
 def test_an_alias_that_covers_a_model_is_listed_once() -> None:
     registry = load_providers(ENV, aliases={"openai/gpt-4o": "mistral/mistral-large-latest"})
     assert [row.id for row in models_list(registry)].count("openai/gpt-4o") == 1
-
-
-def test_one_row_is_found_by_its_name() -> None:
-    registry = load_providers(ENV)
-    assert find_row(registry, "openai/gpt-4o").name == "gpt 4o"
-    assert find_row(registry, "openai/nothing") is None
