@@ -19,13 +19,15 @@ COMMANDS = [
     "explain",
     "doctor",
     "config",
+    "db",
     "mock",
     "conformance",
 ]
-GROUPS = ("keys", "config")
+GROUPS = ("keys", "config", "db")
 WITHIN = [
     *(f"keys {name}" for name in ("create", "list", "revoke")),
     *(f"config {name}" for name in ("validate", "plan", "reload")),
+    *(f"db {name}" for name in ("upgrade", "downgrade", "current", "check", "backup", "restore")),
 ]
 
 
