@@ -46,7 +46,7 @@ async def check_up(url: str, sealer: Sealer, home: Path) -> Checkup:
     """Looks over the database at ``url`` and the journals in ``home``.
 
     Raises:
-        HouseError: the database cannot be opened at all.
+        HouseError: there is no database.
     """
     if not is_there(url):
         raise HouseError(
@@ -57,6 +57,7 @@ async def check_up(url: str, sealer: Sealer, home: Path) -> Checkup:
     errors: list[str] = []
     warnings: list[str] = []
     rows: dict[str, int] = {}
+    version: str | None = None
     database = open_database(url, query_timeout_s=None)
     try:
         async with one_moment(database) as connection:
@@ -70,24 +71,28 @@ async def check_up(url: str, sealer: Sealer, home: Path) -> Checkup:
                 found = await _sealed(connection, sealer)
                 errors += found[0]
                 warnings += found[1]
+    except HouseError as error:
+        errors.append(error.message)
+    else:
+        errors[:0] = _version_trouble(version)
     finally:
         await database.close()
-    if trouble := _version_trouble(version):
-        errors.insert(0, trouble)
     for folder, what in JOURNALS.items():
         warnings += _waiting(home / folder, what)
     return Checkup(version, newest_version(), rows, errors, warnings)
 
 
-def _version_trouble(version: str | None) -> str:
+def _version_trouble(version: str | None) -> list[str]:
     newest = newest_version()
     if version == newest:
-        return ""
+        return []
     if version is None:
-        return "There are no tables: `dragoman db upgrade` makes them."
+        return ["There are no tables: `dragoman db upgrade` makes them."]
     if version > newest:
-        return f"The tables have version {version}, of a newer Dragoman than this one ({newest})."
-    return f"The tables have version {version}: `dragoman db upgrade` brings them to {newest}."
+        return [
+            f"The tables have version {version}, of a newer Dragoman than this one ({newest})."
+        ]
+    return [f"The tables have version {version}: `dragoman db upgrade` brings them to {newest}."]
 
 
 async def _damage(database: Database, connection: AsyncConnection) -> list[str]:
