@@ -89,7 +89,7 @@ def new_id() -> str:
 @asynccontextmanager
 async def open_keys(settings: Settings) -> AsyncIterator[SqlKeys]:
     """The stored keys alone, for commands that need no server."""
-    async with _open_store(settings) as (database, keys, sealer):
+    async with open_store(settings) as (database, keys, sealer):
         del database, sealer
         yield keys
 
@@ -101,13 +101,14 @@ async def open_past(
     """The last calls in the ledger, for commands that need no server: since Unix microseconds, at most so many."""
     from dragoman.store.sql.past import past_calls  # noqa: PLC0415  SQL only where it is needed
 
-    async with _open_store(settings) as (database, keys, sealer):
+    async with open_store(settings) as (database, keys, sealer):
         del keys, sealer
         yield partial(past_calls, database)
 
 
 @asynccontextmanager
-async def _open_store(settings: Settings) -> AsyncIterator[tuple[Database, SqlKeys, Sealer]]:
+async def open_store(settings: Settings) -> AsyncIterator[tuple[Database, SqlKeys, Sealer]]:
+    """The database with its tables up to date, its keys, and what its secrets are sealed by."""
     from dragoman.store.schema import open_upgraded  # noqa: PLC0415  SQL only where it is needed
     from dragoman.store.seal import open_sealer  # noqa: PLC0415
     from dragoman.store.sql.keys import open_keys as open_sql_keys  # noqa: PLC0415
@@ -183,7 +184,7 @@ async def open_services(
     current = _Current(built.registry)
     async with AsyncExitStack() as stack:
         stack.callback(log.close)
-        database, keys, sealer = await stack.enter_async_context(_open_store(settings))
+        database, keys, sealer = await stack.enter_async_context(open_store(settings))
         envelope = Envelope((await open_secret(database, sealer, clock, "envelope")).versions)
         first = await _first_admin(settings, keys)
         cached = CachedKeys(keys, clock)
