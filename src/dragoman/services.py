@@ -52,6 +52,7 @@ from dragoman.transport.stub import StubTransport
 if TYPE_CHECKING:
     from dragoman.accounting.past import PastCall
     from dragoman.store.engine import Database
+    from dragoman.store.error_log import ErrorLog
     from dragoman.store.health_record import Exchange
     from dragoman.store.seal import Sealer
     from dragoman.store.sql.keys import SqlKeys
@@ -67,6 +68,8 @@ class Services:
     record: Exchange
     log: Log
     metrics: Metrics
+    errors: ErrorLog
+    """Takes the lines of calls that failed."""
     install: Callable[[Assembly], None]
     """Puts another configuration in force; whoever is under way keeps the one before."""
     first_admin_key: str | None = None
@@ -168,6 +171,7 @@ async def open_services(
     Raises:
         ConfigError, HouseError: something cannot be opened; the message says what to do.
     """
+    from dragoman.store.error_log import open_error_log  # noqa: PLC0415
     from dragoman.store.given_again import open_recorder  # noqa: PLC0415
     from dragoman.store.health_record import open_record  # noqa: PLC0415
     from dragoman.store.kept import open_kept  # noqa: PLC0415
@@ -218,6 +222,15 @@ async def open_services(
                 shared=workers > 1,
                 redis=redis,
                 prefix=settings.redis_prefix,
+            )
+        )
+        errors = await stack.enter_async_context(
+            open_error_log(
+                settings.dragoman_home,
+                redis if settings.error_log_to_redis else None,
+                settings.redis_prefix,
+                clock,
+                partial(_untold, log),
             )
         )
         fetcher = ListingFetcher(built.registry, built.pools, transport, log)
@@ -279,7 +292,9 @@ async def open_services(
             strategy=settings.routing_strategy,
         )
         fetcher.changed = house.plans.clear
-        services = Services(settings, house, database, record, log, metrics, _nothing_yet, first)
+        services = Services(
+            settings, house, database, record, log, metrics, errors, _nothing_yet, first
+        )
         services.install = partial(_install, services, current, transport)
         yield services
 
