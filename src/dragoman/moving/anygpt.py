@@ -6,13 +6,14 @@ Its callers' keys are data and no configuration: ``dragoman import json DIR`` st
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from dragoman.catalog.files import definitions
 from dragoman.core.errors import invalid
-from dragoman.moving.draft import Account, Deployment, Draft, Group
+from dragoman.moving.draft import Account, Deployment, Draft, Group, named_apart
 from dragoman.moving.kinds import BUILT_IN_AT
 from dragoman.moving.source import Place, Source, read_source
 from dragoman.moving.values import (
@@ -53,7 +54,11 @@ def read_anygpt(folder: Path) -> Draft:
     if not there.keys() & {"providers", "tiers"}:
         raise invalid(f"{folder} holds neither providers.json nor tiers.json.")
     data = {f"{name}.json": source.data for name, source in there.items()}
-    draft = Draft(Source(data))
+    return named_apart(Source(data), partial(_read, folder))
+
+
+def _read(folder: Path, draft: Draft) -> None:
+    data = draft.source.data
     for number, entry in enumerate(as_list(data.get("providers.json"))):
         _provider(as_table(entry), ("providers.json", number), draft)
     for name in dict.fromkeys(each.name for each in draft.deployments):
@@ -65,7 +70,6 @@ def read_anygpt(folder: Path) -> Draft:
             ("keys.json",),
             f"callers' keys are data: `dragoman import json {folder}` stores them, as digests",
         )
-    return draft
 
 
 def _provider(entry: Mapping[str, Any], place: Place, draft: Draft) -> None:

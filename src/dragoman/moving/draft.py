@@ -8,7 +8,7 @@ secret never comes in: whoever finds one in a file asks for the name of an envir
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -80,6 +80,10 @@ class Draft:
     settings: dict[str, str] = field(default_factory=dict)
     """Settings that are said by the environment alone, with their values; none of them is a secret."""
     missed: list[Missed] = field(default_factory=list)
+    referred: set[str] = field(default_factory=set)
+    """Those of them that were not made up here."""
+    reserved: frozenset[str] = frozenset()
+    """Variables that the file itself refers to: no secret is to be called like one of them."""
     _secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
     def miss(self, place: Place, reason: str) -> None:
@@ -90,6 +94,7 @@ class Draft:
 
     def need(self, name: str, what_for: str) -> str:
         """Notes a variable that the file refers to."""
+        self.referred.add(name)
         self.variables.setdefault(name, what_for)
         return name
 
@@ -100,11 +105,25 @@ class Draft:
             return known
         stem = _NO_VARIABLE.sub("_", wanted.upper()).strip("_") or "KEY"
         name, number = stem, 1
-        while name in self.variables:
+        while name in self.variables or name in self.reserved:
             number += 1
             name = f"{stem}_{number}"
         self._secrets[secret] = name
-        return self.need(name, f"the key that stands at {self.source.told(place)}")
+        self.variables[name] = f"the key that stands at {self.source.told(place)}"
+        return name
+
+
+def named_apart(source: Source, read: Callable[[Draft], None]) -> Draft:
+    """The draft that ``read`` fills.
+
+    It reads once to learn which variables the file has, and once more with other names for the secrets that
+    stand in it.
+    """
+    first = Draft(source)
+    read(first)
+    second = Draft(source, reserved=frozenset(first.referred))
+    read(second)
+    return second
 
 
 class Laid(Struct, frozen=True):

@@ -13,7 +13,7 @@ from typing import Any
 
 from dragoman.catalog.files import definitions
 from dragoman.core.errors import invalid
-from dragoman.moving.draft import Account, Deployment, Draft, same_host
+from dragoman.moving.draft import Account, Deployment, Draft, named_apart, same_host
 from dragoman.moving.kinds import LIKE_OPENAI, OURS, maker_of_bare, why_not
 from dragoman.moving.litellm_sections import read_sections
 from dragoman.moving.source import Place, Source
@@ -22,6 +22,7 @@ from dragoman.moving.values import (
     as_list,
     as_table,
     as_text,
+    as_weight,
     is_fit_address,
     own_kind,
 )
@@ -61,8 +62,11 @@ def read_litellm(source: Source) -> Draft:
     Raises:
         CallerError: the file is no configuration of LiteLLM's.
     """
-    draft = Draft(source)
-    config = source.data
+    return named_apart(source, _read)
+
+
+def _read(draft: Draft) -> None:
+    config = draft.source.data
     if not isinstance(config, dict):
         raise invalid("This is no configuration of LiteLLM's: it has no model_list.")
     models = config.get("model_list")
@@ -74,7 +78,6 @@ def read_litellm(source: Source) -> Draft:
     for number, entry in enumerate(as_list(models)):
         _read_model(entry, ("model_list", number), draft)
     read_sections(config, draft)
-    return draft
 
 
 def _read_model(entry: Any, place: Place, draft: Draft) -> None:
@@ -190,19 +193,10 @@ def _wildcard(name: str, model: str, account: Account, place: Place, draft: Draf
 
 
 def _weight(params: Mapping[str, Any], place: Place, draft: Draft) -> int:
-    said = params.get("weight")
-    if said is None:
-        return 1
-    try:
-        weight = Decimal(str(said))
-    except InvalidOperation:
-        weight = Decimal(0)
-    if weight.is_finite() and weight > 0:
-        # A share as a number below one is kept to the hundredth.
-        whole = weight if weight == weight.to_integral_value() else weight * 100
-        return min(1_000_000, max(1, int(whole)))
-    draft.miss((*place, "weight"), "a weight is a number above 0; this deployment has 1 now")
-    return 1
+    weight = as_weight(params.get("weight"))
+    if weight is None:
+        draft.miss((*place, "weight"), "a weight is a number above 0; this deployment has 1 now")
+    return weight or 1
 
 
 def _order(params: Mapping[str, Any]) -> int:

@@ -113,7 +113,8 @@ def _strategy(router: Mapping[str, Any], draft: Draft) -> None:
 def _fallbacks(said: Any, place: Place, draft: Draft) -> dict[str, tuple[str, ...]]:
     known = {each.name for each in draft.deployments}
     found: dict[str, tuple[str, ...]] = {}
-    for number, entry in enumerate(as_list(said)):
+    # One table of all of them is written as well.
+    for number, entry in enumerate([said] if isinstance(said, dict) else as_list(said)):
         for name, others in as_table(entry).items():
             at = (*place, number, name)
             there = []

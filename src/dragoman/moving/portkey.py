@@ -8,12 +8,12 @@ caller names, which is what happens here without any route.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any
 
 from dragoman.catalog.files import definitions
 from dragoman.core.errors import invalid
-from dragoman.moving.draft import Account, Deployment, Draft, Group, same_host
+from dragoman.moving.draft import Account, Deployment, Draft, Group, named_apart, same_host
 from dragoman.moving.kinds import LIKE_OPENAI, OURS, maker_of_bare, why_not
 from dragoman.moving.source import Place, Source
 from dragoman.moving.values import (
@@ -22,6 +22,7 @@ from dragoman.moving.values import (
     as_number,
     as_table,
     as_text,
+    as_weight,
     is_fit_address,
     own_kind,
 )
@@ -52,17 +53,20 @@ def read_portkey(source: Source, name: str) -> Draft:
     Raises:
         CallerError: the file is no config of Portkey's.
     """
-    draft = Draft(source)
-    data = source.data
+    draft = named_apart(source, partial(_read_file, name))
+    if not draft.deployments and not draft.providers_alone and not draft.missed:
+        raise invalid("This is no config of Portkey's: it has no targets and no provider.")
+    return draft
+
+
+def _read_file(name: str, draft: Draft) -> None:
+    data = draft.source.data
     if isinstance(data, list):
         for number, entry in enumerate(data):
             entry_name = as_text(as_table(entry).get("name")) or f"{name}-{number + 1}"
             _read_named(as_table(entry), entry_name, (number,), draft)
     else:
         _read_named(as_table(data), name, (), draft)
-    if not draft.deployments and not draft.providers_alone and not draft.missed:
-        raise invalid("This is no config of Portkey's: it has no targets and no provider.")
-    return draft
 
 
 def _read_named(table: Mapping[str, Any], name: str, place: Place, draft: Draft) -> None:
@@ -218,18 +222,10 @@ def _key(
 
 
 def _weight(target: Mapping[str, Any], place: Place, draft: Draft) -> int:
-    said = target.get("weight")
-    if said is None:
-        return 1
-    try:
-        weight = Decimal(str(said))
-    except InvalidOperation:
-        weight = Decimal(0)
-    if not weight.is_finite() or weight <= 0:
+    weight = as_weight(target.get("weight"), of_one=True)
+    if weight is None:
         draft.miss((*place, "weight"), "a weight is a number above 0; this target has 1 now")
-        return 1
-    # Portkey's weights are shares of 1.
-    return min(1_000_000, max(1, int(weight * 100)))
+    return weight or 1
 
 
 def _switches(table: Mapping[str, Any], place: Place, draft: Draft) -> None:

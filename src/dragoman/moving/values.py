@@ -35,6 +35,19 @@ def as_number(value: Any) -> int | float | None:
         return None
 
 
+def as_weight(value: Any, *, of_one: bool = False) -> int | None:
+    """A share as a whole weight from 1, nothing said being 1; None if it is no number above 0.
+
+    Fractions, and shares of 1 (``of_one``), are kept to the hundredth.
+    """
+    number = 1 if value is None else as_number(value)
+    if number is None or not 0 < number < float("inf"):
+        return None
+    if value is None or (float(number).is_integer() and not of_one):
+        return min(1_000_000, int(number))
+    return min(1_000_000, max(1, round(number * 100)))
+
+
 def own_kind(base: str, kind: str) -> str:
     """What a provider of the operator's own is called: by what runs there, else by its host."""
     if kind in {"hosted_vllm", "vllm"}:

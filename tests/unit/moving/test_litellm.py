@@ -214,6 +214,52 @@ def test_keys_that_serve_different_models_stay_apart(tmp_path):
     assert "providers.openai-2" in {each.place for each in found.missed}
 
 
+def test_a_secret_in_the_file_is_not_called_like_a_variable_of_the_file(tmp_path):
+    text = (
+        "model_list:\n"
+        "  - {model_name: a, litellm_params: {model: openai/gpt-4o, api_key: sk-raw-raw-raw-raw}}\n"
+        "  - {model_name: b, litellm_params: {model: openai/gpt-4.1}}\n"
+        "  - {model_name: c, litellm_params: {model: groq/x, api_key: sk-raw-2-raw-raw}}\n"
+        "  - {model_name: d, litellm_params: {model: groq/y, api_key: os.environ/GROQ_API_KEY}}\n"
+    )
+    draft = draft_of(tmp_path, text)
+    keys = {each.name: each.account.key for each in draft.deployments}
+    assert keys == {
+        "a": "OPENAI_API_KEY_2",
+        "b": "OPENAI_API_KEY",
+        "c": "GROQ_API_KEY_2",
+        "d": "GROQ_API_KEY",
+    }
+
+
+def test_fallbacks_may_be_one_table(tmp_path):
+    text = (
+        "model_list:\n"
+        "  - {model_name: a, litellm_params: {model: openai/gpt-4o}}\n"
+        "  - {model_name: b, litellm_params: {model: groq/x}}\n"
+        "router_settings: {fallbacks: {a: [b]}}\n"
+    )
+    both = ["openai/gpt-4o", "groq/x"]
+    assert laid(tmp_path, text).tables["routes"] == {"a": {"candidates": both}}
+
+
+@pytest.mark.parametrize(
+    ("said", "weight"),
+    [
+        ("2", 2),
+        ("0.3", 30),
+        ("1.5", 150),
+        ("1e12", 1_000_000),
+        ("-1", 1),
+        (".nan", 1),
+        (".inf", 1),
+    ],
+)
+def test_weights_are_whole_numbers_here(tmp_path, said, weight):
+    draft = draft_of(tmp_path, one("openai/gpt-4o", f"      weight: {said}\n"))
+    assert draft.deployments[0].weight == weight
+
+
 @pytest.mark.parametrize(
     ("said", "served"),
     [
