@@ -41,7 +41,7 @@ def _value(column: Column[Any], number: int) -> Any:
         case Boolean():
             return number % 2 == 1
         case LargeBinary():
-            return bytes([number, 0, 255]) * 10 + bytes([number])
+            return bytes([0, 255]) + number.to_bytes(4, "big") * 5
         case Float():
             return number + 0.1
         case Integer():
