@@ -184,6 +184,10 @@ def _budget(switches: Mapping[str, Any], draft: Draft) -> None:
         draft.miss(
             ("litellm_settings", "budget_duration"), "a month is the calendar's, not 30 days"
         )
+    draft.miss(
+        ("litellm_settings", "max_budget"),
+        'under a budget a model without a known price is refused: say its [prices], or unpriced = "allow"',
+    )
     draft.budgets["everybody"] = {span: f"{most:f}".rstrip("0").rstrip(".")}
 
 
