@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from dragoman.catalog.files import definitions
+from dragoman.core.errors import invalid
 from dragoman.core.provider import Family, Strategy
 from dragoman.moving.source import Place, Source
 
@@ -118,11 +119,17 @@ def named_apart(source: Source, read: Callable[[Draft], None]) -> Draft:
 
     It reads once to learn which variables the file has, and once more with other names for the secrets that
     stand in it.
+
+    Raises:
+        CallerError: as ``read`` does, or the file is nested too deeply.
     """
     first = Draft(source)
-    read(first)
-    second = Draft(source, reserved=frozenset(first.referred))
-    read(second)
+    try:
+        read(first)
+        second = Draft(source, reserved=frozenset(first.referred))
+        read(second)
+    except RecursionError:
+        raise invalid("The file is nested too deeply.") from None
     return second
 
 

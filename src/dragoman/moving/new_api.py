@@ -7,13 +7,14 @@ Several channels with one model are tried by priority and, within one priority, 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
 
 from dragoman.catalog.files import definitions
 from dragoman.core.errors import invalid
-from dragoman.moving.draft import Account, Deployment, Draft, Group, same_host
+from dragoman.moving.draft import Account, Deployment, Draft, Group, named_apart, same_host
 from dragoman.moving.source import Place, Source
 from dragoman.moving.values import (
     UNFIT_ADDRESS,
@@ -138,8 +139,11 @@ def read_new_api(source: Source, flavour: Flavour = "new-api") -> Draft:
     Raises:
         CallerError: the file holds none.
     """
-    draft = Draft(source)
-    channels, place = _channels(source.data)
+    return named_apart(source, partial(_read_file, flavour))
+
+
+def _read_file(flavour: Flavour, draft: Draft) -> None:
+    channels, place = _channels(draft.source.data)
     if not channels:
         raise invalid("This file holds no channels of new-api: a list with type, key and models.")
     counted = len({as_number(as_table(each).get("priority")) or 0 for each in channels}) > 1
@@ -148,7 +152,6 @@ def read_new_api(source: Source, flavour: Flavour = "new-api") -> Draft:
     for name in dict.fromkeys(each.name for each in draft.deployments):
         orders = {each.order for each in draft.deployments if each.name == name}
         draft.groups[name] = Group(None if counted and len(orders) > 1 else "weighted")
-    return draft
 
 
 def _channels(data: Any) -> tuple[list[Any], Place]:

@@ -1,12 +1,13 @@
 """Portkey's configs: a tree of targets that are balanced or fallen back on, as one route.
 
-A file is one config, or a list of ``{name, config}``. A route has a name that callers say as their model:
-the config's own, or that of the file. A target without ``override_params.model`` serves whatever model the
-caller names, which is what happens here without any route.
+A file is one config, what the administration gives out of one, or a list of ``{name, config}``. A route has
+a name that callers say as their model: the config's own, or that of the file. A target without
+``override_params.model`` serves whatever model the caller names, which is what happens here without any route.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -27,6 +28,7 @@ from dragoman.moving.values import (
     own_kind,
 )
 
+_HUMP = re.compile(r"(?<=[a-z0-9])[A-Z]")
 _TARGET = frozenset(
     {"provider", "api_key", "virtual_key", "override_params", "weight", "custom_host", "name"}
 )
@@ -60,7 +62,7 @@ def read_portkey(source: Source, name: str) -> Draft:
 
 
 def _read_file(name: str, draft: Draft) -> None:
-    data = draft.source.data
+    data = _in_snake_case(draft.source.data)
     if isinstance(data, list):
         for number, entry in enumerate(data):
             entry_name = as_text(as_table(entry).get("name")) or f"{name}-{number + 1}"
@@ -69,7 +71,22 @@ def _read_file(name: str, draft: Draft) -> None:
         _read_named(as_table(data), name, (), draft)
 
 
+def _in_snake_case(value: Any) -> Any:
+    """The same with names in one spelling: configs may say ``apiKey`` as well as ``api_key``."""
+    if isinstance(value, list):
+        return [_in_snake_case(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        _HUMP.sub(lambda found: "_" + found[0].lower(), str(name)): _in_snake_case(each)
+        for name, each in value.items()
+    }
+
+
 def _read_named(table: Mapping[str, Any], name: str, place: Place, draft: Draft) -> None:
+    if isinstance(table.get("data"), dict):  # as the administration gives a config out
+        _read_named(as_table(table["data"]), name, (*place, "data"), draft)
+        return
     inner = table.get("config")
     if isinstance(inner, dict):
         name = as_text(table.get("slug")) or as_text(table.get("name")) or name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,14 +25,13 @@ def as_text(value: Any) -> str:
 
 
 def as_number(value: Any) -> int | float | None:
-    """The value, or the number that a text says; None if there is none."""
-    if isinstance(value, bool):
+    """The value, or the number that a text says; None if there is none that can be counted with."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    if isinstance(value, int | float):
-        return value
     try:
-        return float(value) if isinstance(value, str) else None
-    except ValueError:
+        number = float(value) if isinstance(value, str) else value
+        return number if math.isfinite(number) else None
+    except (ValueError, OverflowError):
         return None
 
 
@@ -41,7 +41,7 @@ def as_weight(value: Any, *, of_one: bool = False) -> int | None:
     Fractions, and shares of 1 (``of_one``), are kept to the hundredth.
     """
     number = 1 if value is None else as_number(value)
-    if number is None or not 0 < number < float("inf"):
+    if number is None or number <= 0:
         return None
     if value is None or (float(number).is_integer() and not of_one):
         return min(1_000_000, int(number))

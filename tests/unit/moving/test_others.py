@@ -139,6 +139,23 @@ def test_a_host_of_ones_own_is_a_provider_of_ones_own():
     assert found.tables["aliases"] == {"main": "gpu-8000/llama"}
 
 
+def test_a_config_may_be_wrapped_and_spelled_in_humps():
+    config = {
+        "strategy": {"mode": "fallback"},
+        "targets": [
+            {"virtualKey": "openai-main", "overrideParams": {"model": "gpt-4o"}},
+            {"provider": "groq", "apiKey": SECRET, "overrideParams": {"model": "x"}},
+        ],
+        "requestTimeout": 5000,
+    }
+    draft = portkey({"success": True, "data": {"config": config}})
+    assert lay_out(draft, ALL).tables["routes"] == {
+        "main": {"candidates": ["openai/gpt-4o", "groq/x"]}
+    }
+    assert draft.settings == {"UPSTREAM_TIMEOUT_MS": "5000"}
+    assert SECRET not in repr(draft)
+
+
 def test_several_configs_are_several_names():
     config = {"provider": "openai", "override_params": {"model": "gpt-4o"}}
     found = lay_out(
