@@ -64,9 +64,6 @@ SCRIPTS = (
 )
 
 NOT_YET = {
-    "shared state": """
-        ERROR_LOG_TO_REDIS
-    """,
     "further surfaces": """
         VIDEO_REQUEST_CACHE_TTL_MS
     """,

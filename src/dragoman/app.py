@@ -238,7 +238,7 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
             new_id=new_id,
             wall=time.time,
             started=started_with(services.metrics),
-            finished=finished_with(services.metrics, services.log),
+            finished=finished_with(services.metrics, services.log, services.errors.put),
             failed=house.means.report,
         ),
         desk=Desk(

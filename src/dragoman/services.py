@@ -39,13 +39,14 @@ from dragoman.core import ids
 from dragoman.core.call import Call, Limits
 from dragoman.core.clock import SystemClock
 from dragoman.core.envelope import Envelope
-from dragoman.core.errors import CallerError, HouseError
+from dragoman.core.errors import HouseError
 from dragoman.core.provider import Price
 from dragoman.health.health import Health
 from dragoman.identity.cache import CachedKeys
 from dragoman.keeping.keeper import Keeper, KeepingPolicy
 from dragoman.pipeline import House
 from dragoman.store.limits import Kept, open_limits, past_of
+from dragoman.stores import first_admin, open_store
 from dragoman.telemetry.foreign import place
 from dragoman.telemetry.log import SOON_S, Log
 from dragoman.telemetry.metrics import Metrics
@@ -55,13 +56,9 @@ from dragoman.transport.http import open_transport
 from dragoman.transport.stub import StubTransport
 
 if TYPE_CHECKING:
-    from dragoman.accounting.entry import RequestRow
-    from dragoman.identity.ports import KeyRecord
     from dragoman.store.engine import Database
+    from dragoman.store.error_log import ErrorLog
     from dragoman.store.health_record import Exchange
-    from dragoman.store.seal import Sealer
-    from dragoman.store.sql.budgets import SqlBudgets
-    from dragoman.store.sql.keys import SqlKeys
 
 
 @dataclass(slots=True)
@@ -76,6 +73,8 @@ class Services:
     """Where limits are counted now."""
     log: Log
     metrics: Metrics
+    errors: ErrorLog
+    """Takes the lines of calls that failed."""
     install: Callable[[Assembly], None]
     """Puts another configuration in force; whoever is under way keeps the one before."""
     first_admin_key: str | None = None
@@ -90,81 +89,6 @@ if hasattr(os, "register_at_fork"):
 def new_id() -> str:
     """A UUIDv7 of now."""
     return ids.uuid7_of(time.time(), _dice.getrandbits(76))
-
-
-# --------------------------------------------------------------------------- keys
-
-
-@asynccontextmanager
-async def open_keys(settings: Settings) -> AsyncIterator[SqlKeys]:
-    """The stored keys alone, for commands that need no server."""
-    async with _open_store(settings) as (database, keys, sealer):
-        del database, sealer
-        yield keys
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What the ledger knows of the last calls, and whose they were."""
-
-    calls: Callable[[int, int], AsyncIterator[list[RequestRow]]]
-    """Since Unix microseconds, at most so many, the newest first."""
-    keys: Mapping[str, KeyRecord]
-    """Every stored key by its id."""
-
-
-@asynccontextmanager
-async def open_past(settings: Settings) -> AsyncIterator[Past]:
-    """The last calls in the ledger, for commands that need no server."""
-    from dragoman.store.sql.past import past_calls  # noqa: PLC0415  SQL only where it is needed
-
-    async with _open_store(settings) as (database, keys, sealer):
-        del sealer
-        yield Past(partial(past_calls, database), {key.id: key for key in await keys.list()})
-
-
-@asynccontextmanager
-async def open_budget_desk(settings: Settings) -> AsyncIterator[SqlBudgets]:
-    """The budgets in the database alone, for commands that need no server."""
-    from dragoman.store.sql.budgets import SqlBudgets  # noqa: PLC0415  SQL only where it is needed
-
-    async with _open_store(settings) as (database, keys, sealer):
-        del keys, sealer
-        yield SqlBudgets(database, SystemClock())
-
-
-@asynccontextmanager
-async def _open_store(settings: Settings) -> AsyncIterator[tuple[Database, SqlKeys, Sealer]]:
-    from dragoman.store.schema import open_upgraded  # noqa: PLC0415  SQL only where it is needed
-    from dragoman.store.seal import open_sealer  # noqa: PLC0415
-    from dragoman.store.sql.keys import open_keys as open_sql_keys  # noqa: PLC0415
-
-    given = settings.fernet_key.get_secret_value() if settings.fernet_key else None
-    sealer = open_sealer(settings.dragoman_home, given)
-    database = await open_upgraded(settings.database)
-    try:
-        keys = await open_sql_keys(database, sealer, SystemClock(), settings.key_prefix)
-        yield database, keys, sealer
-    finally:
-        await database.close()
-
-
-async def _first_admin(settings: Settings, keys: SqlKeys) -> str | None:
-    """The configured admin; in local mode, one made at the first start and told once (R-AUTH-004)."""
-    from dragoman.store.sql.keys import NewKey  # noqa: PLC0415
-
-    if settings.default_admin_user_id and settings.default_admin_api_key:
-        await keys.ensure_admin(
-            settings.default_admin_user_id, settings.default_admin_api_key.get_secret_value()
-        )
-        return None
-    if settings.mode != "local" or any(key.role == "admin" for key in await keys.list()):
-        return None
-    try:
-        _, secret = await keys.create(NewKey("local admin", role="admin", user_id="local-admin"))
-    except CallerError:
-        return None  # another worker was quicker, and shows its key
-    return secret.reveal()
 
 
 # --------------------------------------------------------------------------- everything
@@ -205,6 +129,7 @@ async def open_services(
         ConfigError, HouseError: something cannot be opened; the message says what to do.
     """
     from dragoman.store.budgets import open_budgets  # noqa: PLC0415
+    from dragoman.store.error_log import open_error_log  # noqa: PLC0415
     from dragoman.store.given_again import open_recorder  # noqa: PLC0415
     from dragoman.store.health_record import open_record  # noqa: PLC0415
     from dragoman.store.kept import open_kept  # noqa: PLC0415
@@ -222,9 +147,9 @@ async def open_services(
     current = _Current(built.registry)
     async with AsyncExitStack() as stack:
         stack.callback(log.close)
-        database, keys, sealer = await stack.enter_async_context(_open_store(settings))
+        database, keys, sealer = await stack.enter_async_context(open_store(settings))
         envelope = Envelope((await open_secret(database, sealer, clock, "envelope")).versions)
-        first = await _first_admin(settings, keys)
+        first = await first_admin(settings, keys)
         cached = CachedKeys(keys, clock)
         stack.push_async_callback(cached.close)
         transport = open_transport(
@@ -289,6 +214,15 @@ async def open_services(
                 secret=settings.rate_limit_hash_secret.get_secret_value(),
             )
         )
+        errors = await stack.enter_async_context(
+            open_error_log(
+                settings.dragoman_home,
+                redis if settings.error_log_to_redis else None,
+                settings.redis_prefix,
+                clock,
+                partial(_untold, log),
+            )
+        )
         fetcher = ListingFetcher(built.registry, built.pools, transport, log)
         means = _means(built, transport, health, log, envelope, workers)
         if settings.image_fetch:
@@ -348,7 +282,16 @@ async def open_services(
         )
         fetcher.changed = house.plans.clear
         services = Services(
-            settings, house, database, record, limits_kept, log, metrics, _nothing_yet, first
+            settings,
+            house,
+            database,
+            record,
+            limits_kept,
+            log,
+            metrics,
+            errors,
+            _nothing_yet,
+            first,
         )
         services.install = partial(_install, services, current, transport)
         yield services

@@ -143,7 +143,9 @@ async def test_redis_that_is_away_is_an_error_of_ours_within_its_time():
     await client.aclose()
 
 
-@pytest.mark.parametrize("url", ["http://h", "redis://h:port", "nothing"])
+@pytest.mark.parametrize(
+    "url", ["http://h", "redis://h:port", "nothing", "h:port", "user:pw@h:6379"]
+)
 def test_a_url_that_is_none_is_refused_without_showing_it(url):
     with pytest.raises(HouseError) as caught:
         open_redis(url)
@@ -159,3 +161,15 @@ def test_what_is_said_beside_the_url_counts_where_the_url_says_nothing():
     own = open_redis("redis://a:b@h/4", username="u", password="p", database=3)
     said = own.connection_pool.connection_kwargs
     assert (said["username"], said["password"], said["db"]) == ("a", "b", 4)
+
+
+@pytest.mark.req("R-STOR-002")
+@pytest.mark.parametrize(
+    ("url", "host", "port"),
+    [("redis.internal:6380", "redis.internal", 6380), ("[::1]:6379/2", "::1", 6379)],
+)
+def test_a_host_with_its_port_is_a_url_as_well(url, host, port):
+    said = open_redis(url, username="default", password="p").connection_pool.connection_kwargs
+    assert (said["host"], said["port"], said["username"]) == (host, port, "default")
+    secured = open_redis(url, tls=True).connection_pool
+    assert secured.connection_class.__name__ == "SSLConnection"

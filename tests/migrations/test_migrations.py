@@ -169,7 +169,7 @@ async def test_serving_asks_for_the_version_that_it_knows(url, monkeypatch):
     with pytest.raises(HouseError, match="has no tables yet") as error:
         await check_schema(database)
     assert error.value.code == "configuration_error"
-    assert "dragoman keys list" in error.value.message
+    assert "dragoman db upgrade" in error.value.message
     await upgrade(url)
     await check_schema(database)
     monkeypatch.setattr(schema, "newest_version", lambda: "9999")

@@ -7,7 +7,8 @@ import pytest
 
 from dragoman.assembly.registry import identity_mode, open_registry
 from dragoman.config.settings import ConfigError, Settings
-from dragoman.services import open_keys, open_services
+from dragoman.services import open_services
+from dragoman.stores import open_keys
 from dragoman.transport.direct_client import DirectTransport
 
 

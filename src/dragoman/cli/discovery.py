@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from keyword import iskeyword
 from typing import Protocol, cast
 
 import typer
@@ -26,6 +27,9 @@ _ORDER = (
     "explain",
     "doctor",
     "config",
+    "db",
+    "import",
+    "export",
     "mock",
     "conformance",
 )
@@ -65,14 +69,15 @@ class Found(Struct, frozen=True):
 
 def discover() -> list[Found]:
     """All commands, in the order of a newcomer."""
-    names = {module.name for module in pkgutil.iter_modules(commands.__path__)}
+    # A word of the language's own has a line behind it: ``import_``.
+    names = {module.name.rstrip("_") for module in pkgutil.iter_modules(commands.__path__)}
     ordered = [name for name in _ORDER if name in names] + sorted(names - set(_ORDER))
     return [_load(name) for name in ordered]
 
 
 def _load(name: str) -> Found:
     try:
-        module = importlib.import_module(f"{commands.__name__}.{name}")
+        module = importlib.import_module(f"{commands.__name__}.{name}{'_' * iskeyword(name)}")
     except Exception as error:  # noqa: BLE001 - the other commands must still work
         return Found(name, None, f"{type(error).__name__}: {error}")
     return Found(name, cast("Command", module))

@@ -222,8 +222,8 @@ class Settings(BaseSettings):
     """With ``filesystem``, models.json and providers.json are kept up to date under data in the home, and read at
     the start where they are newer than the database."""
     redis_url: SecretStr | None = None
-    """Redis or Valkey, as redis://host:6379: several gateways share limits, the health of providers and the
-    cache of answers through it; needs the extra `[redis]`."""
+    """Redis or Valkey, as host:6379 or redis://host:6379: several gateways share limits, the health of providers
+    and the cache of answers through it; needs the extra `[redis]`."""
     redis_username: str | None = None
     """The user there, unless the URL says it."""
     redis_password: SecretStr | None = None
@@ -234,6 +234,9 @@ class Settings(BaseSettings):
     """Speaks TLS to it, as a URL with rediss:// does."""
     redis_prefix: str = Field(default="dragoman", pattern=r"^[A-Za-z0-9_.:-]{1,64}$")
     """What our keys there begin with: gateways that share nothing need different ones."""
+    error_log_to_redis: bool = True
+    """Lines of failed calls go to a list in Redis, where there is one; else, and while it is away, to
+    logs/api-error.jsonl in the home."""
 
     # --- telemetry
     log_level: Annotated[

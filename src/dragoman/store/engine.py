@@ -153,6 +153,12 @@ def parse_url(url: str) -> tuple[Backend, URL]:
     return backend, parsed.set(drivername=driver)
 
 
+def is_there(url: str) -> bool:
+    """Whether a SQLite URL's file is there already; whether a server is there nobody knows before it is asked."""
+    backend, parsed = parse_url(url)
+    return backend != "sqlite" or Path(parsed.database or "").is_file()
+
+
 def _misconfigured(
     what: str, remedy: str = "say sqlite:///<file> or postgresql://…"
 ) -> HouseError:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Literal
 from sqlalchemy import func, inspect, select, text
 
 from dragoman.core.errors import HouseError
-from dragoman.store.engine import Database, open_database
+from dragoman.store.engine import Database, is_there, open_database
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _UPGRADE_LOCK = 0x64726167
@@ -26,22 +27,51 @@ _UPGRADE_LOCK = 0x64726167
 
 def newest_version() -> str:
     """The version that this code needs: the number of the last file in ``versions/``."""
-    return max(file.name[:4] for file in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+    return max(versions())
+
+
+def versions() -> frozenset[str]:
+    """All versions that this code knows."""
+    return frozenset(file.name[:4] for file in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
 async def schema_version(database: Database) -> str | None:
     """The version that the database has, None where it has no tables of ours."""
     async with database.read() as connection:
-        return await connection.run_sync(_version)
+        return await connection.run_sync(version_of)
 
 
-def _version(connection: Connection) -> str | None:
+def version_of(connection: Connection) -> str | None:
+    """The version of the tables, None where there are none of ours."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     version: str | None = connection.execute(
         text("SELECT version_num FROM alembic_version")
     ).scalar()
     return version
+
+
+async def version_at(url: str) -> str | None:
+    """The version of the tables at ``url``; None where there are none, or no SQLite file yet."""
+    if not is_there(url):
+        return None
+    database = open_database(url)
+    try:
+        return await schema_version(database)
+    finally:
+        await database.close()
+
+
+def refuse_unless_older(version: str, has: str | None) -> None:
+    """Refuses, as a ``HouseError``, to go down to a version that is none, or is not below ``has``."""
+    known = sorted(versions())
+    if version != "base" and version not in known:
+        raise _refusal(
+            f"has no version {version!r} to go to: say base, or one of {', '.join(known)}"
+        )
+    if has is None or (version != "base" and version >= has):
+        state = "has no tables" if has is None else f"has tables of version {has}"
+        raise _refusal(f"{state}, which is not above {version}: nothing was changed")
 
 
 async def check_schema(database: Database) -> None:
@@ -55,7 +85,7 @@ async def check_schema(database: Database) -> None:
             f"{needs}: install that version, or restore the backup made before it",
         )
     state = "has no tables yet" if has is None else f"has tables of version {has}"
-    raise _refusal(f"{state}, and {needs} is needed: run `dragoman keys list`, which makes them")
+    raise _refusal(f"{state}, and {needs} is needed: run `dragoman db upgrade`")
 
 
 def _refusal(what: str) -> HouseError:
@@ -96,13 +126,25 @@ async def _migrate_at(url: str, direction: Literal["upgrade", "downgrade"], vers
         await database.close()
 
 
+async def migrate_within(
+    connection: AsyncConnection, direction: Literal["upgrade", "downgrade"], version: str
+) -> None:
+    """Migrates in a transaction that somebody else has begun, and will end."""
+    await connection.run_sync(_run_alembic, direction, version)
+
+
+async def lock_upgrades(connection: AsyncConnection) -> None:
+    """Waits until nobody else migrates; until the end of the transaction nobody will."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(select(func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
+
+
 async def _migrate(
     database: Database, direction: Literal["upgrade", "downgrade"], version: str
 ) -> None:
     async with database.write() as connection:
-        if database.backend == "postgresql":
-            await connection.execute(select(func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
-        await connection.run_sync(_run_alembic, direction, version)
+        await lock_upgrades(connection)
+        await migrate_within(connection, direction, version)
 
 
 def _run_alembic(

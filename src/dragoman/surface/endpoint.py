@@ -34,6 +34,7 @@ from dragoman.surface.answer import (
 )
 from dragoman.surface.body import ClientGoneError, read_body
 from dragoman.surface.connection import SELF, Connection
+from dragoman.surface.foreign_headers import FOREIGN, with_ours
 from dragoman.surface.pulse import Pulse
 from dragoman.surface.route import Route
 from dragoman.surface.turn import TURN, Turn
@@ -81,7 +82,7 @@ def proof_of(call: Call, scope: Scope) -> Proof | None:
         CallerError: there are two different ones, in two headers or in one that is repeated (A18).
     """
     given = scope["headers"]
-    if len(given) != len(call.headers):
+    if len(given) != len(headers_of_scope(scope)):
         seen: dict[bytes, bytes] = {}
         for name, value in given:
             if name in _CREDENTIALS and seen.setdefault(name, value) != value:
@@ -96,6 +97,8 @@ def proof_of(call: Call, scope: Scope) -> Proof | None:
 def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call:
     """The call that a request makes; nothing is checked yet."""
     headers = headers_of_scope(scope)
+    if not FOREIGN.isdisjoint(headers):
+        headers = with_ours(headers)
     call_id = entry.new_id()
     given = headers.get("x-request-id", "")
     trace = headers.get("traceparent")

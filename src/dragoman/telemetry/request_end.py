@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from dragoman.core.call import Call
 from dragoman.core.money import plain
+from dragoman.telemetry.error_line import error_line
 from dragoman.telemetry.log import AccessLine, Log, timestamp
 from dragoman.telemetry.metrics import Metrics
 
@@ -19,12 +20,18 @@ def started_with(metrics: Metrics) -> Callable[[], None]:
     return started
 
 
-def finished_with(metrics: Metrics, log: Log) -> Callable[[Call, float], None]:
-    """What is told of every request that is over: counters, and one line in the log."""
+def finished_with(
+    metrics: Metrics, log: Log, errors: Callable[[bytes], None] | None = None
+) -> Callable[[Call, float], None]:
+    """What is told of every request that is over; ``errors`` gets a line of those that failed."""
 
     def finished(call: Call, duration_s: float) -> None:
         metrics.active -= 1
         outcome = call.outcome
+        if outcome.error_code is not None and errors is not None:
+            line = error_line(call, duration_s)
+            if line is not None:
+                errors(line)
         metrics.finished(outcome, duration_s)
         attempt = outcome.served
         usage = attempt.usage if attempt else None

@@ -20,13 +20,18 @@ COMMANDS = [
     "explain",
     "doctor",
     "config",
+    "db",
+    "import",
+    "export",
     "mock",
     "conformance",
 ]
-GROUPS = ("keys", "budgets", "config")
+GROUPS = ("keys", "budgets", "config", "db", "import")
 WITHIN = [
     *(f"keys {name}" for name in ("create", "list", "revoke")),
     *(f"config {name}" for name in ("validate", "plan", "reload")),
+    *(f"import {name}" for name in ("litellm", "portkey", "new-api", "anygpt", "json")),
+    *(f"db {name}" for name in ("upgrade", "downgrade", "current", "check", "backup", "restore")),
 ]
 
 

@@ -330,7 +330,7 @@ def _with_budgets(
 
 
 async def _opened(work: Callable[[SqlBudgets], Awaitable[_T]], settings: Settings) -> _T:
-    from dragoman.services import open_budget_desk
+    from dragoman.stores import open_budget_desk
 
     async with open_budget_desk(settings) as budgets:
         return await work(budgets)

@@ -100,7 +100,7 @@ def plan(
     from dragoman.assembly.replay import Replay
     from dragoman.config.load import config_path
     from dragoman.core.errors import GatewayError
-    from dragoman.services import open_past
+    from dragoman.stores import open_past
 
     path = file or config_path()
     wanted = _text_of(path, as_json=as_json)

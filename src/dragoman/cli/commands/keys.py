@@ -114,7 +114,7 @@ def create(
     say(key)
     say(f"\nKey {record.id} for {record.name!r}, tenant {record.tenant!r}, role {record.role}.")
     say("It is not shown again.")
-    say(f"It is stored in {_where(settings)}: only a gateway on that database knows it.")
+    say(f"It is stored in {where_keys_are(settings)}: only a gateway on that database knows it.")
 
 
 def _check_tier(tier: str, settings: Settings, *, as_json: bool) -> None:
@@ -189,10 +189,10 @@ def status() -> str:
     """Where the keys are."""
     from dragoman.config.load import load_settings
 
-    return f"ready, in {_where(load_settings())}"
+    return f"ready, in {where_keys_are(load_settings())}"
 
 
-def _where(settings: Settings) -> str:
+def where_keys_are(settings: Settings) -> str:
     """The database's file, or its kind alone: a URL may hold a password."""
     kind, _, file = settings.database.partition(":///")
     return file if kind == "sqlite" else kind.partition(":")[0]
@@ -213,7 +213,7 @@ def _with_keys(
 
 
 async def _opened(work: Callable[[SqlKeys], Awaitable[_T]], settings: Settings) -> _T:
-    from dragoman.services import open_keys
+    from dragoman.stores import open_keys
 
     async with open_keys(settings) as keys:
         return await work(keys)

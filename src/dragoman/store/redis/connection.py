@@ -5,6 +5,7 @@ It is never needed: whoever uses it goes on alone while it is away, and bounds w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 1.0
 """For connecting, and for each answer."""
+_BARE = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}(?:/\d+)?")
 _SCHEMES = frozenset({"redis", "rediss", "unix"})
 
 
@@ -43,6 +45,7 @@ def open_redis(
     from redis.asyncio.retry import Retry  # noqa: PLC0415
     from redis.backoff import NoBackoff  # noqa: PLC0415
 
+    url = whole_url(url)
     if urlsplit(url).scheme not in _SCHEMES:
         raise _misconfigured("REDIS_URL is no redis:// or rediss:// URL")
     if tls and url.startswith("redis://"):
@@ -61,6 +64,11 @@ def open_redis(
     except ValueError:
         raise _misconfigured("REDIS_URL cannot be read: say redis://host:6379") from None
     return client
+
+
+def whole_url(url: str) -> str:
+    """The URL that a bare ``host:port`` means, which many programs take (R-STOR-002)."""
+    return f"redis://{url}" if _BARE.fullmatch(url) else url
 
 
 @contextmanager

@@ -64,6 +64,7 @@ class SqlKeys:
         self, database: Database, peppers: SecretVersions, clock: Clock, prefix: str = "drg"
     ) -> None:
         self._database = database
+        self.peppers = peppers
         self._peppers = peppers.versions
         self._version = peppers.newest
         self._pepper = peppers.versions[peppers.newest]
@@ -122,7 +123,7 @@ class SqlKeys:
         async with self._database.write() as connection:
             changed = await connection.execute(statement.values(revoked_ms=self._now_ms()))
             if changed.rowcount:
-                await _move_generation(connection)
+                await move_generation(connection)
         return await self.get(key_id, tenant=tenant)
 
     async def _insert(self, public_id: str, key: str, new: NewKey) -> KeyRecord:
@@ -142,7 +143,7 @@ class SqlKeys:
         }
         async with self._database.write() as connection:
             await connection.execute(insert(keys).values(row))
-            await _move_generation(connection)
+            await move_generation(connection)
         return _record(row)
 
     def _now_ms(self) -> int:
@@ -213,7 +214,8 @@ class SqlKeys:
         return number
 
 
-async def _move_generation(connection: AsyncConnection) -> None:
+async def move_generation(connection: AsyncConnection) -> None:
+    """Tells every process that what it knows of keys may be old."""
     await connection.execute(
         update(meta).where(meta.c.name == _GENERATION).values(number=meta.c.number + 1)
     )

@@ -73,6 +73,12 @@ class TenantKey:
             ) from None
 
 
+def secret_name(tenant: str) -> str:
+    """What the tenant's key is called among the database's secrets."""
+    # A tenant's name may be longer than that of a secret, and need not stand there.
+    return _PREFIX + hashlib.sha256(tenant.encode()).hexdigest()[:40]
+
+
 def _place(tenant: str, table: str, row: str, column: str) -> bytes:
     return msgspec.json.encode((tenant, table, row, column))
 
@@ -92,9 +98,7 @@ class TenantKeys:
         if found is not None:
             self._open.move_to_end(tenant)
             return found
-        # A tenant's name may be longer than that of a secret, and need not stand there.
-        name = _PREFIX + hashlib.sha256(tenant.encode()).hexdigest()[:40]
-        versions = await open_secret(self.database, self.sealer, self.clock, name)
+        versions = await open_secret(self.database, self.sealer, self.clock, secret_name(tenant))
         found = self._open[tenant] = TenantKey(tenant, versions)
         if len(self._open) > MOST_OPEN:
             self._open.popitem(last=False)

@@ -1,0 +1,68 @@
+"""``dragoman export``: keys, tiers, providers and models as JSON files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dragoman.cli.output import JsonOption, fail, say, say_json
+from dragoman.cli.settings import EnvFileOption, settings_or_fail
+
+SUMMARY = "Write keys, tiers, providers and models as JSON files."
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the command."""
+    app.command("export", short_help=SUMMARY)(export)
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; made if missing.")],
+    *,
+    with_digests: Annotated[
+        bool,
+        typer.Option(
+            help="The keyed digests of keys, too: another database with the same pepper can take them."
+        ),
+    ] = False,
+    env_file: EnvFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write keys.json, tiers.json, providers.json and models.json, with their JSON schemas beside them.
+
+    Callers' keys themselves are not stored anywhere, so they are not in it; of providers' keys the names
+    of their variables are. Without --with-digests a list of keys is for people: nobody can store it again.
+
+    `dragoman import json DIR` reads them; `dragoman db backup FILE` keeps everything.
+    """
+    import asyncio
+
+    from dragoman.config.load import environment
+    from dragoman.core.errors import GatewayError
+    from dragoman.moving.json_out import write_folder
+
+    settings = settings_or_fail({"mode": "local"}, env_file, as_json=as_json)
+    try:
+        done = asyncio.run(
+            write_folder(settings, environment(env_file), folder, with_digests=with_digests)
+        )
+    except GatewayError as error:
+        fail(error.message, as_json=as_json)
+    if as_json:
+        say_json({"with_digests": with_digests, "folder": done.folder, "counts": done.counts})
+        return
+    told = ", ".join(f"{name} ({number})" for name, number in done.counts.items())
+    say(f"{folder}: {told}.")
+    if with_digests:
+        say(
+            "keys.json holds digests: they open nothing, and only this database's pepper knows them."
+        )
+    else:
+        say("keys.json holds no digests (--with-digests): it cannot be stored again.")
+
+
+def status() -> str:
+    """It needs nothing but the database."""
+    return "ready"

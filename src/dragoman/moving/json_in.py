@@ -1,0 +1,229 @@
+"""``dragoman import json``: what ``dragoman export`` has written, and AnyGPT's files of the same names.
+
+All files are read and judged before one of them is used. Keys go into the database, tiers, providers and
+models into the home's folder ``data``, whole or not at all, from where a start reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from dragoman.config.running import write_whole
+from dragoman.core.errors import CallerError, invalid
+from dragoman.moving.shapes import (
+    KEYS_OBJECT,
+    KeysFile,
+    LegacyKey,
+    ModelsFile,
+    ProviderFile,
+    Tier,
+    read_shape,
+)
+from dragoman.stores import open_store
+
+if TYPE_CHECKING:
+    from dragoman.config.settings import Settings
+    from dragoman.core.call import Role
+    from dragoman.store.engine import Database
+    from dragoman.store.sql.keys import SqlKeys
+
+FILES = ("tiers.json", "providers.json", "models.json", "keys.json")
+_USAGE = frozenset({"request_count", "token_usage"})
+"""Told for people; the ledger is the record of it."""
+
+
+class Taken(Struct):
+    """What was done, and what was left and why."""
+
+    done: list[str]
+    left: list[str]
+
+
+async def read_folder(settings: Settings, folder: Path, tenant: str) -> Taken:
+    """Takes over the files that are in the folder.
+
+    Raises:
+        GatewayError: there is none, or one of them is not of its shape; nothing was changed.
+    """
+    texts = {name: _text(folder / name) for name in FILES}
+    there = {name: text for name, text in texts.items() if text is not None}
+    if not there:
+        raise invalid(f"{folder} holds none of {', '.join(FILES)}.")
+    places: dict[str, bytes] = {}
+    taken = Taken([], [])
+    if text := there.get("tiers.json"):
+        tiers = read_shape(text, dict[str, Tier], str(folder / "tiers.json"))
+        places["tiers.json"] = msgspec.json.encode(tiers)
+        taken.done.append(f"tiers.json: {len(tiers)} tiers.")
+    if text := there.get("providers.json"):
+        places["providers.json"] = _providers(text, str(folder / "providers.json"), taken)
+    if text := there.get("models.json"):
+        models = read_shape(text, ModelsFile, str(folder / "models.json"))
+        places["models.json"] = msgspec.json.encode(models)
+        taken.done.append(f"models.json: {len(models.data)} models.")
+    keys = there.get("keys.json")
+    listed = None if keys is None else _keys(keys, str(folder / "keys.json"))
+    _write(settings.dragoman_home / "data", places)
+    if listed is not None:
+        async with open_store(settings) as (database, stored, _):
+            if isinstance(listed, KeysFile):
+                await _take_rows(listed, database, stored, taken)
+            else:
+                await _take_raw(listed, stored, tenant, taken)
+    if places and settings.data_source_preference != "filesystem":
+        taken.left.append(
+            f"{', '.join(places)} stand in {settings.dragoman_home / 'data'} now: providers.json and "
+            "models.json are read at a start with DATA_SOURCE_PREFERENCE=filesystem."
+        )
+    return taken
+
+
+def _text(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise invalid(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _providers(text: bytes, where: str, taken: Taken) -> bytes:
+    """The providers without their keys, whatever stood there."""
+    providers = read_shape(text, list[ProviderFile], where)
+    raw = [each.id for each in providers if each.apiKey and not each.apiKey.startswith("${")]
+    raw = [name for name in raw if _key_of(providers, name) != "dragoman.toml"]
+    if raw:
+        taken.left.append(
+            f"providers.json holds keys of {', '.join(raw)}, which are not taken over: "
+            "`dragoman import anygpt` makes a dragoman.toml that asks for them by variables."
+        )
+    bare = [msgspec.structs.replace(each, apiKey=None) for each in providers]
+    taken.done.append(f"providers.json: {len(bare)} providers, without their keys.")
+    return msgspec.json.encode(bare)
+
+
+def _key_of(providers: list[ProviderFile], name: str) -> str | None:
+    return next((each.apiKey for each in providers if each.id == name), None)
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, data in files.items():
+            write_whole(folder / name, data)
+    except OSError as error:
+        raise invalid(f"{folder} cannot be written: {error.strerror}.") from None
+
+
+# --------------------------------------------------------------------------- keys
+
+
+def _keys(text: bytes, where: str) -> KeysFile | dict[str, LegacyKey]:
+    members = read_shape(text, dict[str, msgspec.Raw], where)
+    if bytes(members.get("object", b"")) == msgspec.json.encode(KEYS_OBJECT):
+        file = read_shape(text, KeysFile, where)
+        for number, row in enumerate(file.data):
+            if not isinstance(row.get("id"), str) or not isinstance(row.get("tenant"), str):
+                raise invalid(f"{where}: key {number + 1} needs an id and a tenant.")
+        return file
+    legacy = {}
+    for number, (key, raw) in enumerate(members.items(), 1):
+        # A failure names the key by its number: its name is the secret.
+        legacy[key] = read_shape(bytes(raw), LegacyKey, f"{where}, key {number}")
+    return legacy
+
+
+async def _take_rows(file: KeysFile, database: Database, keys: SqlKeys, taken: Taken) -> None:
+    """Keys of another Dragoman; only those whose digests came with them, and open here."""
+    from dragoman.store.sql.key_rows import (  # noqa: PLC0415  SQL only where it is needed
+        known_columns,
+        pepper_marks,
+        put_key_rows,
+    )
+
+    marks = pepper_marks(keys.peppers)
+    columns = known_columns()
+    known = {record.id for record in await keys.list()}
+    rows: list[dict[str, Any]] = []
+    for said in file.data:
+        name = f"key {said['id']} of {said.get('name', '')!r}"
+        version = said.get("pepper_version")
+        if said["id"] in known:
+            taken.left.append(f"{name}: it is stored already, and was left as it is.")
+            continue
+        if "digest" not in said:
+            taken.left.append(
+                f"{name}: its digest is not in the file (dragoman export --with-digests)."
+            )
+            continue
+        here = next(
+            (v for v, mark in marks.items() if mark == file.peppers.get(str(version))), None
+        )
+        if here is None:
+            taken.left.append(
+                f"{name}: it was made under another database's pepper, and would open nothing here; "
+                "`dragoman db backup` and `db restore` carry the pepper too."
+            )
+            continue
+        strange = said.keys() - columns - _USAGE
+        if strange:
+            taken.left.append(
+                f"{name}: {', '.join(sorted(strange))} are not known to this version."
+            )
+        row = {member: value for member, value in said.items() if member in columns}
+        rows.append({**row, "digest": _digest(said["digest"], name), "pepper_version": int(here)})
+    made = await put_key_rows(database, rows)
+    refused = [row["id"] for row in rows if row["id"] not in made]
+    taken.left.extend(f"key {name}: the same key or user is stored already." for name in refused)
+    taken.done.append(f"keys.json: {len(made)} keys.")
+
+
+def _digest(said: Any, name: str) -> bytes:
+    try:
+        digest = bytes.fromhex(said)
+    except (TypeError, ValueError):
+        digest = b""
+    if len(digest) != 32:
+        raise invalid(f"keys.json, {name}: its digest is not 32 bytes as hexadecimal digits.")
+    return digest
+
+
+async def _take_raw(
+    file: Mapping[str, LegacyKey], keys: SqlKeys, tenant: str, taken: Taken
+) -> None:
+    """Raw keys of AnyGPT's; stored as digests, and told by their numbers alone."""
+    from dragoman.store.sql.keys import NewKey  # noqa: PLC0415  SQL only where it is needed
+
+    made = 0
+    for number, (key, user) in enumerate(file.items(), 1):
+        name = f"keys.json, key {number} of {user.userId!r}"
+        role: Role = "admin" if user.role == "admin" else "user"
+        said: dict[str, Any] = {
+            "name": user.userId,
+            "tenant": tenant,
+            "role": role,
+            "user_id": user.userId,
+            "tier": user.tier,
+        }
+        new = NewKey(**{m: v for m, v in said.items() if m in NewKey.__struct_fields__})
+        try:
+            await keys.store(key, new)
+        except CallerError as error:
+            taken.left.append(f"{name}: {error.message}")
+            continue
+        made += 1
+        if user.role not in {"admin", "user"}:
+            taken.left.append(f"{name}: there is no role {user.role!r}; it is a user's key now.")
+        if user.tier and "tier" not in NewKey.__struct_fields__:
+            taken.left.append(f"{name}: keys have no tiers in this version ({user.tier}).")
+        if user.tokenUsage or user.requestCount:
+            taken.left.append(
+                f"{name}: what it has used ({user.tokenUsage} tokens, {user.requestCount} requests) is no "
+                "call of the ledger's, and is not carried over."
+            )
+    taken.done.append(f"keys.json: {made} keys, as digests. Delete the file: it holds them raw.")

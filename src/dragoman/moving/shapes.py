@@ -1,0 +1,154 @@
+"""The JSON files that move between gateways: their shapes, which are their JSON schemas too (R-STOR-009).
+
+``providers.json`` and ``models.json`` are AnyGPT's shapes, ``tiers.json`` is R-TIER-002's. ``keys.json`` is
+ours; AnyGPT's, an object of users by their raw keys, is read as well.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from dragoman.core.errors import invalid
+
+Count = Annotated[int, Meta(ge=0)]
+Number = Annotated[float, Meta(ge=0)]
+Score = Annotated[float, Meta(ge=0, le=100)]
+Name = Annotated[str, Meta(min_length=1, max_length=512)]
+
+
+class ResponseEntry(Struct, frozen=True, omit_defaults=True):
+    """One answer that was measured."""
+
+    timestamp: Number
+    response_time: Number
+    input_tokens: Count
+    output_tokens: Count
+    tokens_generated: Count
+    provider_latency: Number | None = None
+
+
+class ModelState(Struct, frozen=True, omit_defaults=True):
+    """How a model does at a provider."""
+
+    id: Name
+    token_generation_speed: Number | None
+    response_times: list[ResponseEntry]
+    errors: Count
+    requests: Count = 0
+    consecutive_errors: Count = 0
+    avg_response_time: Number | None = None
+    avg_provider_latency: Number | None = None
+    avg_token_speed: Number | None = None
+    rate_limit_rps: Number | None = None
+    rate_limit_requests: Number | None = None
+    rate_limit_window_ms: Number | None = None
+    disabled: bool = False
+
+
+class ProviderFile(Struct, frozen=True, omit_defaults=True):
+    """One provider; ``apiKey`` is ``${NAME}`` in what we write, and never kept of what we read."""
+
+    id: Name
+    apiKey: str | None  # noqa: N815  the file's own spelling
+    provider_url: str
+    models: dict[str, ModelState]
+    provider_urls: list[str] = []
+    streamingCompatible: bool = False  # noqa: N815
+    disabled: bool = False
+    dialect: str = ""
+    avg_response_time: Number | None = None
+    avg_provider_latency: Number | None = None
+    errors: Count = 0
+    provider_score: Score | None = None
+
+
+class Model(Struct, frozen=True, omit_defaults=True):
+    """One model of ``models.json`` (R-CAT-001)."""
+
+    id: Name
+    object: str
+    created: int
+    owned_by: str
+    providers: Count
+    throughput: Number
+    capabilities: list[str] = []
+    active_providers: Count | None = None
+    known_providers: Count | None = None
+    cooling_down_providers: Count | None = None
+    pricing: dict[str, Any] | None = None
+
+
+class ModelsFile(Struct, frozen=True):
+    """``models.json``."""
+
+    object: str
+    data: list[Model]
+
+
+class Tier(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One tier; 0 or null: not limited."""
+
+    rps: Count | None = None
+    rpm: Count | None = None
+    rpd: Count | None = None
+    max_tokens: Count | None = None
+    min_provider_score: Score | None = None
+    max_provider_score: Score | None = None
+    tpm: Count | None = None
+    tpd: Count | None = None
+    concurrency: Count | None = None
+    require_score: bool | None = None
+
+
+class LegacyKey(Struct, frozen=True):
+    """A user of AnyGPT's ``keys.json``, which stands under the raw key."""
+
+    userId: Name  # noqa: N815  the file's own spelling
+    role: str = "user"
+    tier: str | None = None
+    tokenUsage: Count = 0  # noqa: N815
+    requestCount: Count = 0  # noqa: N815
+
+
+class KeysFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """``keys.json`` as ``dragoman export`` writes it."""
+
+    object: str
+    data: list[dict[str, Any]]
+    """Members as the database has them; ``digest`` and ``pepper_version`` where they were asked for."""
+    peppers: dict[str, str] = {}
+    """What tells the pepper of each version from another database's, and does not tell the pepper."""
+    format: int = 1
+
+
+KEYS_OBJECT = "dragoman.keys"
+
+SCHEMAS: dict[str, Any] = {
+    "providers.schema.json": list[ProviderFile],
+    "models.schema.json": ModelsFile,
+    "tiers.schema.json": dict[str, Tier],
+    "keys.schema.json": KeysFile,
+}
+
+T = TypeVar("T")
+
+
+def schema_of(name: str) -> bytes:
+    """The JSON schema of a file."""
+    schema = msgspec.json.encode(msgspec.json.schema(SCHEMAS[name]))
+    return msgspec.json.format(schema, indent=2) + b"\n"
+
+
+def read_shape(data: bytes, shape: type[T], where: str) -> T:
+    """The file's content.
+
+    Raises:
+        CallerError: it is no JSON, or a member is missing, unknown or of the wrong type; no value is told.
+    """
+    try:
+        return msgspec.json.decode(data, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise invalid(f"{where}: {error}.") from None

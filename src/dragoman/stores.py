@@ -1,0 +1,97 @@
+"""The database alone, and what stands in it: for commands that need no server, and for the server's beginning.
+
+What speaks SQL is imported inside, so that commands that need none stay quick (D32).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dragoman.config.settings import Settings
+from dragoman.core.clock import SystemClock
+from dragoman.core.errors import CallerError
+
+if TYPE_CHECKING:
+    from dragoman.accounting.entry import RequestRow
+    from dragoman.identity.ports import KeyRecord
+    from dragoman.store.engine import Database
+    from dragoman.store.seal import Sealer
+    from dragoman.store.sql.budgets import SqlBudgets
+    from dragoman.store.sql.keys import SqlKeys
+
+
+@asynccontextmanager
+async def open_keys(settings: Settings) -> AsyncIterator[SqlKeys]:
+    """The stored keys alone, for commands that need no server."""
+    async with open_store(settings) as (database, keys, sealer):
+        del database, sealer
+        yield keys
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the ledger knows of the last calls, and whose they were."""
+
+    calls: Callable[[int, int], AsyncIterator[list[RequestRow]]]
+    """Since Unix microseconds, at most so many, the newest first."""
+    keys: Mapping[str, KeyRecord]
+    """Every stored key by its id."""
+
+
+@asynccontextmanager
+async def open_past(settings: Settings) -> AsyncIterator[Past]:
+    """The last calls in the ledger, for commands that need no server."""
+    from dragoman.store.sql.past import past_calls  # noqa: PLC0415  SQL only where it is needed
+
+    async with open_store(settings) as (database, keys, sealer):
+        del sealer
+        yield Past(partial(past_calls, database), {key.id: key for key in await keys.list()})
+
+
+@asynccontextmanager
+async def open_budget_desk(settings: Settings) -> AsyncIterator[SqlBudgets]:
+    """The budgets in the database alone, for commands that need no server."""
+    from dragoman.store.sql.budgets import SqlBudgets  # noqa: PLC0415  SQL only where it is needed
+
+    async with open_store(settings) as (database, keys, sealer):
+        del keys, sealer
+        yield SqlBudgets(database, SystemClock())
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[tuple[Database, SqlKeys, Sealer]]:
+    """The database with its tables up to date, its keys, and what its secrets are sealed by."""
+    from dragoman.store.schema import open_upgraded  # noqa: PLC0415  SQL only where it is needed
+    from dragoman.store.seal import open_sealer  # noqa: PLC0415
+    from dragoman.store.sql.keys import open_keys as open_sql_keys  # noqa: PLC0415
+
+    given = settings.fernet_key.get_secret_value() if settings.fernet_key else None
+    sealer = open_sealer(settings.dragoman_home, given)
+    database = await open_upgraded(settings.database)
+    try:
+        keys = await open_sql_keys(database, sealer, SystemClock(), settings.key_prefix)
+        yield database, keys, sealer
+    finally:
+        await database.close()
+
+
+async def first_admin(settings: Settings, keys: SqlKeys) -> str | None:
+    """The configured admin; in local mode, one made at the first start and told once (R-AUTH-004)."""
+    from dragoman.store.sql.keys import NewKey  # noqa: PLC0415
+
+    if settings.default_admin_user_id and settings.default_admin_api_key:
+        await keys.ensure_admin(
+            settings.default_admin_user_id, settings.default_admin_api_key.get_secret_value()
+        )
+        return None
+    if settings.mode != "local" or any(key.role == "admin" for key in await keys.list()):
+        return None
+    try:
+        _, secret = await keys.create(NewKey("local admin", role="admin", user_id="local-admin"))
+    except CallerError:
+        return None  # another worker was quicker, and shows its key
+    return secret.reveal()

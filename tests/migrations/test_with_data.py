@@ -1,0 +1,89 @@
+"""Every version is left and reached again with rows in all tables, on either kind of database."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from databases import KINDS, database_url
+from dragoman.store.backup import own_tables
+from dragoman.store.engine import open_database
+from dragoman.store.schema import downgrade, newest_version, upgrade, version_at, versions
+from filled import contents, fill
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+async def reopened(url, work):
+    """What the work gives on a new connection: a kept one may hold statements of other tables."""
+    database = open_database(url, query_timeout_s=None)
+    try:
+        return await work(database)
+    finally:
+        await database.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_every_step_down_and_up_is_taken_with_rows_in_every_table(kind, tmp_path):
+    # reliability.md R6: what an older version has, a newer one keeps.
+    async with database_url(kind, tmp_path) as url:
+        await reopened(url, fill)
+        steps = sorted(versions(), reverse=True)
+        for lower in [*steps[1:], "base"]:
+            await downgrade(url, lower)
+            assert await version_at(url) == (None if lower == "base" else lower)
+        for step in reversed(steps):
+            await upgrade_to(url, step)
+        assert await version_at(url) == newest_version()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("version", sorted(versions())[:-1])
+async def test_rows_of_an_older_version_are_all_there_in_the_newest(kind, version, tmp_path):
+    async with database_url(kind, tmp_path) as url:
+        await downgrade(url, version)
+        await reopened(url, fill)
+        before = await reopened(url, columns_and_rows)
+        await upgrade(url)
+        after = await reopened(url, columns_and_rows)
+        for name, rows in before.items():
+            if name == "meta":
+                continue
+            kept = [{column: row[column] for column in rows[0]} for row in after[name]]
+            assert kept == rows, name
+
+
+async def columns_and_rows(database):
+    async with database.read() as connection:
+        return {
+            table.name: [
+                dict(row)
+                for row in (
+                    await connection.execute(table.select().order_by(*table.primary_key))
+                ).mappings()
+            ]
+            for table in await own_tables(connection)
+        }
+
+
+async def upgrade_to(url, version):
+    """One step up, with rows in what the step before has made."""
+    from dragoman.store.schema import migrate_within
+
+    database = open_database(url, query_timeout_s=None)
+    async with database.write() as connection:
+        await migrate_within(connection, "upgrade", version)
+    await database.close()
+    await reopened(url, _add_a_row)
+
+
+async def _add_a_row(database):
+    async with database.write() as connection:
+        await connection.execute(text("DELETE FROM meta WHERE name = 'mine'"))
+        await connection.execute(text("INSERT INTO meta (name, number) VALUES ('mine', 7)"))
+    assert ("mine", 7) in (await contents(database))["meta"]
