@@ -1,10 +1,16 @@
 """Everything that is wrong with a file is told at once, each with its line."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from dragoman.assembly.assemble import assemble
 from dragoman.assembly.check import check_file
+from dragoman.config.load import load_settings, parse_config
+from dragoman.config.settings import ConfigError
 
 ENV = {"OPENAI_API_KEY": "sk-proj-0123456789abcdef0123456789abcdef"}
+BOTH = {**ENV, "GROQ_API_KEY": "gsk_0123456789abcdef0123456789abcdef0123456789"}
 
 
 def told(text, env=None):
@@ -49,3 +55,30 @@ def test_a_key_that_looks_like_anothers_is_a_warning():
     assert found.errors == ()
     assert any("OPENAI_API_KEY" in each.message for each in found.warnings)
     assert "gsk_" not in str(found)
+
+
+GOOD = (
+    'provider_order = ["groq", "openai"]\n[server]\nport = 8000\n[aliases]\nfast = "groq/llama-3.3-70b-versatile"\n'
+    '[routes.smart]\nstrategy = "cost"\ncandidates = ["openai/gpt-4o-mini", { model = "groq/x", weight = 2 }]\n'
+    '[[providers]]\nname = "own"\ndialect = "chat"\nbase_url = "http://127.0.0.1:9/v1"\nmodels = ["m"]\n'
+    '[prices."own/m"]\ninput = "0.1"\noutput = "0.2"\n[quality]\n"own/m" = 50\n'
+)
+
+
+@given(
+    st.integers(0, len(GOOD)),
+    st.integers(0, 12),
+    st.text("\"'[]{}=.,#\n\\ \x00abz019é", max_size=6),
+)
+@settings(max_examples=150, deadline=None)
+def test_whatever_is_wrong_is_told_and_what_is_not_may_be_started_with(at, gone, put):
+    """A start, a reload and a check are of one mind about every file (R7)."""
+    text = GOOD[:at] + put + GOOD[at + gone :]
+    found = check_file(text, "x.toml", BOTH)
+    try:
+        wanted = load_settings({"mode": "local"}, text=text, table=parse_config(text, "x.toml"))
+        assemble(wanted, BOTH, where="x.toml")
+        refused = ""
+    except ConfigError as error:
+        refused = error.message
+    assert bool(found.errors) == bool(refused), (found.errors, refused)
