@@ -6,6 +6,8 @@ once, and a ``Shape`` tells them apart.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dragoman.dialects.base import Dialect, Embodied
 from dragoman.dialects.ollama.error import read_error, write_error
 from dragoman.dialects.ollama.patch import patch_request
@@ -49,24 +51,12 @@ OLLAMA = Dialect(
     no_stream=b"",  # A line looks like a whole reply, and is none.
 )
 
-GENERATE = Dialect(
+GENERATE = replace(
+    OLLAMA,
     family="generate",
-    content_type="application/json",
-    stream_content_type="application/x-ndjson",
-    heartbeat=None,
     read_request=read_generate,
     write_request=write_generate,
-    patch_request=patch_request,
-    read_response=read_response,
     write_response=responder("generate"),
-    tap_response=tap_response,
-    stream_reader=OllamaStreamReader,
     stream_writer=stream_writer("generate"),
-    relay=OllamaRelay,
-    read_error=read_error,
-    write_error=write_error,
-    response_frames=response_frames,
-    framing="ndjson",
-    embodied=_EMBODIED,
-    no_stream=b"",  # A line looks like a whole reply, and is none.
 )
+"""The same wire, with a prompt in the place of messages."""
