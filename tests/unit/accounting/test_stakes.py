@@ -41,8 +41,8 @@ class Purse:
     def unmade(self, attempt) -> None:
         self.heard.append("unmade")
 
-    def closed(self, attempt) -> int:
-        self.heard.append(f"closed {attempt.cost.normalize() if attempt.cost else None}")
+    def closed(self, attempt, spent) -> int:
+        self.heard.append(f"closed {spent}")
         return 300
 
     def finish(self) -> None:
@@ -70,7 +70,7 @@ def test_a_purse_hears_of_each_attempt_and_its_words_are_kept(bench, accounts):
     tab.closed(attempt)
     tab.finish()
     tab.finish()
-    assert purse.heard == ["stake", "closed 0.00045", "finish"]
+    assert purse.heard == ["stake", "closed 450000000", "finish"]
     paths = journal_files(accounts.journal.folder, "a")
     opened, closed, _ = [record for path in paths for record in read(path.read_bytes()).records]
     assert isinstance(opened, Opened)

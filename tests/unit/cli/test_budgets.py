@@ -11,6 +11,7 @@ from dragoman.core.clock import SystemClock
 from dragoman.store.engine import open_database
 from dragoman.store.sql.budget_charges import charge
 from dragoman.store.sql.budget_leases import SqlLeases
+from dragoman.store.sql.ledger_rows import statements
 
 pytestmark = pytest.mark.req("R-TIER-008", "R-CLI-020")
 
@@ -85,6 +86,7 @@ def test_what_is_held_and_leased_is_shown_and_released(dragoman, clean):
         async with database.write() as connection:
             await charge(
                 connection,
+                statements(database.engine.dialect).charge,
                 [
                     (CALL, ATTEMPT, Charge(stake, now, 0, 10**9)),
                     (CALL, ATTEMPT[:-1] + "3", Charge(stake, now, 10**9, 0)),
