@@ -15,7 +15,7 @@ from dragoman.accounting.entry import AttemptRow, Consumed, Entry, RequestRow
 from dragoman.accounting.ports import Scope
 from dragoman.admission.budget_alerts import Alerts
 from dragoman.admission.budget_ports import Back, Want
-from dragoman.admission.budget_rules import Rule
+from dragoman.admission.budget_rules import Payment, Rule
 from dragoman.admission.budgets import Budgets, Exhausted
 from dragoman.core.budget import Charge, Payer, Pot, Stake, pots_of
 from dragoman.core.clock import ManualClock
@@ -156,7 +156,7 @@ def test_processes_that_ask_at_once_lease_no_more_than_there_is(play):
             return made
 
         async def begin(budgets: Budgets) -> bool:
-            counters = budgets.counters([(budgets.rules[0], TEAM)], WALL)
+            counters = budgets.counters(Payment(budgets.rules, (TEAM,)), WALL)
             try:
                 await budgets.reserve(counters, 10)
             except Exhausted:
@@ -252,5 +252,24 @@ def test_amounts_are_exact_at_their_extremes(play):
         assert leased.granted == most
         await SqlLedger(database).write([entry(1, charge(most, reserved=most))])
         assert await standing(database, MONTH) == (most, 0, 0)
+
+    play(story)
+
+
+def test_stretches_that_ended_long_ago_are_forgotten_and_totals_never(play):
+    async def story(database: Database, leases: SqlLeases) -> None:
+        ledger = SqlLedger(database)
+        await leases.lease("p1", [Want(MONTH, 1000, 300, 300)], alone=False)
+        await ledger.write([entry(1, charge(5))])
+        await leases.told(MONTH, 800_000)
+        total = Pot("team", "", "total", 0)
+        await leases.forget(MONTH.since + 30)
+        assert await standing(database, MONTH) == (5, 0, 295)
+        await leases.forget(MONTH.since + 41)
+        assert await standing(database, MONTH) == (5, 0, 0)
+        await leases.forget(MONTH.since + 420)
+        assert await standing(database, MONTH) == (0, 0, 0)
+        assert await standing(database, total) == (5, 0, 0)
+        assert await leases.told(MONTH, 800_000)
 
     play(story)

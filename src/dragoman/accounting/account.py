@@ -229,8 +229,9 @@ class Tab:
         price = self._open.pop(attempt.id)
         try:
             self._settle(attempt, price)
-            held = self.purse.closed(attempt) if self.purse is not None else 0
-            self._keep(self._closed(attempt, held))
+            spent = money.to_pico(attempt.cost) if attempt.cost is not None else None
+            held = self.purse.closed(attempt, spent) if self.purse is not None else 0
+            self._keep(self._closed(attempt, spent, held))
         except Exception as error:  # noqa: BLE001 -- R-USE-013: never breaks the answer
             self._accounts.notice("accounting_failed", 1, f"{self._call.id}: {error!r}")
         if self._finishing and not self._open:
@@ -246,7 +247,7 @@ class Tab:
             estimated = attempt.tokens_from == "estimated"
             attempt.cost, attempt.cost_from = settle(usage, price, estimated=estimated)
 
-    def _closed(self, attempt: Attempt, held: int) -> Closed:
+    def _closed(self, attempt: Attempt, spent: int | None, held: int) -> Closed:
         outcome = self._outcome
         return Closed(
             attempt.id,
@@ -258,7 +259,7 @@ class Tab:
             attempt.error_kind,
             _tokens(attempt.usage) if attempt.usage is not None else _NO_TOKENS,
             attempt.tokens_from,
-            money.to_pico(attempt.cost) if attempt.cost is not None else None,
+            spent,
             attempt.cost_from,
             attempt.first_event_s,
             attempt.duration_s,

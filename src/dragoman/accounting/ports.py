@@ -54,8 +54,8 @@ class Purse(Protocol):
         """The attempt is not made after all."""
         ...
 
-    def closed(self, attempt: Attempt) -> int:
-        """Settles an attempt whose cost is on it, where it is known; what of its stake is held."""
+    def closed(self, attempt: Attempt, spent: int | None) -> int:
+        """Settles an attempt at its cost in 10⁻¹² USD, None: unknown; what of its stake is held."""
         ...
 
     def finish(self) -> None:

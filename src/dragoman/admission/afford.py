@@ -15,18 +15,18 @@ from dragoman.admission.budget_bound import (
     LEAST_OUTPUT,
     Asked,
     Size,
-    bound_of,
     output_for,
+    plain_size,
     size_of,
 )
 from dragoman.admission.budget_clamp import bounded_to
 from dragoman.admission.budget_purse import Purse
-from dragoman.admission.budget_rules import Rule, paying
+from dragoman.admission.budget_rules import Payment, Rule, payment
 from dragoman.admission.budgets import Budgets, Exhausted
 from dragoman.admission.end_user import end_user
 from dragoman.core import money
 from dragoman.core.ask import Ask
-from dragoman.core.budget import Payer, ends_at, time_of
+from dragoman.core.budget import ends_at, time_of
 from dragoman.core.call import Call, Caller
 from dragoman.core.errors import CallerError
 from dragoman.core.provider import Candidate, Plan, Price, Skipped
@@ -59,38 +59,43 @@ async def afford(
         CallerError: a budget does not pay for it, or would have to without knowing the price.
         HouseError: nobody can say whether it does.
     """
-    rules = budgets.covering(caller)
+    rules, payers = budgets.covering(caller)
     if not rules or call.operation in _FREE:
         return None
-    user = ""
-    if any(rule.by_user for rule in rules):
-        user = end_user(call.headers, ask.members)
-    payers = paying(rules, caller, user)
-    if not payers:
+    if payers is None:
+        payers = payment(rules, caller, end_user(call.headers, ask.members))
+    if not payers.rules:
         return None
-    plan = _priced(plan, [rule for rule, _ in payers], price)
-    size = size_of(ask, asked(), call.dialect)
-    clamp = _Clamp(ask, size, call, plan, tuple(rule for rule, _ in payers))
-    clamp.bound()
-    purse = Purse(budgets, payers, clamp.size, price, call.wall)
+    size = plain_size(ask, call.dialect) if call.operation == "chat" else None
+    if size is None:
+        size = size_of(ask, asked(), call.dialect)
+    if payers.strict:
+        plan = _priced(plan, payers.rules, price)
+    clamp: _Clamp | None = None
+    if payers.clamps and size.output != 0:
+        clamp = _Clamp(ask, size, call, plan, payers.rules)
+        clamp.bound()
+        ask, size = clamp.ask, clamp.size
+    purse = Purse(budgets, payers, size, price, call.wall)
     try:
-        await purse.fill(_dearest(plan, clamp.size, price))
-        return Afforded(plan, clamp.ask, purse)
+        await purse.fill(_dearest(plan, purse))
+        return Afforded(plan, ask, purse)
     except Exhausted as error:
         exhausted = error
-    cheaper = _within(plan, clamp.size, price, exhausted.left)
-    if not cheaper.candidates and clamp.fits(exhausted.left, price):
-        cheaper = _within(plan, clamp.size, price, exhausted.left)
-        purse = Purse(budgets, payers, clamp.size, price, call.wall)
+    cheaper = _within(plan, purse, exhausted.left)
+    if not cheaper.candidates and clamp is not None and clamp.fits(exhausted.left, price):
+        ask, size = clamp.ask, clamp.size
+        purse = Purse(budgets, payers, size, price, call.wall)
+        cheaper = _within(plan, purse, exhausted.left)
     if cheaper.candidates:
         try:
-            await purse.fill(_dearest(cheaper, clamp.size, price))
-            return Afforded(cheaper, clamp.ask, purse)
+            await purse.fill(_dearest(cheaper, purse))
+            return Afforded(cheaper, ask, purse)
         except Exhausted as error:  # others were quicker
             exhausted = error
     budgets.alerts.refused(exhausted.counter.pot, exhausted.counter.limit, exhausted.left)
     call.outcome.plan = plan
-    raise refused(exhausted, payers, _least(plan, clamp.size, price))
+    raise refused(exhausted, payers, min(map(purse.bound, plan.candidates)))
 
 
 class _Clamp:
@@ -103,27 +108,22 @@ class _Clamp:
         self.size = size
         self._call = call
         self._plan = plan
-        self._clamps = any(rule.clamp_output for rule in rules)
         self._most = min(
             (rule.most_output for rule in rules if rule.most_output is not None), default=None
         )
 
     def bound(self) -> None:
         """Bounds the answer to what the operator allows, and one without a bound to what is set aside."""
-        if self.size.output != 0 and (self._clamps or self._most is not None):
-            said = self.size.output
-            wanted = said
-            if said is None and self._clamps:
-                wanted = max(self.size.output_at(each) for each in self._plan.candidates)
-            if self._most is not None:
-                wanted = self._most if wanted is None else min(wanted, self._most)
-            if wanted is not None and wanted != said:
-                self._set(wanted)
+        wanted = self.size.output
+        if wanted is None:
+            wanted = max(self.size.output_at(each) for each in self._plan.candidates)
+        if self._most is not None:
+            wanted = min(wanted, self._most)
+        if wanted != self.size.output:
+            self._set(wanted)
 
     def fits(self, left: int, price: Callable[[Candidate], Price | None]) -> bool:
         """Whether the answer could be made so short that what is left pays for it."""
-        if not self._clamps or self.size.output == 0:
-            return False
         found = [
             output_for(left, self.size, each, known)
             for each in self._plan.candidates
@@ -144,8 +144,6 @@ class _Clamp:
 
 def _priced(plan: Plan, rules: Sequence[Rule], price: Callable[[Candidate], Price | None]) -> Plan:
     """The plan without models of which nobody knows what they cost, unless a budget takes them (M13)."""
-    if all(rule.unpriced == "allow" for rule in rules):
-        return plan
     known = tuple(
         each for each in plan.candidates if each.provider.stub or price(each) is not None
     )
@@ -164,11 +162,9 @@ def _priced(plan: Plan, rules: Sequence[Rule], price: Callable[[Candidate], Pric
     return _without(plan, known, "its price is not known, and a budget has to pay for it")
 
 
-def _within(plan: Plan, size: Size, price: Callable[[Candidate], Price | None], left: int) -> Plan:
+def _within(plan: Plan, purse: Purse, left: int) -> Plan:
     """The plan without candidates that are dearer than what is left."""
-    cheap = tuple(
-        each for each in plan.candidates if (bound_of(size, each, price(each)) or 0) <= left
-    )
+    cheap = tuple(each for each in plan.candidates if purse.bound(each) <= left)
     return _without(plan, cheap, "the budget does not pay for it any more")
 
 
@@ -178,21 +174,18 @@ def _without(plan: Plan, left: tuple[Candidate, ...], reason: str) -> Plan:
     return replace(plan, candidates=left, skipped=plan.skipped + skipped)
 
 
-def _dearest(plan: Plan, size: Size, price: Callable[[Candidate], Price | None]) -> int:
-    return max(bound_of(size, each, price(each)) or 0 for each in plan.candidates)
+def _dearest(plan: Plan, purse: Purse) -> int:
+    candidates = plan.candidates
+    return (
+        purse.bound(candidates[0]) if len(candidates) == 1 else max(map(purse.bound, candidates))
+    )
 
 
-def _least(plan: Plan, size: Size, price: Callable[[Candidate], Price | None]) -> int:
-    return min(bound_of(size, each, price(each)) or 0 for each in plan.candidates)
-
-
-def refused(
-    exhausted: Exhausted, payers: Sequence[tuple[Rule, Payer]], needed: int
-) -> CallerError:
+def refused(exhausted: Exhausted, payers: Payment, needed: int) -> CallerError:
     """The 429 that says which budget it was, what is left of it, and when it is full again."""
     counter = exhausted.counter
     pot = counter.pot
-    rule = next(rule for rule, payer in payers if payer.budget == pot.budget)
+    rule = next(rule for rule in payers.rules if rule.name == pot.budget)
     end = ends_at(pot)
     again = None if end is None else time_of(end)
     details: dict[str, object] = {"budget": pot.budget, "window": pot.span, "resets_at": again}

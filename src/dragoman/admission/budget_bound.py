@@ -9,8 +9,8 @@ model's own bound (D27). Prices are the dearest of those that may apply: a long 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import ROUND_CEILING, Context, Decimal
-from typing import Any, Protocol
+from decimal import ROUND_CEILING, Decimal
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Raw, Struct
@@ -33,9 +33,9 @@ OVERHEAD, WITH_TOOLS = 64, 1024
 SEARCHES = 10
 """Searches that a provider runs for one request, at most."""
 
-_EXACT = Context(prec=60, rounding=ROUND_CEILING)
 _PICO_A_TOKEN = PICO.scaleb(-6)
 _NOTHING = Decimal(0)
+_MOST_RATES = 2000
 
 _REFERENCES = (
     "previous_response_id",
@@ -48,7 +48,18 @@ _HOSTED = ("web_search_options", "plugins", "mcp_servers")
 _OURS = frozenset({"function", "custom", "bash", "text", "computer", "memory"})
 """First words of the types of tools that the caller runs itself."""
 _DECLARED = frozenset({"functionDeclarations", "function_declarations"})
+_FLAT = frozenset({"chat", "anthropic"})
+_BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _COPIES = ("n", "best_of", "candidateCount", "candidate_count")
+_INTRICATE = frozenset(
+    {
+        *("tools", "functions", "reasoning_effort", "reasoning", "thinking", "think", "audio"),
+        *("modalities", *_REFERENCES, *_HOSTED, *_COPIES),
+    }
+)
+"""Members that a request of text alone does not have."""
+_SIGNS = (b'"image', b'"input_', b'"audio', b'"file', b'"document', b'"inline')
+"""How the types of media begin."""
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _TOOLS = msgspec.json.Decoder(list[dict[str, Raw]])
 _ANY = msgspec.json.Decoder()
@@ -131,6 +142,24 @@ class Size(Struct, frozen=True, gc=False):
         return self.input if window is None else min(self.input, window)
 
 
+def plain_size(ask: Ask, dialect: Family) -> Size | None:
+    """The size of a request that is text alone, as most are; None: it has to be looked into."""
+    members, body = ask.members, ask.body
+    if dialect not in _FLAT or not members.keys().isdisjoint(_INTRICATE):
+        return None
+    # In a letter's escape anything may hide.
+    if b"\\u" in body or (b'"type"' in body and any(sign in body for sign in _SIGNS)):
+        return None
+    said = [_value(members[name]) for name in _BOUNDS if name in members]
+    bounds = [each for each in said if type(each) is int and each > 0]
+    return Size(
+        input=len(body) + OVERHEAD,
+        output=max(bounds) if bounds else None,
+        caches=b"cache" in body,
+        dialect=dialect,
+    )
+
+
 def size_of(ask: Ask, asked: Asked, dialect: Family) -> Size:
     """The size of a request in its caller's dialect."""
     members = ask.members
@@ -152,6 +181,20 @@ def size_of(ask: Ask, asked: Asked, dialect: Family) -> Size:
     )
 
 
+class _Rates(NamedTuple):
+    """The dearest of the prices that may apply, in 10⁻¹² USD, rounded up; None: not known."""
+
+    above: int
+    """It holds for requests of more tokens than this."""
+    input: int | None
+    output: int | None
+    request: int
+
+
+_rates: dict[tuple[int, bool, bool, bool, int], tuple[Price, tuple[_Rates, ...]]] = {}
+"""By the identity of a price, which the price beside it keeps from being another's, and what is asked."""
+
+
 def bound_of(size: Size, candidate: Candidate, price: Price | None) -> int | None:
     """What one try at the candidate can cost, in 10⁻¹² USD; None where no price is known."""
     if candidate.provider.stub:
@@ -159,21 +202,62 @@ def bound_of(size: Size, candidate: Candidate, price: Price | None) -> int | Non
     if price is None:
         return None
     tokens, written = size.input_at(candidate), size.output_at(candidate) * size.copies
-    found = [_at(each, size, tokens, written) for each in _tiers(price, tokens)]
-    known = [each for each in found if each is not None]
-    return max(known) if len(known) == len(found) else None
+    most = 0
+    for above, read, wrote, request in _rates_of(price, size):
+        if tokens > above:
+            if (read is None and tokens) or (wrote is None and written):
+                return None
+            most = max(most, (read or 0) * tokens + (wrote or 0) * written + request)
+    return most
+
+
+def _rates_of(price: Price, size: Size) -> tuple[_Rates, ...]:
+    key = (id(price), size.caches, size.audio, size.speaks, size.searches)
+    known = _rates.get(key)
+    if known is None:
+        if len(_rates) >= _MOST_RATES:
+            _rates.clear()
+        tiers = ((-1, price), *price.above)
+        made = tuple(_tier(start, each, size) for start, each in tiers)
+        known = _rates[key] = (price, made)
+    return known[1]
+
+
+def _tier(start: int, price: Price, size: Size) -> _Rates:
+    read, wrote = [price.input, price.cache_read], [price.output]
+    if size.caches:
+        read += [price.cache_write, price.cache_write_1h]
+    if size.audio:
+        read.append(price.audio_input)
+    if size.speaks:
+        wrote.append(price.audio_output)
+    # What a search costs where it is not listed: its tokens are.
+    request = (price.per_request or _NOTHING) + (price.per_search or _NOTHING) * size.searches
+    return _Rates(start, _dearest(read), _dearest(wrote), _up(request * PICO))
+
+
+def _dearest(rates: list[Decimal | None]) -> int | None:
+    if rates[0] is None:
+        return None
+    return _up(max(each for each in rates if each is not None) * _PICO_A_TOKEN)
+
+
+def _up(pico: Decimal) -> int:
+    return int(pico.to_integral_value(ROUND_CEILING))
 
 
 def output_for(left: int, size: Size, candidate: Candidate, price: Price) -> int:
     """The tokens of an answer that so many 10⁻¹² USD pay for, beside the request; may be none or fewer."""
     empty = msgspec.structs.replace(size, output=0, reasons=False)
     base = bound_of(empty, candidate, price)
-    rate = max(_output_rate(each, size) for each in _tiers(price, size.input_at(candidate)))
     if base is None or left <= base:
         return 0
-    if not rate:
-        return size.output_at(candidate)
-    return int((left - base) // (rate * _PICO_A_TOKEN * size.copies))
+    tokens = size.input_at(candidate)
+    fits = []
+    for above, read, wrote, request in _rates_of(price, size):
+        if tokens > above and wrote:
+            fits.append((left - (read or 0) * tokens - request) // (wrote * size.copies))
+    return min(fits, default=size.output_at(candidate))
 
 
 def known_usage(usage: Usage, size: Size, candidate: Candidate) -> Usage:
@@ -182,34 +266,6 @@ def known_usage(usage: Usage, size: Size, candidate: Candidate) -> Usage:
         return usage
     written = size.output_at(candidate) * size.copies
     return msgspec.structs.replace(usage, output=written, apart=None)
-
-
-def _tiers(price: Price, tokens: int) -> list[Price]:
-    """Every price that a request of at most so many tokens may have."""
-    return [price, *(dearer for start, dearer in price.above if tokens > start)]
-
-
-def _at(price: Price, size: Size, tokens: int, written: int) -> int | None:
-    rates = [price.input, price.cache_read]
-    if size.caches:
-        rates += [price.cache_write, price.cache_write_1h]
-    if size.audio:
-        rates.append(price.audio_input)
-    if (tokens and price.input is None) or (written and price.output is None):
-        return None
-    if size.searches and price.per_search is None:
-        searches = _NOTHING  # what a search costs is not listed: its tokens are
-    else:
-        searches = (price.per_search or _NOTHING) * size.searches
-    read = max(each for each in (*rates, _NOTHING) if each is not None)
-    total = _EXACT.add(read * tokens, _output_rate(price, size) * written) * _PICO_A_TOKEN
-    total += ((price.per_request or _NOTHING) + searches) * PICO
-    return int(total.to_integral_value(ROUND_CEILING))
-
-
-def _output_rate(price: Price, size: Size) -> Decimal:
-    rate = price.output or _NOTHING
-    return max(rate, price.audio_output or _NOTHING) if size.speaks else rate
 
 
 def _copies(members: Mapping[str, Raw], dialect: Family) -> int:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 
 from dragoman.admission.budget_bound import Size, bound_of, known_usage
 from dragoman.admission.budget_lease import Counter
-from dragoman.admission.budget_rules import Rule
+from dragoman.admission.budget_rules import Payment
 from dragoman.admission.budgets import Budgets, Exhausted
 from dragoman.catalog.price import cost_of
 from dragoman.core import money
-from dragoman.core.budget import Payer, Stake
+from dragoman.core.budget import Stake
 from dragoman.core.call import Attempt
 from dragoman.core.errors import HouseError
 from dragoman.core.provider import Candidate, Price
@@ -27,31 +27,32 @@ class Purse:
 
     __slots__ = (
         "_assigned",
+        "_bounds",
         "_budgets",
         "_counters",
         "_next",
-        "_paying",
+        "_payment",
         "_pocket",
         "_price",
         "_size",
         "_wall",
-        "payers",
     )
 
     def __init__(
         self,
         budgets: Budgets,
-        paying: Sequence[tuple[Rule, Payer]],
+        payment: Payment,
         size: Size,
         price: Callable[[Candidate], Price | None],
         wall: float,
     ) -> None:
-        self.payers = tuple(payer for _, payer in paying)
         self._budgets = budgets
-        self._paying = paying
+        self._payment = payment
         self._size = size
         self._price = price
         self._wall = wall
+        self._bounds: dict[int, tuple[Candidate, int]] = {}
+        """By the identity of a candidate, which the candidate beside it keeps from being another's."""
         self._pocket = 0
         """Set aside, and with no attempt."""
         self._counters: tuple[Counter, ...] = ()
@@ -72,18 +73,28 @@ class Purse:
         if missing <= 0 and self._counters:
             return
         if not self._pocket:
-            self._counters = self._budgets.counters(self._paying, self._wall)
+            self._counters = self._budgets.counters(self._payment, self._wall)
         if missing > 0:
-            await self._budgets.reserve(self._counters, missing)
+            if not self._budgets.take(self._counters, missing):
+                await self._budgets.reserve(self._counters, missing)
             self._pocket += missing
+
+    def bound(self, candidate: Candidate) -> int:
+        """What one try there costs at most; nothing where it may be tried without a known price."""
+        known = self._bounds.get(id(candidate))
+        if known is None:
+            found = bound_of(self._size, candidate, self._price(candidate)) or 0
+            known = self._bounds[id(candidate)] = (candidate, found)
+        return known[1]
 
     async def affords(self, candidate: Candidate) -> bool:
         """Whether one more try there is paid for; it is then set aside."""
-        bound = bound_of(self._size, candidate, self._price(candidate)) or 0
-        try:
-            await self.fill(bound)
-        except (Exhausted, HouseError):
-            return False
+        bound = self.bound(candidate)
+        if bound > self._pocket or not self._counters:
+            try:
+                await self.fill(bound)
+            except (Exhausted, HouseError):
+                return False
         self._next = (candidate, bound)
         return True
 
@@ -94,17 +105,16 @@ class Purse:
         self._next = None
         self._pocket -= amount
         self._assigned[attempt.id] = (candidate, amount, self._counters)
-        return Stake(self._budgets.holder, amount, self.payers)
+        return Stake(self._budgets.holder, amount, self._payment.payers)
 
     def unmade(self, attempt: Attempt) -> None:
         """The attempt could not be written down, and is not made."""
         _, amount, _ = self._assigned.pop(attempt.id)
         self._pocket += amount
 
-    def closed(self, attempt: Attempt) -> int:
-        """Settles an attempt that has ended; what of its stake is held, in 10⁻¹² USD."""
+    def closed(self, attempt: Attempt, spent: int | None) -> int:
+        """Settles an attempt that has ended at its cost, if that is known; what of its stake is held."""
         candidate, amount, counters = self._assigned.pop(attempt.id)
-        spent = None if attempt.cost is None else money.to_pico(attempt.cost)
         held = self._held(attempt, candidate, amount) if spent is None else 0
         covered = min(amount, (spent or 0) + held)
         if counters is self._counters:

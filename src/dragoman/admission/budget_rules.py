@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
@@ -77,15 +77,28 @@ def covering(rules: Iterable[Rule], caller: Caller) -> tuple[Rule, ...]:
     )
 
 
-def paying(rules: Iterable[Rule], caller: Caller, user: str) -> list[tuple[Rule, Payer]]:
-    """Of the covering ones those that this call pays from, and whose part of each it is."""
+class Payment(NamedTuple):
+    """The budgets that a call pays from, and whose part of each it is."""
+
+    rules: tuple[Rule, ...]
+    payers: tuple[Payer, ...]
+    clamps: bool = False
+    """Whether any of them bounds answers."""
+    strict: bool = True
+    """Whether any of them refuses what has no price."""
+
+
+def payment(rules: Iterable[Rule], caller: Caller, user: str) -> Payment:
+    """Of the covering budgets those that this call pays from, and whose part of each it is."""
     mine = [rule for rule in rules if rule.user in {"", user}]
     replaced = {rule.instead_of for rule in mine}
-    return [
-        (rule, Payer(rule.name, subject_of(rule.each, caller, user)))
-        for rule in mine
-        if rule.name not in replaced
-    ]
+    paid = tuple(rule for rule in mine if rule.name not in replaced)
+    return Payment(
+        paid,
+        tuple(Payer(rule.name, subject_of(rule.each, caller, user)) for rule in paid),
+        clamps=any(rule.clamp_output for rule in paid),
+        strict=any(rule.unpriced == "refuse" for rule in paid),
+    )
 
 
 def subject_of(each: Each, caller: Caller, user: str) -> str:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from dragoman.admission.budget_alerts import Alerts
 from dragoman.admission.budget_lease import Counter
 from dragoman.admission.budget_ports import Back, LeaseStore, RuleStore, Want
-from dragoman.admission.budget_rules import Rule, covering
-from dragoman.core.budget import Payer, Pot, since_of
+from dragoman.admission.budget_rules import Payment, Rule, covering, payment
+from dragoman.core.budget import DAY_S, Payer, Pot, since_of
 from dragoman.core.call import Caller
 from dragoman.core.clock import Clock
 from dragoman.core.errors import GatewayError, HouseError
@@ -36,6 +36,13 @@ IDLE_S = 2.0
 ALONE_IDLE_S = 60.0
 """After so long without a call what is left of a lease is given back."""
 MOST_CALLERS = 10_000
+
+
+class Covered(NamedTuple):
+    """The budgets of a caller, and what pays for its calls, unless that depends on who is behind it."""
+
+    rules: tuple[Rule, ...]
+    payment: Payment | None
 
 
 class Exhausted(Exception):  # noqa: N818 -- an answer, not a failure
@@ -76,8 +83,10 @@ class Budgets:
         self._defined: tuple[Rule, ...] = ()
         self._alone = alone
         self._idle_s = ALONE_IDLE_S if alone else IDLE_S
-        self._covering: dict[tuple[str, str, str], tuple[Rule, ...]] = {}
+        self._covered: dict[tuple[str, str, str], Covered] = {}
         self._counters: dict[Pot, Counter] = {}
+        self._found: dict[tuple[Payer, ...], tuple[int, tuple[Counter, ...]]] = {}
+        """By payers: the day, and their counters then; until one of them is forgotten."""
         self._unwritten: dict[str, tuple[Sequence[Counter], int]] = {}
         self._waiting: dict[Counter, list[int]] = {}
         self._round: asyncio.Future[None] | None = None
@@ -93,39 +102,62 @@ class Budgets:
         names = {rule.name for rule in self.said}
         self.rules = (*self.said, *(rule for rule in self._defined if rule.name not in names))
         self.active = bool(self.rules)
-        self._covering.clear()
+        self._covered.clear()
+        self._found.clear()
         limits = {(rule.name, span): limit for rule in self.rules for span, limit in rule.bounds}
         for counter in self._counters.values():
             counter.limit = limits.get((counter.pot.budget, counter.pot.span), 0)
             # A bound that was lowered holds for what is leased and not in use as well.
             counter.used_at = counter.asked_at = float("-inf")
 
-    def covering(self, caller: Caller) -> tuple[Rule, ...]:
+    def covering(self, caller: Caller) -> Covered:
         """The budgets that a caller may have to pay from."""
         key = (caller.tenant, caller.project, caller.key_id)
-        found = self._covering.get(key)
+        found = self._covered.get(key)
         if found is None:
-            if len(self._covering) >= MOST_CALLERS:
-                self._covering.clear()
-            found = self._covering[key] = covering(self.rules, caller)
+            if len(self._covered) >= MOST_CALLERS:
+                self._covered.clear()
+            rules = covering(self.rules, caller)
+            by_user = any(rule.by_user for rule in rules)
+            found = Covered(rules, None if by_user else payment(rules, caller, ""))
+            self._covered[key] = found
         return found
 
-    def counters(self, paying: Iterable[tuple[Rule, Payer]], wall: float) -> tuple[Counter, ...]:
+    def counters(self, payment: Payment, wall: float) -> tuple[Counter, ...]:
         """The counters of all pots that bound these payers at a moment.
 
         Who has nothing set aside in them asks anew: what is idle is forgotten.
         """
+        day = int(wall // DAY_S)
+        known = self._found.get(payment.payers)
+        if known is not None and known[0] == day:
+            return known[1]
         found = []
-        for rule, payer in paying:
+        for rule, payer in zip(payment.rules, payment.payers, strict=True):
             for span, limit in rule.bounds:
                 pot = Pot(*payer, span, since_of(span, wall))
                 counter = self._counters.get(pot)
                 if counter is None:
                     counter = self._counters[pot] = Counter(pot, limit)
                 found.append(counter)
-        return tuple(found)
+        counters = tuple(found)
+        if len(self._found) >= MOST_CALLERS:
+            self._found.clear()
+        self._found[payment.payers] = (day, counters)
+        return counters
 
     # --- setting aside
+
+    def take(self, counters: Sequence[Counter], amount: int) -> bool:
+        """Sets the amount aside in all of the pots if this process's lease pays for it, else in none."""
+        for counter in counters:
+            if counter.granted - counter.reserved - counter.unwritten < amount:
+                return False
+        now = self._clock.monotonic()
+        for counter in counters:
+            counter.reserved += amount
+            counter.used_at = now
+        return True
 
     async def reserve(self, counters: Sequence[Counter], amount: int) -> None:
         """Sets the amount aside in all of the pots, or in none.
@@ -134,19 +166,13 @@ class Budgets:
             Exhausted: one of them does not have it.
             HouseError: nobody can say whether it has, so the call is not made.
         """
-        now = self._clock.monotonic()
-        while True:
+        while not self.take(counters, amount):
+            now = self._clock.monotonic()
             short = [counter for counter in counters if counter.free < amount]
-            if not short:
-                for counter in counters:
-                    counter.reserved += amount
-                    counter.used_at = now
-                return
             for counter in short:
                 if counter.is_dry(amount, now, DRY_S):
                     raise Exhausted(counter)
             await self._renewed(short, amount)
-            now = self._clock.monotonic()
 
     def release(self, counters: Sequence[Counter], amount: int) -> None:
         """Takes back what was set aside."""
@@ -295,6 +321,7 @@ class Budgets:
                     backs.append(Back(pot, free, counter.is_idle))
                 if counter.is_idle:
                     del self._counters[pot]
+                    self._found.clear()
             if backs:
                 await self._store.give_back(self.holder, sorted(backs, key=lambda back: back.pot))
 

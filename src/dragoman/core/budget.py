@@ -14,7 +14,7 @@ from msgspec import Struct
 Span: TypeAlias = Literal["day", "month", "total"]
 SPANS: tuple[Span, ...] = ("day", "month", "total")
 
-_DAY_S = 86_400
+DAY_S = 86_400
 _DECEMBER = 12
 
 
@@ -59,7 +59,7 @@ class Charge(Struct, frozen=True, gc=False):
 
 def since_of(span: Span, wall: float) -> int:
     """The first day of the stretch that the moment lies in."""
-    day = int(wall // _DAY_S)
+    day = int(wall // DAY_S)
     match span:
         case "day":
             return day
@@ -84,9 +84,9 @@ def ends_at(pot: Pot) -> float | None:
     """The Unix second in which the pot is full again; None: never."""
     match pot.span:
         case "day":
-            return float((pot.since + 1) * _DAY_S)
+            return float((pot.since + 1) * DAY_S)
         case "month":
-            first = datetime.fromtimestamp(pot.since * _DAY_S, UTC)
+            first = datetime.fromtimestamp(pot.since * DAY_S, UTC)
             year, month = divmod(first.month, _DECEMBER)
             return first.replace(year=first.year + year, month=month + 1).timestamp()
         case "total":

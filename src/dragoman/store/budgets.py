@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dragoman.admission.budget_alerts import Alerts, Listener
 from dragoman.admission.budgets import Budgets, Untold
+from dragoman.core.budget import since_of
 from dragoman.store.sql.budget_leases import SqlLeases
 from dragoman.store.sql.budgets import SqlBudgets
 
@@ -45,6 +46,7 @@ async def open_budgets(
     )
     budgets.configure(rules)
     await budgets.open()
+    await leases.forget(since_of("day", clock.wall()))
     running = asyncio.create_task(budgets.run(), name="budgets")
     try:
         yield budgets, leases

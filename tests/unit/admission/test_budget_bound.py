@@ -21,6 +21,7 @@ from dragoman.admission.budget_bound import (
     bound_of,
     known_usage,
     output_for,
+    plain_size,
     size_of,
 )
 from dragoman.catalog.price import cost_of
@@ -216,3 +217,38 @@ def test_what_is_told_before_the_end_bounds_what_it_has_cost():
     assert known_usage(whole, size, candidate()) is whole
     nothing = Usage()
     assert known_usage(nothing, size, candidate()) is nothing
+
+
+texts = st.text(max_size=40)
+bodies = st.fixed_dictionaries(
+    {"messages": st.lists(st.fixed_dictionaries({"role": st.just("user"), "content": texts}))},
+    optional={
+        "max_tokens": st.one_of(st.integers(-1, 999), st.none(), texts),
+        "max_completion_tokens": st.integers(-1, 999),
+        "n": st.integers(1, 3),
+        "tools": st.just([{"type": "function", "function": {"name": "f"}}]),
+        "reasoning_effort": st.sampled_from(["none", "high"]),
+        "temperature": st.floats(0, 1),
+        "prompt_cache_key": texts,
+    },
+)
+
+
+@given(bodies, st.sampled_from(["chat", "anthropic"]))
+def test_the_short_way_to_a_size_leads_where_the_long_way_does(body, dialect):
+    ask = read_ask(msgspec.json.encode({"model": "m", **body}))
+    short = plain_size(ask, dialect)
+    if short is not None:
+        assert short == size_of(ask, needs_of(ask, dialect, "chat"), dialect)
+
+
+def test_what_is_more_than_text_has_to_be_looked_into():
+    def short(body: bytes, dialect="chat"):
+        return plain_size(read_ask(body), dialect)
+
+    head = b'{"model":"m","messages":[{"role":"user","content":'
+    assert short(head + b'"an image of a file"}]}') is not None
+    assert short(head + b'[{"type":"image_url","image_url":{"url":"http://x"}}]}]}') is None
+    assert short(head + b'[{"type":"\\u0069mage_url"}]}]}') is None
+    assert short(head + b'"x"}],"tools":[]}') is None
+    assert short(head + b'"x"}]}', "gemini") is None

@@ -20,7 +20,7 @@ from dragoman.admission.budget_definition import (
     quota_of_test_mode,
     read_definition,
 )
-from dragoman.admission.budget_rules import Rule, covering, paying, subject_of
+from dragoman.admission.budget_rules import Rule, covering, payment, subject_of
 from dragoman.admission.end_user import end_user
 from dragoman.config.budgets import read_budgets
 from dragoman.config.lines import located
@@ -54,8 +54,8 @@ def test_a_call_pays_from_every_budget_but_those_that_another_stands_in_place_of
         Rule("boss", tenant="acme", user="boss", instead_of="all"),
         Rule("people", tenant="acme", each="user"),
     )
-    assert [rule.name for rule, _ in paying(rules, ACME, "boss")] == ["boss", "people"]
-    assert [tuple(payer) for _, payer in paying(rules, ACME, "me")] == [
+    assert [rule.name for rule in payment(rules, ACME, "boss").rules] == ["boss", "people"]
+    assert [tuple(payer) for payer in payment(rules, ACME, "me").payers] == [
         ("all", "k1"),
         ("people", "acme/me"),
     ]

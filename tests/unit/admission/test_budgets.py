@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dragoman.admission.budget_alerts import WHOLE, Alerts
 from dragoman.admission.budget_lease import grant_of
-from dragoman.admission.budget_rules import Rule
+from dragoman.admission.budget_rules import Payment, Rule
 from dragoman.admission.budgets import DRY_S, IDLE_S, Budgets, Exhausted
 from dragoman.core.budget import Charge, Payer, Pot, Stake, since_of
 from dragoman.core.call import Caller
@@ -58,8 +58,7 @@ class Process:
         return tuple(Payer(rule.name, "") for rule in self.rules)
 
     async def begin(self, amount: int) -> bool:
-        paying = [(rule, Payer(rule.name, "")) for rule in self.rules]
-        counters = self.budgets.counters(paying, self.clock.wall())
+        counters = self.budgets.counters(Payment(self.rules, self.payers), self.clock.wall())
         try:
             await self.budgets.reserve(counters, amount)
         except Exhausted:
@@ -303,7 +302,7 @@ def test_without_budgets_nobody_is_asked_anything():
     assert not made.active
     made.configure((RULE,))
     assert made.active
-    assert made.covering(Caller("k", "t")) == (RULE,)
+    assert made.covering(Caller("k", "t")) == ((RULE,), Payment((RULE,), (PAYER,)))
 
 
 @pytest.mark.req("R-TIER-008")

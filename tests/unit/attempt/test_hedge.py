@@ -18,6 +18,7 @@ from racing import (
     ends,
     failing,
     furnished,
+    outcome_of,
     run,
     said,
     slow,
@@ -277,3 +278,34 @@ def test_a_race_is_over_when_somebody_has_won_though_its_record_is_still_being_k
     asyncio.run(race._claim(winner))
     assert race.is_over()
     assert winner.stood
+
+
+class Broke(Books):
+    """Its budget pays for one try."""
+
+    def __init__(self):
+        super().__init__()
+        self.purse = self
+        self.asked = []
+
+    async def affords(self, at):
+        self.asked.append(at.provider.name)
+        return len(self.asked) == 1
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_second_try_that_no_budget_pays_for_is_not_made(stream):
+    async def go():
+        replies = {
+            "p": [slow("first", 0.2, stream=stream)],
+            "q": [slow("second", 0, stream=stream)],
+        }
+        means, providers = furnished(replies)
+        books = Broke()
+        outcome, brought = await outcome_of(means, stream=stream, tab=books)
+        assert b"first" in brought
+        assert providers.asked == ["p"]
+        assert books.asked == ["p", "q"]
+        assert [each.provider for each in outcome.attempts] == ["p"]
+
+    asyncio.run(go())

@@ -64,3 +64,31 @@ def test_gauges_show_what_is_now():
     assert "dragoman_active_requests 2.0" in text
     assert 'dragoman_circuit_breaker_state{provider="openai"} 1.0' in text
     assert "dragoman_usage_write_failures_total 1.0" in text
+
+
+@pytest.mark.req("R-TIER-008")
+def test_budgets_are_summed_over_workers_where_they_are_counts_and_not_where_they_are_states():
+    from dragoman.telemetry.numbers import Numbers, Standing
+
+    metrics = Metrics()
+    metrics.alarmed("team", "month", 800_000)
+    metrics.budget_refusals = {"team": 2}
+    metrics.budgets = {("team", "month"): Standing(5, 10**12, 3 * 10**11, 0)}
+    text = metrics.text().decode()
+    assert 'dragoman_budget_alerts_total{budget="team",share="0.8",window="month"} 1.0' in text
+    assert 'dragoman_budget_refusals_total{budget="team"} 2.0' in text
+    assert 'dragoman_budget_spent_usd{budget="team",window="month"} 0.3' in text
+    assert 'dragoman_budget_limit_usd{budget="team",window="month"} 1.0' in text
+    more = Numbers(
+        budget_refusals={"team": 1},
+        budgets={
+            ("team", "month"): Standing(5, 10**12, 4 * 10**11, 7),
+            ("team", "day"): Standing(9, 1, 1, 0),
+        },
+    )
+    more.add(metrics.numbers(), alive=True)
+    assert more.budget_refusals == {"team": 3}
+    assert more.budgets["team", "month"].spent == 4 * 10**11
+    older = Numbers(budgets={("team", "day"): Standing(8, 1, 99, 0)})
+    older.add(more, alive=False)
+    assert older.budgets["team", "day"].since == 9

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dragoman.core.budget import Charge, Payer, Pot, pots_of
-from dragoman.store.budget_tables import charges, leases, pots
+from dragoman.store.budget_tables import leases, pots
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
@@ -29,10 +29,11 @@ Charged: TypeAlias = tuple[str, str, Charge]
 _AT_ONCE = 100
 """Pots in one question."""
 _payers = msgspec.json.Decoder(tuple[Payer, ...])
+_encode = msgspec.json.Encoder().encode
 
 
-async def charge(connection: AsyncConnection, charged: Sequence[Charged]) -> Totals:
-    """Writes charges of attempts that are new; how their pots stand then."""
+async def charge(connection: AsyncConnection, insert: str, charged: Sequence[Charged]) -> Totals:
+    """Writes charges of attempts that are new, by ``Statements.charge``; how their pots stand then."""
     spent: defaultdict[Pot, list[int]] = defaultdict(lambda: [0, 0])
     covered: defaultdict[tuple[Pot, str], int] = defaultdict(int)
     for _, _, each in charged:
@@ -41,7 +42,7 @@ async def charge(connection: AsyncConnection, charged: Sequence[Charged]) -> Tot
             sums[0] += each.spent
             sums[1] += each.held
             covered[pot, each.stake.holder] += each.covered
-    await connection.execute(insert(charges), [_row(*each) for each in charged])
+    await connection.exec_driver_sql(insert, [_row(*each) for each in charged])
     await add_to_pots(connection, spent)
     for (pot, holder), amount in sorted(covered.items()):
         if amount:
@@ -97,14 +98,16 @@ def read_payers(text: str) -> tuple[Payer, ...]:
     return _payers.decode(text)
 
 
-def _row(call_id: str, attempt_id: str, each: Charge) -> dict[str, Any]:
-    return {
-        "call_id": call_id,
-        "attempt_id": attempt_id,
-        "payers": msgspec.json.encode(each.stake.payers).decode(),
-        "holder": each.stake.holder,
-        "admitted_us": round(each.wall * 1_000_000),
-        "reserved_pico": each.stake.pico,
-        "spent_pico": each.spent,
-        "held_pico": each.held,
-    }
+def _row(call_id: str, attempt_id: str, each: Charge) -> tuple[Any, ...]:
+    """The parameters of a charge's row, in the order of its columns."""
+    stake = each.stake
+    return (
+        call_id,
+        attempt_id,
+        _encode(stake.payers).decode(),
+        stake.holder,
+        round(each.wall * 1_000_000),
+        stake.pico,
+        each.spent,
+        each.held,
+    )

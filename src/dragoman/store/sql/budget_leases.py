@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from dragoman.store.engine import Database
 
 
+KEPT_DAYS = 400
+"""How long what was spent in a day or a month is known."""
+OVER_DAYS = 40
+"""After so many days every stretch that began then is over, and the calls in it as well."""
+
+
 class SqlLeases:
     """A ``LeaseStore`` in SQLite or PostgreSQL."""
 
@@ -92,6 +98,16 @@ class SqlLeases:
         """The holder is dead, and all that it had consumed is written: what it had leased is free."""
         async with self._database.write() as connection:
             await connection.execute(delete(leases).where(leases.c.holder == holder))
+
+    async def forget(self, now_day: int) -> None:
+        """Drops stretches that ended long ago, what was leased of those that are over, and what was told then."""
+        async with self._database.write() as connection:
+            for table, days in ((pots, KEPT_DAYS), (alerts, KEPT_DAYS), (leases, OVER_DAYS)):
+                await connection.execute(
+                    delete(table).where(
+                        table.c.span.in_(("day", "month")), table.c.since < now_day - days
+                    )
+                )
 
     async def told(self, pot: Pot, share: int) -> bool:
         """Notes that the operator is told of a share of a pot; whether nobody had done it."""

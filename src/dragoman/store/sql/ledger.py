@@ -96,7 +96,9 @@ class SqlLedger:
                     new = len(fresh)
                 if new:
                     await connection.exec_driver_sql(self._statements.hours, sums.values())
-                totals = await charge(connection, paid) if (paid := _charges(fresh)) else {}
+                totals: Totals = {}
+                if paid := _charges(fresh):
+                    totals = await charge(connection, self._statements.charge, paid)
         except (IntegrityError, OverflowError) as error:
             raise EntryRefused(type(error).__name__) from error
         except HouseError as error:

@@ -18,6 +18,7 @@ from sqlalchemy import bindparam, func, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dragoman.accounting.entry import AttemptRow, Consumed, RequestRow
+from dragoman.store.budget_tables import charges
 from dragoman.store.ledger_tables import SUMS, attempts, hours, requests
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Statements(NamedTuple):
     ours: str
     """Of these calls, those that a batch has inserted."""
     hours: str
+    charge: str
     spelling: Spelling
 
 
@@ -66,10 +68,11 @@ def statements(dialect: Dialect) -> Statements:
         )
         spelling = Spelling(UNKNOWN, (0, 1))
     return Statements(
-        _insert(dialect, requests),
-        _insert(dialect, attempts),
+        insert_of(dialect, requests),
+        insert_of(dialect, attempts),
         ours,
         _add_hours(dialect),
+        insert_of(dialect, charges),
         spelling,
     )
 
@@ -79,7 +82,7 @@ def calls_parameter(dialect: Dialect, calls: list[str]) -> list[str] | str:
     return calls if dialect.name == "postgresql" else msgspec.json.encode(calls).decode()
 
 
-def _insert(dialect: Dialect, table: Table) -> str:
+def insert_of(dialect: Dialect, table: Table) -> str:
     """Inserts a row unless it is there; the parameters are the table's columns in their order."""
     if dialect.name == "postgresql":
         plain = postgresql.insert(table).on_conflict_do_nothing()
