@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from databases import KINDS, database_url
 from dragoman.store.backup import own_tables
 from dragoman.store.engine import open_database
-from dragoman.store.schema import downgrade, newest_version, upgrade, version_at, versions
+from dragoman.store.schema import (
+    _migrate,
+    downgrade,
+    newest_version,
+    upgrade,
+    version_at,
+    versions,
+)
 from filled import contents, fill
 
 pytestmark = pytest.mark.anyio
@@ -87,3 +94,48 @@ async def _add_a_row(database):
         await connection.execute(text("DELETE FROM meta WHERE name = 'mine'"))
         await connection.execute(text("INSERT INTO meta (name, number) VALUES ('mine', 7)"))
     assert ("mine", 7) in (await contents(database))["meta"]
+
+
+class _Stop(BaseException):
+    """The process dies here."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_upgrade_that_dies_at_any_statement_is_made_whole_by_the_next_one(kind, tmp_path):
+    # reliability.md D12: every seventh statement, and another first one for each kind.
+    async with database_url(kind, tmp_path) as url:
+        await downgrade(url, "0003")
+        await reopened(url, fill)
+        before = await reopened(url, columns_and_rows)
+        dies_at, died = 1 + KINDS.index(kind), 0
+        while await _dies(url, dies_at):
+            assert await version_at(url) == "0003"
+            assert await reopened(url, columns_and_rows) == before
+            dies_at += 7
+            died += 1
+        assert died >= 4
+        await upgrade(url)
+        assert await version_at(url) == newest_version()
+        after = await reopened(url, columns_and_rows)
+        assert len(after["keys"]) == len(before["keys"])
+
+
+async def _dies(url, at):
+    """Whether the upgrade was stopped at that statement; it is over before it otherwise."""
+    database = open_database(url, query_timeout_s=None)
+    done = 0
+
+    def count(*_):
+        nonlocal done
+        done += 1
+        if done == at:
+            raise _Stop
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", count)
+    try:
+        await _migrate(database, "upgrade", "head")
+    except _Stop:
+        return True
+    finally:
+        await database.close()
+    return False

@@ -6,6 +6,9 @@ import math
 from typing import Any
 from urllib.parse import urlsplit
 
+from dragoman.catalog.base_url import clean_base
+from dragoman.catalog.schema import CatalogError
+
 
 def as_table(value: Any) -> dict[str, Any]:
     """The value with its names as text, empty if it is no table."""
@@ -68,8 +71,7 @@ def is_fit_address(text: str) -> bool:
     if text.startswith("${"):
         return True
     try:
-        parts = urlsplit(text)
-    except ValueError:
+        clean_base(text, (), "it")
+    except CatalogError:
         return False
-    whole = parts.scheme in {"http", "https"} and bool(parts.hostname)
-    return whole and not (parts.username or parts.password or parts.query or parts.fragment)
+    return True

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 JOURNALS = {"journal": "of usage", "notes": "of what providers keep"}
 """The folders of the home in which processes leave what SQL does not have yet."""
-_MOST_TOLD = 5
 
 
 class Checkup(Struct, frozen=True):
@@ -101,7 +100,7 @@ async def _damage(database: Database, connection: AsyncConnection) -> list[str]:
         return []
     found = [
         f"The file is damaged: {row[0]}"
-        for row in await connection.execute(text(f"PRAGMA integrity_check({_MOST_TOLD})"))
+        for row in await connection.execute(text("PRAGMA integrity_check(5)"))
         if row[0] != "ok"
     ]
     lost = (await connection.execute(text("PRAGMA foreign_key_check"))).all()

@@ -87,7 +87,7 @@ async def _restore(url: str, path: Path, *, replace: bool) -> Restored:
 
 async def _fill(database: Database, path: Path, head: Head, *, replace: bool) -> Restored:
     async with database.write() as connection:
-        await lock_upgrades(connection)
+        await lock_upgrades(connection, database.backend)
         await _clear_away(connection, replace=replace)
         await migrate_within(connection, "upgrade", head.schema)
         tables = {table.name: table for table in await own_tables(connection)}

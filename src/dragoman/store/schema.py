@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from sqlalchemy import func, inspect, select, text
 
 from dragoman.core.errors import HouseError
-from dragoman.store.engine import Database, is_there, open_database
+from dragoman.store.engine import Backend, Database, is_there, open_database
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -133,9 +133,9 @@ async def migrate_within(
     await connection.run_sync(_run_alembic, direction, version)
 
 
-async def lock_upgrades(connection: AsyncConnection) -> None:
+async def lock_upgrades(connection: AsyncConnection, backend: Backend) -> None:
     """Waits until nobody else migrates; until the end of the transaction nobody will."""
-    if connection.dialect.name == "postgresql":
+    if backend == "postgresql":
         await connection.execute(select(func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
 
 
@@ -143,7 +143,7 @@ async def _migrate(
     database: Database, direction: Literal["upgrade", "downgrade"], version: str
 ) -> None:
     async with database.write() as connection:
-        await lock_upgrades(connection)
+        await lock_upgrades(connection, database.backend)
         await migrate_within(connection, direction, version)
 
 

@@ -156,6 +156,13 @@ def test_a_config_may_be_wrapped_and_spelled_in_humps():
     assert SECRET not in repr(draft)
 
 
+@pytest.mark.parametrize("host", ["http://gpu:99999/v1", "http://[bad", "ftp://gpu/v1"])
+def test_an_address_that_no_start_would_take_is_told(host):
+    found = lay_out(portkey({"provider": "openai", "custom_host": host}), ALL)
+    assert found.tables == {"format": 1}
+    assert set(places(found)) == {"custom_host"}
+
+
 def test_several_configs_are_several_names():
     config = {"provider": "openai", "override_params": {"model": "gpt-4o"}}
     found = lay_out(
