@@ -26,6 +26,8 @@ Headers = list[tuple[bytes, bytes]]
 _ALWAYS: Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
+    # Text of a model is data: opened in a browser it runs nothing, and stands in nobody's frame.
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
 _STREAM: Headers = [
     (b"x-content-type-options", b"nosniff"),
