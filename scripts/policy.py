@@ -128,8 +128,8 @@ Nothing is lost in silence. Whatever a caller can say is, on its way to a provid
 All but the first two stand in `x-dragoman-dropped`, with the path of the member and the reason, and
 `x-dragoman-strict: true` turns each of them into a 400. What is undone in the answer (a tool of free text that was
 sent as a function, a name that was written otherwise) leaves nothing to tell. Within one dialect a request passes
-as it came. A path counts turns and their parts, whatever the caller's dialect calls them: `messages[1].content[0]` is
-the first part of the second turn, also where it was `contents[1].parts[0]`, or items of an `input`.
+as it came. A path counts turns and their parts, whatever the caller's dialect calls them: `messages[1].content[0]`
+is the first part of the second turn, also where it was `contents[1].parts[0]`, or items of an `input`.
 
 This page is asked of the code, cell by cell: a small request is written for the provider with the feature and
 without it, and what differs is told. `python scripts/policy.py` makes it anew, and the tests fail where it lags

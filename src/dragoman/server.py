@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import parent_process
@@ -32,7 +33,8 @@ from dragoman.config.running import (
 )
 from dragoman.config.settings import Settings, check_serving
 from dragoman.config.terminal import Terminal
-from dragoman.surface.connection import Connection
+from dragoman.respawn import Pace
+from dragoman.surface.connection import Connection, State
 from dragoman.surface.listening import take_address
 from dragoman.telemetry.foreign import foreign_config
 from dragoman.telemetry.siblings import workers_folder
@@ -53,6 +55,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, application: Application) -> None:
         super().__init__(config)
+        self.server_state: State = State()
         self._application = application
         self._terminal = Terminal()
 
@@ -78,9 +81,19 @@ class _Server(uvicorn.Server):
             self._application.reload()
 
     def _drain(self, number: int) -> None:
-        if self._application.draining and number == signal.SIGINT:
+        """Begins to end; SIGTERM leaves balancers their time, a person at the keyboard has none to wait."""
+        if number == signal.SIGINT and self.should_exit:
             self.force_exit = True
-        self._application.draining = True
+        delay = self._application.settings.drain_delay_s
+        begun, self._application.draining = self._application.draining, True
+        self.server_state.leaving = True
+        if number != signal.SIGTERM or not delay:
+            self._leave()
+        elif not begun:
+            # A group's signal reaches a worker twice, from outside and from its parent: the first counts.
+            asyncio.get_running_loop().call_later(delay, self._leave)
+
+    def _leave(self) -> None:
         self.should_exit = True
 
 
@@ -99,12 +112,48 @@ class _Worker(multiprocess.Process):
 
 
 class _Supervisor(multiprocess.Multiprocess):
-    """The parent of the workers; a SIGHUP goes on to one of them, which tells the others."""
+    """The parent of the workers: replaces who dies, and passes a SIGHUP on to one, which tells the others."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket], folder: Path) -> None:
         super().__init__(config, sockets)
         self._terminal = Terminal()
         self._folder = folder
+        self._paces: dict[int, Pace] = {}
+        self.has_served = False
+        """Whether any worker has ever begun to serve."""
+
+    def keep_subprocess_alive(self) -> None:
+        """Replaces dead and hung workers, at once or, where they keep dying, after a pause."""
+        for place, process in enumerate(self.processes):
+            if self.should_exit.is_set():
+                return
+            pace = self._paces.setdefault(place, Pace(time.monotonic()))
+            if pace.due is not None:
+                if time.monotonic() >= pace.due:
+                    self._replace(place, pace)
+                continue
+            if process.is_alive(self.config.timeout_worker_healthcheck):
+                self.has_served = self.has_served or process.is_ready()
+                continue
+            process.kill()
+            process.join()
+            # Before any has served, the next would fail the same way. Later it is the database that is
+            # away, or the disk that is full, and those that still serve must not end for it.
+            if process.exitcode == STARTUP_FAILURE and not self.has_served:
+                self.should_exit.set()
+                return
+            pause = pace.died(time.monotonic())
+            multiprocess.logger.warning(
+                f"Worker {process.pid} ended with {process.exitcode}; another begins in {pause:g} s."
+            )
+            if not pause:
+                self._replace(place, pace)
+
+    def _replace(self, place: int, pace: Pace) -> None:
+        process = _Worker(self.config, self.sockets)
+        process.start()
+        self.processes[place] = process
+        pace.began(time.monotonic())
 
     def handle_hup(self) -> None:
         """The library would end all workers, and streams with them."""
@@ -201,7 +250,7 @@ def _serve_many(settings: Settings, env_file: Path | None) -> int:
         supervisor.run()
     # One that could not start has told why, and would fail the same way every time (K5).
     failed = any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)
-    return STARTUP_FAILURE if failed else 0
+    return STARTUP_FAILURE if failed and not supervisor.has_served else 0
 
 
 def worker() -> Application:

@@ -20,6 +20,7 @@ __all__ = ["Found", "discover"]
 
 _ORDER = (
     "serve",
+    "init",
     "keys",
     "budgets",
     "models",

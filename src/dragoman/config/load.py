@@ -115,7 +115,7 @@ def _refuse_unreadable(path: Path) -> None:
 def doubtful_names(env_file: Path | None = None) -> list[str]:
     """A sentence for each name in the ``.env`` file that is almost one of ours."""
     path = env_file or Path(".env")
-    known = _known_names()
+    known = known_names()
     told = []
     for name in dotenv_values(path):
         if name in known or name != name.upper():
@@ -126,7 +126,8 @@ def doubtful_names(env_file: Path | None = None) -> list[str]:
     return told
 
 
-def _known_names() -> set[str]:
+def known_names() -> set[str]:
+    """Every environment variable that means something here."""
     providers = (each.env for each in definitions().values())
     return {
         *(name.upper() for name in Settings.model_fields),

@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     """The largest request body that is read; a larger one is 413."""
     drain_timeout_s: float = Field(default=120, ge=0)
     """How long streams may run on after SIGTERM."""
+    drain_delay_s: float = Field(default=0, ge=0, le=600)
+    """How long SIGTERM still takes requests while /ready says 503, so that balancers look elsewhere first."""
     strict_local_guards: bool = False
     """Refuses a half-configured start in local mode as well, as production does."""
 
@@ -344,5 +346,6 @@ def check_serving(settings: Settings) -> None:
         where = "with STRICT_LOCAL_GUARDS" if strict else "in MODE=prod"
         raise ConfigError(
             f"Dragoman does not start half-configured {where}:\n{listed}\n"
+            "To have them all written to a new .env file: dragoman init --prod\n"
             "To try it on this machine without any of this: dragoman serve --local"
         )

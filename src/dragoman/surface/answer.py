@@ -23,7 +23,12 @@ from dragoman.dialects.registry import DIALECTS
 
 Headers = list[tuple[bytes, bytes]]
 
-_ALWAYS = ("x-content-type-options: nosniff", "cache-control: no-store")
+_ALWAYS = (
+    "x-content-type-options: nosniff",
+    "cache-control: no-store",
+    # Text of a model is data: opened in a browser it runs nothing, and stands in nobody's frame.
+    "content-security-policy: default-src 'none'; frame-ancestors 'none'",
+)
 _STREAM = (
     "x-content-type-options: nosniff",
     "cache-control: no-cache, no-transform",

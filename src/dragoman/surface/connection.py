@@ -18,6 +18,7 @@ import msgspec
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from dragoman.surface.turn import TURN, Turn
 
@@ -35,12 +36,21 @@ STALL_S = 60.0
 _OFFER = frozenset({b"upgrade", b"http2-settings"})
 
 
+class State(ServerState):
+    """What the connections of a process share."""
+
+    leaving: bool = False
+    """Each answer is its connection's last: a caller that is told so comes back elsewhere, and loses nothing."""
+
+
 class _HeadTooLargeError(Exception):
     """Stops the parser; ``send_400_response`` is what uvicorn calls then."""
 
 
 class Connection(HttpToolsProtocol):
     """uvicorn's protocol, bounded, with turns of ours in the place of its cycles."""
+
+    server_state: State
 
     def __init__(self, *args: Any, **members: Any) -> None:
         super().__init__(*args, **members)
@@ -158,7 +168,9 @@ class Connection(HttpToolsProtocol):
             self.flow,
             self.server_state,
             self._answered,
-            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            keep_alive=version != "1.0"
+            and parser.should_keep_alive()
+            and not self.server_state.leaving,
             wants_continue=self.expect_100_continue,
         )
         earlier, self._turn = self._turn, turn

@@ -91,6 +91,7 @@ def may_call(guards: Guards, origin: str, host: str) -> bool:
 
 def cors_headers(origin: str, send: Send) -> Send:
     """A ``send`` that tells the browser that the origin may read the answer."""
+    # Credentials are never allowed: callers show a key, no cookie, and so `*` exposes all that we say.
     extra = [
         (b"access-control-allow-origin", origin.encode("latin-1")),
         (b"access-control-expose-headers", b"*"),
@@ -114,7 +115,7 @@ async def preflight(guards: Guards, headers: dict[str, str], send: Send) -> None
         asked = headers.get("access-control-request-headers", "")
         answer += [
             (b"access-control-allow-origin", origin.encode("latin-1")),
-            (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
+            (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE, OPTIONS"),
             (b"access-control-allow-headers", asked.encode("latin-1")),
             (b"access-control-max-age", b"600"),
         ]

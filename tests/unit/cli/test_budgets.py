@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from dragoman.admission.ports import Want
+from dragoman.admission.budget_ports import Want
 from dragoman.core.budget import Charge, Payer, Pot, Stake, since_of
 from dragoman.core.clock import SystemClock
 from dragoman.store.engine import open_database

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.req("R-CLI-001", "R-CLI-016", "R-CLI-017")
 
 COMMANDS = [
     "serve",
+    "init",
     "keys",
     "budgets",
     "models",

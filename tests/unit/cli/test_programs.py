@@ -191,7 +191,10 @@ def test_a_half_configured_production_is_refused_in_words(tmp_path, as_json):
     )
     assert told.returncode == 2
     message = json.loads(told.stdout)["error"]["message"] if as_json else told.stderr
-    for words in ("DATABASE_URL", "FERNET_KEY", "CORS_ALLOW_ORIGINS", "dragoman serve --local"):
+    for words in (
+        *("DATABASE_URL", "FERNET_KEY", "CORS_ALLOW_ORIGINS"),
+        *("dragoman init --prod", "dragoman serve --local"),
+    ):
         assert words in message
     assert "Traceback" not in told.stderr
 

@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 
 from dragoman.surface import connection as subject
-from dragoman.surface.connection import HEAD_LIMIT, Connection
+from dragoman.surface.connection import HEAD_LIMIT, Connection, State
 
 HOST = b"host: localhost\r\n"
 
@@ -63,6 +63,7 @@ async def serving():
         answer, http=Connection, port=0, lifespan="off", log_level="critical", ws="none"
     )
     server = uvicorn.Server(config)
+    server.server_state = State()
     listening = socket.create_server(("127.0.0.1", 0))
     task = asyncio.create_task(server.serve([listening]))
     while not server.started:  # noqa: ASYNC110  uvicorn has no event to wait for
@@ -152,6 +153,23 @@ def test_that_a_connection_ends_is_said_once(ends):
             found = await said(port, b"GET /farewell HTTP/1.1\r\n" + HOST + ends + b"\r\n")
             assert found.count(b"connection: close\r\n") == 1
             assert found.endswith(b"bye")
+
+    asyncio.run(story())
+
+
+def test_who_leaves_says_so_with_each_answer_and_takes_new_callers_meanwhile():
+    async def story():
+        async with serving() as (server, port), dialled(port) as (reader, writer):
+            head = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
+            writer.write(head)
+            first = await reader.readuntil(b"ok")
+            assert b"connection: close" not in first
+            server.server_state.leaving = True
+            writer.write(head)
+            last = await asyncio.wait_for(reader.read(), 5)
+            assert b"connection: close" in last
+            assert last.endswith(b"ok")
+            assert b"connection: close" in await said(port, head)
 
     asyncio.run(story())
 

@@ -23,8 +23,8 @@ def add_to(app: typer.Typer) -> None:
 _HELP = """Start the gateway and serve until SIGTERM or Ctrl-C, which let open streams end first.
 
 MODE is prod unless something else is said: it refuses to start before DATABASE_URL, FERNET_KEY and
-CORS_ALLOW_ORIGINS are set. --local needs none of them and accepts any well-formed key, such as drg_test,
-from this machine.
+CORS_ALLOW_ORIGINS are set; `dragoman init --prod` writes them. --local needs none of them and accepts
+any well-formed key, such as drg_test, from this machine.
 
 Providers are switched on by their keys in the environment: OPENAI_API_KEY, ANTHROPIC_API_KEY,
 GROQ_API_KEY, OPENROUTER_API_KEY, … ; <NAME>_BASE_URL points one elsewhere. With no key at all a
