@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -22,7 +23,7 @@ import pytest
 from databases import database_url
 from redis_server import URL as REDIS
 from redis_server import redis_prefix
-from servers import gateway_server, mock_server, new_api_key, providers_at, until
+from servers import children, gateway_server, mock_server, new_api_key, providers_at, until
 
 MODEL = "openai/gpt-4o-mini"
 NAME = "gpt-4o-mini"
@@ -299,7 +300,8 @@ def test_a_refusal_is_told_in_every_dialect_and_nobody_hears_of_the_request(tmp_
 @pytest.mark.req("D27")
 def test_every_way_to_end_settles_or_holds(tmp_path, mock):
     budget = '[budgets.team]\nmonthly_usd = "1"\n'
-    with serving(tmp_path, mock, budget) as gateway:
+    often = {"RETRY_SHARE": "1", "RETRIES_PER_S": "1000", "BREAKER_FAILURES": "1000"}
+    with serving(tmp_path, mock, budget, **often) as gateway:
 
         def after(*scripts, stream=False, **members):
             """What a call adds to spent and held."""
@@ -566,3 +568,17 @@ def test_a_lease_goes_on_while_the_database_is_away_and_then_refuses(tmp_path, m
         away.rename(file)
         until(lambda: gateway.chat(MODEL, max_tokens=50).status in {200, 429}, 10)
         assert billed(mock) <= Decimal("0.01")
+
+
+@pytest.mark.req("M10", "M19")
+def test_a_worker_that_is_killed_leaves_no_lease_and_loses_no_cent(tmp_path, mock):
+    with serving(
+        tmp_path, mock, '[budgets.team]\nmonthly_usd = "0.05"\n', "--workers", "2"
+    ) as gateway:
+        assert {status for status, _ in many(gateway, 40, threads=8)} == {200}
+        workers = children(gateway.process)
+        os.kill(workers[0], signal.SIGKILL)
+        until(lambda: len(set(children(gateway.process)) - {workers[0]}) == 2, 15)
+        until(lambda: standing(gateway, "team") == (billed(mock), 0), 20)
+        until(lambda: not told(gateway, "show", "team")["leases"], 20)
+        spend_the_rest(gateway, mock, Decimal("0.05"))

@@ -44,6 +44,7 @@ CANNOT_KNOW = (
     "Health is not replayed: every provider is taken for well, and nobody for quicker than another.",
     "Another model would have counted and written other tokens; the old counts are priced.",
     "Limits are counted from the first of these calls on, by the tokens that were used; allowances are not.",
+    "Budgets are not replayed: every call is taken to be paid for.",
 )
 _PER_CALL = frozenset({"weighted", "round-robin", "sticky"})
 """Strategies whose choice is another for each call."""
