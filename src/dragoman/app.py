@@ -85,6 +85,9 @@ class Application:
             self._stack.callback(publishing.cancel)
             following = asyncio.create_task(reloader.follow())
             self._stack.callback(following.cancel)
+        if self._siblings is not None or services.database.backend == "postgresql":
+            names = asyncio.create_task(reloader.follow_names())
+            self._stack.callback(names.cancel)
         if services.house.mode.accepts == "listed":
             services.log.event(
                 "warn",

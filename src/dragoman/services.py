@@ -12,18 +12,19 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from dragoman import __version__
 from dragoman.accounting.account import Accountant, open_accountant
 from dragoman.accounting.ports import Happening
-from dragoman.assembly.assemble import Assembly, assemble
+from dragoman.assembly.assemble import Assembly, assemble, assemble_stored
 from dragoman.attempt.allowance import Allowance, Allowances
 from dragoman.attempt.means import Means
 from dragoman.attempt.ports import Transport
 from dragoman.catalog.registry import Registry
+from dragoman.catalog.stored import Overlay
 from dragoman.config.fetching import fetch_policy
 from dragoman.config.health import health_of
 from dragoman.config.load import version_of
@@ -54,7 +55,10 @@ if TYPE_CHECKING:
     from dragoman.store.engine import Database
     from dragoman.store.health_record import Exchange
     from dragoman.store.seal import Sealer
+    from dragoman.store.sql.audit import SqlAudit
     from dragoman.store.sql.keys import SqlKeys
+    from dragoman.store.sql.named import SqlNamed
+    from dragoman.store.sql.submissions import SqlSubmissions
 
 
 @dataclass(slots=True)
@@ -71,6 +75,20 @@ class Services:
     """Puts another configuration in force; whoever is under way keeps the one before."""
     first_admin_key: str | None = None
     """Made at the very first start in local mode; shown once."""
+    stored: Stored | None = None
+    """What is kept of the admin API's doings."""
+    overlay: Overlay = field(default_factory=Overlay)
+    """What administrators have added, as it is in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the admin API reads and writes."""
+
+    keys: SqlKeys
+    names: SqlNamed
+    submissions: SqlSubmissions
+    audit: SqlAudit
 
 
 _dice = random.Random(os.urandom(32))  # noqa: S311  ids are unique, not secret
@@ -120,6 +138,29 @@ async def _open_store(settings: Settings) -> AsyncIterator[tuple[Database, SqlKe
         yield database, keys, sealer
     finally:
         await database.close()
+
+
+async def _open_stored(
+    database: Database, keys: SqlKeys, sealer: Sealer, clock: SystemClock
+) -> Stored:
+    from dragoman.store.sql.audit import open_audit  # noqa: PLC0415
+    from dragoman.store.sql.named import SqlNamed  # noqa: PLC0415
+    from dragoman.store.sql.submissions import SqlSubmissions  # noqa: PLC0415
+    from dragoman.store.sql.tenant_keys import TenantKeys  # noqa: PLC0415
+
+    sealing = TenantKeys(database, sealer, clock)
+    return Stored(
+        keys,
+        SqlNamed(database, sealing, clock),
+        SqlSubmissions(database, sealing, clock),
+        await open_audit(database, sealer, clock),
+    )
+
+
+def tell_refused(log: Log, built: Assembly) -> None:
+    """Tells of stored names and providers that the file leaves no room for."""
+    for told in built.refused:
+        log.event("error", "stored over the admin API and not in force", what=told)
 
 
 async def _first_admin(settings: Settings, keys: SqlKeys) -> str | None:
@@ -180,10 +221,14 @@ async def open_services(
     log.outlet.start()
     metrics = Metrics()
     built = assemble(settings, env)
-    current = _Current(built.registry)
     async with AsyncExitStack() as stack:
         stack.callback(log.close)
         database, keys, sealer = await stack.enter_async_context(_open_store(settings))
+        stored = await _open_stored(database, keys, sealer, clock)
+        if overlay := await stored.names.overlay():
+            built = assemble_stored(settings, env, overlay)
+            tell_refused(log, built)
+        current = _Current(built.registry)
         envelope = Envelope((await open_secret(database, sealer, clock, "envelope")).versions)
         first = await _first_admin(settings, keys)
         cached = CachedKeys(keys, clock)
@@ -279,6 +324,7 @@ async def open_services(
         )
         fetcher.changed = house.plans.clear
         services = Services(settings, house, database, record, log, metrics, _nothing_yet, first)
+        services.stored, services.overlay = stored, built.overlay
         services.install = partial(_install, services, current, transport)
         yield services
 
@@ -329,7 +375,7 @@ def _install(services: Services, current: _Current, transport: Transport, built:
     )
     house.accountant.forget_prices()
     house.recorder.version = version_of(built.settings.file_text)
-    services.settings = built.settings
+    services.settings, services.overlay = built.settings, built.overlay
 
 
 def _untold(log: Log, what: str, error: Exception) -> None:
