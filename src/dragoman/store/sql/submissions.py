@@ -88,13 +88,14 @@ class SqlSubmissions:
             row = found.mappings().first()
         return None if row is None else _submission(row)
 
-    async def adopt(self, name: str) -> bool:
-        """Has the key used from now on; whether there is such a one that was not."""
-        now = int(self._clock.wall() * 1000)
-        waiting = submitted.c.adopted_ms.is_(None)
+    async def adopt(self, name: str, *, off: bool = False) -> bool:
+        """Has the key used from now on, or no longer; whether that changed anything."""
+        now = None if off else int(self._clock.wall() * 1000)
+        adopted = submitted.c.adopted_ms
+        other = adopted.is_not(None) if off else adopted.is_(None)
         async with self._database.write() as connection:
             changed = await connection.execute(
-                update(submitted).where(submitted.c.id == name, waiting).values(adopted_ms=now)
+                update(submitted).where(submitted.c.id == name, other).values(adopted_ms=now)
             )
             if changed.rowcount:
                 await move_names(connection)

@@ -1,0 +1,57 @@
+"""The rows of the routes that manage the gateway, with who may use each; the room ``admin`` answers them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from dragoman.identity.permissions import Permission
+from dragoman.surface.route import Route, Switch
+
+
+def _rows(
+    permission: Permission, switch: Switch | None, *rows: tuple[str, str, str]
+) -> tuple[Route, ...]:
+    return tuple(
+        Route(method, path, permission, summary, page="managed", switch=switch)
+        for method, path, summary in rows
+    )
+
+
+_A = "/api/admin"
+_ON: Literal["enable_admin_routes"] = "enable_admin_routes"
+
+MANAGED: tuple[Route, ...] = (
+    *_rows(
+        "admin",
+        _ON,
+        ("GET", f"{_A}/providers", "All providers, with where they are from and how they do"),
+        ("POST", f"{_A}/providers", "Adds a provider or changes one, in force at once"),
+        ("GET", f"{_A}/providers/{{name}}", "One provider"),
+        ("DELETE", f"{_A}/providers/{{name}}", "Forgets what was added to a provider here"),
+        ("POST", f"{_A}/providers/{{name}}/disable", "Takes a provider out of service"),
+        ("POST", f"{_A}/providers/{{name}}/enable", "Takes a provider back into service"),
+        ("GET", f"{_A}/models", "All models, with who has them"),
+        ("GET", f"{_A}/aliases", "Aliases that were added here"),
+        ("POST", f"{_A}/aliases", "Adds an alias, in force at once"),
+        ("GET", f"{_A}/aliases/{{name:path}}", "One alias"),
+        ("PUT", f"{_A}/aliases/{{name:path}}", "Adds an alias or takes the place of one"),
+        ("DELETE", f"{_A}/aliases/{{name:path}}", "Removes an alias"),
+        ("GET", f"{_A}/routes", "Named routes that were added here"),
+        ("POST", f"{_A}/routes", "Adds a named route, in force at once"),
+        ("GET", f"{_A}/routes/{{name:path}}", "One named route"),
+        ("PUT", f"{_A}/routes/{{name:path}}", "Adds a named route or takes the place of one"),
+        ("DELETE", f"{_A}/routes/{{name:path}}", "Removes a named route"),
+        ("GET", f"{_A}/metrics/summary", "What all tenants have used, and what has failed"),
+        ("GET", f"{_A}/metrics/providers", "What each provider has served, and how it does"),
+        ("GET", f"{_A}/metrics/models", "What each model has served"),
+        ("GET", f"{_A}/metrics/queues", "What is under way, and what waits to be written"),
+        ("GET", f"{_A}/requests", "Calls of all tenants, the newest first"),
+        ("GET", f"{_A}/requests/{{id}}", "What became of one call"),
+        ("GET", f"{_A}/audit", "What administrators did, the newest first"),
+        ("GET", f"{_A}/audit/verify", "Whether the audit log is whole"),
+        ("GET", f"{_A}/keys", "Keys of providers that were handed in"),
+        ("POST", f"{_A}/keys/{{id}}/adopt", "Has a key that was handed in used"),
+        ("DELETE", f"{_A}/keys/{{id}}", "Forgets a key that was handed in"),
+    ),
+    *_rows("public", _ON, ("POST", f"{_A}/keys", "Hands in a key of a provider")),
+)
