@@ -52,13 +52,12 @@ from dragoman.transport.stub import StubTransport
 
 if TYPE_CHECKING:
     from dragoman.accounting.past import PastCall
+    from dragoman.store.administered import Administered
     from dragoman.store.engine import Database
     from dragoman.store.health_record import Exchange
     from dragoman.store.seal import Sealer
     from dragoman.store.sql.audit import SqlAudit
     from dragoman.store.sql.keys import SqlKeys
-    from dragoman.store.sql.named import SqlNamed
-    from dragoman.store.sql.submissions import SqlSubmissions
 
 
 @dataclass(slots=True)
@@ -75,20 +74,10 @@ class Services:
     """Puts another configuration in force; whoever is under way keeps the one before."""
     first_admin_key: str | None = None
     """Made at the very first start in local mode; shown once."""
-    stored: Stored | None = None
+    stored: Administered | None = None
     """What is kept of the admin API's doings."""
     overlay: Overlay = field(default_factory=Overlay)
     """What administrators have added, as it is in force."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What the admin API reads and writes."""
-
-    keys: SqlKeys
-    names: SqlNamed
-    submissions: SqlSubmissions
-    audit: SqlAudit
 
 
 _dice = random.Random(os.urandom(32))  # noqa: S311  ids are unique, not secret
@@ -110,6 +99,16 @@ async def open_keys(settings: Settings) -> AsyncIterator[SqlKeys]:
     async with _open_store(settings) as (database, keys, sealer):
         del database, sealer
         yield keys
+
+
+@asynccontextmanager
+async def open_audit_log(settings: Settings) -> AsyncIterator[SqlAudit]:
+    """The audit log alone, for commands that need no server."""
+    from dragoman.store.sql.audit import open_audit  # noqa: PLC0415  SQL only where it is needed
+
+    async with _open_store(settings) as (database, keys, sealer):
+        del keys
+        yield await open_audit(database, sealer, SystemClock())
 
 
 @asynccontextmanager
@@ -138,23 +137,6 @@ async def _open_store(settings: Settings) -> AsyncIterator[tuple[Database, SqlKe
         yield database, keys, sealer
     finally:
         await database.close()
-
-
-async def _open_stored(
-    database: Database, keys: SqlKeys, sealer: Sealer, clock: SystemClock
-) -> Stored:
-    from dragoman.store.sql.audit import open_audit  # noqa: PLC0415
-    from dragoman.store.sql.named import SqlNamed  # noqa: PLC0415
-    from dragoman.store.sql.submissions import SqlSubmissions  # noqa: PLC0415
-    from dragoman.store.sql.tenant_keys import TenantKeys  # noqa: PLC0415
-
-    sealing = TenantKeys(database, sealer, clock)
-    return Stored(
-        keys,
-        SqlNamed(database, sealing, clock),
-        SqlSubmissions(database, sealing, clock),
-        await open_audit(database, sealer, clock),
-    )
 
 
 def tell_refused(log: Log, built: Assembly) -> None:
@@ -208,6 +190,7 @@ async def open_services(
     Raises:
         ConfigError, HouseError: something cannot be opened; the message says what to do.
     """
+    from dragoman.store.administered import open_administered  # noqa: PLC0415
     from dragoman.store.given_again import open_recorder  # noqa: PLC0415
     from dragoman.store.health_record import open_record  # noqa: PLC0415
     from dragoman.store.kept import open_kept  # noqa: PLC0415
@@ -224,7 +207,7 @@ async def open_services(
     async with AsyncExitStack() as stack:
         stack.callback(log.close)
         database, keys, sealer = await stack.enter_async_context(_open_store(settings))
-        stored = await _open_stored(database, keys, sealer, clock)
+        stored = await open_administered(database, keys, sealer, clock)
         if overlay := await stored.names.overlay():
             built = assemble_stored(settings, env, overlay)
             tell_refused(log, built)

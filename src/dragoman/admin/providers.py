@@ -14,6 +14,7 @@ from dragoman.admin.deeds import deed
 from dragoman.admin.desk import Desk
 from dragoman.admin.paging import Asked, Listed, Strict, Word, page_of, place_of
 from dragoman.catalog.keys import mask
+from dragoman.catalog.registry import Registry
 from dragoman.catalog.stored import StoredProvider
 from dragoman.core.errors import CallerError
 from dragoman.core.provider import Family
@@ -79,8 +80,8 @@ async def shown(desk: Desk) -> dict[str, ProviderShown]:
         failing = condition is not None and condition.disabled
         found[name] = ProviderShown(
             id=name,
-            base_url=provider.base_url if provider else (own.base_url if own else None),
-            dialect=provider.family if provider else (own.dialect if own else None),
+            base_url=provider.base_url if provider else own.base_url if own else None,
+            dialect=provider.family if provider else _dialect(registry, name),
             source="admin" if own else "configuration" if name in in_file else "built-in",
             enabled=provider is not None,
             disabled_by="admin" if by_admin else "failures" if failing else None,
@@ -91,6 +92,11 @@ async def shown(desk: Desk) -> dict[str, ProviderShown]:
             breaker=_BREAKERS[condition.breaker] if condition else None,
         )
     return found
+
+
+def _dialect(registry: Registry, name: str) -> str | None:
+    definition = registry.definitions.get(name)
+    return None if definition is None else definition.family
 
 
 async def _one(desk: Desk, name: str) -> ProviderShown:
@@ -196,7 +202,11 @@ async def _turn(desk: Desk, call: CallOf, name: str, *, disabled: bool) -> Provi
         action = "provider.disable" if disabled else "provider.enable"
         async with deed(desk, call, action, name, before=_plain(before)) as note:
             if new != old:
-                await desk.names.put_provider(new, None)
+                if disabled or new.base_url or new.models or new.key_preview:
+                    await desk.names.put_provider(new, None)
+                else:
+                    # Nothing else was ever stored of it.
+                    await desk.names.remove_provider(name)
                 await desk.renew()
             if not disabled:
                 desk.acquit(name)

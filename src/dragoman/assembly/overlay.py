@@ -90,10 +90,12 @@ def _of_environment(name: str, env: Mapping[str, str]) -> list[dict[str, Any]]:
 def without_disabled(registry: Registry, overlay: Overlay) -> Registry:
     """The registry without the providers that an administrator has disabled."""
     off = {provider.name for provider in overlay.providers if provider.disabled}
-    if not off & registry.providers.keys():
+    if not off:
         return registry
+    # Another surface of a provider goes with it.
+    off |= {name for name, each in registry.definitions.items() if each.listed_by in off}
     kept = {name: each for name, each in registry.providers.items() if name not in off}
-    return replace(registry, providers=kept, memory={})
+    return replace(registry, providers=kept, shut=frozenset(off), memory={})
 
 
 def parts(overlay: Overlay) -> list[Overlay]:

@@ -17,7 +17,18 @@ from dragoman.cli import commands
 
 __all__ = ["Found", "discover"]
 
-_ORDER = ("serve", "keys", "models", "chat", "explain", "doctor", "config", "mock", "conformance")
+_ORDER = (
+    "serve",
+    "keys",
+    "models",
+    "chat",
+    "explain",
+    "doctor",
+    "config",
+    "audit",
+    "mock",
+    "conformance",
+)
 """As a newcomer meets them; others follow by name."""
 
 

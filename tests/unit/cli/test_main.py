@@ -19,13 +19,15 @@ COMMANDS = [
     "explain",
     "doctor",
     "config",
+    "audit",
     "mock",
     "conformance",
 ]
-GROUPS = ("keys", "config")
+GROUPS = ("keys", "config", "audit")
 WITHIN = [
     *(f"keys {name}" for name in ("create", "list", "revoke")),
     *(f"config {name}" for name in ("validate", "plan", "reload")),
+    *(f"audit {name}" for name in ("list", "verify")),
 ]
 
 
