@@ -304,6 +304,7 @@ async def open_services(
             clock=clock,
             limited=metrics.limited,
             strategy=settings.routing_strategy,
+            tenants=built.tenants,
         )
         fetcher.changed = house.plans.clear
         services = Services(settings, house, database, record, log, metrics, _nothing_yet, first)
@@ -358,6 +359,7 @@ def _install(services: Services, current: _Current, transport: Transport, built:
     )
     house.accountant.forget_prices()
     house.recorder.version = version_of(built.settings.file_text)
+    house.tenants = built.tenants
     services.settings, services.overlay = built.settings, built.overlay
 
 

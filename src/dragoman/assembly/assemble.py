@@ -7,9 +7,16 @@ with. Only settings in ``HOT`` may differ between two assemblies of one process.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from dragoman.assembly.overlay import joined, overlaid, parts, said_of, without_disabled
+from dragoman.assembly.overlay import (
+    joined,
+    overlaid,
+    parts,
+    said_of,
+    tenants_of,
+    without_disabled,
+)
 from dragoman.assembly.registry import identity_mode, open_registry
 from dragoman.attempt.policy import Policy
 from dragoman.catalog.registry import Registry
@@ -53,6 +60,8 @@ class Assembly:
     """What administrators have stored, as far as it is in force."""
     refused: tuple[str, ...] = ()
     """What of it is not, and why."""
+    tenants: Mapping[str, Registry] = field(default_factory=dict)
+    """What tenants see that have names of their own."""
 
 
 def assemble(
@@ -86,6 +95,7 @@ def assemble(
             hedge=settings.hedge,
         ),
         overlay=overlay,
+        tenants=tenants_of(registry, overlay),
     )
 
 

@@ -15,9 +15,11 @@ from msgspec.structs import replace as with_members
 
 from dragoman.catalog.files import definitions
 from dragoman.catalog.load import key_source
+from dragoman.catalog.policies import with_policies
 from dragoman.catalog.registry import Registry
-from dragoman.catalog.stored import Overlay, StoredProvider, alias_value, route_table
-from dragoman.config.settings import Settings
+from dragoman.catalog.schema import CatalogError
+from dragoman.catalog.stored import Named, Overlay, StoredProvider, alias_value, route_table
+from dragoman.config.settings import ConfigError, Settings
 
 
 def overlaid(settings: Settings, overlay: Overlay, env: Mapping[str, str]) -> Settings:
@@ -96,6 +98,25 @@ def without_disabled(registry: Registry, overlay: Overlay) -> Registry:
     off |= {name for name, each in registry.definitions.items() if each.listed_by in off}
     kept = {name: each for name, each in registry.providers.items() if name not in off}
     return replace(registry, providers=kept, shut=frozenset(off), memory={})
+
+
+def tenants_of(registry: Registry, overlay: Overlay) -> dict[str, Registry]:
+    """The registry of each tenant that has names of its own.
+
+    Raises:
+        ConfigError: a name leads back to itself; the message says whose it is.
+    """
+    found: dict[str, list[Named]] = {}
+    for named in overlay.named:
+        if named.kind == "policy":
+            found.setdefault(named.tenant, []).append(named)
+    tenants = {}
+    for tenant, policies in found.items():
+        try:
+            tenants[tenant] = with_policies(registry, policies)
+        except CatalogError as error:
+            raise ConfigError(f"A routing policy: {error.message}") from None
+    return tenants
 
 
 def parts(overlay: Overlay) -> list[Overlay]:

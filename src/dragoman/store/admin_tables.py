@@ -1,4 +1,4 @@
-"""The tables of what is done over the admin API: the audit log, names and providers, submitted keys.
+"""The tables of what is done over the admin API: the audit log, names and providers, submitted keys, resets.
 
 Times are whole Unix milliseconds, in the audit log microseconds. Keys of providers are sealed for
 the very row that they stand in (``store/sql/tenant_keys.py``).
@@ -54,6 +54,14 @@ stored_providers = Table(
     Column("changed_ms", BigInteger, nullable=False),
 )
 """Providers that an administrator added, changed or disabled."""
+
+usage_resets = Table(
+    "usage_resets",
+    metadata,
+    Column("key_id", String(64), primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+)
+"""Since when a key's use counts anew, where somebody has said so; the ledger keeps all of it."""
 
 submitted = Table(
     "submitted_keys",

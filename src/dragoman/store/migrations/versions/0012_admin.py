@@ -66,6 +66,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_submitted_keys"),
         sa.UniqueConstraint("digest", name="uq_submitted_keys_digest"),
     )
+    op.create_table(
+        "usage_resets",
+        sa.Column("key_id", sa.String(64), nullable=False),
+        sa.Column("at_us", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("key_id", name="pk_usage_resets"),
+    )
     meta = sa.table("meta", sa.column("name", sa.String), sa.column("number", sa.BigInteger))
     op.bulk_insert(meta, [{"name": name, "number": 0} for name in _COUNTERS])
 
@@ -74,6 +80,7 @@ def downgrade() -> None:
     """Removes them; names and providers are again those of the configuration alone."""
     meta = sa.table("meta", sa.column("name", sa.String), sa.column("number", sa.BigInteger))
     op.execute(meta.delete().where(meta.c.name.in_(_COUNTERS)))
+    op.drop_table("usage_resets")
     op.drop_table("submitted_keys")
     op.drop_table("stored_providers")
     op.drop_table("named")
