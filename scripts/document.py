@@ -71,7 +71,7 @@ NOT_YET = {
         VIDEO_REQUEST_CACHE_TTL_MS
     """,
     "traces": "OTEL_EXPORTER_OTLP_ENDPOINT OTEL_CONSOLE_EXPORT",
-    "quotas of MODE=test": "TEST_DAILY_TOKEN_LIMIT TEST_MONTHLY_COST_LIMIT",
+    "quotas of MODE=test": "TEST_MONTHLY_COST_LIMIT",
     "scripts": "BIND_HOST TEST_API_KEY",
 }
 """Names that are agreed on, and that no line reads so far."""
@@ -243,6 +243,10 @@ candidates = ["anthropic/claude-sonnet-4-5", { model = "openai/gpt-5-mini", weig
 [prices."corp-vllm/llama-3"]
 input = "0.10"                      # USD per million tokens, as text
 output = "0.10"
+
+[tiers.team]                        # docs/limits.md; keys say `--tier team`
+rpm = 600
+tpm = 1_000_000
 ```
 
 These are all the members there are so far; an unknown one is refused with the nearest known name. `${NAME}` is

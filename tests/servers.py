@@ -193,9 +193,12 @@ def mock_server(folder: Path, **environment: str) -> Iterator[Server]:
 
 
 @contextmanager
-def gateway_server(folder: Path, *arguments: str, **environment: str) -> Iterator[Server]:
+def gateway_server(
+    folder: Path, *arguments: str, local: bool = True, **environment: str
+) -> Iterator[Server]:
     port = free_port()
-    command = ["serve", "--local", "--port", str(port), *arguments]
+    mode = ["--local"] if local else []
+    command = ["serve", *mode, "--port", str(port), *arguments]
     home = {"DRAGOMAN_HOME": str(folder / "home"), "LOG_LEVEL": "info", **environment}
     with running(command, port, folder / "gateway.log", home, "/ready") as up:
         yield up

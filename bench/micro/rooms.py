@@ -80,10 +80,11 @@ async def opened(home: Path) -> AsyncIterator[Open]:
     application = Application(settings)
     await application.open()
     assert application.services is not None, "it is open"
+    assert application.reloader is not None, "it is open"
     try:
         yield Open(
             application,
-            surface(application, application.services),
+            surface(application, application.services, application.reloader),
             _scope(secret.reveal()),
             question(MODEL).encode(),
         )

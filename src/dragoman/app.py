@@ -75,7 +75,7 @@ class Application:
         """Opens the services and builds the application."""
         env = environment(self._env_file)
         services = await self._stack.enter_async_context(
-            open_services(self.settings, env, workers=self._workers)
+            open_services(self.settings, env, workers=self._workers, folder=self._folder)
         )
         self.services = services
         self.reloader = reloader = Reloader(services, self._env_file, self._folder)
@@ -211,7 +211,12 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
             return Readiness(ready=False, reason="the disk is full: usage cannot be recorded")
         if not house.registry.providers:
             return Readiness(ready=False, reason="no provider is configured: set a provider's key")
-        return Readiness(ready=True, config=reloader.version, redis=services.record.redis)
+        return Readiness(
+            ready=True,
+            config=reloader.version,
+            redis=services.record.redis,
+            limits=services.limits_kept(),
+        )
 
     def metrics() -> bytes:
         _conditions(services)
@@ -292,4 +297,5 @@ def _conditions(services: Services) -> dict[str, Condition]:
     metrics.disabled = {name: int(each.disabled) for name, each in found.items()}
     metrics.models_off = {name: each.models_off for name, each in found.items()}
     metrics.shared_state = services.record.redis
+    metrics.limits_kept = services.limits_kept()
     return found

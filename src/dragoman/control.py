@@ -114,6 +114,7 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
 
     return Desk(
         audit=stored.audit,
+        keys=stored.keys,
         names=stored.names,
         submissions=stored.submissions,
         ledger=accountant.writer.ledger,
@@ -123,6 +124,9 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
             most=settings.admin_keys_log_max_entries,
             log=lambda members: submissions.write(members, time.time()),
         ),
+        tiers=lambda: house.gate.tiers.tiers,
+        limits=lambda caller: house.gate.tiers.rules(caller).limits,
+        keys_changed=services.forget_keys,
         try_out=reloader.try_out,
         renew=reloader.renew,
         flush=flush,

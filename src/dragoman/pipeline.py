@@ -14,9 +14,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from msgspec.structs import replace
+
 from dragoman.accounting.account import Accountant
-from dragoman.admission.admit import admit, refusal
-from dragoman.admission.ports import LimitStore
+from dragoman.admission.admit import REQUEST, Cost, Gate, admit
+from dragoman.admission.refusal import LimitError
+from dragoman.admission.rules import NO_RULES
+from dragoman.admission.settle import tokens_of
 from dragoman.attempt.attempt import attempt
 from dragoman.attempt.estimate import estimate, has_counter, lacks_counter
 from dragoman.attempt.means import Means
@@ -25,7 +29,7 @@ from dragoman.catalog.listing import ListingRequest
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import AUTO, LONGEST, ListingsNeeded
 from dragoman.core.ask import Ask, read_ask
-from dragoman.core.call import Answer, Call, Caller, Denied, Limits
+from dragoman.core.call import Allowed, Answer, Call, Caller, Hold, Outcome
 from dragoman.core.clock import Clock
 from dragoman.core.errors import CallerError, GatewayError, UpstreamError, code_of
 from dragoman.core.provider import Candidate, Family, Operation, Plan, Strategy
@@ -41,14 +45,17 @@ from dragoman.reuse.cached import give_cached
 from dragoman.reuse.give import give_recorded
 from dragoman.reuse.recorder import Recorder
 from dragoman.reuse.wish import read_wish
+from dragoman.routing.needs import needs_of
 from dragoman.routing.route import route
 from dragoman.routing.sieve import MOST_TOLD
 from dragoman.routing.sight import Sight
 from dragoman.routing.strategies import Turns
+from dragoman.routing.window import window_of
 from dragoman.routing.wish import parse_wish
 
 _SAYS_PROVIDER: frozenset[Family] = frozenset({"chat", "responses", "completions"})
 """Families whose requests may have OpenRouter's ``provider``; elsewhere the word is another's."""
+_USE_TOKENS: frozenset[Operation] = frozenset({"chat", "embeddings"})
 MOST_PLANS = 4096
 """Model strings are foreign input."""
 
@@ -59,9 +66,7 @@ class House:
 
     keys: KeyStore
     mode: IdentityMode
-    limits: LimitStore
-    everyone: Limits | None
-    """In test mode: limits in place of each key's own (R-TIER-006)."""
+    gate: Gate
     registry: Registry
     health: Health
     pools: Pools
@@ -71,8 +76,6 @@ class House:
     recorder: Recorder
     means: Means
     clock: Clock
-    limited: Callable[[str], None]
-    """Told the name of a limit that has refused a call."""
     strategy: Strategy = "cost"
     """How ``auto`` chooses unless the request says it."""
     turns: Turns = field(default_factory=Turns)
@@ -113,7 +116,16 @@ async def record(house: House, call: Call, body: bytes) -> Answer:
     """The answer to a call that is recorded: it has an account of its own, and no connection."""
     assert call.caller is not None, "it was let in"
     tab = house.accountant.open_tab(call, call.caller)
+    if call.hold is not None:
+        # It goes on when who asked for it has left, and is under way until then.
+        call.hold.join()
+        call.ended += (partial(_left, call.hold),)
     return await accounted(serve(call, body, tab, house), call, tab)
+
+
+def _left(hold: Hold, outcome: Outcome) -> None:
+    del outcome
+    hold.leave()
 
 
 async def accounted(answering: Awaitable[Answer], call: Call, tab: Tab) -> Answer:
@@ -141,6 +153,7 @@ async def serve(call: Call, body: bytes, tab: Tab, house: House) -> Answer:
     """A new answer, by whoever can give it."""
     assert call.caller is not None, "it was let in"
     ask = read_ask(body, call.named, call.streams)
+    await reserve(ask, call, call.caller, house.gate)
     call.outcome.requested_model = ask.model or ""
     call.outcome.stream = ask.stream and call.operation == "chat"
     plan = await choose(ask, call, house)
@@ -167,10 +180,35 @@ async def identify(call: Call, permission: Permission, house: House) -> Caller:
 
 async def let_in(call: Call, caller: Caller, house: House) -> None:
     """Counts the call against the caller's limits, before its body is read."""
-    call.allowed = await admit(caller, house.limits, house.clock, house.everyone)
-    if isinstance(call.allowed, Denied):
-        house.limited(call.allowed.limit_name)
-        raise refusal(call.allowed)
+    try:
+        ticket = await admit(caller, REQUEST, house.gate)
+    except LimitError as error:
+        call.allowed = error.denied
+        raise
+    call.allowed = ticket.allowed
+    if ticket.holds_place:
+        call.hold = ticket
+
+
+async def reserve(ask: Ask, call: Call, caller: Caller, gate: Gate) -> None:
+    """Takes what the call may use of the caller's limits on tokens; what it did use is settled at its end."""
+    rules = gate.tiers.rules(caller)
+    if rules is NO_RULES or rules.tokens.is_open or call.operation not in _USE_TOKENS:
+        return
+    needs = needs_of(ask, call.dialect, call.operation)
+    cost = Cost(requests=0, tokens=max(1, needs.input_tokens + needs.output_tokens))
+    so_far = call.allowed.requests if call.allowed is not None else None
+    try:
+        ticket = await admit(caller, cost, gate)
+    except LimitError as error:
+        call.allowed = replace(error.denied, requests=so_far)
+        raise
+    call.allowed = Allowed(so_far, ticket.allowed.tokens)
+
+    def settle(outcome: Outcome) -> None:
+        ticket.settle(tokens_of(outcome, ticket.tokens))
+
+    call.ended += (settle,)
 
 
 async def choose(ask: Ask, call: Call, house: House) -> Plan:
@@ -180,10 +218,14 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
     provider = members.get("provider") if call.dialect in _SAYS_PROVIDER else None
     # A string may be padded to any length, and would be kept as it is.
     short = ask.model is not None and len(ask.model) <= LONGEST
-    plain = routing is None and models is None and provider is None and short
+    assert call.caller is not None, "it was let in"
+    window = window_of(house.gate.tiers.rules(call.caller).limits)
+    plain = (
+        not window.required and routing is None and models is None and provider is None and short
+    )
     # Another configuration brings other plans: what is made of this one must not be kept among them.
     plans, registry = house.plans, house.registry
-    if house.tenants and call.caller is not None and call.caller.tenant in house.tenants:
+    if house.tenants and call.caller.tenant in house.tenants:
         # What its names mean is kept for nobody else.
         plain, registry = False, house.tenants[call.caller.tenant]
     if plain:
@@ -203,6 +245,7 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
         random.random,
         house.turns,
         house.strategy,
+        window=window,
     )
     try:
         plan = route(ask.model, sight, wish=wish, home=call.home)

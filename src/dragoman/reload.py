@@ -33,6 +33,7 @@ from dragoman.config.load import (
 )
 from dragoman.config.running import Outcome, Taken
 from dragoman.config.settings import ConfigError, Settings
+from dragoman.config.tiers import FILE as TIERS_FILE
 from dragoman.core.errors import GatewayError
 from dragoman.services import Services, tell_refused
 
@@ -184,8 +185,10 @@ class Reloader:
         built = assemble_stored(
             only_hot(current, wanted), environment(self._env_file), self._overlay, registry
         )
-        others = built.registry.changed_since(registry)
-        return built, [*hot, *(f"provider {name}" for name in sorted(others))], restart
+        others = [f"provider {name}" for name in sorted(built.registry.changed_since(registry))]
+        if "tiers" not in hot and built.tiers != self._services.house.gate.tiers.tiers:
+            others.append(str(TIERS_FILE))
+        return built, [*hot, *others], restart
 
     def _wanted(self, text: str, where: str) -> Settings:
         """The settings as a start would have them; what flags say now, they would say again."""
@@ -238,8 +241,10 @@ def _server_of(text: str, where: str) -> Mapping[str, object]:
     return {name: table[name] for name in _SERVER if name in table}
 
 
-def _read_present(path: Path) -> str:
+def _read_present(path: Path, before: str) -> str:
     if not path.is_file():
+        if not before:
+            return ""  # as it was at the start; the files beside it may have changed
         raise ConfigError(f"{path} does not exist; nothing was changed.")
     return read_text(path)
 
@@ -250,10 +255,10 @@ async def _settled_text(path: Path, before: str) -> str:
     Raises:
         ConfigError: it is not there, empty, or does not come to rest.
     """
-    text = _read_present(path)
+    text = _read_present(path, before)
     for _ in range(_STILL_TRIES):
         await asyncio.sleep(_STILL_S)
-        again = _read_present(path)
+        again = _read_present(path, before)
         if again == text:
             break
         text = again

@@ -14,11 +14,14 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dragoman import __version__
 from dragoman.accounting.account import Accountant, open_accountant
 from dragoman.accounting.ports import Happening
+from dragoman.admission.admit import Gate
+from dragoman.admission.tiers import Tiers
 from dragoman.assembly.assemble import Assembly, assemble, assemble_stored
 from dragoman.attempt.allowance import Allowance, Allowances
 from dragoman.attempt.means import Means
@@ -31,6 +34,7 @@ from dragoman.config.load import version_of
 from dragoman.config.reusing import reuse_policy
 from dragoman.config.settings import Settings
 from dragoman.config.shared_state import redis_of
+from dragoman.config.tiers import ensure_file
 from dragoman.core import ids
 from dragoman.core.call import Call, Limits
 from dragoman.core.clock import SystemClock
@@ -41,7 +45,7 @@ from dragoman.health.health import Health
 from dragoman.identity.cache import CachedKeys
 from dragoman.keeping.keeper import Keeper, KeepingPolicy
 from dragoman.pipeline import House
-from dragoman.store.memory.limits import MemoryLimits
+from dragoman.store.limits import Kept, open_limits, past_of
 from dragoman.telemetry.foreign import place
 from dragoman.telemetry.log import SOON_S, Log
 from dragoman.telemetry.metrics import Metrics
@@ -68,12 +72,16 @@ class Services:
     house: House
     database: Database
     record: Exchange
+    limits_kept: Callable[[], Kept]
+    """Where limits are counted now."""
     log: Log
     metrics: Metrics
     install: Callable[[Assembly], None]
     """Puts another configuration in force; whoever is under way keeps the one before."""
     first_admin_key: str | None = None
     """Made at the very first start in local mode; shown once."""
+    forget_keys: Callable[[], None] = lambda: None
+    """Drops what this process remembers of keys."""
     stored: Administered | None = None
     """What is kept of the admin API's doings."""
     overlay: Overlay = field(default_factory=Overlay)
@@ -183,9 +191,9 @@ def _notice(log: Log, metrics: Metrics) -> Callable[[Happening, int, str], None]
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, env: Mapping[str, str], *, workers: int = 1
+    settings: Settings, env: Mapping[str, str], *, workers: int = 1, folder: Path | None = None
 ) -> AsyncIterator[Services]:
-    """Everything that serving needs, open while the block runs.
+    """Everything that serving needs, open while the block runs; ``folder`` is what the workers share.
 
     Raises:
         ConfigError, HouseError: something cannot be opened; the message says what to do.
@@ -203,6 +211,7 @@ async def open_services(
     log.later = partial(loop.call_later, SOON_S, log.flush)
     log.outlet.start()
     metrics = Metrics()
+    ensure_file(settings)
     built = assemble(settings, env)
     async with AsyncExitStack() as stack:
         stack.callback(log.close)
@@ -247,6 +256,17 @@ async def open_services(
                 prefix=settings.redis_prefix,
             )
         )
+        limits, limits_kept = await stack.enter_async_context(
+            open_limits(
+                clock,
+                partial(_told_of_limits, log),
+                workers=workers,
+                folder=folder,
+                redis=None if settings.mode == "test" else redis,
+                prefix=settings.redis_prefix,
+                secret=settings.rate_limit_hash_secret.get_secret_value(),
+            )
+        )
         fetcher = ListingFetcher(built.registry, built.pools, transport, log)
         means = _means(built, transport, health, log, envelope, workers)
         if settings.image_fetch:
@@ -281,8 +301,7 @@ async def open_services(
         house = House(
             keys=cached,
             mode=built.mode,
-            limits=MemoryLimits(share=workers),
-            everyone=Limits(rpm=settings.test_rate_limit_rpm) if settings.mode == "test" else None,
+            gate=Gate(_tiers(built), limits, partial(past_of, accountant, clock), metrics.limited),
             registry=built.registry,
             health=health,
             pools=built.pools,
@@ -302,13 +321,15 @@ async def open_services(
             recorder=recorder,
             means=means,
             clock=clock,
-            limited=metrics.limited,
             strategy=settings.routing_strategy,
             tenants=built.tenants,
         )
         fetcher.changed = house.plans.clear
-        services = Services(settings, house, database, record, log, metrics, _nothing_yet, first)
+        services = Services(
+            settings, house, database, record, limits_kept, log, metrics, _nothing_yet, first
+        )
         services.stored, services.overlay = stored, built.overlay
+        services.forget_keys = cached.forget
         services.install = partial(_install, services, current, transport)
         yield services
 
@@ -349,6 +370,7 @@ def _install(services: Services, current: _Current, transport: Transport, built:
     fetcher = ListingFetcher(built.registry, built.pools, transport, services.log)
     house.registry, house.pools, house.mode = built.registry, built.pools, built.mode
     house.strategy = built.settings.routing_strategy
+    house.gate.tiers = _tiers(built)
     house.plans = {}
     fetcher.changed = house.plans.clear
     house.fetch_listings = fetcher.fetch
@@ -361,6 +383,21 @@ def _install(services: Services, current: _Current, transport: Transport, built:
     house.recorder.version = version_of(built.settings.file_text)
     house.tenants = built.tenants
     services.settings, services.overlay = built.settings, built.overlay
+
+
+def _tiers(built: Assembly) -> Tiers:
+    settings = built.settings
+    everyone: Limits | None = None
+    if settings.mode == "test":
+        everyone = Limits(rpm=settings.test_rate_limit_rpm, tpd=settings.test_daily_token_limit)
+    return Tiers(built.tiers, everyone)
+
+
+def _told_of_limits(log: Log, what: str, error: Exception | None) -> None:
+    if error is None:
+        log.event("info", what)
+    else:
+        _untold(log, what, error)
 
 
 def _untold(log: Log, what: str, error: Exception) -> None:

@@ -326,6 +326,9 @@ def test_groups_by_day_and_model_add_up_to_the_total(play):
         for scope in (MINE, Scope("t1", "k1", START, START + day + 1)):
             by_day = await ledger.by_day(scope)
             assert {key: sums.requests for key, sums in by_day.items()} == {first: 2, first + 1: 2}
+            by_hour = await ledger.by_hour(scope)
+            hours = {START // HOUR_US: 2, (START + day) // HOUR_US: 2}
+            assert {key: sums.requests for key, sums in by_hour.items()} == hours
             by_model = await ledger.by_model(scope)
             assert {key: sums.requests for key, sums in by_model.items()} == {
                 ("openai", "gpt-5-mini"): 2,

@@ -280,6 +280,8 @@ class Tab:
             self._accounts.writer.add(Settled(tuple(self._records), tuple(self._files)))
         except Exception as error:  # noqa: BLE001 -- R-USE-013: never breaks the answer
             self._accounts.notice("accounting_failed", 1, f"{self._call.id}: {error!r}")
+        for told in self._call.ended:
+            told(self._outcome)
 
     def _is_complete(self) -> bool:
         last = self._records[-1] if self._records else None

@@ -111,6 +111,10 @@ class Ledger(Protocol):
         """The totals of a scope."""
         ...
 
+    async def by_hour(self, scope: Scope) -> dict[int, Sums]:
+        """The totals of each hour, counted from 1970."""
+        ...
+
     async def by_day(self, scope: Scope) -> dict[int, Sums]:
         """The totals of each UTC day, counted from 1970."""
         ...

@@ -20,9 +20,12 @@ from dragoman.admin import (
     audits,
     calls,
     ingest,
+    keys,
     metrics,
     models,
     names,
+    own,
+    policies,
     providers,
 )
 from dragoman.admin.bench import CALL, DESK, ROUTE_OF
@@ -31,7 +34,10 @@ from dragoman.admin.paging import said_wrong
 from dragoman.core.call import Call
 from dragoman.core.errors import CallerError, GatewayError, HouseError
 
-ROUTERS = tuple(noun.router for noun in (providers, models, names, metrics, calls, audits, ingest))
+ROUTERS = tuple(
+    noun.router
+    for noun in (providers, models, names, keys, own, policies, metrics, calls, audits, ingest)
+)
 
 
 class Reply:

@@ -12,6 +12,9 @@ from dragoman.audit.chain import Deed, Entry, Finding
 from dragoman.catalog.cards import Card
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.stored import HOUSE, Kind, Named, Overlay, StoredProvider, Submission
+from dragoman.core.call import Caller, Limits
+from dragoman.core.secret import Secret
+from dragoman.identity.ports import KeyChange, KeyRecord, KeySearch
 from dragoman.telemetry.numbers import Numbers
 
 __all__ = ["AuditLog", "Desk", "Names", "Search", "Submissions"]
@@ -37,6 +40,44 @@ class AuditLog(Protocol):
 
     async def verify(self) -> Finding:
         """Follows the whole chain."""
+        ...
+
+
+class Keys(Protocol):
+    """Callers' keys."""
+
+    async def page(
+        self, search: KeySearch, *, after: tuple[int, str] | None, limit: int
+    ) -> list[KeyRecord]:
+        """The oldest first."""
+        ...
+
+    async def get(self, key_id: str, *, tenant: str | None = None) -> KeyRecord | None:
+        """One key."""
+        ...
+
+    async def create(self, like: KeyRecord) -> tuple[KeyRecord, Secret]:
+        """Makes a key."""
+        ...
+
+    async def revoke(self, key_id: str) -> KeyRecord | None:
+        """Revokes a key for good."""
+        ...
+
+    async def change(self, key_id: str, change: KeyChange) -> KeyRecord | None:
+        """Changes what is said of a key."""
+        ...
+
+    async def rotate(self, old: KeyRecord, overlap_s: float) -> tuple[KeyRecord, Secret]:
+        """A key like the old one, which ends after so many seconds."""
+        ...
+
+    async def reset_usage(self, key_id: str) -> int:
+        """Has the key's use count anew; the moment in microseconds."""
+        ...
+
+    async def counts_since_us(self, key_id: str) -> int | None:
+        """Since when the key's use counts."""
         ...
 
 
@@ -121,11 +162,17 @@ class Desk:
     """Everything that the nouns read and write."""
 
     audit: AuditLog
+    keys: Keys
     names: Names
     submissions: Submissions
     ledger: Ledger
     search: SearchLedger
     ingest: IngestPolicy
+    tiers: Callable[[], Mapping[str, Limits]]
+    limits: Callable[[Caller], Limits]
+    """What holds for a caller, its tier's limits and its own together."""
+    keys_changed: Callable[[], None]
+    """This process has changed a key: what it remembers of keys is old."""
     try_out: Callable[[Overlay], Awaitable[None]]
     """Refuses an overlay that could not be served by."""
     renew: Callable[[], Awaitable[None]]

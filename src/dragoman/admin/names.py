@@ -273,7 +273,8 @@ async def delete_alias(desk: DeskOf, call: CallOf, name: Word) -> None:
 # --------------------------------------------------------------------------- routes
 
 
-def _named_route(name: str, said: RouteBody) -> Named:
+def named_route(name: str, said: RouteBody) -> Named:
+    """The route that was said, as it is stored."""
     legs = [
         each if isinstance(each, Candidate) else Candidate(model=each, weight=1)
         for each in said.candidates
@@ -306,7 +307,7 @@ async def list_routes(desk: DeskOf, asked: Annotated[Filter, Query()]) -> Listed
 @router.post("/api/admin/routes", status_code=201)
 async def add_route(desk: DeskOf, call: CallOf, said: RouteSaid) -> RouteShown:
     """Adds a route; one that is stored already is a 409, one of the file is hidden."""
-    new = _named_route(said.name, said)
+    new = named_route(said.name, said)
     return _route(desk, (await _put(desk, call, new, replaces=False))[0])
 
 
@@ -327,7 +328,7 @@ async def put_route(
     desk: DeskOf, call: CallOf, name: NameSaid, said: RouteBody, response: Response
 ) -> RouteShown:
     """Adds a route (201), or takes the place of one (200)."""
-    found, fresh = await _put(desk, call, _named_route(name, said), replaces=True)
+    found, fresh = await _put(desk, call, named_route(name, said), replaces=True)
     response.status_code = 201 if fresh else 200
     return _route(desk, found)
 

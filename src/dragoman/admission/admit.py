@@ -1,38 +1,159 @@
-"""Says whether a caller may make one more request now, and if not, when.
+"""Says whether a caller may use so much now, and if not, when: the one door for every surface.
 
-A key without limits passes without a look at the store; a limit of 0 is no limit
-(R-TIER-002). In ``MODE=test`` the quotas of the test stand in place of every key's own.
+    ticket = await admit(caller, Cost(requests=1, place=True), gate)      before a request's body is read
+    ticket = await admit(caller, Cost(requests=0, tokens=1200), gate)     once it is known what it may use
+    ticket.settle(870)                                                    when it is known what it did use
+    ticket.leave()                                                        with the last piece of the answer
+
+A message over a WebSocket costs what a request costs. A caller without limits passes without a look at
+the store, and gets a ticket that does nothing.
 """
 
 from __future__ import annotations
 
-from dragoman.admission.ports import LimitStore
-from dragoman.core.call import Allowed, Caller, Denied, Limits
-from dragoman.core.clock import Clock
-from dragoman.core.errors import CallerError
+import itertools
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 
-_FREE = Allowed()
-_CODES = {"rps": "rps_exceeded", "rpm": "rpm_exceeded", "rpd": "daily_quota_exceeded"}
-_SPANS = {"rps": "second", "rpm": "minute", "rpd": "day"}
+from msgspec import Struct
+
+from dragoman.admission.ports import NO_PAST, LimitStore, Past, Short, Taken, Unknown
+from dragoman.admission.refusal import refusal
+from dragoman.admission.rules import NO_RULES, Rule
+from dragoman.admission.tiers import Tiers
+from dragoman.core.call import UNLIMITED, Allowed, Caller, Denied, Gauge
+from dragoman.core.errors import HouseError
+
+AskPast = Callable[[Caller, Rule], Awaitable[Past]]
+"""What a key has used of a rule's unit, as the ledger knows it; a ``HouseError`` where it cannot tell."""
 
 
-async def admit(
-    caller: Caller, store: LimitStore, clock: Clock, everyone: Limits | None = None
-) -> Allowed | Denied:
-    """Counts a request of ``caller``; ``everyone`` replaces each key's own limits."""
-    limits = caller.limits if everyone is None else everyone
-    if not (limits.rps or limits.rpm or limits.rpd):
+class Cost(Struct, frozen=True, gc=False):
+    """What is asked for."""
+
+    requests: int = 1
+    tokens: int = 0
+    """Tokens of the request and the most of its answer, estimated; settled later."""
+    place: bool = False
+    """Whether it is one of those that are under way, until the ticket is given back."""
+
+
+REQUEST = Cost(place=True)
+"""What every request costs before anything of it is read."""
+
+
+@dataclass(slots=True)
+class Gate:
+    """What admission goes by."""
+
+    tiers: Tiers
+    store: LimitStore
+    past: AskPast
+    limited: Callable[[str], None]
+    """Told the name of a limit that has refused somebody."""
+
+
+class Ticket:
+    """What a caller was let in with."""
+
+    __slots__ = ("_correct", "_holders", "_leave", "allowed", "tokens")
+
+    def __init__(
+        self,
+        allowed: Allowed = UNLIMITED,
+        tokens: int = 0,
+        correct: Callable[[int], None] | None = None,
+        leave: Callable[[], None] | None = None,
+    ) -> None:
+        self.allowed = allowed
+        self.tokens = tokens
+        """Tokens that are reserved."""
+        self._correct = correct
+        self._leave = leave
+        self._holders = 1
+
+    @property
+    def holds_place(self) -> bool:
+        """Whether it is counted among those under way."""
+        return self._leave is not None
+
+    def settle(self, tokens: int) -> None:
+        """What was used in the place of what was reserved; a second time does nothing."""
+        correct, self._correct = self._correct, None
+        if correct is not None and tokens != self.tokens:
+            correct(tokens - self.tokens)
+
+    def join(self) -> None:
+        """Somebody else needs its place, too."""
+        self._holders += 1
+
+    def leave(self) -> None:
+        """Gives the place back, with the last who needed it; a further time does nothing."""
+        self._holders -= 1
+        if self._holders <= 0 and self._leave is not None:
+            leave, self._leave = self._leave, None
+            leave()
+
+
+_FREE = Ticket()
+_PROCESS = os.urandom(6).hex()
+if hasattr(os, "register_at_fork"):
+
+    def _renamed() -> None:
+        global _PROCESS  # noqa: PLW0603  a process is another one after a fork
+        _PROCESS = os.urandom(6).hex()
+
+    os.register_at_fork(after_in_child=_renamed)
+_numbers = itertools.count()
+
+
+async def admit(caller: Caller, cost: Cost, gate: Gate) -> Ticket:
+    """The ticket of a caller that may go on.
+
+    Raises:
+        CallerError: 429, a limit is reached.
+        HouseError: the caller's key has a tier that there is not.
+    """
+    rules = gate.tiers.rules(caller)
+    if rules is NO_RULES:
         return _FREE
-    return await store.hit(caller.key_id, limits, clock.monotonic())
+    store, key_id = gate.store, caller.key_id
+    requests: Gauge | None = None
+    leave: Callable[[], None] | None = None
+    wants_place = cost.place and rules.requests.places > 0
+    if (cost.requests and rules.requests.bounds) or wants_place:
+        place = f"{_PROCESS}{next(_numbers)}" if wants_place else None
+        requests = (await _take(caller, rules.requests, cost.requests, gate, place)).gauge
+        if place is not None:
+            leave = partial(store.leave, key_id, rules.requests, place)
+    if cost.tokens <= 0 or rules.tokens.is_open:
+        return Ticket(Allowed(requests), leave=leave)
+    try:
+        taken = await _take(caller, rules.tokens, cost.tokens, gate)
+    except BaseException:
+        if leave is not None:
+            leave()
+        raise
+    correct = partial(store.correct, key_id, rules.tokens, taken)
+    return Ticket(Allowed(requests, taken.gauge), taken.amount, correct, leave)
 
 
-def refusal(denied: Denied) -> CallerError:
-    """The 429 that says which limit was reached and when to come back."""
-    span = _SPANS[denied.limit_name]
-    return CallerError(
-        "rate_limit",
-        f"This API key may make {denied.limit} requests per {span}: "
-        f"try again in {denied.retry_after_s:.3g} seconds.",
-        code=_CODES[denied.limit_name],
-        retry_after_s=denied.retry_after_s,
-    )
+async def _take(
+    caller: Caller, rule: Rule, amount: int, gate: Gate, place: str | None = None
+) -> Taken:
+    found = await gate.store.take(caller.key_id, rule, amount, place=place)
+    if isinstance(found, Unknown):
+        try:
+            past = await gate.past(caller, rule)
+        except HouseError:
+            if rule.total:
+                raise  # an allowance is not given out unseen, and a rate is (D27)
+            past = NO_PAST
+        found = await gate.store.take(caller.key_id, rule, amount, place=place, past=past)
+    if isinstance(found, Taken):
+        return found
+    assert isinstance(found, Short), "it has been told what is used"
+    gate.limited(found.name)
+    raise refusal(Denied(found.name, found.limit, found.wait_s, amount, found.free))

@@ -1,35 +1,65 @@
-"""Tells a caller how much of its limit is left, in OpenAI's names and in the plain ones."""
+"""Tells a caller how much of its limits is left, in the names that its family's clients read.
+
+OpenAI's are durations (``6m0s``), Anthropic's are moments (RFC 3339), the plain ones whole seconds. What a
+refusal says of when to come back is ``retry-after``, which belongs to the error, and not here.
+"""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from math import ceil
 
-from dragoman.core.call import Allowed, Denied
+from dragoman.core.call import Allowed, Denied, Gauge
+from dragoman.core.provider import Family
+
+_TOKENS = frozenset({"tpm", "tpd", "max_tokens"})
 
 
-def headers_of(verdict: Allowed | Denied) -> dict[str, str]:
+def headers_of(
+    verdict: Allowed | Denied, family: Family = "chat", wall: float = 0.0
+) -> dict[str, str]:
     """The rate-limit headers of an answer; none where the caller has no limit.
 
-    ``x-ratelimit-reset`` is in whole seconds, OpenAI's ``x-ratelimit-reset-requests`` is a
-    duration such as ``6m0s``; both say when the whole limit is free again, and for a refusal
-    when one request is. ``retry-after`` belongs to the error, not here.
+    A gauge tells when the whole limit is free again; that of a refusal, when what was asked for is.
+    ``wall`` is the Unix time of the answer.
     """
-    if isinstance(verdict, Denied):
-        return _headers(verdict.limit, 0, verdict.retry_after_s)
-    if verdict.limit is None or verdict.remaining is None or verdict.reset_s is None:
-        return {}
-    return _headers(verdict.limit, verdict.remaining, verdict.reset_s)
+    requests, tokens = gauges(verdict)
+    found: dict[str, str] = {}
+    if requests is not None:
+        found |= {
+            "x-ratelimit-limit": str(requests.limit),
+            "x-ratelimit-remaining": str(requests.remaining),
+            "x-ratelimit-reset": str(ceil(requests.reset_s)),
+        }
+    for name, gauge in (("requests", requests), ("tokens", tokens)):
+        if gauge is None:
+            continue
+        if family == "anthropic":
+            found |= {
+                f"anthropic-ratelimit-{name}-limit": str(gauge.limit),
+                f"anthropic-ratelimit-{name}-remaining": str(gauge.remaining),
+                f"anthropic-ratelimit-{name}-reset": moment(wall + gauge.reset_s),
+            }
+        else:
+            found |= {
+                f"x-ratelimit-limit-{name}": str(gauge.limit),
+                f"x-ratelimit-remaining-{name}": str(gauge.remaining),
+                f"x-ratelimit-reset-{name}": duration(gauge.reset_s),
+            }
+    return found
 
 
-def _headers(limit: int, remaining: int, seconds: float) -> dict[str, str]:
-    return {
-        "x-ratelimit-limit": str(limit),
-        "x-ratelimit-remaining": str(remaining),
-        "x-ratelimit-reset": str(ceil(seconds)),
-        "x-ratelimit-limit-requests": str(limit),
-        "x-ratelimit-remaining-requests": str(remaining),
-        "x-ratelimit-reset-requests": duration(seconds),
-    }
+def gauges(verdict: Allowed | Denied) -> tuple[Gauge | None, Gauge | None]:
+    """How the limits on requests and on tokens stand."""
+    if isinstance(verdict, Allowed):
+        return verdict.requests, verdict.tokens
+    refused = Gauge(verdict.limit, verdict.free, verdict.retry_after_s or 0.0)
+    return (verdict.requests, refused) if verdict.limit_name in _TOKENS else (refused, None)
+
+
+def moment(wall: float) -> str:
+    """A Unix time as Anthropic writes it: ``2026-01-01T00:00:30Z``."""
+    return datetime.fromtimestamp(ceil(wall), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def duration(seconds: float) -> str:

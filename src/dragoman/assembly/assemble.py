@@ -22,6 +22,8 @@ from dragoman.attempt.policy import Policy
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.stored import Overlay
 from dragoman.config.settings import ConfigError, Settings
+from dragoman.config.tiers import read_tiers
+from dragoman.core.call import Limits
 from dragoman.credentials.pool import Pools
 from dragoman.identity.authenticate import IdentityMode
 
@@ -32,6 +34,7 @@ HOT = (
     "routes",
     "quality",
     "prices",
+    "tiers",
     "routing_strategy",
     "local_keys",
     "connect_timeout_ms",
@@ -56,6 +59,7 @@ class Assembly:
     pools: Pools
     mode: IdentityMode
     policy: Policy
+    tiers: dict[str, Limits]
     overlay: Overlay = _NOTHING
     """What administrators have stored, as far as it is in force."""
     refused: tuple[str, ...] = ()
@@ -94,6 +98,7 @@ def assemble(
             max_retries=settings.max_retries,
             hedge=settings.hedge,
         ),
+        tiers=read_tiers(settings),
         overlay=overlay,
         tenants=tenants_of(registry, overlay),
     )

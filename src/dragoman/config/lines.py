@@ -18,6 +18,7 @@ _SPEAKS_OF: tuple[tuple[re.Pattern[str], Place], ...] = (
     (re.compile(r"\[\[providers\]\]: the name '(?P<entry>[^']*)'"), ("providers",)),
     (re.compile(r"\[routes\.(?P<entry>.+?)\](?: candidate \d+)?(?::| must| names)"), ("routes",)),
     (re.compile(r"\[prices\.'(?P<entry>[^']+)'\]"), ("prices",)),
+    (re.compile(r"\[tiers\.(?P<entry>.+?)\](?::| must)"), ("tiers",)),
     (re.compile(r"\[quality\]: the rank of (?P<entry>.+?) must"), ("quality",)),
     (re.compile(r"The alias '(?P<entry>[^']+)'"), ("aliases",)),
     (re.compile(r"Aliases go in a circle: (?P<entry>.+?) →"), ("aliases",)),

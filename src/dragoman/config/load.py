@@ -34,6 +34,7 @@ TOP_LEVEL = (
     "routes",
     "quality",
     "prices",
+    "tiers",
 )
 SERVER = ("host", "port", "workers")
 _OTHERS = ("DRAGOMAN_CONFIG", "DRAGOMAN_BASE_URL", "DRAGOMAN_API_KEY")

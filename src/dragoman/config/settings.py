@@ -238,8 +238,8 @@ class Settings(BaseSettings):
     data_source_preference: Literal["redis", "filesystem"] = "redis"
     """With ``filesystem``, models.json and providers.json are kept up to date under data in the home, too."""
     redis_url: SecretStr | None = None
-    """Redis or Valkey, as redis://host:6379: several gateways share the health of providers and the cache of
-    answers through it; needs the extra `[redis]`."""
+    """Redis or Valkey, as redis://host:6379: several gateways share limits, the health of providers and the
+    cache of answers through it; needs the extra `[redis]`."""
     redis_username: str | None = None
     """The user there, unless the URL says it."""
     redis_password: SecretStr | None = None
@@ -260,9 +260,15 @@ class Settings(BaseSettings):
     log_format: Annotated[Literal["json", "text"], BeforeValidator(_lower)] = "json"
     """One JSON object a line, or text for people."""
 
+    # --- limits
+    rate_limit_hash_secret: SecretStr = SecretStr("anygpt-rate-limit")
+    """What keys' ids are hashed with where limits are counted in Redis."""
+
     # --- test mode
     test_rate_limit_rpm: int = Field(default=2, ge=1)
     """Requests a minute of every key in MODE=test."""
+    test_daily_token_limit: int = Field(default=1_000_000, ge=1)
+    """Tokens a day of every key in MODE=test."""
 
     # --- from dragoman.toml only
     provider_order: CommaList = []
@@ -277,6 +283,8 @@ class Settings(BaseSettings):
     """Ranks of your own by provider/model or model, 0 to 100, for the strategy `quality`."""
     prices: dict[str, dict[str, Any]] = {}
     """Prices of your own by provider/model, in USD per million tokens."""
+    tiers: dict[str, dict[str, Any]] = {}
+    """Limits that keys share by a name, in place of those of that name in data/tiers.json."""
 
     _file_text: str = PrivateAttr(default="")
 

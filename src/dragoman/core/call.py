@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -31,11 +31,30 @@ class Proof(Struct, frozen=True, gc=False):
 
 
 class Limits(Struct, frozen=True, gc=False):
-    """Requests per second, minute and day; 0 or None: not limited."""
+    """What a key or a tier may use; None: nothing is said, 0: not limited (R-TIER-002)."""
 
     rps: int | None = None
+    """Requests in any second."""
     rpm: int | None = None
+    """Requests in any minute."""
     rpd: int | None = None
+    """Requests in any 24 hours."""
+    tpm: int | None = None
+    """Tokens, of requests and answers together, in any minute."""
+    tpd: int | None = None
+    """Tokens in any 24 hours."""
+    max_tokens: int | None = None
+    """Tokens in all: the allowance."""
+    concurrency: int | None = None
+    """Requests under way at once; a stream is under way until its last piece."""
+    min_provider_score: float | None = None
+    """The lowest score, 0 to 100, of who answers (R-ROUTE-008)."""
+    max_provider_score: float | None = None
+    require_score: bool | None = None
+    """Nobody outside of the scores answers, even where nobody is within them."""
+
+
+NO_LIMITS = Limits()
 
 
 class Caller(Struct, frozen=True):
@@ -45,23 +64,41 @@ class Caller(Struct, frozen=True):
     tenant: str
     name: str = ""
     role: Role = "user"
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
+    """The key's own, which go before its tier's."""
+    tier: str | None = None
+
+
+class Gauge(Struct, frozen=True, gc=False):
+    """How a limit of a caller stands."""
+
+    limit: int
+    remaining: int
+    reset_s: float
+    """Until all of it is free again."""
 
 
 class Allowed(Struct, frozen=True, gc=False):
-    """Admission's yes, with the state of the tightest limit for the caller's headers."""
+    """Admission's yes, with how the tightest limits stand, for the caller's headers."""
 
-    limit: int | None = None
-    remaining: int | None = None
-    reset_s: float | None = None
+    requests: Gauge | None = None
+    tokens: Gauge | None = None
+
+
+UNLIMITED = Allowed()
 
 
 class Denied(Struct, frozen=True, gc=False):
-    """Admission's no: which limit, and when to come back."""
+    """Admission's no: which limit, and when to come back; None: waiting does not help."""
 
     limit_name: str
     limit: int
-    retry_after_s: float
+    retry_after_s: float | None
+    asked: int = 1
+    """How much was asked for, and of a limit on tokens how much was free."""
+    free: int = 0
+    requests: Gauge | None = None
+    """How the limits on requests stand, where it was another that refused."""
 
 
 Status: TypeAlias = Literal[
@@ -164,6 +201,18 @@ class Outcome:
         return self.standing or (self.attempts[-1] if self.attempts else None)
 
 
+class Hold(Protocol):
+    """A place among the calls of a key that are under way."""
+
+    def join(self) -> None:
+        """Somebody else needs it, too: it is given back when the last one has left."""
+        ...
+
+    def leave(self) -> None:
+        """Gives the place back."""
+        ...
+
+
 @dataclass(slots=True)
 class Call:
     """One request of a caller, from its first byte to its last.
@@ -199,6 +248,10 @@ class Call:
     """Set once the proof has been checked."""
     allowed: Allowed | Denied | None = None
     """Set once the rate limits have judged it."""
+    hold: Hold | None = None
+    """Its place among the calls of its key, where those are limited."""
+    ended: tuple[Callable[[Outcome], None], ...] = ()
+    """Told what the call came to, once its account has ended."""
     read_s: float = 0.0
     """How long the body was waited for."""
     gone: bool = False

@@ -78,7 +78,7 @@ def _caller(record: KeyRecord, clock: Clock) -> Caller:
             "The API key has expired: ask for a new one.",
             code="expired_api_key",
         )
-    return Caller(record.id, record.tenant, record.name, record.role, record.limits)
+    return Caller(record.id, record.tenant, record.name, record.role, record.limits, record.tier)
 
 
 def _is_local(credential: str, mode: IdentityMode, *, issued: bool) -> bool:

@@ -27,6 +27,7 @@ from dragoman.routing.sieve import (
     incapable,
     is_openrouter,
     nobody,
+    nobody_within,
     outside,
     target_key,
     unfitting,
@@ -223,6 +224,10 @@ def _spare(groups: list[_Group], sight: Sight) -> list[Skipped]:
             target_key(target): why(target, sight) for group in groups for target in group.targets
         }
         if None not in found.values():
+            if why is outside and sight.window.required and found:
+                raise nobody_within(
+                    Skipped("/".join(key), reason or "") for key, reason in found.items()
+                )
             continue  # all of them: the request itself is the probe
         for group in groups:
             group.targets = [item for item in group.targets if found[target_key(item)] is None]

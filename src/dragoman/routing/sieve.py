@@ -12,6 +12,7 @@ from dragoman.core.provider import Operation, Skipped
 from dragoman.routing.able import lacking
 from dragoman.routing.preferences import Preferences
 from dragoman.routing.sight import Sight
+from dragoman.routing.window import told as told_window
 from dragoman.routing.window import within
 from dragoman.routing.wish import Wish
 
@@ -90,12 +91,25 @@ def outside(target: Target, sight: Sight) -> str | None:
     found = sight.score(target)
     if within(sight.window, found):
         return None
-    return f"has a score of {found:.0f}, outside of what the key prefers"
+    prefers = "requires" if sight.window.required else "prefers"
+    return f"has a score of {found:.0f}, and the key {prefers} {told_window(sight.window)}"
 
 
 def target_key(target: Target) -> tuple[str, str]:
     """Provider and model."""
     return target.provider.name, target.model
+
+
+def nobody_within(skipped: Iterable[Skipped]) -> CallerError:
+    """The refusal where the tier requires scores that nobody has now: they change with the hour."""
+    told = "; ".join(f"{item.name} {item.reason}" for item in list(skipped)[:_SHOWN])
+    return CallerError(
+        "overloaded",
+        f"Nobody who could serve this request has a score that this API key requires: {told}.",
+        code="no_candidate_in_score_window",
+        param="model",
+        retryable=True,
+    )
 
 
 def nobody(skipped: Iterable[Skipped], *, by_wish: bool) -> CallerError:

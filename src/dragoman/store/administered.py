@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dragoman.store.sql.audit import SqlAudit, open_audit
+from dragoman.store.sql.key_desk import SqlKeyDesk
 from dragoman.store.sql.named import SqlNamed
 from dragoman.store.sql.submissions import SqlSubmissions
 from dragoman.store.sql.tenant_keys import TenantKeys
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 class Administered:
     """All of it in one database."""
 
-    keys: SqlKeys
+    keys: SqlKeyDesk
     names: SqlNamed
     submissions: SqlSubmissions
     audit: SqlAudit
@@ -33,7 +34,7 @@ async def open_administered(
     """What is administered in ``database``."""
     sealing = TenantKeys(database, sealer, clock)
     return Administered(
-        keys,
+        SqlKeyDesk(database, keys, clock),
         SqlNamed(database, sealing, clock),
         SqlSubmissions(database, sealing, clock),
         await open_audit(database, sealer, clock),

@@ -43,6 +43,11 @@ keys = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("expires_ms", BigInteger, nullable=True),
     Column("revoked_ms", BigInteger, nullable=True),
+    Column("tier", String(64), nullable=True),
+    Column("tpm", BigInteger, nullable=True),
+    Column("tpd", BigInteger, nullable=True),
+    Column("max_tokens", BigInteger, nullable=True),
+    Column("concurrency", Integer, nullable=True),
     CheckConstraint("role IN ('admin', 'user')", name="role"),
 )
 """Callers' keys; of the key itself only its keyed digest (D19)."""

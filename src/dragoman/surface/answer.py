@@ -7,7 +7,7 @@ import time
 from functools import lru_cache
 
 from dragoman.admission.headers import headers_of
-from dragoman.core.call import Call, Origin
+from dragoman.core.call import UNLIMITED, Call, Origin
 from dragoman.core.errors import (
     INFRASTRUCTURE,
     GatewayError,
@@ -96,8 +96,8 @@ def answer_headers(
         found.append((b"x-dragoman-adjusted", b", ".join(map(_visible, outcome.adjusted))))
     if outcome.estimated:
         found.append((b"x-dragoman-estimated", b"true"))
-    if call.allowed is not None and call.allowed.limit is not None:
-        limits = headers_of(call.allowed)
+    if call.allowed is not None and call.allowed is not UNLIMITED:
+        limits = headers_of(call.allowed, call.dialect, call.wall + now - call.received)
         found += [(name.encode(), value.encode()) for name, value in limits.items()]
     if extra:
         found += [(name.encode(), value.encode("latin-1")) for name, value in extra.items()]

@@ -157,6 +157,8 @@ def call_endpoint(route: Route, serve: Serve, entry: Entry) -> ASGIApp:
             await exchange.refuse(error, entry)
         finally:
             exchange.stop()
+            if call.hold is not None:
+                call.hold.leave()
             entry.finished(call, now() - call.received)
 
     return endpoint

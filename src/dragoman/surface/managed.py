@@ -94,6 +94,9 @@ def managed_endpoint(route: Route, house: House, entry: Entry, management: Manag
                 entry.failed(error, call)
             reply = error_reply(told, call.dialect, call)
             found = Managed(reply.status, reply.body, error_headers(told), reply.content_type)
+        finally:
+            if call.hold is not None:
+                call.hold.leave()
         headers = answer_headers(call, found.content_type, len(found.body), now(), found.headers)
         await send({"type": "http.response.start", "status": found.status, "headers": headers})
         shown = b"" if scope["method"] == "HEAD" else found.body

@@ -41,6 +41,23 @@ MANAGED: tuple[Route, ...] = (
         ("GET", f"{_A}/routes/{{name:path}}", "One named route"),
         ("PUT", f"{_A}/routes/{{name:path}}", "Adds a named route or takes the place of one"),
         ("DELETE", f"{_A}/routes/{{name:path}}", "Removes a named route"),
+        ("POST", f"{_A}/users/generate-key", "Makes a key for a user"),
+        ("GET", f"{_A}/api-keys", "All keys, the oldest first"),
+        ("GET", f"{_A}/api-keys/{{id}}", "One key"),
+        *(
+            row
+            for verb, what in (
+                ("revoke", "Revokes a key for good"),
+                ("update", "Changes a key"),
+                ("rotate", "Makes a key in the place of one that ends"),
+                ("reset-usage", "Has a key's use count anew"),
+            )
+            for row in (
+                ("POST", f"{_A}/api-keys/{verb}", f"{what}; its id is in the body"),
+                ("POST", f"{_A}/api-keys/{{id}}/{verb}", what),
+            )
+        ),
+        ("POST", "/v1/generate_key", "Makes a key for a user"),
         ("GET", f"{_A}/metrics/summary", "What all tenants have used, and what has failed"),
         ("GET", f"{_A}/metrics/providers", "What each provider has served, and how it does"),
         ("GET", f"{_A}/metrics/models", "What each model has served"),
@@ -54,4 +71,21 @@ MANAGED: tuple[Route, ...] = (
         ("DELETE", f"{_A}/keys/{{id}}", "Forgets a key that was handed in"),
     ),
     *_rows("public", _ON, ("POST", f"{_A}/keys", "Hands in a key of a provider")),
+    *_rows(
+        "tenant",
+        _ON,
+        ("POST", "/v1/api-keys", "Makes a key in the caller's tenant"),
+        ("GET", "/v1/routing-policies", "Names that the caller's tenant has given to models"),
+        ("POST", "/v1/routing-policies", "Gives a name to models for the caller's tenant"),
+        ("DELETE", "/v1/routing-policies/{name}", "Takes such a name back"),
+        ("GET", "/v1/admin/usage", "What the caller's tenant has used, by model"),
+    ),
+    *_rows(
+        "usage",
+        _ON,
+        ("GET", "/v1/api-keys", "Keys of the caller's tenant; a user's own alone"),
+        ("DELETE", "/v1/api-keys/{key_id}", "Revokes such a key"),
+        ("GET", "/v1/stats", "What was used today, this month and in all"),
+    ),
+    *_rows("usage", None, ("GET", "/v1/keys/me", "Usage, limits and tier of the presented key")),
 )

@@ -55,6 +55,8 @@ class Readiness:
     """Which configuration file is in force."""
     redis: Literal["none", "up", "down"] = "none"
     """Whether what gateways share through Redis is shared now; each serves without it, too."""
+    limits: str = "memory"
+    """Where limits are counted: in memory, by the host's workers together, in Redis; alone: by a part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,7 @@ async def _ready(desk: Desk) -> tuple[int, str, bytes]:
             "status": "ready",
             "config": found.config,
             "providers": desk.providers(),
+            "limits": found.limits,
         }
         if found.redis != "none":
             body["redis"] = found.redis
@@ -167,7 +170,7 @@ def page_endpoint(
     async def _key(call: Call) -> bytes:
         caller = call.caller
         assert caller is not None, "the route needs a caller"
-        limits = house.everyone or caller.limits
+        limits = house.gate.tiers.rules(caller).limits
         return await about_key(caller, limits, partial(desk.spent, call), call.wall)
 
     async def render(call: Call, scope: Scope) -> tuple[int, str, bytes]:
@@ -233,6 +236,9 @@ def page_endpoint(
                 reply.body,
                 error_headers(told),
             )
+        finally:
+            if call.hold is not None:
+                call.hold.leave()
         headers = answer_headers(call, kind, len(body), now(), extra)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         shown = b"" if scope["method"] == "HEAD" else body

@@ -47,6 +47,8 @@ class Metrics(Collector):
         """Provider → how many of its models are disabled."""
         self.shared_state = "none"
         """Redis: none, up or down."""
+        self.limits_kept = "memory"
+        """Where limits are counted: memory, host, redis, or alone."""
         self.usage_failures = 0
         """Ledger batches that had to be tried again."""
         self._served: dict[tuple[str, str], Served] = {}
@@ -181,6 +183,12 @@ class Metrics(Collector):
                 "dragoman_shared_state_up",
                 "1 while Redis is there, 0 while this gateway goes on without it",
                 value=int(self.shared_state == "up"),
+            )
+        if self.limits_kept != "memory":
+            yield GaugeMetricFamily(
+                "dragoman_limits_shared",
+                "1 while limits are counted by all processes together, 0 while this one goes by its part",
+                value=int(self.limits_kept != "alone"),
             )
         yield GaugeMetricFamily("dragoman_active_requests", "Requests under way", value=now.active)
         yield CounterMetricFamily(

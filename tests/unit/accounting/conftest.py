@@ -48,6 +48,9 @@ class MemoryLedger:
     async def sums(self, scope: Scope) -> Sums:
         raise NotImplementedError
 
+    async def by_hour(self, scope: Scope) -> dict[int, Sums]:
+        raise NotImplementedError
+
     async def by_day(self, scope: Scope) -> dict[int, Sums]:
         raise NotImplementedError
 

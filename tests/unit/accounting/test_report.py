@@ -69,6 +69,9 @@ class Canned:
         self.asked.append(scope)
         return self.total
 
+    async def by_hour(self, scope):
+        raise AssertionError("a report asks for days")
+
     async def by_day(self, scope):
         return self.days
 

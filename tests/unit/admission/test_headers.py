@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dragoman.admission.headers import duration, headers_of
-from dragoman.core.call import Allowed, Denied
+from dragoman.core.call import Allowed, Denied, Gauge
 
 
 @pytest.mark.req("R-ADD-030")
 def test_what_is_left_is_told_in_both_namings():
-    assert headers_of(Allowed(60, 59, 1.2)) == {
+    assert headers_of(Allowed(Gauge(60, 59, 1.2))) == {
         "x-ratelimit-limit": "60",
         "x-ratelimit-remaining": "59",
         "x-ratelimit-reset": "2",
@@ -24,10 +24,37 @@ def test_what_is_left_is_told_in_both_namings():
     }
 
 
+def test_tokens_are_told_beside_the_requests():
+    headers = headers_of(Allowed(Gauge(60, 59, 1.2), Gauge(9000, 8000, 90)))
+    assert headers["x-ratelimit-limit-tokens"] == "9000"
+    assert headers["x-ratelimit-remaining-tokens"] == "8000"
+    assert headers["x-ratelimit-reset-tokens"] == "1m30s"
+    assert headers["x-ratelimit-limit"] == "60"
+
+
+def test_anthropics_clients_are_told_in_their_names_and_moments():
+    headers = headers_of(
+        Allowed(Gauge(60, 59, 1.2), Gauge(9000, 8000, 90)), "anthropic", 1_760_000_000.0
+    )
+    assert headers["anthropic-ratelimit-requests-limit"] == "60"
+    assert headers["anthropic-ratelimit-requests-remaining"] == "59"
+    assert headers["anthropic-ratelimit-requests-reset"] == "2025-10-09T08:53:22Z"
+    assert headers["anthropic-ratelimit-tokens-limit"] == "9000"
+    assert headers["anthropic-ratelimit-tokens-reset"] == "2025-10-09T08:54:50Z"
+    assert not any(name.endswith(("-requests", "-tokens")) for name in headers)
+
+
 def test_a_refusal_tells_that_nothing_is_left_and_when_something_is():
     headers = headers_of(Denied("rpm", 60, 30.0))
     assert headers["x-ratelimit-remaining"] == "0"
     assert headers["x-ratelimit-reset"] == "30"
+
+
+def test_a_refusal_of_tokens_tells_how_the_requests_stand():
+    headers = headers_of(Denied("tpm", 600, 30.0, 50, 20, Gauge(60, 59, 1.2)))
+    assert headers["x-ratelimit-remaining-tokens"] == "20"
+    assert headers["x-ratelimit-reset-tokens"] == "30s"
+    assert headers["x-ratelimit-remaining-requests"] == "59"
 
 
 def test_who_has_no_limit_is_told_nothing():

@@ -46,7 +46,9 @@ def test_a_key_as_json_has_what_was_asked_for(dragoman, clean):
     assert told["key"].startswith(f"drg_{told['id']}_")
     assert (told["name"], told["tenant"], told["role"]) == ("bob", "t", "admin")
     assert told["home"] == str(clean / "home")
-    assert told["limits"] == {"rps": 2, "rpm": 60, "rpd": 900}
+    limits = {name: number for name, number in told["limits"].items() if number is not None}
+    assert limits == {"rps": 2, "rpm": 60, "rpd": 900}
+    assert told["tier"] is None
     assert told["expires"] == pytest.approx(time.time() + 3 * 86400, abs=60)
 
 
@@ -118,3 +120,21 @@ def test_the_state_tells_where_the_keys_are(dragoman, monkeypatch):
     assert state().endswith("dragoman.db")
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:hunter2@host/db")
     assert state() == "ready, in postgresql"
+
+
+@pytest.mark.req("R-TIER-001")
+def test_a_key_may_have_a_tier_and_limits_of_its_own_on_tokens(dragoman, clean):
+    (clean / "dragoman.toml").write_text("[tiers.team]\nrpm = 600\n")
+    limits = ["--tpm", "9", "--tpd", "90", "--max-tokens", "900", "--concurrency", "3"]
+    told = made(dragoman, "--name", "bob", "--tier", "team", *limits)
+    assert told["tier"] == "team"
+    assert told["limits"]["max_tokens"] == 900
+    listed = json.loads(dragoman("keys", "list", "--json")[1])["keys"][0]
+    assert (listed["tier"], listed["limits"]) == ("team", told["limits"])
+
+
+def test_a_tier_that_there_is_not_is_refused_with_the_nearest(dragoman, clean):
+    (clean / "dragoman.toml").write_text("[tiers.team]\nrpm = 600\n")
+    code, _, said = dragoman("keys", "create", "--name", "bob", "--tier", "taem")
+    assert code == 1
+    assert "There is no tier 'taem'; did you mean 'team'?" in said

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from dragoman.catalog.load import load_providers
 from dragoman.catalog.routes import read_routes
 from dragoman.core.ask import read_ask
-from dragoman.core.errors import UpstreamError
+from dragoman.core.call import Limits
+from dragoman.core.errors import CallerError, UpstreamError
 from dragoman.core.provider import Plan
 from dragoman.credentials.pool import Pools
 from dragoman.health.disabling import DisablingPolicy
@@ -17,7 +18,7 @@ from dragoman.health.health import Health
 from dragoman.routing.route import route
 from dragoman.routing.sight import Sight
 from dragoman.routing.strategies import Option, by_cost, by_quality
-from dragoman.routing.window import NO_WINDOW, Window, within
+from dragoman.routing.window import NO_WINDOW, Window, told, window_of, within
 from dragoman.routing.wish import parse_wish
 
 LEGS = ["openai/gpt-4o", "anthropic/claude-sonnet-4-5", "groq/llama-3.3-70b-versatile"]
@@ -103,12 +104,31 @@ def test_a_keys_window_leaves_out_whose_score_is_outside_of_it_and_nobody_unmeas
     assert names(plan("all", health)) == LEGS
     high = plan("all", health, window=Window(least=50))
     assert names(high) == LEGS[1:]
-    assert high.skipped[0].reason == "has a score of 1, outside of what the key prefers"
+    assert high.skipped[0].reason == "has a score of 1, and the key prefers 50 or more"
     assert names(plan("all", health, window=Window(most=50))) == [LEGS[0], LEGS[2]]
     # A preference is no refusal.
     assert names(plan(LEGS[0], health, window=Window(least=50))) == [LEGS[0]]
     score(health, LEGS[2], 0.9)
     assert names(plan("all", health, window=Window(least=90))) == LEGS
+
+
+@pytest.mark.req("R-ROUTE-008", "R-TIER-001")
+def test_a_window_that_is_required_refuses_plainly_where_nobody_is_within_it() -> None:
+    health = made()
+    score(health, LEGS[0], 0.9)
+    with pytest.raises(CallerError) as refused:
+        plan(LEGS[0], health, window=Window(least=50, required=True))
+    assert (refused.value.status, refused.value.code) == (503, "no_candidate_in_score_window")
+    assert "openai/gpt-4o has a score of 1, and the key requires 50 or more" in str(refused.value)
+    assert names(plan("all", health, window=Window(least=50, required=True))) == LEGS[1:]
+
+
+def test_limits_say_the_window() -> None:
+    assert window_of(Limits()) is NO_WINDOW
+    assert window_of(Limits(min_provider_score=50)) == Window(50)
+    said = window_of(Limits(max_provider_score=70, require_score=True))
+    assert (said, told(said)) == (Window(None, 70, required=True), "70 or less")
+    assert told(Window(10, 70)) == "10 to 70"
 
 
 @given(st.none() | st.floats(0, 100), st.none() | st.floats(0, 100), st.floats(0, 100))

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from dragoman.core.call import Allowed, Attempt, Call, Proof
+from dragoman.core.call import Allowed, Attempt, Call, Gauge, Proof
 from dragoman.core.errors import STATUS, CallerError, HouseError, UpstreamError
 from dragoman.core.loss import Loss
 from dragoman.surface.answer import answer_headers, as_gateway_error, error_headers, error_reply
@@ -57,7 +57,7 @@ def test_an_answer_says_who_served_it_and_what_it_cost():
         adjusted=("max_tokens=8192",),
         estimated=True,
     )
-    made.allowed = Allowed(100, 99, 60.0)
+    made.allowed = Allowed(Gauge(100, 99, 60.0))
     found = headers(made, extra={"x-more": "1"})
     assert found["x-request-id"] == "req_1"
     assert found["x-dragoman-provider"] == found["x-provider"] == "openai"

@@ -30,6 +30,16 @@ a running gateway; a running one notices within seconds.
 """
 
 _DAY_S = 86_400
+_UNSAID = "0: no limit, whatever its tier says. [its tier's]"
+_LIMITS = {
+    "rps": "/s",
+    "rpm": "/min",
+    "rpd": "/day",
+    "tpm": " tokens/min",
+    "tpd": " tokens/day",
+    "max_tokens": " tokens",
+    "concurrency": " at once",
+}
 _T = TypeVar("_T")
 
 
@@ -54,13 +64,21 @@ def create(
     name: Annotated[str, typer.Option(help="Who or what the key is for.")],
     tenant: Annotated[str, typer.Option(help="Whom it belongs to.")] = "default",
     role: Annotated[Role, typer.Option(help="An admin may manage the gateway.")] = Role.user,
-    rps: Annotated[
-        int | None, typer.Option(min=1, help="Requests a second. [not limited]")
+    rps: Annotated[int | None, typer.Option(min=0, help=f"Requests a second. {_UNSAID}")] = None,
+    rpm: Annotated[int | None, typer.Option(min=0, help=f"Requests a minute. {_UNSAID}")] = None,
+    rpd: Annotated[int | None, typer.Option(min=0, help=f"Requests a day. {_UNSAID}")] = None,
+    tpm: Annotated[int | None, typer.Option(min=0, help=f"Tokens a minute. {_UNSAID}")] = None,
+    tpd: Annotated[int | None, typer.Option(min=0, help=f"Tokens a day. {_UNSAID}")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=0, help=f"Tokens in all. {_UNSAID}")
     ] = None,
-    rpm: Annotated[
-        int | None, typer.Option(min=1, help="Requests a minute. [not limited]")
+    concurrency: Annotated[
+        int | None, typer.Option(min=0, help=f"Requests under way at once. {_UNSAID}")
     ] = None,
-    rpd: Annotated[int | None, typer.Option(min=1, help="Requests a day. [not limited]")] = None,
+    tier: Annotated[
+        str | None,
+        typer.Option(help="Limits by name, under those said here; see docs/limits.md. [none]"),
+    ] = None,
     expires: Annotated[
         float | None, typer.Option(min=0, metavar="DAYS", help="Days until it expires. [never]")
     ] = None,
@@ -73,17 +91,21 @@ def create(
     """
     from dragoman.core.call import Limits
 
-    limits = Limits(rps=rps, rpm=rpm, rpd=rpd)
+    limits = Limits(rps, rpm, rpd, tpm, tpd, max_tokens, concurrency)
     until = None if expires is None else time.time() + expires * _DAY_S
 
     async def make(keys: SqlKeys) -> tuple[KeyRecord, str]:
         from dragoman.store.sql.keys import NewKey
 
-        wanted = NewKey(name, tenant=tenant, role=role.value, limits=limits, expires=until)
+        wanted = NewKey(
+            name, tenant=tenant, role=role.value, limits=limits, expires=until, tier=tier
+        )
         record, secret = await keys.create(wanted)
         return record, secret.reveal()
 
     settings = settings_or_fail(None, env_file, as_json=as_json)
+    if tier is not None:
+        _check_tier(tier, settings, as_json=as_json)
     record, key = _with_keys(make, settings, as_json=as_json)
     if as_json:
         home = str(settings.dragoman_home)
@@ -93,6 +115,19 @@ def create(
     say(f"\nKey {record.id} for {record.name!r}, tenant {record.tenant!r}, role {record.role}.")
     say("It is not shown again.")
     say(f"It is stored in {_where(settings)}: only a gateway on that database knows it.")
+
+
+def _check_tier(tier: str, settings: Settings, *, as_json: bool) -> None:
+    """Ends the program where there is no such tier: the key would be refused everywhere."""
+    from dragoman.config.settings import ConfigError
+    from dragoman.config.tiers import read_tiers, unknown_tier
+
+    try:
+        tiers = read_tiers(settings)
+    except ConfigError as error:
+        fail(error.message, as_json=as_json)
+    if tier not in tiers:
+        fail(unknown_tier(tier, tiers), as_json=as_json)
 
 
 def list_(
@@ -189,11 +224,8 @@ def _described(record: KeyRecord) -> dict[str, object]:
         "name": record.name,
         "tenant": record.tenant,
         "role": record.role,
-        "limits": {
-            "rps": record.limits.rps,
-            "rpm": record.limits.rpm,
-            "rpd": record.limits.rpd,
-        },
+        "tier": record.tier,
+        "limits": {name: getattr(record.limits, name) for name in _LIMITS},
         "created": record.created,
         "expires": record.expires,
         "revoked": record.revoked,
@@ -202,8 +234,12 @@ def _described(record: KeyRecord) -> dict[str, object]:
 
 def _limits(record: KeyRecord) -> str:
     limits = record.limits
-    told = ((limits.rps, "s"), (limits.rpm, "min"), (limits.rpd, "day"))
-    return ", ".join(f"{number}/{unit}" for number, unit in told if number) or "none"
+    told = [f"tier {record.tier}"] if record.tier is not None else []
+    for name, unit in _LIMITS.items():
+        number = getattr(limits, name)
+        if number is not None:
+            told.append(f"{number}{unit}" if number else f"no {name}")
+    return ", ".join(told) or "none"
 
 
 def _state(record: KeyRecord) -> str:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, insert, or_, select, update
 
 from dragoman.core.secret import Secret
-from dragoman.identity.ports import KeyChange, KeyRecord, KeySearch
+from dragoman.identity.ports import KeyChange, KeyRecord, KeySearch, KeyState
 from dragoman.store.admin_tables import usage_resets
-from dragoman.store.sql.keys import NewKey, move_generation, record_of
+from dragoman.store.sql.keys import OWN_LIMITS, NewKey, move_generation, record_of
 from dragoman.store.tables import keys
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class SqlKeyDesk:
         return [record_of(row) for row in rows]
 
     def _wanted(self, search: KeySearch) -> list[ColumnElement[bool]]:
+        state: KeyState | None = search.state
         said: list[Any] = [
             keys.c[column] == value
             for column, value in (
@@ -57,7 +58,7 @@ class SqlKeyDesk:
         ]
         now = self._now_ms()
         lasts = or_(keys.c.expires_ms.is_(None), keys.c.expires_ms > now)
-        match search.state:
+        match state:
             case "active":
                 said += [keys.c.revoked_ms.is_(None), lasts]
             case "revoked":
@@ -72,9 +73,19 @@ class SqlKeyDesk:
         """One key, in ``tenant`` if that is said."""
         return await self._store.get(key_id, tenant=tenant)
 
-    async def create(self, new: NewKey) -> tuple[KeyRecord, Secret]:
-        """Makes a key; it is given out here and never again."""
-        return await self._store.create(new)
+    async def create(self, like: KeyRecord) -> tuple[KeyRecord, Secret]:
+        """Makes a key with the members of ``like`` but its id; it is given out here and never again."""
+        return await self._store.create(
+            NewKey(
+                like.name,
+                like.tenant,
+                like.role,
+                like.limits,
+                like.expires,
+                like.user_id,
+                like.tier,
+            )
+        )
 
     async def revoke(self, key_id: str) -> KeyRecord | None:
         """Revokes a key for good."""
@@ -87,8 +98,10 @@ class SqlKeyDesk:
             values["name"] = change.name
         if change.role is not None:
             values["role"] = change.role
+        if change.tier is not None:
+            values["tier"] = change.tier or None
         if change.limits is not None:
-            for name in change.limits.__struct_fields__:
+            for name in OWN_LIMITS:
                 values[name] = getattr(change.limits, name)
         if change.expires is not None:
             # A moment of 0 is none.
@@ -111,7 +124,7 @@ class SqlKeyDesk:
             )
             await move_generation(connection)
         return await self._store.create(
-            NewKey(old.name, old.tenant, old.role, old.limits, old.expires, old.user_id)
+            NewKey(old.name, old.tenant, old.role, old.limits, old.expires, old.user_id, old.tier)
         )
 
     async def reset_usage(self, key_id: str) -> int:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from sqlalchemy import insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from dragoman.core.call import Limits, Role
+from dragoman.core.call import NO_LIMITS, Limits, Role
 from dragoman.core.errors import CallerError
 from dragoman.core.secret import Secret
 from dragoman.identity.keyform import (
@@ -42,6 +42,7 @@ DEFAULT_TENANT = "default"
 PEPPER = "pepper"
 _GENERATION = "keys_generation"
 _MARK = 12
+_OWN_LIMITS = ("rps", "rpm", "rpd", "tpm", "tpd", "max_tokens", "concurrency")
 
 
 class NewKey(Struct, frozen=True):
@@ -50,9 +51,10 @@ class NewKey(Struct, frozen=True):
     name: str
     tenant: str = DEFAULT_TENANT
     role: Role = "user"
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
     expires: float | None = None
     user_id: str | None = None
+    tier: str | None = None
 
 
 class SqlKeys:
@@ -132,9 +134,8 @@ class SqlKeys:
             "role": new.role,
             "digest": self.digest(key),
             "pepper_version": self._version,
-            "rps": new.limits.rps,
-            "rpm": new.limits.rpm,
-            "rpd": new.limits.rpd,
+            **{name: getattr(new.limits, name) for name in _OWN_LIMITS},
+            "tier": new.tier,
             "created_ms": self._now_ms(),
             "expires_ms": _ms(new.expires),
             "revoked_ms": None,
@@ -232,11 +233,18 @@ def _record(row: RowMapping | dict[str, Any]) -> KeyRecord:
         name=row["name"],
         created=row["created_ms"] / 1000,
         role=row["role"],
-        limits=Limits(row["rps"], row["rpm"], row["rpd"]),
+        limits=_limits(row),
+        tier=row["tier"],
         user_id=row["user_id"],
         expires=_seconds(row["expires_ms"]),
         revoked=_seconds(row["revoked_ms"]),
     )
+
+
+def _limits(row: RowMapping | dict[str, Any]) -> Limits:
+    found = Limits(**{name: row[name] for name in _OWN_LIMITS})
+    # The very object where there is none: that costs a request one look.
+    return NO_LIMITS if found == NO_LIMITS else found
 
 
 def _ms(seconds: float | None) -> int | None:
@@ -252,3 +260,9 @@ async def open_keys(
 ) -> SqlKeys:
     """The keys in ``database``, with its pepper opened, or made where it has none."""
     return SqlKeys(database, await open_secret(database, sealer, clock, PEPPER), clock, prefix)
+
+
+OWN_LIMITS = _OWN_LIMITS
+"""The limits that a key may have of its own: columns of its row."""
+record_of = _record
+move_generation = _move_generation

@@ -115,6 +115,11 @@ class SqlLedger:
         found = await self._grouped(scope, [], [])
         return found.get((), Sums())
 
+    async def by_hour(self, scope: Scope) -> dict[int, Sums]:
+        """The totals of each hour, counted from 1970."""
+        found = await self._grouped(scope, [hours.c.hour], [requests.c.created_us // HOUR_US])
+        return {key[0]: sums for key, sums in found.items()}
+
     async def by_day(self, scope: Scope) -> dict[int, Sums]:
         """The totals of each UTC day, counted from 1970."""
         found = await self._grouped(

@@ -1,0 +1,214 @@
+"""What one key has used of one unit: all of its windows, its allowance, its places; pure, time is passed in.
+
+The same state stands in a process's memory, or as bytes where several processes find it; the script in
+``store/redis/limits.lua`` does in Redis what ``take`` does here, and one suite of tests holds them together.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from dragoman.admission.limits import Window
+from dragoman.admission.ports import UNKNOWN, Past, Short, Taken, Unknown
+from dragoman.admission.rules import ALLOWANCE, CONCURRENCY, LONG_S, SECONDS, Bound, Rule
+from dragoman.core.call import Gauge
+
+PLACE_WAIT_S = 1.0
+"""When to come back for a place: nobody knows when one will be given back."""
+FOREVER = float("inf")
+
+
+class _State(Struct, array_like=True):
+    windows: dict[str, list[tuple[int, int]]]
+    total: int | None
+    total_until: float
+    places: dict[str, float]
+    is_told: bool
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_State).decode
+
+
+class Meter:
+    """The state of one key and unit."""
+
+    __slots__ = ("is_told", "places", "total", "total_until", "windows")
+
+    def __init__(self) -> None:
+        self.windows: dict[str, Window] = {}
+        self.is_told = False
+        """Whether it knows what was in its long windows before it began."""
+        self.total: int | None = None
+        self.total_until = FOREVER
+        """From then on, what is used of the allowance has to be told anew."""
+        self.places: dict[str, float] = {}
+        """Who holds a place, and until when unless it is renewed."""
+
+    def take(
+        self,
+        rule: Rule,
+        amount: int,
+        now: float,
+        *,
+        most: int = 0,
+        place: str | None = None,
+        place_s: float = FOREVER,
+        past: Past | None = None,
+        used_s: float = FOREVER,
+    ) -> Taken | Short | Unknown:
+        """Counts ``amount``, or as much up to ``most`` as there is room for, or nothing.
+
+        Args:
+            rule: the limits.
+            amount: the least that is of use; 0: only a place is asked for.
+            now: seconds of a clock that all who share the state read.
+            most: as much as is wanted where there is room.
+            place: the name under which a place is taken.
+            place_s: how long it is held unless it is renewed.
+            past: what the ledger knows of the time before.
+            used_s: how long that is believed of the allowance.
+        """
+        if not self._knows(rule, now):
+            if past is None:
+                return UNKNOWN
+            self._learn(rule, past, now, used_s)
+        windows = [(bound, self._window(bound, now)) for bound in rule.bounds]
+        short = self._short(rule, windows, amount, now, wants_place=place is not None)
+        if short is not None:
+            return short
+        if most > amount:
+            amount = max(amount, min(most, self._free(rule, windows)))
+        if amount:
+            for _, window in windows:
+                window.count(now, amount)
+            if self.total is not None:
+                self.total += amount
+        if place is not None and rule.places:
+            self.places[place] = now + place_s
+        return self._taken(rule, windows, amount, now)
+
+    def _knows(self, rule: Rule, now: float) -> bool:
+        if rule.total and (self.total is None or now >= self.total_until):
+            return False
+        return self.is_told or not rule.is_long
+
+    def _learn(self, rule: Rule, past: Past, now: float, used_s: float) -> None:
+        if rule.total:
+            self.total, self.total_until = past.total, now + used_s
+        if self.is_told:
+            return
+        self.is_told = True
+        for bound in rule.bounds:
+            window = self._window(bound, now)
+            if bound.seconds >= LONG_S and not window.used:
+                for age, amount in past.lately:
+                    window.count(now - age, amount)
+
+    def correct(self, taken: Taken, change: int) -> None:
+        """What was taken came to more, or to less."""
+        for window in self.windows.values():
+            window.correct(taken.at, change)
+        if self.total is not None:
+            self.total = max(0, self.total + change)
+
+    def note(self, rule: Rule, amount: int, now: float) -> None:
+        """Counts what was let through elsewhere, room or not."""
+        self.is_told = True  # of the others it knows nothing, and its part is its own
+        for bound in rule.bounds:
+            self._window(bound, now).count(now, amount)
+
+    def idle(self, now: float) -> bool:
+        """Whether nothing of it is worth keeping."""
+        for window in self.windows.values():
+            window.turn(now)
+        return not (
+            self.places
+            or self.total is not None
+            or any(each.used for each in self.windows.values())
+        )
+
+    def _window(self, bound: Bound, now: float) -> Window:
+        window = self.windows.get(bound.name)
+        if window is None:
+            window = self.windows[bound.name] = Window(bound.seconds)
+        window.turn(now)
+        return window
+
+    def _short(
+        self,
+        rule: Rule,
+        windows: list[tuple[Bound, Window]],
+        amount: int,
+        now: float,
+        *,
+        wants_place: bool,
+    ) -> Short | None:
+        """The limit that refuses, of several the one that does so for the longest time."""
+        if rule.total and self.total is not None and self.total + amount > rule.total:
+            return Short(ALLOWANCE, rule.total, max(0, rule.total - self.total), None)
+        found: Short | None = None
+        for bound, window in windows:
+            if window.used + amount <= bound.limit:
+                continue
+            free = max(0, bound.limit - window.used)
+            if amount > bound.limit:
+                return Short(bound.name, bound.limit, free, None)
+            wait = window.room_after(now, amount, bound.limit)
+            if found is None or wait > (found.wait_s or 0.0):
+                found = Short(bound.name, bound.limit, free, wait)
+        if found is None and wants_place and rule.places:
+            if len(self.places) >= rule.places:
+                self.places = {name: until for name, until in self.places.items() if until > now}
+            if len(self.places) >= rule.places:
+                return Short(CONCURRENCY, rule.places, 0, PLACE_WAIT_S)
+        return found
+
+    def _free(self, rule: Rule, windows: list[tuple[Bound, Window]]) -> int:
+        free = [bound.limit - window.used for bound, window in windows]
+        if rule.total and self.total is not None:
+            free.append(rule.total - self.total)
+        return min(free, default=0)
+
+    def _taken(
+        self, rule: Rule, windows: list[tuple[Bound, Window]], amount: int, now: float
+    ) -> Taken:
+        """With how the limit stands of which the least is left."""
+        gauge: Gauge | None = None
+        which, least = -1, 2.0
+        for place, (bound, window) in enumerate(windows):
+            left = 1 - window.used / bound.limit
+            if left < least:
+                least, which = left, place
+        if which >= 0:
+            bound, window = windows[which]
+            gauge = Gauge(bound.limit, max(0, bound.limit - window.used), window.empty_after(now))
+        elif rule.total and self.total is not None:
+            gauge = Gauge(rule.total, max(0, rule.total - self.total), 0.0)
+        return Taken(now, amount, gauge, which)
+
+
+def write_meter(meter: Meter) -> bytes:
+    """The state as bytes."""
+    windows = {name: window.slots() for name, window in meter.windows.items()}
+    return _encode(_State(windows, meter.total, meter.total_until, meter.places, meter.is_told))
+
+
+def read_meter(data: bytes) -> Meter:
+    """What ``write_meter`` has written; a new one where that cannot be read."""
+    meter = Meter()
+    if not data:
+        return meter
+    try:
+        state = _decode(data)
+    except msgspec.DecodeError:
+        return meter
+    meter.windows = {
+        name: Window(SECONDS[name], slots)
+        for name, slots in state.windows.items()
+        if name in SECONDS
+    }
+    meter.total, meter.total_until = state.total, state.total_until
+    meter.places, meter.is_told = state.places, state.is_told
+    return meter

@@ -1,0 +1,62 @@
+"""Which rules hold for a caller: its key's own limits, over those of its key's tier (R-TIER-001)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dragoman.admission.rules import NO_RULES, Rules, rules_of
+from dragoman.core.call import NO_LIMITS, Caller, Limits
+from dragoman.core.errors import HouseError
+
+MOST_REMEMBERED = 10_000
+
+
+class Tiers:
+    """The tiers of one configuration; another one makes another of these."""
+
+    def __init__(
+        self, tiers: Mapping[str, Limits] | None = None, everyone: Limits | None = None
+    ) -> None:
+        """``everyone``: limits in place of each key's own, as in test mode (R-TIER-006)."""
+        self.tiers: Mapping[str, Limits] = tiers or {}
+        self._everyone = None if everyone is None else rules_of(everyone)
+        self._made: dict[tuple[str | None, Limits], Rules] = {}
+
+    def rules(self, caller: Caller) -> Rules:
+        """What is counted of the caller.
+
+        Raises:
+            HouseError: the key has a tier that there is not: it fails closed.
+        """
+        if self._everyone is not None:
+            return self._everyone
+        limits, tier = caller.limits, caller.tier
+        if tier is None and limits is NO_LIMITS:
+            return NO_RULES
+        found = self._made.get((tier, limits))
+        if found is None:
+            if len(self._made) >= MOST_REMEMBERED:
+                self._made.clear()
+            found = self._made[tier, limits] = rules_of(merged(limits, self._limits_of(tier)))
+        return found
+
+    def _limits_of(self, tier: str | None) -> Limits:
+        if tier is None:
+            return NO_LIMITS
+        if tier not in self.tiers:
+            raise HouseError(
+                "server",
+                f"This API key has the tier {tier!r}, which this gateway does not have: its operator "
+                f"adds [tiers.{tier}] to dragoman.toml, or gives the key another tier.",
+                code="configuration_error",
+            )
+        return self.tiers[tier]
+
+
+def merged(own: Limits, tier: Limits) -> Limits:
+    """The key's own limits where it says any, else its tier's; a 0 of its own lifts the tier's."""
+    said = {
+        name: value if (value := getattr(own, name)) is not None else getattr(tier, name)
+        for name in Limits.__struct_fields__
+    }
+    return Limits(**said)

@@ -1,0 +1,117 @@
+"""The operator's tiers: ``data/tiers.json`` in the home, and over it ``[tiers.*]`` of ``dragoman.toml``.
+
+    {"team": {"rps": 20, "rpm": 600, "rpd": 50000, "max_tokens": null, "min_provider_score": 50,
+              "max_provider_score": null}}
+
+A tier of the same name in ``dragoman.toml`` replaces the file's. No tier is anybody's until a key says it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dragoman.config.settings import ConfigError, Settings
+from dragoman.core.call import Limits
+
+FILE = Path("data") / "tiers.json"
+SAMPLE = Path(__file__).with_name("tiers.json")
+"""R-TIER-002's reference; where the data files are kept, it is put there to begin with (R-STOR-004)."""
+LONGEST_NAME = 64
+LARGEST = 2**53
+_SCORES = ("min_provider_score", "max_provider_score")
+MEMBERS = tuple(Limits.__struct_fields__)
+
+
+def read_tiers(settings: Settings) -> dict[str, Limits]:
+    """All tiers by their names.
+
+    Raises:
+        ConfigError: a file or a member cannot be used; the message says which and what to do.
+    """
+    path = settings.dragoman_home / FILE
+    found = {
+        name: _limits(name, row, f"{path}: tier {name!r}") for name, row in _file(path).items()
+    }
+    rows = settings.tiers.items()
+    return found | {name: _limits(name, row, f"[tiers.{name}]") for name, row in rows}
+
+
+def ensure_file(settings: Settings) -> None:
+    """Puts the sample where the data files are kept and there is no file of tiers yet."""
+    path = settings.dragoman_home / FILE
+    if settings.data_source_preference != "filesystem" or path.exists():
+        return
+    from dragoman.config.running import write_whole  # noqa: PLC0415  only where files are kept
+
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(path, SAMPLE.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def unknown_tier(name: str, tiers: Mapping[str, Limits]) -> str:
+    """The sentence for a tier that there is not."""
+    near = difflib.get_close_matches(name, tiers, 1)
+    if near:
+        return f"There is no tier {name!r}; did you mean {near[0]!r}?"
+    known = f"known: {', '.join(sorted(tiers))}" if tiers else "there is none yet"
+    return f"There is no tier {name!r} ({known}): add [tiers.{name}] to dragoman.toml."
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        found: Any = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path} is no JSON: {error}.") from None
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path} must be an object of tiers by their names.")
+    return found
+
+
+def _limits(name: str, row: Any, where: str) -> Limits:
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise ConfigError(f"{where}: a tier's name is 1 to {LONGEST_NAME} printable characters.")
+    if not isinstance(row, dict):
+        raise ConfigError(f"{where} must hold limits, such as rpm = 600.")
+    for member in row:
+        if member not in MEMBERS:
+            near = difflib.get_close_matches(member, MEMBERS, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(MEMBERS)}"
+            raise ConfigError(f"{where}: unknown member {member!r}; {hint}")
+    made = Limits(**{member: _value(member, value, where) for member, value in row.items()})
+    least, most = made.min_provider_score, made.max_provider_score
+    if least is not None and most is not None and least > most:
+        raise ConfigError(
+            f"{where}: min_provider_score {least:g} is above max_provider_score {most:g}."
+        )
+    return made
+
+
+def _value(member: str, value: Any, where: str) -> Any:
+    if value is None:
+        return None
+    if member == "require_score":
+        if isinstance(value, bool):
+            return value
+        raise ConfigError(f"{where}: require_score must be true or false.")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if member in _SCORES:
+        if is_number and math.isfinite(value) and 0 <= value <= 100:
+            return float(value)
+        raise ConfigError(f"{where}: {member} must be a number from 0 to 100.")
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST:
+        return value
+    raise ConfigError(f"{where}: {member} must be a whole number, 0 for no limit.")

@@ -1,0 +1,1 @@
+"""Limits that several processes share, on one host or through Redis."""

@@ -1,0 +1,141 @@
+"""The meters of the workers of one gateway, in files that all of them open: no request waits for a database.
+
+Each key has a file for each unit. Whoever takes from it holds its lock for some 20 µs: it reads the
+state, counts, writes it back, all of it in the memory of the system. What a worker that is killed has
+written, it has written whole; its lock goes with it. The folder is the gateway's own and ends with it, so
+that its times are those of one boot.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dragoman.admission.meter import Meter, read_meter, write_meter
+from dragoman.core.errors import HouseError
+from dragoman.store.shared.ports import PLACE_S, USED_S, Correction, Held
+
+if TYPE_CHECKING:
+    from dragoman.admission.ports import Past, Short, Taken, Unknown
+    from dragoman.admission.rules import Rule, Unit
+
+MOST_OPEN = 512
+PATIENCE_S = 0.02
+"""How long another worker's lock is waited for: it may have been stopped while it held it."""
+LARGEST = 1 << 20
+
+
+class HostCounter:
+    """A ``SharedCounter`` of the processes of one host that have the folder."""
+
+    def __init__(
+        self, folder: Path, processes: int, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._folder = folder
+        self._processes = processes
+        self._monotonic = monotonic
+        self._open: OrderedDict[tuple[str, Unit], int] = OrderedDict()
+
+    async def take(
+        self,
+        key_id: str,
+        rule: Rule,
+        amount: int,
+        *,
+        most: int = 0,
+        place: str | None = None,
+        past: Past | None = None,
+    ) -> Taken | Short | Unknown:
+        """Counts ``amount``, or as much up to ``most`` as there is room for, or nothing."""
+        with self._meter(key_id, rule.unit) as meter:
+            return meter.take(
+                rule,
+                amount,
+                self._monotonic(),
+                most=most,
+                place=place,
+                place_s=PLACE_S,
+                past=past,
+                used_s=USED_S,
+            )
+
+    async def correct(self, corrections: Sequence[Correction]) -> None:
+        """Sets right what was taken."""
+        for each in corrections:
+            with self._meter(each.key_id, each.unit) as meter:
+                if each.taken is not None:
+                    meter.correct(each.taken, each.change)
+                if each.place is not None:
+                    meter.places.pop(each.place, None)
+
+    async def renew(self, held: Sequence[Held]) -> None:
+        """Goes on holding places."""
+        for each in held:
+            with self._meter(each.key_id, "requests") as meter:
+                meter.places[each.place] = self._monotonic() + PLACE_S
+
+    async def processes(self) -> int:
+        """How many workers there are."""
+        return self._processes
+
+    def close(self) -> None:
+        """Closes the files."""
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    @contextmanager
+    def _meter(self, key_id: str, unit: Unit) -> Iterator[Meter]:
+        """The state, as it was and as it will be, while nobody else has it."""
+        try:
+            file = self._file(key_id, unit)
+            _lock(file)
+        except OSError as error:
+            raise _away(error.strerror or "it cannot be opened") from error
+        try:
+            meter = read_meter(os.pread(file, LARGEST, 0))
+            yield meter
+            data = write_meter(meter)
+            os.pwrite(file, data, 0)
+            os.ftruncate(file, len(data))
+        except OSError as error:
+            raise _away(error.strerror or "it cannot be written") from error
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+    def _file(self, key_id: str, unit: Unit) -> int:
+        name = (key_id, unit)
+        file = self._open.get(name)
+        if file is not None:
+            self._open.move_to_end(name)
+            return file
+        if len(self._open) >= MOST_OPEN:
+            os.close(self._open.popitem(last=False)[1])
+        digest = blake2b(key_id.encode(), digest_size=16).hexdigest()
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        file = self._open[name] = os.open(self._folder / f"{digest}.{unit}", flags, 0o600)
+        return file
+
+
+def _lock(file: int) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.00005)
+        else:
+            return
+
+
+def _away(why: str) -> HouseError:
+    return HouseError("overloaded", f"The table of limits cannot be used: {why}.", retryable=True)
