@@ -157,6 +157,7 @@ class Reloader:
             environment(self._env_file),
             overlay=overlay,
             before=self._services.house.registry,
+            where="With this",
         )
 
     async def follow_names(self) -> None:

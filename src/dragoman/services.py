@@ -301,7 +301,12 @@ async def open_services(
         house = House(
             keys=cached,
             mode=built.mode,
-            gate=Gate(_tiers(built), limits, partial(past_of, accountant, clock), metrics.limited),
+            gate=Gate(
+                _tiers(built),
+                limits,
+                partial(past_of, accountant, clock, stored.keys.counts_since_us),
+                metrics.limited,
+            ),
             registry=built.registry,
             health=health,
             pools=built.pools,

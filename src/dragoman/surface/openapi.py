@@ -323,6 +323,9 @@ def _responses(route: Route) -> dict[str, Any]:
     if route.page == "metrics":
         content = {"text/plain": {"schema": _TEXT}}
     schema = _ERROR.get(route.dialect, _ERROR["chat"])
+    if route.page is not None and route.dialect == "chat" and route.home is None:
+        # A page speaks as whoever asks does, by its own headers.
+        schema = {"anyOf": [_ERROR[family] for family in ("chat", "anthropic", "gemini")]}
     if route.flavour == "openrouter":
         schema = _OPENROUTERS
     failures = _FAILURES if route.operation else dict.fromkeys(_PAGE_FAILURES, "")
