@@ -61,7 +61,9 @@ def deed(number=1, **members):
 async def test_entries_hang_together_however_many_write_at_once(desk):
     database, found, sealer, clock = desk
     others = [await open_audit(database, sealer, clock) for _ in range(3)]
-    await asyncio.gather(*(log.append(deed(n)) for n in range(10) for log in (found.audit, *others)))
+    await asyncio.gather(
+        *(log.append(deed(n)) for n in range(10) for log in (found.audit, *others))
+    )
     verdict = await found.audit.verify()
     assert (verdict.entries, verdict.number) == (40, None)
     entries = await found.audit.page(limit=100)
@@ -106,7 +108,9 @@ async def test_an_entry_that_somebody_adds_by_hand_is_found(desk):
     await found.audit.append(deed())
     async with database.write() as connection:
         row = dict((await connection.execute(select(audit))).mappings().one())
-        await connection.execute(insert(audit).values({**row, "number": 2, "previous": row["seal"]}))
+        await connection.execute(
+            insert(audit).values({**row, "number": 2, "previous": row["seal"]})
+        )
     assert (await found.audit.verify()).number == 2
 
 
@@ -118,7 +122,11 @@ async def test_names_come_back_as_they_were_said_and_move_the_generation(desk):
     before = await names.generation()
     route = Named("route", "smart", ("a/b", "c/d"), (1, 2), "weighted")
     stored = await names.put(route)
-    assert (stored.targets, stored.weights, stored.strategy) == (("a/b", "c/d"), (1, 2), "weighted")
+    assert (stored.targets, stored.weights, stored.strategy) == (
+        ("a/b", "c/d"),
+        (1, 2),
+        "weighted",
+    )
     assert stored.created_ms == stored.changed_ms > 0
     await names.put(Named("alias", "fast", ("a/b",)))
     await names.put(Named("policy", "fast", ("a/b",), tenant="t1"))
@@ -145,10 +153,16 @@ async def test_pages_of_names_follow_one_another(desk):
 
 async def test_a_providers_key_is_sealed_for_its_row_and_opened_for_the_assembly_alone(desk):
     database, found, _, _ = desk
-    await found.names.put_provider(StoredProvider("mine", "http://a/v1", key_preview="sk-or-****"), SECRET)
+    await found.names.put_provider(
+        StoredProvider("mine", "http://a/v1", key_preview="sk-or-****"), SECRET
+    )
     await found.names.put_provider(StoredProvider("mine", "http://b/v1", disabled=True), None)
     (shown,) = await found.names.providers()
-    assert (shown.base_url, shown.disabled, shown.key_preview) == ("http://b/v1", True, "sk-or-****")
+    assert (shown.base_url, shown.disabled, shown.key_preview) == (
+        "http://b/v1",
+        True,
+        "sk-or-****",
+    )
     assert (await found.names.overlay()).keys == {"mine": (SECRET,)}
     async with database.write() as connection:
         row = (await connection.execute(select(stored_providers))).mappings().one()
@@ -164,7 +178,14 @@ async def test_a_providers_key_is_sealed_for_its_row_and_opened_for_the_assembly
 
 
 def handed(number=1, **members):
-    return Submission(**{"id": f"00000000-0000-7000-8000-00000000000{number}", "provider": "openrouter", "preview": "sk-or-****6789", **members})
+    return Submission(
+        **{
+            "id": f"00000000-0000-7000-8000-00000000000{number}",
+            "provider": "openrouter",
+            "preview": "sk-or-****6789",
+            **members,
+        }
+    )
 
 
 async def test_a_submitted_key_serves_only_while_it_is_adopted(desk):
@@ -203,7 +224,10 @@ async def test_no_column_of_a_submission_holds_the_key(desk):
     await found.submissions.add(handed(1), SECRET, 2)
     async with database.read() as connection:
         row = (await connection.execute(select(submitted))).mappings().one()
-    assert all(SECRET.encode() not in (v if isinstance(v, bytes) else str(v).encode()) for v in row.values())
+    assert all(
+        SECRET.encode() not in (v if isinstance(v, bytes) else str(v).encode())
+        for v in row.values()
+    )
 
 
 async def test_looking_through_an_empty_ledger_finds_nothing(desk):

@@ -37,9 +37,10 @@ def test_a_cursor_of_another_kind_is_refused(cursor):
 @given(st.text(max_size=40))
 def test_any_cursor_is_a_place_or_a_refusal(cursor):
     try:
-        assert isinstance(place_of(cursor, tuple[str, str]), tuple)
-    except CallerError as error:
-        assert error.code == "invalid_field_value"
+        place = place_of(cursor, tuple[str, str])
+    except CallerError:
+        return
+    assert isinstance(place, tuple)
 
 
 class Said(Strict):

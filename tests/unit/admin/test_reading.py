@@ -64,8 +64,14 @@ def test_a_charset_beside_the_type_is_no_matter():
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**18), 10**18) | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inside, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**18), 10**18)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inside: (
+        st.lists(inside, max_size=3)
+        | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inside, max_size=3)
+    ),
     max_leaves=20,
 )
 
@@ -78,6 +84,7 @@ def test_every_plain_value_is_read_as_it_was_written(value):
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_value_or_a_refusal(data):
     try:
-        read_body(data, JSON)
-    except CallerError as error:
-        assert error.status == 400
+        value = read_body(data, JSON)
+    except CallerError:
+        return
+    assert read_body(json.dumps(value).encode(), JSON) == value

@@ -36,7 +36,9 @@ def test_nothing_stored_changes_nothing():
 
 
 def test_a_stored_name_hides_the_files_whichever_kind_it_is():
-    said = settings(aliases={"fast": "groq/a", "b": "groq/b"}, routes={"smart": {"candidates": ["groq/a"]}})
+    said = settings(
+        aliases={"fast": "groq/a", "b": "groq/b"}, routes={"smart": {"candidates": ["groq/a"]}}
+    )
     overlay = Overlay(
         1,
         (
@@ -50,11 +52,17 @@ def test_a_stored_name_hides_the_files_whichever_kind_it_is():
     assert built.registry.routes["fast"].strategy == "weighted"
     assert "smart" not in built.registry.routes
     assert meant(built, "b") == ["groq/b"]
-    assert built.settings.aliases == {"fast": "groq/a", "b": "groq/b"}, "the file's stay as they are"
+    assert built.settings.aliases == {"fast": "groq/a", "b": "groq/b"}, (
+        "the file's stay as they are"
+    )
 
 
 def test_a_stored_providers_members_take_the_place_of_the_files():
-    said = settings(providers=[{"name": "mine", "base_url": "http://a/v1", "credentials": [{"key": "file-key"}]}])
+    said = settings(
+        providers=[
+            {"name": "mine", "base_url": "http://a/v1", "credentials": [{"key": "file-key"}]}
+        ]
+    )
     overlay = Overlay(1, (), (StoredProvider("mine", "http://b/v1", models=("m",)),))
     built = assemble(said, ENV, overlay=overlay)
     assert built.registry.providers["mine"].base_url == "http://b/v1"
@@ -79,7 +87,9 @@ def test_an_adopted_key_stands_beside_those_of_the_environment():
 def test_who_names_a_disabled_provider_is_told_and_gets_nobody_else():
     """OpenRouter has a model of that whole name: it was not asked for."""
     overlay = Overlay(1, (), (StoredProvider("openai", disabled=True),))
-    built = assemble(settings(aliases={"any": ["openai/gpt-4o-mini", "groq/y"]}), ENV, overlay=overlay)
+    built = assemble(
+        settings(aliases={"any": ["openai/gpt-4o-mini", "groq/y"]}), ENV, overlay=overlay
+    )
     assert "openai" not in built.registry.providers
     with pytest.raises(CallerError, match="openai is disabled by an administrator") as error:
         meant(built, "openai/gpt-4o-mini")
@@ -117,7 +127,11 @@ def test_what_no_longer_fits_the_file_is_left_out_and_told_and_the_rest_is_in_fo
 
 def test_a_wrong_file_is_refused_whatever_is_stored():
     with pytest.raises(ConfigError):
-        assemble_stored(settings(aliases={"a": "nobody-here/x"}), ENV, Overlay(1, (Named("alias", "b", ("groq/y",)),)))
+        assemble_stored(
+            settings(aliases={"a": "nobody-here/x"}),
+            ENV,
+            Overlay(1, (Named("alias", "b", ("groq/y",)),)),
+        )
 
 
 def test_names_in_a_circle_through_file_and_store_are_refused():

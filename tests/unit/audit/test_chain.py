@@ -61,7 +61,17 @@ def test_entries_in_another_order_are_found(spot):
 @given(
     spot=st.integers(0, 4),
     change=st.sampled_from(
-        ["action", "target", "tenant", "actor", "actor_tenant", "outcome", "before", "after", "request_id"]
+        [
+            "action",
+            "target",
+            "tenant",
+            "actor",
+            "actor_tenant",
+            "outcome",
+            "before",
+            "after",
+            "request_id",
+        ]
     ),
 )
 def test_an_entry_that_was_changed_in_any_member_is_found(spot, change):
