@@ -26,6 +26,7 @@ from dragoman.catalog.files import definitions
 from dragoman.cli.main import make_app
 from dragoman.config.settings import Settings
 from dragoman.dialects.registry import DIALECTS
+from dragoman.surface.managed_rows import MANAGED
 from dragoman.surface.route import Route
 from dragoman.surface.routers import ROUTERS
 from dragoman.surface.table import ROUTES
@@ -66,11 +67,6 @@ SCRIPTS = (
 NOT_YET = {
     "further surfaces": """
         VIDEO_REQUEST_CACHE_TTL_MS
-    """,
-    "admin API": """
-        ADMIN_KEYS_LOG_MAX_ENTRIES ADMIN_KEYS_LOG_MAX_BYTES ADMIN_KEYS_RATE_LIMIT_RPS
-        ADMIN_KEYS_RATE_LIMIT_RPM ADMIN_KEYS_RATE_LIMIT_RPD ADMIN_KEYS_MAX_BODY_BYTES
-        ADMIN_KEYS_ALLOWED_PROVIDERS ADMIN_METRICS_MAX_ERROR_LINES
     """,
     "traces": "OTEL_EXPORTER_OTLP_ENDPOINT OTEL_CONSOLE_EXPORT",
     "scripts": "BIND_HOST TEST_API_KEY",
@@ -363,8 +359,27 @@ def _route_row(route: Route) -> str:
 
 
 def own_routes() -> str:
-    """The table of the README: everything but the routers, which have a page of their own."""
-    return routes_table(route for route in ROUTES if route.home is None)
+    """The table of the README: everything but what has a page of its own, the routers and the admin API."""
+    return routes_table(
+        route for route in ROUTES if route.home is None and route.page != "managed"
+    )
+
+
+def managed_routes() -> str:
+    """The table of the admin API's page."""
+    lines = ["| route | for | what it is |", "|---|---|---|"]
+    for route in MANAGED:
+        path = route.path.replace(":path}", "}")
+        lines.append(f"| `{route.method} {path}` | {_WHO[route.permission]} | {route.summary} |")
+    return "\n".join(lines)
+
+
+_WHO = {
+    "public": "anybody",
+    "usage": "any key",
+    "tenant": "who manages a tenant",
+    "admin": "administrators",
+}
 
 
 _ROUTERS_HEAD = """# Routers
@@ -413,12 +428,14 @@ def papers() -> dict[Path, str]:
     """Every paper that follows from the code, as it should be."""
     readme = ROOT / "README.md"
     providers = ROOT / "docs" / "providers.md"
+    admin = ROOT / "docs" / "admin.md"
     return {
         ROOT / ".env.example": env_example(),
         ROOT / "docs" / "settings.md": settings_page(),
         ROOT / "docs" / "cli.md": cli_page(),
         readme: filled(readme.read_text(encoding="utf-8"), ROUTES_BLOCK, own_routes()),
         ROOT / "docs" / "routers.md": routers_page(),
+        admin: filled(admin.read_text(encoding="utf-8"), ROUTES_BLOCK, managed_routes()),
         providers: insert_table(providers.read_text(encoding="utf-8"), definitions()),
     }
 

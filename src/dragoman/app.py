@@ -20,6 +20,7 @@ from dragoman.config.greeting import greeting, say_greeting
 from dragoman.config.load import environment
 from dragoman.config.running import Outcome
 from dragoman.config.settings import Settings
+from dragoman.control import management
 from dragoman.core.call import Call
 from dragoman.core.errors import CallerError, GatewayError
 from dragoman.health.condition import Condition, conditions
@@ -29,6 +30,7 @@ from dragoman.services import Services, new_id, open_services
 from dragoman.surface.app import Surface, build
 from dragoman.surface.endpoint import Entry
 from dragoman.surface.guards import Guards
+from dragoman.surface.openapi import document
 from dragoman.surface.pages import Desk, Readiness
 from dragoman.telemetry.foreign import speak_through
 from dragoman.telemetry.request_end import finished_with, started_with
@@ -84,6 +86,9 @@ class Application:
             self._stack.callback(publishing.cancel)
             following = asyncio.create_task(reloader.follow())
             self._stack.callback(following.cancel)
+        if self._siblings is not None or services.database.backend == "postgresql":
+            names = asyncio.create_task(reloader.follow_names())
+            self._stack.callback(names.cancel)
         if services.house.mode.accepts == "listed":
             services.log.event(
                 "warn",
@@ -159,6 +164,11 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
     settings, house = services.settings, services.house
 
     live = LiveModels(services)
+    managed = management(services, reloader, live, application._workers)  # noqa: SLF001  its own
+
+    async def described() -> bytes:
+        # The admin room's part needs FastAPI: where it is switched off, nobody pays for it.
+        return document(await managed.described() if settings.enable_admin_routes else None)
 
     async def refresh() -> bytes:
         found = await live.refresh()
@@ -254,6 +264,7 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
             providers=providers,
             metrics=metrics,
             reload=reload,
+            described=described,
         ),
         guards=Guards(
             local=settings.mode == "local",
@@ -271,6 +282,7 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
             "enable_openrouter_routes": settings.enable_openrouter_routes,
         },
         lifespan=application._lifespan,  # noqa: SLF001  the same object's own protocol
+        management=managed,
     )
 
 

@@ -10,7 +10,7 @@ reads ``carry`` has read the product.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -84,6 +84,8 @@ class House:
     budgets: Budgets | None = None
     """None: nobody keeps any."""
     turns: Turns = field(default_factory=Turns)
+    tenants: Mapping[str, Registry] = field(default_factory=dict)
+    """What tenants see that have names of their own; all others see ``registry``."""
     plans: dict[tuple[str | None, Operation, Family, str | None], Plan] = field(
         default_factory=dict
     )
@@ -231,14 +233,17 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
         not window.required and routing is None and models is None and provider is None and short
     )
     # Another configuration brings other plans: what is made of this one must not be kept among them.
-    plans = house.plans
+    plans, registry = house.plans, house.registry
+    if house.tenants and call.caller.tenant in house.tenants:
+        # What its names mean is kept for nobody else.
+        plain, registry = False, house.tenants[call.caller.tenant]
     if plain:
         known = plans.get((ask.model, call.operation, call.dialect, call.home))
         if known is not None:
             return known
     wish = parse_wish(routing, models, provider)
     sight = Sight(
-        house.registry,
+        registry,
         house.health,
         house.pools,
         house.clock.monotonic(),

@@ -10,10 +10,17 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dragoman.assembly.assemble import Assembly, assemble, changed_names, only_hot
+from dragoman.assembly.assemble import (
+    Assembly,
+    assemble,
+    assemble_stored,
+    changed_names,
+    only_hot,
+)
+from dragoman.catalog.stored import Overlay
 from dragoman.config import running
 from dragoman.config.lines import located
 from dragoman.config.load import (
@@ -28,10 +35,12 @@ from dragoman.config.running import Outcome, Taken
 from dragoman.config.settings import ConfigError, Settings
 from dragoman.config.tiers import FILE as TIERS_FILE
 from dragoman.core.errors import GatewayError
-from dragoman.services import Services
+from dragoman.services import Services, tell_refused
 
 _LOOK_S = 0.2
 """How often a worker looks whether another has accepted a configuration."""
+_NAMES_S = 0.5
+"""How often a process looks whether another has stored a name or a provider."""
 _PATIENCE_S = 10.0
 """How long the others are waited for."""
 _STILL_S = 0.05
@@ -47,6 +56,7 @@ class Reloader:
         self._services = services
         self._env_file = env_file
         self._folder = folder
+        self._overlay = services.overlay
         self._stamp = 0 if folder is None else running.stamp_of(folder)
         self._one_at_a_time = asyncio.Lock()
         self._tell_taken("")
@@ -65,7 +75,11 @@ class Reloader:
     async def _reload(self) -> Outcome:
         path = config_path()
         text = ""
+        stored = self._services.stored
         try:
+            if stored is not None:
+                # What did not fit the file before may fit this one.
+                self._overlay = await stored.names.overlay()
             text = await _settled_text(path, self._services.settings.file_text)
             built, changed, restart = await asyncio.to_thread(self._build, text, str(path))
             stamp = 0 if self._folder is None else running.put_in_force(self._folder, text)
@@ -115,6 +129,49 @@ class Reloader:
         self._take(built, stamp)
         self._log("info", "configuration in force", version=self.version, changed=changed)
 
+    # --- what administrators have stored
+
+    async def try_out(self, overlay: Overlay) -> None:
+        """Refuses what could not be served by; nothing is changed.
+
+        Raises:
+            ConfigError: the message says what is wrong with it.
+        """
+        await asyncio.to_thread(self._assembled, overlay, assemble)
+
+    async def renew(self) -> None:
+        """Puts in force what is stored now."""
+        async with self._one_at_a_time:
+            stored = self._services.stored
+            assert stored is not None, "it was opened"
+            overlay = await stored.names.overlay()
+            built = await asyncio.to_thread(self._assembled, overlay, assemble_stored)
+            self._overlay = overlay
+            self._services.install(built)
+            tell_refused(self._services.log, built)
+        self._log("info", "names and providers in force", generation=overlay.generation)
+
+    def _assembled(self, overlay: Overlay, way: Callable[..., Assembly]) -> Assembly:
+        return way(
+            self._services.settings,
+            environment(self._env_file),
+            overlay=overlay,
+            before=self._services.house.registry,
+            where="With this",
+        )
+
+    async def follow_names(self) -> None:
+        """Takes over what other processes have stored, until cancelled."""
+        stored = self._services.stored
+        assert stored is not None, "it was opened"
+        while True:
+            await asyncio.sleep(_NAMES_S)
+            try:
+                if await stored.names.generation() != self._overlay.generation:
+                    await self.renew()
+            except GatewayError as error:
+                self._log("warn", "stored names cannot be read", error=error.message)
+
     def _build(self, text: str, where: str) -> tuple[Assembly, list[str], list[str]]:
         """Everything that follows from the text, and what differs from what is in force."""
         current = self._services.settings
@@ -126,7 +183,9 @@ class Reloader:
             *restart,
         ]
         registry = self._services.house.registry
-        built = assemble(only_hot(current, wanted), environment(self._env_file), registry)
+        built = assemble_stored(
+            only_hot(current, wanted), environment(self._env_file), self._overlay, registry
+        )
         others = [f"provider {name}" for name in sorted(built.registry.changed_since(registry))]
         if "tiers" not in hot and built.tiers != self._services.house.gate.tiers.tiers:
             others.append(str(TIERS_FILE))
@@ -143,6 +202,7 @@ class Reloader:
 
     def _take(self, built: Assembly, stamp: int) -> None:
         self._services.install(built)
+        tell_refused(self._services.log, built)
         self.version = version_of(built.settings.file_text)
         self._stamp = max(self._stamp, stamp)
         self._tell_taken("")

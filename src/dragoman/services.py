@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +23,12 @@ from dragoman.accounting.ports import Happening
 from dragoman.admission.admit import Gate
 from dragoman.admission.budget_alerts import Alert, Listener, told_of
 from dragoman.admission.tiers import Tiers
-from dragoman.assembly.assemble import Assembly, assemble
+from dragoman.assembly.assemble import Assembly, assemble, assemble_stored
 from dragoman.attempt.allowance import Allowance, Allowances
 from dragoman.attempt.means import Means
 from dragoman.attempt.ports import Transport
 from dragoman.catalog.registry import Registry
+from dragoman.catalog.stored import Overlay
 from dragoman.config.fetching import fetch_policy
 from dragoman.config.health import health_of
 from dragoman.config.load import version_of
@@ -56,6 +57,7 @@ from dragoman.transport.http import open_transport
 from dragoman.transport.stub import StubTransport
 
 if TYPE_CHECKING:
+    from dragoman.store.administered import Administered
     from dragoman.store.engine import Database
     from dragoman.store.error_log import ErrorLog
     from dragoman.store.health_record import Exchange
@@ -79,6 +81,12 @@ class Services:
     """Puts another configuration in force; whoever is under way keeps the one before."""
     first_admin_key: str | None = None
     """Made at the very first start in local mode; shown once."""
+    forget_keys: Callable[[], None] = lambda: None
+    """Drops what this process remembers of keys."""
+    stored: Administered | None = None
+    """What is kept of the admin API's doings."""
+    overlay: Overlay = field(default_factory=Overlay)
+    """What administrators have added, as it is in force."""
 
 
 _dice = random.Random(os.urandom(32))  # noqa: S311  ids are unique, not secret
@@ -89,6 +97,12 @@ if hasattr(os, "register_at_fork"):
 def new_id() -> str:
     """A UUIDv7 of now."""
     return ids.uuid7_of(time.time(), _dice.getrandbits(76))
+
+
+def tell_refused(log: Log, built: Assembly) -> None:
+    """Tells of stored names and providers that the file leaves no room for."""
+    for told in built.refused:
+        log.event("error", "stored over the admin API and not in force", what=told)
 
 
 # --------------------------------------------------------------------------- everything
@@ -128,6 +142,7 @@ async def open_services(
     Raises:
         ConfigError, HouseError: something cannot be opened; the message says what to do.
     """
+    from dragoman.store.administered import open_administered  # noqa: PLC0415
     from dragoman.store.budgets import open_budgets  # noqa: PLC0415
     from dragoman.store.error_log import open_error_log  # noqa: PLC0415
     from dragoman.store.given_again import open_recorder  # noqa: PLC0415
@@ -144,10 +159,14 @@ async def open_services(
     metrics = Metrics()
     ensure_file(settings)
     built = assemble(settings, env)
-    current = _Current(built.registry)
     async with AsyncExitStack() as stack:
         stack.callback(log.close)
         database, keys, sealer = await stack.enter_async_context(open_store(settings))
+        stored = await open_administered(database, keys, sealer, clock)
+        if overlay := await stored.names.overlay():
+            built = assemble_stored(settings, env, overlay)
+            tell_refused(log, built)
+        current = _Current(built.registry)
         envelope = Envelope((await open_secret(database, sealer, clock, "envelope")).versions)
         first = await first_admin(settings, keys)
         cached = CachedKeys(keys, clock)
@@ -257,7 +276,12 @@ async def open_services(
         house = House(
             keys=cached,
             mode=built.mode,
-            gate=Gate(_tiers(built), limits, partial(past_of, accountant, clock), metrics.limited),
+            gate=Gate(
+                _tiers(built),
+                limits,
+                partial(past_of, accountant, clock, stored.keys.counts_since_us),
+                metrics.limited,
+            ),
             registry=built.registry,
             health=health,
             pools=built.pools,
@@ -279,6 +303,7 @@ async def open_services(
             clock=clock,
             strategy=settings.routing_strategy,
             budgets=budgets,
+            tenants=built.tenants,
         )
         fetcher.changed = house.plans.clear
         services = Services(
@@ -293,6 +318,8 @@ async def open_services(
             _nothing_yet,
             first,
         )
+        services.stored, services.overlay = stored, built.overlay
+        services.forget_keys = cached.forget
         services.install = partial(_install, services, current, transport)
         yield services
 
@@ -347,7 +374,8 @@ def _install(services: Services, current: _Current, transport: Transport, built:
     )
     house.accountant.forget_prices()
     house.recorder.version = version_of(built.settings.file_text)
-    services.settings = built.settings
+    house.tenants = built.tenants
+    services.settings, services.overlay = built.settings, built.overlay
 
 
 def _tiers(built: Assembly) -> Tiers:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dragoman.identity.ports import KeyRecord
     from dragoman.store.engine import Database
     from dragoman.store.seal import Sealer
+    from dragoman.store.sql.audit import SqlAudit
     from dragoman.store.sql.budgets import SqlBudgets
     from dragoman.store.sql.keys import SqlKeys
 
@@ -30,6 +31,16 @@ async def open_keys(settings: Settings) -> AsyncIterator[SqlKeys]:
     async with open_store(settings) as (database, keys, sealer):
         del database, sealer
         yield keys
+
+
+@asynccontextmanager
+async def open_audit_log(settings: Settings) -> AsyncIterator[SqlAudit]:
+    """The audit log alone, for commands that need no server."""
+    from dragoman.store.sql.audit import open_audit  # noqa: PLC0415  SQL only where it is needed
+
+    async with open_store(settings) as (database, keys, sealer):
+        del keys
+        yield await open_audit(database, sealer, SystemClock())
 
 
 @dataclass(frozen=True, slots=True)

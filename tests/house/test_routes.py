@@ -60,6 +60,10 @@ def test_a_route_answers_a_stranger_only_if_it_is_public(lonely, row):
     path = row.path.replace("{id:path}", "openai/gpt-4o-mini")
     path = path.replace("{model:path}", "openai/gpt-4o-mini")
     body = {"model": "openai/gpt-4o-mini"} if row.method == "POST" else None
+    if row.path == "/api/admin/keys" and row.method == "POST":
+        # The one row that strangers may write to looks at what they hand in.
+        assert lonely.ask(row.method, path, body, key=None).status == 400
+        return
     reply = lonely.ask(row.method, path, body, key=None)
     assert reply.status == (200 if row.permission == "public" else 401)
 

@@ -70,7 +70,8 @@ class EntryRefused(Exception):  # noqa: N818 -- an answer of the ledger, not a f
 class Scope(Struct, frozen=True):
     """Whose rows: a tenant's, or of it one key's; from ``since_us`` on, before ``until_us``."""
 
-    tenant: str
+    tenant: str | None
+    """None: everybody's, for administrators alone."""
     key_id: str | None = None
     since_us: int | None = None
     until_us: int | None = None

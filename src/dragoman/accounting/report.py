@@ -110,7 +110,7 @@ def parse_query(query: Mapping[str, str]) -> Query:
         raise invalid(
             f"group is {group[:40]!r}; it must be one of {', '.join(get_args(Group))}.", "group"
         )
-    since, until = (_moment(query, name) for name in ("since", "until"))
+    since, until = (parse_moment(name, query.get(name)) for name in ("since", "until"))
     if since is not None and until is not None and since > until:
         raise invalid("since is later than until; swap them.", "since")
     return Query(
@@ -131,9 +131,8 @@ def _limit(text: str | None) -> int:
     )
 
 
-def _moment(query: Mapping[str, str], name: str) -> int | None:
-    """Unix microseconds of an ISO 8601 date or time, or of Unix seconds."""
-    text = query.get(name)
+def parse_moment(name: str, text: str | None) -> int | None:
+    """Unix microseconds of an ISO 8601 date or time, or of Unix seconds; a refusal says ``name``."""
     if not text:
         return None
     try:

@@ -7,14 +7,23 @@ with. Only settings in ``HOT`` may differ between two assemblies of one process.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from dragoman.admission.budget_rules import Rule
+from dragoman.assembly.overlay import (
+    joined,
+    overlaid,
+    parts,
+    said_of,
+    tenants_of,
+    without_disabled,
+)
 from dragoman.assembly.registry import identity_mode, open_registry
 from dragoman.attempt.policy import Policy
 from dragoman.catalog.registry import Registry
+from dragoman.catalog.stored import Overlay
 from dragoman.config.budgets import budgets_of
-from dragoman.config.settings import Settings
+from dragoman.config.settings import ConfigError, Settings
 from dragoman.config.tiers import read_tiers
 from dragoman.core.call import Limits
 from dragoman.credentials.pool import Pools
@@ -41,6 +50,7 @@ HOT = (
     "image_fetch_providers",
 )
 """Settings that take effect without a restart."""
+_NOTHING = Overlay()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,12 @@ class Assembly:
     policy: Policy
     tiers: dict[str, Limits]
     budgets: tuple[Rule, ...] = ()
+    overlay: Overlay = _NOTHING
+    """What administrators have stored, as far as it is in force."""
+    refused: tuple[str, ...] = ()
+    """What of it is not, and why."""
+    tenants: Mapping[str, Registry] = field(default_factory=dict)
+    """What tenants see that have names of their own."""
 
 
 def assemble(
@@ -61,13 +77,15 @@ def assemble(
     env: Mapping[str, str],
     before: Registry | None = None,
     where: str = "",
+    overlay: Overlay = _NOTHING,
 ) -> Assembly:
     """The assembly of these settings; what ``before`` had learned of unchanged providers is kept.
 
     Raises:
         ConfigError: something is wrong; nothing was changed.
     """
-    registry = open_registry(settings, env, where)
+    registry = open_registry(overlaid(settings, overlay, env), env, where)
+    registry = without_disabled(registry, overlay)
     if before is not None:
         registry.inherit(before)
     registry.load_models()
@@ -86,7 +104,41 @@ def assemble(
         ),
         tiers=read_tiers(settings),
         budgets=budgets_of(settings),
+        overlay=overlay,
+        tenants=tenants_of(registry, overlay),
     )
+
+
+def assemble_stored(
+    settings: Settings,
+    env: Mapping[str, str],
+    overlay: Overlay,
+    before: Registry | None = None,
+    where: str = "",
+) -> Assembly:
+    """The assembly with as much of what is stored as the file allows.
+
+    The file may have been changed since: an alias may stand for a provider that is no longer there. Then
+    the rest is in force, and what is not is told.
+
+    Raises:
+        ConfigError: the file alone is wrong.
+    """
+    try:
+        return assemble(settings, env, before, where, overlay)
+    except ConfigError:
+        if not overlay:
+            raise
+    fitting, refused = Overlay(overlay.generation), []
+    assemble(settings, env, before, where, fitting)
+    for part in parts(overlay):
+        try:
+            assemble(settings, env, before, where, joined(fitting, part))
+        except ConfigError as error:
+            refused.append(f"{said_of(part)}: {error.message}")
+        else:
+            fitting = joined(fitting, part)
+    return replace(assemble(settings, env, before, where, fitting), refused=tuple(refused))
 
 
 def only_hot(current: Settings, wanted: Settings) -> Settings:

@@ -36,3 +36,18 @@ def diagnose_key(definition: Definition, env: Mapping[str, str]) -> str | None:
                 f"its keys have at least {form.min_length} characters."
             )
     return None
+
+
+def mask(key: str) -> str:
+    """What may be shown of a key: its first six and last four characters, of a short one nothing (R-ADD-009)."""
+    return f"{key[:6]}****{key[-4:]}" if len(key) >= 24 else "****"
+
+
+def wrong_form(definition: Definition, key: str) -> str | None:
+    """What makes a key that is handed in no key of the provider's; None: it looks like one."""
+    form = definition.key_format
+    if form.prefix and not key.startswith(form.prefix):
+        return f"keys of {definition.name} begin with {form.prefix}"
+    if len(key) < form.min_length:
+        return f"keys of {definition.name} have at least {form.min_length} characters"
+    return None

@@ -274,7 +274,7 @@ def _aliases(
         if name in routes:
             raise CatalogError(f"The alias {name!r} has the name of a route: [routes.{name}].")
         found[name] = targets
-    _refuse_circles(found)
+    refuse_circles(found)
     return found
 
 
@@ -297,7 +297,9 @@ def _refuse_nowhere(name: str, target: str, registry: Registry) -> None:
     )
 
 
-def _refuse_circles(aliases: Mapping[str, tuple[str, ...]]) -> None:
+def refuse_circles(aliases: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuses aliases that lead back to themselves, as a ``CatalogError``."""
+
     def walk(name: str, path: tuple[str, ...]) -> None:
         for target in aliases.get(name, ()):
             if target in path and target in aliases:

@@ -60,6 +60,8 @@ class Registry:
     """Models that the operator named in a provider's row."""
     unserved: Mapping[str, str] = field(default_factory=dict)
     """Providers that have a key but speak a family that is not served, with that family."""
+    shut: frozenset[str] = frozenset()
+    """Providers that an administrator has disabled: who names one is told so, and gets nobody else."""
     listings: Listings = field(default_factory=Listings)
     memory: dict[str, Any] = field(default_factory=dict, repr=False)
     """What was worked out of all models, until more of them are known of."""

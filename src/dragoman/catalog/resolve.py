@@ -202,7 +202,15 @@ def _walk(name: str, registry: Registry, param: str, *, ruled: bool) -> list[Tar
     if aliased is None:
         found = _one(name, registry, param, ruled=ruled)
         return [found] if found is not None else []
+    if registry.shut:
+        aliased = _open(aliased, registry)
     return [target for item in aliased for target in _walk(item, registry, param, ruled=ruled)]
+
+
+def _open(targets: tuple[str, ...], registry: Registry) -> tuple[str, ...]:
+    """Those of several targets whose provider is not disabled; all of them where each one's is."""
+    kept = tuple(each for each in targets if each.partition("/")[0] not in registry.shut)
+    return kept or targets
 
 
 def _one(name: str, registry: Registry, param: str, *, ruled: bool) -> Target | None:
@@ -216,6 +224,13 @@ def _one(name: str, registry: Registry, param: str, *, ruled: bool) -> Target | 
                 "not_found",
                 f"{head} is configured, but it speaks {registry.unserved[head]}, which this version "
                 "does not serve.",
+                code="model_not_found",
+                param=param,
+            )
+        if head in registry.shut:
+            raise CallerError(
+                "not_found",
+                f"{head} is disabled by an administrator; until it is enabled, name another provider.",
                 code="model_not_found",
                 param=param,
             )

@@ -31,6 +31,7 @@ _ORDER = (
     "db",
     "import",
     "export",
+    "audit",
     "mock",
     "conformance",
 )

@@ -107,7 +107,25 @@ class Settings(BaseSettings):
     enable_models_routes: bool = True
     """Serves the lists of models under /v1; a router's own goes with the router."""
     enable_admin_routes: bool = True
-    """Serves what admins do over HTTP, under /admin and /api/admin."""
+    """Serves what admins do over HTTP, under /admin and /api/admin, and what tenants manage for themselves."""
+
+    # --- admin API
+    admin_keys_rate_limit_rps: int = Field(default=5, ge=0)
+    """Keys of providers that one address may hand in a second, without a key of its own; 0: as many as come."""
+    admin_keys_rate_limit_rpm: int = Field(default=60, ge=0)
+    """The same of a minute."""
+    admin_keys_rate_limit_rpd: int = Field(default=1000, ge=0)
+    """The same of a day."""
+    admin_keys_max_body_bytes: int = Field(default=4096, ge=64, le=65_536)
+    """The largest body of such a request; a larger one is 413."""
+    admin_keys_allowed_providers: CommaList = []
+    """Providers whose keys may be handed in; any that is known unless said."""
+    admin_keys_log_max_entries: int = Field(default=1000, ge=1)
+    """Keys that may wait for an administrator, and the most that are listed at once."""
+    admin_keys_log_max_bytes: int = Field(default=5 * 1024 * 1024, ge=1024)
+    """Size above which the log of them, logs/admin-keys.jsonl in the home, is turned over."""
+    admin_metrics_max_error_lines: int = Field(default=200_000, ge=1)
+    """Failed calls, the newest first, that the summary of metrics looks through."""
 
     # --- secrets and keys
     fernet_key: SecretStr | None = None

@@ -24,3 +24,7 @@ class Busy:
     def of(self, provider: str, model: str) -> int:
         """Requests under way."""
         return self._counts.get((provider, model), 0)
+
+    def all(self) -> dict[tuple[str, str], int]:
+        """Requests under way, by provider and model; a copy."""
+        return dict(self._counts)

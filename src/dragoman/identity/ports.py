@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -22,6 +22,32 @@ class KeyRecord(Struct, frozen=True):
     expires: float | None = None
     revoked: float | None = None
     tier: str | None = None
+
+
+KeyState: TypeAlias = Literal["active", "revoked", "expired"]
+
+
+class KeySearch(Struct, frozen=True):
+    """Which keys are wanted; None: whichever."""
+
+    tenant: str | None = None
+    key_id: str | None = None
+    user_id: str | None = None
+    role: Role | None = None
+    state: KeyState | None = None
+
+
+class KeyChange(Struct, frozen=True):
+    """What is to be another of a key; None leaves it."""
+
+    name: str | None = None
+    role: Role | None = None
+    tier: str | None = None
+    """Empty: none."""
+    limits: Limits | None = None
+    """In the place of all of the key's own."""
+    expires: float | None = None
+    """Unix seconds; 0: never."""
 
 
 class Finding(Struct, frozen=True):

@@ -22,6 +22,7 @@ from dragoman.pipeline import House
 from dragoman.surface.answer import answer_headers, error_headers, error_reply, now
 from dragoman.surface.endpoint import Entry, data_endpoint, headers_of_scope, new_call
 from dragoman.surface.guards import Guards, cors_headers, guard, may_call, preflight
+from dragoman.surface.managed import Management, managed_endpoint
 from dragoman.surface.pages import Desk, page_endpoint, spoken
 from dragoman.surface.responses import kept_endpoint
 from dragoman.surface.route import Route, Switch
@@ -45,6 +46,7 @@ class Surface:
     guards: Guards
     switches: dict[Switch, bool]
     lifespan: Lifespan
+    management: Management
 
 
 def build(surface: Surface, routes: tuple[Route, ...] = ROUTES) -> ASGIApp:
@@ -102,6 +104,8 @@ def _endpoint(row: Route, surface: Surface) -> ASGIApp:
     if row.operation is not None:
         return data_endpoint(row, surface.house, surface.entry)
     assert row.page is not None, "check_table has seen to it"
+    if row.page == "managed":
+        return managed_endpoint(row, surface.house, surface.entry, surface.management)
     if row.page.startswith("response"):
         return kept_endpoint(row, row.page, surface.house, surface.entry)
     if row.page == "stream":

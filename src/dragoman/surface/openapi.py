@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -191,14 +190,47 @@ _FAILURES = {
     "529": "The provider is overloaded",
 }
 _SCHEMES = ("bearer", "apiKey", "azureStyle", "googleStyle", "googleQuery")
+_MANAGED_FAILURES = (
+    "400",
+    "401",
+    "403",
+    "404",
+    "408",
+    "409",
+    "413",
+    "415",
+    "421",
+    "429",
+    "500",
+    "503",
+)
 _PAGE_FAILURES = ("400", "401", "403", "404", "421", "429", "500", "503")
 
 
-@cache
-def document() -> bytes:
-    """The description as JSON."""
+_KEPT: dict[bool, bytes] = {}
+
+
+def document(managed: dict[str, Any] | None = None) -> bytes:
+    """The description as JSON.
+
+    ``managed`` is the admin room's part, ``paths`` and ``schemas``; without it, its rows are left out.
+    """
+    kept = _KEPT.get(managed is not None)
+    if kept is None:
+        kept = _KEPT[managed is not None] = _made(managed or {"paths": {}, "schemas": {}})
+    return kept
+
+
+def _made(managed: dict[str, Any]) -> bytes:
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
+        if route.page == "managed":
+            shown = route.path.replace(":path}", "}")
+            row = managed["paths"].get(shown, {})
+            if route.method.lower() in row:
+                operation = dict(row[route.method.lower()])
+                paths.setdefault(shown, {})[route.method.lower()] = _managed(route, operation)
+            continue
         shown = route.path.replace(":path}", "}")
         paths.setdefault(shown, {})[route.method.lower()] = _operation(route)
     described = {
@@ -212,16 +244,33 @@ def document() -> bytes:
         },
         "paths": paths,
         "components": {
+            "schemas": {**managed["schemas"], "Failure": _ERROR["chat"]},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
                 "azureStyle": {"type": "apiKey", "in": "header", "name": "api-key"},
                 "googleStyle": {"type": "apiKey", "in": "header", "name": "x-goog-api-key"},
                 "googleQuery": {"type": "apiKey", "in": "query", "name": "key"},
-            }
+            },
         },
     }
     return msgspec.json.encode(described)
+
+
+def _managed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
+    """An operation of the admin room, with what all of them have in common."""
+    if route.permission != "public":
+        operation["security"] = [{scheme: []} for scheme in _SCHEMES]
+    failure = {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}}
+    operation["responses"] = {
+        **operation["responses"],
+        **{
+            status: {"description": _FAILURES[status], "content": failure}
+            for status in _MANAGED_FAILURES
+            if route.permission != "public" or status != "401"
+        },
+    }
+    return operation
 
 
 def _operation(route: Route) -> dict[str, Any]:
@@ -274,6 +323,9 @@ def _responses(route: Route) -> dict[str, Any]:
     if route.page == "metrics":
         content = {"text/plain": {"schema": _TEXT}}
     schema = _ERROR.get(route.dialect, _ERROR["chat"])
+    if route.page is not None and route.dialect == "chat" and route.home is None:
+        # A page speaks as whoever asks does, by its own headers.
+        schema = {"anyOf": [_ERROR[family] for family in ("chat", "anthropic", "gemini")]}
     if route.flavour == "openrouter":
         schema = _OPENROUTERS
     failures = _FAILURES if route.operation else dict.fromkeys(_PAGE_FAILURES, "")

@@ -34,7 +34,6 @@ from dragoman.surface.answer import (
 from dragoman.surface.body import ClientGoneError
 from dragoman.surface.endpoint import Entry, new_call, proof_of
 from dragoman.surface.listings import described, listed
-from dragoman.surface.openapi import document
 from dragoman.surface.route import Page, Route
 from dragoman.surface.spending import about_key, credit, generation
 from dragoman.telemetry.metrics import CONTENT_TYPE
@@ -87,6 +86,8 @@ class Desk:
     """Has all providers' lists of models fetched anew."""
     reload: Callable[[], Awaitable[bytes]]
     """Reads the configuration file again."""
+    described: Callable[[], Awaitable[bytes]]
+    """This interface as OpenAPI."""
 
 
 def _encode(value: Any) -> bytes:
@@ -196,7 +197,7 @@ def page_endpoint(
             case "reload":
                 return 200, _JSON, await desk.reload()
             case "openapi":
-                return 200, _JSON, document()
+                return 200, _JSON, await desk.described()
             case _:
                 raise AssertionError(f"{page} has an endpoint of its own")
 

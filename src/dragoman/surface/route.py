@@ -42,6 +42,7 @@ Page: TypeAlias = Literal[
     "response_items",
     "response_cancel",
     "stream",
+    "managed",
 ]
 
 

@@ -12,6 +12,7 @@ from dragoman.core.ask import Streams
 from dragoman.core.provider import Family, Operation
 from dragoman.dialects.registry import DIALECTS, EMBEDDERS, UNARY
 from dragoman.identity.permissions import PERMISSIONS
+from dragoman.surface.managed_rows import MANAGED
 from dragoman.surface.route import Page, Route, Switch
 from dragoman.surface.routers import ROWS, homed, kept_rows
 
@@ -186,6 +187,7 @@ _ALL: tuple[Route, ...] = (
         "What became of one call: candidates, attempts, times, losses and cost",
         page="explain",
     ),
+    *MANAGED,
     Route("GET", "/health", "public", "Whether the process lives", page="health"),
     Route("GET", "/ready", "public", "Whether requests can be served", page="ready"),
     Route("GET", "/metrics", "public", "Prometheus metrics", page="metrics"),

@@ -95,6 +95,10 @@ class Metrics(Collector):
                 alive.append(pid)
         return summed, alive
 
+    def all_numbers(self) -> Numbers:
+        """The numbers of all workers of this gateway."""
+        return self._all()[0]
+
     def limited(self, limit: str) -> None:
         """A request was refused by this limit."""
         self._limited[limit] += 1

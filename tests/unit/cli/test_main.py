@@ -24,15 +24,17 @@ COMMANDS = [
     "db",
     "import",
     "export",
+    "audit",
     "mock",
     "conformance",
 ]
-GROUPS = ("keys", "budgets", "config", "db", "import")
+GROUPS = ("keys", "budgets", "config", "db", "import", "audit")
 WITHIN = [
     *(f"keys {name}" for name in ("create", "list", "revoke")),
     *(f"config {name}" for name in ("validate", "plan", "reload")),
     *(f"import {name}" for name in ("litellm", "portkey", "new-api", "anygpt", "json")),
     *(f"db {name}" for name in ("upgrade", "downgrade", "current", "check", "backup", "restore")),
+    *(f"audit {name}" for name in ("list", "verify")),
 ]
 
 

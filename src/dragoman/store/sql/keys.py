@@ -262,3 +262,8 @@ async def open_keys(
 ) -> SqlKeys:
     """The keys in ``database``, with its pepper opened, or made where it has none."""
     return SqlKeys(database, await open_secret(database, sealer, clock, PEPPER), clock, prefix)
+
+
+OWN_LIMITS = _OWN_LIMITS
+"""The limits that a key may have of its own: columns of its row."""
+record_of = _record

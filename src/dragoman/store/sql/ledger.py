@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy import and_, case, func, or_, select, true
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from dragoman.accounting.entry import Entry
@@ -280,7 +280,9 @@ def _within(
     since: int | None,
     until: int | None,
 ) -> ColumnElement[bool]:
-    conditions = [table.c.tenant == scope.tenant]
+    conditions: list[ColumnElement[bool]] = [true()]
+    if scope.tenant is not None:
+        conditions.append(table.c.tenant == scope.tenant)
     if scope.key_id is not None:
         conditions.append(table.c.key_id == scope.key_id)
     if since is not None:

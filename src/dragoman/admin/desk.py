@@ -1,0 +1,200 @@
+"""What the admin room works with: stores behind small protocols, and the ways to put a change in force."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dragoman.accounting.ports import Ledger
+from dragoman.accounting.search import Search, SearchLedger
+from dragoman.audit.chain import Deed, Entry, Finding
+from dragoman.catalog.cards import Card
+from dragoman.catalog.registry import Registry
+from dragoman.catalog.stored import HOUSE, Kind, Named, Overlay, StoredProvider, Submission
+from dragoman.core.call import Caller, Limits
+from dragoman.core.secret import Secret
+from dragoman.identity.ports import KeyChange, KeyRecord, KeySearch
+from dragoman.telemetry.numbers import Numbers
+
+__all__ = ["AuditLog", "Desk", "Names", "Search", "Submissions"]
+
+
+class AuditLog(Protocol):
+    """The record of deeds."""
+
+    async def append(self, deed: Deed) -> Entry:
+        """Adds an entry; a ``HouseError`` where it cannot, and then nothing may be done."""
+        ...
+
+    async def page(
+        self,
+        *,
+        before: int | None = None,
+        limit: int = 100,
+        tenant: str | None = None,
+        **equal: str | None,
+    ) -> list[Entry]:
+        """The newest entries before a number."""
+        ...
+
+    async def verify(self) -> Finding:
+        """Follows the whole chain."""
+        ...
+
+
+class Keys(Protocol):
+    """Callers' keys."""
+
+    async def page(
+        self, search: KeySearch, *, after: tuple[int, str] | None, limit: int
+    ) -> list[KeyRecord]:
+        """The oldest first."""
+        ...
+
+    async def get(self, key_id: str, *, tenant: str | None = None) -> KeyRecord | None:
+        """One key."""
+        ...
+
+    async def create(self, like: KeyRecord) -> tuple[KeyRecord, Secret]:
+        """Makes a key."""
+        ...
+
+    async def revoke(self, key_id: str) -> KeyRecord | None:
+        """Revokes a key for good."""
+        ...
+
+    async def change(self, key_id: str, change: KeyChange) -> KeyRecord | None:
+        """Changes what is said of a key."""
+        ...
+
+    async def rotate(self, old: KeyRecord, overlap_s: float) -> tuple[KeyRecord, Secret]:
+        """A key like the old one, which ends after so many seconds."""
+        ...
+
+    async def reset_usage(self, key_id: str) -> int:
+        """Has the key's use count anew; the moment in microseconds."""
+        ...
+
+    async def counts_since_us(self, key_id: str) -> int | None:
+        """Since when the key's use counts."""
+        ...
+
+
+class Names(Protocol):
+    """Names and providers that were added here."""
+
+    async def page(
+        self, kind: Kind, *, tenant: str = HOUSE, after: str | None = None, limit: int = 100
+    ) -> list[Named]:
+        """The names of a kind, by the alphabet."""
+        ...
+
+    async def get(self, kind: Kind, name: str, *, tenant: str = HOUSE) -> Named | None:
+        """One name."""
+        ...
+
+    async def put(self, new: Named) -> Named:
+        """Stores a name, in the place of what it was."""
+        ...
+
+    async def remove(self, kind: Kind, name: str, *, tenant: str = HOUSE) -> bool:
+        """Removes a name; whether it was there."""
+        ...
+
+    async def providers(self) -> list[StoredProvider]:
+        """All stored providers."""
+        ...
+
+    async def put_provider(self, new: StoredProvider, key: str | None) -> None:
+        """Stores a provider; a key of None leaves the stored one as it is."""
+        ...
+
+    async def remove_provider(self, name: str) -> bool:
+        """Forgets what was stored of a provider; whether there was anything."""
+        ...
+
+    async def overlay(self) -> Overlay:
+        """All that is stored, with its keys open."""
+        ...
+
+
+class Submissions(Protocol):
+    """Keys that were handed in."""
+
+    async def add(self, new: Submission, key: str, most: int) -> Submission:
+        """Keeps a key; at most so many wait."""
+        ...
+
+    async def page(
+        self, *, before: str | None = None, limit: int = 100, provider: str | None = None
+    ) -> list[Submission]:
+        """The newest first."""
+        ...
+
+    async def get(self, name: str) -> Submission | None:
+        """One of them."""
+        ...
+
+    async def adopt(self, name: str, *, off: bool = False) -> bool:
+        """Has the key used, or no longer; whether that changed anything."""
+        ...
+
+    async def remove(self, name: str) -> bool:
+        """Forgets the key; whether there was one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class IngestPolicy:
+    """What strangers may hand in."""
+
+    providers: frozenset[str]
+    """Empty: any that is known."""
+    most: int
+    """Keys that may wait, and the most that are listed at once."""
+    log: Callable[[Mapping[str, Any]], None]
+    """Writes a line of the submissions' own log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Everything that the nouns read and write."""
+
+    audit: AuditLog
+    keys: Keys
+    names: Names
+    submissions: Submissions
+    ledger: Ledger
+    search: SearchLedger
+    ingest: IngestPolicy
+    tiers: Callable[[], Mapping[str, Limits]]
+    limits: Callable[[Caller], Limits]
+    """What holds for a caller, its tier's limits and its own together."""
+    keys_changed: Callable[[], None]
+    """This process has changed a key: what it remembers of keys is old."""
+    try_out: Callable[[Overlay], Awaitable[None]]
+    """Refuses an overlay that could not be served by."""
+    renew: Callable[[], Awaitable[None]]
+    """Puts in force what is stored now."""
+    flush: Callable[[], Awaitable[None]]
+    """Brings this process's usage to the ledger."""
+    registry: Callable[[], Registry]
+    overlay: Callable[[], Overlay]
+    """What is in force of what is stored."""
+    said_in_file: Callable[[], Mapping[Kind, Mapping[str, Any]]]
+    """Aliases and routes of the configuration file."""
+    providers_in_file: Callable[[], frozenset[str]]
+    acquit: Callable[[str], None]
+    """A provider that its failures had disabled may be tried again."""
+    cards: Callable[[], Awaitable[Sequence[Card]]]
+    numbers: Callable[[], Numbers]
+    """What this gateway's processes have counted."""
+    conditions: Callable[[], Mapping[str, Any]]
+    queues: Callable[[], Mapping[str, Any]]
+    """What waits, by name."""
+    most_errors: int
+    """Failed calls that are looked through for the summary."""
+    log: Callable[..., None]
+    new_id: Callable[[], str]
+    wall: Callable[[], float]

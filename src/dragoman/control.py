@@ -1,0 +1,169 @@
+"""The admin room's furniture: its desk, made of what the process has, and the room itself once it is asked for.
+
+FastAPI is imported with the first request that needs it (D32), in a thread, so that calls go on meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from dragoman.accounting.account import Accountant
+from dragoman.admin.deeds import refused
+from dragoman.admin.desk import Desk, IngestPolicy
+from dragoman.admission.strangers import Strangers
+from dragoman.catalog.stored import Kind
+from dragoman.core.call import Call
+from dragoman.health.condition import Condition, conditions
+from dragoman.live_models import LiveModels
+from dragoman.reload import Reloader
+from dragoman.services import Services, new_id
+from dragoman.surface.managed import Managed, Management
+from dragoman.surface.managed_rows import MANAGED
+from dragoman.telemetry.submissions import SubmissionLog
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+    from dragoman.admin.application import Room
+
+
+def management(
+    services: Services, reloader: Reloader, live: LiveModels, workers: int
+) -> Management:
+    """What the surface needs of the admin room."""
+    settings = services.settings
+    door = _Door(desk_of(services, reloader, live))
+    strangers = Strangers(
+        (
+            settings.admin_keys_rate_limit_rps,
+            settings.admin_keys_rate_limit_rpm,
+            settings.admin_keys_rate_limit_rpd,
+        ),
+        time.monotonic,
+        share=workers,
+    )
+    return Management(
+        answer=door.answer,
+        refused=partial(refused, door.desk),
+        described=door.described,
+        admit=strangers.admit,
+        ingest_cap=settings.admin_keys_max_body_bytes,
+    )
+
+
+class _Door:
+    """The way into the room, which is made when somebody first knocks."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self._room: Room | None = None
+        self._making = asyncio.Lock()
+
+    async def answer(self, call: Call, scope: Scope, body: bytes) -> Managed:
+        """The room's answer."""
+        reply = await (await self._opened()).answer(call, scope, body)
+        return Managed(reply.status, reply.body, reply.headers, reply.content_type)
+
+    async def described(self) -> dict[str, object]:
+        """The room's part of the interface's description."""
+        room = await self._opened()
+        return await asyncio.to_thread(_described, room)
+
+    async def _opened(self) -> Room:
+        if self._room is None:
+            async with self._making:
+                if self._room is None:
+                    self._room = await asyncio.to_thread(_furnished, self.desk)
+        return self._room
+
+
+def _furnished(desk: Desk) -> Room:
+    from dragoman.admin.application import Room, check_rows  # noqa: PLC0415  FastAPI is heavy (D32)
+
+    room = Room(desk)
+    check_rows(room, {(row.method, row.path): row.permission for row in MANAGED})
+    return room
+
+
+def _described(room: Room) -> dict[str, object]:
+    from dragoman.admin.description import describe  # noqa: PLC0415  as above
+
+    return describe(room.app, {(row.method, row.path): row.summary for row in MANAGED})
+
+
+def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
+    """The desk of one process."""
+    from dragoman.store.sql.search import SqlSearch  # noqa: PLC0415  SQL only where it is needed
+
+    settings, house, stored = services.settings, services.house, services.stored
+    assert stored is not None, "serving has opened it"
+    accountant = house.accountant
+    submissions = SubmissionLog(
+        settings.dragoman_home / "logs" / "admin-keys.jsonl", settings.admin_keys_log_max_bytes
+    )
+
+    async def flush() -> None:
+        await accountant.flush()
+
+    def tell(level: str, message: str, **members: object) -> None:
+        services.log.event(level, message, **members)
+
+    return Desk(
+        audit=stored.audit,
+        keys=stored.keys,
+        names=stored.names,
+        submissions=stored.submissions,
+        ledger=accountant.writer.ledger,
+        search=SqlSearch(services.database),
+        ingest=IngestPolicy(
+            providers=frozenset(settings.admin_keys_allowed_providers),
+            most=settings.admin_keys_log_max_entries,
+            log=lambda members: submissions.write(members, time.time()),
+        ),
+        tiers=lambda: house.gate.tiers.tiers,
+        limits=lambda caller: house.gate.tiers.rules(caller).limits,
+        keys_changed=services.forget_keys,
+        try_out=reloader.try_out,
+        renew=reloader.renew,
+        flush=flush,
+        registry=lambda: house.registry,
+        overlay=lambda: services.overlay,
+        said_in_file=lambda: _said_in_file(services),
+        providers_in_file=lambda: frozenset(
+            str(row.get("name")) for row in services.settings.providers
+        ),
+        acquit=lambda name: house.health.disabling.acquit(name, house.clock.monotonic()),
+        cards=live.cards,
+        numbers=services.metrics.all_numbers,
+        conditions=lambda: _conditions(services),
+        queues=lambda: _queues(services, accountant),
+        most_errors=settings.admin_metrics_max_error_lines,
+        log=tell,
+        new_id=new_id,
+        wall=time.time,
+    )
+
+
+def _said_in_file(services: Services) -> Mapping[Kind, Mapping[str, Any]]:
+    settings = services.settings
+    return {"alias": settings.aliases, "route": settings.routes, "policy": {}}
+
+
+def _conditions(services: Services) -> Mapping[str, Condition]:
+    house = services.house
+    return conditions(house.health, house.registry.providers, house.clock.monotonic())
+
+
+def _queues(services: Services, accountant: Accountant) -> Mapping[str, Any]:
+    under_way = services.house.health.busy.all()
+    return {
+        "by_model": {
+            f"{provider}/{model}": n for (provider, model), n in sorted(under_way.items())
+        },
+        "usage_waiting": accountant.writer.waiting,
+        "storage_full": accountant.storage_full,
+    }

@@ -1,0 +1,41 @@
+"""What administrators read and write, opened together: keys, names, providers, submitted keys, the audit log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dragoman.store.sql.audit import SqlAudit, open_audit
+from dragoman.store.sql.key_desk import SqlKeyDesk
+from dragoman.store.sql.named import SqlNamed
+from dragoman.store.sql.submissions import SqlSubmissions
+from dragoman.store.sql.tenant_keys import TenantKeys
+
+if TYPE_CHECKING:
+    from dragoman.core.clock import Clock
+    from dragoman.store.engine import Database
+    from dragoman.store.seal import Sealer
+    from dragoman.store.sql.keys import SqlKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Administered:
+    """All of it in one database."""
+
+    keys: SqlKeyDesk
+    names: SqlNamed
+    submissions: SqlSubmissions
+    audit: SqlAudit
+
+
+async def open_administered(
+    database: Database, keys: SqlKeys, sealer: Sealer, clock: Clock
+) -> Administered:
+    """What is administered in ``database``."""
+    sealing = TenantKeys(database, sealer, clock)
+    return Administered(
+        SqlKeyDesk(database, keys, clock),
+        SqlNamed(database, sealing, clock),
+        SqlSubmissions(database, sealing, clock),
+        await open_audit(database, sealer, clock),
+    )

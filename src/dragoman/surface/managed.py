@@ -1,0 +1,105 @@
+"""Routes that manage the gateway: the way from a request to the admin room and back.
+
+Who may use a row is decided here, as for every other route, before anything of the body is read; what a row
+does stands in the room ``admin``, which is only there once it was asked for (D32). Whoever is refused by
+their role is noted in the audit log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from msgspec import Struct
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dragoman.core.call import Call
+from dragoman.core.errors import CallerError
+from dragoman.identity.authenticate import authenticate
+from dragoman.identity.permissions import permit
+from dragoman.pipeline import House, let_in
+from dragoman.surface.answer import (
+    answer_headers,
+    as_gateway_error,
+    error_headers,
+    error_reply,
+    now,
+)
+from dragoman.surface.body import ClientGoneError, read_body
+from dragoman.surface.connection import SELF
+from dragoman.surface.endpoint import Entry, headers_of_scope, new_call, proof_of
+from dragoman.surface.route import Route
+
+BODY_CAP = 1024 * 1024
+"""The largest body of these routes, whatever MAX_BODY_BYTES says (I3)."""
+
+
+class Managed(Struct, frozen=True):
+    """A whole answer of the admin room."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Management:
+    """The admin room, as the surface sees it."""
+
+    answer: Callable[[Call, Scope, bytes], Awaitable[Managed]]
+    """Answers a request whose caller may make it; raises a ``GatewayError``."""
+    refused: Callable[[Call, str], Awaitable[None]]
+    """Told of a caller whose role does not reach the row."""
+    described: Callable[[], Awaitable[dict[str, object]]]
+    """Its part of the interface's description."""
+    admit: Callable[[str], None]
+    """Counts a stranger's request by its address; raises where it is one too many."""
+    ingest_cap: int
+    """The largest body that strangers may send."""
+
+
+def managed_endpoint(route: Route, house: House, entry: Entry, management: Management) -> ASGIApp:
+    """The ASGI application of one row."""
+    cap = management.ingest_cap if route.permission == "public" else BODY_CAP
+    uncounted = route.permission in {"public", "admin"} or route.path == "/v1/keys/me"
+
+    async def serve(call: Call, scope: Scope, receive: Receive) -> Managed:
+        if route.permission == "public":
+            client = scope.get("client")
+            management.admit(client[0] if client else "-")
+        else:
+            call.proof = proof_of(call, scope)
+            caller = await authenticate(call.proof, house.keys, house.mode, house.clock)
+            call.caller = caller
+            try:
+                permit(caller, route.permission)
+            except CallerError:
+                await management.refused(call, f"{route.method} {route.path}")
+                raise
+            if not uncounted:
+                await let_in(call, caller, house)
+        body = await read_body(receive, headers_of_scope(scope), cap, scope.get(SELF))
+        return await management.answer(call, scope, body)
+
+    async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+        call = new_call(scope, receive, route, entry)
+        try:
+            found = await serve(call, scope, receive)
+        except ClientGoneError:
+            return
+        except Exception as error:  # noqa: BLE001  whatever it is, the caller gets a clear answer
+            told = as_gateway_error(error)
+            if told is not error:
+                entry.failed(error, call)
+            reply = error_reply(told, call.dialect, call)
+            found = Managed(reply.status, reply.body, error_headers(told), reply.content_type)
+        finally:
+            if call.hold is not None:
+                call.hold.leave()
+        headers = answer_headers(call, found.content_type, len(found.body), now(), found.headers)
+        await send({"type": "http.response.start", "status": found.status, "headers": headers})
+        shown = b"" if scope["method"] == "HEAD" else found.body
+        await send({"type": "http.response.body", "body": shown})
+
+    return endpoint

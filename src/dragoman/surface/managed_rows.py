@@ -1,0 +1,91 @@
+"""The rows of the routes that manage the gateway, with who may use each; the room ``admin`` answers them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from dragoman.identity.permissions import Permission
+from dragoman.surface.route import Route, Switch
+
+
+def _rows(
+    permission: Permission, switch: Switch | None, *rows: tuple[str, str, str]
+) -> tuple[Route, ...]:
+    return tuple(
+        Route(method, path, permission, summary, page="managed", switch=switch)
+        for method, path, summary in rows
+    )
+
+
+_A = "/api/admin"
+_ON: Literal["enable_admin_routes"] = "enable_admin_routes"
+
+MANAGED: tuple[Route, ...] = (
+    *_rows(
+        "admin",
+        _ON,
+        ("GET", f"{_A}/providers", "All providers, with where they are from and how they do"),
+        ("POST", f"{_A}/providers", "Adds a provider or changes one, in force at once"),
+        ("GET", f"{_A}/providers/{{name}}", "One provider"),
+        ("DELETE", f"{_A}/providers/{{name}}", "Forgets what was added to a provider here"),
+        ("POST", f"{_A}/providers/{{name}}/disable", "Takes a provider out of service"),
+        ("POST", f"{_A}/providers/{{name}}/enable", "Takes a provider back into service"),
+        ("GET", f"{_A}/models", "All models, with who has them"),
+        ("GET", f"{_A}/aliases", "Aliases that were added here"),
+        ("POST", f"{_A}/aliases", "Adds an alias, in force at once"),
+        ("GET", f"{_A}/aliases/{{name:path}}", "One alias"),
+        ("PUT", f"{_A}/aliases/{{name:path}}", "Adds an alias or takes the place of one"),
+        ("DELETE", f"{_A}/aliases/{{name:path}}", "Removes an alias"),
+        ("GET", f"{_A}/routes", "Named routes that were added here"),
+        ("POST", f"{_A}/routes", "Adds a named route, in force at once"),
+        ("GET", f"{_A}/routes/{{name:path}}", "One named route"),
+        ("PUT", f"{_A}/routes/{{name:path}}", "Adds a named route or takes the place of one"),
+        ("DELETE", f"{_A}/routes/{{name:path}}", "Removes a named route"),
+        ("POST", f"{_A}/users/generate-key", "Makes a key for a user"),
+        ("GET", f"{_A}/api-keys", "All keys, the oldest first"),
+        ("GET", f"{_A}/api-keys/{{id}}", "One key"),
+        *(
+            row
+            for verb, what in (
+                ("revoke", "Revokes a key for good"),
+                ("update", "Changes a key"),
+                ("rotate", "Makes a key in the place of one that ends"),
+                ("reset-usage", "Has a key's use count anew"),
+            )
+            for row in (
+                ("POST", f"{_A}/api-keys/{verb}", f"{what}; its id is in the body"),
+                ("POST", f"{_A}/api-keys/{{id}}/{verb}", what),
+            )
+        ),
+        ("POST", "/v1/generate_key", "Makes a key for a user"),
+        ("GET", f"{_A}/metrics/summary", "What all tenants have used, and what has failed"),
+        ("GET", f"{_A}/metrics/providers", "What each provider has served, and how it does"),
+        ("GET", f"{_A}/metrics/models", "What each model has served"),
+        ("GET", f"{_A}/metrics/queues", "What is under way, and what waits to be written"),
+        ("GET", f"{_A}/requests", "Calls of all tenants, the newest first"),
+        ("GET", f"{_A}/requests/{{id}}", "What became of one call"),
+        ("GET", f"{_A}/audit", "What administrators did, the newest first"),
+        ("GET", f"{_A}/audit/verify", "Whether the audit log is whole"),
+        ("GET", f"{_A}/keys", "Keys of providers that were handed in"),
+        ("POST", f"{_A}/keys/{{id}}/adopt", "Has a key that was handed in used"),
+        ("DELETE", f"{_A}/keys/{{id}}", "Forgets a key that was handed in"),
+    ),
+    *_rows("public", _ON, ("POST", f"{_A}/keys", "Hands in a key of a provider")),
+    *_rows(
+        "tenant",
+        _ON,
+        ("POST", "/v1/api-keys", "Makes a key in the caller's tenant"),
+        ("GET", "/v1/routing-policies", "Names that the caller's tenant has given to models"),
+        ("POST", "/v1/routing-policies", "Gives a name to models for the caller's tenant"),
+        ("DELETE", "/v1/routing-policies/{name}", "Takes such a name back"),
+        ("GET", "/v1/admin/usage", "What the caller's tenant has used, by model"),
+    ),
+    *_rows(
+        "usage",
+        _ON,
+        ("GET", "/v1/api-keys", "Keys of the caller's tenant; a user's own alone"),
+        ("DELETE", "/v1/api-keys/{key_id}", "Revokes such a key"),
+        ("GET", "/v1/stats", "What was used today, this month and in all"),
+    ),
+    *_rows("usage", None, ("GET", "/v1/keys/me", "Usage, limits and tier of the presented key")),
+)

@@ -1,0 +1,237 @@
+"""What the admin API keeps, over SQLite and over PostgreSQL: the audit log, names, providers, submitted keys."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy import delete, insert, select, update
+
+from databases import KINDS, database_url
+from dragoman.accounting.search import Search
+from dragoman.audit.chain import Deed
+from dragoman.catalog.stored import Named, StoredProvider, Submission
+from dragoman.core.clock import SystemClock
+from dragoman.core.errors import CallerError, HouseError
+from dragoman.store.admin_tables import audit, stored_providers, submitted
+from dragoman.store.administered import open_administered
+from dragoman.store.engine import open_database
+from dragoman.store.seal import open_sealer
+from dragoman.store.sql.audit import open_audit
+from dragoman.store.sql.keys import open_keys
+from dragoman.store.sql.search import SqlSearch
+
+pytestmark = pytest.mark.anyio
+SECRET = "sk-or-v1-very-secret-0123456789"
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(params=KINDS)
+async def desk(request, tmp_path):
+    async with database_url(request.param, tmp_path) as url:
+        database = open_database(url)
+        sealer, clock = open_sealer(tmp_path, None), SystemClock()
+        keys = await open_keys(database, sealer, clock)
+        found = await open_administered(database, keys, sealer, clock)
+        yield database, found, sealer, clock
+        await database.close()
+
+
+def deed(number=1, **members):
+    return Deed(
+        **{
+            "action": "alias.put",
+            "target": f"t-{number}",
+            "tenant": "*",
+            "actor": "k",
+            "actor_tenant": "default",
+            "outcome": "done",
+            **members,
+        }
+    )
+
+
+# --------------------------------------------------------------------------- the audit log
+
+
+async def test_entries_hang_together_however_many_write_at_once(desk):
+    database, found, sealer, clock = desk
+    others = [await open_audit(database, sealer, clock) for _ in range(3)]
+    await asyncio.gather(
+        *(log.append(deed(n)) for n in range(10) for log in (found.audit, *others))
+    )
+    verdict = await found.audit.verify()
+    assert (verdict.entries, verdict.number) == (40, None)
+    entries = await found.audit.page(limit=100)
+    assert [entry.number for entry in entries] == list(range(40, 0, -1))
+
+
+async def test_entries_are_found_by_what_they_tell(desk):
+    log = desk[1].audit
+    for number in range(1, 6):
+        await log.append(deed(number, tenant="a" if number % 2 else "b", actor=f"k{number}"))
+    assert [e.deed.target for e in await log.page(tenant="a")] == ["t-5", "t-3", "t-1"]
+    assert [e.number for e in await log.page(before=4, limit=2)] == [3, 2]
+    assert [e.number for e in await log.page(actor="k2", action="alias.put")] == [2]
+    assert await log.page(outcome="failed") == []
+
+
+@pytest.mark.parametrize(
+    ("harm", "spot"),
+    [
+        (delete(audit).where(audit.c.number == 3), 3),
+        (delete(audit).where(audit.c.number == 5), 5),
+        (delete(audit).where(audit.c.number == 1), 1),
+        (update(audit).where(audit.c.number == 2).values(actor="somebody-else"), 2),
+        (update(audit).where(audit.c.number == 4).values(at_us=1), 4),
+        (update(audit).where(audit.c.number == 4).values(before="{}"), 4),
+        (update(audit).where(audit.c.number == 3).values(number=9), 3),
+    ],
+)
+async def test_whatever_is_done_to_the_rows_is_found(desk, harm, spot):
+    database, found, _, _ = desk
+    for number in range(1, 6):
+        await found.audit.append(deed(number))
+    async with database.write() as connection:
+        await connection.execute(harm)
+    verdict = await found.audit.verify()
+    assert verdict.number == spot
+    assert verdict.entries == spot - 1
+
+
+async def test_an_entry_that_somebody_adds_by_hand_is_found(desk):
+    database, found, _, _ = desk
+    await found.audit.append(deed())
+    async with database.write() as connection:
+        row = dict((await connection.execute(select(audit))).mappings().one())
+        await connection.execute(
+            insert(audit).values({**row, "number": 2, "previous": row["seal"]})
+        )
+    assert (await found.audit.verify()).number == 2
+
+
+# --------------------------------------------------------------------------- names and providers
+
+
+async def test_names_come_back_as_they_were_said_and_move_the_generation(desk):
+    names = desk[1].names
+    before = await names.generation()
+    route = Named("route", "smart", ("a/b", "c/d"), (1, 2), "weighted")
+    stored = await names.put(route)
+    assert (stored.targets, stored.weights, stored.strategy) == (
+        ("a/b", "c/d"),
+        (1, 2),
+        "weighted",
+    )
+    assert stored.created_ms == stored.changed_ms > 0
+    await names.put(Named("alias", "fast", ("a/b",)))
+    await names.put(Named("policy", "fast", ("a/b",), tenant="t1"))
+    assert await names.generation() == before + 3
+    assert [each.name for each in await names.page("alias")] == ["fast"]
+    assert await names.get("policy", "fast") is None
+    assert (await names.get("policy", "fast", tenant="t1")).tenant == "t1"
+    assert [each.name for each in await names.page("policy", tenant="t2")] == []
+    again = await names.put(Named("alias", "fast", ("x/y",)))
+    assert (again.targets, again.created_ms <= again.changed_ms) == (("x/y",), True)
+    assert await names.remove("alias", "fast")
+    assert not await names.remove("alias", "fast")
+    assert await names.generation() == before + 5
+
+
+async def test_pages_of_names_follow_one_another(desk):
+    names = desk[1].names
+    for name in ("c", "a", "b"):
+        await names.put(Named("alias", name, ("x/y",)))
+    first = await names.page("alias", limit=2)
+    assert [each.name for each in first] == ["a", "b"]
+    assert [each.name for each in await names.page("alias", after="b")] == ["c"]
+
+
+async def test_a_providers_key_is_sealed_for_its_row_and_opened_for_the_assembly_alone(desk):
+    database, found, _, _ = desk
+    await found.names.put_provider(
+        StoredProvider("mine", "http://a/v1", key_preview="sk-or-****"), SECRET
+    )
+    await found.names.put_provider(StoredProvider("mine", "http://b/v1", disabled=True), None)
+    (shown,) = await found.names.providers()
+    assert (shown.base_url, shown.disabled, shown.key_preview) == (
+        "http://b/v1",
+        True,
+        "sk-or-****",
+    )
+    assert (await found.names.overlay()).keys == {"mine": (SECRET,)}
+    async with database.write() as connection:
+        row = (await connection.execute(select(stored_providers))).mappings().one()
+        assert SECRET.encode() not in b"".join(
+            value if isinstance(value, bytes) else str(value).encode() for value in row.values()
+        )
+        await connection.execute(insert(stored_providers).values({**dict(row), "name": "other"}))
+    with pytest.raises(HouseError):
+        await found.names.overlay()
+
+
+# --------------------------------------------------------------------------- submitted keys
+
+
+def handed(number=1, **members):
+    return Submission(
+        **{
+            "id": f"00000000-0000-7000-8000-00000000000{number}",
+            "provider": "openrouter",
+            "preview": "sk-or-****6789",
+            **members,
+        }
+    )
+
+
+async def test_a_submitted_key_serves_only_while_it_is_adopted(desk):
+    found = desk[1]
+    await found.submissions.add(handed(1, tier=3, submitted_by="192.0.2.1"), SECRET, 10)
+    assert (await found.names.overlay()).adopted == {}
+    before = await found.names.generation()
+    assert await found.submissions.adopt(handed(1).id)
+    assert not await found.submissions.adopt(handed(1).id)
+    assert await found.names.generation() == before + 1
+    assert (await found.names.overlay()).adopted == {"openrouter": (SECRET,)}
+    assert await found.submissions.adopt(handed(1).id, off=True)
+    assert (await found.names.overlay()).adopted == {}
+    assert await found.submissions.remove(handed(1).id)
+    assert await found.submissions.get(handed(1).id) is None
+
+
+async def test_the_same_key_comes_once_and_not_too_many_wait(desk):
+    found = desk[1]
+    await found.submissions.add(handed(1), SECRET, 2)
+    with pytest.raises(CallerError) as error:
+        await found.submissions.add(handed(2), SECRET, 2)
+    assert error.value.status == 409
+    await found.submissions.add(handed(3), SECRET + "x", 2)
+    with pytest.raises(CallerError) as error:
+        await found.submissions.add(handed(4), SECRET + "y", 2)
+    assert (error.value.status, error.value.code) == (429, "insufficient_quota")
+    await found.submissions.adopt(handed(3).id)
+    await found.submissions.add(handed(4), SECRET + "y", 2)
+    assert [each.id[-1] for each in await found.submissions.page()] == ["4", "3", "1"]
+    assert [each.id[-1] for each in await found.submissions.page(before=handed(3).id)] == ["1"]
+
+
+async def test_no_column_of_a_submission_holds_the_key(desk):
+    database, found, _, _ = desk
+    await found.submissions.add(handed(1), SECRET, 2)
+    async with database.read() as connection:
+        row = (await connection.execute(select(submitted))).mappings().one()
+    assert all(
+        SECRET.encode() not in (v if isinstance(v, bytes) else str(v).encode())
+        for v in row.values()
+    )
+
+
+async def test_looking_through_an_empty_ledger_finds_nothing(desk):
+    search = SqlSearch(desk[0])
+    assert await search.calls(Search(tenant="x"), before=None, limit=10) == []
+    failures = await search.failures(Search(), 10)
+    assert (failures.looked_at, failures.capped, failures.counts) == (0, False, {})

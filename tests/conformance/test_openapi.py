@@ -1,0 +1,65 @@
+"""The whole OpenAPI document against the gateway, by Schemathesis (I11).
+
+No failure of the server, no status and no body that the document does not tell, no way past the key. A short run at each
+change; the long one is in ``make gate``.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from administrators import admin_key
+from servers import gateway_server
+
+pytestmark = [pytest.mark.req("R-ADM-005", "R-SURF-033"), pytest.mark.timeout(1500)]
+
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,ignored_auth"
+ENDS_KEYS = r"(revoke|rotate|update$|v1/api-keys/)"
+"""What may end the very key that asks: these are asked in a run of their own, which may end in 401s."""
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A gateway that may be left in any state."""
+    with gateway_server(
+        tmp_path_factory.mktemp("fuzzed"),
+        ADMIN_KEYS_RATE_LIMIT_RPS="0",
+        ADMIN_KEYS_RATE_LIMIT_RPM="0",
+    ) as server:
+        yield server
+
+
+def run(server, tmp_path, examples, *options):
+    program = Path(sys.executable).with_name("st")
+    done = subprocess.run(
+        [program, "run", f"{server.url}/openapi.json", "--header", f"Authorization: Bearer {admin_key(server)}",
+         "--max-examples", str(examples), "--phases", "examples,coverage,fuzzing", "--checks", CHECKS,
+         "--continue-on-failure", "--generation-database", "none", "--seed", "1",
+         "--generation-with-security-parameters", "false", "--warnings", "off", *options],
+        cwd=tmp_path, capture_output=True, text=True, timeout=1400, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-1000:]
+    return int(re.search(r"(\d+) generated", done.stdout)[1])
+
+
+def test_nothing_that_the_document_allows_or_forbids_is_answered_otherwise(own, tmp_path):
+    assert run(own, tmp_path, 1, "--exclude-path-regex", ENDS_KEYS) > 1000
+    assert "internal error" not in own.log.read_text(errors="replace")
+
+
+def test_what_ends_keys_keeps_to_the_document_too(own, tmp_path):
+    assert run(own, tmp_path, 3, "--include-path-regex", ENDS_KEYS) > 50
+
+
+@pytest.mark.gate
+def test_the_long_run(tmp_path):
+    with gateway_server(
+        tmp_path, ADMIN_KEYS_RATE_LIMIT_RPS="0", ADMIN_KEYS_RATE_LIMIT_RPM="0"
+    ) as server:
+        assert run(server, tmp_path, 100, "--exclude-path-regex", ENDS_KEYS) > 10_000
+        assert "internal error" not in server.log.read_text(errors="replace")

@@ -1,0 +1,196 @@
+"""Who may do what to whose: every managed route, by every role, with its own, a foreign and an unknown id (A5, A6)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from administrators import admin_key, made_key
+from dragoman.surface.managed_rows import MANAGED
+from servers import gateway_server
+
+pytestmark = pytest.mark.req("R-AUTH-002", "R-AUTH-008", "R-AUTH-010", "R-AUTH-013")
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    with gateway_server(tmp_path_factory.mktemp("matrix")) as server:
+        admin = admin_key(server)
+        users = {
+            name: made_key(server, admin, name, tenant=tenant)
+            for name, tenant in (("alice", "one"), ("bob", "two"), ("carol", "one"))
+        }
+        yield server, admin, users
+
+
+def at(row, name="nobody-knows-it"):
+    return re.sub(r"\{[a-z_]+(:path)?\}", name, row.path)
+
+
+def body(row):
+    return {} if row.method in {"POST", "PUT"} else None
+
+
+ROWS = [row for row in MANAGED if row.permission != "public"]
+ids = [f"{row.method} {row.path}" for row in ROWS]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=ids)
+def test_nobody_without_a_key_gets_in(house, row):
+    server, _, _ = house
+    reply = server.ask(row.method, at(row), body(row), key=None)
+    assert (reply.status, reply.json()["error"]["code"]) == (401, "missing_api_key")
+    reply = server.ask(row.method, at(row), body(row), key="drg_no")
+    assert reply.status == 401
+
+
+@pytest.mark.parametrize(
+    "row",
+    [r for r in ROWS if r.permission in {"admin", "tenant"}],
+    ids=lambda r: f"{r.method} {r.path}",
+)
+@pytest.mark.parametrize("role", ["user", "local"])
+def test_a_user_gets_into_nothing_of_administrators_whatever_is_said(house, row, role):
+    server, _, users = house
+    key = users["alice"]["key"] if role == "user" else "drg_test_local"
+    for target in ("nobody-knows-it", users["alice"]["id"], users["bob"]["id"]):
+        reply = server.ask(row.method, at(row, target), body(row), key=key)
+        assert (reply.status, reply.json()["error"]["code"]) == (403, "insufficient_permissions")
+
+
+def test_every_refusal_by_role_is_in_the_audit_log(house):
+    server, admin, users = house
+    server.ask("GET", "/api/admin/providers", key=users["alice"]["key"])
+    page = server.ask(
+        "GET", f"/api/admin/audit?actor={users['alice']['id']}&outcome=refused&limit=1", key=admin
+    ).json()
+    assert page["data"][0]["target"].startswith(("GET /", "POST /", "PUT /", "DELETE /"))
+    assert page["data"][0]["actor_tenant"] == "one"
+
+
+def test_a_foreign_key_is_an_unknown_one(house):
+    """The same status, the same code and, the id apart, the same words."""
+    server, _, users = house
+    told = {}
+    for target in (users["bob"]["id"], users["carol"]["id"], "nobody00"):
+        reply = server.ask("DELETE", f"/v1/api-keys/{target}", key=users["alice"]["key"])
+        error = reply.json()["error"]
+        told[target] = (reply.status, error["code"], error["message"].replace(target, "ID"))
+    assert len(set(told.values())) == 1
+    assert next(iter(told.values()))[0] == 404
+    for name in ("bob", "carol"):
+        assert server.ask("GET", "/v1/keys/me", key=users[name]["key"]).status == 200
+
+
+def test_an_administrator_finds_every_row_and_no_unknown_id(house):
+    server, admin, _ = house
+    for row in ROWS:
+        if "{" in row.path:
+            said = {"targets": ["openai/gpt-4o-mini"], "candidates": ["openai/gpt-4o-mini"]}
+            sent = {
+                name: value
+                for name, value in said.items()
+                if row.method == "PUT" and name[0] == ("t" if "alias" in row.path else "c")
+            }
+            reply = server.ask(row.method, at(row), sent or body(row), key=admin)
+            assert reply.status == (201 if row.method == "PUT" else 404), (row, reply.body)
+            if row.method == "PUT":
+                assert server.ask("DELETE", at(row), key=admin).status == 204
+        elif row.method == "GET":
+            assert server.ask(row.method, row.path, key=admin).status == 200, row
+
+
+def test_a_user_sees_of_keys_and_use_its_own_alone(house):
+    server, _, users = house
+    for name in ("alice", "bob", "carol"):
+        server.chat(key=users[name]["key"])
+    for name in ("alice", "bob", "carol"):
+        key = users[name]
+        seen = server.ask("GET", "/v1/api-keys", key=key["key"]).json()["data"]
+        assert [each["id"] for each in seen] == [key["id"]]
+        stats = server.ask("GET", "/v1/stats", key=key["key"]).json()
+        assert (stats["scope"], stats["total"]["requests"]) == ("key", 1)
+        assert server.ask("GET", "/v1/keys/me", key=key["key"]).json()["totalRequestCount"] == 1
+
+
+WRITES = [
+    ("POST", "/api/admin/users/generate-key", {"userId": "mallory"}),
+    ("POST", "/v1/api-keys", {"name": "m"}),
+    ("POST", "/api/admin/aliases", {"name": "m", "targets": ["openai/gpt-4o-mini"]}),
+    ("POST", "/api/admin/routes", {"name": "m", "candidates": ["openai/gpt-4o-mini"]}),
+    (
+        "POST",
+        "/api/admin/providers",
+        {"providerId": "m", "providerBaseUrl": "http://127.0.0.1:9/v1"},
+    ),
+    ("POST", "/v1/routing-policies", {"name": "m", "candidates": ["openai/gpt-4o-mini"]}),
+    ("POST", "/api/admin/api-keys/update", {"id": "nobody"}),
+    (
+        "POST",
+        "/api/admin/keys",
+        {"provider": "openrouter", "key": "sk-or-v1-0123456789012345678901234567890123456789"},
+    ),
+]
+COLUMNS = (
+    "is_admin",
+    "org_id",
+    "spend",
+    "budget",
+    "allowed_routes",
+    "created_by",
+    "digest",
+    "pepper_version",
+    "created_ms",
+    "revoked_ms",
+    "user_role",
+    "scopes",
+)
+
+
+@pytest.mark.parametrize(("method", "path", "said"), WRITES, ids=[path for _, path, _ in WRITES])
+def test_no_write_takes_a_member_that_is_not_its_own(house, method, path, said):
+    """Mass assignment (A7)."""
+    server, admin, _ = house
+    for column in COLUMNS:
+        reply = server.ask(
+            method, path, {**said, column: "x"}, key=admin, headers={"x-forwarded-for": column}
+        )
+        if reply.status == 429:
+            continue
+        assert (reply.status, reply.json()["error"]["param"]) == (400, column)
+
+
+def test_a_tenants_own_key_is_never_more_than_a_user(house):
+    server, admin, _ = house
+    reply = server.ask("POST", "/v1/api-keys", {"name": "m", "role": "admin"}, key=admin)
+    assert (reply.status, reply.json()["error"]["param"]) == (400, "role")
+    made = server.ask("POST", "/v1/api-keys", {"name": "m"}, key=admin).json()
+    assert (made["role"], made["tenant"]) == ("user", "default")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//api/admin/providers",
+        "/api/admin/providers/",
+        "/API/admin/providers",
+        "/api/admin/./providers",
+        "/api/admin/providers;a=b",
+        "/api/../api/admin/providers",
+    ],
+)
+def test_a_path_that_only_looks_like_a_row_is_none(house, path):
+    server, admin, _ = house
+    assert server.ask("GET", path, key=None).status in {401, 404}
+    assert server.ask("GET", path, key=admin).status == 404
+
+
+def test_no_answer_of_this_surface_may_be_kept_or_guessed_at(house):
+    server, admin, _ = house
+    reply = server.ask("GET", "/api/admin/api-keys", key=admin)
+    assert reply.headers["cache-control"] == "no-store"
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert reply.headers["x-request-id"]
+    assert b"digest" not in reply.body
+    assert b"pepper" not in reply.body
