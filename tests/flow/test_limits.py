@@ -25,6 +25,8 @@ concurrency = 1
 [tiers.picky]
 max_provider_score = 5
 require_score = true
+[tiers.modest]
+max_provider_score = 5
 """
 
 
@@ -57,6 +59,14 @@ def hits(server, limit):
     name = f'dragoman_rate_limit_hits_total{{limit="{limit}"}} '
     found = [line.removeprefix(name) for line in text.splitlines() if line.startswith(name)]
     return float(found[0]) if found else 0.0
+
+
+def explained(server, reply, key):
+    found = server.ask(
+        "GET", f"/v1/requests/{reply.headers['x-dragoman-call-id']}/explain", key=key
+    )
+    assert found.status == 200, found.body
+    return found.json()
 
 
 class Stream:
@@ -267,13 +277,29 @@ def test_a_recording_holds_the_place_of_who_asked_for_it(limited):
 def test_a_score_that_is_required_of_everybody_refuses_plainly(limited):
     for _ in range(3):
         limited.chat(f"{CHAT}--mock-delay-300")
-    refused = limited.chat(f"{CHAT}--mock-delay-300", key=key_of(limited, "--tier", "picky"))
+    key = key_of(limited, "--tier", "picky")
+    refused = limited.chat(f"{CHAT}--mock-delay-300", key=key)
     assert refused.status == 503
     error = refused.json()["error"]
     assert error["code"] == "no_candidate_in_score_window"
     assert "the key requires 5 or less" in error["message"]
-    told = limited.ask("GET", f"/v1/explain/{refused.headers['x-dragoman-call-id']}", key=ADMIN)
-    assert told.status in {200, 404}
+    told = explained(limited, refused, key)
+    assert told["skipped"][0]["reason"].endswith("and the key requires 5 or less")
+
+
+@pytest.mark.req("R-ROUTE-008")
+def test_who_is_outside_of_the_scores_is_left_out_where_somebody_is_within(limited):
+    slow, other = f"{CHAT}--mock-delay-200", "groq/llama-3.3-70b-versatile--mock-delay-1"
+    for _ in range(3):
+        limited.chat(slow)
+    key = key_of(limited, "--tier", "modest")
+    alone = limited.chat(slow, key=key)
+    assert (alone.status, alone.headers["x-dragoman-provider"]) == (200, "openai")
+    both = limited.chat(slow, key=key, models=[other])
+    assert (both.status, both.headers["x-dragoman-provider"]) == (200, "groq")
+    (skip,) = explained(limited, both, key)["skipped"]
+    assert skip["model"] == slow
+    assert skip["reason"].endswith("and the key prefers 5 or less")
 
 
 @pytest.mark.req("R-TIER-001")

@@ -12,6 +12,22 @@ from math import ceil
 from dragoman.core.call import Allowed, Denied, Gauge
 from dragoman.core.provider import Family
 
+_NAMES = {
+    (False, unit): (
+        f"x-ratelimit-limit-{unit}",
+        f"x-ratelimit-remaining-{unit}",
+        f"x-ratelimit-reset-{unit}",
+    )
+    for unit in ("requests", "tokens")
+} | {
+    (True, unit): (
+        f"anthropic-ratelimit-{unit}-limit",
+        f"anthropic-ratelimit-{unit}-remaining",
+        f"anthropic-ratelimit-{unit}-reset",
+    )
+    for unit in ("requests", "tokens")
+}
+"""By whether they are Anthropic's, and by unit: of the limit, what remains of it, and its reset."""
 _TOKENS = frozenset({"tpm", "tpd", "max_tokens"})
 
 
@@ -26,27 +42,20 @@ def headers_of(
     requests, tokens = gauges(verdict)
     found: dict[str, str] = {}
     if requests is not None:
-        found |= {
-            "x-ratelimit-limit": str(requests.limit),
-            "x-ratelimit-remaining": str(requests.remaining),
-            "x-ratelimit-reset": str(ceil(requests.reset_s)),
-        }
-    for name, gauge in (("requests", requests), ("tokens", tokens)):
-        if gauge is None:
-            continue
-        if family == "anthropic":
-            found |= {
-                f"anthropic-ratelimit-{name}-limit": str(gauge.limit),
-                f"anthropic-ratelimit-{name}-remaining": str(gauge.remaining),
-                f"anthropic-ratelimit-{name}-reset": moment(wall + gauge.reset_s),
-            }
-        else:
-            found |= {
-                f"x-ratelimit-limit-{name}": str(gauge.limit),
-                f"x-ratelimit-remaining-{name}": str(gauge.remaining),
-                f"x-ratelimit-reset-{name}": duration(gauge.reset_s),
-            }
+        found["x-ratelimit-limit"] = str(requests.limit)
+        found["x-ratelimit-remaining"] = str(requests.remaining)
+        found["x-ratelimit-reset"] = str(ceil(requests.reset_s))
+        _tell(found, _NAMES[family == "anthropic", "requests"], requests, wall)
+    if tokens is not None:
+        _tell(found, _NAMES[family == "anthropic", "tokens"], tokens, wall)
     return found
+
+
+def _tell(found: dict[str, str], names: tuple[str, str, str], gauge: Gauge, wall: float) -> None:
+    limit, remaining, reset = names
+    found[limit], found[remaining] = str(gauge.limit), str(gauge.remaining)
+    is_moment = reset.startswith("anthropic")
+    found[reset] = moment(wall + gauge.reset_s) if is_moment else duration(gauge.reset_s)
 
 
 def gauges(verdict: Allowed | Denied) -> tuple[Gauge | None, Gauge | None]:

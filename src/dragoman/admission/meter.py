@@ -34,7 +34,7 @@ _decode = msgspec.msgpack.Decoder(_State).decode
 class Meter:
     """The state of one key and unit."""
 
-    __slots__ = ("is_told", "places", "total", "total_until", "windows")
+    __slots__ = ("_of_rule", "_rule", "is_told", "places", "total", "total_until", "windows")
 
     def __init__(self) -> None:
         self.windows: dict[str, Window] = {}
@@ -43,6 +43,8 @@ class Meter:
         self.total: int | None = None
         self.total_until = FOREVER
         """From then on, what is used of the allowance has to be told anew."""
+        self._rule: Rule | None = None
+        self._of_rule: list[tuple[Bound, Window]] = []
         self.places: dict[str, float] = {}
         """Who holds a place, and until when unless it is renewed."""
 
@@ -74,7 +76,7 @@ class Meter:
             if past is None:
                 return UNKNOWN
             self._learn(rule, past, now, used_s)
-        windows = [(bound, self._window(bound, now)) for bound in rule.bounds]
+        windows = self._windows(rule, now)
         short = self._short(rule, windows, amount, now, wants_place=place is not None)
         if short is not None:
             return short
@@ -128,6 +130,15 @@ class Meter:
             or self.total is not None
             or any(each.used for each in self.windows.values())
         )
+
+    def _windows(self, rule: Rule, now: float) -> list[tuple[Bound, Window]]:
+        """The windows of the rule, which is the same one at most times."""
+        if rule is not self._rule:
+            self._rule = rule
+            self._of_rule = [(bound, self._window(bound, now)) for bound in rule.bounds]
+        for _, window in self._of_rule:
+            window.turn(now)
+        return self._of_rule
 
     def _window(self, bound: Bound, now: float) -> Window:
         window = self.windows.get(bound.name)

@@ -36,6 +36,7 @@ class Rule(Struct, frozen=True):
 
     unit: Unit
     bounds: tuple[Bound, ...] = ()
+    """The longest last."""
     total: int = 0
     """The allowance; 0: none."""
     places: int = 0
@@ -44,7 +45,7 @@ class Rule(Struct, frozen=True):
     @property
     def is_long(self) -> bool:
         """Whether something of it goes further back than a process does."""
-        return self.total > 0 or any(bound.seconds >= LONG_S for bound in self.bounds)
+        return self.total > 0 or (len(self.bounds) > 0 and self.bounds[-1].seconds >= LONG_S)
 
     @property
     def is_open(self) -> bool:

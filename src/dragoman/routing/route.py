@@ -225,9 +225,9 @@ def _spare(groups: list[_Group], sight: Sight) -> list[Skipped]:
         }
         if None not in found.values():
             if why is outside and sight.window.required and found:
-                raise nobody_within(
-                    Skipped("/".join(key), reason or "") for key, reason in found.items()
-                )
+                outsiders = [Skipped("/".join(key), reason or "") for key, reason in found.items()]
+                sight.skipped.extend(outsiders)
+                raise nobody_within(outsiders)
             continue  # all of them: the request itself is the probe
         for group in groups:
             group.targets = [item for item in group.targets if found[target_key(item)] is None]

@@ -262,6 +262,30 @@ async def test_it_comes_back_by_itself_and_says_so(rig, monkeypatch):
     assert [is_back for _, is_back in rig.told] == [False, True]
 
 
+@pytest.mark.parametrize("how", ["leaves", "hangs"])
+async def test_a_place_that_was_taken_for_nobody_is_given_back(rig, monkeypatch, how):
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    monkeypatch.setattr(module, "PATIENCE_S", 0.05)
+    rule = requests(concurrency=4)
+    take = rig.counter.take
+
+    async def late(*args, **more):
+        found = await take(*args, **more)
+        await asyncio.sleep(5)
+        return found
+
+    rig.counter.take = late
+    async with open_shared(rig.limits):
+        asking = asyncio.create_task(rig.limits.take("k", rule, 1, place="a"))
+        await asyncio.sleep(0.01)
+        assert list(rig.counter.meters["k:requests"].places) == ["a"]
+        if how == "leaves":
+            asking.cancel()
+        await asyncio.sleep(0.2)
+        assert rig.counter.meters["k:requests"].places == {}
+        assert asking.done()
+
+
 async def test_what_was_let_through_alone_is_told_when_it_comes_back(rig, monkeypatch):
     monkeypatch.setattr(module, "LOOK_S", 0.01)
     rule = requests(rps=4000, rpm=100)
@@ -319,6 +343,23 @@ async def test_a_folder_that_cannot_be_used_leaves_each_to_itself(tmp_path):
     found = [await limits.take("k", rule, 1) for _ in range(5)]
     assert [isinstance(each, Taken) for each in found] == [True, True, False, False, False]
     assert limits.state == "alone"
+
+
+async def test_a_folder_that_cannot_be_used_is_not_taken_for_one_that_is_back(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    (tmp_path / "limits").write_text("no folder")
+    told = []
+    counter = HostCounter(tmp_path / "limits", 4)
+    limits = SharedLimits(counter, ManualClock(), lambda *said: told.append(said), 4)
+    async with open_shared(limits):
+        await asyncio.sleep(0.1)
+        assert (limits.state, len(told)) == ("alone", 1)
+        (tmp_path / "limits").unlink()
+        await asyncio.sleep(0.1)
+        assert (limits.state, len(told)) == ("shared", 2)
+    counter.close()
 
 
 async def test_a_worker_that_is_stopped_with_the_lock_keeps_nobody_waiting(tmp_path):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dragoman.admission.rules import Rule, Unit
 
 MOST_OPEN = 512
-PATIENCE_S = 0.02
+PATIENCE_S = 0.05
 """How long another worker's lock is waited for: it may have been stopped while it held it."""
 LARGEST = 1 << 20
 
@@ -82,8 +82,9 @@ class HostCounter:
                 meter.places[each.place] = self._monotonic() + PLACE_S
 
     async def processes(self) -> int:
-        """How many workers there are."""
-        return self._processes
+        """How many workers there are, if what they have in common can be used."""
+        with self._meter("", "requests"):
+            return self._processes
 
     def close(self) -> None:
         """Closes the files."""

@@ -112,7 +112,11 @@ class SharedLimits:
                     found = await self._shared.take(key_id, rule, amount, place=place, past=past)
         except (HouseError, TimeoutError) as error:
             self._fail(error)
+            self._give_up(key_id, rule, place)
             return await self._alone(key_id, rule, amount, place, past)
+        except asyncio.CancelledError:
+            self._give_up(key_id, rule, place)
+            raise
         if isinstance(found, Taken):
             self._own.note(key_id, rule, amount)
             if place is not None:
@@ -132,6 +136,11 @@ class SharedLimits:
         """Gives a place back."""
         self._own.leave(key_id, rule, place)
         if self._held.pop(place, None) is not None:
+            self._send(Correction(key_id, rule.unit, place=place))
+
+    def _give_up(self, key_id: str, rule: Rule, place: str | None) -> None:
+        """Gives back a place that may have been taken, and nobody was told."""
+        if place is not None:
             self._send(Correction(key_id, rule.unit, place=place))
 
     # --- leases
