@@ -7,8 +7,9 @@ from typing import cast
 import pytest
 
 from dragoman import pipeline
+from dragoman.admission.tiers import Tiers
 from dragoman.core.ask import read_ask
-from dragoman.core.call import Call, Outcome
+from dragoman.core.call import Call, Caller, Outcome
 from dragoman.core.provider import Candidate, Plan, Skipped
 from dragoman.pipeline import House, choose
 
@@ -17,21 +18,38 @@ from dragoman.pipeline import House, choose
 def house(monkeypatch):
     made = []
 
-    def route(model, *_, **__):
-        made.append(model)
+    def route(model, sight, **__):
+        made.append(sight.registry)
         return Plan(model, (cast("Candidate", object()),), None)
 
     monkeypatch.setattr(pipeline, "route", route)
     clock = SimpleNamespace(monotonic=lambda: 1.0)
     rest = dict.fromkeys(("registry", "health", "pools", "fetch_listings"))
-    return SimpleNamespace(plans={}, clock=clock, made=made, turns=None, strategy="cost", **rest)
+    gate = SimpleNamespace(tiers=Tiers())
+    return SimpleNamespace(
+        plans={},
+        tenants={},
+        gate=gate,
+        clock=clock,
+        made=made,
+        turns=None,
+        strategy="cost",
+        **rest,
+    )
 
 
 def chosen(house, model, more=b"", dialect="chat"):
     ask = read_ask(b'{"model": "%b"%b}' % (model, more))
     call = cast(
         "Call",
-        SimpleNamespace(operation="chat", dialect=dialect, home=None, wall=0.0, outcome=Outcome()),
+        SimpleNamespace(
+            operation="chat",
+            dialect=dialect,
+            home=None,
+            wall=0.0,
+            outcome=Outcome(),
+            caller=Caller("k", "one"),
+        ),
     )
     return asyncio.run(choose(ask, call, cast("House", house)))
 
@@ -42,6 +60,17 @@ def test_a_plain_model_is_routed_once_and_a_wish_each_time(house):
     for _ in range(2):
         chosen(house, b"openai/a", b', "routing": {"max_attempts": 1}')
     assert len(house.made) == 3
+
+
+def test_what_a_tenants_own_names_mean_is_kept_for_nobody_else(house):
+    house.registry = "everybody's"
+    house.tenants = {"one": "its own"}
+    chosen(house, b"fast")
+    assert (house.made, house.plans) == (["its own"], {})
+    house.tenants = {"two": "another's"}
+    chosen(house, b"fast")
+    assert house.made == ["its own", "everybody's"]
+    assert len(house.plans) == 1
 
 
 def test_a_padded_model_is_served_and_not_kept(house):

@@ -25,10 +25,10 @@ def test_an_admin_may_everything(permission):
     permit(ADMIN, permission)
 
 
-@pytest.mark.parametrize("permission", sorted(PERMISSIONS - {"admin"}))
+@pytest.mark.parametrize("permission", sorted(PERMISSIONS - {"admin", "tenant"}))
 def test_a_user_may_everything_else(permission):
     permit(USER, permission)
 
 
 def test_the_permissions_are_these():
-    assert {"public", "completions", "models", "usage", "admin"} == PERMISSIONS
+    assert {"public", "completions", "models", "usage", "tenant", "admin"} == PERMISSIONS
