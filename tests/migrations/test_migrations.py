@@ -20,6 +20,7 @@ from dragoman.core.errors import HouseError
 from dragoman.store import (
     admin_tables,
     answer_tables,
+    budget_tables,
     health_table,
     ledger_tables,
     response_tables,
@@ -100,6 +101,7 @@ async def test_the_migrations_make_what_the_tables_say(url):
     assert response_tables.metadata is metadata
     assert health_table.metadata is metadata
     assert answer_tables.metadata is metadata
+    assert budget_tables.metadata is metadata
     assert admin_tables.metadata is metadata
     database = await open_upgraded(url)
     async with database.read() as connection:

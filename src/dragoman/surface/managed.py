@@ -26,9 +26,9 @@ from dragoman.surface.answer import (
     now,
 )
 from dragoman.surface.body import ClientGoneError, read_body
-from dragoman.surface.connection import SELF
 from dragoman.surface.endpoint import Entry, headers_of_scope, new_call, proof_of
 from dragoman.surface.route import Route
+from dragoman.surface.turn import TURN
 
 BODY_CAP = 1024 * 1024
 """The largest body of these routes, whatever MAX_BODY_BYTES says (I3)."""
@@ -79,7 +79,7 @@ def managed_endpoint(route: Route, house: House, entry: Entry, management: Manag
                 raise
             if not uncounted:
                 await let_in(call, caller, house)
-        body = await read_body(receive, headers_of_scope(scope), cap, scope.get(SELF))
+        body = await read_body(receive, headers_of_scope(scope), cap, scope.get(TURN))
         return await management.answer(call, scope, body)
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
