@@ -186,7 +186,7 @@ async def open_services(
         database, keys, sealer = await stack.enter_async_context(_open_store(settings))
         envelope = Envelope((await open_secret(database, sealer, clock, "envelope")).versions)
         first = await _first_admin(settings, keys)
-        cached = CachedKeys(keys, clock)
+        cached = CachedKeys(keys, clock, stale_s=settings.key_stale_s)
         stack.push_async_callback(cached.close)
         transport = open_transport(
             settings.upstream_client,
