@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from dragoman.surface.body import SLOW_BODY_S
-from dragoman.surface.connection import HEAD_S
+from dragoman.surface.connection import HEAD_S, LINGER_S
 from servers import gateway_server, providers_at
 
 HEAD = (
@@ -63,8 +63,8 @@ def test_heads_that_come_slowly_are_cut_off_while_others_are_served(mock, tmp_pa
 def test_bodies_that_come_slowly_are_cut_off_while_others_are_served(mock, tmp_path):
     start = HEAD + b"Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n{"
     with gateway_server(tmp_path, **providers_at(mock.port)) as server:
-        ends = trickle(server, start, b" ", SLOW_BODY_S + 10, 60)
-    assert max(ends) < SLOW_BODY_S + 5
+        ends = trickle(server, start, b" ", SLOW_BODY_S + LINGER_S + 8, 60)
+    assert max(ends) < SLOW_BODY_S + LINGER_S + 5
 
 
 def test_callers_that_read_nothing_are_let_go_while_others_are_served(mock, tmp_path):

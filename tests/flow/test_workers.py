@@ -148,7 +148,7 @@ def test_metrics_sum_the_workers_and_keep_what_a_dead_one_counted(mock, tmp_path
 
 def test_a_worker_that_keeps_dying_is_replaced_ever_more_slowly_and_the_other_serves_on(tmp_path):
     with gateway_server(tmp_path, "--workers", "2", USE_STUB_ADAPTERS="true") as server:
-        steady, doomed = sorted(children(server.process))
+        doomed, steady = sorted(children(server.process))
 
         def successor():
             return next(
@@ -157,6 +157,9 @@ def test_a_worker_that_keeps_dying_is_replaced_ever_more_slowly_and_the_other_se
 
         for _ in range(3):
             os.kill(doomed, signal.SIGSEGV)
+            time.sleep(0.8)
+            # While its place is empty the parent has somebody else to pass this on to.
+            server.process.send_signal(signal.SIGHUP)
             found = until(successor, 15)
             doomed = found
             assert server.chat().status == 200
