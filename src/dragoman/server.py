@@ -160,9 +160,10 @@ class _Supervisor(multiprocess.Multiprocess):
         if self._terminal.is_gone():
             self.should_exit.set()
             return
-        # One that is only starting does not listen to signals yet.
+        # One that is only starting does not listen to signals yet, and one that is dead never will again.
         listening = {pid for pid, _ in taken_by(self._folder)}
-        ready = [each.pid for each in self.processes if each.pid in listening]
+        living = [each.pid for each in self.processes if each.exitcode is None]
+        ready = [pid for pid in living if pid in listening]
         if ready and ready[0] is not None:
             os.kill(ready[0], signal.SIGHUP)
         else:

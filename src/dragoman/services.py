@@ -169,7 +169,7 @@ async def open_services(
         current = _Current(built.registry)
         envelope = Envelope((await open_secret(database, sealer, clock, "envelope")).versions)
         first = await first_admin(settings, keys)
-        cached = CachedKeys(keys, clock)
+        cached = CachedKeys(keys, clock, stale_s=settings.key_stale_s)
         stack.push_async_callback(cached.close)
         transport = open_transport(
             settings.upstream_client,

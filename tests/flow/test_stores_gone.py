@@ -58,6 +58,44 @@ def test_a_database_that_is_away_for_a_while_costs_no_call_and_no_usage(
         assert sorted(rows) == sorted([*asked, "after"])
 
 
+def test_known_keys_go_on_as_long_as_the_operator_said_and_no_longer(mock, tmp_path, postgres):
+    patience = 3.0
+    settings = settings_with(mock, postgres, KEY_STALE_S=str(patience))
+    with gateway_server(tmp_path, **settings) as server:
+        key = new_api_key(server, "--name", "alice")
+        assert server.chat(key=key).status == 200
+        postgres.stop()
+        began = time.monotonic()
+        statuses: list[tuple[float, int]] = []
+        while time.monotonic() < began + patience + 4:
+            statuses.append((time.monotonic() - began, server.chat(key=key).status))
+            time.sleep(0.2)
+        assert {status for at, status in statuses if at < patience - 1.5} == {200}
+        # Never 401: a client would throw its key away.
+        assert {status for at, status in statuses if at > patience + 2} == {503}
+        postgres.start()
+        until(lambda: server.chat(key=key).status == 200, 20)
+
+
+@pytest.mark.gate
+def test_a_database_that_is_away_for_minutes_costs_no_call_and_no_usage(mock, tmp_path, postgres):
+    """As long as an outage of five minutes, of which the last four say no more than the first."""
+    settings = settings_with(mock, postgres, KEY_STALE_S="600")
+    with gateway_server(tmp_path, **settings) as server:
+        key = new_api_key(server, "--name", "alice")
+        assert server.chat(key=key).status == 200
+        postgres.stop()
+        calls = 0
+        began = time.monotonic()
+        while time.monotonic() < began + 75:
+            assert server.chat(key=key).status == 200
+            calls += 1
+            time.sleep(0.5)
+        postgres.start()
+        until(lambda: server.ask("GET", "/ready", key=None).status == 200, 20)
+        until(lambda: len(server.rows(key, limit=1000)) == calls + 1, 60)
+
+
 def test_a_worker_that_dies_while_the_database_is_away_ends_nobody_else(mock, tmp_path, postgres):
     with gateway_server(tmp_path, "--workers", "2", **settings_with(mock, postgres)) as server:
         key = new_api_key(server, "--name", "alice")

@@ -144,3 +144,26 @@ def test_metrics_sum_the_workers_and_keep_what_a_dead_one_counted(mock, tmp_path
         server.ask("GET", "/ready")
         until(lambda: all(counted(server)[:3] == (26, 26, 0) for _ in range(8)))
         assert f'worker="{workers[0]}"' not in counted(server)[3]
+
+
+def test_a_worker_that_keeps_dying_is_replaced_ever_more_slowly_and_the_other_serves_on(tmp_path):
+    with gateway_server(tmp_path, "--workers", "2", USE_STUB_ADAPTERS="true") as server:
+        doomed, steady = sorted(children(server.process))
+
+        def successor():
+            return next(
+                (pid for pid in children(server.process) if pid not in {steady, doomed}), None
+            )
+
+        for _ in range(3):
+            os.kill(doomed, signal.SIGSEGV)
+            time.sleep(0.8)
+            # While its place is empty the parent has somebody else to pass this on to.
+            server.process.send_signal(signal.SIGHUP)
+            found = until(successor, 15)
+            doomed = found
+            assert server.chat().status == 200
+        assert steady in children(server.process)
+        pauses = re.findall(r"ended with -11; another begins in ([0-9.]+) s", server.tail())
+        assert [float(pause) for pause in pauses] == [0, 0.5, 1]
+        assert server.stop() == 0

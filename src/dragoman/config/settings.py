@@ -132,6 +132,8 @@ class Settings(BaseSettings):
     """Seals the database's own secrets: a comma list, the first seals and all open; must be said in prod."""
     key_prefix: str = Field(default="drg", pattern=r"^[a-z0-9]{2,16}$")
     """What the keys that are made here begin with."""
+    key_stale_s: float = Field(default=60, ge=1, le=600)
+    """How long known keys go on while the database cannot be asked; a revocation waits as long."""
     default_admin_user_id: str | None = None
     """The user of the admin key that is stored at the start, together with the next one."""
     default_admin_api_key: SecretStr | None = None

@@ -31,7 +31,7 @@ FRESH_S = 1.0
 PATIENCE_S = 0.5
 """The longest that a request waits for the generation."""
 STALE_S = 60.0
-"""How long known keys go on while the store cannot be asked."""
+"""How long known keys go on while the store cannot be asked, unless a setting says otherwise."""
 UNKNOWN_S = 5.0
 ASKING_S = 2.0
 """After this a question to the store has failed (`reliability.md` D3)."""
@@ -43,8 +43,16 @@ T = TypeVar("T")
 class CachedKeys:
     """A ``KeyStore`` in front of another; one per process and event loop."""
 
-    def __init__(self, store: WatchedKeyStore, clock: Clock, capacity: int = CAPACITY) -> None:
+    def __init__(
+        self,
+        store: WatchedKeyStore,
+        clock: Clock,
+        capacity: int = CAPACITY,
+        *,
+        stale_s: float = STALE_S,
+    ) -> None:
         self._store = store
+        self._stale_s = stale_s
         self._clock = clock
         self._capacity = capacity
         self._salt = os.urandom(32)
@@ -112,7 +120,7 @@ class CachedKeys:
         if now - self._read_at < FRESH_S:
             return
         self._look_at = now + REFRESH_S
-        if now - self._read_at >= STALE_S:
+        if now - self._read_at >= self._stale_s:
             self.forget()
 
     async def _read(self, now: float) -> None:

@@ -30,6 +30,8 @@ HEAD_S = 15.0
 """From a connection's first moment, or a head's first bytes, to the head's end."""
 DISCARD_LIMIT = 32 * 1024 * 1024
 """Bytes of a body that are still taken once the answer is out, for a caller that writes before it reads."""
+LINGER_S = 30.0
+"""How long that body may go on once the answer is out."""
 STALL_S = 60.0
 """How long a caller may take nothing of what waits for it."""
 
@@ -219,8 +221,16 @@ class Connection(HttpToolsProtocol):
             self._begin(self._later.popleft())
             return
         self._idle_since = self.loop.time()
+        patience: float = self.timeout_keep_alive
+        if not self.has_whole_body and patience > LINGER_S:
+            # Refused before its body was here: who sends the rest drop by drop keeps no socket by it.
+            self._idle_since -= patience - LINGER_S
+            patience = LINGER_S
+            if self._idle_timer is not None:
+                self._idle_timer.cancel()
+                self._idle_timer = None
         if self._idle_timer is None:
-            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_idle)
+            self._idle_timer = self.loop.call_later(patience, self._look_idle)
 
     def _look_idle(self) -> None:
         """One timer for all the pauses of a connection: set anew only when it has run out."""

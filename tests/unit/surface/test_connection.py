@@ -243,6 +243,41 @@ def test_a_body_that_nobody_wants_is_not_read_for_ever(monkeypatch):
     asyncio.run(story())
 
 
+def test_a_body_that_goes_on_drop_by_drop_after_its_refusal_keeps_no_connection(monkeypatch):
+    monkeypatch.setattr(subject, "LINGER_S", 0.4)
+
+    async def story():
+        loop = asyncio.get_running_loop()
+        async with serving() as (_, port), dialled(port) as (reader, writer):
+            # The longer patience with an idle connection has begun, and must not hold.
+            writer.write(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+            await reader.readuntil(b"ok")
+            writer.write(b"POST / HTTP/1.1\r\n" + HOST + b"content-length: 100000\r\n\r\n")
+            await reader.readuntil(b"ok")
+            answered = loop.time()
+            with suppress(ConnectionError):
+                while not reader.at_eof():
+                    assert loop.time() < answered + 5
+                    writer.write(b"x")
+                    await writer.drain()
+                    await asyncio.sleep(0.05)
+            assert 0.3 < loop.time() - answered < 3
+
+    asyncio.run(story())
+
+
+def test_who_sends_the_rest_of_a_body_after_its_refusal_in_time_keeps_the_connection():
+    async def story():
+        async with serving() as (_, port), dialled(port) as (reader, writer):
+            writer.write(b"POST / HTTP/1.1\r\n" + HOST + b"content-length: 3\r\n\r\n")
+            await reader.readuntil(b"ok")
+            writer.write(b"abc")
+            writer.write(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+            assert await asyncio.wait_for(reader.readuntil(b"ok"), 5)
+
+    asyncio.run(story())
+
+
 def test_a_caller_that_takes_nothing_is_cut_and_a_slow_one_is_not(monkeypatch):
     monkeypatch.setattr(subject, "STALL_S", 0.3)
 
