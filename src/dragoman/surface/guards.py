@@ -114,7 +114,7 @@ async def preflight(guards: Guards, headers: dict[str, str], send: Send) -> None
         asked = headers.get("access-control-request-headers", "")
         answer += [
             (b"access-control-allow-origin", origin.encode("latin-1")),
-            (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
+            (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS"),
             (b"access-control-allow-headers", asked.encode("latin-1")),
             (b"access-control-max-age", b"600"),
         ]
