@@ -11,8 +11,10 @@ from databases import KINDS, database_url
 from dragoman.accounting.search import Search
 from dragoman.audit.chain import Deed
 from dragoman.catalog.stored import Named, StoredProvider, Submission
+from dragoman.core.call import Limits
 from dragoman.core.clock import SystemClock
 from dragoman.core.errors import CallerError, HouseError
+from dragoman.identity.ports import KeyChange, KeyRecord, KeySearch
 from dragoman.store.admin_tables import audit, stored_providers, submitted
 from dragoman.store.administered import open_administered
 from dragoman.store.engine import open_database
@@ -235,3 +237,100 @@ async def test_looking_through_an_empty_ledger_finds_nothing(desk):
     assert await search.calls(Search(tenant="x"), before=None, limit=10) == []
     failures = await search.failures(Search(), 10)
     assert (failures.looked_at, failures.capped, failures.counts) == (0, False, {})
+
+
+# --------------------------------------------------------------------------- callers' keys
+
+
+def like(name="alice", **members):
+    return KeyRecord(**{"id": "", "tenant": "one", "name": name, "created": 0.0, **members})
+
+
+async def every(found, search, limit=2):
+    seen, after = [], None
+    while rows := await found.keys.page(search, after=after, limit=limit):
+        seen += [row.name for row in rows]
+        after = (round(rows[-1].created * 1000), rows[-1].id)
+    return seen
+
+
+async def test_pages_of_keys_hold_each_once_though_they_are_made_in_one_moment(desk):
+    found = desk[1]
+    names = [f"k{number}" for number in range(7)]
+    for name in names:
+        await found.keys.create(like(name))
+    await found.keys.create(like("foreign", tenant="two"))
+    assert sorted(await every(found, KeySearch(tenant="one"))) == names
+    assert await every(found, KeySearch(tenant="two")) == ["foreign"]
+    assert len(await every(found, KeySearch())) == 8
+
+
+async def test_keys_are_found_by_how_they_stand(desk):
+    found = desk[1]
+    active, _ = await found.keys.create(like("active", user_id="u1"))
+    revoked, _ = await found.keys.create(like("revoked"))
+    await found.keys.revoke(revoked.id)
+    await found.keys.create(like("expired", expires=1.0))
+    await found.keys.create(like("lasting", expires=4e9, role="admin"))
+    for state, names in (
+        ("active", ["active", "lasting"]),
+        ("revoked", ["revoked"]),
+        ("expired", ["expired"]),
+    ):
+        assert sorted(await every(found, KeySearch(state=state))) == names
+    assert await every(found, KeySearch(role="admin")) == ["lasting"]
+    assert await every(found, KeySearch(user_id="u1")) == ["active"]
+    assert await every(found, KeySearch(key_id=active.id)) == ["active"]
+
+
+async def test_a_change_leaves_what_it_does_not_say(desk):
+    database, found, sealer, clock = desk
+    store = await open_keys(database, sealer, clock)
+    record, _ = await found.keys.create(like(limits=Limits(rps=1, tpm=5), tier="pro", expires=4e9))
+    before = await store.generation()
+    assert await found.keys.change(record.id, KeyChange()) == record
+    assert await store.generation() == before, "nothing was changed"
+    changed = await found.keys.change(record.id, KeyChange(name="bob", limits=Limits(rpm=2)))
+    assert (changed.name, changed.tier, changed.expires) == ("bob", "pro", 4e9)
+    assert (changed.limits.rps, changed.limits.rpm, changed.limits.tpm) == (None, 2, None)
+    assert await store.generation() == before + 1
+    changed = await found.keys.change(record.id, KeyChange(tier="", expires=0, role="admin"))
+    assert (changed.tier, changed.expires, changed.role) == (None, None, "admin")
+    assert await found.keys.change("nobody", KeyChange(name="x")) is None
+
+
+async def test_a_rotated_key_has_all_that_the_old_one_had_and_the_old_one_ends(desk):
+    database, found, sealer, clock = desk
+    store = await open_keys(database, sealer, clock)
+    old, secret = await found.keys.create(
+        like(user_id="u1", limits=Limits(rpm=9), tier="pro", role="admin")
+    )
+    new, fresh = await found.keys.rotate(old, 60)
+    assert new.id != old.id
+    assert (new.user_id, new.limits.rpm, new.tier, new.role, new.tenant) == (
+        "u1",
+        9,
+        "pro",
+        "admin",
+        "one",
+    )
+    assert (await store.find(fresh.reveal(), new.id)).record == new
+    ended = (await store.find(secret.reveal(), old.id)).record
+    assert ended.user_id is None
+    assert 50 < ended.expires - clock.wall() <= 60
+    soon, _ = await found.keys.create(like(expires=clock.wall() + 5))
+    await found.keys.rotate(soon, 600)
+    assert (await found.keys.get(soon.id)).expires - clock.wall() <= 5, (
+        "an overlap gives no longer life"
+    )
+
+
+async def test_a_keys_use_counts_anew_from_when_it_was_said(desk):
+    found = desk[1]
+    assert await found.keys.counts_since_us("k") is None
+    first = await found.keys.reset_usage("k")
+    assert await found.keys.counts_since_us("k") == first
+    second = await found.keys.reset_usage("k")
+    assert second >= first
+    assert await found.keys.counts_since_us("k") == second
+    assert await found.keys.counts_since_us("other") is None

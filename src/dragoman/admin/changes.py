@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,14 +11,11 @@ from dragoman.admin.desk import Desk
 from dragoman.catalog.stored import Named, Overlay, StoredProvider
 from dragoman.core.errors import GatewayError, HouseError, invalid
 
-_ONE_AT_A_TIME = asyncio.Lock()
-"""Of one process; where two change things at once that do not fit, what does not is told in the log."""
-
 
 @asynccontextmanager
 async def changing(desk: Desk) -> AsyncIterator[Overlay]:
     """What is stored now, while nobody else here changes it."""
-    async with _ONE_AT_A_TIME:
+    async with desk.changes:
         yield await desk.names.overlay()
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dragoman.accounting.ports import Ledger
-from dragoman.accounting.search import Search, SearchLedger
+from dragoman.accounting.search import SearchLedger
 from dragoman.audit.chain import Deed, Entry, Finding
 from dragoman.catalog.cards import Card
 from dragoman.catalog.registry import Registry
@@ -16,8 +17,6 @@ from dragoman.core.call import Caller, Limits
 from dragoman.core.secret import Secret
 from dragoman.identity.ports import KeyChange, KeyRecord, KeySearch
 from dragoman.telemetry.numbers import Numbers
-
-__all__ = ["AuditLog", "Desk", "Names", "Search", "Submissions"]
 
 
 class AuditLog(Protocol):
@@ -198,3 +197,6 @@ class Desk:
     log: Callable[..., None]
     new_id: Callable[[], str]
     wall: Callable[[], float]
+    changes: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by who changes what is routed by, in this process; what two processes change at once and does not
+    fit together is left out and told in the log."""

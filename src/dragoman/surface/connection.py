@@ -222,7 +222,8 @@ class Connection(HttpToolsProtocol):
             return
         self._idle_since = self.loop.time()
         patience: float = self.timeout_keep_alive
-        if not self.has_whole_body and patience > LINGER_S:
+        is_whole = self._turn is not None and not self._turn.more_body
+        if not is_whole and patience > LINGER_S:
             # Refused before its body was here: who sends the rest drop by drop keeps no socket by it.
             self._idle_since -= patience - LINGER_S
             patience = LINGER_S

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from sqlalchemy import and_, insert, or_, select, update
 
 from dragoman.core.secret import Secret
@@ -114,18 +115,21 @@ class SqlKeyDesk:
 
     async def rotate(self, old: KeyRecord, overlap_s: float) -> tuple[KeyRecord, Secret]:
         """A key like the old one, which ends after so many seconds, or with its own end if that is sooner."""
+        like = NewKey(old.name, old.tenant, old.role, old.limits, old.expires, tier=old.tier)
+        new, secret = await self._store.create(like)
         end_ms = self._now_ms() + int(overlap_s * 1000)
         if old.expires is not None:
             end_ms = min(end_ms, int(old.expires * 1000))
         async with self._database.write() as connection:
+            # The user is the new key's: each has one. Whatever fails before, the old one still serves.
             await connection.execute(
-                # The user is the new key's: each has one.
                 update(keys).where(keys.c.id == old.id).values(expires_ms=end_ms, user_id=None)
             )
+            await connection.execute(
+                update(keys).where(keys.c.id == new.id).values(user_id=old.user_id)
+            )
             await move_generation(connection)
-        return await self._store.create(
-            NewKey(old.name, old.tenant, old.role, old.limits, old.expires, old.user_id, old.tier)
-        )
+        return replace(new, user_id=old.user_id), secret
 
     async def reset_usage(self, key_id: str) -> int:
         """Has the key's use count anew from now on; the moment in microseconds."""
