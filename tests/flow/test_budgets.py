@@ -146,7 +146,7 @@ def spend_the_rest(gateway, mock, budget: Decimal) -> None:
         gateway.chat(MODEL, max_tokens=50)
         return billed(mock) > budget - MOST
 
-    until(is_spent, 20)
+    until(is_spent, 60)
     assert {status for status, _ in many(gateway, 40, threads=8)} == {429}
     assert billed(mock) <= budget
 

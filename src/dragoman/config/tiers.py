@@ -36,10 +36,10 @@ def read_tiers(settings: Settings) -> dict[str, Limits]:
     """
     path = settings.dragoman_home / FILE
     found = {
-        name: _limits(name, row, f"{path}: tier {name!r}") for name, row in _file(path).items()
+        name: limits_of(name, row, f"{path}: tier {name!r}") for name, row in _file(path).items()
     }
     rows = settings.tiers.items()
-    return found | {name: _limits(name, row, f"[tiers.{name}]") for name, row in rows}
+    return found | {name: limits_of(name, row, f"[tiers.{name}]") for name, row in rows}
 
 
 def ensure_file(settings: Settings) -> None:
@@ -81,7 +81,12 @@ def _file(path: Path) -> dict[str, Any]:
     return found
 
 
-def _limits(name: str, row: Any, where: str) -> Limits:
+def limits_of(name: str, row: Any, where: str) -> Limits:
+    """The limits of one tier.
+
+    Raises:
+        ConfigError: its name or a member cannot be used; the message begins with ``where``.
+    """
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
         raise ConfigError(f"{where}: a tier's name is 1 to {LONGEST_NAME} printable characters.")
     if not isinstance(row, dict):

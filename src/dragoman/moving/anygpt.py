@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dragoman.catalog.files import definitions
+from dragoman.config.settings import ConfigError
+from dragoman.config.tiers import limits_of
 from dragoman.core.errors import invalid
 from dragoman.moving.draft import Account, Deployment, Draft, Group, named_apart
 from dragoman.moving.kinds import BUILT_IN_AT
@@ -129,4 +131,9 @@ def _tier(name: str, tier: Mapping[str, Any], draft: Draft) -> None:
             draft.miss(place, "it is a number that is not below 0, or null")
         else:
             found[member] = int(number) if not member.endswith("_score") else number
-    draft.tiers[name] = found
+    try:
+        limits_of(name, found, "it cannot be one here")
+    except ConfigError as error:
+        draft.miss(("tiers.json", name), error.message)
+    else:
+        draft.tiers[name] = found
