@@ -20,7 +20,8 @@ class Tiers:
         """``everyone``: limits in place of each key's own, as in test mode (R-TIER-006)."""
         self.tiers: Mapping[str, Limits] = tiers or {}
         self._everyone = None if everyone is None else rules_of(everyone)
-        self._made: dict[tuple[str | None, Limits], Rules] = {}
+        self._made: dict[tuple[int, str | None], tuple[Limits, Rules]] = {}
+        """By the identity of a key's limits, which the limits beside the rules keep from being another's."""
 
     def rules(self, caller: Caller) -> Rules:
         """What is counted of the caller.
@@ -33,12 +34,13 @@ class Tiers:
         limits, tier = caller.limits, caller.tier
         if tier is None and limits is NO_LIMITS:
             return NO_RULES
-        found = self._made.get((tier, limits))
+        found = self._made.get((id(limits), tier))
         if found is None:
             if len(self._made) >= MOST_REMEMBERED:
                 self._made.clear()
-            found = self._made[tier, limits] = rules_of(merged(limits, self._limits_of(tier)))
-        return found
+            rules = rules_of(merged(limits, self._limits_of(tier)))
+            found = self._made[id(limits), tier] = (limits, rules)
+        return found[1]
 
     def _limits_of(self, tier: str | None) -> Limits:
         if tier is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from dragoman.admission import tiers as module
@@ -43,7 +44,10 @@ def test_a_tier_that_there_is_not_fails_closed_in_plain_words():
 def test_what_was_worked_out_is_remembered_and_bounded(monkeypatch):
     monkeypatch.setattr(module, "MOST_REMEMBERED", 2)
     found = Tiers({"team": TEAM})
-    assert found.rules(caller("team")) is found.rules(caller("team"))
+    one = caller("team")
+    assert found.rules(one) is found.rules(one)
+    other = msgspec.structs.replace(one, tier=None, limits=Limits(rpm=7))
+    assert found.rules(other).limits.rpm == 7
     for number in range(1, 6):
         assert found.rules(caller(rpm=number)).limits.rpm == number
     assert len(found._made) <= 2
