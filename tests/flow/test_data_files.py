@@ -80,6 +80,7 @@ def test_a_newer_file_says_who_is_disabled_and_how_all_have_been_doing(mock, tmp
     write(data, {}, age_s=3600)
     with gateway_server(tmp_path, **environment(mock)) as server:
         assert conditions(server)["groq"] == "disabled"
+        until(lambda: "openai" in states(data), 15)
         until(lambda: states(data)["openai"]["models"]["gpt-4o-mini"]["requests"] == 1001, 15)
 
 

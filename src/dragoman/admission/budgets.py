@@ -267,7 +267,31 @@ class Budgets:
             for want, answer in zip((want for want, _ in pairs), leased, strict=True)
         }
         self.alerts.look(self.rules, totals)
+        helpless = [
+            counter
+            for (_, counter), answer in zip(pairs, leased, strict=True)
+            if not answer.granted and counter.free > 0
+        ]
+        if helpless and not self._alone:
+            await self._let_go(helpless)
         return None
+
+    async def _let_go(self, counters: Sequence[Counter]) -> None:
+        """Gives back what helps none of those who wait here: with it another process may have enough.
+
+        Else each of several would keep a part that pays for nobody, for as long as calls come.
+        """
+        backs = []
+        for counter in counters:
+            free = counter.free
+            counter.granted -= free
+            counter.left += free
+            backs.append(Back(counter.pot, free, idle=False))
+        try:
+            async with self._at_store:
+                await self._store.give_back(self.holder, backs)
+        except Exception as error:  # noqa: BLE001 -- it comes back with the lease of a dead process
+            self._untold("a budget's lease could not be given back", error)
 
     # --- beside the calls
 

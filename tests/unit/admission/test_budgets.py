@@ -94,6 +94,24 @@ class Process:
         store.ended(self.budgets.holder)
 
 
+def test_a_part_of_a_lease_that_pays_for_nobody_here_pays_for_somebody_elsewhere():
+    async def story():
+        clock, store = ManualClock(), MemoryLeases()
+        one, other = (Process(budgets_of(store, clock, name), clock, (RULE,)) for name in "ab")
+        assert await one.begin(450)
+        one.end(10)
+        one.write(store)
+        assert await other.begin(550)
+        other.end(300)
+        other.write(store)
+        clock.advance(DRY_S)
+        # Calls keep coming to both, so neither lease is ever idle: 440 are here, and 250 there.
+        assert not await one.begin(600)
+        assert await other.begin(600)
+
+    asyncio.run(story())
+
+
 steps = st.lists(
     st.tuples(
         st.integers(0, 2),
