@@ -211,7 +211,7 @@ def children(process) -> list[int]:
     return [pid for pid, command in named.items() if b"spawn_main" in command]
 
 
-def until(what, seconds=10):
+def until(what, seconds=30):
     """What comes to be true in time."""
     deadline = time.monotonic() + seconds
     while not (found := what()):
