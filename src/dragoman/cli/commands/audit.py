@@ -9,6 +9,7 @@ import typer
 
 from dragoman.cli.output import FAILED, JsonOption, fail, say, say_json, table
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
+from dragoman.cli.work import done_with
 
 if TYPE_CHECKING:
     from dragoman.audit.chain import Entry, Finding
@@ -105,18 +106,6 @@ def status() -> str:
 def _with_log(
     work: Callable[[SqlAudit], Awaitable[_T]], settings: Settings, *, as_json: bool
 ) -> _T:
-    import asyncio
-
-    from dragoman.core.errors import GatewayError
-
-    try:
-        return asyncio.run(_opened(work, settings))
-    except GatewayError as error:
-        fail(error.message, as_json=as_json)
-
-
-async def _opened(work: Callable[[SqlAudit], Awaitable[_T]], settings: Settings) -> _T:
     from dragoman.stores import open_audit_log
 
-    async with open_audit_log(settings) as log:
-        return await work(log)
+    return done_with(open_audit_log(settings), work, as_json=as_json)

@@ -23,6 +23,7 @@ from dragoman.cli.budget_lines import (
 )
 from dragoman.cli.output import USAGE, JsonOption, fail, say, say_json, table
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
+from dragoman.cli.work import done_with
 
 if TYPE_CHECKING:
     from dragoman.admission.budget_rules import Rule
@@ -318,22 +319,9 @@ async def _stand(budgets: SqlBudgets, rule: Rule) -> list[Standing]:
 def _with_budgets(
     work: Callable[[SqlBudgets], Awaitable[_T]], settings: Settings, *, as_json: bool
 ) -> _T:
-    """Does ``work`` with the database open; a failure ends the program with its sentence."""
-    import asyncio
-
-    from dragoman.core.errors import GatewayError
-
-    try:
-        return asyncio.run(_opened(work, settings))
-    except GatewayError as error:
-        fail(error.message, as_json=as_json)
-
-
-async def _opened(work: Callable[[SqlBudgets], Awaitable[_T]], settings: Settings) -> _T:
     from dragoman.stores import open_budget_desk
 
-    async with open_budget_desk(settings) as budgets:
-        return await work(budgets)
+    return done_with(open_budget_desk(settings), work, as_json=as_json)
 
 
 def _pico(text: str, *, as_json: bool) -> int:

@@ -12,6 +12,7 @@ import typer
 
 from dragoman.cli.output import JsonOption, fail, say, say_json, table
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
+from dragoman.cli.work import done
 
 if TYPE_CHECKING:
     from dragoman.assembly.assemble import Assembly
@@ -93,13 +94,10 @@ def plan(
 
     The ledger keeps what was asked for and what it consumed, and no words. Nothing is sent to anybody.
     """
-    import asyncio
-
     from dragoman.admission.tiers import Tiers
     from dragoman.assembly.limited import LimitReplay
     from dragoman.assembly.replay import Replay
     from dragoman.config.load import config_path
-    from dragoman.core.errors import GatewayError
     from dragoman.stores import open_past
 
     path = file or config_path()
@@ -121,10 +119,7 @@ def plan(
                 limits.feed(calls)
         return limits
 
-    try:
-        limits = asyncio.run(feed())
-    except GatewayError as error:
-        fail(error.message, as_json=as_json)
+    limits = done(feed(), as_json=as_json)
     _tell_plan(replay, limits.differences(), path, hours, as_json=as_json)
 
 

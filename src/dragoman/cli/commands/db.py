@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dragoman.cli.output import JsonOption, fail, say, say_json
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
+from dragoman.cli.work import done
 
 if TYPE_CHECKING:
     from dragoman.config.settings import Settings
@@ -28,8 +28,6 @@ in another place: without it what is sealed in the backup opens for nobody, you 
 
     dragoman db check
 """
-
-_T = TypeVar("_T")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -59,7 +57,7 @@ def upgrade(*, env_file: EnvFileOption = None, as_json: JsonOption = False) -> N
         await bring_up(settings.database)
         return before, await version_at(settings.database)
 
-    _tell_versions(*_done(work(), as_json=as_json), as_json=as_json)
+    _tell_versions(*done(work(), as_json=as_json), as_json=as_json)
 
 
 def downgrade(
@@ -94,7 +92,7 @@ def downgrade(
         await take_down(settings.database, version)
         return before, await version_at(settings.database)
 
-    _tell_versions(*_done(work(), as_json=as_json), as_json=as_json)
+    _tell_versions(*done(work(), as_json=as_json), as_json=as_json)
 
 
 def current(*, env_file: EnvFileOption = None, as_json: JsonOption = False) -> None:
@@ -102,7 +100,7 @@ def current(*, env_file: EnvFileOption = None, as_json: JsonOption = False) -> N
     settings = settings_or_fail({"mode": "local"}, env_file, as_json=as_json)
     from dragoman.store.schema import newest_version, version_at
 
-    has, needs = _done(version_at(settings.database), as_json=as_json), newest_version()
+    has, needs = done(version_at(settings.database), as_json=as_json), newest_version()
     if as_json:
         say_json({"version": has, "newest": needs, "current": has == needs})
     elif has == needs:
@@ -130,7 +128,7 @@ def check(*, env_file: EnvFileOption = None, as_json: JsonOption = False) -> Non
         sealer = open_sealer(settings.dragoman_home, given)
         return await check_up(settings.database, sealer, settings.dragoman_home)
 
-    found = _done(work(), as_json=as_json)
+    found = done(work(), as_json=as_json)
     if as_json:
         say_json(found)
     else:
@@ -163,7 +161,7 @@ def backup(
     from dragoman.store.backup import back_up
 
     settings = settings_or_fail({"mode": "local"}, env_file, as_json=as_json)
-    made = _done(back_up(settings.database, file, as_sqlite=as_sqlite), as_json=as_json)
+    made = done(back_up(settings.database, file, as_sqlite=as_sqlite), as_json=as_json)
     if as_json:
         say_json({"file": str(file), **_members(made)})
         return
@@ -195,12 +193,14 @@ def restore(
             f"A gateway serves on this home (process {gateway.pid}, port {gateway.port}): stop it first.",
             as_json=as_json,
         )
-    done = _done(put_back(settings.database, file, replace=replace), as_json=as_json)
+    found = done(put_back(settings.database, file, replace=replace), as_json=as_json)
     if as_json:
-        say_json({"file": str(file), "schema": done.schema, "rows": done.rows, "from": done.head})
+        say_json(
+            {"file": str(file), "schema": found.schema, "rows": found.rows, "from": found.head}
+        )
         return
     say(
-        f"{done.rows} rows of {done.tables} tables are back; the tables have version {done.schema}."
+        f"{found.rows} rows of {found.tables} tables are back; the tables have version {found.schema}."
     )
     say(f"dragoman db check tells whether what is sealed opens with {_opener(settings)}.")
 
@@ -211,18 +211,6 @@ def status() -> str:
     from dragoman.config.load import load_settings
 
     return f"ready, in {where_keys_are(load_settings({'mode': 'local'}))}"
-
-
-def _done(work: Coroutine[Any, Any, _T], *, as_json: bool) -> _T:
-    """What came of the work; a failure ends the program with its sentence."""
-    import asyncio
-
-    from dragoman.core.errors import GatewayError
-
-    try:
-        return asyncio.run(work)
-    except GatewayError as error:
-        fail(error.message, as_json=as_json)
 
 
 def _tell_versions(before: str | None, after: str | None, *, as_json: bool) -> None:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from dragoman.cli.output import JsonOption, fail, say, say_json
+from dragoman.cli.output import JsonOption, say, say_json
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
+from dragoman.cli.work import done
 
 SUMMARY = "Write keys, tiers, providers and models as JSON files."
 
@@ -37,23 +38,16 @@ def export(
 
     `dragoman import json DIR` reads them; `dragoman db backup FILE` keeps everything.
     """
-    import asyncio
-
     from dragoman.config.load import environment
-    from dragoman.core.errors import GatewayError
     from dragoman.moving.json_out import write_folder
 
     settings = settings_or_fail({"mode": "local"}, env_file, as_json=as_json)
-    try:
-        done = asyncio.run(
-            write_folder(settings, environment(env_file), folder, with_digests=with_digests)
-        )
-    except GatewayError as error:
-        fail(error.message, as_json=as_json)
+    work = write_folder(settings, environment(env_file), folder, with_digests=with_digests)
+    made = done(work, as_json=as_json)
     if as_json:
-        say_json({"with_digests": with_digests, "folder": done.folder, "counts": done.counts})
+        say_json({"with_digests": with_digests, "folder": made.folder, "counts": made.counts})
         return
-    told = ", ".join(f"{name} ({number})" for name, number in done.counts.items())
+    told = ", ".join(f"{name} ({number})" for name, number in made.counts.items())
     say(f"{folder}: {told}.")
     if with_digests:
         say(

@@ -10,6 +10,7 @@ import typer
 
 from dragoman.cli.output import JsonOption, fail, say, say_json, table
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
+from dragoman.cli.work import done
 
 if TYPE_CHECKING:
     from dragoman.moving.draft import Draft
@@ -135,16 +136,10 @@ def json_(
 
     Keys of a legacy keys.json, which has them raw, are stored as digests: delete that file afterwards.
     """
-    import asyncio
-
-    from dragoman.core.errors import GatewayError
     from dragoman.moving.json_in import read_folder
 
     settings = settings_or_fail({"mode": "local"}, env_file, as_json=as_json)
-    try:
-        found = asyncio.run(read_folder(settings, folder, tenant))
-    except GatewayError as error:
-        fail(error.message, as_json=as_json)
+    found = done(read_folder(settings, folder, tenant), as_json=as_json)
     if as_json:
         say_json(found)
         return

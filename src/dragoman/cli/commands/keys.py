@@ -11,6 +11,7 @@ import typer
 
 from dragoman.cli.output import JsonOption, fail, say, say_json, table
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
+from dragoman.cli.work import done_with
 
 if TYPE_CHECKING:
     from dragoman.config.settings import Settings
@@ -201,22 +202,9 @@ def where_keys_are(settings: Settings) -> str:
 def _with_keys(
     work: Callable[[SqlKeys], Awaitable[_T]], settings: Settings, *, as_json: bool
 ) -> _T:
-    """Does ``work`` with the keys open; a failure of the store ends the program with its sentence."""
-    import asyncio
-
-    from dragoman.core.errors import GatewayError
-
-    try:
-        return asyncio.run(_opened(work, settings))
-    except GatewayError as error:
-        fail(error.message, as_json=as_json)
-
-
-async def _opened(work: Callable[[SqlKeys], Awaitable[_T]], settings: Settings) -> _T:
     from dragoman.stores import open_keys
 
-    async with open_keys(settings) as keys:
-        return await work(keys)
+    return done_with(open_keys(settings), work, as_json=as_json)
 
 
 def _described(record: KeyRecord) -> dict[str, object]:

@@ -1,0 +1,41 @@
+"""Work of a command that has to be awaited: what fails in it ends the program with its sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
+
+from dragoman.cli.output import fail
+
+__all__ = ["done", "done_with"]
+
+_T = TypeVar("_T")
+_S = TypeVar("_S")
+
+
+def done(work: Coroutine[Any, Any, _T], *, as_json: bool) -> _T:
+    """What came of the work."""
+    import asyncio
+
+    from dragoman.core.errors import GatewayError
+
+    try:
+        return asyncio.run(work)
+    except GatewayError as error:
+        fail(error.message, as_json=as_json)
+
+
+def done_with(
+    opening: AbstractAsyncContextManager[_S],
+    work: Callable[[_S], Awaitable[_T]],
+    *,
+    as_json: bool,
+) -> _T:
+    """What came of the work with something that is open as long as it lasts."""
+
+    async def opened() -> _T:
+        async with opening as found:
+            return await work(found)
+
+    return done(opened(), as_json=as_json)
