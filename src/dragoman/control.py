@@ -21,8 +21,9 @@ from dragoman.health.condition import Condition, conditions
 from dragoman.live_models import LiveModels
 from dragoman.reload import Reloader
 from dragoman.services import Services, new_id
-from dragoman.surface.managed import Managed, Management
+from dragoman.surface.managed import Management
 from dragoman.surface.managed_rows import MANAGED
+from dragoman.surface.whole import Whole
 from dragoman.telemetry.submissions import SubmissionLog
 
 if TYPE_CHECKING:
@@ -63,10 +64,10 @@ class _Door:
         self._room: Room | None = None
         self._making = asyncio.Lock()
 
-    async def answer(self, call: Call, scope: Scope, body: bytes) -> Managed:
+    async def answer(self, call: Call, scope: Scope, body: bytes) -> Whole:
         """The room's answer."""
         reply = await (await self._opened()).answer(call, scope, body)
-        return Managed(reply.status, reply.body, reply.headers, reply.content_type)
+        return Whole(reply.status, reply.body, reply.content_type, reply.headers)
 
     async def described(self) -> dict[str, object]:
         """The room's part of the interface's description."""

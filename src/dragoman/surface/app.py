@@ -19,7 +19,6 @@ from dragoman.core.errors import CallerError, GatewayError
 from dragoman.core.provider import Family
 from dragoman.dialects.registry import DIALECTS
 from dragoman.pipeline import House
-from dragoman.surface.answer import answer_headers, error_headers, error_reply, now
 from dragoman.surface.endpoint import Entry, data_endpoint, headers_of_scope, new_call
 from dragoman.surface.guards import Guards, cors_headers, guard, may_call, preflight
 from dragoman.surface.managed import Management, managed_endpoint
@@ -30,6 +29,7 @@ from dragoman.surface.routers import router_at
 from dragoman.surface.streams import stream_endpoint
 from dragoman.surface.table import ROUTES, check_table
 from dragoman.surface.turn import TURN
+from dragoman.surface.whole import failure, send_whole
 
 Lifespan = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -239,14 +239,8 @@ async def _refuse(
     call: Call = new_call(scope, receive, _NOWHERE, surface.entry)
     default, call.flavour = _spoken_at(scope["method"], scope["path"])
     call.dialect = spoken(call.headers, default)
-    reply = error_reply(error, call.dialect, call)
-    extra = error_headers(error)
-    if methods:
-        extra["allow"] = ", ".join(methods)
-    headers = answer_headers(call, reply.content_type, len(reply.body), now(), extra)
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    body = b"" if scope["method"] == "HEAD" else reply.body
-    await send({"type": "http.response.body", "body": body})
+    more = {"allow": ", ".join(methods)} if methods else {}
+    await send_whole(failure(error, call, **more), call, scope, send)
 
 
 async def _close_websocket(receive: Receive, send: Send) -> None:

@@ -10,44 +10,28 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from msgspec import Struct
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope
 
 from dragoman.core.call import Call
 from dragoman.core.errors import CallerError
 from dragoman.identity.authenticate import authenticate
 from dragoman.identity.permissions import permit
 from dragoman.pipeline import House, let_in
-from dragoman.surface.answer import (
-    answer_headers,
-    as_gateway_error,
-    error_headers,
-    error_reply,
-    now,
-)
-from dragoman.surface.body import ClientGoneError, read_body
-from dragoman.surface.endpoint import Entry, headers_of_scope, new_call, proof_of
+from dragoman.surface.body import read_body
+from dragoman.surface.endpoint import Entry, headers_of_scope, proof_of
 from dragoman.surface.route import Route
 from dragoman.surface.turn import TURN
+from dragoman.surface.whole import Whole, whole_endpoint
 
 BODY_CAP = 1024 * 1024
 """The largest body of these routes, whatever MAX_BODY_BYTES says (I3)."""
-
-
-class Managed(Struct, frozen=True):
-    """A whole answer of the admin room."""
-
-    status: int
-    body: bytes
-    headers: dict[str, str]
-    content_type: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
 class Management:
     """The admin room, as the surface sees it."""
 
-    answer: Callable[[Call, Scope, bytes], Awaitable[Managed]]
+    answer: Callable[[Call, Scope, bytes], Awaitable[Whole]]
     """Answers a request whose caller may make it; raises a ``GatewayError``."""
     refused: Callable[[Call, str], Awaitable[None]]
     """Told of a caller whose role does not reach the row."""
@@ -64,7 +48,7 @@ def managed_endpoint(route: Route, house: House, entry: Entry, management: Manag
     cap = management.ingest_cap if route.permission == "public" else BODY_CAP
     uncounted = route.permission in {"public", "admin"} or route.path == "/v1/keys/me"
 
-    async def serve(call: Call, scope: Scope, receive: Receive) -> Managed:
+    async def serve(call: Call, scope: Scope, receive: Receive) -> Whole:
         if route.permission == "public":
             client = scope.get("client")
             management.admit(client[0] if client else "-")
@@ -82,24 +66,4 @@ def managed_endpoint(route: Route, house: House, entry: Entry, management: Manag
         body = await read_body(receive, headers_of_scope(scope), cap, scope.get(TURN))
         return await management.answer(call, scope, body)
 
-    async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
-        call = new_call(scope, receive, route, entry)
-        try:
-            found = await serve(call, scope, receive)
-        except ClientGoneError:
-            return
-        except Exception as error:  # noqa: BLE001  whatever it is, the caller gets a clear answer
-            told = as_gateway_error(error)
-            if told is not error:
-                entry.failed(error, call)
-            reply = error_reply(told, call.dialect, call)
-            found = Managed(reply.status, reply.body, error_headers(told), reply.content_type)
-        finally:
-            if call.hold is not None:
-                call.hold.leave()
-        headers = answer_headers(call, found.content_type, len(found.body), now(), found.headers)
-        await send({"type": "http.response.start", "status": found.status, "headers": headers})
-        shown = b"" if scope["method"] == "HEAD" else found.body
-        await send({"type": "http.response.body", "body": shown})
-
-    return endpoint
+    return whole_endpoint(route, entry, serve)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Literal
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope
 
 from dragoman import __version__
 from dragoman.accounting.ports import Line, Sums
@@ -24,18 +24,11 @@ from dragoman.core.money import plain
 from dragoman.core.provider import Family
 from dragoman.dialects.registry import DIALECTS
 from dragoman.pipeline import House, identify, let_in
-from dragoman.surface.answer import (
-    answer_headers,
-    as_gateway_error,
-    error_headers,
-    error_reply,
-    now,
-)
-from dragoman.surface.body import ClientGoneError
-from dragoman.surface.endpoint import Entry, new_call, proof_of
+from dragoman.surface.endpoint import Entry, proof_of
 from dragoman.surface.listings import described, listed
 from dragoman.surface.route import Page, Route
 from dragoman.surface.spending import about_key, credit, generation
+from dragoman.surface.whole import Whole, whole_endpoint
 from dragoman.telemetry.metrics import CONTENT_TYPE
 
 _JSON = "application/json"
@@ -152,9 +145,7 @@ async def _ready(desk: Desk) -> tuple[int, str, bytes]:
     return 503, _JSON, _encode({"status": "not_ready", "reason": found.reason})
 
 
-def page_endpoint(
-    route: Route, page: Page, house: House, entry: Entry, desk: Desk
-) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+def page_endpoint(route: Route, page: Page, house: House, entry: Entry, desk: Desk) -> ASGIApp:
     """The ASGI application of one page."""
 
     async def _key(call: Call) -> bytes:
@@ -201,40 +192,18 @@ def page_endpoint(
             case _:
                 raise AssertionError(f"{page} has an endpoint of its own")
 
-    async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
-        call = new_call(scope, receive, route, entry)
+    async def serve(call: Call, scope: Scope, _: Receive) -> Whole:
         if route.home is None:
             call.dialect = spoken(call.headers, route.dialect)
-        extra: dict[str, str] | None = None
-        try:
-            if route.permission != "public":
-                call.proof = proof_of(call, scope)
-                caller = await identify(call, route.permission, house)
-                if page in _COUNTED:
-                    await let_in(call, caller, house)
-            status, kind, body = await render(call, scope)
-        except ClientGoneError:
-            return
-        except Exception as error:  # noqa: BLE001  whatever it is, the caller gets a clear answer
-            told = as_gateway_error(error)
-            if told is not error:
-                entry.failed(error, call)
-            reply = error_reply(told, call.dialect, call)
-            status, kind, body, extra = (
-                reply.status,
-                reply.content_type,
-                reply.body,
-                error_headers(told),
-            )
-        finally:
-            if call.hold is not None:
-                call.hold.leave()
-        headers = answer_headers(call, kind, len(body), now(), extra)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        shown = b"" if scope["method"] == "HEAD" else body
-        await send({"type": "http.response.body", "body": shown})
+        if route.permission != "public":
+            call.proof = proof_of(call, scope)
+            caller = await identify(call, route.permission, house)
+            if page in _COUNTED:
+                await let_in(call, caller, house)
+        status, kind, body = await render(call, scope)
+        return Whole(status, body, kind)
 
-    return endpoint
+    return whole_endpoint(route, entry, serve)
 
 
 def spoken(headers: dict[str, str], default: Family) -> Family:
