@@ -123,9 +123,8 @@ async def _enter_second(
             return False
         second.open()
     except GatewayError:
-        return (
-            False  # it cannot be said to that candidate, or not be written down: the first goes on
-        )
+        # It cannot be said to that candidate, or not be written down: the first goes on.
+        return False
     if not probing:
         means.hedges.spend()
     race.enter(second)

@@ -14,9 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope
 
 from dragoman.core.call import Call
 from dragoman.core.errors import CallerError
-from dragoman.identity.authenticate import authenticate
 from dragoman.identity.permissions import permit
-from dragoman.pipeline import House, let_in
+from dragoman.pipeline import House, caller_of, let_in
 from dragoman.surface.body import read_body
 from dragoman.surface.endpoint import Entry, headers_of_scope, proof_of
 from dragoman.surface.route import Route
@@ -54,8 +53,7 @@ def managed_endpoint(route: Route, house: House, entry: Entry, management: Manag
             management.admit(client[0] if client else "-")
         else:
             call.proof = proof_of(call, scope)
-            caller = await authenticate(call.proof, house.keys, house.mode, house.clock)
-            call.caller = caller
+            caller = call.caller = await caller_of(call, house)
             try:
                 permit(caller, route.permission)
             except CallerError:

@@ -19,7 +19,6 @@ from uvicorn.server import ServerState
 Headers = list[tuple[bytes, bytes]]
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_BROKEN = "A header of an answer holds a line break."
 _BODILESS = frozenset({204, 304})
 _log = logging.getLogger("uvicorn.error")
 
@@ -193,13 +192,11 @@ class Turn:
             return False
         if self.scope["method"] == "HEAD":
             return False
-        text = "\r\n".join(lines)
-        if not text.count("\n") == text.count("\r") == len(lines) - 1:
-            raise ValueError(_BROKEN)
+        text = "\r\n".join([*lines, ""]).encode("latin-1")
+        head = self._head(status, text, len(lines))
         self.is_started = True
         self._wants_continue = False
-        first, always = STATUS_LINE[status], _always(self._state)
-        self._transport.write(b"%s%s%s\r\n\r\n%s" % (first, always, text.encode("latin-1"), body))
+        self._transport.write(head + body)
         self._complete()
         return True
 
@@ -210,12 +207,11 @@ class Turn:
         self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
         return True
 
-    def _head(self, status: int, headers: Headers) -> bytes:
-        lines = [b"%s: %s\r\n" % header for header in self._state.default_headers + headers]
-        head = b"".join(lines)
-        if not head.count(b"\n") == head.count(b"\r") == len(lines):
-            raise ValueError(_BROKEN)
-        return b"%s%s\r\n" % (STATUS_LINE[status], head)
+    def _head(self, status: int, text: bytes, number: int) -> bytes:
+        """The head with so many lines of headers in ``text``, each with its end."""
+        if not text.count(b"\n") == text.count(b"\r") == number:
+            raise ValueError("A header of an answer holds a line break.")
+        return b"%s%s%s\r\n" % (STATUS_LINE[status], _always(self._state), text)
 
     def _start(self, status: int, headers: Headers) -> None:
         if self.is_started:
@@ -236,7 +232,7 @@ class Turn:
             headers.append((b"transfer-encoding", b"chunked"))
         if not (self.keep_alive or is_close_told):
             headers.append((b"connection", b"close"))
-        head = self._head(status, headers)
+        head = self._head(status, _text(headers), len(headers))
         self.is_started = True
         self._wants_continue = False
         self._transport.write(head)
@@ -272,8 +268,12 @@ def _always(state: ServerState) -> bytes:
     global _written  # noqa: PLW0603  one server a process
     headers = state.default_headers
     if _written[0] is not headers:
-        _written = headers, b"".join([b"%s: %s\r\n" % header for header in headers])
+        _written = headers, _text(headers)
     return _written[1]
 
 
 _written: tuple[Headers, bytes] = ([], b"")
+
+
+def _text(headers: Headers) -> bytes:
+    return b"".join([b"%s: %s\r\n" % header for header in headers])
