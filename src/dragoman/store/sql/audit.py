@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select
 
 from dragoman.audit.chain import FIRST, Deed, Entry, Finding, Verifier, sealed
 from dragoman.store.admin_tables import audit
+from dragoman.store.sql.counters import move_on, number_of
 from dragoman.store.sql.secrets import open_secret
 from dragoman.store.tables import meta
 
@@ -39,12 +40,8 @@ class SqlAudit:
             HouseError: it cannot be written, so what it tells of must not be done.
         """
         async with self._database.write() as connection:
-            await connection.execute(
-                update(meta).where(meta.c.name == _LAST).values(number=meta.c.number + 1)
-            )
-            number: int = (
-                await connection.execute(select(meta.c.number).where(meta.c.name == _LAST))
-            ).scalar_one()
+            await move_on(connection, _LAST)
+            number = await number_of(connection, _LAST)
             previous: str | None = (
                 await connection.execute(select(audit.c.seal).where(audit.c.number == number - 1))
             ).scalar()

@@ -14,7 +14,7 @@ from dragoman.admission.budget_definition import decode_definition, encode_defin
 from dragoman.core.budget import Payer, Pot, pots_of
 from dragoman.store.budget_tables import alerts, budgets, charges, leases, pots
 from dragoman.store.sql.budget_charges import add_to_pots, read_payers
-from dragoman.store.tables import meta
+from dragoman.store.sql.counters import move_on, number_of
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -78,11 +78,7 @@ class SqlBudgets:
     async def version(self) -> int:
         """A number that every change of a definition moves on."""
         async with self._database.read() as connection:
-            found = await connection.execute(
-                select(meta.c.number).where(meta.c.name == _GENERATION)
-            )
-            number: int = found.scalar_one()
-        return number
+            return await number_of(connection, _GENERATION)
 
     async def rules(self) -> tuple[Rule, ...]:
         """All definitions, by name."""
@@ -105,13 +101,13 @@ class SqlBudgets:
         )
         async with self._database.write() as connection:
             await connection.execute(more)
-            await _move_generation(connection)
+            await move_on(connection, _GENERATION)
 
     async def remove(self, name: str) -> bool:
         """Removes a definition; whether there was one. What was spent of it stays known."""
         async with self._database.write() as connection:
             gone = await connection.execute(delete(budgets).where(budgets.c.name == name))
-            await _move_generation(connection)
+            await move_on(connection, _GENERATION)
         return bool(gone.rowcount)
 
     # --- how they stand
@@ -246,10 +242,4 @@ async def _leased(connection: AsyncConnection, names: set[str]) -> dict[Pot, int
 def _hold(row: Row[Any]) -> Hold:
     return Hold(
         row.call_id, row.attempt_id, read_payers(row.payers), row.admitted_us, row.held_pico
-    )
-
-
-async def _move_generation(connection: AsyncConnection) -> None:
-    await connection.execute(
-        update(meta).where(meta.c.name == _GENERATION).values(number=meta.c.number + 1)
     )

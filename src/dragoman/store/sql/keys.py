@@ -27,8 +27,9 @@ from dragoman.identity.keyform import (
     parse_key,
 )
 from dragoman.identity.ports import Finding, KeyRecord
+from dragoman.store.sql.counters import move_on, number_of
 from dragoman.store.sql.secrets import SecretVersions, open_secret
-from dragoman.store.tables import keys, meta
+from dragoman.store.tables import keys
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import RowMapping
@@ -42,7 +43,8 @@ DEFAULT_TENANT = "default"
 PEPPER = "pepper"
 _GENERATION = "keys_generation"
 _MARK = 12
-_OWN_LIMITS = ("rps", "rpm", "rpd", "tpm", "tpd", "max_tokens", "concurrency")
+OWN_LIMITS = ("rps", "rpm", "rpd", "tpm", "tpd", "max_tokens", "concurrency")
+"""The limits that a key may have of its own: columns of its row."""
 
 
 class NewKey(Struct, frozen=True):
@@ -135,7 +137,7 @@ class SqlKeys:
             "role": new.role,
             "digest": self.digest(key),
             "pepper_version": self._version,
-            **{name: getattr(new.limits, name) for name in _OWN_LIMITS},
+            **{name: getattr(new.limits, name) for name in OWN_LIMITS},
             "tier": new.tier,
             "created_ms": self._now_ms(),
             "expires_ms": _ms(new.expires),
@@ -144,7 +146,7 @@ class SqlKeys:
         async with self._database.write() as connection:
             await connection.execute(insert(keys).values(row))
             await move_generation(connection)
-        return _record(row)
+        return record_of(row)
 
     def _now_ms(self) -> int:
         return int(self._clock.wall() * 1000)
@@ -158,7 +160,7 @@ class SqlKeys:
             statement = statement.where(keys.c.tenant == tenant)
         async with self._database.read() as connection:
             row = (await connection.execute(statement)).mappings().first()
-        return None if row is None else _record(row)
+        return None if row is None else record_of(row)
 
     async def list(self, *, tenant: str | None = None) -> tuple[KeyRecord, ...]:
         """All keys, oldest first, of ``tenant`` if that is said."""
@@ -167,13 +169,13 @@ class SqlKeys:
             statement = statement.where(keys.c.tenant == tenant)
         async with self._database.read() as connection:
             rows = (await connection.execute(statement)).mappings().all()
-        return tuple(_record(row) for row in rows)
+        return tuple(record_of(row) for row in rows)
 
     async def _of_user(self, user_id: str) -> KeyRecord | None:
         async with self._database.read() as connection:
             found = await connection.execute(select(keys).where(keys.c.user_id == user_id))
             row = found.mappings().first()
-        return None if row is None else _record(row)
+        return None if row is None else record_of(row)
 
     # --- finding, as identity asks for it
 
@@ -199,7 +201,7 @@ class SqlKeys:
         for row in rows:
             expected = digests.get(row["pepper_version"], b"")
             if hmac.compare_digest(expected, bytes(row["digest"])):
-                record = _record(row)
+                record = record_of(row)
         if not rows:
             hmac.compare_digest(mine, bytes(len(mine)))  # as long as for a wrong key
         return Finding(mine.hex()[:_MARK], record)
@@ -207,18 +209,12 @@ class SqlKeys:
     async def generation(self) -> int:
         """A number that every change of a key moves on."""
         async with self._database.read() as connection:
-            found = await connection.execute(
-                select(meta.c.number).where(meta.c.name == _GENERATION)
-            )
-            number: int = found.scalar_one()
-        return number
+            return await number_of(connection, _GENERATION)
 
 
 async def move_generation(connection: AsyncConnection) -> None:
     """Tells every process that what it knows of keys may be old."""
-    await connection.execute(
-        update(meta).where(meta.c.name == _GENERATION).values(number=meta.c.number + 1)
-    )
+    await move_on(connection, _GENERATION)
 
 
 def _taken(new: NewKey) -> CallerError:
@@ -228,7 +224,8 @@ def _taken(new: NewKey) -> CallerError:
     )
 
 
-def _record(row: RowMapping | dict[str, Any]) -> KeyRecord:
+def record_of(row: RowMapping | dict[str, Any]) -> KeyRecord:
+    """The key of a row."""
     return KeyRecord(
         id=row["id"],
         tenant=row["tenant"],
@@ -244,7 +241,7 @@ def _record(row: RowMapping | dict[str, Any]) -> KeyRecord:
 
 
 def _limits(row: RowMapping | dict[str, Any]) -> Limits:
-    found = Limits(**{name: row[name] for name in _OWN_LIMITS})
+    found = Limits(**{name: row[name] for name in OWN_LIMITS})
     # The very object where there is none: that costs a request one look.
     return NO_LIMITS if found == NO_LIMITS else found
 
@@ -262,8 +259,3 @@ async def open_keys(
 ) -> SqlKeys:
     """The keys in ``database``, with its pepper opened, or made where it has none."""
     return SqlKeys(database, await open_secret(database, sealer, clock, PEPPER), clock, prefix)
-
-
-OWN_LIMITS = _OWN_LIMITS
-"""The limits that a key may have of its own: columns of its row."""
-record_of = _record

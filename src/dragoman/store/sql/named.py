@@ -12,7 +12,7 @@ from sqlalchemy import delete, insert, select, update
 
 from dragoman.catalog.stored import HOUSE, Kind, Named, Overlay, StoredProvider
 from dragoman.store.admin_tables import named, stored_providers, submitted
-from dragoman.store.tables import meta
+from dragoman.store.sql.counters import move_on, number_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import RowMapping
@@ -143,7 +143,7 @@ class SqlNamed:
     async def generation(self) -> int:
         """A number that every change moves on, in whichever process."""
         async with self._database.read() as connection:
-            return await _generation(connection)
+            return await number_of(connection, _GENERATION)
 
     async def overlay(self) -> Overlay:
         """All that is stored, with its keys open.
@@ -152,7 +152,7 @@ class SqlNamed:
             HouseError: a key was sealed for another place, or by another key.
         """
         async with self._database.read() as connection:
-            generation = await _generation(connection)
+            generation = await number_of(connection, _GENERATION)
             names = (
                 (await connection.execute(select(named).order_by(named.c.name))).mappings().all()
             )
@@ -210,17 +210,9 @@ async def _get(connection: AsyncConnection, kind: str, name: str, tenant: str) -
     return None if row is None else _named(row)
 
 
-async def _generation(connection: AsyncConnection) -> int:
-    found = await connection.execute(select(meta.c.number).where(meta.c.name == _GENERATION))
-    number: int = found.scalar_one()
-    return number
-
-
 async def move_names(connection: AsyncConnection) -> None:
     """Tells every process that something has changed."""
-    await connection.execute(
-        update(meta).where(meta.c.name == _GENERATION).values(number=meta.c.number + 1)
-    )
+    await move_on(connection, _GENERATION)
 
 
 def _named(row: RowMapping) -> Named:
