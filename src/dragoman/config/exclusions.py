@@ -12,8 +12,7 @@ import difflib
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from dragoman.config.json_file import read_json
 from dragoman.config.settings import ConfigError
 
 FILE = "excluded-errors.json"
@@ -28,17 +27,7 @@ def read_exclusions(home: Path) -> tuple[str, ...]:
         ConfigError: the file cannot be used; the message says where and what to do.
     """
     path = home / FILE
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
-    try:
-        found: Any = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path} is no JSON: {error}.") from None
-    return _patterns(found, path)
+    return _patterns(read_json(path, {"patterns": []}), path)
 
 
 def _patterns(found: Any, path: Path) -> tuple[str, ...]:

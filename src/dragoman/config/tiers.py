@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from dragoman.config.json_file import read_json
 from dragoman.config.settings import ConfigError, Settings
 from dragoman.core.call import Limits
 
@@ -66,16 +65,7 @@ def unknown_tier(name: str, tiers: Mapping[str, Limits]) -> str:
 
 
 def _file(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
-    try:
-        found: Any = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path} is no JSON: {error}.") from None
+    found = read_json(path, {})
     if not isinstance(found, dict):
         raise ConfigError(f"{path} must be an object of tiers by their names.")
     return found

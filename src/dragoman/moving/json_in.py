@@ -203,14 +203,7 @@ async def _take_raw(
     for number, (key, user) in enumerate(file.items(), 1):
         name = f"keys.json, key {number} of {user.userId!r}"
         role: Role = "admin" if user.role == "admin" else "user"
-        said: dict[str, Any] = {
-            "name": user.userId,
-            "tenant": tenant,
-            "role": role,
-            "user_id": user.userId,
-            "tier": user.tier,
-        }
-        new = NewKey(**{m: v for m, v in said.items() if m in NewKey.__struct_fields__})
+        new = NewKey(user.userId, tenant, role, user_id=user.userId, tier=user.tier)
         try:
             await keys.store(key, new)
         except CallerError as error:
@@ -219,8 +212,6 @@ async def _take_raw(
         made += 1
         if user.role not in {"admin", "user"}:
             taken.left.append(f"{name}: there is no role {user.role!r}; it is a user's key now.")
-        if user.tier and "tier" not in NewKey.__struct_fields__:
-            taken.left.append(f"{name}: keys have no tiers in this version ({user.tier}).")
         if user.tokenUsage or user.requestCount:
             taken.left.append(
                 f"{name}: what it has used ({user.tokenUsage} tokens, {user.requestCount} requests) is no "

@@ -20,6 +20,7 @@ from dragoman.catalog.cards import model_cards
 from dragoman.catalog.load import key_source
 from dragoman.config.health import health_of
 from dragoman.config.running import write_whole
+from dragoman.config.tiers import FILE as TIERS
 from dragoman.core.clock import SystemClock
 from dragoman.core.errors import invalid
 from dragoman.data_files import models_file
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
     from dragoman.config.settings import Settings
     from dragoman.health.health import Health
     from dragoman.health.statistics import Figures
-
-TIERS = Path("data") / "tiers.json"
-"""Where tiers are in the home."""
 
 
 class Exported(Struct, frozen=True):
@@ -116,8 +114,7 @@ def _tiers(settings: Settings) -> dict[str, Any]:
         found = {}
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise invalid(f"{path} cannot be read: {error}.") from None
-    said: dict[str, Any] = getattr(settings, "tiers", {})
-    return found | said
+    return found | settings.tiers
 
 
 def _providers(
