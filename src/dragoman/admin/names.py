@@ -6,7 +6,8 @@ chooses among its candidates.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Query, Response
 from pydantic import BaseModel, Field, StringConstraints
@@ -93,6 +94,9 @@ class RouteShown(NameShown):
 
     candidates: list[Candidate]
     strategy: str | None
+
+
+_S = TypeVar("_S", bound=NameShown)
 
 
 # --------------------------------------------------------------------------- both kinds
@@ -216,22 +220,50 @@ class Filter(Asked):
     source: Literal["admin", "configuration"] | None = None
 
 
-# --------------------------------------------------------------------------- aliases
-
-
-@router.get("/api/admin/aliases")
-async def list_aliases(desk: DeskOf, asked: Annotated[Filter, Query()]) -> Listed[AliasShown]:
-    """Aliases by the alphabet, those of the configuration file as well."""
+async def _page(
+    desk: Desk,
+    asked: Filter,
+    kind: Kind,
+    shown: Callable[[Desk, Named], _S],
+    filed: Callable[[str, Any], _S],
+) -> Listed[_S]:
+    """Names by the alphabet; a stored one hides the file's."""
     after = place_of(asked.cursor, str) or ""
-    rows = {name: _filed_alias(name, said) for name, said in desk.said_in_file()["alias"].items()}
-    stored = await _stored(desk, "alias")
-    rows |= {name: _alias(desk, named) for name, named in stored.items()}
+    rows = {name: filed(name, said) for name, said in desk.said_in_file()[kind].items()}
+    stored = await _stored(desk, kind)
+    rows |= {name: shown(desk, named) for name, named in stored.items()}
     wanted = [
         rows[name]
         for name in sorted(rows)
         if name > after and asked.source in {None, rows[name].source}
     ]
     return page_of(wanted, asked.limit, lambda each: each, lambda each: each.name)
+
+
+async def _one(
+    desk: Desk,
+    name: str,
+    kind: Kind,
+    shown: Callable[[Desk, Named], _S],
+    filed: Callable[[str, Any], _S],
+) -> _S:
+    """A stored name, else the file's."""
+    found = await desk.names.get(kind, name)
+    if found is not None:
+        return shown(desk, found)
+    said = desk.said_in_file()[kind].get(name)
+    if said is None:
+        raise _unknown(desk, kind, name)
+    return filed(name, said)
+
+
+# --------------------------------------------------------------------------- aliases
+
+
+@router.get("/api/admin/aliases")
+async def list_aliases(desk: DeskOf, asked: Annotated[Filter, Query()]) -> Listed[AliasShown]:
+    """Aliases by the alphabet, those of the configuration file as well."""
+    return await _page(desk, asked, "alias", _alias, _filed_alias)
 
 
 @router.post("/api/admin/aliases", status_code=201)
@@ -244,13 +276,7 @@ async def add_alias(desk: DeskOf, call: CallOf, said: AliasSaid) -> AliasShown:
 @router.get("/api/admin/aliases/{name:path}")
 async def get_alias(desk: DeskOf, name: Word) -> AliasShown:
     """One alias, stored or of the configuration file."""
-    found = await desk.names.get("alias", name)
-    if found is not None:
-        return _alias(desk, found)
-    said = desk.said_in_file()["alias"].get(name)
-    if said is None:
-        raise _unknown(desk, "alias", name)
-    return _filed_alias(name, said)
+    return await _one(desk, name, "alias", _alias, _filed_alias)
 
 
 @router.put("/api/admin/aliases/{name:path}", responses={201: {"model": AliasShown}})
@@ -292,16 +318,7 @@ def named_route(name: str, said: RouteBody) -> Named:
 @router.get("/api/admin/routes")
 async def list_routes(desk: DeskOf, asked: Annotated[Filter, Query()]) -> Listed[RouteShown]:
     """Named routes by the alphabet, those of the configuration file as well."""
-    after = place_of(asked.cursor, str) or ""
-    rows = {name: _filed_route(name, said) for name, said in desk.said_in_file()["route"].items()}
-    stored = await _stored(desk, "route")
-    rows |= {name: _route(desk, named) for name, named in stored.items()}
-    wanted = [
-        rows[name]
-        for name in sorted(rows)
-        if name > after and asked.source in {None, rows[name].source}
-    ]
-    return page_of(wanted, asked.limit, lambda each: each, lambda each: each.name)
+    return await _page(desk, asked, "route", _route, _filed_route)
 
 
 @router.post("/api/admin/routes", status_code=201)
@@ -314,13 +331,7 @@ async def add_route(desk: DeskOf, call: CallOf, said: RouteSaid) -> RouteShown:
 @router.get("/api/admin/routes/{name:path}")
 async def get_route(desk: DeskOf, name: Word) -> RouteShown:
     """One route, stored or of the configuration file."""
-    found = await desk.names.get("route", name)
-    if found is not None:
-        return _route(desk, found)
-    said = desk.said_in_file()["route"].get(name)
-    if said is None:
-        raise _unknown(desk, "route", name)
-    return _filed_route(name, said)
+    return await _one(desk, name, "route", _route, _filed_route)
 
 
 @router.put("/api/admin/routes/{name:path}", responses={201: {"model": RouteShown}})
