@@ -22,7 +22,6 @@ from dragoman.admission.admit import REQUEST, Cost, Gate, admit
 from dragoman.admission.afford import afford
 from dragoman.admission.budgets import Budgets
 from dragoman.admission.refusal import LimitError
-from dragoman.admission.rules import NO_RULES
 from dragoman.admission.settle import tokens_of
 from dragoman.attempt.attempt import attempt
 from dragoman.attempt.estimate import estimate, has_counter, lacks_counter
@@ -158,7 +157,9 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     """A new answer, by whoever can give it."""
     assert call.caller is not None, "it was let in"
     ask = read_ask(body, call.named, call.streams)
-    await reserve(ask, call, call.caller, house.gate)
+    rules = house.gate.tiers.rules(call.caller)
+    if call.operation in _USE_TOKENS and not rules.tokens.is_open:
+        await reserve(ask, call, call.caller, house.gate)
     call.outcome.requested_model = ask.model or ""
     call.outcome.stream = ask.stream and call.operation == "chat"
     plan = await choose(ask, call, house)
@@ -205,9 +206,6 @@ async def let_in(call: Call, caller: Caller, house: House) -> None:
 
 async def reserve(ask: Ask, call: Call, caller: Caller, gate: Gate) -> None:
     """Takes what the call may use of the caller's limits on tokens; what it did use is settled at its end."""
-    rules = gate.tiers.rules(caller)
-    if rules is NO_RULES or rules.tokens.is_open or call.operation not in _USE_TOKENS:
-        return
     needs = needs_of(ask, call.dialect, call.operation)
     cost = Cost(requests=0, tokens=max(1, needs.input_tokens + needs.output_tokens))
     so_far = call.allowed.requests if call.allowed is not None else None

@@ -76,14 +76,13 @@ class Embodiment:
         return self._call.dialect == candidate.provider.family and not means.fetched_for
 
     async def given(self, candidate: Candidate, left_s: float) -> Given | None:
-        """The request with bytes for the candidate; None where it is written as it came.
+        """The request with bytes for a candidate that it does not ``pass``; None where it is written as it came.
 
         Raises:
             CallerError: something cannot be fetched, in whatever time is left.
         """
         fetcher = self._means.fetcher
-        if fetcher is None or self.passes(candidate):
-            return None
+        assert fetcher is not None, "else it passes"
         if self._call.dialect == candidate.provider.family:
             return await self._passed_on(candidate, fetcher, left_s)
         rules = embodied_for(self._call, candidate, by_choice=self._is_chosen(candidate))
