@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import time
@@ -12,19 +11,17 @@ from contextlib import contextmanager
 import pytest
 import redis
 
+from own_servers import program
 from servers import free_port, gateway_server
 
-pytestmark = [
-    pytest.mark.req("R-STOR-002", "R-STOR-003", "R-STOR-008"),
-    pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server here"),
-]
+pytestmark = pytest.mark.req("R-STOR-002", "R-STOR-003", "R-STOR-008")
 
 
 @contextmanager
 def redis_at(port, folder):
     process = subprocess.Popen(
         [
-            "redis-server",
+            program("redis-server"),
             "--port",
             str(port),
             "--bind",
