@@ -180,13 +180,13 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
 
 async def identify(call: Call, permission: Permission, house: House) -> Caller:
     """Who is calling, if the matched route is theirs to use."""
-    caller = await caller_of(call, house)
+    caller = await find_caller(call, house)
     permit(caller, permission)
     call.caller = caller
     return caller
 
 
-async def caller_of(call: Call, house: House) -> Caller:
+async def find_caller(call: Call, house: House) -> Caller:
     """Who is calling, whatever they may do."""
     known = recognise(call.proof, house.keys, house.clock)
     return known or await authenticate(call.proof, house.keys, house.mode, house.clock)

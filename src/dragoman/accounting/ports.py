@@ -96,6 +96,12 @@ class Sums(Struct, gc=False):
     """Calls that a provider worked on and whose tokens nobody knows."""
     unknown_cost: int = 0
 
+    @property
+    def tokens(self) -> int:
+        """All tokens, the estimated ones included: what allowances go by."""
+        reported = self.input_tokens + self.output_tokens
+        return reported + self.estimated_input_tokens + self.estimated_output_tokens
+
 
 class Line(Struct, frozen=True, gc=False):
     """One call in a report."""

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from dragoman.accounting.ports import Scope, Sums
+from dragoman.accounting.ports import Scope
 from dragoman.accounting.report import time_of
 from dragoman.admin.bench import CallOf, DeskOf, room
 from dragoman.admin.desk import Desk
@@ -79,7 +79,7 @@ async def key_me(desk: DeskOf, call: CallOf) -> KeyMe:
     ever = await desk.ledger.sums(Scope(caller.tenant, caller.key_id, since))
     today = await desk.ledger.sums(Scope(caller.tenant, caller.key_id, now_us - now_us % _DAY_US))
     limits = desk.limits(caller)
-    tokens = _tokens(ever)
+    tokens = ever.tokens
     allowance = limits.max_tokens or None
     left = None if allowance is None else max(0, allowance - tokens)
     shown = sums_shown(ever)
@@ -110,11 +110,6 @@ async def key_me(desk: DeskOf, call: CallOf) -> KeyMe:
         source="database",
         timestamp=time_of(now_us),
     )
-
-
-def _tokens(sums: Sums) -> int:
-    reported = sums.input_tokens + sums.output_tokens
-    return reported + sums.estimated_input_tokens + sums.estimated_output_tokens
 
 
 class Stats(BaseModel):

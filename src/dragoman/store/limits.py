@@ -111,5 +111,4 @@ async def past_of(
 def _amount(sums: Sums, rule: Rule) -> int:
     if rule.unit == "requests":
         return max(0, sums.requests - sums.failed)
-    reported = sums.input_tokens + sums.output_tokens
-    return reported + sums.estimated_input_tokens + sums.estimated_output_tokens
+    return sums.tokens

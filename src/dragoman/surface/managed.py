@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope
 from dragoman.core.call import Call
 from dragoman.core.errors import CallerError
 from dragoman.identity.permissions import permit
-from dragoman.pipeline import House, caller_of, let_in
+from dragoman.pipeline import House, find_caller, let_in
 from dragoman.surface.body import read_body
 from dragoman.surface.endpoint import Entry, headers_of_scope, proof_of
 from dragoman.surface.route import Route
@@ -53,7 +53,7 @@ def managed_endpoint(route: Route, house: House, entry: Entry, management: Manag
             management.admit(client[0] if client else "-")
         else:
             call.proof = proof_of(call, scope)
-            caller = call.caller = await caller_of(call, house)
+            caller = call.caller = await find_caller(call, house)
             try:
                 permit(caller, route.permission)
             except CallerError:
