@@ -16,6 +16,7 @@ from dragoman.admin.deeds import refused
 from dragoman.admin.desk import Desk, IngestPolicy
 from dragoman.admission.strangers import Strangers
 from dragoman.catalog.stored import Kind
+from dragoman.config.tiers import read_tiers
 from dragoman.core.call import Call
 from dragoman.health.condition import Condition, conditions
 from dragoman.live_models import LiveModels
@@ -117,6 +118,7 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
         audit=stored.audit,
         keys=stored.keys,
         names=stored.names,
+        stored_tiers=stored.tiers,
         submissions=stored.submissions,
         ledger=accountant.writer.ledger,
         search=SqlSearch(services.database),
@@ -126,6 +128,7 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
             log=lambda members: submissions.write(members, time.time()),
         ),
         tiers=lambda: house.gate.tiers.tiers,
+        tiers_in_file=lambda: read_tiers(services.settings),
         limits=lambda caller: house.gate.tiers.rules(caller).limits,
         keys_changed=services.forget_keys,
         try_out=reloader.try_out,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 from msgspec.structs import replace
 
 from dragoman.admin.desk import Desk
-from dragoman.catalog.stored import Named, Overlay, StoredProvider
+from dragoman.catalog.stored import Named, Overlay, StoredProvider, StoredTier
 from dragoman.core.errors import GatewayError, HouseError, invalid
 
 
@@ -61,3 +61,12 @@ def without_provider(overlay: Overlay, name: str) -> Overlay:
     kept = [each for each in overlay.providers if each.name != name]
     keys = {each: keys for each, keys in overlay.keys.items() if each != name}
     return replace(overlay, providers=tuple(kept), keys=keys)
+
+
+def with_tiers(
+    overlay: Overlay, put: Collection[StoredTier], gone: Collection[str] = ()
+) -> Overlay:
+    """The overlay with tiers in the place of what they were, and without others."""
+    said = {*gone, *(tier.name for tier in put)}
+    kept = [each for each in overlay.tiers if each.name not in said]
+    return replace(overlay, tiers=(*kept, *put))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,7 +12,15 @@ from dragoman.accounting.search import SearchLedger
 from dragoman.audit.chain import Deed, Entry, Finding
 from dragoman.catalog.cards import Card
 from dragoman.catalog.registry import Registry
-from dragoman.catalog.stored import HOUSE, Kind, Named, Overlay, StoredProvider, Submission
+from dragoman.catalog.stored import (
+    HOUSE,
+    Kind,
+    Named,
+    Overlay,
+    StoredProvider,
+    StoredTier,
+    Submission,
+)
 from dragoman.core.call import Caller, Limits
 from dragoman.core.secret import Secret
 from dragoman.identity.ports import KeyChange, KeyRecord, KeySearch
@@ -118,6 +126,22 @@ class Names(Protocol):
         ...
 
 
+class StoredTiers(Protocol):
+    """Tiers that were added or changed here."""
+
+    async def all(self) -> tuple[StoredTier, ...]:
+        """All of them, by the alphabet."""
+        ...
+
+    async def change(self, put: Collection[StoredTier], gone: Collection[str] = ()) -> None:
+        """Stores tiers in the place of what they were and forgets others, all at once."""
+        ...
+
+    async def keys_with(self, name: str) -> int:
+        """How many keys that are not revoked have the tier."""
+        ...
+
+
 class Submissions(Protocol):
     """Keys that were handed in."""
 
@@ -163,11 +187,14 @@ class Desk:
     audit: AuditLog
     keys: Keys
     names: Names
+    stored_tiers: StoredTiers
     submissions: Submissions
     ledger: Ledger
     search: SearchLedger
     ingest: IngestPolicy
     tiers: Callable[[], Mapping[str, Limits]]
+    tiers_in_file: Callable[[], Mapping[str, Limits]]
+    """Those of the data file and the configuration file, without the stored ones."""
     limits: Callable[[Caller], Limits]
     """What holds for a caller, its tier's limits and its own together."""
     keys_changed: Callable[[], None]

@@ -16,6 +16,7 @@ from dragoman.assembly.overlay import (
     parts,
     said_of,
     tenants_of,
+    tiers_of,
     without_disabled,
 )
 from dragoman.assembly.registry import identity_mode, open_registry
@@ -24,7 +25,6 @@ from dragoman.catalog.registry import Registry
 from dragoman.catalog.stored import Overlay
 from dragoman.config.budgets import budgets_of
 from dragoman.config.settings import ConfigError, Settings
-from dragoman.config.tiers import read_tiers
 from dragoman.core.call import Limits
 from dragoman.credentials.pool import Pools
 from dragoman.identity.authenticate import IdentityMode
@@ -102,7 +102,7 @@ def assemble(
             max_retries=settings.max_retries,
             hedge=settings.hedge,
         ),
-        tiers=read_tiers(settings),
+        tiers=tiers_of(settings, overlay),
         budgets=budgets_of(settings),
         overlay=overlay,
         tenants=tenants_of(registry, overlay),

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from msgspec import to_builtins
 from msgspec.structs import replace as with_members
 
 from dragoman.catalog.files import definitions
@@ -20,6 +21,8 @@ from dragoman.catalog.registry import Registry
 from dragoman.catalog.schema import CatalogError
 from dragoman.catalog.stored import Named, Overlay, StoredProvider, alias_value, route_table
 from dragoman.config.settings import ConfigError, Settings
+from dragoman.config.tiers import limits_of, read_tiers
+from dragoman.core.call import Limits
 
 
 def overlaid(settings: Settings, overlay: Overlay, env: Mapping[str, str]) -> Settings:
@@ -100,6 +103,19 @@ def without_disabled(registry: Registry, overlay: Overlay) -> Registry:
     return replace(registry, providers=kept, shut=frozenset(off), memory={})
 
 
+def tiers_of(settings: Settings, overlay: Overlay) -> dict[str, Limits]:
+    """All tiers by their names, the stored ones in the place of the files'.
+
+    Raises:
+        ConfigError: a tier cannot be used; the message says which and what to do.
+    """
+    stored = {
+        tier.name: limits_of(tier.name, to_builtins(tier.limits), f"The tier {tier.name!r}")
+        for tier in overlay.tiers
+    }
+    return read_tiers(settings) | stored
+
+
 def tenants_of(registry: Registry, overlay: Overlay) -> dict[str, Registry]:
     """The registry of each tenant that has names of its own.
 
@@ -131,6 +147,7 @@ def parts(overlay: Overlay) -> list[Overlay]:
         found.append(with_members(bare, providers=(provider,), keys=key))
     found += [with_members(bare, adopted={name: keys}) for name, keys in overlay.adopted.items()]
     found += [with_members(bare, named=(named,)) for named in overlay.named]
+    found += [with_members(bare, tiers=(tier,)) for tier in overlay.tiers]
     return found
 
 
@@ -142,6 +159,7 @@ def joined(first: Overlay, second: Overlay) -> Overlay:
         (*first.providers, *second.providers),
         {**first.keys, **second.keys},
         {**first.adopted, **second.adopted},
+        (*first.tiers, *second.tiers),
     )
 
 
@@ -149,5 +167,6 @@ def said_of(overlay: Overlay) -> str:
     """What a part is called to people."""
     names = [f"{each.kind} {each.name}" for each in overlay.named]
     names += [f"provider {each.name}" for each in overlay.providers]
+    names += [f"tier {each.name}" for each in overlay.tiers]
     names += [f"submitted keys of {name}" for name in overlay.adopted]
     return ", ".join(names)

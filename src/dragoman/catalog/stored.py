@@ -1,4 +1,4 @@
-"""What administrators have added while serving: aliases, routes, providers, and tenants' policies.
+"""What administrators have added while serving: aliases, routes, providers, tiers, and tenants' policies.
 
 It lies over what the configuration file says, and goes before it: a name that is stored hides
 the file's, a stored provider's members take the place of the file's or the built-in ones.
@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
+
+from dragoman.core.call import Limits
 
 Kind: TypeAlias = Literal["alias", "route", "policy"]
 HOUSE = ""
@@ -44,6 +46,15 @@ class StoredProvider(Struct, frozen=True):
     changed_ms: int = 0
 
 
+class StoredTier(Struct, frozen=True):
+    """A tier as an administrator wrote it; it takes the place of the file's of its name."""
+
+    name: str
+    limits: Limits
+    created_ms: int = 0
+    changed_ms: int = 0
+
+
 class Submission(Struct, frozen=True):
     """A key of a provider that somebody handed in; the key itself is sealed elsewhere."""
 
@@ -67,12 +78,13 @@ class Overlay(Struct, frozen=True):
     """Provider → its stored keys."""
     adopted: Mapping[str, tuple[str, ...]] = {}
     """Provider → keys that were handed in and adopted: used beside those that it has."""
+    tiers: tuple[StoredTier, ...] = ()
 
     def __repr__(self) -> str:
         return f"Overlay(generation={self.generation})"
 
     def __bool__(self) -> bool:
-        return bool(self.named or self.providers or self.adopted)
+        return bool(self.named or self.providers or self.adopted or self.tiers)
 
 
 def alias_value(named: Named) -> str | list[str]:

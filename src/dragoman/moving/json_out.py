@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
 from dragoman.assembly.assemble import assemble
+from dragoman.assembly.overlay import tiers_of
 from dragoman.catalog.cards import model_cards
 from dragoman.catalog.load import key_source
+from dragoman.catalog.stored import Overlay
 from dragoman.config.health import health_of
 from dragoman.config.running import write_whole
-from dragoman.config.tiers import FILE as TIERS
+from dragoman.core.call import Limits
 from dragoman.core.clock import SystemClock
 from dragoman.core.errors import invalid
 from dragoman.data_files import models_file
@@ -62,6 +64,7 @@ async def write_folder(
     """
     from dragoman.store.sql.health import SqlHealth  # noqa: PLC0415  SQL only where it is needed
     from dragoman.store.sql.key_rows import key_rows, pepper_marks  # noqa: PLC0415
+    from dragoman.store.sql.stored_tiers import SqlTiers  # noqa: PLC0415
 
     clock = SystemClock()
     built = assemble(settings, env)
@@ -69,6 +72,7 @@ async def write_folder(
     async with open_store(settings) as (database, keys, _):
         entries = await SqlHealth(database).exchange([], 0, round(clock.wall() * 1000))
         Sharing(health, clock.wall() - clock.monotonic()).learn(entries, clock.monotonic())
+        stored = await SqlTiers(database, clock).all()
         rows = await key_rows(database, with_digests=with_digests)
         peppers = pepper_marks(keys.peppers) if with_digests else {}
     moment = time.monotonic()
@@ -77,7 +81,7 @@ async def write_folder(
         for card in model_cards(built.registry, time.time(), None)
     ]
     providers = _providers(built.registry, health, env, settings)
-    tiers = _tiers(settings)
+    tiers = _tiers(tiers_of(settings, Overlay(tiers=stored)))
     files = {
         "keys.json": msgspec.json.encode(KeysFile(KEYS_OBJECT, rows, peppers)),
         "tiers.json": msgspec.json.encode(tiers),
@@ -105,16 +109,12 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
         raise invalid(f"{folder} cannot be written: {error.strerror}.") from None
 
 
-def _tiers(settings: Settings) -> dict[str, Any]:
-    """The file in the home, and over it what ``dragoman.toml`` says."""
-    path = settings.dragoman_home / TIERS
-    try:
-        found = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    except FileNotFoundError:
-        found = {}
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise invalid(f"{path} cannot be read: {error}.") from None
-    return found | settings.tiers
+def _tiers(tiers: Mapping[str, Limits]) -> dict[str, dict[str, Any]]:
+    """All tiers, of the files and those that administrators have stored; what is not said is left out."""
+    return {
+        name: {member: value for member, value in to_builtins(limits).items() if value is not None}
+        for name, limits in tiers.items()
+    }
 
 
 def _providers(

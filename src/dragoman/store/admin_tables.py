@@ -1,4 +1,4 @@
-"""The tables of what is done over the admin API: the audit log, names and providers, submitted keys, resets.
+"""The tables behind the admin API: the audit log, names, providers and tiers, submitted keys, resets.
 
 Times are whole Unix milliseconds, in the audit log microseconds. Keys of providers are sealed for
 the very row that they stand in (``store/sql/tenant_keys.py``).
@@ -54,6 +54,16 @@ stored_providers = Table(
     Column("changed_ms", BigInteger, nullable=False),
 )
 """Providers that an administrator added, changed or disabled."""
+
+stored_tiers = Table(
+    "stored_tiers",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+)
+"""Tiers that an administrator added or changed: ``body`` is JSON, the limits that were said."""
 
 usage_resets = Table(
     "usage_resets",

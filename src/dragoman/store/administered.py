@@ -1,4 +1,4 @@
-"""What administrators read and write, opened together: keys, names, providers, submitted keys, the audit log."""
+"""What administrators read and write, opened together: keys, names, tiers, submitted keys, the audit log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dragoman.store.sql.audit import SqlAudit, open_audit
 from dragoman.store.sql.key_desk import SqlKeyDesk
 from dragoman.store.sql.named import SqlNamed
+from dragoman.store.sql.stored_tiers import SqlTiers
 from dragoman.store.sql.submissions import SqlSubmissions
 from dragoman.store.sql.tenant_keys import TenantKeys
 
@@ -24,6 +25,7 @@ class Administered:
 
     keys: SqlKeyDesk
     names: SqlNamed
+    tiers: SqlTiers
     submissions: SqlSubmissions
     audit: SqlAudit
 
@@ -36,6 +38,7 @@ async def open_administered(
     return Administered(
         SqlKeyDesk(database, keys, clock),
         SqlNamed(database, sealing, clock),
+        SqlTiers(database, clock),
         SqlSubmissions(database, sealing, clock),
         await open_audit(database, sealer, clock),
     )

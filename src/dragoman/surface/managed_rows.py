@@ -58,6 +58,12 @@ MANAGED: tuple[Route, ...] = (
             )
         ),
         ("POST", "/v1/generate_key", "Makes a key for a user"),
+        ("GET", f"{_A}/tiers", "Tiers, those of the files as well"),
+        ("PUT", f"{_A}/tiers", "Has these tiers stored and no others"),
+        ("GET", f"{_A}/tiers/{{id}}", "One tier"),
+        ("PUT", f"{_A}/tiers/{{id}}", "Adds a tier, or takes the place of one"),
+        ("PATCH", f"{_A}/tiers/{{id}}", "Changes some limits of a tier"),
+        ("DELETE", f"{_A}/tiers/{{id}}", "Forgets a stored tier"),
         ("GET", f"{_A}/metrics/summary", "What all tenants have used, and what has failed"),
         ("GET", f"{_A}/metrics/providers", "What each provider has served, and how it does"),
         ("GET", f"{_A}/metrics/models", "What each model has served"),

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 
+NAMES = "names_generation"
+"""Moves on with what lies over the configuration file: names, providers, tiers."""
+
+
 async def number_of(connection: AsyncConnection, name: str) -> int:
     """Where a counter stands."""
     found = await connection.execute(select(meta.c.number).where(meta.c.name == name))

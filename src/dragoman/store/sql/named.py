@@ -12,7 +12,8 @@ from sqlalchemy import delete, insert, select, update
 
 from dragoman.catalog.stored import HOUSE, Kind, Named, Overlay, StoredProvider
 from dragoman.store.admin_tables import named, stored_providers, submitted
-from dragoman.store.sql.counters import move_on, number_of
+from dragoman.store.sql.counters import NAMES, move_on, number_of
+from dragoman.store.sql.stored_tiers import read_stored_tiers
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import RowMapping
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from dragoman.store.engine import Database
     from dragoman.store.sql.tenant_keys import TenantKeys
 
-_GENERATION = "names_generation"
 OWNER = "\x00house"
 """Whose key seals what is the house's; no tenant can be called so."""
 
@@ -143,7 +143,7 @@ class SqlNamed:
     async def generation(self) -> int:
         """A number that every change moves on, in whichever process."""
         async with self._database.read() as connection:
-            return await number_of(connection, _GENERATION)
+            return await number_of(connection, NAMES)
 
     async def overlay(self) -> Overlay:
         """All that is stored, with its keys open.
@@ -152,7 +152,7 @@ class SqlNamed:
             HouseError: a key was sealed for another place, or by another key.
         """
         async with self._database.read() as connection:
-            generation = await number_of(connection, _GENERATION)
+            generation = await number_of(connection, NAMES)
             names = (
                 (await connection.execute(select(named).order_by(named.c.name))).mappings().all()
             )
@@ -165,6 +165,7 @@ class SqlNamed:
                 .mappings()
                 .all()
             )
+            tiers = await read_stored_tiers(connection)
             taken = (
                 (
                     await connection.execute(
@@ -194,6 +195,7 @@ class SqlNamed:
             tuple(_provider(row) for row in rows),
             keys,
             adopted,
+            tiers,
         )
 
     def _now_ms(self) -> int:
@@ -212,7 +214,7 @@ async def _get(connection: AsyncConnection, kind: str, name: str, tenant: str) -
 
 async def move_names(connection: AsyncConnection) -> None:
     """Tells every process that something has changed."""
-    await move_on(connection, _GENERATION)
+    await move_on(connection, NAMES)
 
 
 def _named(row: RowMapping) -> Named:
