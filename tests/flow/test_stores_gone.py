@@ -79,7 +79,7 @@ def test_known_keys_go_on_as_long_as_the_operator_said_and_no_longer(mock, tmp_p
 
 @pytest.mark.gate
 def test_a_database_that_is_away_for_minutes_costs_no_call_and_no_usage(mock, tmp_path, postgres):
-    """As long as an outage of five minutes, of which the last four say no more than the first."""
+    """Five minutes (D2)."""
     settings = settings_with(mock, postgres, KEY_STALE_S="600")
     with gateway_server(tmp_path, **settings) as server:
         key = new_api_key(server, "--name", "alice")
@@ -87,7 +87,7 @@ def test_a_database_that_is_away_for_minutes_costs_no_call_and_no_usage(mock, tm
         postgres.stop()
         calls = 0
         began = time.monotonic()
-        while time.monotonic() < began + 75:
+        while time.monotonic() < began + 300:
             assert server.chat(key=key).status == 200
             calls += 1
             time.sleep(0.5)
