@@ -78,6 +78,7 @@ def test_known_keys_go_on_as_long_as_the_operator_said_and_no_longer(mock, tmp_p
 
 
 @pytest.mark.gate
+@pytest.mark.timeout(500)
 def test_a_database_that_is_away_for_minutes_costs_no_call_and_no_usage(mock, tmp_path, postgres):
     """Five minutes (D2)."""
     settings = settings_with(mock, postgres, KEY_STALE_S="600")
