@@ -10,9 +10,10 @@ import time
 
 from msgspec.structs import replace
 
-from dragoman.catalog.cards import Card, Live, find_card, model_cards
+from dragoman.catalog.cards import Card, Live, cards_within, find_card, model_cards
 from dragoman.catalog.nearest import nearest
 from dragoman.core.errors import CallerError
+from dragoman.core.scopes import Bounds
 from dragoman.health.health import Health
 from dragoman.services import Services
 
@@ -24,19 +25,23 @@ class LiveModels:
         self._services = services
         self._kept: dict[str | None, tuple[float, object, list[Card]]] = {}
 
-    async def cards(self, home: str | None = None) -> list[Card]:
-        """The list, on a provider's router or elsewhere; providers' own lists are had first (D13)."""
+    async def cards(self, home: str | None = None, bounds: Bounds | None = None) -> list[Card]:
+        """The list, on a provider's router or elsewhere; providers' own lists are had first (D13).
+
+        ``bounds`` are those of the key that asks.
+        """
         house = self._services.house
         await house.fetch_listings(tuple(house.registry.listings_due(time.monotonic())))
-        return self.now(home)
+        found = self.now(home)
+        return found if bounds is None else cards_within(found, bounds, house.registry, home)
 
-    async def card(self, name: str, home: str | None = None) -> Card:
+    async def card(self, name: str, home: str | None = None, bounds: Bounds | None = None) -> Card:
         """What a name means in a call, on a provider's router or elsewhere.
 
         Raises:
             CallerError: nothing that is listed.
         """
-        cards = await self.cards(home)
+        cards = await self.cards(home, bounds)
         found = find_card(cards, name, self._services.house.registry, home)
         if found is None:
             raise _no_model(name, [each.id for each in cards])

@@ -47,6 +47,7 @@ from dragoman.reuse.cached import give_cached
 from dragoman.reuse.give import give_recorded
 from dragoman.reuse.recorder import Recorder
 from dragoman.reuse.wish import read_wish
+from dragoman.routing.confine import is_within
 from dragoman.routing.needs import needs_of
 from dragoman.routing.route import route
 from dragoman.routing.sieve import MOST_TOLD
@@ -181,7 +182,7 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
 async def identify(call: Call, permission: Permission, house: House) -> Caller:
     """Who is calling, if the matched route is theirs to use."""
     caller = await find_caller(call, house)
-    permit(caller, permission)
+    permit(caller, permission, call.dialect)
     call.caller = caller
     return caller
 
@@ -235,13 +236,13 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
         not window.required and routing is None and models is None and provider is None and short
     )
     # Another configuration brings other plans: what is made of this one must not be kept among them.
-    plans, registry = house.plans, house.registry
+    plans, registry, bounds = house.plans, house.registry, call.caller.bounds
     if house.tenants and call.caller.tenant in house.tenants:
         # What its names mean is kept for nobody else.
         plain, registry = False, house.tenants[call.caller.tenant]
     if plain:
         known = plans.get((ask.model, call.operation, call.dialect, call.home))
-        if known is not None:
+        if known is not None and (bounds is None or is_within(known, bounds)):
             return known
     wish = parse_wish(routing, models, provider)
     sight = Sight(
@@ -257,6 +258,7 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
         house.turns,
         house.strategy,
         window=window,
+        bounds=bounds,
     )
     try:
         plan = route(ask.model, sight, wish=wish, home=call.home)
@@ -268,7 +270,13 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
         raise
     assert isinstance(plan, Plan), "listings are asked for once"
     call.outcome.requested_model = plan.requested
-    if plain and len(plan.candidates) == 1 and not plan.skipped and plan.requested != AUTO:
+    if (
+        plain
+        and bounds is None
+        and len(plan.candidates) == 1
+        and not plan.skipped
+        and plan.requested != AUTO
+    ):
         # One candidate is no choice: neither health nor whose turn it is changes the plan. Where it
         # was left over by what this request needs, the next may need something else.
         if len(plans) >= MOST_PLANS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import delete, insert, select, update
 
 from databases import KINDS, database_url
@@ -20,7 +21,7 @@ from dragoman.store.administered import open_administered
 from dragoman.store.engine import open_database
 from dragoman.store.seal import open_sealer
 from dragoman.store.sql.audit import open_audit
-from dragoman.store.sql.keys import open_keys
+from dragoman.store.sql.keys import NewKey, open_keys
 from dragoman.store.sql.search import SqlSearch
 
 pytestmark = pytest.mark.anyio
@@ -299,30 +300,49 @@ async def test_a_change_leaves_what_it_does_not_say(desk):
     assert await found.keys.change("nobody", KeyChange(name="x")) is None
 
 
-async def test_a_rotated_key_has_all_that_the_old_one_had_and_the_old_one_ends(desk):
+async def test_a_rotated_key_stays_the_same_key_and_its_old_secret_ends_after_the_overlap(desk):
     database, found, sealer, clock = desk
     store = await open_keys(database, sealer, clock)
     old, secret = await found.keys.create(
         like(user_id="u1", limits=Limits(rpm=9), tier="pro", role="admin")
     )
+    before = await store.generation()
     new, fresh = await found.keys.rotate(old, 60)
-    assert new.id != old.id
-    assert (new.user_id, new.limits.rpm, new.tier, new.role, new.tenant) == (
-        "u1",
-        9,
-        "pro",
-        "admin",
-        "one",
-    )
-    assert (await store.find(fresh.reveal(), new.id)).record == new
-    ended = (await store.find(secret.reveal(), old.id)).record
-    assert ended.user_id is None
-    assert 50 < ended.expires - clock.wall() <= 60
-    soon, _ = await found.keys.create(like(expires=clock.wall() + 5))
+    assert await store.generation() == before + 1
+    assert new == replace(old, previous_until=new.previous_until)
+    assert 50 < new.previous_until - clock.wall() <= 60
+    assert fresh.reveal() != secret.reveal()
+    assert fresh.reveal().startswith(f"drg_{old.id}_"), "its public id is still its own"
+    assert (await store.find(fresh.reveal(), old.id)).record == new
+    former = (await store.find(secret.reveal(), old.id)).record
+    assert former == replace(new, expires=new.previous_until)
+    _, third = await found.keys.rotate(new, 60)
+    assert (await store.find(secret.reveal(), old.id)).record is None, "two back is too far"
+    assert (await store.find(fresh.reveal(), old.id)).record.expires is not None
+    await found.keys.rotate(new, 0)
+    for gone in (third, fresh, secret):
+        assert (await store.find(gone.reveal(), old.id)).record is None
+
+
+async def test_an_overlap_gives_no_longer_life(desk):
+    database, found, sealer, clock = desk
+    store = await open_keys(database, sealer, clock)
+    soon, secret = await found.keys.create(like(expires=clock.wall() + 5))
     await found.keys.rotate(soon, 600)
-    assert (await found.keys.get(soon.id)).expires - clock.wall() <= 5, (
-        "an overlap gives no longer life"
-    )
+    assert (await store.find(secret.reveal(), soon.id)).record.expires == soon.expires
+
+
+async def test_an_imported_key_is_rotated_to_one_of_ours_and_found_under_both(desk):
+    database, found, sealer, clock = desk
+    store = await open_keys(database, sealer, clock)
+    old = await store.store("a-key-from-elsewhere", NewKey("ci"))
+    _, fresh = await found.keys.rotate(old, 60)
+    assert fresh.reveal().startswith(f"drg_{old.id}_")
+    assert (await store.find("a-key-from-elsewhere", None)).record.id == old.id
+    with pytest.raises(CallerError, match="stored already"):
+        await store.store("a-key-from-elsewhere", NewKey("another"))
+    await found.keys.rotate(old, 0)
+    assert (await store.find("a-key-from-elsewhere", None)).record is None
 
 
 async def test_a_keys_use_counts_anew_from_when_it_was_said(desk):

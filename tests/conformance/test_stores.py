@@ -311,8 +311,10 @@ async def test_injections_in_every_header_find_nothing_and_break_nothing(keys, c
 
 async def test_injections_in_names_are_names(keys):
     for string in injections()[:40]:
-        record, _ = await keys.create(NewKey(string, tenant=string[:100]))
-        assert (await keys.get(record.id, tenant=string[:100])).name == string
+        # A slash is the one sign of theirs that no tenant's id may have.
+        tenant = string[:100].replace("/", "|").strip()
+        record, _ = await keys.create(NewKey(string, tenant=tenant))
+        assert (await keys.get(record.id, tenant=tenant)).name == string
 
 
 async def test_credentials_with_long_parts_in_common_have_digests_of_their_own(keys):

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from msgspec import Struct
 
 from dragoman.core.budget import Payer, Span
-from dragoman.core.call import Caller
+from dragoman.core.call import DEFAULT_PROJECT, Caller
 
 Each: TypeAlias = Literal["", "tenant", "project", "key", "user"]
 
@@ -111,7 +111,9 @@ def subject_of(each: Each, caller: Caller, user: str) -> str:
         case "tenant":
             return _word(caller.tenant)
         case "project":
-            return f"{_word(caller.tenant)}/{_word(caller.project)}"
+            # The default one's keeps the word that it had before keys had projects.
+            project = "" if caller.project == DEFAULT_PROJECT else caller.project
+            return f"{_word(caller.tenant)}/{_word(project)}"
         case "user":
             return f"{_word(caller.tenant)}/{_word(user)}"
 

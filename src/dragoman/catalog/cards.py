@@ -15,9 +15,11 @@ from dragoman.catalog.ranks import other_use
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import NEWEST, ListingsNeeded, resolve
 from dragoman.catalog.rows import ModelRow, models_list
+from dragoman.catalog.scope import may_ask
 from dragoman.core.capability import Capability
 from dragoman.core.errors import CallerError
 from dragoman.core.provider import Operation, Price
+from dragoman.core.scopes import Bounds
 
 
 class Live(Struct, frozen=True):
@@ -47,6 +49,8 @@ class Card(Struct, frozen=True):
     """Everybody who has a model of that name, as provider and the provider's own id; of an operator's name
     those that it stands for.
     """
+    target: tuple[str, str] | None = None
+    """Who is asked under this name, as provider and the provider's own id; None: it has to be resolved."""
 
     @property
     def id(self) -> str:
@@ -96,6 +100,26 @@ def find_card(
     provider, model = targets[0].provider.name, targets[0].model
     found = (each for tag in ("", NEWEST) for each in _spelled(provider, model + tag, home))
     return next((named[each] for each in found if each in named), None)
+
+
+def cards_within(
+    cards: list[Card], bounds: Bounds, registry: Registry, home: str | None = None
+) -> list[Card]:
+    """The cards of what a key may ask for: of a name for several models those of which it may ask for one."""
+    return [card for card in cards if _is_within(card, bounds, registry, home)]
+
+
+def _is_within(card: Card, bounds: Bounds, registry: Registry, home: str | None) -> bool:
+    if card.target is not None:
+        provider, model = card.target
+        return may_ask(bounds, registry.providers[provider], model)
+    try:
+        targets = resolve(card.id, registry, 0.0, asked=True, home=home)
+    except CallerError:
+        return False
+    if isinstance(targets, ListingsNeeded):
+        return False
+    return any(may_ask(bounds, each.provider, each.model) for each in targets)
 
 
 def _spelled(provider: str, model: str, home: str | None) -> tuple[str, ...]:
@@ -157,4 +181,5 @@ def _card(
         price=registry.price(provider, model, wall),
         use=other_use(model),
         places=namesakes.get(_bare(model)) or ((provider, model),),
+        target=(provider, model),
     )

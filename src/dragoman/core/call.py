@@ -14,9 +14,14 @@ from msgspec import Struct, field
 from dragoman.core.ask import Streams
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Family, Operation, Plan, Skipped
+from dragoman.core.scopes import Bounds
 from dragoman.core.usage import Usage
 
-Role: TypeAlias = Literal["admin", "user"]
+Role: TypeAlias = Literal["admin", "tenant_admin", "user"]
+
+DEFAULT_TENANT = "default"
+DEFAULT_PROJECT = "default"
+"""Every tenant has it, and in it are the keys of whom no other was said."""
 
 
 class Proof(Struct, frozen=True, gc=False):
@@ -66,8 +71,10 @@ class Caller(Struct, frozen=True):
     limits: Limits = NO_LIMITS
     """The key's own, which go before its tier's."""
     tier: str | None = None
-    project: str = ""
-    """Whose budgets it spends, within the tenant; empty: nobody's in particular."""
+    project: str = DEFAULT_PROJECT
+    """Whose budgets it spends, within the tenant."""
+    bounds: Bounds | None = None
+    """What it may be used for, where that is less than its role reaches."""
 
 
 class Gauge(Struct, frozen=True, gc=False):

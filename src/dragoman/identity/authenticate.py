@@ -18,7 +18,7 @@ from dragoman.core.call import Caller, Proof
 from dragoman.core.clock import Clock
 from dragoman.core.errors import CallerError
 from dragoman.identity.keyform import is_visible, parse_key
-from dragoman.identity.ports import KeyRecord, KeyStore
+from dragoman.identity.ports import KeyRecord, KeyStore, Stopped
 
 Accepts: TypeAlias = Literal["stored", "listed", "wellformed"]
 """Which credentials pass: stored keys only; also those listed; also any well-formed one."""
@@ -41,7 +41,7 @@ def recognise(proof: Proof | None, keys: KeyStore, clock: Clock) -> Caller | Non
     """The caller, where the key is known at once; None: ``authenticate`` says who it is, or why not.
 
     Raises:
-        CallerError: the key was revoked or has expired.
+        CallerError: the key was revoked, has expired or is suspended.
     """
     record = None if proof is None else keys.known(proof.value)
     return None if record is None else _caller(record, clock)
@@ -54,7 +54,7 @@ async def authenticate(
 
     Raises:
         CallerError: kind ``authentication``, with the code ``missing_api_key``,
-            ``invalid_api_key`` or ``expired_api_key``.
+            ``invalid_api_key`` or ``expired_api_key``; kind ``permission`` where it is suspended.
         HouseError: the store cannot tell.
     """
     if proof is None:
@@ -88,7 +88,27 @@ def _caller(record: KeyRecord, clock: Clock) -> Caller:
             "The API key has expired: ask for a new one.",
             code="expired_api_key",
         )
-    return Caller(record.id, record.tenant, record.name, record.role, record.limits, record.tier)
+    if record.stopped is not None:
+        raise _stopped(record.stopped)
+    return Caller(
+        record.id,
+        record.tenant,
+        record.name,
+        record.role,
+        record.limits,
+        record.tier,
+        record.project,
+        record.bounds,
+    )
+
+
+def _stopped(what: Stopped) -> CallerError:
+    whose = "This API key" if what == "key" else f"The {what} of this API key"
+    return CallerError(
+        "permission",
+        f"{whose} is suspended: ask whoever manages it.",
+        code="insufficient_permissions",
+    )
 
 
 def _is_local(credential: str, mode: IdentityMode, *, issued: bool) -> bool:

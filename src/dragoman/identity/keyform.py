@@ -61,11 +61,18 @@ def make_public_id(dice: Dice = secrets.token_bytes) -> str:
     return _base62(int.from_bytes(dice(16), "big"), PUBLIC_ID)
 
 
-def make_key(prefix: str, dice: Dice = secrets.token_bytes) -> str:
-    """A new key: its secret is 43 even digits, which is 256 bits."""
+def is_public_id(text: str) -> bool:
+    """Whether it can stand in a key of ours as its public id."""
+    return len(text) == PUBLIC_ID and _is_base62(text)
+
+
+def make_key(
+    prefix: str, dice: Dice = secrets.token_bytes, *, public_id: str | None = None
+) -> str:
+    """A new key, under an id that there is or a new one: its secret is 43 even digits, which is 256 bits."""
     # Eight bytes more than the digits can hold make the remainder even to one part in 2⁶⁴.
     secret = _base62(int.from_bytes(dice(40), "big"), SECRET)
-    text = f"{prefix}_{make_public_id(dice)}_{secret}"
+    text = f"{prefix}_{public_id or make_public_id(dice)}_{secret}"
     return text + checksum(text)
 
 

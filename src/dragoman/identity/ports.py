@@ -6,7 +6,8 @@ from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from dragoman.core.call import NO_LIMITS, Limits, Role
+from dragoman.core.call import DEFAULT_PROJECT, NO_LIMITS, Limits, Role
+from dragoman.core.scopes import NOTHING_SAID, Bounds, Scopes
 
 
 class KeyRecord(Struct, frozen=True):
@@ -22,9 +23,22 @@ class KeyRecord(Struct, frozen=True):
     expires: float | None = None
     revoked: float | None = None
     tier: str | None = None
+    project: str = DEFAULT_PROJECT
+    label: str | None = None
+    """A word of whoever manages it, to find it by."""
+    scopes: Scopes = NOTHING_SAID
+    """The key's own."""
+    suspended: float | None = None
+    previous_until: float | None = None
+    """Until when the secret of before its last rotation counts as well."""
+    bounds: Bounds | None = None
+    """What its scopes, its project's and its tenant's allow together; of a key that was presented."""
+    stopped: Stopped | None = None
+    """What of it is suspended; of a key that was presented."""
 
 
-KeyState: TypeAlias = Literal["active", "revoked", "expired"]
+Stopped: TypeAlias = Literal["key", "project", "tenant"]
+KeyState: TypeAlias = Literal["active", "suspended", "revoked", "expired"]
 
 
 class KeySearch(Struct, frozen=True):
@@ -35,6 +49,8 @@ class KeySearch(Struct, frozen=True):
     user_id: str | None = None
     role: Role | None = None
     state: KeyState | None = None
+    project: str | None = None
+    label: str | None = None
 
 
 class KeyChange(Struct, frozen=True):
@@ -48,6 +64,12 @@ class KeyChange(Struct, frozen=True):
     """In the place of all of the key's own."""
     expires: float | None = None
     """Unix seconds; 0: never."""
+    project: str | None = None
+    label: str | None = None
+    """Empty: none."""
+    scopes: Scopes | None = None
+    """In the place of all of the key's own."""
+    suspended: bool | None = None
 
 
 class Finding(Struct, frozen=True):

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from dragoman.config.running import write_whole
+from dragoman.core.call import Role
 from dragoman.core.errors import CallerError, invalid
 from dragoman.moving.shapes import (
     KEYS_OBJECT,
@@ -27,12 +28,14 @@ from dragoman.moving.shapes import (
 from dragoman.stores import open_store
 
 if TYPE_CHECKING:
+    from sqlalchemy import Table
+
     from dragoman.config.settings import Settings
-    from dragoman.core.call import Role
     from dragoman.store.engine import Database
     from dragoman.store.sql.keys import SqlKeys
 
 FILES = ("tiers.json", "providers.json", "models.json", "keys.json")
+ROLES: dict[str, Role] = {"admin": "admin", "tenant_admin": "tenant_admin"}
 _USAGE = frozenset({"request_count", "token_usage"})
 """Told for people; the ledger is the record of it."""
 
@@ -145,6 +148,7 @@ async def _take_rows(file: KeysFile, database: Database, keys: SqlKeys, taken: T
         pepper_marks,
         put_key_rows,
     )
+    from dragoman.store.sql.scope_text import scopes_in  # noqa: PLC0415
 
     marks = pepper_marks(keys.peppers)
     columns = known_columns()
@@ -170,17 +174,49 @@ async def _take_rows(file: KeysFile, database: Database, keys: SqlKeys, taken: T
                 "`dragoman db backup` and `db restore` carry the pepper too."
             )
             continue
+        former, version = said.get("previous_digest"), said.get("previous_pepper_version")
+        there = next(
+            (v for v, mark in marks.items() if mark == file.peppers.get(str(version))), None
+        )
         strange = said.keys() - columns - _USAGE
         if strange:
             taken.left.append(
                 f"{name}: {', '.join(sorted(strange))} are not known to this version."
             )
         row = {member: value for member, value in said.items() if member in columns}
-        rows.append({**row, "digest": _digest(said["digest"], name), "pepper_version": int(here)})
-    made = await put_key_rows(database, rows)
+        row |= {"digest": _digest(said["digest"], name), "pepper_version": int(here)}
+        row["scopes"] = scopes_in(said.get("scopes"))
+        keeps = former is not None and there is not None
+        row["previous_digest"] = _digest(former, name) if keeps else None
+        row["previous_pepper_version"] = int(there) if keeps and there is not None else None
+        rows.append(row)
+    made = await put_key_rows(database, rows, _places(file))
     refused = [row["id"] for row in rows if row["id"] not in made]
     taken.left.extend(f"key {name}: the same key or user is stored already." for name in refused)
     taken.done.append(f"keys.json: {len(made)} keys.")
+
+
+def _places(file: KeysFile) -> list[tuple[Table, dict[str, Any]]]:
+    """The tenants and projects of the file, as rows of their tables."""
+    from dragoman.store.sql.scope_text import scopes_in  # noqa: PLC0415  SQL only where it is needed
+    from dragoman.store.tenancy_tables import projects, tenants  # noqa: PLC0415
+
+    found: list[tuple[Table, dict[str, Any]]] = []
+    for table, listed, own in (
+        (tenants, file.tenants, ("id", "name")),
+        (projects, file.projects, ("tenant", "id", "name")),
+    ):
+        for said in listed:
+            if not all(isinstance(said.get(member), str) for member in own) or not isinstance(
+                said.get("created_ms"), int
+            ):
+                needed = ", ".join(own)
+                raise invalid(
+                    f"keys.json: each of its {table.name} needs {needed} and created_ms."
+                )
+            row = {member: said.get(member) for member in table.columns.keys()}  # noqa: SIM118
+            found.append((table, {**row, "scopes": scopes_in(said.get("scopes"))}))
+    return found
 
 
 def _digest(said: Any, name: str) -> bytes:
@@ -202,7 +238,7 @@ async def _take_raw(
     made = 0
     for number, (key, user) in enumerate(file.items(), 1):
         name = f"keys.json, key {number} of {user.userId!r}"
-        role: Role = "admin" if user.role == "admin" else "user"
+        role = ROLES.get(user.role, "user")
         new = NewKey(user.userId, tenant, role, user_id=user.userId, tier=user.tier)
         try:
             await keys.store(key, new)
@@ -210,7 +246,7 @@ async def _take_raw(
             taken.left.append(f"{name}: {error.message}")
             continue
         made += 1
-        if user.role not in {"admin", "user"}:
+        if user.role not in ROLES and user.role != "user":
             taken.left.append(f"{name}: there is no role {user.role!r}; it is a user's key now.")
         if user.tokenUsage or user.requestCount:
             taken.left.append(

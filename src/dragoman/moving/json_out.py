@@ -63,7 +63,7 @@ async def write_folder(
         GatewayError: the configuration or the database cannot be read, or the folder not be written.
     """
     from dragoman.store.sql.health import SqlHealth  # noqa: PLC0415  SQL only where it is needed
-    from dragoman.store.sql.key_rows import key_rows, pepper_marks  # noqa: PLC0415
+    from dragoman.store.sql.key_rows import key_rows, pepper_marks, place_rows  # noqa: PLC0415
     from dragoman.store.sql.stored_tiers import SqlTiers  # noqa: PLC0415
 
     clock = SystemClock()
@@ -74,6 +74,7 @@ async def write_folder(
         Sharing(health, clock.wall() - clock.monotonic()).learn(entries, clock.monotonic())
         stored = await SqlTiers(database, clock).all()
         rows = await key_rows(database, with_digests=with_digests)
+        tenants, projects = await place_rows(database)
         peppers = pepper_marks(keys.peppers) if with_digests else {}
     moment = time.monotonic()
     cards = [
@@ -83,7 +84,9 @@ async def write_folder(
     providers = _providers(built.registry, health, env, settings)
     tiers = _tiers(tiers_of(settings, Overlay(tiers=stored)))
     files = {
-        "keys.json": msgspec.json.encode(KeysFile(KEYS_OBJECT, rows, peppers)),
+        "keys.json": msgspec.json.encode(
+            KeysFile(KEYS_OBJECT, rows, peppers, tenants=tenants, projects=projects)
+        ),
         "tiers.json": msgspec.json.encode(tiers),
         "providers.json": msgspec.json.encode(providers),
         "models.json": models_file(cards),

@@ -122,6 +122,8 @@ class KeysFile(Struct, frozen=True, forbid_unknown_fields=True):
     peppers: dict[str, str] = {}
     """What tells the pepper of each version from another database's, and does not tell the pepper."""
     format: int = 1
+    tenants: list[dict[str, Any]] = []
+    projects: list[dict[str, Any]] = []
 
 
 KEYS_OBJECT = "dragoman.keys"

@@ -50,6 +50,8 @@ def cache_key(call: Call, body: bytes, version: str) -> str:
         version,
         caller.tenant,
         caller.key_id,
+        # A key that is narrowed later gets no answer of a model that it might ask for before.
+        None if caller.bounds is None else caller.bounds.models,
         call.route,
         call.dialect,
         call.operation,

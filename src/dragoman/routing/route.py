@@ -16,8 +16,9 @@ from msgspec import Struct
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import AUTO, ListingsNeeded, Target, is_auto, resolve
 from dragoman.catalog.routes import Leg, NamedRoute
-from dragoman.core.errors import unsupported
+from dragoman.core.errors import CallerError, unsupported
 from dragoman.core.provider import Candidate, Credential, Plan, Skipped, Strategy
+from dragoman.routing.confine import BEYOND, beyond_scope, confine, refuse_listed, unknown_here
 from dragoman.routing.order import Weights, ordered, slow_last
 from dragoman.routing.preferences import NO_PREFERENCES, Preferences, read_preferences
 from dragoman.routing.sieve import (
@@ -70,7 +71,10 @@ def route(
     Raises:
         CallerError: a name resolves to nothing, or nothing of it can serve the request.
     """
-    groups = _groups(model, sight, wish, asked=asked, home=home)
+    try:
+        groups = _groups(model, sight, wish, asked=asked, home=home)
+    except CallerError as error:
+        raise error if sight.bounds is None else unknown_here(error) from None
     if isinstance(groups, ListingsNeeded):
         return groups
     targets = [item for group in groups for item in group.targets]
@@ -100,6 +104,8 @@ def route(
         candidates.sort(key=lambda item: back[id(item)])
         well = {item.name for item in candidates if back[id(item)] <= sight.now}
         resting = tuple(dict.fromkeys(item.name for item in candidates if item.name not in well))
+    if sight.bounds is not None:
+        refuse_listed(wish.listed, candidates, sight.bounds)
     requested = model if isinstance(model, str) else wish.listed[0]
     return Plan(
         requested,
@@ -174,6 +180,12 @@ def _sift(
     for group in groups:
         if group.auto:
             skipped += _keep_fitting(group, sight)
+        if sight.bounds is not None:
+            group.targets, left_out = confine(group.targets, sight.bounds)
+            # Of what `auto` stands for there may be hundreds, and nobody has named them.
+            skipped += () if group.auto else left_out
+    if sight.bounds is not None and not any(group.targets for group in groups):
+        raise beyond_scope(skipped)
 
     def skip(target: Target, reason: str) -> None:
         skipped.append(Skipped(f"{target.provider.name}/{target.model}", reason))
@@ -209,8 +221,9 @@ def _sift(
         # In front: of the models that `auto` leaves out there may be more than are told.
         return [*_spare(groups, sight), *skipped]
     if not served and not any(group.auto for group in groups):
-        first = skipped[0].name.partition("/")[0]
-        raise unsupported(f"{first} {skipped[0].reason}; choose another model.", "model")
+        first = next(item for item in skipped if item.reason != BEYOND)
+        whose = first.name.partition("/")[0]
+        raise unsupported(f"{whose} {first.reason}; choose another model.", "model")
     raise nobody(skipped, by_wish=by_wish)
 
 

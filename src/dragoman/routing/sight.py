@@ -13,6 +13,7 @@ from dragoman.catalog.resolve import Target
 from dragoman.core.ask import Ask
 from dragoman.core.capability import Capability
 from dragoman.core.provider import Family, Operation, Price, Provider, Skipped, Strategy
+from dragoman.core.scopes import Bounds
 from dragoman.credentials.pool import Pools
 from dragoman.health.health import Health
 from dragoman.health.latency import Pace
@@ -49,6 +50,8 @@ class Sight:
     """Who was left out so far; of a request that nobody can serve, it is all that there is to tell."""
     window: Window = NO_WINDOW
     """Which scores the caller's key prefers (R-ROUTE-008)."""
+    bounds: Bounds | None = None
+    """Which models the caller's key may ask for; None: all of them."""
 
     @cached_property
     def needs(self) -> Needs:

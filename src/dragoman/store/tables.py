@@ -15,6 +15,8 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
+    UniqueConstraint,
 )
 
 metadata = MetaData(
@@ -33,7 +35,7 @@ keys = Table(
     Column("id", String(64), primary_key=True),
     Column("tenant", String(128), nullable=False, index=True),
     Column("name", String(256), nullable=False),
-    Column("user_id", String(256), nullable=True, unique=True),
+    Column("user_id", String(256), nullable=True),
     Column("role", String(16), nullable=False),
     Column("digest", LargeBinary(32), nullable=False, unique=True),
     Column("pepper_version", Integer, nullable=False),
@@ -48,9 +50,18 @@ keys = Table(
     Column("tpd", BigInteger, nullable=True),
     Column("max_tokens", BigInteger, nullable=True),
     Column("concurrency", Integer, nullable=True),
-    CheckConstraint("role IN ('admin', 'user')", name="role"),
+    Column("project", String(128), nullable=False, server_default="default"),
+    Column("label", String(256), nullable=True),
+    Column("scopes", Text, nullable=True),
+    Column("suspended_ms", BigInteger, nullable=True),
+    Column("previous_digest", LargeBinary(32), nullable=True, unique=True),
+    Column("previous_pepper_version", Integer, nullable=True),
+    Column("previous_until_ms", BigInteger, nullable=True),
+    UniqueConstraint("tenant", "user_id"),
+    CheckConstraint("role IN ('admin', 'tenant_admin', 'user')", name="role"),
 )
-"""Callers' keys; of the key itself only its keyed digest (D19)."""
+"""Callers' keys; of the key itself only its keyed digest (D19), and of the secret that it had before its last
+rotation, as long as that still counts. ``scopes`` is JSON (``store/sql/scope_text.py``)."""
 
 secrets = Table(
     "secrets",

@@ -22,6 +22,7 @@ from dragoman.core.call import Call
 from dragoman.core.errors import invalid
 from dragoman.core.money import plain
 from dragoman.core.provider import Family
+from dragoman.core.scopes import Bounds
 from dragoman.dialects.registry import DIALECTS
 from dragoman.pipeline import House, identify, let_in
 from dragoman.surface.endpoint import Entry, proof_of
@@ -56,10 +57,10 @@ class Desk:
     """What the pages read."""
 
     mode: str
-    models: Callable[[str | None], Awaitable[list[Card]]]
-    """What can be asked for, on a provider's router or elsewhere."""
-    model: Callable[[str, str | None], Awaitable[Card]]
-    """What a name means there.
+    models: Callable[[str | None, Bounds | None], Awaitable[list[Card]]]
+    """What a key of these bounds can ask for, on a provider's router or elsewhere."""
+    model: Callable[[str, str | None, Bounds | None], Awaitable[Card]]
+    """What a name means there to such a key.
 
     Raises:
         CallerError: nothing that is listed.
@@ -93,15 +94,20 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 
+def _bounds(call: Call) -> Bounds | None:
+    assert call.caller is not None, "the route needs a caller"
+    return call.caller.bounds
+
+
 async def _models(call: Call, desk: Desk) -> tuple[int, str, bytes]:
-    cards = await desk.models(call.home)
+    cards = await desk.models(call.home, _bounds(call))
     return 200, _JSON, _encode(listed(cards, call.dialect, call.flavour))
 
 
 async def _model(call: Call, desk: Desk, wanted: str) -> tuple[int, str, bytes]:
     if call.dialect == "gemini":
         wanted = wanted.removeprefix("models/")
-    card = await desk.model(wanted, call.home)
+    card = await desk.model(wanted, call.home, _bounds(call))
     return 200, _JSON, _encode(described(card, call.dialect, call.flavour))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Scope
 
 from dragoman.core.call import Answer, Call
-from dragoman.pipeline import House, identify, let_in
+from dragoman.identity.permissions import permit
+from dragoman.pipeline import House, find_caller, let_in
 from dragoman.reuse.give import place_of, resume
 from dragoman.surface.endpoint import Entry, call_endpoint
 from dragoman.surface.pages import spoken
@@ -17,7 +18,9 @@ def stream_endpoint(route: Route, house: House, entry: Entry) -> ASGIApp:
 
     async def serve(call: Call, scope: Scope) -> Answer:
         call.dialect = spoken(call.headers, route.dialect)
-        caller = await identify(call, route.permission, house)
+        caller = call.caller = await find_caller(call, house)
+        # It was made in a dialect that its maker might use; here it is only told again.
+        permit(caller, route.permission)
         await let_in(call, caller, house)
         # Nothing in it matters; from its end on a caller that leaves is noticed.
         await call.read_body()

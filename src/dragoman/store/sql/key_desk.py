@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
 from sqlalchemy import and_, insert, or_, select, update
 
 from dragoman.core.secret import Secret
 from dragoman.identity.ports import KeyChange, KeyRecord, KeySearch, KeyState
 from dragoman.store.admin_tables import usage_resets
 from dragoman.store.sql.keys import OWN_LIMITS, NewKey, move_generation, record_of
+from dragoman.store.sql.scope_text import write_scopes
+from dragoman.store.sql.tenancy import ensure_place, suspending
 from dragoman.store.tables import keys
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class SqlKeyDesk:
                 ("id", search.key_id),
                 ("role", search.role),
                 ("user_id", search.user_id),
+                ("project", search.project),
+                ("label", search.label),
             )
             if value is not None
         ]
@@ -61,7 +64,9 @@ class SqlKeyDesk:
         lasts = or_(keys.c.expires_ms.is_(None), keys.c.expires_ms > now)
         match state:
             case "active":
-                said += [keys.c.revoked_ms.is_(None), lasts]
+                said += [keys.c.revoked_ms.is_(None), lasts, keys.c.suspended_ms.is_(None)]
+            case "suspended":
+                said += [keys.c.revoked_ms.is_(None), lasts, keys.c.suspended_ms.is_not(None)]
             case "revoked":
                 said.append(keys.c.revoked_ms.is_not(None))
             case "expired":
@@ -85,6 +90,9 @@ class SqlKeyDesk:
                 like.expires,
                 like.user_id,
                 like.tier,
+                like.project,
+                like.label,
+                like.scopes,
             )
         )
 
@@ -93,43 +101,58 @@ class SqlKeyDesk:
         return await self._store.revoke(key_id)
 
     async def change(self, key_id: str, change: KeyChange) -> KeyRecord | None:
-        """Changes what is said of a key; None where there is none."""
-        values: dict[str, Any] = {}
-        if change.name is not None:
-            values["name"] = change.name
-        if change.role is not None:
-            values["role"] = change.role
-        if change.tier is not None:
-            values["tier"] = change.tier or None
-        if change.limits is not None:
-            for name in OWN_LIMITS:
-                values[name] = getattr(change.limits, name)
-        if change.expires is not None:
-            # A moment of 0 is none.
-            values["expires_ms"] = int(change.expires * 1000) or None
-        if values:
-            async with self._database.write() as connection:
-                await connection.execute(update(keys).where(keys.c.id == key_id).values(**values))
-                await move_generation(connection)
+        """Changes what is said of a key; None where there is none.
+
+        Raises:
+            CallerError: its tenant has no such project.
+        """
+        values = _changed(change)
+        if not values and change.suspended is None:
+            return await self.get(key_id)
+        this = keys.c.id == key_id
+        async with self._database.write() as connection:
+            if change.project is not None:
+                whose = await connection.execute(select(keys.c.tenant).where(this))
+                tenant = whose.scalar()
+                if tenant is None:
+                    return None
+                await ensure_place(connection, tenant, change.project, self._now_ms())
+            if values:
+                await connection.execute(update(keys).where(this).values(**values))
+            if change.suspended is not None:
+                off = not change.suspended
+                await connection.execute(suspending(keys, this, self._now_ms(), off=off))
+            await move_generation(connection)
         return await self.get(key_id)
 
     async def rotate(self, old: KeyRecord, overlap_s: float) -> tuple[KeyRecord, Secret]:
-        """A key like the old one, which ends after so many seconds, or with its own end if that is sooner."""
-        like = NewKey(old.name, old.tenant, old.role, old.limits, old.expires, tier=old.tier)
-        new, secret = await self._store.create(like)
-        end_ms = self._now_ms() + int(overlap_s * 1000)
-        if old.expires is not None:
-            end_ms = min(end_ms, int(old.expires * 1000))
+        """Gives a key another secret; the one that it has goes on for so many seconds.
+
+        Its id stays, and with it what it has used and what it may spend. A secret of before the last
+        rotation ends now.
+        """
+        key, digest, version = self._store.new_secret(old.id)
+        former: dict[str, Any] = {
+            "previous_digest": None,
+            "previous_pepper_version": None,
+            "previous_until_ms": None,
+        }
+        if overlap_s > 0:
+            former = {
+                "previous_digest": keys.c.digest,
+                "previous_pepper_version": keys.c.pepper_version,
+                "previous_until_ms": self._now_ms() + int(overlap_s * 1000),
+            }
         async with self._database.write() as connection:
-            # The user is the new key's: each has one. Whatever fails before, the old one still serves.
             await connection.execute(
-                update(keys).where(keys.c.id == old.id).values(expires_ms=end_ms, user_id=None)
-            )
-            await connection.execute(
-                update(keys).where(keys.c.id == new.id).values(user_id=old.user_id)
+                update(keys)
+                .where(keys.c.id == old.id)
+                .values(digest=digest, pepper_version=version, **former)
             )
             await move_generation(connection)
-        return replace(new, user_id=old.user_id), secret
+        found = await self.get(old.id)
+        assert found is not None, "no key is ever removed"
+        return found, Secret(key)
 
     async def reset_usage(self, key_id: str) -> int:
         """Has the key's use count anew from now on; the moment in microseconds."""
@@ -151,3 +174,23 @@ class SqlKeyDesk:
 
     def _now_ms(self) -> int:
         return int(self._clock.wall() * 1000)
+
+
+def _changed(change: KeyChange) -> dict[str, Any]:
+    """The columns that a change gives another value; not whether the key is suspended."""
+    values: dict[str, Any] = {}
+    for name in ("name", "role", "project"):
+        if (said := getattr(change, name)) is not None:
+            values[name] = said
+    for name in ("tier", "label"):
+        if (said := getattr(change, name)) is not None:
+            values[name] = said or None
+    if change.limits is not None:
+        for name in OWN_LIMITS:
+            values[name] = getattr(change.limits, name)
+    if change.expires is not None:
+        # A moment of 0 is none.
+        values["expires_ms"] = int(change.expires * 1000) or None
+    if change.scopes is not None:
+        values["scopes"] = write_scopes(change.scopes)
+    return values

@@ -12,24 +12,30 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
-from sqlalchemy import insert, or_, select, update
+from msgspec.structs import replace
+from sqlalchemy import and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from dragoman.core.call import NO_LIMITS, Limits, Role
+from dragoman.core.call import DEFAULT_PROJECT, DEFAULT_TENANT, NO_LIMITS, Limits, Role
 from dragoman.core.errors import CallerError
+from dragoman.core.scopes import NOTHING_SAID, Scopes, together
 from dragoman.core.secret import Secret
 from dragoman.identity.keyform import (
     LONGEST_CREDENTIAL,
     SHORTEST_STORABLE,
+    is_public_id,
     is_storable,
     make_key,
     make_public_id,
     parse_key,
 )
-from dragoman.identity.ports import Finding, KeyRecord
+from dragoman.identity.ports import Finding, KeyRecord, Stopped
 from dragoman.store.sql.counters import move_on, number_of
+from dragoman.store.sql.scope_text import read_scopes, write_scopes
 from dragoman.store.sql.secrets import SecretVersions, open_secret
+from dragoman.store.sql.tenancy import GENERATION, ensure_place
 from dragoman.store.tables import keys
+from dragoman.store.tenancy_tables import projects, tenants
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import RowMapping
@@ -39,9 +45,7 @@ if TYPE_CHECKING:
     from dragoman.store.engine import Database
     from dragoman.store.seal import Sealer
 
-DEFAULT_TENANT = "default"
 PEPPER = "pepper"
-_GENERATION = "keys_generation"
 _MARK = 12
 OWN_LIMITS = ("rps", "rpm", "rpd", "tpm", "tpd", "max_tokens", "concurrency")
 """The limits that a key may have of its own: columns of its row."""
@@ -57,6 +61,23 @@ class NewKey(Struct, frozen=True):
     expires: float | None = None
     user_id: str | None = None
     tier: str | None = None
+    project: str = DEFAULT_PROJECT
+    label: str | None = None
+    scopes: Scopes = NOTHING_SAID
+
+
+_PRESENTED = (
+    select(
+        keys,
+        tenants.c.scopes.label("tenant_scopes"),
+        tenants.c.suspended_ms.label("tenant_suspended_ms"),
+        projects.c.scopes.label("project_scopes"),
+        projects.c.suspended_ms.label("project_suspended_ms"),
+    )
+    .outerjoin(tenants, tenants.c.id == keys.c.tenant)
+    .outerjoin(projects, and_(projects.c.tenant == keys.c.tenant, projects.c.id == keys.c.project))
+)
+"""Keys with what their tenant and project say of them."""
 
 
 class SqlKeys:
@@ -117,6 +138,11 @@ class SqlKeys:
                 raise error from None
             return found
 
+    def new_secret(self, key_id: str) -> tuple[str, bytes, int]:
+        """Another key under the same public id, where that has our form; its digest, and under which pepper."""
+        key = make_key(self._prefix, public_id=key_id if is_public_id(key_id) else None)
+        return key, self.digest(key), self._version
+
     async def revoke(self, key_id: str, *, tenant: str | None = None) -> KeyRecord | None:
         """Revokes a key for good; None where there is none, in ``tenant`` if that is said."""
         statement = update(keys).where(keys.c.id == key_id, keys.c.revoked_ms.is_(None))
@@ -142,8 +168,17 @@ class SqlKeys:
             "created_ms": self._now_ms(),
             "expires_ms": _ms(new.expires),
             "revoked_ms": None,
+            "project": new.project,
+            "label": new.label,
+            "scopes": write_scopes(new.scopes),
+            "suspended_ms": None,
+            "previous_until_ms": None,
         }
         async with self._database.write() as connection:
+            former = select(keys.c.id).where(keys.c.previous_digest == row["digest"])
+            if (await connection.execute(former)).first() is not None:
+                raise _taken(new)
+            await ensure_place(connection, new.tenant, new.project, row["created_ms"])
             await connection.execute(insert(keys).values(row))
             await move_generation(connection)
         return record_of(row)
@@ -172,9 +207,9 @@ class SqlKeys:
         return tuple(record_of(row) for row in rows)
 
     async def _of_user(self, user_id: str) -> KeyRecord | None:
+        query = select(keys).where(keys.c.tenant == DEFAULT_TENANT, keys.c.user_id == user_id)
         async with self._database.read() as connection:
-            found = await connection.execute(select(keys).where(keys.c.user_id == user_id))
-            row = found.mappings().first()
+            row = (await connection.execute(query)).mappings().first()
         return None if row is None else record_of(row)
 
     # --- finding, as identity asks for it
@@ -189,32 +224,39 @@ class SqlKeys:
             version: hmac.digest(pepper, credential.encode(), "sha256")
             for version, pepper in self._peppers.items()
         }
+        mine = tuple(digests.values())
         async with self._database.read() as connection:
             found = await connection.execute(
-                select(keys).where(
-                    or_(keys.c.id == public_id, keys.c.digest.in_(digests.values()))
+                _PRESENTED.where(
+                    or_(
+                        keys.c.id == public_id,
+                        keys.c.digest.in_(mine),
+                        keys.c.previous_digest.in_(mine),
+                    )
                 )
             )
             rows = found.mappings().all()
-        mine = digests[self._version]
+        now = digests[self._version]
         record: KeyRecord | None = None
+        former: KeyRecord | None = None
         for row in rows:
-            expected = digests.get(row["pepper_version"], b"")
-            if hmac.compare_digest(expected, bytes(row["digest"])):
-                record = record_of(row)
+            if _is_digest(digests, row["pepper_version"], row["digest"]):
+                record = _presented(row)
+            elif _is_digest(digests, row["previous_pepper_version"], row["previous_digest"]):
+                former = _until(_presented(row), row["previous_until_ms"])
         if not rows:
-            hmac.compare_digest(mine, bytes(len(mine)))  # as long as for a wrong key
-        return Finding(mine.hex()[:_MARK], record)
+            _is_digest(digests, self._version, bytes(len(now)))  # as long as for a wrong key
+        return Finding(now.hex()[:_MARK], record or former)
 
     async def generation(self) -> int:
         """A number that every change of a key moves on."""
         async with self._database.read() as connection:
-            return await number_of(connection, _GENERATION)
+            return await number_of(connection, GENERATION)
 
 
 async def move_generation(connection: AsyncConnection) -> None:
     """Tells every process that what it knows of keys may be old."""
-    await move_on(connection, _GENERATION)
+    await move_on(connection, GENERATION)
 
 
 def _taken(new: NewKey) -> CallerError:
@@ -222,6 +264,36 @@ def _taken(new: NewKey) -> CallerError:
     return CallerError(
         "conflict", f"This key is stored already{whose}; nothing was changed.", code="conflict"
     )
+
+
+def _is_digest(digests: dict[int, bytes], version: int | None, stored: bytes | None) -> bool:
+    """Whether a stored digest is the credential's, in the time that every answer takes."""
+    expected = digests.get(version or 0, b"")
+    return hmac.compare_digest(expected, bytes(stored or b"\0"))
+
+
+def _presented(row: RowMapping) -> KeyRecord:
+    """The key of a row, with what its tenant, its project and its own scopes allow together."""
+    record = record_of(row)
+    bounds = together(
+        read_scopes(row["tenant_scopes"]), read_scopes(row["project_scopes"]), record.scopes
+    )
+    stopped: Stopped | None = None
+    if row["tenant_suspended_ms"] is not None:
+        stopped = "tenant"
+    elif row["project_suspended_ms"] is not None:
+        stopped = "project"
+    elif record.suspended is not None:
+        stopped = "key"
+    return replace(record, bounds=bounds, stopped=stopped)
+
+
+def _until(record: KeyRecord, until_ms: int | None) -> KeyRecord:
+    """The key under the secret that it had: for as long as that was left to it."""
+    until = (until_ms or 0) / 1000
+    if record.expires is not None and record.expires <= until:
+        return record
+    return replace(record, expires=until)
 
 
 def record_of(row: RowMapping | dict[str, Any]) -> KeyRecord:
@@ -237,6 +309,11 @@ def record_of(row: RowMapping | dict[str, Any]) -> KeyRecord:
         user_id=row["user_id"],
         expires=_seconds(row["expires_ms"]),
         revoked=_seconds(row["revoked_ms"]),
+        project=row["project"],
+        label=row["label"],
+        scopes=read_scopes(row["scopes"]),
+        suspended=_seconds(row["suspended_ms"]),
+        previous_until=_seconds(row["previous_until_ms"]),
     )
 
 
