@@ -1,4 +1,4 @@
-"""What administrators read and write, opened together: keys, names, providers, submitted keys, the audit log."""
+"""What administrators read and write, opened together: keys and credentials, names, providers, the audit log."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dragoman.store.sql.audit import SqlAudit, open_audit
+from dragoman.store.sql.credentials import SqlCredentials
 from dragoman.store.sql.key_desk import SqlKeyDesk
 from dragoman.store.sql.named import SqlNamed
 from dragoman.store.sql.submissions import SqlSubmissions
@@ -25,6 +26,7 @@ class Administered:
     keys: SqlKeyDesk
     names: SqlNamed
     submissions: SqlSubmissions
+    credentials: SqlCredentials
     audit: SqlAudit
 
 
@@ -37,5 +39,6 @@ async def open_administered(
         SqlKeyDesk(database, keys, clock),
         SqlNamed(database, sealing, clock),
         SqlSubmissions(database, sealing, clock),
+        SqlCredentials(database, sealing, clock),
         await open_audit(database, sealer, clock),
     )
