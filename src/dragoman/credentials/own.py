@@ -51,6 +51,9 @@ class Holding(Struct, frozen=True):
         return self.own_only or bool(self.keyed)
 
 
+NOTHING = Holding()
+
+
 class Opened(Struct, frozen=True):
     """A credential with its value, for whoever tries it out."""
 
