@@ -38,6 +38,7 @@ from dragoman.telemetry.siblings import PUBLISH_S, Siblings
 
 GENERATIONS_S = 7 * 86_400
 """How far back a call is found by what it is called; by its own id it always is."""
+_PATIENCE_S = 3.0
 COLLECTOR = (100_000, 20, 50)
 
 
@@ -89,6 +90,8 @@ class Application:
         if self._siblings is not None or services.database.backend == "postgresql":
             names = asyncio.create_task(reloader.follow_names())
             self._stack.callback(names.cancel)
+        watching = asyncio.create_task(services.watch_credentials())
+        self._stack.push_async_callback(_ended, watching)
         if services.house.mode.accepts == "listed":
             services.log.event(
                 "warn",
@@ -145,6 +148,12 @@ class Application:
         await receive()
         await self.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Ends a task, and what it does at its end."""
+    task.cancel()
+    await asyncio.wait({task}, timeout=_PATIENCE_S)
 
 
 async def _publish(services: Services) -> None:
@@ -211,7 +220,7 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
             return Readiness(ready=False, reason=error.message)
         if house.accountant.storage_full:
             return Readiness(ready=False, reason="the disk is full: usage cannot be recorded")
-        if not house.registry.providers:
+        if not house.registry.providers and not house.holders:
             return Readiness(ready=False, reason="no provider is configured: set a provider's key")
         return Readiness(
             ready=True,

@@ -18,6 +18,7 @@ from dragoman.admission.strangers import Strangers
 from dragoman.catalog.stored import Kind
 from dragoman.config.tiers import read_tiers
 from dragoman.core.call import Call
+from dragoman.core.provider import ACCOUNT
 from dragoman.health.condition import Condition, conditions
 from dragoman.live_models import LiveModels
 from dragoman.reload import Reloader
@@ -163,11 +164,12 @@ def _conditions(services: Services) -> Mapping[str, Condition]:
 
 
 def _queues(services: Services, accountant: Accountant) -> Mapping[str, Any]:
-    under_way = services.house.health.busy.all()
+    by_model: dict[str, int] = {}
+    for (provider, model), number in sorted(services.house.health.busy.all().items()):
+        name = f"{provider.partition(ACCOUNT)[0]}/{model}"
+        by_model[name] = by_model.get(name, 0) + number
     return {
-        "by_model": {
-            f"{provider}/{model}": n for (provider, model), n in sorted(under_way.items())
-        },
+        "by_model": by_model,
         "usage_waiting": accountant.writer.waiting,
         "storage_full": accountant.storage_full,
     }

@@ -35,7 +35,10 @@ from dragoman.core.call import Allowed, Answer, Call, Caller, Hold, Outcome
 from dragoman.core.clock import Clock
 from dragoman.core.errors import CallerError, GatewayError, UpstreamError, code_of
 from dragoman.core.provider import Candidate, Family, Operation, Plan, Strategy
+from dragoman.credentials.book import Book
+from dragoman.credentials.own import NOTHING
 from dragoman.credentials.pool import Pools
+from dragoman.credentials.view import View, needs_more, view_of
 from dragoman.health.health import Health
 from dragoman.identity.authenticate import IdentityMode, authenticate, recognise
 from dragoman.identity.permissions import Permission, permit
@@ -59,6 +62,7 @@ from dragoman.routing.wish import parse_wish
 _SAYS_PROVIDER: frozenset[Family] = frozenset({"chat", "responses", "completions"})
 """Families whose requests may have OpenRouter's ``provider``; elsewhere the word is another's."""
 _USE_TOKENS: frozenset[Operation] = frozenset({"chat", "embeddings"})
+MOST_VIEWS = 1024
 MOST_PLANS = 4096
 """Model strings are foreign input."""
 
@@ -90,6 +94,26 @@ class House:
         default_factory=dict
     )
     """Plans of one candidate, kept until a provider's list of models changes what is known."""
+    book: Book | None = None
+    """Which tenants bring credentials of their own; None: nobody can."""
+    holders: set[str] = field(default_factory=set)
+    """The tenants in the book."""
+    views: dict[str, View] = field(default_factory=dict)
+    """What the tenants see that have names or credentials of their own, once they have called."""
+    widened: Callable[[Registry], Awaitable[Registry]] | None = None
+    """Gives a registry with the providers that lack a key alone."""
+
+    def forget_plans(self) -> None:
+        """More is known of models than before."""
+        self.plans.clear()
+        self.views.clear()
+
+    def forget_view(self, tenant: str | None) -> None:
+        """Something of a tenant's has changed; None: of everybody's."""
+        if tenant is None:
+            self.views.clear()
+        else:
+            self.views.pop(tenant, None)
 
 
 async def carry(call: Call, permission: Permission, house: House) -> Answer:
@@ -236,10 +260,12 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
         not window.required and routing is None and models is None and provider is None and short
     )
     # Another configuration brings other plans: what is made of this one must not be kept among them.
-    plans, registry, bounds = house.plans, house.registry, call.caller.bounds
-    if house.tenants and call.caller.tenant in house.tenants:
-        # What its names mean is kept for nobody else.
-        plain, registry = False, house.tenants[call.caller.tenant]
+    plans, registry, pools = house.plans, house.registry, house.pools
+    tenant, bounds = call.caller.tenant, call.caller.bounds
+    if tenant in house.holders or tenant in house.tenants:
+        # What its names mean, and who is asked for it with which key, is kept for nobody else.
+        view = house.views.get(tenant) or await look_through(tenant, house)
+        plans, registry, pools = view.plans, view.registry, view.pools
     if plain:
         known = plans.get((ask.model, call.operation, call.dialect, call.home))
         if known is not None and (bounds is None or is_within(known, bounds)):
@@ -248,7 +274,7 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
     sight = Sight(
         registry,
         house.health,
-        house.pools,
+        pools,
         house.clock.monotonic(),
         call.operation,
         call.dialect,
@@ -283,6 +309,44 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
             plans.clear()
         plans[ask.model, call.operation, call.dialect, call.home] = plan
     return plan
+
+
+async def registry_of(tenant: str, house: House) -> Registry:
+    """The providers and names that a tenant's calls see.
+
+    Raises:
+        HouseError: its credentials cannot be read.
+    """
+    if tenant in house.holders or tenant in house.tenants:
+        view = house.views.get(tenant) or await look_through(tenant, house)
+        return view.registry
+    return house.registry
+
+
+async def look_through(tenant: str, house: House) -> View:
+    """What a tenant sees that has names or credentials of its own.
+
+    Raises:
+        HouseError: its credentials cannot be read.
+    """
+    while True:
+        holding = NOTHING
+        book = house.book if tenant in house.holders else None
+        if book is not None:
+            holding = await book.of(tenant)
+        registry = wide = house.registry
+        if house.widened is not None and needs_more(holding, registry):
+            wide = await house.widened(registry)
+        if house.registry is not registry:
+            continue  # another configuration has come meanwhile
+        seen = house.tenants.get(tenant, registry)
+        view = view_of(seen, wide, house.pools, tenant, holding)
+        if book is None or book.known.get(tenant) is holding:
+            # What has changed while it was read is another view, for the next call.
+            if len(house.views) >= MOST_VIEWS:
+                del house.views[next(iter(house.views))]
+            house.views[tenant] = view
+        return view
 
 
 async def set_aside(

@@ -11,7 +11,7 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -24,10 +24,10 @@ from dragoman.admission.admit import Gate
 from dragoman.admission.budget_alerts import Alert, Listener, told_of
 from dragoman.admission.tiers import Tiers
 from dragoman.assembly.assemble import Assembly, assemble, assemble_stored
+from dragoman.assembly.in_force import InForce
 from dragoman.attempt.allowance import Allowance, Allowances
 from dragoman.attempt.means import Means
 from dragoman.attempt.ports import Transport
-from dragoman.catalog.registry import Registry
 from dragoman.catalog.stored import Overlay
 from dragoman.config.fetching import fetch_policy
 from dragoman.config.health import health_of
@@ -41,7 +41,7 @@ from dragoman.core.call import Call, Limits
 from dragoman.core.clock import SystemClock
 from dragoman.core.envelope import Envelope
 from dragoman.core.errors import HouseError
-from dragoman.core.provider import Price
+from dragoman.credentials.book import Book
 from dragoman.health.health import Health
 from dragoman.identity.cache import CachedKeys
 from dragoman.keeping.keeper import Keeper, KeepingPolicy
@@ -87,6 +87,17 @@ class Services:
     """What is kept of the admin API's doings."""
     overlay: Overlay = field(default_factory=Overlay)
     """What administrators have added, as it is in force."""
+
+    async def watch_credentials(self) -> None:
+        """Notices what any process changes of tenants' credentials, until cancelled."""
+        house = self.house
+        assert house.book is not None, "serving has opened it"
+        told = partial(_untold, self.log, "tenants' credentials not looked at")
+        try:
+            await house.book.watch(house.means.used, told)
+        finally:
+            with suppress(HouseError):
+                await asyncio.shield(house.book.write(house.means.used))
 
 
 _dice = random.Random(os.urandom(32))  # noqa: S311  ids are unique, not secret
@@ -166,7 +177,7 @@ async def open_services(
         if overlay := await stored.names.overlay():
             built = assemble_stored(settings, env, overlay)
             tell_refused(log, built)
-        current = _Current(built.registry)
+        current = InForce(built.registry)
         envelope = Envelope((await open_secret(database, sealer, clock, "envelope")).versions)
         first = await first_admin(settings, keys)
         cached = CachedKeys(keys, clock, stale_s=settings.key_stale_s)
@@ -305,7 +316,11 @@ async def open_services(
             budgets=budgets,
             tenants=built.tenants,
         )
-        fetcher.changed = house.plans.clear
+        fetcher.changed = house.forget_plans
+        house.widened = current.widened
+        house.book = Book(stored.credentials, house.forget_view)
+        house.holders = house.book.holders
+        await house.book.look()
         services = Services(
             settings,
             house,
@@ -324,33 +339,11 @@ async def open_services(
         yield services
 
 
-@dataclass(slots=True)
-class _Current:
-    """The registry in force, and the one before it, whose calls may still be under way."""
-
-    registry: Registry
-    former: Registry | None = None
-
-    def price(self, provider: str, model: str) -> Price | None:
-        """The price of a model now."""
-        holder = self._holder(provider)
-        return None if holder is None else holder.price(provider, model, time.time())
-
-    def address(self, provider: str) -> str | None:
-        """Where a provider is."""
-        holder = self._holder(provider)
-        return None if holder is None else holder.providers[provider].base_url
-
-    def _holder(self, provider: str) -> Registry | None:
-        both = (self.registry, self.former)
-        return next((each for each in both if each and provider in each.providers), None)
-
-
 def _nothing_yet(assembly: Assembly) -> None:
     """The house is not furnished."""
 
 
-def _install(services: Services, current: _Current, transport: Transport, built: Assembly) -> None:
+def _install(services: Services, current: InForce, transport: Transport, built: Assembly) -> None:
     """Swaps what the configuration says, in one step: no call sees half of it."""
     house = services.house
     for provider in built.registry.changed_since(house.registry):
@@ -362,10 +355,10 @@ def _install(services: Services, current: _Current, transport: Transport, built:
     house.registry, house.pools, house.mode = built.registry, built.pools, built.mode
     house.strategy = built.settings.routing_strategy
     house.gate.tiers = _tiers(built)
-    house.plans = {}
+    house.plans, house.views = {}, {}
     if house.budgets is not None:
         house.budgets.configure(built.budgets)
-    fetcher.changed = house.plans.clear
+    fetcher.changed = house.forget_plans
     house.fetch_listings = fetcher.fetch
     house.means = replace(
         house.means,

@@ -21,6 +21,7 @@ from dragoman.store import (
     admin_tables,
     answer_tables,
     budget_tables,
+    credential_tables,
     health_table,
     ledger_tables,
     response_tables,
@@ -105,6 +106,7 @@ async def test_the_migrations_make_what_the_tables_say(url):
     assert budget_tables.metadata is metadata
     assert admin_tables.metadata is metadata
     assert tenancy_tables.metadata is metadata
+    assert credential_tables.metadata is metadata
     database = await open_upgraded(url)
     async with database.read() as connection:
         differences = await connection.run_sync(

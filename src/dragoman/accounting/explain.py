@@ -16,6 +16,7 @@ from dragoman.accounting.ports import Ledger, Scope
 from dragoman.accounting.report import ms, time_of, usd
 from dragoman.core.budget import Charge
 from dragoman.core.errors import CallerError
+from dragoman.credentials.own import is_own
 
 _ENCODER = msgspec.json.Encoder()
 _LONGEST_SHOWN = 128
@@ -66,6 +67,8 @@ class Try(Struct, frozen=True):
     attempt_id: str
     model: str
     credential: str | None
+    paid_by: str
+    """``tenant`` where it was a credential of the tenant's own, else ``house``."""
     status: str
     upstream_status: int | None
     error: str | None
@@ -207,6 +210,7 @@ def _try(row: RequestRow, attempt: AttemptRow) -> Try:
         attempt_id=attempt.attempt_id,
         model=_name(attempt),
         credential=attempt.credential,
+        paid_by="tenant" if is_own(attempt.credential) else "house",
         status=attempt.status,
         upstream_status=attempt.upstream_status,
         error=attempt.error_kind,

@@ -100,7 +100,8 @@ def without_disabled(registry: Registry, overlay: Overlay) -> Registry:
     # Another surface of a provider goes with it.
     off |= {name for name, each in registry.definitions.items() if each.listed_by in off}
     kept = {name: each for name, each in registry.providers.items() if name not in off}
-    return replace(registry, providers=kept, shut=frozenset(off), memory={})
+    dormant = {name: each for name, each in registry.dormant.items() if name not in off}
+    return replace(registry, providers=kept, dormant=dormant, shut=frozenset(off), memory={})
 
 
 def tiers_of(settings: Settings, overlay: Overlay) -> dict[str, Limits]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from math import inf
 
+from dragoman.core.provider import ACCOUNT
 from dragoman.health.breaker import Key
 
 SAVED = 20.0
@@ -22,9 +23,10 @@ MOST = 4096
 class Allowance:
     """A bucket that each request fills by ``share`` and each second by ``floor``."""
 
-    __slots__ = ("_floor", "_idle", "_level", "_most", "_seen", "_share")
+    __slots__ = ("_floor", "_idle", "_level", "_most", "_seen", "_share", "numbers")
 
     def __init__(self, share: float = 0.2, floor: float = 3.0) -> None:
+        self.numbers = share, floor
         self._share = share
         self._floor = floor
         self._idle = max(1.0, floor) if floor else 0.0
@@ -60,7 +62,11 @@ class Allowance:
 
 
 class Allowances:
-    """The allowance of each provider and of all, and whose last word was a failure."""
+    """The allowance of each provider and of all, and whose last word was a failure.
+
+    An account that is a tenant's own has one for itself alone: a key of somebody's that fails takes no
+    further try from anybody else.
+    """
 
     def __init__(self, share: float = 0.2, floor: float = 3.0) -> None:
         self._numbers = share, floor
@@ -71,16 +77,19 @@ class Allowances:
 
     def request(self, provider: str, now: float) -> None:
         """A request is tried for the first time."""
-        self._all.request(now)
+        if ACCOUNT not in provider:
+            self._all.request(now)
         self._of(provider).request(now)
 
     def afford(self, provider: str, now: float) -> bool:
         """Whether a further try at the provider is left."""
-        return self._all.afford(now) and self._of(provider).afford(now)
+        all_can = ACCOUNT in provider or self._all.afford(now)
+        return all_can and self._of(provider).afford(now)
 
     def spend(self, provider: str) -> None:
         """A further try at the provider is made."""
-        self._all.spend()
+        if ACCOUNT not in provider:
+            self._all.spend()
         self._of(provider).spend()
 
     def take(self, provider: str, now: float) -> bool:
@@ -128,6 +137,8 @@ class Allowances:
     def _of(self, provider: str) -> Allowance:
         found = self._each.get(provider)
         if found is None:
+            if len(self._each) >= MOST:
+                del self._each[next(iter(self._each))]
             found = self._each[provider] = Allowance(*self._numbers)
         return found
 

@@ -34,6 +34,7 @@ from dragoman.core.call import Answer, Call
 from dragoman.core.errors import CallerError, GatewayError, UpstreamError, code_of
 from dragoman.core.provider import Candidate, Plan, Skipped
 from dragoman.core.response import Embeddings
+from dragoman.health.health import key_of
 
 _LEAST_S = 0.05
 """Nobody else answers in less: a timer that is a little early leaves no time for another candidate."""
@@ -120,14 +121,14 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
                 error,
                 means.policy,
                 retries=retries,
-                affordable=not rests and means.allowances.afford(candidate.provider.name, now),
+                affordable=not rests and means.allowances.afford(key_of(candidate)[0], now),
                 more=more,
                 dice=means.dice(),
                 left_s=deadline.begin - now,
             )
             match decision:
                 case Retry(after_s=pause):
-                    means.allowances.spend(candidate.provider.name)
+                    means.allowances.spend(key_of(candidate)[0])
                     paid = True
                     retries += 1
                     done = [] if prepared.crossing is None else prepared.crossing.parts

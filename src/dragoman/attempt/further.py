@@ -25,12 +25,12 @@ async def may_try(candidate: Candidate, means: Means, until: float) -> bool:
     if is_answering(candidate, means):
         return True
     now = means.monotonic()
-    if means.allowances.take(candidate.provider.name, now):
+    whose, model, _ = key = key_of(candidate)
+    if means.allowances.take(whose, now):
         return True
-    key = key_of(candidate)
     if means.allowances.is_failing(key):
         return False
-    if not means.health.busy.of(candidate.provider.name, candidate.model):
+    if not means.health.busy.of(whose, model):
         return False
     await means.allowances.word(key, min(until - now, means.policy.retry_after_cap_s))
     return is_answering(candidate, means)

@@ -26,6 +26,7 @@ from dragoman.attempt.trial import Trial
 from dragoman.core.call import Answer, Call, Head
 from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.core.provider import Candidate, Plan
+from dragoman.health.health import key_of
 
 
 def is_wanted(plan: Plan, call: Call, means: Means) -> bool:
@@ -66,7 +67,7 @@ async def raced(
     """
     means = first.means
     if not probing and first.record.number == 1:
-        means.hedges.request(first.record.started)
+        means.hedges_of(first.candidate).request(first.record.started)
     race = _Race()
     race.enter(first)
     try:
@@ -114,7 +115,7 @@ async def _enter_second(
         if race.is_over():
             return False
         paid = is_answering(candidate, means) or means.allowances.take(
-            candidate.provider.name, means.monotonic()
+            key_of(candidate)[0], means.monotonic()
         )
         if not paid:
             return False
@@ -126,7 +127,7 @@ async def _enter_second(
         # It cannot be said to that candidate, or not be written down: the first goes on.
         return False
     if not probing:
-        means.hedges.spend()
+        means.hedges_of(first.candidate).spend()
     race.enter(second)
     return True
 
@@ -138,7 +139,7 @@ def _place(plan: Plan, position: int, first: Trial, *, probing: bool) -> int | N
     made = len(first.call.outcome.attempts)
     if plan.max_attempts is not None and made >= plan.max_attempts:
         return None
-    if not (probing or means.hedges.afford(now)):
+    if not (probing or means.hedges_of(first.candidate).afford(now)):
         return None
     health = means.health
     others: list[int] = [*range(position + 1, len(plan.candidates))]

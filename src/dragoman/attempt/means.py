@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dragoman.attempt.allowance import Allowance, Allowances
+from dragoman.attempt.allowance import MOST, Allowance, Allowances
 from dragoman.attempt.policy import Policy
 from dragoman.attempt.ports import Fetcher, Transport
 from dragoman.core.call import Attempt, Call
@@ -115,3 +115,19 @@ class Means:
     """What tries beyond the first cost."""
     hedges: Allowance = field(default_factory=lambda: Allowance(0.1, 0.0))
     """What tries beside others cost."""
+    own_hedges: dict[str, Allowance] = field(default_factory=dict)
+    """The same of each account that is a tenant's own."""
+    used: dict[str, float] = field(default_factory=dict)
+    """When tenants' own credentials were last sent, in Unix seconds, by their ids."""
+
+    def hedges_of(self, candidate: Candidate) -> Allowance:
+        """What pays for a try beside one at the candidate."""
+        account = candidate.provider.account
+        if not account:
+            return self.hedges
+        found = self.own_hedges.get(account)
+        if found is None:
+            if len(self.own_hedges) >= MOST:
+                del self.own_hedges[next(iter(self.own_hedges))]
+            found = self.own_hedges[account] = Allowance(*self.hedges.numbers)
+        return found

@@ -166,9 +166,13 @@ class Trial:
         self.stand()
         # Only now: a try that cannot be written down is not made.
         outcome.attempts.append(self.record)
-        self.means.health.busy.begun(candidate.provider.name, candidate.model)
+        provider = candidate.provider
+        whose = provider.account or provider.name
+        self.means.health.busy.begun(whose, candidate.model)
         if self.record.number == 1:
-            self.means.allowances.request(candidate.provider.name, self.record.started)
+            self.means.allowances.request(whose, self.record.started)
+        if provider.account and candidate.credential is not None:
+            self.means.used[candidate.credential.id] = self.record.wall
 
     async def send(self, further: bytes | None = None) -> UpstreamReply:
         """Sends the request; a status that is no success is raised as the provider's error.
@@ -374,7 +378,8 @@ class Trial:
         record.duration_s = now - record.started
         if not self.closed:
             health = self.means.health
-            health.busy.over(record.provider, record.model)
+            provider = self.candidate.provider
+            health.busy.over(provider.account or provider.name, record.model)
             if status == "complete":
                 health.completed(self.candidate, record, now, whole=self.is_whole)
         self.closed = True

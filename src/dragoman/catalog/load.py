@@ -46,15 +46,18 @@ def load_providers(
     providers: dict[str, Provider] = {}
     credentials: dict[str, tuple[Keyed, ...]] = {}
     unserved: dict[str, str] = {}
+    dormant: dict[str, Provider] = {}
     for name, definition in known.items():
         keyed = _keys(definition, rows.get(name), env)
         where, base = _base(definition, rows.get(name), env)
         if not _switched_on(definition, rows.get(name), keyed, where):
+            asleep = _dormant(definition, base, where, served)
+            if asleep is not None:
+                dormant[name] = asleep
             continue
         if not base:
             raise CatalogError(f"The provider {name} has no address: say its base_url.")
-        for paths in (definition.paths, *(other.paths for other in definition.also.values())):
-            base = clean_base(base, tuple(paths.values()), where or f"{name}'s base_url")
+        base = _cleaned(definition, base, where)
         if definition.family not in served:
             unserved[name] = definition.family
             continue
@@ -62,6 +65,8 @@ def load_providers(
         credentials[name] = _bound(keyed, origin_of(base))
     registry = Registry(
         providers=_ordered(providers, provider_order, known),
+        dormant=dormant,
+        order=tuple(_ordered({**providers, **dormant}, provider_order, known)),
         definitions=known,
         credentials=credentials,
         aliases=_aliases(aliases or {}, routes or {}),
@@ -166,16 +171,20 @@ def _keys(
     """The keys and their weights: the operator's row, else the environment (several by commas)."""
     if row is not None and row.credentials:
         where = f"[[providers]] {row.name}: a credential"
-        return tuple((_secret(item.key, where), item.weight) for item in row.credentials)
+        return tuple((secret_of(item.key, where), item.weight) for item in row.credentials)
     source = key_source(definition, env)
     if source is None:
         return ()
     found = [item.strip() for item in env[source].split(",")]
-    return tuple((_secret(item, source), 1) for item in dict.fromkeys(found) if item)
+    return tuple((secret_of(item, source), 1) for item in dict.fromkeys(found) if item)
 
 
-def _secret(value: str, where: str) -> Secret:
-    """A key that may stand in a header; anything else could smuggle another header in."""
+def secret_of(value: str, where: str) -> Secret:
+    """A key that may stand in a header; anything else could smuggle another header in.
+
+    Raises:
+        CatalogError: it may not; the message says ``where`` it is from, and nothing of it.
+    """
     value = value.strip()
     if not value or not value.isascii() or any(not "!" <= sign <= "~" for sign in value):
         raise CatalogError(f"{where} must be visible ASCII without blanks.")
@@ -205,6 +214,29 @@ def _switched_on(
     if definition.auth.required:
         return False
     return row is not None or where is not None
+
+
+def _cleaned(definition: Definition, base: str, where: str | None) -> str:
+    """The base in the form to which all of the provider's paths are appended.
+
+    Raises:
+        CatalogError: it is no address.
+    """
+    for paths in (definition.paths, *(other.paths for other in definition.also.values())):
+        base = clean_base(base, tuple(paths.values()), where or f"{definition.name}'s base_url")
+    return base
+
+
+def _dormant(
+    definition: Definition, base: str, where: str | None, served: frozenset[Family]
+) -> Provider | None:
+    """A provider that lacks a key alone; None where it could not be called with one either."""
+    if not base or definition.family not in served:
+        return None
+    try:
+        return _provider(definition, _cleaned(definition, base, where), served)
+    except CatalogError:
+        return None  # nobody calls it yet, so its address is nobody's trouble
 
 
 def _provider(definition: Definition, base: str, served: frozenset[Family]) -> Provider:

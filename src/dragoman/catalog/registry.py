@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from dragoman.catalog.capability import capability_of
 from dragoman.catalog.listing import Listed, ListingRequest, Listings
@@ -60,6 +60,12 @@ class Registry:
     """Models that the operator named in a provider's row."""
     unserved: Mapping[str, str] = field(default_factory=dict)
     """Providers that have a key but speak a family that is not served, with that family."""
+    dormant: Mapping[str, Provider] = field(default_factory=dict)
+    """Providers that lack a key alone: whoever brings one of its own is served by them."""
+    order: tuple[str, ...] = ()
+    """All of both, in the order in which a bare id is looked for."""
+    barred: Mapping[str, str] = field(default_factory=dict)
+    """Providers that serve one tenant nothing, as it has no credential of its own there; with why."""
     shut: frozenset[str] = frozenset()
     """Providers that an administrator has disabled: who names one is told so, and gets nobody else."""
     listings: Listings = field(default_factory=Listings)
@@ -101,6 +107,28 @@ class Registry:
         mine = {name: self.definitions.get(name) for name in self.providers}
         if mine == {name: before.definitions.get(name) for name in before.providers}:
             self._shelves = before._shelves
+
+    # --- what tenants see
+
+    def widened(self) -> Registry:
+        """The registry with the dormant providers as well, and what is known of their models.
+
+        Their own lists of models are not asked for: nobody has a key but tenants.
+        """
+        awake = {
+            **self.providers,
+            **{name: _unlisted(each) for name, each in self.dormant.items()},
+        }
+        names = dict.fromkeys((*self.order, *awake))
+        found = replace(
+            self,
+            providers={name: awake[name] for name in names if name in awake},
+            dormant={},
+            memory={},
+            _shelves=None,
+        )
+        found.load_models()
+        return found
 
     # --- facts
 
@@ -202,6 +230,13 @@ class Registry:
     def _listing_query(self, provider: str) -> str:
         definition = self.definitions.get(provider)
         return definition.listing.query if definition is not None else ""
+
+
+def _unlisted(provider: Provider) -> Provider:
+    paths = {
+        operation: path for operation, path in provider.paths.items() if operation != "models"
+    }
+    return structs.replace(provider, paths=paths)
 
 
 def with_stub(registry: Registry) -> Registry:

@@ -94,6 +94,9 @@ def resolve(
     targets = _walk(name, registry, param, ruled=True)
     if targets:
         return tuple(targets)
+    who = next((each for each in registry.barred if registry.knows(each, name)), None)
+    if who is not None:
+        raise _barred(who, registry, param)
     raise _not_found(name, registry, param, home)
 
 
@@ -137,6 +140,8 @@ def every_model(registry: Registry, now: float, param: str, *, asked: bool) -> R
         for model in models
     )
     if not targets:
+        if registry.barred:
+            raise _barred(next(iter(registry.barred)), registry, param)
         raise _not_found(AUTO, registry, param, None)
     if not silent:
         registry.memory[AUTO] = targets
@@ -202,15 +207,22 @@ def _walk(name: str, registry: Registry, param: str, *, ruled: bool) -> list[Tar
     if aliased is None:
         found = _one(name, registry, param, ruled=ruled)
         return [found] if found is not None else []
-    if registry.shut:
+    if registry.shut or registry.barred:
         aliased = _open(aliased, registry)
     return [target for item in aliased for target in _walk(item, registry, param, ruled=ruled)]
 
 
 def _open(targets: tuple[str, ...], registry: Registry) -> tuple[str, ...]:
-    """Those of several targets whose provider is not disabled; all of them where each one's is."""
-    kept = tuple(each for each in targets if each.partition("/")[0] not in registry.shut)
+    """Those of several targets whose provider is not disabled or barred; all of them where each one's is."""
+    closed = registry.shut | registry.barred.keys()
+    kept = tuple(each for each in targets if each.partition("/")[0] not in closed)
     return kept or targets
+
+
+def _barred(provider: str, registry: Registry, param: str) -> CallerError:
+    return CallerError(
+        "permission", registry.barred[provider], code="no_own_credential", param=param
+    )
 
 
 def _one(name: str, registry: Registry, param: str, *, ruled: bool) -> Target | None:
@@ -227,6 +239,8 @@ def _one(name: str, registry: Registry, param: str, *, ruled: bool) -> Target | 
                 code="model_not_found",
                 param=param,
             )
+        if head in registry.barred:
+            raise _barred(head, registry, param)
         if head in registry.shut:
             raise CallerError(
                 "not_found",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dragoman.config.exclusions import read_exclusions
 from dragoman.config.settings import ConfigError, Settings
+from dragoman.core.provider import ACCOUNT
 from dragoman.health.breaker import BreakerPolicy
 from dragoman.health.disabling import DisablingPolicy
 from dragoman.health.health import Health
@@ -34,7 +35,9 @@ def health_of(settings: Settings, log: Log) -> Health:
 
     def switched(provider: str, model: str, off: bool) -> None:  # noqa: FBT001  as it is told
         what = "disabled" if off else "enabled again"
-        named = {"provider": provider, "model": model} if model else {"provider": provider}
+        name, _, account = provider.partition(ACCOUNT)
+        named = {"provider": name, "model": model, "account": account}
+        named = {what: each for what, each in named.items() if each}
         log.event("warn", f"{'model' if model else 'provider'} {what}", **named)
 
     health.disabling.notice = switched

@@ -71,6 +71,8 @@ class Provider(Struct, frozen=True):
     """Answered inside the process, without any network (D20)."""
     also: tuple[Provider, ...] = ()
     """The same provider in the other families that it speaks natively."""
+    account: str = ""
+    """As whom it is known to health where a tenant's own credentials are used; empty: by its name."""
 
     def speaking(self, family: Family) -> Provider:
         """This provider in a caller's own family where it speaks it, else in its main one."""
@@ -110,6 +112,10 @@ class Credential(Struct, frozen=True):
     id: str
     secret: Secret
     origin: str = ""
+
+
+ACCOUNT = ":"
+"""Stands in the name of every account, and in that of no provider (``catalog/schema.py``)."""
 
 
 class Candidate(Struct, frozen=True):

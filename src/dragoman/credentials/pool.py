@@ -46,6 +46,16 @@ class Pools:
     def __init__(self, credentials: Mapping[str, Sequence[Keyed]]) -> None:
         self._pools = {name: Pool(keyed) for name, keyed in credentials.items()}
 
+    def beside(self, credentials: Mapping[str, Sequence[Keyed]], *, alone: bool = False) -> Pools:
+        """Pools with other credentials for some of the providers; of the rest the turn goes on as here.
+
+        ``alone``: there are no others.
+        """
+        found = Pools(credentials)
+        if not alone:
+            found._pools = {**self._pools, **found._pools}
+        return found
+
     def turn(
         self, provider: str, is_well: Callable[[Credential], bool] = _always
     ) -> tuple[Credential, ...]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from dragoman.core.provider import ACCOUNT
 from dragoman.health.breaker import GAUGE
 from dragoman.health.health import Health
 from dragoman.health.score import score
@@ -34,6 +35,8 @@ def conditions(health: Health, providers: Iterable[str], now: float) -> dict[str
     """The condition of each."""
     worst = dict.fromkeys(providers, 0)
     for (provider, _, _), state in health.states(now).items():
+        if ACCOUNT in provider:
+            continue  # what a tenant's own credential meets is no word about the provider
         if worst.get(provider) != GAUGE["open"]:
             worst[provider] = GAUGE[state]
     return {

@@ -46,9 +46,10 @@ class Health:
 
     def admits(self, candidate: Candidate, now: float) -> bool:
         """Whether the candidate may be tried now; the probe that is due is claimed by asking."""
-        if not self.breakers.admits(key_of(candidate), now):
+        provider, model, _ = key = key_of(candidate)
+        if not self.breakers.admits(key, now):
             return False
-        self.disabling.tried(candidate.provider.name, candidate.model, now)
+        self.disabling.tried(provider, model, now)
         return True
 
     def back_in_s(self, candidate: Candidate, now: float) -> float:
@@ -176,7 +177,8 @@ class Health:
 
     def late_s(self, candidate: Candidate, *, whole: bool) -> float | None:
         """After how many seconds its answer is unusually late; None: too little is known."""
-        pace = self.paces.of(candidate.provider.name, candidate.model, whole=whole)
+        provider, model, _ = key_of(candidate)
+        pace = self.paces.of(provider, model, whole=whole)
         return None if pace is None else late_s(pace)
 
     def outrun(self, candidate: Candidate, now: float, after_s: float, *, whole: bool) -> None:
@@ -191,14 +193,15 @@ class Health:
 
     def has_answered(self, candidate: Candidate) -> bool:
         """Whether the model has ever answered at its provider."""
-        provider, model = candidate.provider.name, candidate.model
+        provider, model, _ = key_of(candidate)
         paces = (self.paces.of(provider, model, whole=whole) for whole in (False, True))
         return any(pace is not None and pace.first_event_s is not None for pace in paces)
 
     def abandoned(self, candidate: Candidate) -> None:
         """The try ended without a word about the candidate's health."""
-        self.breakers.abandoned(key_of(candidate))
-        self.disabling.unheard(candidate.provider.name, candidate.model)
+        provider, model, _ = key = key_of(candidate)
+        self.breakers.abandoned(key)
+        self.disabling.unheard(provider, model)
 
     # --- what operators see
 
@@ -233,6 +236,10 @@ class Health:
 
 
 def key_of(candidate: Candidate) -> Key:
-    """What a candidate's health is kept under; every name in it is safe to show."""
-    credential = candidate.credential
-    return (candidate.provider.name, candidate.model, credential.id if credential else "")
+    """What a candidate's health is kept under; every name in it is safe to show.
+
+    What a tenant's own credential meets is kept apart: it says nothing of the provider to anybody else.
+    """
+    provider, credential = candidate.provider, candidate.credential
+    whose = provider.account or provider.name
+    return (whose, candidate.model, credential.id if credential else "")

@@ -8,7 +8,7 @@ from decimal import Decimal
 from dragoman.catalog.resolve import Target
 from dragoman.core.provider import Strategy
 from dragoman.health.score import NEUTRAL
-from dragoman.routing.sight import Sight
+from dragoman.routing.sight import Sight, whose
 from dragoman.routing.strategies import (
     Option,
     Order,
@@ -74,7 +74,7 @@ def _option(target: Target, strategy: Strategy, sight: Sight, weights: Weights) 
         rank=rank,
         pace=sight.pace(target) if strategy == "latency" else None,
         score=score,
-        busy=sight.health.busy.of(provider, model),
+        busy=sight.health.busy.of(whose(target.provider), model),
     )
 
 

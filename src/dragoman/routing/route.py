@@ -17,7 +17,7 @@ from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import AUTO, ListingsNeeded, Target, is_auto, resolve
 from dragoman.catalog.routes import Leg, NamedRoute
 from dragoman.core.errors import CallerError, unsupported
-from dragoman.core.provider import Candidate, Credential, Plan, Skipped, Strategy
+from dragoman.core.provider import Candidate, Credential, Plan, Provider, Skipped, Strategy
 from dragoman.routing.confine import BEYOND, beyond_scope, confine, refuse_listed, unknown_here
 from dragoman.routing.order import Weights, ordered, slow_last
 from dragoman.routing.preferences import NO_PREFERENCES, Preferences, read_preferences
@@ -34,7 +34,7 @@ from dragoman.routing.sieve import (
     unfitting,
     unwanted,
 )
-from dragoman.routing.sight import Sight
+from dragoman.routing.sight import Sight, whose
 from dragoman.routing.strategies import Option, by_conversation
 from dragoman.routing.wish import NONE, Wish
 
@@ -275,7 +275,10 @@ def _weights(groups: list[_Group], registry: Registry, home: str | None) -> Weig
         if all(leg.weight == 1 for leg in group.legs):
             continue
         for leg in group.legs:
-            meant = resolve(leg.model, registry, 0.0, asked=True, home=home)
+            try:
+                meant = resolve(leg.model, registry, 0.0, asked=True, home=home)
+            except CallerError:
+                continue  # its provider is closed, and another leg's is not
             assert not isinstance(meant, ListingsNeeded), "they have been asked"
             for target in meant:
                 found.setdefault((target.provider.name, target.model), leg.weight)
@@ -297,7 +300,7 @@ def _candidates(targets: list[Target], sight: Sight, *, sticky: bool) -> list[Ca
         provider = sight.spoken(target.provider)
         capability = sight.capability(target)
         if provider.name not in keys:
-            keys[provider.name] = _keys(provider.name, target.model, sight, sticky=sticky)
+            keys[provider.name] = _keys(provider, target.model, sight, sticky=sticky)
         found += [
             Candidate(provider, target.model, credential, capability, target.known)
             for credential in keys[provider.name] or (None,)
@@ -305,18 +308,21 @@ def _candidates(targets: list[Target], sight: Sight, *, sticky: bool) -> list[Ca
     return found
 
 
-def _keys(provider: str, model: str, sight: Sight, *, sticky: bool) -> tuple[Credential, ...]:
+def _keys(provider: Provider, model: str, sight: Sight, *, sticky: bool) -> tuple[Credential, ...]:
     """The provider's keys, the next one's first; a conversation that stays, stays with its key.
 
     Providers keep prompts in the cache of an account.
     """
+    name = whose(provider)
 
     def is_well(key: Credential) -> bool:
-        return sight.health.knows_well((provider, model, key.id), sight.now)
+        return sight.health.knows_well((name, model, key.id), sight.now)
 
-    keys = sight.pools.turn(provider, is_well)
+    keys = sight.pools.turn(provider.name, is_well)
     if not sticky or len(keys) < 2:
         return keys
     keys = tuple(sorted(keys, key=lambda key: key.id))
-    places = by_conversation([Option(f"{provider} {key.id}") for key in keys], sight.conversation)
+    places = by_conversation(
+        [Option(f"{provider.name} {key.id}") for key in keys], sight.conversation
+    )
     return tuple(keys[at] for at in places)

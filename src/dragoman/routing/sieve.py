@@ -11,7 +11,7 @@ from dragoman.core.errors import CallerError
 from dragoman.core.provider import Operation, Skipped
 from dragoman.routing.able import lacking
 from dragoman.routing.preferences import Preferences
-from dragoman.routing.sight import Sight
+from dragoman.routing.sight import Sight, whose
 from dragoman.routing.window import told as told_window
 from dragoman.routing.window import within
 from dragoman.routing.wish import Wish
@@ -75,18 +75,19 @@ def incapable(target: Target, sight: Sight, preferences: Preferences) -> str | N
 
 def disabled(target: Target, sight: Sight) -> str | None:
     """That the target was disabled, and from when on it will be tried again."""
-    provider, model = target.provider.name, target.model
+    provider, model = whose(target.provider), target.model
     what = sight.health.is_off(provider, model, sight.now)
     if what is None:
         return None
     back_s = math.ceil(sight.health.disabling.back_in_s(provider, model, sight.now))
-    whose = f"its provider {provider} is" if what == "provider" else "is"
-    return f"{whose} disabled, after requests that failed; it will be tried again in {back_s} s"
+    who = f"its provider {target.provider.name} is" if what == "provider" else "is"
+    return f"{who} disabled, after requests that failed; it will be tried again in {back_s} s"
 
 
 def outside(target: Target, sight: Sight) -> str | None:
     """That the target's score is not one that the caller's key prefers."""
-    if sight.window.is_open or sight.health.statistics.of(*target_key(target)) is None:
+    figures = sight.health.statistics
+    if sight.window.is_open or figures.of(whose(target.provider), target.model) is None:
         return None
     found = sight.score(target)
     if within(sight.window, found):

@@ -121,14 +121,20 @@ class Sight:
 
     def pace(self, target: Target) -> Pace | None:
         """How quick the model has been with answers of this kind."""
-        return self.health.paces.of(target.provider.name, target.model, whole=self.whole)
+        return self.health.paces.of(whose(target.provider), target.model, whole=self.whole)
 
     def score(self, target: Target) -> float:
         """How well the model has been doing there, 0 to 100."""
-        return self.health.score(target.provider.name, target.model, self.now)
+        return self.health.score(whose(target.provider), target.model, self.now)
 
     def is_well(self, target: Target) -> bool:
         """Whether any key for the model may be tried now with good hope."""
-        name, model = target.provider.name, target.model
-        keys = [item.credential.id for item in self.registry.credentials.get(name, ())]
+        name, model = whose(target.provider), target.model
+        keyed = self.registry.credentials.get(target.provider.name, ())
+        keys = [item.credential.id for item in keyed]
         return any(self.health.knows_well((name, model, key), self.now) for key in keys or ("",))
+
+
+def whose(provider: Provider) -> str:
+    """What health keeps of the provider's doings is kept under."""
+    return provider.account or provider.name

@@ -1,4 +1,4 @@
-"""What administrators read and write, opened together: keys, names, tiers, submitted keys, the audit log."""
+"""What administrators read and write, opened together: keys, credentials, names, tiers, the audit log."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dragoman.store.sql.audit import SqlAudit, open_audit
+from dragoman.store.sql.credentials import SqlCredentials
 from dragoman.store.sql.key_desk import SqlKeyDesk
 from dragoman.store.sql.named import SqlNamed
 from dragoman.store.sql.stored_tiers import SqlTiers
@@ -27,6 +28,7 @@ class Administered:
     names: SqlNamed
     tiers: SqlTiers
     submissions: SqlSubmissions
+    credentials: SqlCredentials
     audit: SqlAudit
 
 
@@ -40,5 +42,6 @@ async def open_administered(
         SqlNamed(database, sealing, clock),
         SqlTiers(database, clock),
         SqlSubmissions(database, sealing, clock),
+        SqlCredentials(database, sealing, clock),
         await open_audit(database, sealer, clock),
     )

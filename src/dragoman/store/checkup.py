@@ -16,6 +16,7 @@ from dragoman.accounting.drain import tags
 from dragoman.accounting.journal import claim, journal_files, release
 from dragoman.core.errors import HouseError
 from dragoman.store.backup import count, one_moment, own_tables
+from dragoman.store.credential_tables import credentials
 from dragoman.store.engine import Database, is_there, open_database
 from dragoman.store.ledger_tables import attempts, requests
 from dragoman.store.response_tables import responses
@@ -127,7 +128,8 @@ async def _orphans(connection: AsyncConnection) -> list[str]:
         if number:
             told.append(f"{number} {what}.")
     sealed = responses.c.reply.is_not(None)
-    tenants = (await connection.execute(select(responses.c.tenant).where(sealed).distinct())).all()
+    keeping = select(responses.c.tenant).where(sealed).union(select(credentials.c.tenant))
+    tenants = (await connection.execute(keeping)).all()
     names = {row[0] for row in await connection.execute(select(secrets.c.name).distinct())}
     lost = [tenant for (tenant,) in tenants if secret_name(tenant) not in names]
     if lost:

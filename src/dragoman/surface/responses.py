@@ -12,9 +12,11 @@ from starlette.types import ASGIApp, Scope
 
 from dragoman.attempt.errand import run_errand
 from dragoman.attempt.replay import replay_stream
+from dragoman.catalog.registry import Registry
 from dragoman.core.call import Answer, Call, Head
 from dragoman.core.errors import CallerError, UpstreamError
 from dragoman.core.provider import Credential, Provider
+from dragoman.credentials.own import is_own
 from dragoman.dialects.registry import DIALECTS
 from dragoman.keeping.answer import (
     deleted,
@@ -27,7 +29,7 @@ from dragoman.keeping.answer import (
 from dragoman.keeping.aside import aside
 from dragoman.keeping.later import learn, learning
 from dragoman.keeping.ports import Content, Kept
-from dragoman.pipeline import House, identify, let_in
+from dragoman.pipeline import House, identify, let_in, registry_of
 from dragoman.surface.endpoint import Entry, call_endpoint
 from dragoman.surface.route import Page, Route
 
@@ -103,7 +105,8 @@ async def _theirs(
     """The provider's own answer about a response that it keeps."""
     assert call.caller is not None, "the route needs a caller"
     tenant = call.caller.tenant
-    provider = _provider(kept, house)
+    registry = await registry_of(tenant, house)
+    provider = _provider(kept, registry)
     query = [
         (name, value)
         for name, value in parse_qsl(scope["query_string"].decode("latin-1"))
@@ -112,7 +115,7 @@ async def _theirs(
     path = f"{provider.paths['chat']}/{quote(kept.id, safe='')}{_SUFFIX.get(page, '')}"
     if query:
         path += "?" + urlencode(query)
-    credential = _credential(kept, house)
+    credential = _credential(kept, registry, house)
     try:
         reply = await run_errand(provider, credential, route.method, path, call, house.means)
     except UpstreamError as error:
@@ -138,8 +141,8 @@ async def _theirs(
     return Answer(Head(reply.status, kind, body))
 
 
-def _provider(kept: Kept, house: House) -> Provider:
-    found = house.registry.providers.get(kept.provider)
+def _provider(kept: Kept, registry: Registry) -> Provider:
+    found = registry.providers.get(kept.provider)
     if found is None or found.speaking("responses").family != "responses":
         raise CallerError(
             "not_found",
@@ -149,9 +152,22 @@ def _provider(kept: Kept, house: House) -> Provider:
     return found.speaking("responses")
 
 
-def _credential(kept: Kept, house: House) -> Credential | None:
-    """The credential that made the response; another of the provider's, if that is gone."""
-    keyed = house.registry.credentials.get(kept.provider, ())
-    known = [item.credential for item in keyed]
+def _credential(kept: Kept, registry: Registry, house: House) -> Credential | None:
+    """The credential that made the response; another of the same payer's, if that is gone.
+
+    What the house's made it has for the tenant, also once the tenant has brought one of its own.
+
+    Raises:
+        CallerError: the tenant's own made it, and it has none there any more.
+    """
+    own = is_own(kept.credential)
+    keyed = (registry if own else house.registry).credentials.get(kept.provider, ())
+    known = [item.credential for item in keyed if is_own(item.credential.id) == own]
     same = [item for item in known if item.id == kept.credential]
+    if own and not known:
+        raise CallerError(
+            "not_found",
+            f"The response was made with your own credential for {kept.provider}, which is gone.",
+            code="response_not_found",
+        )
     return next(iter(same or known), None)
