@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Raw, Struct
 
 from dragoman.core.money import plain
 from dragoman.core.usage import Usage, count
+from dragoman.dialects.told_cost import ABSENT, told_cost
 
 
 class _Input(Struct, frozen=True, gc=False):
     cached_tokens: Any = None
     cache_write_tokens: Any = None
     audio_tokens: Any = None
+    image_tokens: Any = None
 
 
 class _Output(Struct, frozen=True, gc=False):
     reasoning_tokens: Any = None
     audio_tokens: Any = None
+    image_tokens: Any = None
 
 
 class WireUsage(Struct, frozen=True, gc=False):
@@ -30,11 +33,18 @@ class WireUsage(Struct, frozen=True, gc=False):
     output_tokens: Any = None
     output_tokens_details: _Output | None = None
     total_tokens: Any = None
-    cost: Any = None
+    cost: Raw = ABSENT
+    cost_in_usd_ticks: Any = None
+    cost_details: Raw = ABSENT
+    is_byok: Any = None
 
 
-def read_usage(wire: WireUsage | None, searches: int = 0) -> Usage | None:
-    """Canonical counts; None if there is no usage at all."""
+def read_usage(wire: WireUsage | None, made_by_tools: Sequence[str] = ()) -> Usage | None:
+    """Canonical counts; None if there is no usage at all.
+
+    What tools of the provider have made is billed beside the tokens and not counted in them: it is told by
+    the kinds of the reply's items.
+    """
     if wire is None:
         return None
     given, made = wire.input_tokens_details or _Input(), wire.output_tokens_details or _Output()
@@ -47,17 +57,12 @@ def read_usage(wire: WireUsage | None, searches: int = 0) -> Usage | None:
         audio_input=count(given.audio_tokens),
         audio_output=count(made.audio_tokens),
         total=count(wire.total_tokens),
-        web_searches=searches or None,
-        cost=_cost(wire.cost),
+        web_searches=made_by_tools.count("web_search_call") or None,
+        cost=told_cost(wire.cost, wire.cost_in_usd_ticks, wire.is_byok, wire.cost_details),
+        image_input=count(given.image_tokens),
+        image_output=count(made.image_tokens),
+        images=made_by_tools.count("image_generation_call") or None,
     )
-
-
-def _cost(value: object) -> Decimal | None:
-    """OpenRouter's cost, by its digits (P132)."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    cost = Decimal(str(value))
-    return cost if cost.is_finite() and cost >= 0 else None
 
 
 TOLD = frozenset({"cache_read", "cache_write", "reasoning"})

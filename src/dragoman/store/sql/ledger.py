@@ -319,6 +319,9 @@ def _counted() -> dict[str, ColumnElement[int]]:
         "estimated_cost_pico": _where(guessed_cost, "cost_pico"),
         "unknown_tokens": _one_if(and_(worked, row.tokens_from == "none")),
         "unknown_cost": _one_if(and_(worked, row.cost_from == "none")),
+        "charged_pico": _where(~guessed_cost, "charged_pico"),
+        "other_cost_pico": row.other_cost_pico,
+        "estimated_charged_pico": _where(guessed_cost, "charged_pico"),
     }
     for name in SUMS:
         if name not in sums:
