@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0014"
-down_revision = "0011"
+down_revision = "0013"
 
 _CONSUMED = ("image_input_tokens", "image_output_tokens")
 _SUMS = ("charged_pico", "other_cost_pico", "estimated_charged_pico")
