@@ -17,7 +17,7 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from dragoman.accounting.entry import Entry
-from dragoman.accounting.ports import EntryRefused, Line, Scope, Sums
+from dragoman.accounting.ports import ANY, EntryRefused, Line, Only, Scope, Sums
 from dragoman.core.errors import HouseError
 from dragoman.core.ids import uuid7_of
 from dragoman.store.budget_tables import charges
@@ -33,7 +33,7 @@ from dragoman.store.sql.ledger_rows import (
     statements,
 )
 from dragoman.store.sql.summing import Summing
-from dragoman.store.sql.sums import within
+from dragoman.store.sql.sums import only_terms, within
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -163,28 +163,39 @@ class SqlLedger:
             charged = (await connection.execute(paid)).all()
         return entry_of_rows(found, tries, charged)
 
-    async def lines(self, scope: Scope, limit: int) -> AsyncIterator[list[Line]]:
+    async def lines(
+        self,
+        scope: Scope,
+        limit: int | None,
+        *,
+        before: tuple[int, str] | None = None,
+        only: Only = ANY,
+    ) -> AsyncIterator[list[Line]]:
         """The newest calls first, at most ``limit``, in lists of some thousands.
 
         Each list continues after the last call of the one before, so none comes twice.
         """
-        ours = within(requests, requests.c.created_us, scope, scope.since_us, scope.until_us)
         query = (
             select(*_LINE)
-            .where(ours)
+            .where(
+                within(requests, requests.c.created_us, scope, scope.since_us, scope.until_us),
+                *only_terms(only, self._database.backend),
+            )
             .order_by(requests.c.created_us.desc(), requests.c.call_id.desc())
         )
-        left, page = limit, query
-        while left > 0:
+        page = query if before is None else query.where(_older(*before))
+        left = limit
+        while left is None or left > 0:
+            size = _PAGE if left is None else min(left, _PAGE)
             async with self._database.read() as connection:
-                found = (await connection.execute(page.limit(min(left, _PAGE)))).all()
+                found = (await connection.execute(page.limit(size))).all()
             lines = [Line(*row) for row in found]
             if lines:
                 yield lines
-            if len(lines) < min(left, _PAGE):
+            if len(lines) < size:
                 return
-            left -= len(lines)
-            page = query.where(_older(lines[-1]))
+            left = None if left is None else left - size
+            page = query.where(_older(lines[-1].created_us, lines[-1].call_id))
 
 
 def _charges(entries: Sequence[Entry]) -> list[Charged]:
@@ -223,9 +234,9 @@ async def _find(
     return max(named, key=lambda found: str(found.call_id), default=None)
 
 
-def _older(line: Line) -> ColumnElement[bool]:
+def _older(moment: int, name: str) -> ColumnElement[bool]:
     created, call = requests.c.created_us, requests.c.call_id
-    return or_(created < line.created_us, and_(created == line.created_us, call < line.call_id))
+    return and_(created <= moment, or_(created < moment, call < name))
 
 
 def _is_refusal(cause: BaseException | None) -> bool:

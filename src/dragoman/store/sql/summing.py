@@ -17,13 +17,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import case, func, literal_column, select
 
 from dragoman.accounting.ports import Scope, Sums
-from dragoman.accounting.question import CHAIN, LABELS, Key, Question
+from dragoman.accounting.question import LABELS, Key, Question
 from dragoman.accounting.report import time_of
 from dragoman.core.errors import invalid
 from dragoman.core.ids import uuid7_of
 from dragoman.store.ledger_tables import SUMS, hours, requests
 from dragoman.store.sql.ledger_rows import HOUR_US, LONGEST_LABEL
-from dragoman.store.sql.sums import COUNTED, Bounds, add_row, split, sum_query, within
+from dragoman.store.sql.sums import (
+    COUNTED,
+    Bounds,
+    add_row,
+    first_element,
+    split,
+    sum_query,
+    within,
+)
 from dragoman.store.tables import meta
 from dragoman.store.usage_tables import days, labels
 
@@ -163,19 +171,9 @@ class Summing:
             case "month":
                 return _month(source.day, months)
             case "root":
-                return self._root(source.names["caller"])
+                return first_element(source.names["caller"], self._database.backend)
             case _:
                 return source.names[name]
-
-    def _root(self, caller: ColumnElement[Any]) -> ColumnElement[Any]:
-        """The first element of a chain, as ``accounting.question.root_of`` says it."""
-        if self._database.backend == "postgresql":
-            return func.trim(
-                func.split_part(caller, literal_column(f"'{CHAIN}'"), literal_column("1"))
-            )
-        # The text with a further arrow behind it has one for certain.
-        at = func.instr(caller + literal_column(f"'{CHAIN}'"), literal_column(f"'{CHAIN}'"))
-        return func.trim(func.substr(caller, literal_column("1"), at - literal_column("1")))
 
     async def total(self, scope: Scope) -> Sums:
         """The totals of a scope."""
@@ -242,11 +240,14 @@ def _of_unit(source: _Source, bounds: Bounds) -> Bounds:
 
 
 def _ids(scope: Scope, bounds: Bounds) -> list[ColumnElement[bool]]:
-    """Where calls of a span are by their ids, which the table is ordered by; a key has an index of its own."""
+    """Where calls of a span are by their ids; a key has an index of its own."""
+    return [] if scope.key_id is not None else ids_within(bounds)
+
+
+def ids_within(bounds: Bounds) -> list[ColumnElement[bool]]:
+    """Where calls of a span are by their ids, which the table is ordered by."""
     first, last = bounds
     found: list[ColumnElement[bool]] = []
-    if scope.key_id is not None:
-        return found
     if first is not None:
         found.append(requests.c.call_id >= uuid7_of(max(0, first / 1_000_000 - SLACK_S), 0))
     if last is not None:

@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sqlalchemy import and_, case, func, or_, select, true
+from sqlalchemy import and_, case, func, literal_column, or_, select, true
 
-from dragoman.accounting.ports import Scope, Sums
+from dragoman.accounting.ports import Only, Scope, Sums
+from dragoman.accounting.question import CHAIN
 from dragoman.store.ledger_tables import SUMS, requests
 from dragoman.store.sql.ledger_rows import HOUR_US, METERED, UNFAILED, WORKED
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
     from sqlalchemy.engine import Row as Found
+
+    from dragoman.store.engine import Backend
 
 Bounds: TypeAlias = tuple[int | None, int | None]
 """From, and before; None: without an end."""
@@ -57,6 +60,30 @@ def within(
     if until is not None:
         conditions.append(moment < until)
     return and_(*conditions)
+
+
+def first_element(caller: ColumnElement[Any], backend: Backend) -> ColumnElement[Any]:
+    """The first element of a chain, as ``accounting.question.root_of`` says it."""
+    arrow: ColumnElement[Any] = literal_column(f"'{CHAIN}'")
+    one: ColumnElement[Any] = literal_column("1")
+    if backend == "postgresql":
+        return func.trim(func.split_part(caller, arrow, one))
+    # The text with a further arrow behind it has one for certain.
+    at = func.instr(caller.op("||")(arrow), arrow)
+    return func.trim(func.substr(caller, one, at - one))
+
+
+def only_terms(only: Only, backend: Backend) -> list[ColumnElement[bool]]:
+    """Where a call is one of those that are wanted."""
+    row = requests.c
+    found = [
+        row[name] == wanted
+        for name in ("provider", "model", "caller")
+        if (wanted := getattr(only, name)) is not None
+    ]
+    if only.root is not None:
+        found.append(first_element(row.caller, backend) == only.root)
+    return found
 
 
 def _one_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
