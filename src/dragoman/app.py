@@ -15,7 +15,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dragoman.accounting import ports
 from dragoman.accounting.explain import explained
 from dragoman.accounting.ports import Line, Sums
-from dragoman.accounting.report import parse_query, usage_report
 from dragoman.config.greeting import greeting, say_greeting
 from dragoman.config.load import environment
 from dragoman.config.running import Outcome
@@ -35,6 +34,7 @@ from dragoman.surface.pages import Desk, Readiness
 from dragoman.telemetry.foreign import speak_through
 from dragoman.telemetry.request_end import finished_with, started_with
 from dragoman.telemetry.siblings import PUBLISH_S, Siblings
+from dragoman.usage_pages import usage_pages
 
 GENERATIONS_S = 7 * 86_400
 """How far back a call is found by what it is called; by its own id it always is."""
@@ -173,6 +173,7 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
     settings, house = services.settings, services.house
 
     live = LiveModels(services)
+    pages = usage_pages(services)
     managed = management(services, reloader, live, application._workers)  # noqa: SLF001  its own
 
     async def described() -> bytes:
@@ -182,12 +183,6 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
     async def refresh() -> bytes:
         found = await live.refresh()
         return msgspec.json.encode({"object": "models.refresh", "models": found})
-
-    async def usage(call: Call) -> bytes:
-        assert call.caller is not None, "the route needs a caller"
-        query = parse_query(call.query)
-        await house.accountant.flush()
-        return await usage_report(house.accountant.writer.ledger, call.caller, query)
 
     async def explain(call: Call, name: str) -> bytes:
         assert call.caller is not None, "the route needs a caller"
@@ -265,7 +260,8 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
             models=live.cards,
             model=live.card,
             refresh=refresh,
-            usage=usage,
+            usage=pages.own,
+            calls=pages.calls,
             explain=explain,
             find=find,
             spent=spent,

@@ -24,8 +24,9 @@ from dragoman.store.engine import Database
 from dragoman.store.ledger_tables import SETTLED, SUMS, attempts, hours, requests
 from dragoman.store.schema import downgrade, open_upgraded
 from dragoman.store.sql import ledger as module
-from dragoman.store.sql.ledger import SqlLedger, split
+from dragoman.store.sql.ledger import SqlLedger
 from dragoman.store.sql.ledger_rows import HOUR_US, request_values, statements
+from dragoman.store.sql.sums import split
 
 HOUR = 1_750_000_000_000_000 // HOUR_US
 START = HOUR * HOUR_US
@@ -40,7 +41,7 @@ def consumed(cost_pico: int | None = 1000, **changes) -> Consumed:
 
 
 def entry(number: int, at: int = START, tries: int = 1, **changes) -> Entry:
-    call = f"00000000-0000-7000-8000-{number:012}"
+    call = uuid7_of(at / 1_000_000, number)
     request = RequestRow(
         call_id=call,
         request_id=f"r-{number}",

@@ -27,6 +27,7 @@ from dragoman.store import (
     response_tables,
     schema,
     tenancy_tables,
+    usage_tables,
 )
 from dragoman.store.engine import open_database
 from dragoman.store.schema import (
@@ -107,6 +108,7 @@ async def test_the_migrations_make_what_the_tables_say(url):
     assert admin_tables.metadata is metadata
     assert tenancy_tables.metadata is metadata
     assert credential_tables.metadata is metadata
+    assert usage_tables.metadata is metadata
     database = await open_upgraded(url)
     async with database.read() as connection:
         differences = await connection.run_sync(

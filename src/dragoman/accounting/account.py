@@ -39,6 +39,7 @@ from dragoman.accounting.journal import ROTATE_BYTES, Journal
 from dragoman.accounting.ledger import MOST, Settled, Writer
 from dragoman.accounting.ports import Ledger, Notice, Purse, silent
 from dragoman.accounting.price import settle
+from dragoman.accounting.question import caller_named
 from dragoman.accounting.records import (
     About,
     Closed,
@@ -166,7 +167,7 @@ class Tab:
             call.trace_id,
             caller.tenant,
             caller.key_id,
-            caller.name,
+            caller_named(call.headers, caller.name),
             call.dialect,
             call.operation,
             call.wall,

@@ -77,6 +77,19 @@ class Scope(Struct, frozen=True):
     until_us: int | None = None
 
 
+class Only(Struct, frozen=True):
+    """Which calls of a scope; None: whichever."""
+
+    provider: str | None = None
+    model: str | None = None
+    caller: str | None = None
+    root: str | None = None
+    """The first element of a caller that is a chain (R-USE-014)."""
+
+
+ANY = Only()
+
+
 class Sums(Struct, gc=False):
     """Sums over calls; those of estimated numbers stand apart (D25)."""
 
@@ -176,6 +189,16 @@ class Ledger(Protocol):
         """All that is known of the call that ``find`` finds."""
         ...
 
-    def lines(self, scope: Scope, limit: int) -> AsyncIterator[list[Line]]:
-        """The newest calls first, at most ``limit``, in lists of some thousands."""
+    def lines(
+        self,
+        scope: Scope,
+        limit: int | None,
+        *,
+        before: tuple[int, str] | None = None,
+        only: Only = ANY,
+    ) -> AsyncIterator[list[Line]]:
+        """The newest calls first, at most ``limit``, in lists of some thousands.
+
+        ``before``: those behind the call of that moment and id.
+        """
         ...

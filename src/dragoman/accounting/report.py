@@ -1,42 +1,21 @@
-"""What ``GET /v1/usage`` answers: totals, or a row a request, a day, a month, a model.
+"""Sums and calls as they go out, whoever asks for them and in whichever form.
 
 Amounts go out as plain decimal strings (D24), and sums of estimated numbers apart from real
-ones (D25). ``?group=request`` may be long: it is read and encoded in pieces of some thousand
-lines, so that neither memory nor the event loop pays for all of it at once.
+ones (D25).
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Literal, TypeAlias, get_args
 
-import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from dragoman.accounting.ports import Ledger, Line, Scope, Sums
-from dragoman.core.call import Caller
+from dragoman.accounting.ports import Line, Sums
 from dragoman.core.errors import CallerError, invalid
 from dragoman.core.money import from_pico
 
-Group: TypeAlias = Literal["request", "day", "month", "model"]
-
-MOST_LINES = 100_000
-_FEW_LINES = 100
 _PLACES = 12
-_EPOCH = date(1970, 1, 1)
-_encoder = msgspec.json.Encoder()
-
-
-class Query(Struct, frozen=True):
-    """What a caller asked of its usage."""
-
-    group: Group | None = None
-    limit: int = _FEW_LINES
-    since_us: int | None = None
-    until_us: int | None = None
 
 
 class Estimated(Struct, frozen=True):
@@ -66,10 +45,14 @@ class Totals(Struct, frozen=True):
     estimated: Estimated
     unknown_usage: int
     unknown_cost: int
-    day: str | UnsetType = UNSET
-    month: str | UnsetType = UNSET
+    day: str | UnsetType | None = UNSET
+    month: str | UnsetType | None = UNSET
+    tenant: str | UnsetType | None = UNSET
+    key_id: str | UnsetType | None = UNSET
     provider: str | UnsetType | None = UNSET
     model: str | UnsetType | None = UNSET
+    caller: str | UnsetType | None = UNSET
+    root: str | UnsetType | None = UNSET
 
 
 class Shown(Struct, frozen=True, gc=False):
@@ -107,34 +90,6 @@ class Shown(Struct, frozen=True, gc=False):
     tags: list[str] = []
 
 
-def parse_query(query: Mapping[str, str]) -> Query:
-    """Reads ``group``, ``limit``, ``since`` and ``until``; a ``CallerError`` names what is wrong."""
-    group = query.get("group") or None
-    if group is not None and group not in get_args(Group):
-        raise invalid(
-            f"group is {group[:40]!r}; it must be one of {', '.join(get_args(Group))}.", "group"
-        )
-    since, until = (parse_moment(name, query.get(name)) for name in ("since", "until"))
-    if since is not None and until is not None and since > until:
-        raise invalid("since is later than until; swap them.", "since")
-    return Query(
-        group=msgspec.convert(group, Group | None),
-        limit=_limit(query.get("limit")),
-        since_us=since,
-        until_us=until,
-    )
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return _FEW_LINES
-    if text.isascii() and text.isdigit() and len(text) <= 6 and 1 <= int(text) <= MOST_LINES:
-        return int(text)
-    raise invalid(
-        f"limit is {text[:40]!r}; it must be a whole number from 1 to {MOST_LINES}.", "limit"
-    )
-
-
 def parse_moment(name: str, text: str | None) -> int | None:
     """Unix microseconds of an ISO 8601 date or time, or of Unix seconds; a refusal says ``name``."""
     if not text:
@@ -159,56 +114,14 @@ def _bad_moment(name: str, text: str) -> CallerError:
     )
 
 
-async def usage_report(ledger: Ledger, caller: Caller, query: Query) -> bytes:
-    """The JSON body for the presented key's own usage."""
-    scope = Scope(caller.tenant, caller.key_id, query.since_us, query.until_us)
-    match query.group:
-        case "request":
-            return await _lines(ledger, scope, query.limit)
-        case "day" | "month" | "model":
-            data = await _groups(ledger, scope, query.group)
-            return _encoder.encode({"object": "list", "data": data[: query.limit]})
-        case None:
-            return _encoder.encode(totals(await ledger.sums(scope)))
-
-
-async def _groups(
-    ledger: Ledger, scope: Scope, group: Literal["day", "month", "model"]
-) -> list[Totals]:
-    if group == "model":
-        by_model = await ledger.by_model(scope)
-        dearest = sorted(by_model.items(), key=lambda item: (-item[1].cost_pico, item[0]))
-        return [
-            totals(sums, provider=key[0] or None, model=key[1] or None) for key, sums in dearest
-        ]
-    days = await ledger.by_day(scope)
-    if group == "day":
-        return [totals(days[day], day=_day(day)) for day in sorted(days, reverse=True)]
-    months: dict[str, Sums] = {}
-    for day, sums in days.items():
-        add(months.setdefault(_day(day)[:7], Sums()), sums)
-    return [totals(months[month], month=month) for month in sorted(months, reverse=True)]
-
-
-def _day(number: int) -> str:
-    return (_EPOCH + timedelta(days=number)).isoformat()
-
-
 def add(into: Sums, sums: Sums) -> None:
     """Adds ``sums`` to ``into``."""
     for name in Sums.__struct_fields__:
         setattr(into, name, getattr(into, name) + getattr(sums, name))
 
 
-def totals(
-    sums: Sums,
-    *,
-    day: str | UnsetType = UNSET,
-    month: str | UnsetType = UNSET,
-    provider: str | UnsetType | None = UNSET,
-    model: str | UnsetType | None = UNSET,
-) -> Totals:
-    """Sums as they go out."""
+def totals(sums: Sums, **names: str | None) -> Totals:
+    """Sums as they go out, with the names of their group."""
     priceless = _is_priceless(sums)
     return Totals(
         requests=sums.requests,
@@ -230,10 +143,7 @@ def totals(
         ),
         unknown_usage=sums.unknown_tokens,
         unknown_cost=sums.unknown_cost,
-        day=day,
-        month=month,
-        provider=provider,
-        model=model,
+        **names,
     )
 
 
@@ -262,18 +172,6 @@ def usd(pico: int) -> str:
     whole = digits[:-_PLACES]
     sign = "-" if pico < 0 else ""
     return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
-
-
-async def _lines(ledger: Ledger, scope: Scope, limit: int) -> bytes:
-    pieces = [
-        await asyncio.to_thread(_encode, lines) async for lines in ledger.lines(scope, limit)
-    ]
-    return b'{"object":"list","data":[' + b",".join(pieces) + b"]}"
-
-
-def _encode(lines: list[Line]) -> bytes:
-    """The lines as members of a JSON array, without its brackets."""
-    return _encoder.encode([shown(line) for line in lines])[1:-1]
 
 
 def shown(line: Line) -> Shown:

@@ -1,28 +1,22 @@
-"""Lists in pages: a cursor says behind which row the next page begins, so none comes twice or is lost.
-
-A cursor is opaque to callers and holds nothing but the row's own place; whose rows are listed is never
-read from it.
-"""
+"""Lists in pages: what a query may say of any list, and a page as it is answered (``core/cursor.py``)."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-import msgspec
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from dragoman.core.cursor import LONGEST, cursor_of, place_of
 from dragoman.core.errors import CallerError, invalid
+
+__all__ = ["MOST", "Asked", "Listed", "Strict", "Word", "page_of", "place_of", "said_wrong"]
 
 T = TypeVar("T")
 R = TypeVar("R")
-Place = TypeVar("Place")
 
 _FEW = 100
 MOST = 1000
-_LONGEST = 1024
 
 Word = Annotated[
     str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")
@@ -43,7 +37,7 @@ class Asked(BaseModel):
 
     limit: int = Field(_FEW, ge=1, le=MOST, description="Rows of one page")
     cursor: str | None = Field(
-        None, max_length=_LONGEST, description="`next_cursor` of the page before"
+        None, max_length=LONGEST, description="`next_cursor` of the page before"
     )
 
 
@@ -56,25 +50,6 @@ class Listed(BaseModel, Generic[T]):
     next_cursor: str | None = Field(description="Where it begins; null at the end")
 
 
-def place_of(cursor: str | None, kind: type[Place]) -> Place | None:
-    """The place that a cursor says, None for the first page.
-
-    Raises:
-        CallerError: it is none of ours.
-    """
-    if cursor is None:
-        return None
-    try:
-        data = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        return msgspec.json.decode(data, type=kind)
-    except (binascii.Error, msgspec.DecodeError, UnicodeError, ValueError):
-        raise invalid(
-            "cursor is none that a page of this list gave: leave it out to begin at the first.",
-            "cursor",
-            "invalid_field_value",
-        ) from None
-
-
 def page_of(
     rows: Sequence[R], limit: int, show: Callable[[R], T], place: Callable[[R], object]
 ) -> Listed[T]:
@@ -83,8 +58,7 @@ def page_of(
     more = len(rows) > limit
     cursor = None
     if more:
-        data = msgspec.json.encode(place(shown[-1]))
-        cursor = base64.urlsafe_b64encode(data).decode().rstrip("=")
+        cursor = cursor_of(place(shown[-1]))
     return Listed(data=[show(row) for row in shown], has_more=more, next_cursor=cursor)
 
 

@@ -11,6 +11,7 @@ from dragoman.core.provider import Family, Operation
 from dragoman.dialects.registry import DIALECTS
 from dragoman.surface.route import Route
 from dragoman.surface.table import ROUTES
+from dragoman.surface.usage_queries import USAGE_QUERIES
 
 _TEXT = {"type": "string"}
 _ERROR: dict[str, dict[str, Any]] = {
@@ -121,31 +122,7 @@ _BODIES: dict[tuple[Family, Operation], dict[str, Any]] = {
     ("gemini", "embeddings"): {"type": "object"},
 }
 _QUERIES: dict[str, list[dict[str, Any]]] = {
-    "usage": [
-        {
-            "name": "group",
-            "in": "query",
-            "schema": {"enum": ["request", "day", "month", "model"]},
-            "description": "A row for each; without it, totals alone",
-        },
-        {
-            "name": "limit",
-            "in": "query",
-            "schema": {"type": "integer", "minimum": 1, "maximum": 100_000, "default": 1000},
-        },
-        {
-            "name": "since",
-            "in": "query",
-            "schema": {"type": "number"},
-            "description": "Unix seconds",
-        },
-        {
-            "name": "until",
-            "in": "query",
-            "schema": {"type": "number"},
-            "description": "Unix seconds",
-        },
-    ],
+    **USAGE_QUERIES,
     "generation": [
         {
             "name": "id",

@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope
 
 from dragoman import __version__
 from dragoman.accounting.ports import Line, Sums
+from dragoman.accounting.usage import Document
 from dragoman.catalog.cards import Card
 from dragoman.core.call import Call
 from dragoman.core.errors import invalid
@@ -29,10 +30,13 @@ from dragoman.surface.endpoint import Entry, proof_of
 from dragoman.surface.listings import described, listed
 from dragoman.surface.route import Page, Route
 from dragoman.surface.spending import about_key, credit, generation
-from dragoman.surface.whole import Whole, whole_endpoint
+from dragoman.surface.whole import Whole, begun, whole_endpoint
 from dragoman.telemetry.metrics import CONTENT_TYPE
 
 _JSON = "application/json"
+Reach: TypeAlias = Literal["tenant", "all"]
+"""Whose calls a report of all calls has."""
+
 _COUNTED: frozenset[Page] = frozenset({"generation", "credits", "key", "explain"})
 """Pages that read the ledger for whoever asks: they count against the key's limits."""
 _MEMBERS = msgspec.json.Decoder(dict[str, Any])
@@ -65,7 +69,10 @@ class Desk:
     Raises:
         CallerError: nothing that is listed.
     """
-    usage: Callable[[Call], Awaitable[bytes]]
+    usage: Callable[[Call], Awaitable[Document]]
+    """What the presented key has used."""
+    calls: Callable[[Call, Reach], Awaitable[Document]]
+    """Every call, of the caller's tenant or of all, in pieces."""
     explain: Callable[[Call, str], Awaitable[bytes]]
     """What became of one call of the caller's tenant."""
     find: Callable[[Call, str], Awaitable[Line | None]]
@@ -178,8 +185,6 @@ def page_endpoint(route: Route, page: Page, house: House, entry: Entry, desk: De
                 return 200, _JSON, await credit(partial(desk.spent, call))
             case "key":
                 return 200, _JSON, await _key(call)
-            case "usage":
-                return 200, _JSON, await desk.usage(call)
             case "explain":
                 return 200, _JSON, await desk.explain(call, str(scope["path_params"]["id"]))
             case "health":
@@ -206,10 +211,27 @@ def page_endpoint(route: Route, page: Page, house: House, entry: Entry, desk: De
             caller = await identify(call, route.permission, house)
             if page in _COUNTED:
                 await let_in(call, caller, house)
-        status, kind, body = await render(call, scope)
-        return Whole(status, body, kind)
+        match page:
+            case "usage":
+                return await _sent(await desk.usage(call))
+            case "calls":
+                return await _sent(await desk.calls(call, "tenant"))
+            case "all_calls":
+                return await _sent(await desk.calls(call, "all"))
+            case _:
+                status, kind, body = await render(call, scope)
+                return Whole(status, body, kind)
 
     return whole_endpoint(route, entry, serve)
+
+
+async def _sent(found: Document) -> Whole:
+    """A report as an answer; a file where it is one."""
+    headers = {}
+    if found.name:
+        ending = "csv" if found.content_type.startswith("text/csv") else "jsonl"
+        headers["content-disposition"] = f'attachment; filename="{found.name}.{ending}"'
+    return await begun(Whole(200, found.body, found.content_type, headers, found.pieces))
 
 
 def spoken(headers: dict[str, str], default: Family) -> Family:

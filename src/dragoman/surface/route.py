@@ -30,6 +30,8 @@ Page: TypeAlias = Literal[
     "credits",
     "key",
     "usage",
+    "calls",
+    "all_calls",
     "explain",
     "health",
     "ready",

@@ -158,6 +158,22 @@ _ALL: tuple[Route, ...] = (
         page="stream",
     ),
     Route("GET", "/v1/usage", "usage", "What the presented key has used", page="usage"),
+    Route(
+        "GET",
+        "/v1/admin/usage/export",
+        "tenant",
+        "Every call of the caller's tenant, as a file",
+        page="calls",
+        switch="enable_admin_routes",
+    ),
+    Route(
+        "GET",
+        "/api/admin/usage/export",
+        "admin",
+        "Every call of all tenants, as a file",
+        page="all_calls",
+        switch="enable_admin_routes",
+    ),
     *(
         Route(
             "POST",

@@ -1,10 +1,16 @@
-"""Routes that answer in one piece, at once, and stand in no access log: pages, the admin room, refusals."""
+"""Routes that stand in no access log and mostly answer in one piece: pages, the admin room, refusals.
+
+A long report comes in pieces. Each is waited for until the caller has taken the one before, and none is made for
+a caller that has left; where one fails, the connection is given up, as the half of a report is none.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.core.call import Call
@@ -28,6 +34,8 @@ class Whole(Struct, frozen=True):
     body: bytes
     content_type: str = "application/json"
     headers: dict[str, str] = {}
+    pieces: AsyncIterator[bytes] | None = None
+    """What follows ``body``, where the answer has no known length."""
 
 
 def whole_endpoint(
@@ -49,9 +57,53 @@ def whole_endpoint(
         finally:
             if call.hold is not None:
                 call.hold.leave()
-        await send_whole(found, call, scope, send)
+        if found.pieces is None:
+            await send_whole(found, call, scope, send)
+            return
+        try:
+            await _send_pieces(found, found.pieces, call, scope, receive, send)
+        except Exception as error:  # noqa: BLE001  the head is out: nothing can be told any more
+            entry.failed(error, call)
 
     return endpoint
+
+
+async def begun(whole: Whole) -> Whole:
+    """The answer with its first piece made: what fails before it is told as a failure."""
+    if whole.pieces is None:
+        return whole
+    return replace(whole, body=await anext(whole.pieces, b""))
+
+
+async def _send_pieces(
+    whole: Whole,
+    pieces: AsyncIterator[bytes],
+    call: Call,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    gone = asyncio.ensure_future(_left(receive))
+    try:
+        headers = answer_headers(call, whole.content_type, None, now(), whole.headers)
+        await send({"type": "http.response.start", "status": whole.status, "headers": headers})
+        if scope["method"] != "HEAD":
+            piece: bytes | None = whole.body
+            while piece is not None and not gone.done():
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                piece = await anext(pieces, None)
+            if piece is not None:
+                return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    finally:
+        gone.cancel()
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def failure(error: GatewayError, call: Call, **more: str) -> Whole:

@@ -2,44 +2,41 @@
 
 A batch is one transaction: rows that are not there yet, and the hours' sums of just those
 (``ledger_rows.py``). Rows go in by the driver's own executemany, as SQLAlchemy's per-row work
-would cost four times the insert. Reports add whole hours from the sums and the broken hours at
-both ends from the rows, so that any span of time is exact.
+would cost four times the insert.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, func, or_, select, true
+from sqlalchemy import and_, or_, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from dragoman.accounting.entry import Entry
-from dragoman.accounting.ports import EntryRefused, Line, Scope, Sums
+from dragoman.accounting.ports import ANY, EntryRefused, Line, Only, Scope, Sums
 from dragoman.core.errors import HouseError
 from dragoman.core.ids import uuid7_of
 from dragoman.store.budget_tables import charges
-from dragoman.store.ledger_tables import SUMS, attempts, hours, requests
+from dragoman.store.ledger_tables import attempts, requests
 from dragoman.store.sql.budget_charges import Charged, Totals, charge
 from dragoman.store.sql.ledger_entry import entry_of_rows
 from dragoman.store.sql.ledger_rows import (
-    HOUR_US,
-    METERED,
-    UNFAILED,
-    WORKED,
-    Hours,
+    Added,
     Row,
     attempt_values,
     calls_parameter,
     request_values,
     statements,
 )
+from dragoman.store.sql.summing import Summing
+from dragoman.store.sql.sums import only_terms, within
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Table
+    from sqlalchemy import ColumnElement
     from sqlalchemy.engine import Row as Found
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -68,6 +65,7 @@ class SqlLedger:
         self._database = database
         self._charged = charged
         self._statements = statements(database.engine.dialect)
+        self._summing = Summing(database)
 
     async def write(self, entries: Sequence[Entry]) -> int:
         """Writes what is not there yet, in one transaction; how many calls were new."""
@@ -76,7 +74,7 @@ class SqlLedger:
         batch = int.from_bytes(os.urandom(8), "big") >> 1
         calls: list[Row] = []
         tries: list[Row] = []
-        sums = Hours()
+        sums = Added()
         spelling = self._statements.spelling
         rest = iter(entries)
         while some := list(islice(rest, _SLICE)):
@@ -95,7 +93,7 @@ class SqlLedger:
                     fresh, sums = await self._only_new(connection, entries, batch)
                     new = len(fresh)
                 if new:
-                    await connection.exec_driver_sql(self._statements.hours, sums.values())
+                    await self._add(connection, sums)
                 totals: Totals = {}
                 if paid := _charges(fresh):
                     totals = await charge(connection, self._statements.charge, paid)
@@ -109,9 +107,15 @@ class SqlLedger:
             self._charged([attempt for _, attempt, _ in _charges(entries)], totals)
         return new
 
+    async def _add(self, connection: AsyncConnection, sums: Added) -> None:
+        hourly, daily, labelled = sums.rows()
+        await connection.exec_driver_sql(self._statements.hours, hourly)
+        await connection.exec_driver_sql(self._statements.days, daily)
+        await connection.exec_driver_sql(self._statements.labels, labelled)
+
     async def _only_new(
         self, connection: AsyncConnection, entries: Sequence[Entry], batch: int
-    ) -> tuple[list[Entry], Hours]:
+    ) -> tuple[list[Entry], Added]:
         """Which of the entries this batch has inserted, and their sums.
 
         Asked where some were there already, and always where the driver does not count.
@@ -120,59 +124,26 @@ class SqlLedger:
         rows = {entry.request.call_id: entry for entry in reversed(entries)}
         calls = calls_parameter(connection.dialect, list(rows))
         found = await connection.exec_driver_sql(self._statements.ours, (calls, batch))
-        sums = Hours()
+        sums = Added()
         new = [rows[call] for call in found.scalars()]
         sums.count([entry.request for entry in new])
         return new, sums
 
     async def sums(self, scope: Scope) -> Sums:
         """The totals of a scope."""
-        found = await self._grouped(scope, [], [])
-        return found.get((), Sums())
+        return await self._summing.total(scope)
 
     async def by_hour(self, scope: Scope) -> dict[int, Sums]:
         """The totals of each hour, counted from 1970."""
-        found = await self._grouped(scope, [hours.c.hour], [requests.c.created_us // HOUR_US])
-        return {key[0]: sums for key, sums in found.items()}
+        return await self._summing.by_hour(scope)
 
     async def by_day(self, scope: Scope) -> dict[int, Sums]:
         """The totals of each UTC day, counted from 1970."""
-        found = await self._grouped(
-            scope, [hours.c.hour // 24], [requests.c.created_us // (24 * HOUR_US)]
-        )
-        return {key[0]: sums for key, sums in found.items()}
+        return await self._summing.by_day(scope)
 
     async def by_model(self, scope: Scope) -> dict[tuple[str, str], Sums]:
         """The totals of each provider and model."""
-        found = await self._grouped(
-            scope,
-            [hours.c.provider, hours.c.model],
-            [func.coalesce(requests.c.provider, ""), func.coalesce(requests.c.model, "")],
-        )
-        return {(key[0], key[1]): sums for key, sums in found.items()}
-
-    async def _grouped(
-        self,
-        scope: Scope,
-        of_hours: list[ColumnElement[Any]],
-        of_requests: list[ColumnElement[Any]],
-    ) -> dict[tuple[Any, ...], Sums]:
-        """Sums by group: whole hours from their sums, what is left of the span from its rows."""
-        whole, edges = split(scope.since_us, scope.until_us)
-        queries = []
-        if whole is not None:
-            within = _within(hours, hours.c.hour, scope, *whole)
-            kept = {name: hours.c[name] for name in SUMS}
-            queries.append(_sum_query(of_hours, kept).where(within))
-        for edge in edges:
-            within = _within(requests, requests.c.created_us, scope, *edge)
-            queries.append(_sum_query(of_requests, _COUNTED).where(within))
-        found: dict[tuple[Any, ...], Sums] = {}
-        async with self._database.read() as connection:
-            for query in queries:
-                for row in (await connection.execute(query)).all():
-                    _add(found, row, len(of_hours))
-        return found
+        return await self._summing.by_model(scope)
 
     async def find(self, scope: Scope, name: str) -> Line | None:
         """The call of that id; else the newest whose request or generation has the name."""
@@ -192,28 +163,39 @@ class SqlLedger:
             charged = (await connection.execute(paid)).all()
         return entry_of_rows(found, tries, charged)
 
-    async def lines(self, scope: Scope, limit: int) -> AsyncIterator[list[Line]]:
+    async def lines(
+        self,
+        scope: Scope,
+        limit: int | None,
+        *,
+        before: tuple[int, str] | None = None,
+        only: Only = ANY,
+    ) -> AsyncIterator[list[Line]]:
         """The newest calls first, at most ``limit``, in lists of some thousands.
 
         Each list continues after the last call of the one before, so none comes twice.
         """
-        within = _within(requests, requests.c.created_us, scope, scope.since_us, scope.until_us)
         query = (
             select(*_LINE)
-            .where(within)
+            .where(
+                within(requests, requests.c.created_us, scope, scope.since_us, scope.until_us),
+                *only_terms(only, self._database.backend),
+            )
             .order_by(requests.c.created_us.desc(), requests.c.call_id.desc())
         )
-        left, page = limit, query
-        while left > 0:
+        page = query if before is None else query.where(_older(*before))
+        left = limit
+        while left is None or left > 0:
+            size = _PAGE if left is None else min(left, _PAGE)
             async with self._database.read() as connection:
-                found = (await connection.execute(page.limit(min(left, _PAGE)))).all()
+                found = (await connection.execute(page.limit(size))).all()
             lines = [Line(*row) for row in found]
             if lines:
                 yield lines
-            if len(lines) < min(left, _PAGE):
+            if len(lines) < size:
                 return
-            left -= len(lines)
-            page = query.where(_older(lines[-1]))
+            left = None if left is None else left - size
+            page = query.where(_older(lines[-1].created_us, lines[-1].call_id))
 
 
 def _charges(entries: Sequence[Entry]) -> list[Charged]:
@@ -233,8 +215,8 @@ async def _find(
     Each name is looked up in an index of its own: with OR in one query neither is sure to be used.
     """
     row = requests.c
-    whose = _within(requests, row.created_us, scope, None, None)
-    recent = _within(requests, row.created_us, scope, scope.since_us, None)
+    whose = within(requests, row.created_us, scope, None, None)
+    recent = within(requests, row.created_us, scope, scope.since_us, None)
     if scope.since_us is not None:
         # Ids are ordered by time, and stand in every index.
         earliest = uuid7_of(max(0, scope.since_us) / 1_000_000 - _SLACK_S, 0)
@@ -252,107 +234,9 @@ async def _find(
     return max(named, key=lambda found: str(found.call_id), default=None)
 
 
-def _older(line: Line) -> ColumnElement[bool]:
+def _older(moment: int, name: str) -> ColumnElement[bool]:
     created, call = requests.c.created_us, requests.c.call_id
-    return or_(created < line.created_us, and_(created == line.created_us, call < line.call_id))
-
-
-def split(
-    since: int | None, until: int | None
-) -> tuple[tuple[int | None, int | None] | None, list[tuple[int | None, int | None]]]:
-    """A span of microseconds as whole hours and what is left of it at its ends."""
-    first = -(-since // HOUR_US) if since is not None else None
-    last = until // HOUR_US if until is not None else None
-    if first is not None and last is not None and first >= last:
-        return None, [(since, until)]
-    edges: list[tuple[int | None, int | None]] = []
-    if since is not None and first is not None and since < first * HOUR_US:
-        edges.append((since, first * HOUR_US))
-    if until is not None and last is not None and last * HOUR_US < until:
-        edges.append((last * HOUR_US, until))
-    return (first, last), edges
-
-
-def _within(
-    table: Table,
-    moment: ColumnElement[int],
-    scope: Scope,
-    since: int | None,
-    until: int | None,
-) -> ColumnElement[bool]:
-    conditions: list[ColumnElement[bool]] = [true()]
-    if scope.tenant is not None:
-        conditions.append(table.c.tenant == scope.tenant)
-    if scope.key_id is not None:
-        conditions.append(table.c.key_id == scope.key_id)
-    if since is not None:
-        conditions.append(moment >= since)
-    if until is not None:
-        conditions.append(moment < until)
-    return and_(*conditions)
-
-
-def _one_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return case((condition, 1), else_=0)
-
-
-def _where(condition: ColumnElement[bool], name: str) -> ColumnElement[int]:
-    return case((condition, func.coalesce(requests.c[name], 0)), else_=0)
-
-
-def _counted() -> dict[str, ColumnElement[int]]:
-    """What one call adds to each of the sums, as ``ledger_rows.Hours`` counts it."""
-    row = requests.c
-    guessed, guessed_cost = row.tokens_from == "estimated", row.cost_from == "estimated"
-    worked = and_(
-        row.attempts > 0,
-        row.operation.in_(METERED),
-        row.status.in_(WORKED),
-    )
-    sums: dict[str, ColumnElement[int]] = {
-        "requests": _one_if(row.call_id.is_not(None)),
-        "failed": _one_if(row.status.not_in(UNFAILED)),
-        "cost_pico": _where(~guessed_cost, "cost_pico"),
-        "estimated_requests": _one_if(or_(guessed, guessed_cost)),
-        "estimated_input_tokens": _where(guessed, "input_tokens"),
-        "estimated_output_tokens": _where(guessed, "output_tokens"),
-        "estimated_cost_pico": _where(guessed_cost, "cost_pico"),
-        "unknown_tokens": _one_if(and_(worked, row.tokens_from == "none")),
-        "unknown_cost": _one_if(and_(worked, row.cost_from == "none")),
-        "charged_pico": _where(~guessed_cost, "charged_pico"),
-        "other_cost_pico": row.other_cost_pico,
-        "estimated_charged_pico": _where(guessed_cost, "charged_pico"),
-    }
-    for name in SUMS:
-        if name not in sums:
-            sums[name] = _where(~guessed, name)
-    return {name: sums[name] for name in SUMS}
-
-
-_COUNTED = _counted()
-_MONEY = tuple(name for name in SUMS if name.endswith("_pico"))
-_SPLIT = 10**9
-
-
-def _sum_query(group: list[ColumnElement[Any]], sums: Mapping[str, ColumnElement[int]]) -> Any:
-    """Sums by group; money in two halves, as SQLite's SUM of integers ends at 9.2 million USD."""
-    terms: list[ColumnElement[Any]] = []
-    for name, term in sums.items():
-        if name in _MONEY:
-            terms.extend((func.sum(term // _SPLIT), func.sum(term % _SPLIT)))
-        else:
-            terms.append(func.sum(term))
-    return select(*group, *terms).group_by(*group) if group else select(*terms)
-
-
-def _add(found: dict[tuple[Any, ...], Sums], row: Found[Any], groups: int) -> None:
-    key, numbers = tuple(row[:groups]), iter(row[groups:])
-    sums = found.setdefault(key, Sums())
-    for name in SUMS:
-        number = int(next(numbers) or 0)
-        if name in _MONEY:
-            number = number * _SPLIT + int(next(numbers) or 0)
-        setattr(sums, name, getattr(sums, name) + number)
+    return and_(created <= moment, or_(created < moment, call < name))
 
 
 def _is_refusal(cause: BaseException | None) -> bool:

@@ -20,12 +20,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from dragoman.accounting.entry import AttemptRow, Consumed, RequestRow
 from dragoman.store.budget_tables import charges
 from dragoman.store.ledger_tables import SETTLED, SUMS, attempts, hours, requests
+from dragoman.store.usage_tables import days, labels
 
 if TYPE_CHECKING:
     from sqlalchemy import Column, ColumnElement, Table
     from sqlalchemy.engine import Dialect
 
 HOUR_US = 3_600_000_000
+LONGEST_LABEL = 200
+"""Characters of a name that sums are kept by: what fits into an index of PostgreSQL's with all the rest."""
 UNKNOWN = -1
 
 Row: TypeAlias = tuple[Any, ...]
@@ -52,6 +55,8 @@ class Statements(NamedTuple):
     ours: str
     """Of these calls, those that a batch has inserted."""
     hours: str
+    days: str
+    labels: str
     charge: str
     spelling: Spelling
 
@@ -71,7 +76,9 @@ def statements(dialect: Dialect) -> Statements:
         insert_of(dialect, requests),
         insert_of(dialect, attempts),
         ours,
-        _add_hours(dialect),
+        _add_to(dialect, hours),
+        _add_to(dialect, days),
+        _add_to(dialect, labels),
         insert_of(dialect, charges),
         spelling,
     )
@@ -105,16 +112,17 @@ def _told(column: Column[Any]) -> ColumnElement[Any]:
     return func.nullif(given, unknown) if column.nullable else given
 
 
-def _add_hours(dialect: Dialect) -> str:
+def _add_to(dialect: Dialect, table: Table) -> str:
+    """Adds to the sums of a table; the parameters are its columns in their order."""
     make = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
-    statement = make(hours)
+    statement = make(table)
     return _compiled(
         dialect,
         statement.on_conflict_do_update(
-            index_elements=list(hours.primary_key),
-            set_={name: hours.c[name] + statement.excluded[name] for name in SUMS},
+            index_elements=list(table.primary_key),
+            set_={name: table.c[name] + statement.excluded[name] for name in SUMS},
         ),
-        list(hours.columns),
+        list(table.columns),
     )
 
 
@@ -216,10 +224,11 @@ def attempt_values(row: AttemptRow, spelling: Spelling) -> Row:
     )
 
 
-class Hours:
-    """Sums of calls by the hour, as rows to be added; ``ledger.py`` counts rows in SQL alike.
+class Added:
+    """What calls add to the sums of hours, days and labels; ``ledger.py`` counts rows in SQL alike.
 
-    Calls that count alike are added up first, and what their kind means is asked once for all.
+    Calls that count alike are added up first, and what their kind means is asked once for all. The rows
+    are in one order for all who write, so that none deadlock.
     """
 
     __slots__ = ("_kinds",)
@@ -238,6 +247,7 @@ class Hours:
                 row.created_us // HOUR_US,
                 row.provider,
                 row.model,
+                row.caller,
                 row.status,
                 row.operation,
                 row.attempts > 0,
@@ -257,16 +267,29 @@ class Hours:
             sums[7] += row.charged_pico or 0
             sums[8] += row.other_cost_pico
 
-    def values(self) -> list[Row]:
-        """The parameters of ``Statements.hours``, in one order for all, so that none deadlock."""
-        found: dict[Row, list[int]] = {}
+    def rows(self) -> tuple[list[Row], list[Row], list[Row]]:
+        """The parameters of ``Statements.hours``, ``days`` and ``labels``."""
+        by_hour: dict[Row, list[int]] = {}
+        by_day: dict[Row, list[int]] = {}
+        by_label: dict[Row, list[int]] = {}
         for kind, added in self._kinds.items():
-            tenant, key_id, hour, provider, model, *how = kind
-            key = (tenant, key_id, hour, provider or "", model or "")
-            sums = found.get(key)
+            tenant, key_id, hour, provider, model, caller, *how = kind
             more = _counted(added, *how)
-            found[key] = [a + b for a, b in zip(sums, more, strict=True)] if sums else more
-        return [(*key, *found[key]) for key in sorted(found)]
+            place = (provider or "", model or "")
+            _sum(by_hour, (tenant, key_id, hour, *place), more)
+            _sum(by_day, (tenant, key_id, hour // 24, *place), more)
+            name = caller[:LONGEST_LABEL]
+            _sum(by_label, (tenant, "caller", hour // 24, name, key_id, *place), more)
+        return _in_order(by_hour), _in_order(by_day), _in_order(by_label)
+
+
+def _sum(found: dict[Row, list[int]], key: Row, more: list[int]) -> None:
+    sums = found.get(key)
+    found[key] = [a + b for a, b in zip(sums, more, strict=True)] if sums else more
+
+
+def _in_order(found: dict[Row, list[int]]) -> list[Row]:
+    return [(*key, *found[key]) for key in sorted(found)]
 
 
 _ADDED = 9

@@ -1,0 +1,122 @@
+"""Sums by the day, as a whole and by the callers' names: what reports read."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0015"
+down_revision = "0014"
+
+_SUMS = (
+    "requests",
+    "failed",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "cost_pico",
+    "estimated_requests",
+    "estimated_input_tokens",
+    "estimated_output_tokens",
+    "estimated_cost_pico",
+    "unknown_tokens",
+    "unknown_cost",
+    "charged_pico",
+    "other_cost_pico",
+    "estimated_charged_pico",
+)
+_DAY_US = 86_400_000_000
+_LONGEST = 200
+_WORKED = (
+    "attempts > 0 AND operation IN ('chat', 'embeddings')"
+    " AND status IN ('complete', 'client_cut', 'upstream_cut', 'timeout', 'unknown')"
+)
+
+
+def _counted() -> tuple[str, ...]:
+    """What a call adds to each of the sums, in their order."""
+    real = "CASE WHEN tokens_from <> 'estimated' THEN COALESCE({}, 0) ELSE 0 END"
+    guessed = "CASE WHEN tokens_from = 'estimated' THEN COALESCE({}, 0) ELSE 0 END"
+    return (
+        "1",
+        "CASE WHEN status NOT IN ('complete', 'client_cut') THEN 1 ELSE 0 END",
+        real.format("input_tokens"),
+        real.format("output_tokens"),
+        real.format("cache_read_tokens"),
+        real.format("cache_write_tokens"),
+        real.format("reasoning_tokens"),
+        "CASE WHEN cost_from <> 'estimated' THEN COALESCE(cost_pico, 0) ELSE 0 END",
+        "CASE WHEN tokens_from = 'estimated' OR cost_from = 'estimated' THEN 1 ELSE 0 END",
+        guessed.format("input_tokens"),
+        guessed.format("output_tokens"),
+        "CASE WHEN cost_from = 'estimated' THEN COALESCE(cost_pico, 0) ELSE 0 END",
+        f"CASE WHEN tokens_from = 'none' AND {_WORKED} THEN 1 ELSE 0 END",
+        f"CASE WHEN cost_from = 'none' AND {_WORKED} THEN 1 ELSE 0 END",
+        "CASE WHEN cost_from <> 'estimated' THEN COALESCE(charged_pico, 0) ELSE 0 END",
+        "other_cost_pico",
+        "CASE WHEN cost_from = 'estimated' THEN COALESCE(charged_pico, 0) ELSE 0 END",
+    )
+
+
+def _sums() -> list[sa.Column[int]]:
+    return [sa.Column(name, sa.BigInteger, nullable=False) for name in _SUMS]
+
+
+def upgrade() -> None:
+    """Makes the tables, and fills them from the sums of hours and from the calls."""
+    op.create_table(
+        "ledger_days",
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("key_id", sa.Text, nullable=False),
+        sa.Column("day", sa.BigInteger, autoincrement=False, nullable=False),
+        sa.Column("provider", sa.Text, nullable=False),
+        sa.Column("model", sa.Text, nullable=False),
+        *_sums(),
+        sa.PrimaryKeyConstraint(
+            "tenant", "key_id", "day", "provider", "model", name="pk_ledger_days"
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_ledger_days_day", "ledger_days", ["day"])
+    op.create_table(
+        "ledger_labels",
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("kind", sa.String(8), nullable=False),
+        sa.Column("day", sa.BigInteger, autoincrement=False, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("key_id", sa.Text, nullable=False),
+        sa.Column("provider", sa.Text, nullable=False),
+        sa.Column("model", sa.Text, nullable=False),
+        *_sums(),
+        sa.PrimaryKeyConstraint(
+            "tenant", "kind", "day", "name", "key_id", "provider", "model", name="pk_ledger_labels"
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_ledger_labels_kind_day", "ledger_labels", ["kind", "day"])
+    op.execute("INSERT INTO meta (name, number) VALUES ('ledger_kept_since_us', 0)")
+    names = ", ".join(_SUMS)
+    of_hours = ", ".join(f"SUM({name})" for name in _SUMS)
+    op.execute(
+        f"INSERT INTO ledger_days (tenant, key_id, day, provider, model, {names})"  # noqa: S608  ours
+        f" SELECT tenant, key_id, hour / 24, provider, model, {of_hours} FROM ledger_hours"
+        " GROUP BY tenant, key_id, hour / 24, provider, model"
+    )
+    day, name = f"created_us / {_DAY_US}", f"SUBSTR(caller, 1, {_LONGEST})"
+    key = f"tenant, {day}, {name}, key_id, COALESCE(provider, ''), COALESCE(model, '')"
+    of_calls = ", ".join(f"SUM({term})" for term in _counted())
+    op.execute(
+        f"INSERT INTO ledger_labels (kind, tenant, day, name, key_id, provider, model, {names})"  # noqa: S608
+        f" SELECT 'caller', {key}, {of_calls} FROM ledger_requests GROUP BY {key}"
+    )
+
+
+def downgrade() -> None:
+    """Removes them; the calls keep all that they were made from, unless they were removed themselves."""
+    op.execute("DELETE FROM meta WHERE name = 'ledger_kept_since_us'")
+    op.drop_index("ix_ledger_labels_kind_day", table_name="ledger_labels")
+    op.drop_table("ledger_labels")
+    op.drop_index("ix_ledger_days_day", table_name="ledger_days")
+    op.drop_table("ledger_days")
