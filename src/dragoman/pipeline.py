@@ -36,6 +36,7 @@ from dragoman.core.clock import Clock
 from dragoman.core.errors import CallerError, GatewayError, UpstreamError, code_of
 from dragoman.core.provider import Candidate, Family, Operation, Plan, Strategy
 from dragoman.credentials.pool import Pools
+from dragoman.dialects.registry import DIALECTS
 from dragoman.health.health import Health
 from dragoman.identity.authenticate import IdentityMode, authenticate, recognise
 from dragoman.identity.permissions import Permission, permit
@@ -138,7 +139,8 @@ async def accounted(answering: Awaitable[Answer], call: Call, tab: Tab) -> Answe
     try:
         answer = await answering
     except GatewayError as error:
-        note_failure(call, error.status, code_of(error))
+        # The status in the caller's own dialect: Anthropic's have one of their own for who is overloaded.
+        note_failure(call, DIALECTS[call.dialect].error_status(error), code_of(error))
         raise
     except Exception:
         note_failure(call, 500, "internal_error")

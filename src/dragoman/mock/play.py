@@ -72,7 +72,8 @@ def stage(
     if script.drop is not None:
         return Play((Step(pace.first_s, b""),), script.drop, whole=False)
     frames, ending, whole = _faulty(reply, script, error_frame, "keep" if keep_alive else "close")
-    told_at = _told_at(frames)
+    # Behind the end nobody has to hear it.
+    told_at = None if script.usage_told == "behind" else _told_at(frames)
     if script.slice is not None:
         frames = _sliced(frames, script.slice)
     length = sum(len(data) for data, _ in frames)

@@ -47,7 +47,7 @@ class Entry(Struct):
     invoice: str = "0"
     """USD for the tokens above, exactly."""
     told: bool = False
-    """Whether the answer's last word on its usage went out."""
+    """Whether the last word on the usage went out, before the answer's end."""
     whole: bool = False
     """The answer was written to its own end."""
     left: float | None = None

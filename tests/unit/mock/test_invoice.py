@@ -131,7 +131,7 @@ def test_a_chat_stream_may_tell_of_its_usage_early_late_and_behind_its_end():
     told = [int(piece.split(b",")[0]) for piece in growing.split(b'"completion_tokens":')[1:]]
     assert told == [entry.output // 2, entry.output]
     entry, _, behind = played("usage-told-behind")
-    assert entry.told
+    assert not entry.told, "behind the end nobody has to hear it"
     assert behind.index(b"[DONE]") < behind.index(b'"completion_tokens"')
     mock = Mock(IMMEDIATE)
     late = {**body, "model": "m--mock-usage-delay-50"}
