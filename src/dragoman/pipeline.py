@@ -41,6 +41,7 @@ from dragoman.credentials.book import Book
 from dragoman.credentials.own import NOTHING
 from dragoman.credentials.pool import Pools
 from dragoman.credentials.view import View, needs_more, view_of
+from dragoman.dialects.registry import DIALECTS
 from dragoman.health.health import Health
 from dragoman.identity.authenticate import IdentityMode, authenticate, recognise
 from dragoman.identity.permissions import Permission, permit
@@ -165,7 +166,8 @@ async def accounted(answering: Awaitable[Answer], call: Call, tab: Tab) -> Answe
     try:
         answer = await answering
     except GatewayError as error:
-        note_failure(call, error.status, code_of(error))
+        # The status in the caller's own dialect: Anthropic's have one of their own for who is overloaded.
+        note_failure(call, DIALECTS[call.dialect].error_status(error), code_of(error))
         raise
     except Exception:
         note_failure(call, 500, "internal_error")

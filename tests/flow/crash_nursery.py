@@ -1,12 +1,12 @@
 """Raises small gateways and kills them: the other half of ``test_journal_crash.py``.
 
-    python crash_nursery.py HOME KILLS SEED
+    PYTHONPATH=tests python tests/flow/crash_nursery.py HOME KILLS SEED
 
 Imports everything once and forks a child for each life, as a start of Python costs more than
 the life lasts. A child keeps accounts at full speed with the real journal and the real SQL;
 half of them are killed at a random moment, half kill themselves at a named point, the one in
-``DRAGOMAN_CRASH_AT`` (``name:how-many-times``). Only this script reads that variable: the points
-are put around the product's own seams here, and nothing of them is in the product.
+``DRAGOMAN_CRASH_AT`` (``name:how-many-times``). Only tests read that variable: ``harness/points.py``
+puts the points around the product's own seams, and nothing of them is in the product.
 
 What a child has done stands in files that survive it: ``intended`` (a call is about to be made),
 ``sent`` (its upstream call went out), ``acked`` (its caller has the last byte).
@@ -24,110 +24,23 @@ import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import event
-
-from dragoman.accounting import drain as drain_module
 from dragoman.accounting import ledger as ledger_module
 from dragoman.accounting.account import Accountant, open_accountant
-from dragoman.accounting.records import Closed, Finished, Opened
-from dragoman.accounting.records import read as read_frame
 from dragoman.core.call import Attempt, Call, Caller
 from dragoman.core.clock import SystemClock
 from dragoman.core.ids import uuid7
 from dragoman.core.provider import Price
 from dragoman.core.usage import Usage
-from dragoman.store.engine import Database
 from dragoman.store.schema import open_upgraded
 from dragoman.store.sql.ledger import SqlLedger
+from harness.points import POINTS, RARE, Fate, surround
 
 IN_FLIGHT = 60
 PATIENCE_S = 8.0
 """For a child to come to its point, however slow coverage makes it; one that is dead is not waited for."""
-POINTS = (
-    "opened.before", "opened.torn", "opened.after", "upstream", "closed.before", "closed.torn",
-    "closed.after", "acked", "finished", "last-word.torn", "rotate.before", "rotate.after",
-    "batch.begin", "batch.requests", "batch.attempts", "batch.which", "batch.hours",
-    "batch.commit", "batch.written", "journal.unlink", "journal.unlinked", "drain.read",
-    "drain.unlink", "drain.unlinked",
-)  # fmt: skip
-RARE = ("rotate", "batch", "journal", "drain")
 PRICE = Price(input=Decimal("0.15"), output=Decimal("0.6"), source="test", effective_from="2025")
 CLOCK = SystemClock()
-
-
-class Fate:
-    """Kills this process when it comes to its point for the n-th time."""
-
-    def __init__(self, sentence: str) -> None:
-        self.point, _, times = sentence.partition(":")
-        self.left = int(times or 0)
-
-    def reach(self, point: str) -> None:
-        if self.is_due(point):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def is_due(self, point: str) -> bool:
-        if point != self.point:
-            return False
-        self.left -= 1
-        return self.left == 0
-
-
-def surround(accounts: Accountant, database: Database, fate: Fate) -> None:
-    """Puts the named points around the seams of this process."""
-    journal = accounts.journal
-    kinds = {Opened: "opened", Closed: "closed", Finished: "last-word"}
-    begin_file, write_batch = journal._begin_file, accounts.writer.ledger.write
-
-    def write(descriptor: int, data: bytes | bytearray) -> int:
-        kind = kinds[type(read_frame(bytes(data)).records[0])]
-        fate.reach(f"{kind}.before")
-        if fate.is_due(f"{kind}.torn"):
-            os.write(descriptor, bytes(data)[: random.randrange(1, len(data))])
-            os.kill(os.getpid(), signal.SIGKILL)
-        written = os.write(descriptor, data)
-        fate.reach(f"{kind}.after")
-        return written
-
-    def rotate() -> None:
-        fate.reach("rotate.before")
-        begin_file()
-        fate.reach("rotate.after")
-
-    async def write_entries(entries: Any) -> int:
-        fate.reach("batch.begin")
-        new = await write_batch(entries)
-        fate.reach("batch.written")
-        return new
-
-    journal._write = write
-    journal._begin_file = rotate
-    accounts.writer.ledger.write = write_entries
-    steps = {"ledger_requests (": "requests", "ledger_attempts (": "attempts", "SELECT": "which"}
-
-    def execute(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        step = next((step for start, step in steps.items() if start in statement), None)
-        fate.reach(f"batch.{'hours' if 'ledger_hours (' in statement else step}")
-
-    engine = database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", execute)
-    event.listen(engine, "commit", lambda connection: fate.reach("batch.commit"))
-    unlink, read = Path.unlink, drain_module.read
-
-    def unlink_file(path: Path, *, missing_ok: bool = False) -> None:
-        whose = "journal" if path.name.startswith(journal.tag) else "drain"
-        fate.reach(f"{whose}.unlink")
-        unlink(path, missing_ok=missing_ok)
-        fate.reach(f"{whose}.unlinked")
-
-    def read_piece(*arguments: Any) -> Any:
-        fate.reach("drain.read")
-        return read(*arguments)
-
-    Path.unlink = unlink_file
-    drain_module.read = read_piece
 
 
 class Truth:

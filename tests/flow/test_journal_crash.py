@@ -30,7 +30,10 @@ def run(home: Path, kills: int, seed: int, seconds: int) -> dict[str, dict[str, 
         timeout=seconds,
         check=False,
         # Who is killed tells no coverage, and being watched for it takes most of a short life.
-        env={name: value for name, value in os.environ.items() if "COVERAGE" not in name},
+        env={
+            **{name: value for name, value in os.environ.items() if "COVERAGE" not in name},
+            "PYTHONPATH": str(NURSERY.parents[1]),
+        },
     )
     assert (finished.returncode, finished.stderr[-4000:]) == (0, "")
     return json.loads(finished.stdout)

@@ -149,6 +149,11 @@ class ErrorContext(Struct, frozen=True):
     """As in ``Context``."""
 
 
+def own_status(error: GatewayError) -> int:
+    """The status of most dialects' replies: the error's own."""
+    return error.status
+
+
 class ErrorReply(Struct, frozen=True):
     """An error as an HTTP response: status, body, content type."""
 
@@ -265,6 +270,8 @@ class Dialect:
     for, or no reply at all (P11)."""
     steps: frozenset[str] = frozenset()
     """The request steps that a provider of this family may name (``Quirks.steps``)."""
+    error_status: Callable[[GatewayError], int] = own_status
+    """The status of ``write_error``'s reply, for who needs nothing else of it."""
     embodied: Embodied | None = None
     """What attempt fetches before ``write_request``, which refuses an address of that kind."""
 

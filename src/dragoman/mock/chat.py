@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import assert_never
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from dragoman.mock.answer import Answer, Billed, ToolCall, pieces
 from dragoman.mock.ask import Ask, tokens
+from dragoman.mock.invoice import Rates, amount, spelled
 from dragoman.mock.persona import Persona
 from dragoman.mock.reply import Frame, Headers, Reply
 from dragoman.mock.script import Script
@@ -32,6 +33,7 @@ class Setting(Struct, frozen=True):
     script: Script
     number: int
     now: int
+    rates: Rates = Rates()
 
 
 def whole(ask: Ask, said: Answer, setting: Setting) -> Reply:
@@ -42,7 +44,7 @@ def whole(ask: Ask, said: Answer, setting: Setting) -> Reply:
         % (index, _message(said, as_), _finish(said, script))
         for index in range(ask.n)
     )
-    used = b',"usage":' + usage(said.billed, as_) if script.usage else b""
+    used = b',"usage":' + usage(said.billed, as_, setting.rates) if script.usage else b""
     body = (
         b'{"id":"chatcmpl-mock%06d","object":"chat.completion","created":%d,"model":%b,'
         b'"choices":[%b]%b%b}\n'
@@ -62,8 +64,8 @@ def stream(ask: Ask, said: Answer, setting: Setting) -> Reply:
     lines = _Lines(ask, setting)
     frames: list[Frame] = [(as_.comment, 0)] * script.comments
     for index in range(ask.n):
-        frames.extend(_choice(lines, said, script, as_, index))
-    frames.extend(_last(lines, ask, said, script, as_))
+        frames.extend(_choice(lines, said, setting, index))
+    frames.extend(_last(lines, ask, said, setting))
     return Reply(
         status=200,
         frames=tuple(frames),
@@ -79,8 +81,8 @@ def error_frame(body: bytes) -> bytes:
     return b"data: " + body + b"\n\n"
 
 
-def usage(billed: Billed, as_: Persona) -> bytes:
-    """The usage object of a service."""
+def usage(billed: Billed, as_: Persona, rates: Rates) -> bytes:
+    """The usage object of a service; OpenRouter's says what it costs."""
     counts = (
         b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,'
         b'"prompt_tokens_details":{"cached_tokens":%d,"audio_tokens":0},'
@@ -95,9 +97,8 @@ def usage(billed: Billed, as_: Persona) -> bytes:
     )
     match as_.name:
         case "openrouter":
-            # A price of the mock's own: a millionth of a dollar for a token.
-            cost = (billed.input + billed.output) * 1e-6
-            return counts + b',"cost":%.6f,"is_byok":false}' % cost
+            cost = spelled(amount(billed, rates)).encode()
+            return counts + b',"cost":%b,"is_byok":false}' % cost
         case "groq":
             return counts + b',"queue_time":0.001,"total_time":0.01}'
         case "deepseek":
@@ -148,9 +149,8 @@ class _Lines:
         return b'%b%b],"usage":%b}\n\n' % (self._head, choice, used)
 
 
-def _choice(
-    lines: _Lines, said: Answer, script: Script, as_: Persona, index: int
-) -> Iterator[Frame]:
+def _choice(lines: _Lines, said: Answer, setting: Setting, index: int) -> Iterator[Frame]:
+    script, as_ = setting.script, setting.persona
     yield lines.delta(index, b'"role":"assistant","content":%b' % _opening(said)), 0
     role = b'"role":"assistant",' if as_.role_with_every_chunk else b""
     for piece in pieces(said.thinking, script.words):
@@ -161,9 +161,9 @@ def _choice(
         yield from _call(lines, call, as_, index, place)
     more = b""
     if script.usage and as_.usage == "finish":
-        more = b',"usage":' + usage(said.billed, as_)
+        more = b',"usage":' + usage(said.billed, as_, setting.rates)
     if script.usage and as_.usage == "groq":
-        more = b',"x_groq":{"id":"req_mock","usage":%b}' % usage(said.billed, as_)
+        more = b',"x_groq":{"id":"req_mock","usage":%b}' % usage(said.billed, as_, setting.rates)
     yield lines.finish(index, _finish(said, script), more), 0
 
 
@@ -195,14 +195,24 @@ def _halved(text: str) -> list[str]:
     return [half for half in (text[:middle], text[middle:]) if half]
 
 
-def _last(lines: _Lines, ask: Ask, said: Answer, script: Script, as_: Persona) -> Iterator[Frame]:
+def _last(lines: _Lines, ask: Ask, said: Answer, setting: Setting) -> Iterator[Frame]:
+    script, as_ = setting.script, setting.persona
+    used = usage(said.billed, as_, setting.rates)
+    told = b""
     if script.usage and as_.usage == "last":
         empty = b'{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}'
-        yield lines.usage(usage(said.billed, as_), empty), 0
+        told = lines.usage(used, empty)
     elif script.usage and ask.include_usage and as_.usage in {"asked", "groq"}:
-        yield lines.usage(usage(said.billed, as_)), 0
+        told = lines.usage(used)
+        if script.usage_told == "growing":
+            half = structs.replace(said.billed, output=said.billed.output // 2, thinking=0)
+            yield lines.usage(usage(half, as_, setting.rates)), 0
+    if told and script.usage_told != "behind":
+        yield told, 0
     if script.done:
         yield _DONE, 0
+    if told and script.usage_told == "behind":
+        yield told, 0
 
 
 def _message(said: Answer, as_: Persona) -> bytes:

@@ -42,7 +42,9 @@ def whole(ask: Ask, said: Answer, setting: Setting) -> Reply:
     choices = b",".join(
         _choice(said.text, index, _reason(said, setting)) for index in range(ask.n)
     )
-    used = b',"usage":' + usage(said.billed, setting.persona) if setting.script.usage else b""
+    used = b""
+    if setting.script.usage:
+        used = b',"usage":' + usage(said.billed, setting.persona, setting.rates)
     body = _head(ask, setting) + b'"choices":[%b]%b}\n' % (choices, used)
     return Reply(
         status=200,
@@ -75,7 +77,7 @@ def _frames(ask: Ask, said: Answer, setting: Setting) -> Iterator[Frame]:
         last = _choice("", index, _reason(said, setting))
         yield head + b'"choices":[%b]%b}\n\n' % (last, null), 0
     if ask.include_usage and script.usage:
-        used = usage(said.billed, setting.persona)
+        used = usage(said.billed, setting.persona, setting.rates)
         yield head + b'"choices":[],"usage":%b}\n\n' % used, 0
     if script.done:
         yield b"data: [DONE]\n\n", 0

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
+
+from dragoman.mock.invoice import Rates
 
 __all__ = ["MockConfig", "MockConfigError", "changed", "from_environment"]
 
@@ -37,6 +39,8 @@ class MockConfig(Struct, frozen=True, rename="camel", forbid_unknown_fields=True
     enable_logs: bool = True
     seed: int | None = None
     """None rolls other dice at every start."""
+    prices: dict[str, Rates] = field(default_factory=dict)
+    """Beginning of a model's name → what it costs; a model that none fits costs a dollar a million tokens."""
 
 
 IMMEDIATE = MockConfig(

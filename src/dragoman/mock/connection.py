@@ -37,6 +37,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[Received] = deque()
         self._exchange: Exchange | None = None
         self._output = 0
+        self._told = False
         self._playing: asyncio.Task[None] | None = None
         self._writable = asyncio.Event()
         self._writable.set()
@@ -141,6 +142,7 @@ class Connection(asyncio.Protocol):
     def _start(self, request: Received) -> None:
         exchange = self._exchange = self._mock.receive(request)
         self._output = 0
+        self._told = False
         if exchange.play.at_once and self._transport is not None:
             for step in exchange.play.steps:
                 self._write(exchange, step)
@@ -166,11 +168,13 @@ class Connection(asyncio.Protocol):
             self._mock.sent(exchange)
         self._transport.write(step.data)
         self._output += step.output
+        self._told = self._told or step.tells
 
     def _end(self, exchange: Exchange) -> None:
         """The play is over: the log has it, and the connection ends as it says."""
         self._exchange = None
-        self._mock.finish(exchange, self._output, whole=exchange.play.whole)
+        whole = exchange.play.whole
+        self._mock.finish(exchange, self._output, whole=whole, told=self._told)
         match exchange.play.ending:
             case "reset":
                 self._reset()
@@ -200,7 +204,7 @@ class Connection(asyncio.Protocol):
             self._playing = None
         if (exchange := self._exchange) is not None:
             self._exchange = None
-            self._mock.finish(exchange, self._output, whole=False, left=True)
+            self._mock.finish(exchange, self._output, whole=False, left=True, told=self._told)
 
 
 @asynccontextmanager

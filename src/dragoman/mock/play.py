@@ -6,7 +6,8 @@ nothing left to decide and a test can read what would be sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Literal, TypeAlias
 
@@ -24,6 +25,8 @@ _BODIES = {
     "garbage": b"\x00\xff{]<<<not json, not a stream>>>\r\r\n\xfe",
     "html": b"<html><head><title>502 Bad Gateway</title></head><body>mock</body></html>",
 }
+_USAGE = re.compile(rb'"usage(?:Metadata)?":\{|"(?:prompt_)?eval_count":')
+"""What the frames have that tell of usage, in any dialect."""
 _TO_ARRIVE_S = 0.02
 """A reset overtakes what was sent just before it; this long is given to the bytes."""
 
@@ -42,6 +45,8 @@ class Step(Struct, frozen=True, gc=False):
     delay_s: float
     data: bytes
     output: int = 0
+    tells: bool = False
+    """Whether the last word on the answer's usage ends in it."""
 
 
 class Play(Struct, frozen=True):
@@ -67,6 +72,10 @@ def stage(
     if script.drop is not None:
         return Play((Step(pace.first_s, b""),), script.drop, whole=False)
     frames, ending, whole = _faulty(reply, script, error_frame, "keep" if keep_alive else "close")
+    # Behind the end nobody has to hear it.
+    told_at = None if script.usage_told == "behind" else _told_at(frames)
+    if script.slice is not None:
+        frames = _sliced(frames, script.slice)
     length = sum(len(data) for data, _ in frames)
     framed = ending != "hang"
     if script.cut is not None and script.cut < length:
@@ -80,7 +89,8 @@ def stage(
         length = max(0, length + script.content_length)
         ending, whole = "close", False
     head = _head(reply, length, close=ending != "keep")
-    steps = _paced(reply, head, frames, pace)
+    pause = script.usage_delay and script.usage_delay / 1000
+    steps = _paced(reply, head, frames, pace, told_at, pause)
     if reply.streamed and framed:
         steps.append(Step(0.0, b"0\r\n\r\n"))
     if ending == "reset":
@@ -101,11 +111,25 @@ def _faulty(
     if script.error_after is not None and reply.streamed:
         frames = [*frames[: script.error_after], (error_frame, 0)]
         whole = False
+    if script.usage_told == "twice" and reply.streamed and (place := _telling(frames)) is not None:
+        # The last element of an array closes it, and is then not the last.
+        frames.insert(place, (frames[place][0].removesuffix(b"]"), 0))
     if script.hang_after is not None:
         frames, ending, whole = frames[: script.hang_after], "hang", False
-    if script.slice is not None:
-        frames = _sliced(frames, script.slice)
     return frames, ending, whole
+
+
+def _telling(frames: Sequence[Frame]) -> int | None:
+    """The place of the last frame that tells of usage."""
+    return next(
+        (place for place in reversed(range(len(frames))) if _USAGE.search(frames[place][0])), None
+    )
+
+
+def _told_at(frames: Sequence[Frame]) -> int | None:
+    """How many bytes of the body have to go out for the last word on usage to be out."""
+    place = _telling(frames)
+    return None if place is None else sum(len(data) for data, _ in frames[: place + 1])
 
 
 def _sliced(frames: list[Frame], size: int) -> list[Frame]:
@@ -127,18 +151,32 @@ def _cut(frames: Iterable[Frame], limit: int) -> list[Frame]:
     return [frame for frame in kept if frame[0]]
 
 
-def _paced(reply: Reply, head: bytes, frames: list[Frame], pace: Pace) -> list[Step]:
+def _paced(
+    reply: Reply,
+    head: bytes,
+    frames: list[Frame],
+    pace: Pace,
+    told_at: int | None,
+    before_usage_s: float | None,
+) -> list[Step]:
+    size = sum(len(data) for data, _ in frames)
+    spent = sum(weight for _, weight in frames)
+    told = told_at is not None and told_at <= size
     if not reply.streamed:
-        spent = sum(weight for _, weight in frames)
         data = b"".join(data for data, _ in frames)
-        return [Step(pace.first_s + spent * pace.token_s, head + data, spent)]
-    if not pace.token_s and not pace.between_s:
+        return [Step(pace.first_s + spent * pace.token_s, head + data, spent, told)]
+    if not (pace.token_s or pace.between_s or before_usage_s):
         data = b"".join([_chunk(data) for data, _ in frames])
-        return [Step(pace.first_s, head + data, sum(weight for _, weight in frames))]
+        return [Step(pace.first_s, head + data, spent, told)]
     steps = [Step(pace.first_s, head)]
+    size = 0
     for place, (data, weight) in enumerate(frames):
         pause = weight * pace.token_s if pace.between_s is None else pace.between_s
-        steps.append(Step(pause if place else 0.0, _chunk(data), weight))
+        begin, size = size, size + len(data)
+        tells = told_at is not None and begin < told_at <= size
+        if tells and before_usage_s:
+            pause = before_usage_s
+        steps.append(Step(pause if place else 0.0, _chunk(data), weight, tells))
     return steps
 
 

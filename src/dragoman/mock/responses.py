@@ -13,6 +13,7 @@ import msgspec
 from dragoman.mock.answer import Answer, Billed, ToolCall, pieces
 from dragoman.mock.ask import Ask, tokens
 from dragoman.mock.chat import Setting
+from dragoman.mock.invoice import amount, spelled
 from dragoman.mock.persona import Persona
 from dragoman.mock.reply import Frame, Headers, Reply
 from dragoman.mock.responses_request import sealed
@@ -65,7 +66,7 @@ def _response(ask: Ask, said: Answer, setting: Setting, status: bytes, items: by
     script, number = setting.script, setting.number
     why = b'{"reason":"max_output_tokens"}' if status == b"incomplete" else b"null"
     over = status != b"in_progress"
-    used = _usage(said.billed, setting.persona) if script.usage and over else b"null"
+    used = _usage(said.billed, setting) if script.usage and over else b"null"
     return (
         b'{"id":"resp_mock%06d","object":"response","created_at":%d,"status":"%b",'
         b'"background":false,"error":null,"incomplete_details":%b,"instructions":null,'
@@ -94,7 +95,7 @@ def _status(said: Answer, setting: Setting) -> bytes:
     return b"incomplete" if cut else b"completed"
 
 
-def _usage(billed: Billed, as_: Persona) -> bytes:
+def _usage(billed: Billed, setting: Setting) -> bytes:
     counts = (
         b'{"input_tokens":%d,"input_tokens_details":{"cached_tokens":%d},"output_tokens":%d,'
         b'"output_tokens_details":{"reasoning_tokens":%d},"total_tokens":%d'
@@ -106,8 +107,8 @@ def _usage(billed: Billed, as_: Persona) -> bytes:
             billed.input + billed.output,
         )
     )
-    if as_.name == "openrouter":
-        return counts + b',"cost":%.6f}' % ((billed.input + billed.output) * 1e-6)
+    if setting.persona.name == "openrouter":
+        return counts + b',"cost":%b}' % spelled(amount(billed, setting.rates)).encode()
     return counts + b"}"
 
 

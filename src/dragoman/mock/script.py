@@ -62,6 +62,11 @@ class Script(Struct, frozen=True, rename="kebab", forbid_unknown_fields=True, om
     """The reason written for the end, as it is written here."""
     usage: bool = True
     """False reports no usage at all; the truth log has it nevertheless."""
+    usage_delay: _Milliseconds | None = None
+    """Milliseconds before the frame of a stream that has the usage."""
+    usage_told: Literal["once", "twice", "growing", "behind"] = "once"
+    """How a stream tells of it: its frame twice; half of it in a frame before, or all of it behind the
+    end, where the usage has a frame to itself."""
     cached: _Count = 0
     """Input tokens reported, and billed, as read from a cache."""
     cache_write: _Count = 0

@@ -21,6 +21,7 @@ from dragoman.mock.config import MockConfig, MockConfigError, changed
 from dragoman.mock.embeddings import embed, model, models
 from dragoman.mock.errors import Dialect, Fault, error_body, error_headers
 from dragoman.mock.gemini_request import read_contents
+from dragoman.mock.invoice import Rates, amount, rates_of, spelled
 from dragoman.mock.persona import Persona, persona
 from dragoman.mock.play import HANG, Pace, Play, stage
 from dragoman.mock.reply import Reply, json_reply
@@ -34,7 +35,6 @@ _SIMULATED = (429, 500, 503, 400)
 """What a failing die may show (R-MOCK-003)."""
 _REFUSED_KEYS = ("invalid", "sk-invalid", "sk-ant-invalid")
 """Credentials that are answered by 401; any other, or none, is taken."""
-
 
 _SURPRISES = (TypeError, ValueError, AttributeError, LookupError, RecursionError)
 """What reading JSON of any shape by hand may raise: the caller's mistake, not an end of the mock."""
@@ -57,6 +57,7 @@ class Exchange(Struct):
     play: Play
     status: int
     billed: Billed = NOTHING
+    rates: Rates = Rates()
     entry: Entry | None = None
     """None for the mock's own routes, which are not logged."""
 
@@ -134,6 +135,7 @@ class Mock:
         request = call.request
         body = call.body()
         entry.model = (call.model or str(body.get("model", "")))[:256] if body else ""
+        call.rates = rates_of(entry.model, self.config.prices)
         script = self.scripts.choose(request.headers, entry.model, request.path)
         config = self.config
         failing, silent, drift = chance
@@ -161,7 +163,7 @@ class Mock:
             keep_alive=request.keep_alive,
             error_frame=call.error_frame(script) if script.error_after is not None else b"",
         )
-        return Exchange(play, reply.status, reply.billed)
+        return Exchange(play, reply.status, reply.billed, call.rates)
 
     def _reply(self, call: _Call, body: Json | None, script: Script) -> Reply:
         path, method = call.request.path, call.request.method
@@ -178,13 +180,13 @@ class Mock:
             ask = read_chat(body)
             write = chat.stream if ask.stream else chat.whole
             said = answer(ask, script, number, self._seed)
-            setting = chat.Setting(call.persona, script, number, int(time.time()))
+            setting = chat.Setting(call.persona, script, number, int(time.time()), call.rates)
             return write(ask, said, setting)
         if path.endswith("/responses"):
             ask = read_responses(body)
             write = responses.stream if ask.stream else responses.whole
             said = answer(ask, script, number, self._seed)
-            setting = chat.Setting(call.persona, script, number, int(time.time()))
+            setting = chat.Setting(call.persona, script, number, int(time.time()), call.rates)
             return write(ask, said, setting)
         if path.endswith("/responses/input_tokens"):
             counted = read_responses(body).input
@@ -194,7 +196,7 @@ class Mock:
             return self._ollama(path.rpartition("/")[2], body, script)
         if path.endswith("/completions"):
             asked = completions.read_prompt(body)
-            setting = chat.Setting(call.persona, script, number, int(time.time()))
+            setting = chat.Setting(call.persona, script, number, int(time.time()), call.rates)
             tell = completions.stream if asked.stream else completions.whole
             return tell(asked, answer(asked, script, number, self._seed), setting)
         if path.endswith("/embeddings"):
@@ -245,13 +247,23 @@ class Mock:
         write = anthropic.stream if ask.stream else anthropic.whole
         return write(ask, said, script, self._number)
 
-    def finish(self, exchange: Exchange, output: int, *, whole: bool, left: bool = False) -> None:
-        """The exchange is over: ``output`` tokens went out before its end."""
+    def finish(
+        self,
+        exchange: Exchange,
+        output: int,
+        *,
+        whole: bool,
+        left: bool = False,
+        told: bool = False,
+    ) -> None:
+        """The exchange is over: ``output`` tokens went out before its end, and ``told`` what they are."""
         entry = exchange.entry
         if entry is None:
             return
         billed = exchange.billed
         entry.output = billed.output if whole else min(output, billed.output)
+        entry.told = told
+        self._invoice(exchange, entry)
         self.truth.close(entry, whole=whole, left=left)
         if self.config.enable_logs:
             took_ms = ((entry.ended or entry.time) - entry.time) * 1000
@@ -262,10 +274,20 @@ class Mock:
             )
 
     def sent(self, exchange: Exchange) -> None:
-        """The head of the answer is out: from here on it is billed."""
+        """The head of the answer is about to go out: from here on it is billed."""
         if (entry := exchange.entry) is not None:
+            billed = exchange.billed
             entry.status = exchange.status
-            entry.input, entry.cached = exchange.billed.input, exchange.billed.cached
+            entry.input, entry.cached = billed.input, billed.cached
+            entry.cache_write = billed.cache_write
+            self._invoice(exchange, entry)
+            self.truth.answer(entry)
+
+    def _invoice(self, exchange: Exchange, entry: Entry) -> None:
+        taken = Billed(
+            entry.input, entry.output, cached=entry.cached, cache_write=entry.cache_write
+        )
+        entry.invoice = spelled(amount(taken, exchange.rates))
 
     def _control(self, request: Received) -> Reply:
         """The mock's own routes."""
@@ -316,6 +338,8 @@ class _Call:
         self.dialect: Dialect = _dialect(request.path)
         self.persona: Persona = persona(request.path)
         self.query = parse_qs(request.query)
+        self.rates = Rates()
+        """What its model costs."""
         self.model = ""
         """The model that the path names; elsewhere the body does."""
         if self.dialect == "gemini":

@@ -1,7 +1,8 @@
 """What really happened: every request, what it was billed, and whether its caller stayed.
 
 Whoever checks a gateway's ledger compares it with this log; it therefore counts what went
-out on the wire, not what the answer's usage said.
+out on the wire, not what the answer's usage said. A request stands in it before the first byte
+of its answer goes out, so that no answer can be seen that the log does not know.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ class Entry(Struct):
     input: int = 0
     output: int = 0
     cached: int = 0
+    cache_write: int = 0
+    invoice: str = "0"
+    """USD for the tokens above, exactly."""
+    told: bool = False
+    """Whether the last word on the usage went out, before the answer's end."""
     whole: bool = False
     """The answer was written to its own end."""
     left: float | None = None
@@ -73,12 +79,19 @@ class Truth:
         """A request has arrived."""
         self.entries.append(entry)
 
+    def answer(self, entry: Entry) -> None:
+        """The first byte of its answer is about to go out; the file has it from now on."""
+        self._write(entry)
+
     def close(self, entry: Entry, *, whole: bool, left: bool = False) -> None:
-        """A request is over; the file has it from now on."""
+        """A request is over; of its lines in the file this one holds."""
         entry.ended = time.time()
         entry.whole = whole
         if left:
             entry.left = entry.ended
+        self._write(entry)
+
+    def _write(self, entry: Entry) -> None:
         if self._file is not None:
             os.write(self._file, _encoded(entry) + b"\n")
 

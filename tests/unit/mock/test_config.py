@@ -15,6 +15,7 @@ def test_defaults_are_those_of_the_documented_variables():
         "tokenSpeed": 25,
         "enableLogs": True,
         "seed": None,
+        "prices": {},
     }
 
 

@@ -38,26 +38,30 @@ def test_the_report_sums_everything_and_shows_the_newest():
     assert json.loads(truth.report())["totals"]["requests"] == 0
 
 
-def test_the_file_gets_a_line_for_each_request_that_is_over(tmp_path):
+def test_the_file_gets_a_line_before_each_answer_and_one_when_it_is_over(tmp_path):
     file = tmp_path / "deep" / "truth.jsonl"
     truth = Truth(file)
     for number in range(2):
         one = entry(status=200, attempt=number)
         truth.open(one)
-        assert len(file.read_text().splitlines()) == number
+        assert len(file.read_text().splitlines()) == 2 * number
+        truth.answer(one)
+        assert len(file.read_text().splitlines()) == 2 * number + 1
         truth.close(one, whole=True)
     truth.open(entry())
     truth.shut()
     truth.shut()
     lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [(line["attempt"], line["status"], line["whole"]) for line in lines] == [
-        (0, 200, True),
-        (1, 200, True),
+    assert [(line["attempt"], line["whole"], line["ended"] is None) for line in lines] == [
+        (0, False, True),
+        (0, True, False),
+        (1, False, True),
+        (1, True, False),
     ]
     again = Truth(file)
     again.close(entry(), whole=False)
     again.shut()
-    assert len(file.read_text().splitlines()) == 3
+    assert len(file.read_text().splitlines()) == 5
 
 
 def test_attempts_are_counted_by_trace_or_by_the_clients_own_word(monkeypatch):

@@ -8,7 +8,7 @@ from dragoman.dialects.anthropic.count_tokens import (
     read_count,
     write_count,
 )
-from dragoman.dialects.anthropic.error import read_error, write_error
+from dragoman.dialects.anthropic.error import error_status, read_error, write_error
 from dragoman.dialects.anthropic.patch import patch_request
 from dragoman.dialects.anthropic.read import read_count_request, read_request
 from dragoman.dialects.anthropic.relay import AnthropicRelay
@@ -44,5 +44,6 @@ ANTHROPIC = Dialect(
     relay=AnthropicRelay,
     read_error=read_error,
     write_error=write_error,
+    error_status=error_status,
     response_frames=response_frames,
 )

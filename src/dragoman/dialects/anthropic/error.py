@@ -177,7 +177,7 @@ _TYPE: dict[Kind, str] = {
 
 def write_error(error: GatewayError, context: ErrorContext) -> ErrorReply:
     """The error as a response of this dialect."""
-    return ErrorReply(_status(error), encode(_body(error, context, spent=retries_spent(error))))
+    return ErrorReply(error_status(error), encode(_body(error, context, spent=retries_spent(error))))
 
 
 def error_frame(error: GatewayError, context: ErrorContext) -> bytes:
@@ -185,7 +185,8 @@ def error_frame(error: GatewayError, context: ErrorContext) -> bytes:
     return b"event: error\ndata: " + encode(_body(error, context, spent=False)) + b"\n\n"
 
 
-def _status(error: GatewayError) -> int:
+def error_status(error: GatewayError) -> int:
+    """The status of ``write_error``'s reply."""
     if (
         isinstance(error, UpstreamError)
         and error.upstream_status is not None

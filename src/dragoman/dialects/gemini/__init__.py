@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dragoman.dialects.base import Dialect, Embodied
-from dragoman.dialects.gemini.error import read_error, write_error
+from dragoman.dialects.gemini.error import error_status, read_error, write_error
 from dragoman.dialects.gemini.patch import patch_request
 from dragoman.dialects.gemini.read import read_request
 from dragoman.dialects.gemini.relay import GeminiRelay
@@ -40,6 +40,7 @@ GEMINI = Dialect(
     relay=GeminiRelay,
     read_error=read_error,
     write_error=write_error,
+    error_status=error_status,
     response_frames=response_frames,
     embodied=_EMBODIED,
     no_stream=b"{<",  # An array is a stream too, where the provider knows no alt=sse (P10).

@@ -184,10 +184,15 @@ _WORD: dict[Kind, str] = {
 
 def write_error(error: GatewayError, context: ErrorContext) -> ErrorReply:
     """The error as a response of this dialect."""
-    status = error.status
-    if isinstance(error, UpstreamError) and error.upstream_status and _native(error) is not None:
-        status = error.upstream_status
+    status = error_status(error)
     return ErrorReply(status, error_json(error, context, status, spent=retries_spent(error)))
+
+
+def error_status(error: GatewayError) -> int:
+    """The status of ``write_error``'s reply."""
+    if isinstance(error, UpstreamError) and error.upstream_status and _native(error) is not None:
+        return error.upstream_status
+    return error.status
 
 
 def error_json(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dragoman.dialects.base import Dialect, Embodied
-from dragoman.dialects.ollama.error import read_error, write_error
+from dragoman.dialects.ollama.error import error_status, read_error, write_error
 from dragoman.dialects.ollama.patch import patch_request
 from dragoman.dialects.ollama.read import read_request as read_chat
 from dragoman.dialects.ollama.read_generate import read_request as read_generate
@@ -45,6 +45,7 @@ OLLAMA = Dialect(
     relay=OllamaRelay,
     read_error=read_error,
     write_error=write_error,
+    error_status=error_status,
     response_frames=response_frames,
     framing="ndjson",
     embodied=_EMBODIED,

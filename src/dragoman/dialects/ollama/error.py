@@ -127,10 +127,15 @@ _STATUS: dict[Kind, int] = {"unprocessable": 400}
 
 def write_error(error: GatewayError, context: ErrorContext) -> ErrorReply:
     """The error as a response of this dialect."""
-    status = _STATUS.get(error.kind, error.status)
+    body = encode(_body(error, context, spent=retries_spent(error)))
+    return ErrorReply(error_status(error), body)
+
+
+def error_status(error: GatewayError) -> int:
+    """The status of ``write_error``'s reply."""
     if isinstance(error, UpstreamError) and error.upstream_status is not None and _native(error):
-        status = error.upstream_status
-    return ErrorReply(status, encode(_body(error, context, spent=retries_spent(error))))
+        return error.upstream_status
+    return _STATUS.get(error.kind, error.status)
 
 
 def error_line(error: GatewayError, context: Context) -> bytes:
