@@ -162,6 +162,8 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
         await reserve(ask, call, call.caller, house.gate)
     call.outcome.requested_model = ask.model or ""
     call.outcome.stream = ask.stream and call.operation == "chat"
+    if call.sampled:
+        call.asked = ask.members
     plan = await choose(ask, call, house)
     kept: Keeping | None = None
     if call.dialect == "responses":

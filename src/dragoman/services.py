@@ -24,10 +24,10 @@ from dragoman.admission.admit import Gate
 from dragoman.admission.budget_alerts import Alert, Listener, told_of
 from dragoman.admission.tiers import Tiers
 from dragoman.assembly.assemble import Assembly, assemble, assemble_stored
+from dragoman.assembly.current import Current
 from dragoman.attempt.allowance import Allowance, Allowances
 from dragoman.attempt.means import Means
 from dragoman.attempt.ports import Transport
-from dragoman.catalog.registry import Registry
 from dragoman.catalog.stored import Overlay
 from dragoman.config.fetching import fetch_policy
 from dragoman.config.health import health_of
@@ -41,16 +41,17 @@ from dragoman.core.call import Call, Limits
 from dragoman.core.clock import SystemClock
 from dragoman.core.envelope import Envelope
 from dragoman.core.errors import HouseError
-from dragoman.core.provider import Price
 from dragoman.health.health import Health
 from dragoman.identity.cache import CachedKeys
 from dragoman.keeping.keeper import Keeper, KeepingPolicy
+from dragoman.observing import Depths, depths, tracing
 from dragoman.pipeline import House
 from dragoman.store.limits import Kept, open_limits, past_of
 from dragoman.stores import first_admin, open_store
 from dragoman.telemetry.foreign import place
 from dragoman.telemetry.log import SOON_S, Log
 from dragoman.telemetry.metrics import Metrics
+from dragoman.telemetry.request_end import consumed_with
 from dragoman.transport.fetch import UrlFetcher
 from dragoman.transport.fetch_listings import ListingFetcher
 from dragoman.transport.http import open_transport
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from dragoman.store.engine import Database
     from dragoman.store.error_log import ErrorLog
     from dragoman.store.health_record import Exchange
+    from dragoman.telemetry.tracer import Tracer
 
 
 @dataclass(slots=True)
@@ -77,10 +79,14 @@ class Services:
     metrics: Metrics
     errors: ErrorLog
     """Takes the lines of calls that failed."""
+    tracer: Tracer | None
+    """None: no traces are made."""
     install: Callable[[Assembly], None]
     """Puts another configuration in force; whoever is under way keeps the one before."""
     first_admin_key: str | None = None
     """Made at the very first start in local mode; shown once."""
+    queues: Callable[[], Depths] = lambda: ({}, {})
+    """What waits behind the calls, and what was lost of it."""
     forget_keys: Callable[[], None] = lambda: None
     """Drops what this process remembers of keys."""
     stored: Administered | None = None
@@ -166,7 +172,7 @@ async def open_services(
         if overlay := await stored.names.overlay():
             built = assemble_stored(settings, env, overlay)
             tell_refused(log, built)
-        current = _Current(built.registry)
+        current = Current(built.registry)
         envelope = Envelope((await open_secret(database, sealer, clock, "envelope")).versions)
         first = await first_admin(settings, keys)
         cached = CachedKeys(keys, clock, stale_s=settings.key_stale_s)
@@ -271,7 +277,8 @@ async def open_services(
                 settings.redis_prefix,
             )
         )
-        recorder.consumed = metrics.consumed
+        tracer = tracing(settings, process, current.address, log, stack)
+        recorder.consumed = consumed_with(metrics, tracer)
         recorder.version = version_of(settings.file_text)
         house = House(
             keys=cached,
@@ -315,42 +322,22 @@ async def open_services(
             log,
             metrics,
             errors,
+            tracer,
             _nothing_yet,
             first,
         )
         services.stored, services.overlay = stored, built.overlay
         services.forget_keys = cached.forget
+        services.queues = partial(depths, accountant, notes, errors, log, tracer)
         services.install = partial(_install, services, current, transport)
         yield services
-
-
-@dataclass(slots=True)
-class _Current:
-    """The registry in force, and the one before it, whose calls may still be under way."""
-
-    registry: Registry
-    former: Registry | None = None
-
-    def price(self, provider: str, model: str) -> Price | None:
-        """The price of a model now."""
-        holder = self._holder(provider)
-        return None if holder is None else holder.price(provider, model, time.time())
-
-    def address(self, provider: str) -> str | None:
-        """Where a provider is."""
-        holder = self._holder(provider)
-        return None if holder is None else holder.providers[provider].base_url
-
-    def _holder(self, provider: str) -> Registry | None:
-        both = (self.registry, self.former)
-        return next((each for each in both if each and provider in each.providers), None)
 
 
 def _nothing_yet(assembly: Assembly) -> None:
     """The house is not furnished."""
 
 
-def _install(services: Services, current: _Current, transport: Transport, built: Assembly) -> None:
+def _install(services: Services, current: Current, transport: Transport, built: Assembly) -> None:
     """Swaps what the configuration says, in one step: no call sees half of it."""
     house = services.house
     for provider in built.registry.changed_since(house.registry):
