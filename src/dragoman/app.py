@@ -252,8 +252,12 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
             new_id=new_id,
             wall=time.time,
             started=started_with(services.metrics),
-            finished=finished_with(services.metrics, services.log, services.errors.put),
+            finished=finished_with(
+                services.metrics, services.log, services.errors.put, services.tracer
+            ),
             failed=house.means.report,
+            sample=services.tracer.sample if services.tracer is not None else None,
+            passes_state=settings.otel_forward_tracestate,
         ),
         desk=Desk(
             mode=settings.mode,
@@ -304,6 +308,9 @@ def _conditions(services: Services) -> dict[str, Condition]:
     metrics.scores = {name: each.score for name, each in found.items()}
     metrics.disabled = {name: int(each.disabled) for name, each in found.items()}
     metrics.models_off = {name: each.models_off for name, each in found.items()}
+    metrics.queues, metrics.lost = services.queues()
+    if services.tracer is not None:
+        metrics.spans_sent = services.tracer.exporter.sent
     metrics.shared_state = services.record.redis
     metrics.limits_kept = services.limits_kept()
     return found

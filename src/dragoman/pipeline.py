@@ -192,6 +192,8 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     call.outcome.requested_model = ask.model or ""
     label(ask, call, tab)
     call.outcome.stream = ask.stream and call.operation == "chat"
+    if call.sampled:
+        call.asked = ask.members
     plan = await choose(ask, call, house)
     kept: Keeping | None = None
     if call.dialect == "responses":

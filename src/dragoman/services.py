@@ -45,12 +45,14 @@ from dragoman.credentials.book import Book
 from dragoman.health.health import Health
 from dragoman.identity.cache import CachedKeys
 from dragoman.keeping.keeper import Keeper, KeepingPolicy
+from dragoman.observing import Depths, depths, tracing
 from dragoman.pipeline import House
 from dragoman.store.limits import Kept, open_limits, past_of
 from dragoman.stores import first_admin, open_store
 from dragoman.telemetry.foreign import place
 from dragoman.telemetry.log import SOON_S, Log
 from dragoman.telemetry.metrics import Metrics
+from dragoman.telemetry.request_end import consumed_with
 from dragoman.transport.fetch import UrlFetcher
 from dragoman.transport.fetch_listings import ListingFetcher
 from dragoman.transport.http import open_transport
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from dragoman.store.engine import Database
     from dragoman.store.error_log import ErrorLog
     from dragoman.store.health_record import Exchange
+    from dragoman.telemetry.tracer import Tracer
 
 
 @dataclass(slots=True)
@@ -77,10 +80,14 @@ class Services:
     metrics: Metrics
     errors: ErrorLog
     """Takes the lines of calls that failed."""
+    tracer: Tracer | None
+    """None: no traces are made."""
     install: Callable[[Assembly], None]
     """Puts another configuration in force; whoever is under way keeps the one before."""
     first_admin_key: str | None = None
     """Made at the very first start in local mode; shown once."""
+    queues: Callable[[], Depths] = lambda: ({}, {})
+    """What waits behind the calls, and what was lost of it."""
     forget_keys: Callable[[], None] = lambda: None
     """Drops what this process remembers of keys."""
     stored: Administered | None = None
@@ -283,7 +290,8 @@ async def open_services(
                 settings.redis_prefix,
             )
         )
-        recorder.consumed = metrics.consumed
+        tracer = tracing(settings, process, current.address, log, stack)
+        recorder.consumed = consumed_with(metrics, tracer)
         recorder.version = version_of(settings.file_text)
         house = House(
             keys=cached,
@@ -331,11 +339,13 @@ async def open_services(
             log,
             metrics,
             errors,
+            tracer,
             _nothing_yet,
             first,
         )
         services.stored, services.overlay = stored, built.overlay
         services.forget_keys = cached.forget
+        services.queues = partial(depths, accountant, notes, errors, log, tracer)
         services.install = partial(_install, services, current, transport)
         yield services
 

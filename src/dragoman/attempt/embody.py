@@ -20,8 +20,8 @@ from dragoman.attempt.embody_raw import may_hold_pictures, pictures
 from dragoman.attempt.means import Means
 from dragoman.attempt.ports import Fetched, Fetcher, Wanted
 from dragoman.core.ask import Ask
-from dragoman.core.call import Call
-from dragoman.core.errors import CallerError, invalid
+from dragoman.core.call import Call, Fetching
+from dragoman.core.errors import CallerError, code_of, invalid
 from dragoman.core.loss import Loss
 from dragoman.core.parts import (
     Inline,
@@ -126,24 +126,36 @@ class Embodiment:
             return
         if self._failure is not None:
             raise self._failure
+        means = self._means
+        wall, began = means.wall(), means.monotonic()
+        trouble: str | None = "cancelled"
+        size = 0
         try:
             async with asyncio.timeout(left_s):
-                self._found |= await fetcher.fetch(
+                found = await fetcher.fetch(
                     missing,
                     tenant=self._tenant(),
                     referer=self._referer(),
                     authorization=self._call.headers.get("authorization"),
                 )
+            self._found |= found
+            size, trouble = sum(len(each.data) for each in found.values()), None
         except CallerError as error:
             self._failure = error
+            trouble = code_of(error)
             raise
         except TimeoutError:
+            trouble = "image_fetch_timeout"
             raise invalid(
                 f"Nothing was left of the request's time to fetch the {missing[0].kind} at "
                 f"{missing[0].at}; send its bytes in base64 instead.",
                 missing[0].at,
-                "image_fetch_timeout",
+                trouble,
             ) from None
+        finally:
+            took = means.monotonic() - began
+            told = Fetching(means.new_id(), wall, took, len(missing), size, trouble)
+            self._call.fetches += (told,)
 
     async def _read(self) -> Request:
         if self._call.operation == "count_tokens":

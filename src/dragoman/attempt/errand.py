@@ -11,6 +11,7 @@ from dragoman.attempt.refusal import read_refusal
 from dragoman.core.call import Call
 from dragoman.core.errors import UpstreamError
 from dragoman.core.provider import Credential, Provider
+from dragoman.core.trace import span_of, write_traceparent
 from dragoman.credentials.static import header_of
 from dragoman.dialects.registry import DIALECTS
 
@@ -35,10 +36,14 @@ async def run_errand(
         "accept": "application/json, text/event-stream",
         "accept-encoding": "identity",
         "user-agent": means.user_agent,
-        "traceparent": f"00-{call.trace_id}-{call.id.replace('-', '')[:16]}-01",
+        "traceparent": write_traceparent(
+            call.trace_id, span_of(call.id), sampled=call.told_sampled
+        ),
         **provider.headers,
         **header_of(provider, credential),
     }
+    if call.tracestate:
+        headers["tracestate"] = call.tracestate
     if "openai-beta" in call.headers:
         headers["openai-beta"] = call.headers["openai-beta"]
     request = UpstreamRequest(

@@ -26,6 +26,7 @@ from dragoman.core.errors import CallerError, UpstreamError, unsupported
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate, Operation, Provider
 from dragoman.core.request import Request
+from dragoman.core.trace import span_of, write_traceparent
 from dragoman.core.usage import Usage
 from dragoman.credentials.static import header_of
 from dragoman.dialects.base import Context, Dialect, Outgoing, Relay, Tapped, Target, Written
@@ -112,10 +113,12 @@ def prepare(
     envelope: Envelope | None = None,
     left_s: float | None = None,
     given: Given | None = None,
+    span_id: str | None = None,
 ) -> Prepared:
     """Writes the call for a candidate; ``left_s`` is what other candidates left of its time.
 
-    ``given`` is the caller's request where it was read already, to put bytes into it.
+    ``given`` is the caller's request where it was read already, to put bytes into it. ``span_id`` is
+    what the try is called in the trace; the call's own unless said.
 
     Raises:
         CallerError: the candidate's dialect cannot say what is asked for, or ``x-dragoman-strict``
@@ -197,7 +200,7 @@ def prepare(
         request=UpstreamRequest(
             method="POST",
             url=_url(provider, path, candidate.model, call),
-            headers=_headers(call, candidate, outgoing, user_agent, stream=streams),
+            headers=_headers(call, candidate, outgoing, user_agent, span_id, stream=streams),
             body=outgoing.body,
             connect_timeout_s=policy.connect_s,
             first_byte_timeout_s=policy.first_event_s if left_s is None else max(0.001, left_s),
@@ -229,18 +232,28 @@ def _url(provider: Provider, path: str, model: str, call: Call) -> str:
 
 
 def _headers(
-    call: Call, candidate: Candidate, outgoing: Outgoing, user_agent: str, *, stream: bool
+    call: Call,
+    candidate: Candidate,
+    outgoing: Outgoing,
+    user_agent: str,
+    span_id: str | None,
+    *,
+    stream: bool,
 ) -> dict[str, str]:
     provider = candidate.provider
     headers = {
         "content-type": "application/json",
         "accept": _ACCEPT[DIALECTS[provider.family].framing] if stream else "application/json",
         "user-agent": user_agent,
-        "traceparent": f"00-{call.trace_id}-{call.id.replace('-', '')[:16]}-01",
+        "traceparent": write_traceparent(
+            call.trace_id, span_id or span_of(call.id), sampled=call.told_sampled
+        ),
         **provider.headers,
     }
     if stream:
         headers["accept-encoding"] = "identity"
+    if call.tracestate:
+        headers["tracestate"] = call.tracestate
     given = call.headers
     if call.dialect == provider.family:
         for name in _FORWARDED[provider.family]:

@@ -27,6 +27,7 @@ from dragoman.core.call import Attempt, Call, Head, Status
 from dragoman.core.errors import HouseError, UpstreamError, code_of
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate
+from dragoman.core.trace import span_of
 from dragoman.dialects.base import Relay, Tapped
 from dragoman.health.allowance import TOLD
 from dragoman.health.health import key_of
@@ -45,6 +46,7 @@ class Trial:
         "closed",
         "deadline",
         "given",
+        "id",
         "lost",
         "means",
         "prepared",
@@ -67,6 +69,7 @@ class Trial:
         self.call = call
         self.tab = tab
         self.means = means
+        self.id = means.new_id()
         self.deadline = deadline
         """By when the first event has to be there, whoever sends it (D17), and the last."""
         self.closed = False
@@ -107,6 +110,7 @@ class Trial:
             self.means.envelope,
             self.left_s(),
             self.given,
+            span_of(self.id),
         )
 
     @property
@@ -142,15 +146,14 @@ class Trial:
         outcome = self.call.outcome
         outcome.losses = self.prepared.outgoing.losses
         outcome.adjusted = outcome.clamped + self.prepared.outgoing.adjusted
-        candidate = self.candidate
-        outcome.label_model = candidate.model if candidate.known else "other"
+        outcome.label_model = self.record.label
         outcome.standing = self.record
 
     def open(self) -> None:
         """Writes down that the try is about to be made."""
         outcome, candidate = self.call.outcome, self.candidate
         self.record = Attempt(
-            id=self.means.new_id(),
+            id=self.id,
             number=len(outcome.attempts) + 1,
             provider=candidate.provider.name,
             model=candidate.model,
@@ -158,6 +161,7 @@ class Trial:
             started=self.means.monotonic(),
             wall=self.means.wall(),
             own=candidate.credential is not None and candidate.credential.owner != "",
+            label=candidate.model if candidate.known else "other",
         )
         try:
             self.tab.opened(self.record)
@@ -217,7 +221,7 @@ class Trial:
             if self.claim is not None:
                 await self.claim(self)
             self.call.outcome.losses += losses
-            self.record.usage = tapped.usage
+            self.record.usage, self.record.finish = tapped.usage, tapped.finish
             self.record.upstream_id = tapped.id or self.record.upstream_id
             self.record.first_event_s = self.means.monotonic() - self.record.started
             status = "complete"
@@ -358,7 +362,7 @@ class Trial:
             # Anthropic's stream begins with an output of 1 or so: what was written by the time of
             # the cut is known to the provider alone (D25).
             usage = structs.replace(usage, output=None, apart=None, reasoning=None, total=None)
-        self.record.usage = usage
+        self.record.usage, self.record.finish = usage, facts.finish
         self.record.upstream_id = facts.id or self.record.upstream_id
 
     def give_up(self, status: Status) -> None:

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dragoman.core.errors import GatewayError
 from dragoman.core.provider import Strategy
+from dragoman.telemetry.sampling import SamplerName
 
 Mode = Literal["local", "test", "prod"]
 
@@ -48,6 +49,17 @@ def _mode(value: object) -> object:
 
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
+
+
+def _capture(value: object) -> object:
+    """The conventions' words beside yes and no: content on spans, on events, on both or nowhere."""
+    if isinstance(value, str):
+        words = {"span_only": "true", "span_and_event": "true", "event_only": "false"}
+        return {**words, "no_content": "false"}.get(value.lower(), value)
+    return value
+
+
+CaptureContent = Annotated[bool, BeforeValidator(_capture)]
 
 
 def default_home() -> Path:
@@ -268,6 +280,42 @@ class Settings(BaseSettings):
     """Default: debug in local, else info."""
     log_format: Annotated[Literal["json", "text"], BeforeValidator(_lower)] = "json"
     """One JSON object a line, or text for people."""
+    otel_exporter_otlp_endpoint: str | None = None
+    """Where traces go, for example http://localhost:4318, or :4317 for gRPC; unset: none are made."""
+    otel_exporter_otlp_traces_endpoint: str | None = None
+    """The same as a whole URL, to which no /v1/traces is added; goes before the other one."""
+    otel_exporter_otlp_protocol: Literal["http/protobuf", "grpc"] | None = None
+    """How; grpc where the endpoint's port is 4317 or its scheme grpc, else http/protobuf. grpc needs `[otel]`."""
+    otel_exporter_otlp_headers: SecretStr | None = None
+    """Headers for the receiver, as name=value,name=value with values encoded as in a URL."""
+    otel_exporter_otlp_timeout: int = Field(default=10_000, ge=1)
+    """Milliseconds that the receiver has for one batch."""
+    otel_exporter_otlp_compression: Literal["none", "gzip"] = "none"
+    """Whether batches are compressed, which costs more here than it saves on a network nearby."""
+    otel_exporter_otlp_certificate: Path | None = None
+    """A PEM file of authorities that the receiver's certificate is checked against."""
+    otel_service_name: str | None = None
+    """What this gateway is called in traces; dragoman unless said here or among the attributes."""
+    otel_resource_attributes: str | None = None
+    """What else is said of it there, as name=value,name=value."""
+    otel_traces_sampler: SamplerName = "parentbased_always_on"
+    """Which traces are recorded; parentbased: as the caller's traceparent says, where it has one."""
+    otel_traces_sampler_arg: float = Field(default=1.0, ge=0, le=1)
+    """The share of traces for traceidratio and parentbased_traceidratio."""
+    otel_bsp_max_queue_size: int = Field(default=8192, ge=16)
+    """Spans that may wait for the receiver; of more the newest are dropped and counted."""
+    otel_bsp_max_export_batch_size: int = Field(default=512, ge=1)
+    """Spans of one batch."""
+    otel_bsp_schedule_delay: int = Field(default=5000, ge=10)
+    """Milliseconds after which a smaller batch goes as well."""
+    otel_console_export: bool = False
+    """Writes spans to standard output as JSON lines, with or without an endpoint."""
+    otel_sdk_disabled: bool = False
+    """Makes no traces, whatever else is said of them."""
+    otel_forward_tracestate: bool = False
+    """Whether providers get the caller's tracestate beside traceparent; it may tell of the caller's house."""
+    otel_instrumentation_genai_capture_message_content: CaptureContent = False
+    """Whether prompts and answers stand in traces, for everybody who can read those."""
 
     # --- limits
     rate_limit_hash_secret: SecretStr = SecretStr("anygpt-rate-limit")

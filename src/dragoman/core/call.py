@@ -9,12 +9,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from decimal import Decimal
 from typing import Literal, Protocol, TypeAlias
 
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 
 from dragoman.core.ask import Streams
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Family, Operation, Plan, Skipped
 from dragoman.core.scopes import Bounds
+from dragoman.core.response import Finish
 from dragoman.core.usage import Usage
 
 Role: TypeAlias = Literal["admin", "tenant_admin", "user"]
@@ -122,6 +123,8 @@ Status: TypeAlias = Literal[
 ]
 """How an attempt or a request ended; ``unknown`` stands for what a crash left open, ``hedge_lost`` for an
 attempt that was ended because another one beside it was quicker."""
+NO_FAILURE: frozenset[Status] = frozenset({"complete", "hedge_lost", "client_cut"})
+"""Ends of an attempt that are no failure of it."""
 
 
 class Attempt(Struct):
@@ -143,6 +146,10 @@ class Attempt(Struct):
     """The provider's own id of the request (D9)."""
     error_kind: str | None = None
     error_code: str | None = None
+    label: str = "other"
+    """The model's id if the catalogue knows it: a metric label (D12)."""
+    finish: Finish | None = None
+    """Why its answer ended, where the provider has said so."""
     may_cost: bool = False
     """Whether the provider may charge something, though nobody has told how much."""
     first_event_s: float | None = None
@@ -167,6 +174,19 @@ class Origin(Struct, frozen=True):
     attempts: int = 0
     fell_back: bool = False
     upstream_request: str | None = None
+
+
+class Fetching(Struct, frozen=True):
+    """What was fetched for a request in one go, from addresses that it names."""
+
+    id: str
+    wall: float
+    """Unix seconds of its beginning."""
+    duration_s: float
+    items: int
+    size: int
+    """Bytes."""
+    error: str | None = None
 
 
 CacheSaid: TypeAlias = Literal["hit", "miss", "bypass"]
@@ -250,6 +270,15 @@ class Call(Struct):
     """Monotonic seconds."""
     wall: float
     """Unix seconds."""
+    method: str = "POST"
+    parent_id: str = ""
+    """The caller's own span, 16 hex digits, where it has told of one."""
+    sampled: bool = False
+    """Whether its trace is recorded here."""
+    told_sampled: bool = True
+    """Whether providers are told that it is recorded: by us, or by whom the trace comes from."""
+    tracestate: str = ""
+    """What is passed on of the caller's ``tracestate``."""
     strict: bool = False
     named: str | None = None
     """The model, where the path names it."""
@@ -271,6 +300,9 @@ class Call(Struct):
     """How long the body was waited for."""
     gone: bool = False
     """The caller has closed its connection."""
+    asked: dict[str, Raw] | None = None
+    """The members of its request, where its trace is recorded: a few of their numbers are told there."""
+    fetches: tuple[Fetching, ...] = ()
     outcome: Outcome = field(default_factory=Outcome)
 
 

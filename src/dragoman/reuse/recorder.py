@@ -36,7 +36,7 @@ _WELL = frozenset({"unknown", "complete"})
 """What a stream's outcome is until something has gone wrong; its last frame comes after that."""
 
 
-def _nobody(outcome: Outcome) -> None:
+def _nobody(call: Call) -> None:
     """Nobody has to be told."""
 
 
@@ -49,7 +49,7 @@ class Recorder:
     clock: Clock
     policy: ReusePolicy
     report: Callable[[Exception, Call], None]
-    consumed: Callable[[Outcome], None] = _nobody
+    consumed: Callable[[Call], None] = _nobody
     """Told what a call came to whose caller was no longer there."""
     version: str = ""
     """Of the configuration in force: answers of the cache are its own."""
@@ -142,7 +142,7 @@ class Recorder:
             is_kept = await self._settle(spot, recording, call, is_complete=is_complete)
             self._leave(spot, recording)
             if recording.is_orphan:
-                self.consumed(call.outcome)
+                self.consumed(call)
             self._forget(spot.tenant, call.id, recording, at_once=is_kept)
 
     async def _kept(self, spot: Spot, recording: Recording, call_id: str) -> None:

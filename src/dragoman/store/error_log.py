@@ -61,6 +61,11 @@ class ErrorLog:
         self._rests_until = 0.0
         self._is_told = False
 
+    @property
+    def waiting(self) -> int:
+        """Lines that wait for the next turn."""
+        return len(self._waiting)
+
     def put(self, line: bytes) -> None:
         """Takes a line; nobody waits for it."""
         if len(self._waiting) >= MOST_WAITING:

@@ -18,6 +18,7 @@ from dragoman.core.errors import (
 from dragoman.core.loss import header as losses_header
 from dragoman.core.money import plain
 from dragoman.core.provider import Family
+from dragoman.core.timing import shares_of
 from dragoman.dialects.base import ErrorContext, ErrorReply
 from dragoman.dialects.registry import DIALECTS
 
@@ -127,17 +128,9 @@ def timing(call: Call, now: float) -> str:
     attempts; ``gw`` is all the rest.
     """
     outcome = call.outcome
-    upstream = until = 0.0
-    for attempt in outcome.attempts:
-        took = attempt.answered_s or attempt.duration_s
-        end = now if took is None else attempt.started + took
-        # Attempts may overlap, where one is hedged.
-        if end > until:
-            upstream += end - max(attempt.started, until)
-            until = end
-    ours = now - call.received - call.read_s - upstream - outcome.paused_s
-    told = f"gw;dur={max(0.0, ours) * 1000:.2f}, body;dur={call.read_s * 1000:.2f}"
-    if until:
+    ours, upstream = shares_of(call, now)
+    told = f"gw;dur={ours * 1000:.2f}, body;dur={call.read_s * 1000:.2f}"
+    if outcome.attempts:
         told += f", upstream;dur={upstream * 1000:.2f}"
     if outcome.paused_s:
         told += f", pause;dur={outcome.paused_s * 1000:.2f}"

@@ -8,7 +8,6 @@ that leaves cancels everything at once, in whatever phase it is (D18).
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from dragoman.attempt.endings import draining
 from dragoman.core.call import Answer, Call, Proof
 from dragoman.core.errors import CallerError, code_of
 from dragoman.core.ids import REQUEST_ID
+from dragoman.core.trace import TraceContext, read_traceparent, read_tracestate
 from dragoman.identity.proof import read_proof
 from dragoman.pipeline import House, carry
 from dragoman.surface.answer import (
@@ -39,8 +39,6 @@ from dragoman.surface.pulse import Pulse
 from dragoman.surface.route import Route
 from dragoman.surface.turn import TURN, Turn
 
-_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
-_NO_TRACE = "0" * 32
 _YES = frozenset({"true", "1", "yes"})
 
 
@@ -57,6 +55,10 @@ class Entry:
     """Told once a request is over: metrics and the access log."""
     failed: Callable[[Exception, Call], None]
     """Told of failures that are ours."""
+    sample: Callable[[str, TraceContext | None], bool] | None = None
+    """Whether a trace is recorded, by its id and what its caller says; None: none is."""
+    passes_state: bool = False
+    """Whether providers get the caller's ``tracestate``."""
 
 
 _BY_NAME = "dragoman.headers"
@@ -102,13 +104,13 @@ def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call
     call_id = entry.new_id()
     given = headers.get("x-request-id", "")
     trace = headers.get("traceparent")
-    traced = None if trace is None else _TRACEPARENT.fullmatch(trace)
+    context = None if trace is None else read_traceparent(trace)
     bare = call_id.replace("-", "")
     query = scope["query_string"]
-    return Call(
+    call = Call(
         id=call_id,
         request_id=given if given and REQUEST_ID.fullmatch(given) else f"req_{bare}",
-        trace_id=traced[1] if traced and traced[1] != _NO_TRACE else bare,
+        trace_id=bare if context is None else context.trace_id,
         dialect=route.dialect,
         operation=route.operation or "models",
         route=route.path,
@@ -123,7 +125,15 @@ def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call
         home=route.home,
         flavour=route.flavour,
         query=dict(parse_qsl(query.decode("latin-1"))) if query else {},
+        method=scope["method"],
     )
+    if context is not None:
+        call.parent_id, call.told_sampled = context.span_id, context.sampled
+        if entry.passes_state:
+            call.tracestate = read_tracestate(headers)
+    if entry.sample is not None:
+        call.sampled = call.told_sampled = entry.sample(call.trace_id, context)
+    return call
 
 
 Serve: TypeAlias = Callable[[Call, Scope], Awaitable[Answer]]

@@ -93,6 +93,11 @@ class Log:
         """Lines that could not be written."""
         return self.outlet.lost
 
+    @property
+    def waiting(self) -> int:
+        """Requests' lines that wait for company, and pieces that wait for the thread."""
+        return len(self._waiting) + self.outlet.waiting
+
     def close(self) -> None:
         """Writes what waits; whatever comes after is written at once."""
         self.later = None

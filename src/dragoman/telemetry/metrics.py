@@ -9,26 +9,39 @@ makes the text of them when it is asked for. Numbers are only written in the eve
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from dragoman.core.call import Outcome
-from dragoman.telemetry.numbers import Numbers, Served, Standing, decode_numbers, encode_numbers
+from dragoman.core.call import NO_FAILURE, Attempt, Call, Outcome
+from dragoman.core.timing import shares_of
+from dragoman.telemetry.families import budgets, conventions, counters, health, requests
+from dragoman.telemetry.gen_ai import DURATION_BUCKETS, operation_of
+from dragoman.telemetry.numbers import (
+    OVERHEAD_BUCKETS,
+    End,
+    Histogram,
+    Numbers,
+    Served,
+    Spoken,
+    Standing,
+    decode_numbers,
+    encode_numbers,
+    histogram,
+)
 from dragoman.telemetry.siblings import Siblings
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MOST_ERROR_WORDS = 64
+"""Different words for errors in labels; further ones are ``other``."""
+_WORD = re.compile(r"[a-z][a-z0-9_.-]{0,47}")
 
 
 class Metrics(Collector):
@@ -51,12 +64,23 @@ class Metrics(Collector):
         """Where limits are counted: memory, host, redis, or alone."""
         self.usage_failures = 0
         """Ledger batches that had to be tried again."""
+        self.queues: dict[str, int] = {}
+        """What waits, by the name of the queue."""
+        self.lost: dict[str, int] = {}
+        """What found no room there, or was not taken."""
+        self.spans_sent: int | None = None
+        """None where no traces are made."""
         self.budgets: dict[tuple[str, str], Standing] = {}
         """Budget and stretch → how it stands; whoever keeps the budgets keeps it."""
         self.budget_refusals: dict[str, int] = {}
         self._budget_alerts: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         self._served: dict[tuple[str, str], Served] = {}
+        self._spoken: dict[tuple[str, str, str], Spoken] = {}
+        self._overhead: dict[bool, Histogram] = {}
         self._attempts: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._fallbacks: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._decisions: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._error_words: set[str] = set()
         self._limited: defaultdict[str, int] = defaultdict(int)
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -72,7 +96,14 @@ class Metrics(Collector):
             models_off=self.models_off,
             usage_failures=self.usage_failures,
             served=self._served,
+            spoken=self._spoken,
+            overhead=self._overhead,
             attempts=self._attempts,
+            fallbacks=self._fallbacks,
+            decisions=self._decisions,
+            queues=self.queues,
+            lost=self.lost,
+            spans_sent=self.spans_sent,
             limited=self._limited,
             budget_refusals=self.budget_refusals,
             budget_alerts=self._budget_alerts,
@@ -107,13 +138,29 @@ class Metrics(Collector):
         """The operator was told that a budget has reached a share of millionths."""
         self._budget_alerts[budget, window, f"{share / 1_000_000:g}"] += 1
 
-    def finished(self, outcome: Outcome, duration_s: float) -> None:
+    def finished(self, call: Call, duration_s: float) -> None:
         """A request is over."""
+        outcome = call.outcome
         served = self._of(outcome)
-        status = outcome.http_status
-        served.statuses[status] = served.statuses.get(status, 0) + 1
+        error = outcome.error_code
+        streaming = outcome.stream
+        end = End(
+            outcome.http_status,
+            call.route,
+            "" if error is None else self._error_word(error),
+            streaming,
+        )
+        ends = served.ends
+        ends[end] = ends.get(end, 0) + 1
         served.duration.observe(duration_s)
-        self._consume(outcome, served)
+        overhead = self._overhead.get(streaming)
+        if overhead is None:
+            overhead = self._overhead[streaming] = histogram(OVERHEAD_BUCKETS)
+        overhead.observe(shares_of(call, call.received + duration_s).ours)
+        plan = outcome.plan
+        if plan is not None and plan.strategy is not None and plan.candidates:
+            self._decisions[plan.strategy, plan.candidates[0].provider.name] += 1
+        self._consume(call, served)
 
     def _of(self, outcome: Outcome) -> Served:
         attempt = outcome.served
@@ -123,16 +170,22 @@ class Metrics(Collector):
             served = self._served[key] = Served()
         return served
 
-    def consumed(self, outcome: Outcome) -> None:
+    def consumed(self, call: Call) -> None:
         """What the attempts of a request came to; its own end is told apart where it left before."""
-        self._consume(outcome, self._of(outcome))
+        self._consume(call, self._of(call.outcome))
 
-    def _consume(self, outcome: Outcome, served: Served) -> None:
+    def _consume(self, call: Call, served: Served) -> None:
+        outcome = call.outcome
         attempt = outcome.served
-        for one in outcome.attempts:
-            self._attempts[one.provider, one.status] += 1
         if attempt is None:
             return
+        before: Attempt | None = None
+        for one in outcome.attempts:
+            self._attempts[one.provider, one.status] += 1
+            if before is not None and (before.provider, before.model) != (one.provider, one.model):
+                self._fallbacks[before.provider, one.provider] += 1
+            self._speak(call, one)
+            before = one
         if attempt.first_event_s is not None:
             served.first_token.observe(attempt.first_event_s)
         usage = attempt.usage
@@ -142,53 +195,46 @@ class Metrics(Collector):
         if attempt.cost is not None:
             served.cost += float(attempt.cost)
 
+    def _speak(self, call: Call, attempt: Attempt) -> None:
+        """One try, in the words of the conventions for generative AI."""
+        key = (operation_of(call), attempt.provider, attempt.label)
+        spoken = self._spoken.get(key)
+        if spoken is None:
+            spoken = self._spoken[key] = Spoken()
+        error = ""
+        if attempt.status not in NO_FAILURE:
+            error = self._error_word(attempt.error_code or attempt.error_kind or attempt.status)
+        took = spoken.took.get(error)
+        if took is None:
+            took = spoken.took[error] = histogram(DURATION_BUCKETS)
+        took.observe(attempt.duration_s or 0.0)
+        if call.outcome.stream and attempt.first_event_s is not None:
+            spoken.first_chunk.observe(attempt.first_event_s)
+        usage = attempt.usage
+        if usage is not None:
+            if usage.input is not None:
+                spoken.input.observe(usage.input)
+            if (output := usage.billed_output) is not None:
+                spoken.output.observe(output)
+
+    def _error_word(self, code: str) -> str:
+        """A label: providers have codes of their own, and could make series with them."""
+        words = self._error_words
+        if code in words:
+            return code
+        if len(words) < MOST_ERROR_WORDS and _WORD.fullmatch(code):
+            words.add(code)
+            return code
+        return "other"
+
     def collect(self) -> Iterator[Metric]:
         """What the library asks for."""
         now, workers = self._all()
-        served = list(now.served.items())
-        requests = CounterMetricFamily(
-            "dragoman_requests",
-            "Requests by what became of them",
-            labels=("provider", "model", "status"),
-        )
-        names = ("provider", "model")
-        duration = HistogramMetricFamily(
-            "dragoman_request_duration_seconds",
-            "From the first byte of a request to the last of its answer",
-            labels=names,
-        )
-        first = HistogramMetricFamily(
-            "dragoman_time_to_first_token_seconds",
-            "From the start of an attempt to its first content",
-            labels=names,
-        )
-        tokens = CounterMetricFamily(
-            "dragoman_tokens", "Tokens as providers report them", labels=(*names, "type")
-        )
-        cost = CounterMetricFamily("dragoman_cost_usd", "Cost in USD", labels=names)
-        for key, numbers in served:
-            for status, count in list(numbers.statuses.items()):
-                requests.add_metric((*key, str(status)), count)
-            for family, histogram in (
-                (duration, numbers.duration),
-                (first, numbers.first_token),
-            ):
-                family.add_metric(key, histogram.buckets(), histogram.total)
-            tokens.add_metric((*key, "input"), numbers.input)
-            tokens.add_metric((*key, "output"), numbers.output)
-            cost.add_metric(key, numbers.cost)
-        yield from (requests, duration, first, tokens, cost)
-        attempts = CounterMetricFamily(
-            "dragoman_attempts", "Calls to providers", labels=("provider", "outcome")
-        )
-        for (provider, status_word), count in list(now.attempts.items()):
-            attempts.add_metric((provider, status_word), count)
-        limited = CounterMetricFamily(
-            "dragoman_rate_limit_hits", "Requests refused by a limit", labels=("limit",)
-        )
-        for limit, count in list(now.limited.items()):
-            limited.add_metric((limit,), count)
-        yield from (attempts, limited, *_budgets(now), *_health(now))
+        yield from requests(now)
+        yield from conventions(now)
+        yield from counters(now)
+        yield from budgets(now)
+        yield from health(now)
         if self.shared_state != "none":
             yield GaugeMetricFamily(
                 "dragoman_shared_state_up",
@@ -201,63 +247,11 @@ class Metrics(Collector):
                 "1 while limits are counted by all processes together, 0 while this one goes by its part",
                 value=int(self.limits_kept != "alone"),
             )
-        yield GaugeMetricFamily("dragoman_active_requests", "Requests under way", value=now.active)
-        yield CounterMetricFamily(
-            "dragoman_usage_write_failures",
-            "Ledger batches that had to be tried again",
-            value=now.usage_failures,
-        )
         yield from _processes(workers) if workers else ProcessCollector(registry=None).collect()
 
     def text(self) -> bytes:
         """All of it in Prometheus' text form."""
         return generate_latest(self._registry)
-
-
-def _budgets(now: Numbers) -> Iterator[Metric]:
-    """How budgets stand, and whom they have refused."""
-    refused = CounterMetricFamily(
-        "dragoman_budget_refusals", "Requests refused by a budget", labels=("budget",)
-    )
-    for budget, count in list(now.budget_refusals.items()):
-        refused.add_metric((budget,), count)
-    told = CounterMetricFamily(
-        "dragoman_budget_alerts",
-        "Shares of budgets that were reached",
-        labels=("budget", "window", "share"),
-    )
-    for key, count in list(now.budget_alerts.items()):
-        told.add_metric(key, count)
-    yield from (refused, told)
-    for name, meaning in (
-        ("limit", "What a budget holds in its window, in USD"),
-        ("spent", "What is spent of it, in USD"),
-        ("held", "What is held for calls whose cost nobody knows, in USD"),
-    ):
-        family = GaugeMetricFamily(
-            f"dragoman_budget_{name}_usd", meaning, labels=("budget", "window")
-        )
-        for window, standing in list(now.budgets.items()):
-            family.add_metric(window, getattr(standing, name) / 1e12)
-        yield family
-
-
-def _health(now: Numbers) -> Iterator[Metric]:
-    """What is known of providers."""
-    for name, meaning, values in (
-        (
-            "dragoman_circuit_breaker_state",
-            "0 closed, 1 open, 2 half-open; the worst of a provider",
-            now.breakers,
-        ),
-        ("dragoman_provider_score", "0 to 100: how well it has been doing", now.scores),
-        ("dragoman_provider_disabled", "1 while it is left out for its failures", now.disabled),
-        ("dragoman_disabled_models", "Models left out for their failures", now.models_off),
-    ):
-        family = GaugeMetricFamily(name, meaning, labels=("provider",))
-        for provider, value in list(values.items()):
-            family.add_metric((provider,), value)
-        yield family
 
 
 def _processes(pids: list[int]) -> Iterator[Metric]:

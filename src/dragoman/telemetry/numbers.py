@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct, field, msgpack
 
+from dragoman.telemetry.gen_ai import DURATION_BUCKETS as SPOKEN_BUCKETS
+from dragoman.telemetry.gen_ai import TOKEN_BUCKETS
+
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100)
 FIRST_TOKEN_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1)
 _OPEN = 1
 
 _K = TypeVar("_K")
@@ -43,28 +47,58 @@ class Histogram(Struct):
         return found
 
 
-def _histogram(bounds: tuple[float, ...]) -> Histogram:
+def histogram(bounds: tuple[float, ...]) -> Histogram:
+    """One that has observed nothing."""
     return Histogram(bounds, [0] * (len(bounds) + 1))
+
+
+class End(NamedTuple):
+    """How a request ended, and where it had come in."""
+
+    status: int
+    endpoint: str
+    """The matched route."""
+    error_type: str
+    """Empty: there was no error."""
+    streaming: bool
 
 
 class Served(Struct):
     """The numbers of one provider and model."""
 
-    statuses: dict[int, int] = {}
-    duration: Histogram = field(default_factory=lambda: _histogram(DURATION_BUCKETS))
-    first_token: Histogram = field(default_factory=lambda: _histogram(FIRST_TOKEN_BUCKETS))
+    ends: dict[End, int] = {}
+    duration: Histogram = field(default_factory=lambda: histogram(DURATION_BUCKETS))
+    first_token: Histogram = field(default_factory=lambda: histogram(FIRST_TOKEN_BUCKETS))
     input: int = 0
     output: int = 0
     cost: float = 0.0
 
     def add(self, other: Served) -> None:
         """The numbers of another process."""
-        _add(self.statuses, other.statuses)
+        _add(self.ends, other.ends)
         self.duration.add(other.duration)
         self.first_token.add(other.first_token)
         self.input += other.input
         self.output += other.output
         self.cost += other.cost
+
+
+class Spoken(Struct):
+    """The numbers of one operation at one provider's model, as the conventions for generative AI have them."""
+
+    took: dict[str, Histogram] = {}
+    """Error type, empty where there was none → how long."""
+    first_chunk: Histogram = field(default_factory=lambda: histogram(SPOKEN_BUCKETS))
+    input: Histogram = field(default_factory=lambda: histogram(TOKEN_BUCKETS))
+    output: Histogram = field(default_factory=lambda: histogram(TOKEN_BUCKETS))
+
+    def add(self, other: Spoken) -> None:
+        """The numbers of another process."""
+        for error, theirs in other.took.items():
+            self.took.setdefault(error, histogram(SPOKEN_BUCKETS)).add(theirs)
+        self.first_chunk.add(other.first_chunk)
+        self.input.add(other.input)
+        self.output.add(other.output)
 
 
 class Standing(Struct, frozen=True):
@@ -87,8 +121,23 @@ class Numbers(Struct):
     models_off: dict[str, int] = {}
     usage_failures: int = 0
     served: dict[tuple[str, str], Served] = {}
+    """Provider and model."""
+    spoken: dict[tuple[str, str, str], Spoken] = {}
+    """Operation, provider and model."""
+    overhead: dict[bool, Histogram] = {}
+    """Whether it was a stream → our own time."""
     attempts: dict[tuple[str, str], int] = {}
+    fallbacks: dict[tuple[str, str], int] = {}
+    """Provider that was left, provider that came next."""
+    decisions: dict[tuple[str, str], int] = {}
+    """Strategy and the provider that it put first."""
     limited: dict[str, int] = {}
+    queues: dict[str, int] = {}
+    """What waits, by the name of the queue."""
+    lost: dict[str, int] = {}
+    """What found no room there."""
+    spans_sent: int | None = None
+    """None where no traces are made."""
     budget_refusals: dict[str, int] = {}
     budget_alerts: dict[tuple[str, str, str], int] = {}
     """Budget, stretch and share → how often this process has told it."""
@@ -100,8 +149,17 @@ class Numbers(Struct):
         self.usage_failures += other.usage_failures
         for key, served in other.served.items():
             self.served.setdefault(key, Served()).add(served)
+        for words, spoken in other.spoken.items():
+            self.spoken.setdefault(words, Spoken()).add(spoken)
+        for streaming, theirs in other.overhead.items():
+            self.overhead.setdefault(streaming, histogram(OVERHEAD_BUCKETS)).add(theirs)
         _add(self.attempts, other.attempts)
+        _add(self.fallbacks, other.fallbacks)
+        _add(self.decisions, other.decisions)
         _add(self.limited, other.limited)
+        _add(self.lost, other.lost)
+        if other.spans_sent is not None:
+            self.spans_sent = (self.spans_sent or 0) + other.spans_sent
         _add(self.budget_refusals, other.budget_refusals)
         _add(self.budget_alerts, other.budget_alerts)
         for window, standing in other.budgets.items():
@@ -110,17 +168,18 @@ class Numbers(Struct):
             self.budgets[window] = max(known, standing, key=_recent)
         if alive:
             self.active += other.active
+            _add(self.queues, other.queues)
             for provider, state in other.breakers.items():
                 mine = self.breakers.get(provider, 0)
                 # The states' numbers do not stand in their order: open is worse than half-open.
                 self.breakers[provider] = _OPEN if _OPEN in {mine, state} else max(mine, state)
             for provider, score in other.scores.items():
                 self.scores[provider] = min(self.scores.get(provider, score), score)
-            for ours, theirs in (
+            for ours, off in (
                 (self.disabled, other.disabled),
                 (self.models_off, other.models_off),
             ):
-                for provider, number in theirs.items():
+                for provider, number in off.items():
                     ours[provider] = max(ours.get(provider, 0), number)
 
 

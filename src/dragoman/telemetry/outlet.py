@@ -40,6 +40,11 @@ class Outlet:
         """Lines that could not be written."""
         return self.refused + self._failed
 
+    @property
+    def waiting(self) -> int:
+        """Pieces that wait for the thread."""
+        return self._queue.qsize()
+
     def start(self) -> None:
         """From now on a thread writes."""
         if self._thread is None:

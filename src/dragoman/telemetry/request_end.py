@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from dragoman.core.call import Call
 from dragoman.core.money import plain
@@ -20,8 +21,34 @@ def started_with(metrics: Metrics) -> Callable[[], None]:
     return started
 
 
+class Traces(Protocol):
+    """Where the traces of calls go."""
+
+    def finished(self, call: Call, duration_s: float) -> None:
+        """A call is over."""
+        ...
+
+    def consumed(self, call: Call) -> None:
+        """The tries of a call are over whose own end was told before."""
+        ...
+
+
+def consumed_with(metrics: Metrics, traces: Traces | None) -> Callable[[Call], None]:
+    """What is told of a call whose caller has left before its answer had ended."""
+
+    def consumed(call: Call) -> None:
+        metrics.consumed(call)
+        if traces is not None and call.sampled:
+            traces.consumed(call)
+
+    return consumed
+
+
 def finished_with(
-    metrics: Metrics, log: Log, errors: Callable[[bytes], None] | None = None
+    metrics: Metrics,
+    log: Log,
+    errors: Callable[[bytes], None] | None = None,
+    traces: Traces | None = None,
 ) -> Callable[[Call, float], None]:
     """What is told of every request that is over; ``errors`` gets a line of those that failed."""
 
@@ -32,7 +59,9 @@ def finished_with(
             line = error_line(call, duration_s)
             if line is not None:
                 errors(line)
-        metrics.finished(outcome, duration_s)
+        metrics.finished(call, duration_s)
+        if traces is not None and call.sampled:
+            traces.finished(call, duration_s)
         attempt = outcome.served
         usage = attempt.usage if attempt else None
         log.access(

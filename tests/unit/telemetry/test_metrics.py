@@ -7,6 +7,7 @@ import pytest
 from dragoman.core.call import Attempt, Outcome
 from dragoman.core.usage import Usage
 from dragoman.telemetry.metrics import Metrics
+from finished import END, finished_call
 
 
 def outcome(model="gpt-4o", **attempt):
@@ -15,6 +16,7 @@ def outcome(model="gpt-4o", **attempt):
     )
     for name, value in attempt.items():
         setattr(tried, name, value)
+    tried.label = model
     return Outcome(attempts=[tried], http_status=200, label_model=model)
 
 
@@ -23,11 +25,11 @@ def test_a_request_counts_under_its_names():
     metrics = Metrics()
     usage = Usage(input=3, output=5)
     done = outcome(usage=usage, cost=Decimal("0.5"), first_event_s=0.2, status="complete")
-    metrics.finished(done, 1.5)
-    metrics.finished(done, 1.5)
+    metrics.finished(finished_call(done), 1.5)
+    metrics.finished(finished_call(done), 1.5)
     text = metrics.text().decode()
     labels = 'model="gpt-4o",provider="openai"'
-    assert f'dragoman_requests_total{{{labels},status="200"}} 2.0' in text
+    assert f'dragoman_requests_total{{{END},{labels},status="200",streaming="false"}} 2.0' in text
     assert f'dragoman_tokens_total{{{labels},type="input"}} 6.0' in text
     assert f'dragoman_tokens_total{{{labels},type="output"}} 10.0' in text
     assert f"dragoman_cost_usd_total{{{labels}}} 1.0" in text
@@ -37,16 +39,19 @@ def test_a_request_counts_under_its_names():
 
 def test_a_refused_request_counts_without_a_provider():
     metrics = Metrics()
-    metrics.finished(Outcome(http_status=401), 0.01)
+    metrics.finished(finished_call(Outcome(http_status=401, error_code="invalid_api_key")), 0.01)
     metrics.limited("rpm")
     text = metrics.text().decode()
-    assert 'dragoman_requests_total{model="none",provider="none",status="401"} 1.0' in text
+    assert (
+        'dragoman_requests_total{endpoint="/v1/chat/completions",error_type="invalid_api_key",'
+        'model="none",provider="none",status="401",streaming="false"} 1.0'
+    ) in text
     assert 'dragoman_rate_limit_hits_total{limit="rpm"} 1.0' in text
 
 
 def test_unknown_usage_and_cost_add_nothing():
     metrics = Metrics()
-    metrics.finished(outcome(), 0.1)
+    metrics.finished(finished_call(outcome()), 0.1)
     text = metrics.text().decode()
     assert 'dragoman_tokens_total{model="gpt-4o",provider="openai",type="input"} 0.0' in text
     assert 'dragoman_cost_usd_total{model="gpt-4o",provider="openai"} 0.0' in text

@@ -14,6 +14,7 @@ from dragoman.telemetry import siblings as subject
 from dragoman.telemetry.metrics import Metrics
 from dragoman.telemetry.numbers import Numbers, encode_numbers
 from dragoman.telemetry.siblings import Siblings, workers_folder
+from finished import END, finished_call
 
 
 @pytest.fixture
@@ -31,7 +32,8 @@ def worked(metrics, provider="openai", requests=1):
     tried.usage, tried.cost = Usage(input=3, output=5), Decimal("0.5")
     tried.first_event_s, tried.status = 0.2, "complete"
     for _ in range(requests):
-        metrics.finished(Outcome(attempts=[tried], http_status=200, label_model="m"), 1.5)
+        done = Outcome(attempts=[tried], http_status=200, label_model="m")
+        metrics.finished(finished_call(done), 1.5)
     metrics.limited("rpm")
     metrics.usage_failures += 1
     metrics.active += 2
@@ -61,8 +63,12 @@ def test_the_one_that_is_asked_adds_the_others_to_its_own(tmp_path, dead):
     for _ in range(2):
         text = metrics.text().decode()
         mine, theirs = 'model="m",provider="openai"', 'model="m",provider="mistral"'
-        assert f'dragoman_requests_total{{{mine},status="200"}} 5.0' in text
-        assert f'dragoman_requests_total{{{theirs},status="200"}} 4.0' in text
+        assert (
+            f'dragoman_requests_total{{{END},{mine},status="200",streaming="false"}} 5.0' in text
+        )
+        assert (
+            f'dragoman_requests_total{{{END},{theirs},status="200",streaming="false"}} 4.0' in text
+        )
         assert f'dragoman_tokens_total{{{mine},type="output"}} 25.0' in text
         assert f"dragoman_cost_usd_total{{{mine}}} 2.5" in text
         assert f'dragoman_request_duration_seconds_bucket{{le="2.5",{mine}}} 5.0' in text
@@ -84,7 +90,7 @@ def test_the_one_that_is_asked_adds_the_others_to_its_own(tmp_path, dead):
         assert "dragoman_shared_state_up" not in text
         assert f'process_start_time_seconds{{worker="{os.getpid()}"}}' in text
         assert f'worker="{dead}"' not in text
-    assert metrics.numbers().served["openai", "m"].statuses == {200: 2}
+    assert list(metrics.numbers().served["openai", "m"].ends.values()) == [2]
 
 
 def test_a_single_process_has_no_worker_label_and_publishes_nothing():

@@ -1,0 +1,142 @@
+"""Spans on their way out: a queue with a bound, and a thread that sends what waits in batches.
+
+No request waits for it. What finds no room, or is not taken after a few tries, is dropped and counted:
+traces are a sample anyway, the ledger has every call.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dragoman.telemetry.sending import Sending, SendingError
+
+TRIES = 4
+_FIRST_S = 0.5
+_LONGEST_S = 8.0
+PATIENCE_S = 5.0
+"""How long the end of a process waits for the last batches to be taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much waits, how long, and how much goes at once (the SDKs' ``OTEL_BSP_*``)."""
+
+    queue: int = 2048
+    batch: int = 512
+    delay_s: float = 5.0
+
+
+class Exporter:
+    """The spans of one process, from their end to their receivers."""
+
+    def __init__(
+        self,
+        sendings: Sequence[Sending],
+        bounds: Bounds,
+        notice: Callable[[str, str], None],
+        rest: Callable[[float], object] | None = None,
+    ) -> None:
+        """``notice`` is told in the exporter's thread what has changed: a level and a sentence."""
+        self._sendings = sendings
+        self._bounds = bounds
+        self._notice = notice
+        self._queue: deque[bytes] = deque()
+        self._woken = threading.Event()
+        self._ending = threading.Event()
+        self._rest = rest or self._ending.wait
+        self._thread: threading.Thread | None = None
+        # Each number has one writer: put has refused, the thread has the others.
+        self._refused = 0
+        self._unsent = 0
+        self.sent = 0
+        self._is_well = True
+
+    @property
+    def waiting(self) -> int:
+        """Spans that wait."""
+        return len(self._queue)
+
+    @property
+    def dropped(self) -> int:
+        """Spans that nobody will get."""
+        return self._refused + self._unsent
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
+        self._thread.start()
+
+    def put(self, spans: Sequence[bytes]) -> None:
+        """Takes the spans of one call, all or none of them."""
+        queue = self._queue
+        if len(queue) + len(spans) > self._bounds.queue:
+            self._refused += len(spans)
+            return
+        queue.extend(spans)
+        if len(queue) >= self._bounds.batch and not self._woken.is_set():
+            self._woken.set()
+
+    def close(self, patience_s: float = PATIENCE_S) -> None:
+        """Has what waits sent, if it is taken in time; blocks until then."""
+        self._ending.set()
+        self._woken.set()
+        if self._thread is not None:
+            self._thread.join(patience_s)
+            self._thread = None
+
+    def _run(self) -> None:
+        while not self._ending.is_set():
+            self._woken.wait(self._bounds.delay_s)
+            self._woken.clear()
+            self._send_all(at_least=1)
+        self._send_all(at_least=1)
+        for sending in self._sendings:
+            sending.close()
+
+    def _send_all(self, at_least: int) -> None:
+        queue = self._queue
+        while len(queue) >= at_least:
+            batch = [queue.popleft() for _ in range(min(len(queue), self._bounds.batch))]
+            taken = [self._send(sending, batch) for sending in self._sendings]
+            if all(taken):
+                self.sent += len(batch)
+            else:
+                self._unsent += len(batch)
+
+    def _send(self, sending: Sending, batch: Sequence[bytes]) -> bool:
+        pause = _FIRST_S
+        for number in range(1, TRIES + 1):
+            try:
+                sending.send(batch)
+            except SendingError as error:
+                # An ending process tries once more, at once: its caller's patience is short.
+                last = number == (2 if self._ending.is_set() else TRIES)
+                if not error.retryable or last:
+                    self._tell(error.why)
+                    return False
+                waits = error.after_s if error.after_s is not None else pause * _jitter()
+                self._rest(min(waits, _LONGEST_S))
+                pause = min(pause * 2, _LONGEST_S)
+            except Exception as error:  # noqa: BLE001  a thread that dies would drop all from then on
+                self._tell(type(error).__name__)
+                return False
+            else:
+                self._tell(None)
+                return True
+        return False
+
+    def _tell(self, trouble: str | None) -> None:
+        """Once when it begins to fail, once when it is over."""
+        if trouble is None and not self._is_well:
+            self._notice("info", "traces are exported again")
+        elif trouble is not None and self._is_well:
+            self._notice("warn", f"traces cannot be exported: {trouble}")
+        self._is_well = trouble is None
+
+
+def _jitter() -> float:
+    return random.uniform(0.5, 1.0)  # noqa: S311  nothing secret hangs on it

@@ -1,0 +1,310 @@
+"""The spans of a call that is over: itself, each try, each fetch; written from what its outcome says anyway.
+
+So nothing is done for a trace while the call is under way. There is no word of a prompt or an answer
+here unless the operator has asked for it (``content``); what callers choose (models' names, ids) is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Raw
+
+from dragoman.core.call import NO_FAILURE, Attempt, Call, Fetching
+from dragoman.core.money import plain
+from dragoman.core.trace import read_tracestate, span_of
+from dragoman.telemetry.gen_ai import finish_word, operation_of, provider_word
+from dragoman.telemetry.otlp import Value, attribute, attributes, count, long_attribute, span
+
+Addresses = Callable[[str], str | None]
+"""A provider's base URL."""
+
+_NS = 1_000_000_000
+_LONGEST = 200
+_NUMBERS = (
+    ("max_completion_tokens", "gen_ai.request.max_tokens"),
+    ("max_output_tokens", "gen_ai.request.max_tokens"),
+    ("max_tokens", "gen_ai.request.max_tokens"),
+    ("temperature", "gen_ai.request.temperature"),
+    ("top_p", "gen_ai.request.top_p"),
+    ("top_k", "gen_ai.request.top_k"),
+    ("frequency_penalty", "gen_ai.request.frequency_penalty"),
+    ("presence_penalty", "gen_ai.request.presence_penalty"),
+    ("seed", "gen_ai.request.seed"),
+    ("n", "gen_ai.request.choice.count"),
+)
+_WHOLE = frozenset(
+    {"gen_ai.request.max_tokens", "gen_ai.request.seed", "gen_ai.request.choice.count"}
+)
+_MOST = 2**53
+_NUMBER = msgspec.json.Decoder(int | float)
+
+
+class Content(Protocol):
+    """What was said in a call, where somebody has asked for it to stand in traces."""
+
+    def __call__(self, call: Call) -> dict[str, str]:
+        """Attributes by their names, JSON texts."""
+        ...
+
+
+def spans_of(
+    call: Call, duration_s: float, addresses: Addresses, content: Content | None
+) -> list[bytes]:
+    """All spans of a call whose tries have ended, encoded; its own is the first."""
+    own = span_of(call.id)
+    found = [_entry(call, duration_s, own, content)]
+    found += tries_of(call, addresses)
+    found += [_fetching(call, each, own) for each in call.fetches]
+    return found
+
+
+def tries_of(call: Call, addresses: Addresses) -> list[bytes]:
+    """The spans of a call's tries alone."""
+    own, outcome = span_of(call.id), call.outcome
+    operation = operation_of(call)
+    found: list[bytes] = []
+    before: Attempt | None = None
+    numbers = _numbers(call.asked) if call.asked else b""
+    for attempt in outcome.attempts:
+        found.append(
+            _try(call, attempt, own, operation, numbers, addresses, _cause(attempt, before))
+        )
+        before = attempt
+    return found
+
+
+def _cause(attempt: Attempt, before: Attempt | None) -> str:
+    """Why there was this try."""
+    if before is None:
+        return "first"
+    if before.duration_s is None or attempt.started < before.started + before.duration_s:
+        return "hedge"
+    same = (attempt.provider, attempt.model) == (before.provider, before.model)
+    return "retry" if same else "fallback"
+
+
+def _entry(call: Call, duration_s: float, own: str, content: Content | None) -> bytes:
+    outcome, caller = call.outcome, call.caller
+    said = [
+        _call_block(
+            call.method,
+            call.route,
+            operation_of(call),
+            outcome.http_status,
+            outcome.error_code,
+            outcome.requested_model[:_LONGEST],
+            outcome.stream,
+            caller.tenant if caller else None,
+            caller.key_id if caller else None,
+            outcome.status,
+        ),
+        attribute("dragoman.call_id", call.id),
+        attribute("dragoman.request_id", call.request_id),
+        count("dragoman.attempts", len(outcome.attempts)),
+    ]
+    attempt = outcome.served
+    if attempt is not None and attempt.cost is not None:
+        said.append(attribute("dragoman.cost_usd", plain(attempt.cost)))
+    if outcome.cache is not None:
+        said.append(attribute("dragoman.cache", outcome.cache))
+    if outcome.origin is not None:
+        said.append(attribute("dragoman.replay_of", outcome.origin.call_id))
+    if content is not None:
+        said += [long_attribute(name, text) for name, text in content(call).items()]
+    start = int(call.wall * _NS)
+    return span(
+        call.trace_id,
+        own,
+        call.parent_id,
+        f"{call.method} {call.route}",
+        "server",
+        start,
+        start + int(duration_s * _NS),
+        b"".join(said),
+        failed=outcome.http_status >= 500 or outcome.status in _BROKEN,
+        is_entry=True,
+        state=read_tracestate(call.headers) if call.parent_id else "",
+    )
+
+
+_BROKEN = frozenset({"upstream_cut", "timeout", "house_error", "upstream_error"})
+
+
+@lru_cache(maxsize=2048)
+def _call_block(
+    method: str,
+    route: str,
+    operation: str,
+    status: int,
+    error: str | None,
+    requested: str,
+    stream: bool,  # noqa: FBT001  the key of a cache
+    tenant: str | None,
+    key_id: str | None,
+    word: str,
+) -> bytes:
+    """What many calls say alike."""
+    return attributes(
+        {
+            "http.request.method": method,
+            "http.route": route,
+            "http.response.status_code": status or None,
+            "gen_ai.operation.name": operation,
+            "gen_ai.request.model": requested or None,
+            "gen_ai.request.stream": stream or None,
+            "error.type": error,
+            "dragoman.status": word,
+            "dragoman.tenant": tenant,
+            "dragoman.key_id": key_id,
+        }
+    )
+
+
+def _try(
+    call: Call,
+    attempt: Attempt,
+    own: str,
+    operation: str,
+    numbers: bytes,
+    addresses: Addresses,
+    cause: str,
+) -> bytes:
+    finish = attempt.finish
+    failed = attempt.status not in NO_FAILURE
+    error = attempt.error_code or attempt.error_kind
+    if error is None and failed:
+        error = attempt.status
+    said = [
+        _try_block(
+            attempt.provider,
+            attempt.model[:_LONGEST],
+            operation,
+            call.outcome.stream,
+            addresses(attempt.provider),
+            None if finish is None else finish.reason,
+            attempt.status,
+            attempt.upstream_status,
+            error if failed else None,
+            cause,
+            attempt.cost_from,
+        ),
+        numbers,
+        attribute("dragoman.attempt.id", attempt.id),
+        count("dragoman.attempt.number", attempt.number),
+    ]
+    usage = attempt.usage
+    if usage is not None:
+        for name, number in (
+            ("gen_ai.usage.input_tokens", usage.input),
+            ("gen_ai.usage.output_tokens", usage.billed_output),
+            ("gen_ai.usage.cache_read.input_tokens", usage.cache_read),
+            ("gen_ai.usage.cache_creation.input_tokens", usage.cache_write),
+            ("gen_ai.usage.reasoning.output_tokens", usage.reasoning),
+        ):
+            if number is not None:
+                said.append(count(name, number))
+    if attempt.upstream_id:
+        said.append(attribute("gen_ai.response.id", attempt.upstream_id[:_LONGEST]))
+    if call.outcome.stream and attempt.first_event_s is not None:
+        said.append(attribute("gen_ai.response.time_to_first_chunk", attempt.first_event_s))
+    if attempt.cost is not None:
+        said.append(attribute("dragoman.cost_usd", plain(attempt.cost)))
+    start = int(attempt.wall * _NS)
+    return span(
+        call.trace_id,
+        span_of(attempt.id),
+        own,
+        f"{operation} {attempt.model[:_LONGEST]}",
+        "client",
+        start,
+        start + int((attempt.duration_s or 0.0) * _NS),
+        b"".join(said),
+        failed=failed,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _try_block(
+    provider: str,
+    model: str,
+    operation: str,
+    stream: bool,  # noqa: FBT001  the key of a cache
+    address: str | None,
+    finish: str | None,
+    status: str,
+    upstream_status: int | None,
+    error: str | None,
+    cause: str,
+    cost_from: str,
+) -> bytes:
+    """What many tries say alike."""
+    host, port = _host_of(address)
+    return attributes(
+        {
+            "gen_ai.operation.name": operation,
+            "gen_ai.provider.name": provider_word(provider),
+            "gen_ai.request.model": model,
+            "gen_ai.request.stream": stream or None,
+            "gen_ai.response.finish_reasons": None if finish is None else [finish_word(finish)],
+            "server.address": host,
+            "server.port": port,
+            "http.response.status_code": upstream_status,
+            "error.type": error,
+            "dragoman.provider": provider,
+            "dragoman.attempt.status": status,
+            "dragoman.attempt.cause": cause,
+            "dragoman.cost_from": cost_from,
+        }
+    )
+
+
+def _host_of(address: str | None) -> tuple[str | None, int | None]:
+    """A provider's host and port; of an address no user, path or query is told."""
+    if address is None:
+        return None, None
+    try:
+        parts = urlsplit(address)
+        return parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None, None
+
+
+def _fetching(call: Call, each: Fetching, own: str) -> bytes:
+    start = int(each.wall * _NS)
+    members: dict[str, Value | None] = {
+        "dragoman.fetch.items": each.items,
+        "dragoman.fetch.bytes": each.size,
+        "error.type": each.error,
+    }
+    return span(
+        call.trace_id,
+        span_of(each.id),
+        own,
+        "fetch",
+        "client",
+        start,
+        start + int(each.duration_s * _NS),
+        attributes(members),
+        failed=each.error is not None,
+    )
+
+
+def _numbers(members: dict[str, Raw]) -> bytes:
+    """The few numbers that a request sets at its top level; words are nobody's business."""
+    found: dict[str, Value | None] = {}
+    for member, name in _NUMBERS:
+        raw = members.get(member)
+        if raw is None:
+            continue
+        try:
+            value = _NUMBER.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        if -_MOST <= value <= _MOST:
+            found[name] = int(value) if name in _WHOLE else float(value)
+    return attributes(found)

@@ -1,0 +1,121 @@
+"""What becomes of a call that is over, as a trace: whether it is recorded, its spans, and where they go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dragoman import __version__
+from dragoman.core.call import Call, Outcome
+from dragoman.telemetry.exporter import Bounds, Exporter
+from dragoman.telemetry.otlp import resource, scope
+from dragoman.telemetry.sampling import Sampler
+from dragoman.telemetry.sending import (
+    Compression,
+    ConsoleSending,
+    GrpcSending,
+    HttpSending,
+    Sending,
+)
+from dragoman.telemetry.spans import Addresses, Content, spans_of, tries_of
+
+
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """What the operator wants of traces."""
+
+    sampler: Sampler
+    resource: Mapping[str, str]
+    endpoint: str | None = None
+    """The whole URL, or for gRPC the host and port; None: nobody gets them over the network."""
+    grpc: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout_s: float = 10.0
+    compression: Compression = "none"
+    ca_file: Path | None = None
+    console: bool = False
+    bounds: Bounds = field(default_factory=Bounds)
+    content: bool = False
+    """Whether prompts and answers stand in them."""
+    passes_state: bool = False
+    """Whether providers get the caller's ``tracestate``."""
+
+
+class Tracer:
+    """The traces of one process."""
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        exporter: Exporter,
+        addresses: Addresses,
+        content: Content | None = None,
+    ) -> None:
+        self.sample = sampler
+        self.exporter = exporter
+        self._addresses = addresses
+        self._content = content
+
+    def finished(self, call: Call, duration_s: float) -> None:
+        """A call has been answered; where a try outlives that, it is told once that has ended too."""
+        if any(attempt.duration_s is None for attempt in call.outcome.attempts):
+
+            def told(outcome: Outcome) -> None:
+                del outcome
+                self._put(call, duration_s)
+
+            call.ended += (told,)
+        else:
+            self._put(call, duration_s)
+
+    def _put(self, call: Call, duration_s: float) -> None:
+        self.exporter.put(spans_of(call, duration_s, self._addresses, self._content))
+
+    def consumed(self, call: Call) -> None:
+        """The tries of a call whose own end was told before."""
+        self.exporter.put(tries_of(call, self._addresses))
+
+
+def open_tracer(
+    tracing: Tracing,
+    addresses: Addresses,
+    notice: Callable[[str, str], None],
+    content: Content | None = None,
+) -> Tracer | None:
+    """The tracer, its exporter started; None where nobody would get anything.
+
+    ``notice`` is told what is the matter, in whichever thread.
+    """
+    sendings: list[Sending] = []
+    if tracing.endpoint is not None:
+        sending = GrpcSending if tracing.grpc else HttpSending
+        head = resource(tracing.resource), scope("dragoman", __version__)
+        try:
+            sendings.append(
+                sending(
+                    tracing.endpoint,
+                    head,
+                    headers=tracing.headers,
+                    timeout_s=tracing.timeout_s,
+                    compression=tracing.compression,
+                    ca_file=tracing.ca_file,
+                )
+            )
+        except ImportError:
+            notice(
+                "warn",
+                "traces are not exported: OTLP over gRPC needs an extra, pip install 'dragoman[otel]'; "
+                "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf needs none",
+            )
+        except (ValueError, OSError) as error:
+            # Its words may quote the endpoint, and there a secret.
+            why = type(error).__name__
+            notice("warn", f"traces are not exported: the OTLP endpoint cannot be used ({why})")
+    if tracing.console:
+        sendings.append(ConsoleSending())
+    if not sendings:
+        return None
+    exporter = Exporter(sendings, tracing.bounds, notice)
+    exporter.start()
+    return Tracer(tracing.sampler, exporter, addresses, content if tracing.content else None)
