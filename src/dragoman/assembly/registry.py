@@ -27,10 +27,9 @@ def open_registry(settings: Settings, env: Mapping[str, str], where: str = "") -
         ConfigError: a provider's row, key, address, alias or price is wrong.
     """
     try:
-        rows = [_operator_row(row) for row in settings.providers]
         registry = load_providers(
             env,
-            rows,
+            operator_rows(settings),
             provider_order=settings.provider_order,
             aliases=settings.aliases,
             routes=read_routes(settings.routes),
@@ -48,6 +47,15 @@ def open_registry(settings: Settings, env: Mapping[str, str], where: str = "") -
     wanted = settings.use_stub_adapters
     lonely = not registry.providers and settings.mode in {"local", "test"}
     return with_stub(registry) if wanted or (wanted is None and lonely) else registry
+
+
+def operator_rows(settings: Settings) -> list[OperatorRow]:
+    """The ``[[providers]]`` of the configuration file, with their keys.
+
+    Raises:
+        CatalogError, ConfigError: one of them is wrong; the message names it.
+    """
+    return [_operator_row(row) for row in settings.providers]
 
 
 def _operator_row(row: dict[str, Any]) -> OperatorRow:

@@ -166,16 +166,20 @@ def _keys(
     """The keys and their weights: the operator's row, else the environment (several by commas)."""
     if row is not None and row.credentials:
         where = f"[[providers]] {row.name}: a credential"
-        return tuple((_secret(item.key, where), item.weight) for item in row.credentials)
+        return tuple((secret_of(item.key, where), item.weight) for item in row.credentials)
     source = key_source(definition, env)
     if source is None:
         return ()
     found = [item.strip() for item in env[source].split(",")]
-    return tuple((_secret(item, source), 1) for item in dict.fromkeys(found) if item)
+    return tuple((secret_of(item, source), 1) for item in dict.fromkeys(found) if item)
 
 
-def _secret(value: str, where: str) -> Secret:
-    """A key that may stand in a header; anything else could smuggle another header in."""
+def secret_of(value: str, where: str) -> Secret:
+    """A key that may stand in a header; anything else could smuggle another header in.
+
+    Raises:
+        CatalogError: it may not; the message says ``where`` it is from, and nothing of it.
+    """
     value = value.strip()
     if not value or not value.isascii() or any(not "!" <= sign <= "~" for sign in value):
         raise CatalogError(f"{where} must be visible ASCII without blanks.")
