@@ -314,3 +314,35 @@ def test_calls_that_are_under_way_do_not_end_a_renewal_that_others_wait_for(serv
     assert gateway.chat(MODEL).status == 200
     leaving.join()
     assert logins.count("refresh_token") == 1
+
+
+@pytest.mark.req("R-USE-010", "R-OB1-007")
+def test_administrators_see_the_accounts_and_the_money_of_today(served, ob1):
+    admin = "drg_admin_for_this_test"
+    env = {"DEFAULT_ADMIN_USER_ID": "root", "DEFAULT_ADMIN_API_KEY": admin}
+    gateway = served("ada", "bob", **env)
+    ob1[1].usage = {"prompt_tokens": 1000, "completion_tokens": 200}
+    for _ in range(2):
+        assert gateway.chat(MODEL).status == 200
+    ob1[1].usage = {"prompt_tokens": 0, "completion_tokens": 0}
+    assert gateway.chat(MODEL).status == 200
+    ob1[1].usage, ob1[1].cost = {"prompt_tokens": 1, "completion_tokens": 1}, 0.25
+    assert gateway.chat(MODEL).status == 200
+    told = gateway.ask("GET", "/api/admin/accounts", key=admin).json()
+    assert [
+        (each["account"], each["organization"], each["state"]) for each in told["accounts"]
+    ] == [
+        ("ada@example.com", "One", "good"),
+        ("bob@example.com", "One", "good"),
+    ]
+    (today,) = told["today"]
+    assert (today["provider"], today["requests"]) == ("ob1", 4)
+    assert today["usage"]["cost_usd"] == "0.25"
+    assert today["usage"]["estimated"] == {
+        "requests": 3,
+        "input_tokens": 0,  # they were reported
+        "output_tokens": 0,
+        "cost_usd": "0.06",
+    }
+    assert not [token for token in ob1[0].access if token in json.dumps(told)]
+    assert gateway.ask("GET", "/api/admin/accounts").status == 403

@@ -7,6 +7,7 @@ tokens belong to the process: two assemblies that know an account share its toke
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from dragoman.catalog.files import definitions
 from dragoman.config.settings import ConfigError, Settings
 from dragoman.core.errors import GatewayError, HouseError
 from dragoman.core.provider import Credential
-from dragoman.credentials.accounts import Account
+from dragoman.credentials.accounts import Account, AccountsFile, Standing
 from dragoman.credentials.live import LiveToken
+from dragoman.credentials.token import moment_of, state_of
 
 _LOOK_S = 1.0
 """How often it is looked whether accounts have come or gone, and whose token ends soon."""
@@ -34,7 +36,7 @@ class LiveAccounts:
         self._tokens: dict[tuple[Path, str], LiveToken] = {}
         self._organizations: dict[tuple[Path, str], str] = {}
         self._credentials: dict[tuple[Path, str], Credential] = {}
-        self._paths: set[Path] = set()
+        self._files: dict[str, AccountsFile] = {}
 
     def of(self, settings: Settings, env: Mapping[str, str]) -> dict[str, tuple[Credential, ...]]:
         """The accounts of each login; one that has no file is not among them.
@@ -52,7 +54,7 @@ class LiveAccounts:
             try:
                 login = logins.login(name)
                 file = logins.accounts(login)
-                self._paths.add(file.path)
+                self._files[name] = file
                 accounts = file.load()
             except HouseError as error:
                 raise ConfigError(error.message) from None
@@ -71,14 +73,33 @@ class LiveAccounts:
     def stamp(self) -> tuple[object, ...]:
         """Changes whenever a file of accounts does."""
         found: list[object] = []
-        for path in sorted(self._paths):
+        for file in self._files.values():
             try:
-                state = path.stat()
+                state = file.path.stat()
             except OSError:
                 found.append(None)
             else:
                 found.append((state.st_mtime_ns, state.st_size))
         return tuple(found)
+
+    def standings(self) -> list[Standing]:
+        """How every account stands, as its file has it.
+
+        Raises:
+            HouseError: a file cannot be read.
+        """
+        return [
+            Standing(
+                login=name,
+                account=each.id,
+                organization=each.org_name or each.org_id,
+                state=state_of(each.token, time.time()),
+                until=moment_of(each.token),
+                why=each.token.lost or None,
+            )
+            for name, file in self._files.items()
+            for each in file.load()
+        ]
 
     def _say(self, what: str, whom: str, why: str) -> None:
         """To whoever listens by then."""
