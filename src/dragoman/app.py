@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dragoman.accounting import ports
 from dragoman.accounting.explain import explained
 from dragoman.accounting.ports import Line, Sums
+from dragoman.assembly.live_accounts import ACCOUNTS, tend
+from dragoman.assembly.logins import telling
 from dragoman.config.greeting import greeting, say_greeting
 from dragoman.config.load import environment
 from dragoman.config.running import Outcome
@@ -92,6 +94,9 @@ class Application:
             self._stack.callback(names.cancel)
         watching = asyncio.create_task(services.watch_credentials())
         self._stack.push_async_callback(_ended, watching)
+        ACCOUNTS.tell = telling(services.log)
+        tending = asyncio.create_task(tend(reloader.renew))
+        self._stack.callback(tending.cancel)
         if services.house.mode.accepts == "listed":
             services.log.event(
                 "warn",

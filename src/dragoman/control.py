@@ -15,6 +15,7 @@ from dragoman.accounting.account import Accountant
 from dragoman.admin.deeds import refused
 from dragoman.admin.desk import Desk, IngestPolicy
 from dragoman.admission.strangers import Strangers
+from dragoman.assembly.live_accounts import ACCOUNTS
 from dragoman.catalog.stored import Kind
 from dragoman.config.tiers import read_tiers
 from dragoman.core.call import Call
@@ -26,7 +27,7 @@ from dragoman.services import Services, new_id
 from dragoman.surface.managed import Management
 from dragoman.surface.managed_rows import MANAGED
 from dragoman.surface.whole import Whole
-from dragoman.telemetry.submissions import SubmissionLog
+from dragoman.telemetry.turned_log import TurnedLog
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -105,7 +106,7 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
     settings, house, stored = services.settings, services.house, services.stored
     assert stored is not None, "serving has opened it"
     accountant = house.accountant
-    submissions = SubmissionLog(
+    submissions = TurnedLog(
         settings.dragoman_home / "logs" / "admin-keys.jsonl", settings.admin_keys_log_max_bytes
     )
 
@@ -141,6 +142,7 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
         providers_in_file=lambda: frozenset(
             str(row.get("name")) for row in services.settings.providers
         ),
+        accounts=ACCOUNTS.standings,
         acquit=lambda name: house.health.disabling.acquit(name, house.clock.monotonic()),
         cards=live.cards,
         numbers=services.metrics.all_numbers,

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope
 
 from dragoman.admin import (
+    accounts,
     audits,
     calls,
     ingest,
@@ -39,6 +40,7 @@ ROUTERS = tuple(
     noun.router
     for noun in (
         providers,
+        accounts,
         models,
         names,
         keys,

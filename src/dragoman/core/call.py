@@ -14,8 +14,8 @@ from msgspec import Raw, Struct, field
 from dragoman.core.ask import Streams
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Family, Operation, Plan, Skipped
-from dragoman.core.scopes import Bounds
 from dragoman.core.response import Finish
+from dragoman.core.scopes import Bounds
 from dragoman.core.usage import Usage
 
 Role: TypeAlias = Literal["admin", "tenant_admin", "user"]

@@ -177,7 +177,9 @@ _TYPE: dict[Kind, str] = {
 
 def write_error(error: GatewayError, context: ErrorContext) -> ErrorReply:
     """The error as a response of this dialect."""
-    return ErrorReply(error_status(error), encode(_body(error, context, spent=retries_spent(error))))
+    return ErrorReply(
+        error_status(error), encode(_body(error, context, spent=retries_spent(error)))
+    )
 
 
 def error_frame(error: GatewayError, context: ErrorContext) -> bytes:
