@@ -135,9 +135,16 @@ def _alarm(log: Log, metrics: Metrics) -> Listener:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, env: Mapping[str, str], *, workers: int = 1, folder: Path | None = None
+    settings: Settings,
+    env: Mapping[str, str],
+    *,
+    workers: int = 1,
+    folder: Path | None = None,
+    first_key: bool = True,
 ) -> AsyncIterator[Services]:
     """Everything that serving needs, open while the block runs; ``folder`` is what the workers share.
+
+    Without ``first_key`` no admin key is made: whoever opens the house can show it to nobody.
 
     Raises:
         ConfigError, HouseError: something cannot be opened; the message says what to do.
@@ -168,7 +175,7 @@ async def open_services(
             tell_refused(log, built)
         current = _Current(built.registry)
         envelope = Envelope((await open_secret(database, sealer, clock, "envelope")).versions)
-        first = await first_admin(settings, keys)
+        first = await first_admin(settings, keys) if first_key else None
         cached = CachedKeys(keys, clock, stale_s=settings.key_stale_s)
         stack.push_async_callback(cached.close)
         transport = open_transport(

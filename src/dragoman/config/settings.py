@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     """Processes that share the port."""
     dragoman_home: Path = Field(default_factory=default_home)
     """Folder of the database, the journal and the sealed secrets."""
+    library_folder: Path | None = None
+    """Folder of the library's own JSON files; api/api_json in ``dragoman_home`` unless said."""
     database_url: str | None = None
     """Default: SQLite in ``dragoman_home``; must be said in prod."""
     allowed_hosts: CommaList = []
