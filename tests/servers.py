@@ -127,6 +127,8 @@ def _stdout_of(log: Path) -> Path:
 def running(arguments, port, log, environment, ready) -> Iterator[Server]:
     """A ``dragoman`` command that serves while the block runs."""
     kept = {name: value for name, value in os.environ.items() if name in _KEEP}
+    # Whoever runs the tests may have keys and logins of their own.
+    kept["DRAGOMAN_SECRETS"] = str(log.parent / "secrets")
     with _stdout_of(log).open("wb") as output, log.open("wb") as lines:
         process = subprocess.Popen(
             [sys.executable, "-m", "dragoman", *arguments],

@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 
 from dragoman.catalog.files import definitions
+from dragoman.catalog.login import built_in
 from dragoman.config.settings import ConfigError, Settings
 
 CONFIG_FILE = "dragoman.toml"
@@ -36,6 +37,7 @@ TOP_LEVEL = (
     "prices",
     "tiers",
     "budgets",
+    "oauth",
 )
 SERVER = ("host", "port", "workers")
 _OTHERS = ("DRAGOMAN_CONFIG", "DRAGOMAN_BASE_URL", "DRAGOMAN_API_KEY")
@@ -129,9 +131,11 @@ def doubtful_names(env_file: Path | None = None) -> list[str]:
 def known_names() -> set[str]:
     """Every environment variable that means something here."""
     providers = (each.env for each in definitions().values())
+    logins = (each.get("variables", {}) for each in built_in().values())
     return {
         *(name.upper() for name in Settings.model_fields),
         *(name for env in providers for name in (*env.key, *env.base_url)),
+        *(name for env in logins for names in env.values() for name in names),
         *_OTHERS,
     }
 

@@ -50,6 +50,11 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+def default_secrets() -> Path:
+    """Where a user's keys and logins are kept unless ``DRAGOMAN_SECRETS`` says otherwise (R-CRED-001)."""
+    return Path.home() / ".secrets" / "dragoman"
+
+
 def default_home() -> Path:
     """Where state is kept unless ``DRAGOMAN_HOME`` says otherwise: the user's data folder."""
     if sys.platform == "darwin":
@@ -132,6 +137,11 @@ class Settings(BaseSettings):
     # --- secrets and keys
     fernet_key: SecretStr | None = None
     """Seals the database's own secrets: a comma list, the first seals and all open; must be said in prod."""
+    dragoman_secrets: Path = Field(default_factory=default_secrets)
+    """Folder of your own keys of providers (`.env`) and of logins by OAuth, open to you alone."""
+    credential_store: Literal["file", "keyring"] = "file"
+    """Where your keys of providers are kept: in that folder, or in the system's keyring, which then also seals
+    the logins; needs the extra `[keyring]`."""
     key_prefix: str = Field(default="drg", pattern=r"^[a-z0-9]{2,16}$")
     """What the keys that are made here begin with."""
     key_stale_s: float = Field(default=60, ge=1, le=600)
@@ -296,6 +306,8 @@ class Settings(BaseSettings):
     """Ranks of your own by provider/model or model, 0 to 100, for the strategy `quality`."""
     prices: dict[str, dict[str, Any]] = {}
     """Prices of your own by provider/model, in USD per million tokens."""
+    oauth: dict[str, dict[str, Any]] = {}
+    """Places to log in at by OAuth, by names of your own; docs/oauth.md has them all."""
     tiers: dict[str, dict[str, Any]] = {}
     """Limits that keys share by a name, in place of those of that name in data/tiers.json."""
     budgets: dict[str, dict[str, Any]] = {}

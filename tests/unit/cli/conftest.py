@@ -24,6 +24,7 @@ def clean(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DRAGOMAN_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DRAGOMAN_SECRETS", str(tmp_path / "secrets"))
     return tmp_path
 
 

@@ -1,0 +1,121 @@
+"""Logins by OAuth as this process is configured: which there are, where their tokens lie, who renews them.
+
+Opening one asks nobody. Commands, programs and the gateway all get their tokens here, and the files
+see to it that they are renewed once for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+
+from dragoman.catalog.login import Login, one_of, read_logins
+from dragoman.catalog.schema import CatalogError
+from dragoman.config.load import config_path
+from dragoman.config.settings import ConfigError, Settings
+from dragoman.credentials.fresh import FreshToken, Happening
+from dragoman.credentials.google import client_in, with_client
+from dragoman.credentials.private_files import private_folder
+from dragoman.credentials.questions import Ask
+from dragoman.credentials.sealing import Sealing
+from dragoman.credentials.token_file import TokenFile, path_of
+from dragoman.store.seal import open_sealer
+from dragoman.telemetry.log import Log
+from dragoman.transport.asking import asker
+
+Tell = Callable[[str, str, str], object]
+"""Told what happened, to whom or what, and why: names and paths, never a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logins:
+    """Every place to log in at, and the folder of its tokens."""
+
+    known: Mapping[str, Login]
+    folder: Path
+    sealing: Sealing
+    ask: Ask
+    tell: Tell
+
+    def login(self, name: str) -> Login:
+        """The place of that name, with who we are there.
+
+        Raises:
+            ConfigError, HouseError: there is none, or its client's file cannot be read.
+        """
+        try:
+            login = one_of(self.known, name)
+        except CatalogError as error:
+            raise ConfigError(error.message) from None
+        return with_client(login, self._private(), self._mended)
+
+    def token(self, name: str) -> FreshToken:
+        """The token of that place, renewed whenever it has to be.
+
+        Raises:
+            ConfigError, HouseError: as ``login``, or the token's file cannot be read.
+        """
+        login = self.login(name)
+        shelf = self.shelf(login)
+        if login.form == "google":
+            login = client_in(login, shelf.load())
+        return FreshToken(login, shelf, self.ask, note=self._noted)
+
+    def shelf(self, login: Login) -> TokenFile:
+        """Where its token lies."""
+        form = "google" if login.form == "google" else "own"
+        return TokenFile(path_of(login, self._private()), self.sealing, form, self._mended)
+
+    def _private(self) -> Path:
+        """The secrets folder; a login that nobody has used makes none."""
+        return private_folder(self.folder, self._mended) if self.folder.exists() else self.folder
+
+    def _mended(self, path: Path) -> None:
+        self.tell("a secret could be read by others until now; consider it known", str(path), "")
+
+    def _noted(self, happening: Happening, login: str, why: str) -> None:
+        self.tell(f"login {happening}", login, why)
+
+
+def open_logins(
+    settings: Settings,
+    env: Mapping[str, str],
+    tell: Tell,
+    ask: Ask | None = None,
+    sealing: Sealing | None = None,
+) -> Logins:
+    """The logins of this process; ``tell`` hears of renewals and of what went wrong.
+
+    Raises:
+        ConfigError: a table ``[oauth.NAME]`` is wrong.
+    """
+    try:
+        known = read_logins(settings.oauth, env)
+    except CatalogError as error:
+        raise ConfigError(f"{config_path()}: {error.message}") from None
+    return Logins(
+        known,
+        settings.dragoman_secrets.expanduser(),
+        sealing or Sealing(fernets_of(settings)),
+        ask or asker(settings.upstream_ca_file),
+        tell,
+    )
+
+
+def fernets_of(settings: Settings) -> tuple[Fernet, ...]:
+    """The keys of FERNET_KEY, the one that seals first; none: files lie as they are, for their owner alone."""
+    given = settings.fernet_key.get_secret_value() if settings.fernet_key else None
+    return tuple(open_sealer(settings.dragoman_home, given).fernets)
+
+
+def telling(log: Log) -> Tell:
+    """Tells a log."""
+
+    def tell(what: str, whom: str, why: str) -> None:
+        level = "info" if what == "login renewed" else "warn"
+        log.event(level, what, of=whom, why=why or None)
+
+    return tell
