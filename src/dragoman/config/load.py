@@ -31,6 +31,7 @@ TOP_LEVEL = (
     "provider_order",
     "server",
     "providers",
+    "services",
     "aliases",
     "routes",
     "quality",

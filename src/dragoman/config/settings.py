@@ -306,6 +306,8 @@ class Settings(BaseSettings):
     """Ranks of your own by provider/model or model, 0 to 100, for the strategy `quality`."""
     prices: dict[str, dict[str, Any]] = {}
     """Prices of your own by provider/model, in USD per million tokens."""
+    services: list[dict[str, Any]] = []
+    """Other APIs that are called with a credential of yours; docs/services.md has them all."""
     oauth: dict[str, dict[str, Any]] = {}
     """Places to log in at by OAuth, by names of your own; docs/oauth.md has them all."""
     tiers: dict[str, dict[str, Any]] = {}
