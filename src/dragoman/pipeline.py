@@ -37,6 +37,7 @@ from dragoman.core.clock import Clock
 from dragoman.core.errors import CallerError, GatewayError, UpstreamError, code_of
 from dragoman.core.provider import Candidate, Family, Operation, Plan, Strategy
 from dragoman.credentials.pool import Pools
+from dragoman.credentials.reached import Reached
 from dragoman.health.health import Health
 from dragoman.identity.authenticate import IdentityMode, authenticate, recognise
 from dragoman.identity.permissions import Permission, permit
@@ -88,6 +89,8 @@ class House:
     turns: Turns = field(default_factory=Turns)
     tenants: Mapping[str, Registry] = field(default_factory=dict)
     """What tenants see that have names of their own; all others see ``registry``."""
+    services: Mapping[str, Reached] = field(default_factory=dict)
+    """Other services that callers reach through us."""
     plans: dict[tuple[str | None, Operation, Family, str | None], Plan] = field(
         default_factory=dict
     )

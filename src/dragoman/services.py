@@ -311,6 +311,7 @@ async def open_services(
             strategy=settings.routing_strategy,
             budgets=budgets,
             tenants=built.tenants,
+            services=built.services,
         )
         fetcher.changed = house.plans.clear
         services = Services(
@@ -381,7 +382,7 @@ def _install(services: Services, current: _Current, transport: Transport, built:
     )
     house.accountant.forget_prices()
     house.recorder.version = version_of(built.settings.file_text)
-    house.tenants = built.tenants
+    house.tenants, house.services = built.tenants, built.services
     services.settings, services.overlay = built.settings, built.overlay
 
 

@@ -30,7 +30,9 @@ _FORM = {
 _LONGEST = 200
 _LOST = frozenset({"invalid_grant"})
 """The server will never again take what we have."""
-_KEPT = frozenset({"access_token", "refresh_token", "expires_in", "expires_at", "id_token", "scope"})
+_KEPT = frozenset(
+    {"access_token", "refresh_token", "expires_in", "expires_at", "id_token", "scope"}
+)
 
 
 class RefusalError(GatewayError):

@@ -7,7 +7,9 @@ from typing import Literal, TypeAlias, get_args
 from dragoman.core.call import Caller
 from dragoman.core.errors import CallerError
 
-Permission: TypeAlias = Literal["public", "completions", "models", "usage", "tenant", "admin"]
+Permission: TypeAlias = Literal[
+    "public", "completions", "models", "services", "usage", "tenant", "admin"
+]
 """``public`` routes need no caller at all; ``tenant`` is for who manages a tenant, or the gateway."""
 
 PERMISSIONS: frozenset[str] = frozenset(get_args(Permission))

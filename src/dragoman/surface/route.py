@@ -43,6 +43,8 @@ Page: TypeAlias = Literal[
     "response_cancel",
     "stream",
     "managed",
+    "service",
+    "services",
 ]
 
 
