@@ -24,7 +24,7 @@ from dragoman.services import Services, new_id
 from dragoman.surface.managed import Management
 from dragoman.surface.managed_rows import MANAGED
 from dragoman.surface.whole import Whole
-from dragoman.telemetry.submissions import SubmissionLog
+from dragoman.telemetry.turned_log import TurnedLog
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -103,7 +103,7 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
     settings, house, stored = services.settings, services.house, services.stored
     assert stored is not None, "serving has opened it"
     accountant = house.accountant
-    submissions = SubmissionLog(
+    submissions = TurnedLog(
         settings.dragoman_home / "logs" / "admin-keys.jsonl", settings.admin_keys_log_max_bytes
     )
 

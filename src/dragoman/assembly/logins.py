@@ -16,8 +16,10 @@ from dragoman.catalog.login import Login, one_of, read_logins
 from dragoman.catalog.schema import CatalogError
 from dragoman.config.load import config_path
 from dragoman.config.settings import ConfigError, Settings
+from dragoman.credentials.accounts import AccountsFile
 from dragoman.credentials.fresh import FreshToken, Happening
 from dragoman.credentials.google import client_in, with_client
+from dragoman.credentials.key_store import RingKeys
 from dragoman.credentials.private_files import private_folder
 from dragoman.credentials.questions import Ask
 from dragoman.credentials.sealing import Sealing
@@ -25,6 +27,8 @@ from dragoman.credentials.token_file import TokenFile, path_of
 from dragoman.store.seal import open_sealer
 from dragoman.telemetry.log import Log
 from dragoman.transport.asking import asker
+
+_RING_KEY = "key of the logins"
 
 Tell = Callable[[str, str, str], object]
 """Told what happened, to whom or what, and why: names and paths, never a secret."""
@@ -69,6 +73,16 @@ class Logins:
         form = "google" if login.form == "google" else "own"
         return TokenFile(path_of(login, self._private()), self.sealing, form, self._mended)
 
+    def accounts(self, login: Login) -> AccountsFile:
+        """The accounts of a login that may have several."""
+        source = Path(login.import_file).expanduser() if login.import_file else None
+        return AccountsFile(path_of(login, self._private()), self.sealing, source, self._mended)
+
+    def account(self, login: Login, account: str) -> FreshToken:
+        """The token of one of them."""
+        shelf = self.accounts(login).shelf(account)
+        return FreshToken(login, shelf, self.ask, note=self._noted, whose=account)
+
     def _private(self) -> Path:
         """The secrets folder; a login that nobody has used makes none."""
         return private_folder(self.folder, self._mended) if self.folder.exists() else self.folder
@@ -106,9 +120,23 @@ def open_logins(
 
 
 def fernets_of(settings: Settings) -> tuple[Fernet, ...]:
-    """The keys of FERNET_KEY, the one that seals first; none: files lie as they are, for their owner alone."""
+    """The keys of FERNET_KEY, the one that seals first; none: files lie as they are, for their owner alone.
+
+    Where the user's keys are in the system's keyring, a key of ours in there goes before them.
+
+    Raises:
+        HouseError: one of FERNET_KEY is none, or the keyring cannot be used.
+    """
     given = settings.fernet_key.get_secret_value() if settings.fernet_key else None
-    return tuple(open_sealer(settings.dragoman_home, given).fernets)
+    named = tuple(open_sealer(settings.dragoman_home, given).fernets)
+    if settings.credential_store != "keyring":
+        return named
+    ring = RingKeys()
+    key = ring.get(_RING_KEY)
+    if key is None:
+        ring.put(_RING_KEY, Fernet.generate_key().decode())
+        key = ring.get(_RING_KEY)
+    return (Fernet(key or ""), *named)
 
 
 def telling(log: Log) -> Tell:

@@ -48,7 +48,7 @@ def load_providers(
     unserved: dict[str, str] = {}
     for name, definition in known.items():
         keyed = _keys(definition, rows.get(name), env)
-        where, base = _base(definition, rows.get(name), env)
+        where, base = base_of(definition, rows.get(name), env)
         if not _switched_on(definition, rows.get(name), keyed, where):
             continue
         if not base:
@@ -186,7 +186,7 @@ def secret_of(value: str, where: str) -> Secret:
     return Secret(value)
 
 
-def _base(
+def base_of(
     definition: Definition, row: OperatorRow | None, env: Mapping[str, str]
 ) -> tuple[str | None, str]:
     """Who says the address (None: the file), and the address."""

@@ -20,6 +20,7 @@ from msgspec import Struct
 from dragoman.catalog.schema import CatalogError, read_strictly
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_ADDRESSES = ("token_url", "authorize_url", "device_url", "revoke_url", "organizations_url")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
@@ -55,6 +56,10 @@ class Login(Struct, frozen=True, forbid_unknown_fields=True):
     token_file: str = ""
     """In the secrets folder; empty: ``oauth/NAME.json``."""
     form: Literal["own", "google", "accounts"] = "own"
+    organizations_url: str = ""
+    """Where it is asked which organization an account belongs to, by ``user_id``; empty: nobody asks."""
+    import_file: str = ""
+    """Where accounts are taken over from while there are none; ``~`` is the home."""
     login_command: str = ""
     variables: dict[str, tuple[str, ...]] = {}
     """Environment variables that say a member, by its name; the first that is set counts."""
@@ -132,7 +137,7 @@ def is_loopback(url: str) -> bool:
 
 
 def _check(login: Login, where: str) -> None:
-    for member in ("token_url", "authorize_url", "device_url", "revoke_url"):
+    for member in _ADDRESSES:
         url: str = getattr(login, member)
         if (
             url

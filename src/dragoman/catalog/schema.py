@@ -74,6 +74,8 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True):
     headers: dict[str, str] = {}
     quirks: Quirks = Quirks()
     listing: Listing = Listing()
+    key_check: str = ""
+    """A path that answers to good keys alone; empty: the list of models does."""
     also: dict[Family, Surface] = {}
     on_disconnect: Literal["close", "drain"] = "close"
     prices: str = ""

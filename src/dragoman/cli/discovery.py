@@ -21,6 +21,14 @@ __all__ = ["Found", "discover"]
 _ORDER = (
     "serve",
     "init",
+    "set-key",
+    "get-key",
+    "list-providers",
+    "validate",
+    "test",
+    "auth",
+    "reauth",
+    "ob1",
     "keys",
     "budgets",
     "models",
@@ -71,15 +79,19 @@ class Found(Struct, frozen=True):
 
 def discover() -> list[Found]:
     """All commands, in the order of a newcomer."""
-    # A word of the language's own has a line behind it: ``import_``.
-    names = {module.name.rstrip("_") for module in pkgutil.iter_modules(commands.__path__)}
+    # A word of the language's own has a line behind it: ``import_``; ``get_key`` is ``get-key``.
+    names = {
+        module.name.rstrip("_").replace("_", "-")
+        for module in pkgutil.iter_modules(commands.__path__)
+    }
     ordered = [name for name in _ORDER if name in names] + sorted(names - set(_ORDER))
     return [_load(name) for name in ordered]
 
 
 def _load(name: str) -> Found:
     try:
-        module = importlib.import_module(f"{commands.__name__}.{name}{'_' * iskeyword(name)}")
+        file = name.replace("-", "_") + "_" * iskeyword(name)
+        module = importlib.import_module(f"{commands.__name__}.{file}")
     except Exception as error:  # noqa: BLE001 - the other commands must still work
         return Found(name, None, f"{type(error).__name__}: {error}")
     return Found(name, cast("Command", module))

@@ -23,7 +23,9 @@ from pydantic_settings import (
 
 from dragoman.catalog.files import definitions
 from dragoman.catalog.login import built_in
-from dragoman.config.settings import ConfigError, Settings
+from dragoman.config.settings import ConfigError, Settings, default_secrets
+from dragoman.core.errors import HouseError
+from dragoman.credentials.key_store import KeyStore, open_store, stored
 
 CONFIG_FILE = "dragoman.toml"
 TOP_LEVEL = (
@@ -131,20 +133,53 @@ def doubtful_names(env_file: Path | None = None) -> list[str]:
 
 def known_names() -> set[str]:
     """Every environment variable that means something here."""
-    providers = (each.env for each in definitions().values())
-    logins = (each.get("variables", {}) for each in built_in().values())
-    return {
-        *(name.upper() for name in Settings.model_fields),
-        *(name for env in providers for name in (*env.key, *env.base_url)),
-        *(name for env in logins for names in env.values() for name in names),
-        *_OTHERS,
-    }
+    return {*(name.upper() for name in Settings.model_fields), *_stored_names(), *_OTHERS}
 
 
 def environment(env_file: Path | None = None) -> dict[str, str]:
-    """The environment over the ``.env`` file, for what is named by data, such as providers' keys."""
+    """The environment, for what is named by data, such as providers' keys.
+
+    It lies over the ``.env`` file, and that over the keys that the user has stored.
+
+    Raises:
+        ConfigError: those cannot be read.
+    """
     said = dotenv_values(env_file or Path(".env"))
-    return {**{name: value for name, value in said.items() if value}, **os.environ}
+    env = {**{name: value for name, value in said.items() if value}, **os.environ}
+    return {**stored_keys(env), **env}
+
+
+def stored_keys(env: Mapping[str, str]) -> dict[str, str]:
+    """What the user has stored by ``set-key``, by the names of environment variables.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return stored(key_store(env), _stored_names())
+    except HouseError as error:
+        raise ConfigError(error.message) from None
+
+
+def key_store(env: Mapping[str, str]) -> KeyStore:
+    """Where the user's keys are kept, as the environment says.
+
+    Raises:
+        HouseError: the keyring's extra is missing.
+    """
+    folder = env.get("DRAGOMAN_SECRETS", "").strip()
+    path = Path(folder).expanduser() if folder else default_secrets()
+    return open_store(env.get("CREDENTIAL_STORE", "").strip().lower(), path)
+
+
+def _stored_names() -> list[str]:
+    """What may be stored: keys and addresses of providers, and who we are where we log in."""
+    providers = (each.env for each in definitions().values())
+    logins = (each.get("variables", {}) for each in built_in().values())
+    return [
+        *(name for env in providers for name in (*env.key, *env.base_url)),
+        *(name for env in logins for names in env.values() for name in names),
+    ]
 
 
 class _Table(PydanticBaseSettingsSource):

@@ -41,7 +41,7 @@ class LoginNeededError(HouseError):
     def __init__(self, login: Login, why: str) -> None:
         super().__init__(
             "server",
-            f"{why}; log in {'again' if 'no login' not in why else 'first'}: {login.cure}",
+            f"{why}; log in {'first' if 'no login' in why else 'again'}: {login.cure}",
             status=503,
             code="login_needed",
         )
@@ -62,12 +62,14 @@ class FreshToken:
         ask: Ask,
         *,
         note: Note = _unheard,
+        whose: str = "",
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.login = login
         self.shelf = shelf
         self._ask = ask
         self._note = note
+        self._name = f"{login.name} ({whose})" if whose else login.name
         self._wall = wall
         self._lock = threading.Lock()
         self._token: Token | None = None
@@ -149,7 +151,7 @@ class FreshToken:
             with self.shelf.alone():
                 token = self.shelf.load()
                 if token is None and self.login.grant != "client_credentials":
-                    raise LoginNeededError(self.login, f"There is no login for {self.login.name}")
+                    raise LoginNeededError(self.login, f"There is no login for {self._name}")
                 if token is not None and token.lost:
                     raise LoginNeededError(self.login, token.lost)
                 other = token is not None and token.access.reveal() != refused
@@ -166,7 +168,7 @@ class FreshToken:
 
     def _asked(self, old: Token | None, refused: str | None) -> Token:
         """Under both locks: asks the server for the next token, and keeps it."""
-        name = self.login.name
+        name = self._name
         if old is not None and old.refresh is None and self.login.grant != "client_credentials":
             now = self._wall()
             if refused is None and old.access and old.is_fresh(now):
@@ -214,15 +216,15 @@ class FreshToken:
         """Writes down that only a new login helps."""
         self.shelf.save(replace(old, lost=why))
         self.shelf.end()
-        self._note("lost", self.login.name, why)
+        self._note("lost", self._name, why)
         return LoginNeededError(self.login, why)
 
     def _not_renewed(self, error: RefusalError) -> HouseError:
         """A refusal that no new login cures: who we are is wrong."""
-        self._note("not renewed", self.login.name, error.said)
+        self._note("not renewed", self._name, error.said)
         return HouseError(
             "server",
-            f"{self.login.name} does not renew the login ({error.said}): see to client_id and "
+            f"{self._name} does not renew the login ({error.said}): see to client_id and "
             f"client_secret of [oauth.{self.login.name}].",
             status=503,
             code="login_refused",

@@ -116,19 +116,19 @@ class RefreshNote:
     """The note beside a file, ``.NAME.refreshing``: a digest of the token that is renewed, never the token."""
 
     def __init__(self, path: Path, whose: str = "") -> None:
-        self._path = path.with_name(f".{path.name}{whose and '.' + _digest(whose)}.refreshing")
+        self.path = path.with_name(f".{path.name}{whose and '.' + _digest(whose)}.refreshing")
 
     def begin(self, token: Token) -> None:
         """Notes that the refresh token of this one is about to be shown."""
-        write_private(self._path, _digest_of(token))
+        write_private(self.path, _digest_of(token))
 
     def was_interrupted(self, token: Token) -> bool:
         """Whether a note of this token was left behind."""
-        return read_private(self._path) == _digest_of(token)
+        return read_private(self.path) == _digest_of(token)
 
     def end(self) -> None:
         """Takes the note away."""
-        remove(self._path)
+        remove(self.path)
 
 
 def _digest_of(token: Token) -> bytes:

@@ -169,6 +169,8 @@ class Mock:
             return _models(call)
         if method == "GET" and path.endswith("/api/tags"):
             return ollama.tags()
+        if method == "GET" and path.endswith("/api/v1/key"):
+            return _ok({"data": {"label": "mock", "usage": 0, "limit": None}})
         if body is None:
             raise Refused(f"Unknown request URL: {method} {path}.", status=404, code="unknown_url")
         number = self._number

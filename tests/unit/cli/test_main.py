@@ -14,6 +14,14 @@ pytestmark = pytest.mark.req("R-CLI-001", "R-CLI-016", "R-CLI-017")
 COMMANDS = [
     "serve",
     "init",
+    "set-key",
+    "get-key",
+    "list-providers",
+    "validate",
+    "test",
+    "auth",
+    "reauth",
+    "ob1",
     "keys",
     "budgets",
     "models",
@@ -28,8 +36,10 @@ COMMANDS = [
     "mock",
     "conformance",
 ]
-GROUPS = ("keys", "budgets", "config", "db", "import", "audit")
+GROUPS = ("auth", "ob1", "keys", "budgets", "config", "db", "import", "audit")
 WITHIN = [
+    *(f"auth {name}" for name in ("login", "status", "revoke")),
+    *(f"ob1 {name}" for name in ("auth", "status", "accounts")),
     *(f"keys {name}" for name in ("create", "list", "revoke")),
     *(f"config {name}" for name in ("validate", "plan", "reload")),
     *(f"import {name}" for name in ("litellm", "portkey", "new-api", "anygpt", "json")),

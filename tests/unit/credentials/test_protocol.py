@@ -1,6 +1,5 @@
 """Logging in against a server that follows the RFCs: by a browser, by a device code, by being who we are."""
 
-import http.client
 import socket
 import threading
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -8,6 +7,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from authorization_server import authorization_server
+from browsing import browse, fetch
 from dragoman.catalog.login import read_logins
 from dragoman.catalog.schema import CatalogError
 from dragoman.core.errors import HouseError, UpstreamError
@@ -27,24 +27,6 @@ def server():
 
 def login_at(server, **members):
     return read_logins({"here": server.login_table(**members)}, {})["here"]
-
-
-def fetch(url: str) -> tuple[int, str | None]:
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=5)
-    try:
-        connection.request("GET", f"{parts.path}?{parts.query}")
-        reply = connection.getresponse()
-        reply.read()
-        return reply.status, reply.getheader("location")
-    finally:
-        connection.close()
-
-
-def browse(url: str) -> None:
-    """A browser that says yes: it follows the way back in its own time."""
-    _, back = fetch(url)
-    threading.Thread(target=fetch, args=(back,), daemon=True).start()
 
 
 def by_browser(server, login, visit=browse, patience_s=5):

@@ -13,6 +13,8 @@ SUMMARY = "Write a first .env file, for production with keys of its own."
 
 _HELP = """Write a first .env file, readable by you alone. A file that is there is never overwritten.
 
+A file for your keys of providers is made beside it, in the secrets folder (DRAGOMAN_SECRETS).
+
 With --prod it holds all that MODE=prod demands: DATABASE_URL, a new FERNET_KEY and CORS_ALLOW_ORIGINS.
 
     dragoman init --prod --origin https://app.example.com
@@ -44,10 +46,19 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Writes it, and says what is next."""
+    from dragoman.catalog.files import definitions
     from dragoman.config.first_file import local_file, new_fernet_key, production_file, write_new
     from dragoman.config.load import load_settings
     from dragoman.config.settings import ConfigError
+    from dragoman.core.errors import GatewayError
+    from dragoman.credentials.key_store import FileKeys, template
 
+    try:
+        # Made where it is missing, and never touched again (R-CRED-002).
+        keys = FileKeys(load_settings({"mode": "local"}).dragoman_secrets.expanduser())
+        made = keys.make(template(definitions().values()))
+    except GatewayError as error:
+        fail(error.message, as_json=as_json)
     try:
         if prod:
             home = load_settings().dragoman_home
@@ -59,9 +70,14 @@ def init(
     except ConfigError as error:
         fail(error.message, as_json=as_json)
     if as_json:
-        say_json({"file": str(file), "mode": "prod" if prod else "local"})
+        keys_file = {"file": keys.place, "written": made}
+        say_json({"file": str(file), "mode": "prod" if prod else "local", "keys": keys_file})
     else:
         say(f"{file} is written, for your eyes alone. Now: dragoman serve --env-file {file}")
+        if made:
+            say(
+                f"{keys.place} is written as well: your keys of providers go there, by dragoman set-key."
+            )
 
 
 def status() -> str:

@@ -1,4 +1,4 @@
-"""The log of keys that strangers hand in: lines of JSON in a file that is turned over when it is full."""
+"""A log of its own beside the common one: lines of JSON in a file that is turned over when it is full."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from dragoman.telemetry.log import timestamp
 
 
-class SubmissionLog:
+class TurnedLog:
     """One file and the one before it; a line that cannot be written is lost, and serving goes on."""
 
     def __init__(self, path: Path, most_bytes: int) -> None:
@@ -23,7 +23,7 @@ class SubmissionLog:
         self.lost = 0
 
     def write(self, members: Mapping[str, Any], wall: float) -> None:
-        """Adds a line; it holds no key."""
+        """Adds a line; whoever says it sees to it that it holds no key."""
         line = msgspec.json.encode({"timestamp": timestamp(wall), **members}) + b"\n"
         try:
             with self._lock:
