@@ -51,6 +51,8 @@ class Upstream:
 
     port: int = 0
     answers: dict[str, Answer] = field(default_factory=dict)
+    listing: Answer = field(default_factory=lambda: Answer(b'{"object":"list","data":[]}'))
+    """What every GET gets."""
     seen: list[Seen] = field(default_factory=list)
 
     @property
@@ -72,7 +74,7 @@ class Upstream:
         model = _model(request.body)
         found = self.answers.get(model) or self.answers.get("")
         if request.method == "GET" or found is None:
-            return Answer(b'{"object":"list","data":[]}')
+            return self.listing
         return found
 
 

@@ -13,6 +13,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from urllib.parse import unquote
 
 from msgspec.structs import replace
 
@@ -40,6 +41,7 @@ from dragoman.core.provider import Candidate, Family, Operation, Plan, Strategy
 from dragoman.credentials.book import Book
 from dragoman.credentials.own import NOTHING
 from dragoman.credentials.pool import Pools
+from dragoman.credentials.reached import Reached
 from dragoman.credentials.view import View, needs_more, view_of
 from dragoman.dialects.registry import DIALECTS
 from dragoman.health.health import Health
@@ -66,6 +68,8 @@ _SAYS_PROVIDER: frozenset[Family] = frozenset({"chat", "responses", "completions
 """Families whose requests may have OpenRouter's ``provider``; elsewhere the word is another's."""
 _USE_TOKENS: frozenset[Operation] = frozenset({"chat", "embeddings"})
 MOST_VIEWS = 1024
+CALLER = "x-dragoman-caller"
+"""Says which program calls, or which chain of them (R-USE-014): a label in the ledger, percent-encoded."""
 MOST_PLANS = 4096
 """Model strings are foreign input."""
 
@@ -93,6 +97,8 @@ class House:
     turns: Turns = field(default_factory=Turns)
     tenants: Mapping[str, Registry] = field(default_factory=dict)
     """What tenants see that have names of their own; all others see ``registry``."""
+    services: Mapping[str, Reached] = field(default_factory=dict)
+    """Other services that callers reach through us."""
     plans: dict[tuple[str | None, Operation, Family, str | None], Plan] = field(
         default_factory=dict
     )
@@ -222,6 +228,8 @@ async def identify(call: Call, permission: Permission, house: House) -> Caller:
     """Who is calling, if the matched route is theirs to use."""
     caller = await find_caller(call, house)
     permit(caller, permission, call.dialect)
+    if (named := call.headers.get(CALLER)) is not None:
+        caller = replace(caller, name=unquote(named))
     call.caller = caller
     return caller
 

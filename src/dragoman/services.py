@@ -153,9 +153,16 @@ def _alarm(log: Log, metrics: Metrics) -> Listener:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, env: Mapping[str, str], *, workers: int = 1, folder: Path | None = None
+    settings: Settings,
+    env: Mapping[str, str],
+    *,
+    workers: int = 1,
+    folder: Path | None = None,
+    first_key: bool = True,
 ) -> AsyncIterator[Services]:
     """Everything that serving needs, open while the block runs; ``folder`` is what the workers share.
+
+    Without ``first_key`` no admin key is made: whoever opens the house can show it to nobody.
 
     Raises:
         ConfigError, HouseError: something cannot be opened; the message says what to do.
@@ -186,7 +193,7 @@ async def open_services(
             tell_refused(log, built)
         current = InForce(built.registry)
         envelope = Envelope((await open_secret(database, sealer, clock, "envelope")).versions)
-        first = await first_admin(settings, keys)
+        first = await first_admin(settings, keys) if first_key else None
         cached = CachedKeys(keys, clock, stale_s=settings.key_stale_s)
         stack.push_async_callback(cached.close)
         transport = open_transport(
@@ -324,6 +331,7 @@ async def open_services(
             strategy=settings.routing_strategy,
             budgets=budgets,
             tenants=built.tenants,
+            services=built.services,
         )
         fetcher.changed = house.forget_plans
         house.widened = current.widened
@@ -379,7 +387,7 @@ def _install(services: Services, current: InForce, transport: Transport, built: 
     house.accountant.forget_prices()
     house.accountant.charging = built.charging
     house.recorder.version = version_of(built.settings.file_text)
-    house.tenants = built.tenants
+    house.tenants, house.services = built.tenants, built.services
     services.settings, services.overlay = built.settings, built.overlay
 
 

@@ -58,7 +58,7 @@ def test_every_route_is_in_the_description(lonely):
 @pytest.mark.parametrize("row", ROUTES, ids=lambda row: f"{row.method} {row.path}")
 def test_a_route_answers_a_stranger_only_if_it_is_public(lonely, row):
     path = row.path.replace("{id:path}", "openai/gpt-4o-mini")
-    path = path.replace("{model:path}", "openai/gpt-4o-mini")
+    path = path.replace("{model:path}", "openai/gpt-4o-mini").replace("{path:path}", "user")
     body = {"model": "openai/gpt-4o-mini"} if row.method == "POST" else None
     if row.path == "/api/admin/keys" and row.method == "POST":
         # The one row that strangers may write to looks at what they hand in.

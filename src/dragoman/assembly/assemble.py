@@ -21,6 +21,7 @@ from dragoman.assembly.overlay import (
     tiers_of,
     without_disabled,
 )
+from dragoman.assembly.reached import reached_of
 from dragoman.assembly.registry import identity_mode, open_registry
 from dragoman.attempt.policy import Policy
 from dragoman.catalog.registry import Registry
@@ -30,11 +31,13 @@ from dragoman.config.charges import read_charges
 from dragoman.config.settings import ConfigError, Settings
 from dragoman.core.call import Limits
 from dragoman.credentials.pool import Pools
+from dragoman.credentials.reached import Reached
 from dragoman.identity.authenticate import IdentityMode
 
 HOT = (
     "provider_order",
     "providers",
+    "services",
     "aliases",
     "routes",
     "quality",
@@ -76,6 +79,8 @@ class Assembly:
     """What of it is not, and why."""
     tenants: Mapping[str, Registry] = field(default_factory=dict)
     """What tenants see that have names of their own."""
+    services: Mapping[str, Reached] = field(default_factory=dict)
+    """Other services that callers reach through us."""
 
 
 def assemble(
@@ -121,6 +126,7 @@ def assemble(
         charging=Charging(read_charges(settings.charges)) if settings.charges else None,
         overlay=overlay,
         tenants=tenants_of(registry, overlay),
+        services=reached_of(settings, env, where),
     )
 
 

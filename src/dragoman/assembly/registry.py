@@ -67,10 +67,10 @@ def _operator_row(row: dict[str, Any]) -> OperatorRow:
         raise CatalogError(
             f"{where}: there is no dialect {dialect!r}; say one of {', '.join(sorted(SERVED))}."
         )
-    return read_strictly(OperatorRow, _with_files(row), where)
+    return read_strictly(OperatorRow, with_files(row), where)
 
 
-def _with_files(row: dict[str, Any]) -> dict[str, Any]:
+def with_files(row: dict[str, Any]) -> dict[str, Any]:
     """The row with every ``key_file`` read: secrets stand in files, never in the configuration."""
     credentials = row.get("credentials")
     if not isinstance(credentials, list):

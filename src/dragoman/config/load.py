@@ -33,6 +33,7 @@ TOP_LEVEL = (
     "provider_order",
     "server",
     "providers",
+    "services",
     "aliases",
     "routes",
     "quality",

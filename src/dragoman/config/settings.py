@@ -91,6 +91,8 @@ class Settings(BaseSettings):
     """Processes that share the port."""
     dragoman_home: Path = Field(default_factory=default_home)
     """Folder of the database, the journal and the sealed secrets."""
+    library_folder: Path | None = None
+    """Folder of the library's own JSON files; api/api_json in ``dragoman_home`` unless said."""
     database_url: str | None = None
     """Default: SQLite in ``dragoman_home``; must be said in prod."""
     allowed_hosts: CommaList = []
@@ -354,6 +356,8 @@ class Settings(BaseSettings):
     """Ranks of your own by provider/model or model, 0 to 100, for the strategy `quality`."""
     prices: dict[str, dict[str, Any]] = {}
     """Prices of your own by provider/model, in USD per million tokens."""
+    services: list[dict[str, Any]] = []
+    """Other APIs that are called with a credential of yours; docs/services.md has them all."""
     oauth: dict[str, dict[str, Any]] = {}
     """Places to log in at by OAuth, by names of your own; docs/oauth.md has them all."""
     tiers: dict[str, dict[str, Any]] = {}

@@ -314,6 +314,8 @@ class Head(Struct, frozen=True):
     body: bytes | None = None
     heartbeat: bytes | None = None
     """What may be sent into the stream while it is silent."""
+    extra: dict[str, str] | None = None
+    """Further headers of the answer."""
 
 
 class Outlet(Struct):

@@ -23,7 +23,7 @@ Family: TypeAlias = Literal[
 ``completions`` is OpenAI's legacy text completion, ``generate`` is Ollama's ``/api/generate``.
 """
 
-Operation: TypeAlias = Literal["chat", "stream", "embeddings", "count_tokens", "models"]
+Operation: TypeAlias = Literal["chat", "stream", "embeddings", "count_tokens", "models", "service"]
 """What is asked of a provider; ``stream`` names the path of a streamed chat where it is another."""
 
 

@@ -9,7 +9,9 @@ from dragoman.core.errors import CallerError
 from dragoman.core.provider import Family
 from dragoman.core.scopes import Bounds
 
-Permission: TypeAlias = Literal["public", "completions", "models", "usage", "tenant", "admin"]
+Permission: TypeAlias = Literal[
+    "public", "completions", "models", "services", "usage", "tenant", "admin"
+]
 """``public`` routes need no caller at all; ``tenant`` is for who manages a tenant, or the gateway."""
 
 PERMISSIONS: frozenset[str] = frozenset(get_args(Permission))

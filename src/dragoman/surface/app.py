@@ -26,6 +26,7 @@ from dragoman.surface.pages import Desk, page_endpoint, spoken
 from dragoman.surface.responses import kept_endpoint
 from dragoman.surface.route import Route, Switch
 from dragoman.surface.routers import router_at
+from dragoman.surface.service import service_endpoint, services_endpoint
 from dragoman.surface.streams import stream_endpoint
 from dragoman.surface.table import ROUTES, check_table
 from dragoman.surface.turn import TURN
@@ -108,6 +109,10 @@ def _endpoint(row: Route, surface: Surface) -> ASGIApp:
         return managed_endpoint(row, surface.house, surface.entry, surface.management)
     if row.page.startswith("response"):
         return kept_endpoint(row, row.page, surface.house, surface.entry)
+    if row.page == "service":
+        return service_endpoint(row, surface.house, surface.entry)
+    if row.page == "services":
+        return services_endpoint(row, surface.house, surface.entry)
     if row.page == "stream":
         return stream_endpoint(row, surface.house, surface.entry)
     return page_endpoint(row, row.page, surface.house, surface.entry, surface.desk)

@@ -225,13 +225,13 @@ class _Exchange:
         head, pieces = answer.head, answer.pieces
         if pieces is None:
             body = head.body or b""
-            lines = answer_lines(call, head.content_type, len(body), now())
+            lines = answer_lines(call, head.content_type, len(body), now(), head.extra)
             await self._whole(head.status, lines, body)
             return
         async with aclosing(pieces):
             self._started = True
             call.outcome.http_status = head.status
-            headers = answer_headers(call, head.content_type, None, now())
+            headers = answer_headers(call, head.content_type, None, now(), head.extra)
             await self._send(
                 {"type": "http.response.start", "status": head.status, "headers": headers}
             )

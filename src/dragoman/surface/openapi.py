@@ -252,6 +252,7 @@ def _managed(route: Route, operation: dict[str, Any]) -> dict[str, Any]:
 
 def _operation(route: Route) -> dict[str, Any]:
     path = route.path.replace("{id:path}", "by_id").replace("{id}", "by_id")
+    path = path.replace("/{name}/{path:path}", "")
     name = f"{route.method.lower()}{path}"
     name = name.replace("{model:path}:", "")
     found: dict[str, Any] = {
@@ -275,7 +276,7 @@ def _operation(route: Route) -> dict[str, Any]:
         parameters.append(_LAST_EVENT)
     parameters += [
         {"name": name, "in": "path", "required": True, "schema": _TEXT}
-        for name in ("id", "model")
+        for name in ("id", "model", "name", "path")
         if f"{{{name}:path}}" in route.path or f"{{{name}}}" in route.path
     ]
     if parameters:
@@ -297,6 +298,9 @@ def _responses(route: Route) -> dict[str, Any]:
         content[DIALECTS[route.dialect].stream_content_type.partition(";")[0]] = {"schema": _TEXT}
     if route.page == "stream":
         content = {"text/event-stream": {"schema": _TEXT}}
+    if route.page == "service":
+        # Whatever the service answers, with its own status.
+        return {"default": {"description": "As the service answers, or a failure of ours"}}
     if route.page == "metrics":
         content = {"text/plain": {"schema": _TEXT}}
     schema = _ERROR.get(route.dialect, _ERROR["chat"])

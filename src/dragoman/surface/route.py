@@ -45,6 +45,8 @@ Page: TypeAlias = Literal[
     "response_cancel",
     "stream",
     "managed",
+    "service",
+    "services",
 ]
 
 

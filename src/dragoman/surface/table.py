@@ -203,6 +203,19 @@ _ALL: tuple[Route, ...] = (
         "What became of one call: candidates, attempts, times, losses and cost",
         page="explain",
     ),
+    Route(
+        "GET", "/services", "services", "Other services of the caller's tenant", page="services"
+    ),
+    *(
+        Route(
+            method,
+            "/services/{name}/{path:path}",
+            "services",
+            "Passes a call on to another service, with the tenant's credential",
+            page="service",
+        )
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+    ),
     *MANAGED,
     Route("GET", "/health", "public", "Whether the process lives", page="health"),
     Route("GET", "/ready", "public", "Whether requests can be served", page="ready"),

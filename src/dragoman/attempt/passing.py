@@ -1,0 +1,206 @@
+"""One call of another service, passed on with a credential of ours: sent once, written down like every attempt.
+
+Nothing is translated, priced or tried elsewhere. A login that the service refuses is renewed and the call is made
+once more: the first one did nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from dragoman.attempt.endings import silent
+from dragoman.attempt.means import Means
+from dragoman.attempt.ports import Tab, UpstreamReply, UpstreamRequest
+from dragoman.catalog.service import Service
+from dragoman.core.call import Answer, Attempt, Call, Head
+from dragoman.core.errors import UpstreamError, code_of
+from dragoman.core.secret import Secret
+from dragoman.credentials.reached import Held
+
+WHOLE = 256 * 1024
+"""Bytes of an answer that is read to its end before it goes on; a longer one is passed on as it comes."""
+_ANSWERED = (
+    "content-type", "content-disposition", "content-language", "content-range", "accept-ranges", "etag",
+    "last-modified", "link", "location", "retry-after", "www-authenticate", "x-total-count", "x-next-page",
+)  # fmt: skip
+_IDS = ("x-request-id", "x-github-request-id", "x-guploader-uploadid")
+_NO_BODY = frozenset({204, 304})
+
+
+async def pass_on(
+    service: Service,
+    held: Held,
+    method: str,
+    url: str,
+    headers: dict[str, str],
+    body: bytes,
+    call: Call,
+    tab: Tab,
+    means: Means,
+) -> Answer:
+    """The service's answer, whatever its status.
+
+    Raises:
+        UpstreamError: it could not be reached, or refused the credential (502: the caller's key is fine).
+        HouseError: there is no good token, or the call could not be written down.
+    """
+    shown = await _shown(held)
+    attempt = Attempt(
+        id=means.new_id(),
+        number=1,
+        provider=f"services/{service.name}",
+        model=method,
+        credential=None,
+        started=means.monotonic(),
+        wall=means.wall(),
+    )
+    call.outcome.attempts.append(attempt)
+    tab.opened(attempt)
+    sending = _Sending(service, method, url, headers, body, means)
+    try:
+        reply = await sending.send(shown)
+        if reply.status == 401 and not isinstance(held, Secret):
+            await reply.close()
+            shown = (await asyncio.to_thread(held.renewed, shown)).access.reveal()
+            reply = await sending.send(shown)
+        attempt.upstream_status = reply.status
+        if reply.status == 401:
+            await reply.close()
+            raise _refused(service)
+        attempt.first_event_s = means.monotonic() - attempt.started
+        return await _answer(reply, service, method, shown, attempt, call, tab, means)
+    except BaseException as error:
+        _end(attempt, error, tab, means)
+        raise
+
+
+class _Sending:
+    """The request, as often as it is sent."""
+
+    __slots__ = ("_body", "_headers", "_means", "_method", "_service", "_url")
+
+    def __init__(
+        self,
+        service: Service,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        body: bytes,
+        means: Means,
+    ) -> None:
+        self._service = service
+        self._method = method
+        self._url = url
+        self._headers = headers
+        self._body = body
+        self._means = means
+
+    async def send(self, shown: str) -> UpstreamReply:
+        """The head of the answer."""
+        auth = self._service.auth
+        request = UpstreamRequest(
+            self._method,
+            self._url,
+            {**self._headers, auth.header: auth.prefix + shown},
+            self._body or (b"" if self._method in {"POST", "PUT", "PATCH"} else None),
+            self._means.policy.connect_s,
+            self._service.timeout_s,
+        )
+        try:
+            return await self._means.transport.send(request)
+        except UpstreamError as error:
+            error.provider = self._service.name
+            raise
+
+
+async def _shown(held: Held) -> str:
+    if isinstance(held, Secret):
+        return held.reveal()
+    # Most often the token is there; else the file and a server are asked, which takes its time.
+    token = await asyncio.to_thread(held.current) if held.is_due() else held.current()
+    return token.access.reveal()
+
+
+def _refused(service: Service) -> UpstreamError:
+    return UpstreamError(
+        "upstream",
+        f"{service.name} has refused the credential that is configured for this tenant; your key is fine.",
+        status=502,
+        code="service_credential_refused",
+        provider=service.name,
+    )
+
+
+async def _answer(
+    reply: UpstreamReply,
+    service: Service,
+    method: str,
+    shown: str,
+    attempt: Attempt,
+    call: Call,
+    tab: Tab,
+    means: Means,
+) -> Answer:
+    headers = reply.headers
+    attempt.upstream_request = next((headers[name] for name in _IDS if name in headers), None)
+    # What would tell the credential goes no further, wherever it stands.
+    extra = {name: headers[name] for name in _ANSWERED if name in headers}
+    extra = {name: value for name, value in extra.items() if shown not in value}
+    kind = extra.pop("content-type", "application/octet-stream")
+    bodiless = method == "HEAD" or reply.status in _NO_BODY
+    length = headers.get("content-length", "")
+    if bodiless or (length.isdigit() and int(length) <= WHOLE):
+        try:
+            async with asyncio.timeout(service.timeout_s):
+                body = b"" if bodiless else await reply.read(WHOLE)
+        except TimeoutError:
+            raise silent(service.timeout_s) from None
+        finally:
+            await reply.close()
+        call.outcome.status = "complete"
+        call.outcome.http_status = reply.status
+        _end(attempt, None, tab, means)
+        return Answer(Head(reply.status, kind, body, extra=extra))
+    call.outcome.stream = True
+    pieces = _pieces(reply, service, attempt, call, tab, means)
+    return Answer(Head(reply.status, kind, extra=extra), pieces)
+
+
+async def _pieces(
+    reply: UpstreamReply, service: Service, attempt: Attempt, call: Call, tab: Tab, means: Means
+) -> AsyncGenerator[bytes, None]:
+    """The answer as it comes; where it breaks off, so does ours."""
+    try:
+        while True:
+            try:
+                async with asyncio.timeout(service.timeout_s):
+                    piece = await reply.next()
+            except TimeoutError:
+                raise silent(service.timeout_s) from None
+            if piece is None:
+                break
+            yield piece
+        call.outcome.status = "complete"
+        _end(attempt, None, tab, means)
+    except BaseException as error:
+        call.outcome.status = "upstream_cut" if isinstance(error, UpstreamError) else "client_cut"
+        _end(attempt, error, tab, means)
+        raise
+    finally:
+        await reply.close()
+        tab.finish()
+
+
+def _end(attempt: Attempt, error: BaseException | None, tab: Tab, means: Means) -> None:
+    attempt.duration_s = means.monotonic() - attempt.started
+    if error is None:
+        attempt.status = "complete"
+    elif isinstance(error, UpstreamError):
+        attempt.status = "timeout" if error.kind == "timeout" else "upstream_error"
+        attempt.error_kind, attempt.error_code = error.kind, code_of(error)
+    elif isinstance(error, Exception):
+        attempt.status = "house_error"
+    else:
+        attempt.status = "client_cut"
+    tab.closed(attempt)

@@ -1,0 +1,1 @@
+"""Other APIs, one file each; ``catalog/service.py`` reads them."""

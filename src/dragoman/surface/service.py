@@ -1,0 +1,160 @@
+"""``/services/{name}/…``: a call of another service, with the tenant's credential and never the caller's.
+
+The operator fixes the address, the methods and the paths; a caller says what is below it. Of the caller's headers
+only those go on that an API needs, of the service's only those come back that an answer needs: no cookie, no
+credential, neither way. A tenant without a credential there finds no such service.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.types import ASGIApp, Receive, Scope
+
+from dragoman import __version__
+from dragoman.attempt.passing import pass_on
+from dragoman.attempt.ports import Tab
+from dragoman.catalog.service import target_of
+from dragoman.core.call import Answer, Call
+from dragoman.core.errors import CallerError
+from dragoman.credentials.reached import Held, Reached
+from dragoman.pipeline import House, accounted, identify, let_in
+from dragoman.surface.endpoint import Entry, call_endpoint, proof_of
+from dragoman.surface.route import Route
+from dragoman.surface.whole import Whole, whole_endpoint
+
+_PASSED = (
+    "accept",
+    "accept-language",
+    "content-language",
+    "content-range",
+    "content-type",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-unmodified-since",
+    "prefer",
+    "range",
+)
+MOST_NAMED = 128
+_NEVER = frozenset(
+    {
+        "authorization",
+        "connection",
+        "content-length",
+        "cookie",
+        "forwarded",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-api-key",
+        "api-key",
+        "x-goog-api-key",
+    }
+)
+"""Whatever ``pass_headers`` says."""
+
+
+def service_endpoint(route: Route, house: House, entry: Entry) -> ASGIApp:
+    """The ASGI application of one method of all services."""
+
+    async def serve(call: Call, scope: Scope) -> Answer:
+        call.operation = "service"
+        caller = await identify(call, route.permission, house)
+        await let_in(call, caller, house)
+        body = await call.read_body()
+        name = str(scope["path_params"]["name"])
+        call.outcome.requested_model = f"services/{name}"[:MOST_NAMED]
+        tab = house.accountant.open_tab(call, caller)
+        passing = _pass_on(call, scope, name, body, tab, house)
+        return await accounted(passing, call, tab)
+
+    return call_endpoint(route, serve, entry)
+
+
+def services_endpoint(route: Route, house: House, entry: Entry) -> ASGIApp:
+    """The ASGI application of the page that lists the services of the caller's tenant."""
+
+    async def serve(call: Call, scope: Scope, receive: Receive) -> Whole:
+        del receive
+        call.proof = proof_of(call, scope)
+        caller = await identify(call, route.permission, house)
+        shown = [
+            {
+                "name": name,
+                "base_url": each.service.base_url,
+                "methods": each.service.methods,
+                "paths": each.service.paths,
+            }
+            for name, each in house.services.items()
+            if each.of(caller.tenant) is not None
+        ]
+        return Whole(200, msgspec.json.encode({"object": "list", "data": shown}))
+
+    return whole_endpoint(route, entry, serve)
+
+
+async def _pass_on(
+    call: Call, scope: Scope, name: str, body: bytes, tab: Tab, house: House
+) -> Answer:
+    assert call.caller is not None, "it was let in"
+    reached, held = _found(name, call.caller.tenant, house)
+    service = reached.service
+    method = str(scope["method"])
+    if method not in service.methods:
+        raise CallerError(
+            "permission",
+            f"{name} may not be called by {method[:20]} here; there are: {', '.join(service.methods)}.",
+            status=405,
+            code="method_not_allowed",
+        )
+    url = target_of(service, _path(scope, name), _query(scope))
+    return await pass_on(
+        service, held, method, url, _headers(call, reached), body, call, tab, house.means
+    )
+
+
+def _found(name: str, tenant: str, house: House) -> tuple[Reached, Held]:
+    """The service, and what the tenant shows to it; one without a credential is told of no service."""
+    reached = house.services.get(name)
+    held = None if reached is None else reached.of(tenant)
+    if reached is None or held is None:
+        raise CallerError(
+            "not_found",
+            f"There is no service {name[:64]!r} for this tenant; GET /services lists what there is.",
+            code="service_not_found",
+        )
+    return reached, held
+
+
+def _path(scope: Scope, name: str) -> str:
+    """The path below the service as its caller wrote it: decoding would lose an encoded slash."""
+    raw = scope.get("raw_path") or str(scope["path"]).encode()
+    start = f"/services/{name}/".encode()
+    if not raw.startswith(start):
+        # The row was matched by the decoded path: this one only resembles it.
+        raise CallerError("not_found", "There is no such service.", code="service_not_found")
+    return raw[len(start) :].partition(b"?")[0].decode("latin-1")
+
+
+def _query(scope: Scope) -> str:
+    """The query without a key of the gateway's own."""
+    pairs = scope["query_string"].decode("latin-1").split("&")
+    return "&".join(pair for pair in pairs if pair and pair.partition("=")[0] != "key")
+
+
+def _headers(call: Call, reached: Reached) -> dict[str, str]:
+    service = reached.service
+    passed = {name for name in (*_PASSED, *service.pass_headers) if name not in _NEVER}
+    said = {name: call.headers[name] for name in passed if name in call.headers}
+    return {
+        "accept": "*/*",
+        **service.headers,
+        **said,
+        "accept-encoding": "identity",
+        "user-agent": f"dragoman/{__version__}",
+        "traceparent": f"00-{call.trace_id}-{call.id.replace('-', '')[:16]}-01",
+    }
