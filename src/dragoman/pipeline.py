@@ -13,7 +13,6 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from urllib.parse import unquote
 
 from msgspec.structs import replace
 
@@ -68,8 +67,6 @@ _SAYS_PROVIDER: frozenset[Family] = frozenset({"chat", "responses", "completions
 """Families whose requests may have OpenRouter's ``provider``; elsewhere the word is another's."""
 _USE_TOKENS: frozenset[Operation] = frozenset({"chat", "embeddings"})
 MOST_VIEWS = 1024
-CALLER = "x-dragoman-caller"
-"""Says which program calls, or which chain of them (R-USE-014): a label in the ledger, percent-encoded."""
 MOST_PLANS = 4096
 """Model strings are foreign input."""
 
@@ -228,8 +225,6 @@ async def identify(call: Call, permission: Permission, house: House) -> Caller:
     """Who is calling, if the matched route is theirs to use."""
     caller = await find_caller(call, house)
     permit(caller, permission, call.dialect)
-    if (named := call.headers.get(CALLER)) is not None:
-        caller = replace(caller, name=unquote(named))
     call.caller = caller
     return caller
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Literal, Protocol, TypeAlias
+from urllib.parse import unquote
 
 from msgspec import Struct
 
@@ -22,7 +23,7 @@ LABELS: dict[str, str] = {"caller": "caller", "root": "caller"}
 """Which kind of label a dimension is of."""
 
 CALLER = "x-dragoman-caller"
-"""The header by which a program says who of it is calling (R-USE-014)."""
+"""The header by which a program says who of it is calling (R-USE-014); it may be percent-encoded."""
 LONGEST_CALLER = 256
 CHAIN = "->"
 """What stands between the elements of a chain of callers."""
@@ -71,6 +72,8 @@ def caller_named(headers: Mapping[str, str], name: str) -> str:
     if not said.isascii():
         # Headers are read as Latin-1, and most programs write UTF-8.
         said = said.encode("latin-1", "replace").decode("utf-8", "replace")
+    if "%" in said:
+        said = unquote(said)
     return said.strip()[:LONGEST_CALLER] or name
 
 
