@@ -116,6 +116,7 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
     return Desk(
         audit=stored.audit,
         keys=stored.keys,
+        tenancy=stored.tenancy,
         names=stored.names,
         submissions=stored.submissions,
         ledger=accountant.writer.ledger,

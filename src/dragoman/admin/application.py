@@ -25,6 +25,7 @@ from dragoman.admin import (
     models,
     names,
     own,
+    places,
     policies,
     providers,
 )
@@ -36,7 +37,19 @@ from dragoman.core.errors import CallerError, GatewayError, HouseError
 
 ROUTERS = tuple(
     noun.router
-    for noun in (providers, models, names, keys, own, policies, metrics, calls, audits, ingest)
+    for noun in (
+        providers,
+        models,
+        names,
+        places,
+        keys,
+        own,
+        policies,
+        metrics,
+        calls,
+        audits,
+        ingest,
+    )
 )
 
 

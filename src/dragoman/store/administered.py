@@ -1,4 +1,4 @@
-"""What administrators read and write, opened together: keys, names, providers, submitted keys, the audit log."""
+"""What administrators read and write: keys, tenants, names, providers, submitted keys, the audit log."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dragoman.store.sql.audit import SqlAudit, open_audit
 from dragoman.store.sql.key_desk import SqlKeyDesk
 from dragoman.store.sql.named import SqlNamed
 from dragoman.store.sql.submissions import SqlSubmissions
+from dragoman.store.sql.tenancy import SqlTenancy
 from dragoman.store.sql.tenant_keys import TenantKeys
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Administered:
     """All of it in one database."""
 
     keys: SqlKeyDesk
+    tenancy: SqlTenancy
     names: SqlNamed
     submissions: SqlSubmissions
     audit: SqlAudit
@@ -35,6 +37,7 @@ async def open_administered(
     sealing = TenantKeys(database, sealer, clock)
     return Administered(
         SqlKeyDesk(database, keys, clock),
+        SqlTenancy(database, clock),
         SqlNamed(database, sealing, clock),
         SqlSubmissions(database, sealing, clock),
         await open_audit(database, sealer, clock),
