@@ -21,6 +21,8 @@ __all__ = ["Found", "discover"]
 _ORDER = (
     "serve",
     "init",
+    "tenants",
+    "projects",
     "keys",
     "budgets",
     "models",

@@ -14,6 +14,8 @@ pytestmark = pytest.mark.req("R-CLI-001", "R-CLI-016", "R-CLI-017")
 COMMANDS = [
     "serve",
     "init",
+    "tenants",
+    "projects",
     "keys",
     "budgets",
     "models",
@@ -28,9 +30,17 @@ COMMANDS = [
     "mock",
     "conformance",
 ]
-GROUPS = ("keys", "budgets", "config", "db", "import", "audit")
+GROUPS = ("tenants", "projects", "keys", "budgets", "config", "db", "import", "audit")
 WITHIN = [
-    *(f"keys {name}" for name in ("create", "list", "revoke")),
+    *(
+        f"{group} {name}"
+        for group in ("tenants", "projects")
+        for name in ("create", "list", "show", "update", "suspend", "resume")
+    ),
+    *(
+        f"keys {name}"
+        for name in ("create", "list", "show", "update", "rotate", "suspend", "resume", "revoke")
+    ),
     *(f"config {name}" for name in ("validate", "plan", "reload")),
     *(f"import {name}" for name in ("litellm", "portkey", "new-api", "anygpt", "json")),
     *(f"db {name}" for name in ("upgrade", "downgrade", "current", "check", "backup", "restore")),
