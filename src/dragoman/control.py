@@ -119,6 +119,7 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
     return Desk(
         audit=stored.audit,
         keys=stored.keys,
+        tenancy=stored.tenancy,
         names=stored.names,
         stored_tiers=stored.tiers,
         submissions=stored.submissions,

@@ -21,6 +21,14 @@ def house(tmp_path_factory):
             name: made_key(server, admin, name, tenant=tenant)
             for name, tenant in (("alice", "one"), ("bob", "two"), ("carol", "one"))
         }
+        for name, tenant in (("tina", "one"), ("tony", "two")):
+            users[name] = made_key(server, admin, name, tenant=tenant, role="tenant_admin")
+            said = {"id": f"web-{tenant}"}
+            assert server.ask("POST", "/v1/projects", said, key=users[name]["key"]).status == 201
+            policy = {"name": f"policy-{tenant}", "candidates": ["openai/gpt-4o-mini"]}
+            made = server.ask("POST", "/v1/routing-policies", policy, key=users[name]["key"])
+            assert made.status == 201
+        users["root"] = made_key(server, admin, "root", tenant="one", role="admin")
         yield server, admin, users
 
 
@@ -43,6 +51,90 @@ def test_nobody_without_a_key_gets_in(house, row):
     assert (reply.status, reply.json()["error"]["code"]) == (401, "missing_api_key")
     reply = server.ask(row.method, at(row), body(row), key="drg_no")
     assert reply.status == 401
+
+
+def ids_of(users):
+    """Ids of every kind and of every tenant, and one of nobody's."""
+    keys = [users[name]["id"] for name in ("alice", "bob", "tony", "root")]
+    return [*keys, "one", "two", "web-one", "web-two", "policy-two", "nobody-knows-it"]
+
+
+@pytest.mark.parametrize(
+    "row", [r for r in ROWS if r.permission == "admin"], ids=lambda r: f"{r.method} {r.path}"
+)
+def test_who_manages_a_tenant_gets_into_nothing_of_administrators_whatever_is_said(house, row):
+    server, _, users = house
+    for target in ids_of(users) if "{" in row.path else ["-"]:
+        reply = server.ask(row.method, at(row, target), body(row), key=users["tina"]["key"])
+        assert (reply.status, reply.json()["error"]["code"]) == (403, "insufficient_permissions")
+
+
+def foreign_of(path, users):
+    if "projects" in path:
+        return ["web-two", "two"]
+    return ["policy-two"] if "policies" in path else [users["bob"]["id"], users["tony"]["id"]]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [r for r in ROWS if r.permission in {"tenant", "usage"} and "{" in r.path],
+    ids=lambda r: f"{r.method} {r.path}",
+)
+@pytest.mark.parametrize("who", ["tina", "root", "alice"])
+def test_a_foreign_id_is_an_unknown_one_to_every_role(house, row, who):
+    """The same status, the same code and, the id apart, the same words (A5)."""
+    server, _, users = house
+    told = set()
+    for target in [*foreign_of(row.path, users), "nobody-knows-it"]:
+        reply = server.ask(row.method, at(row, target), body(row), key=users[who]["key"])
+        error = reply.json()["error"]
+        told.add((reply.status, error["code"], error["message"].replace(target, "ID")))
+    assert len(told) == 1
+    forbidden = who == "alice" and row.permission == "tenant"
+    assert next(iter(told))[0] == (403 if forbidden else 404)
+    for name in ("bob", "tony"):
+        assert server.ask("GET", "/v1/keys/me", key=users[name]["key"]).status == 200
+    projects = server.ask("GET", "/v1/projects", key=users["tony"]["key"]).json()["data"]
+    assert [(each["id"], each["state"]) for each in projects] == [
+        ("default", "active"),
+        ("web-two", "active"),
+    ]
+
+
+def test_lists_of_a_tenant_hold_nothing_of_another(house):
+    server, _, users = house
+    for name, tenant, others in (("tina", "one", "two"), ("tony", "two", "one")):
+        for path in ("/v1/api-keys", "/v1/projects", "/v1/routing-policies", "/v1/tenants/me"):
+            reply = server.ask("GET", path, key=users[name]["key"])
+            assert reply.status == 200
+            assert f'"{others}"' not in reply.body.decode()
+            assert f"-{others}" not in reply.body.decode()
+        assert server.ask("GET", "/v1/tenants/me", key=users[name]["key"]).json()["id"] == tenant
+
+
+@pytest.mark.parametrize("verb", ["update", "rotate", "suspend", "revoke"])
+def test_who_manages_a_tenant_changes_nothing_of_who_may_more(house, verb):
+    """An administrator's key may be of the same tenant; its secret is not the tenant's to have (A8)."""
+    server, _, users = house
+    root, tina = users["root"], users["tina"]["key"]
+    method, path = ("DELETE", "") if verb == "revoke" else ("POST", f"/{verb}")
+    reply = server.ask(method, f"/v1/api-keys/{root['id']}{path}", {} if path else None, key=tina)
+    assert (reply.status, reply.json()["error"]["param"]) == (403, "role")
+    assert server.ask("GET", "/v1/keys/me", key=root["key"]).status == 200
+
+
+def test_who_manages_a_tenant_gives_no_role_beyond_its_own(house):
+    server, _, users = house
+    tina = users["tina"]["key"]
+    for path in (f"/v1/api-keys/{users[n]['id']}/update" for n in ("alice", "tina")):
+        reply = server.ask("POST", path, {"role": "admin"}, key=tina)
+        assert (reply.status, reply.json()["error"]["param"]) == (403, "role")
+    made = server.ask("POST", "/v1/api-keys", {"name": "m", "role": "tenant_admin"}, key=tina)
+    assert (made.status, made.json()["tenant"], made.json()["role"]) == (
+        201,
+        "one",
+        "tenant_admin",
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,6 +214,13 @@ def test_a_user_sees_of_keys_and_use_its_own_alone(house):
 WRITES = [
     ("POST", "/api/admin/users/generate-key", {"userId": "mallory"}),
     ("POST", "/v1/api-keys", {"name": "m"}),
+    ("POST", "/api/admin/tenants", {"id": "m"}),
+    ("POST", "/v1/tenants", {"id": "m"}),
+    ("POST", "/api/admin/tenants/default/update", {"name": "m"}),
+    ("POST", "/api/admin/projects", {"id": "m", "tenant": "default"}),
+    ("POST", "/api/admin/projects/default/default/update", {"name": "m"}),
+    ("POST", "/v1/projects", {"id": "m"}),
+    ("POST", "/v1/projects/default/update", {"name": "m"}),
     ("POST", "/api/admin/aliases", {"name": "m", "targets": ["openai/gpt-4o-mini"]}),
     ("POST", "/api/admin/routes", {"name": "m", "candidates": ["openai/gpt-4o-mini"]}),
     (
@@ -150,6 +249,10 @@ COLUMNS = (
     "revoked_ms",
     "user_role",
     "scopes",
+    "suspended_ms",
+    "previous_digest",
+    "previous_until_ms",
+    "state",
 )
 
 

@@ -53,6 +53,7 @@ OWN = [
             "fidelity",
             "policy",
             "admin",
+            "keys",
             "settings",
             "cli",
             "providers",

@@ -25,6 +25,7 @@ from dragoman.core.call import Caller, Limits
 from dragoman.core.secret import Secret
 from dragoman.credentials.accounts import Standing
 from dragoman.identity.ports import KeyChange, KeyRecord, KeySearch
+from dragoman.identity.tenancy import PlaceChange, Project, Tenant
 from dragoman.telemetry.numbers import Numbers
 
 
@@ -77,7 +78,7 @@ class Keys(Protocol):
         ...
 
     async def rotate(self, old: KeyRecord, overlap_s: float) -> tuple[KeyRecord, Secret]:
-        """A key like the old one, which ends after so many seconds."""
+        """Gives a key another secret; the one of before goes on for so many seconds."""
         ...
 
     async def reset_usage(self, key_id: str) -> int:
@@ -86,6 +87,53 @@ class Keys(Protocol):
 
     async def counts_since_us(self, key_id: str) -> int | None:
         """Since when the key's use counts."""
+        ...
+
+
+class Tenancy(Protocol):
+    """Tenants and their projects."""
+
+    async def tenants(
+        self, *, suspended: bool | None = None, after: str | None = None, limit: int = 100
+    ) -> list[Tenant]:
+        """By the alphabet of their ids."""
+        ...
+
+    async def tenant(self, tenant_id: str) -> Tenant | None:
+        """One tenant."""
+        ...
+
+    async def add_tenant(self, new: Tenant) -> Tenant:
+        """Makes a tenant; a ``CallerError`` where it cannot be made."""
+        ...
+
+    async def change_tenant(self, tenant_id: str, change: PlaceChange) -> Tenant | None:
+        """Changes what is said of a tenant."""
+        ...
+
+    async def projects(
+        self,
+        *,
+        tenant: str | None = None,
+        suspended: bool | None = None,
+        after: tuple[str, str] | None = None,
+        limit: int = 100,
+    ) -> list[Project]:
+        """By the alphabet of tenants and ids."""
+        ...
+
+    async def project(self, tenant: str, project_id: str) -> Project | None:
+        """One project."""
+        ...
+
+    async def add_project(self, new: Project) -> Project:
+        """Makes a project; a ``CallerError`` where it cannot be made."""
+        ...
+
+    async def change_project(
+        self, tenant: str, project_id: str, change: PlaceChange
+    ) -> Project | None:
+        """Changes what is said of a project."""
         ...
 
 
@@ -187,6 +235,7 @@ class Desk:
 
     audit: AuditLog
     keys: Keys
+    tenancy: Tenancy
     names: Names
     stored_tiers: StoredTiers
     submissions: Submissions

@@ -1,7 +1,7 @@
 """How far a caller's role goes: everybody's things, its tenant's, or its own key's alone.
 
 What lies beyond is answered as if it were not there (A5). Whether a caller may use a route at all is
-decided before, on the route's row.
+decided before, on the route's row. A role goes no further than the permissions of its key's scope.
 """
 
 from __future__ import annotations
@@ -22,9 +22,16 @@ def caller_of(call: Call) -> Caller:
 def reach_of(caller: Caller) -> Reach:
     """How far the role goes."""
     role: str = caller.role
-    if role == "admin":
+    if role == "admin" and _may(caller, "admin"):
         return "all"
-    return "tenant" if role == "tenant_admin" else "own"
+    if role in {"admin", "tenant_admin"} and _may(caller, "tenant"):
+        return "tenant"
+    return "own"
+
+
+def _may(caller: Caller, permission: str) -> bool:
+    bounds = caller.bounds
+    return bounds is None or bounds.permissions is None or permission in bounds.permissions
 
 
 def sees(caller: Caller, tenant: str, key_id: str) -> bool:

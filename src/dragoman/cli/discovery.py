@@ -29,6 +29,8 @@ _ORDER = (
     "auth",
     "reauth",
     "ob1",
+    "tenants",
+    "projects",
     "keys",
     "budgets",
     "models",

@@ -11,6 +11,7 @@ from dragoman.store.sql.key_desk import SqlKeyDesk
 from dragoman.store.sql.named import SqlNamed
 from dragoman.store.sql.stored_tiers import SqlTiers
 from dragoman.store.sql.submissions import SqlSubmissions
+from dragoman.store.sql.tenancy import SqlTenancy
 from dragoman.store.sql.tenant_keys import TenantKeys
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Administered:
     """All of it in one database."""
 
     keys: SqlKeyDesk
+    tenancy: SqlTenancy
     names: SqlNamed
     tiers: SqlTiers
     submissions: SqlSubmissions
@@ -39,6 +41,7 @@ async def open_administered(
     sealing = TenantKeys(database, sealer, clock)
     return Administered(
         SqlKeyDesk(database, keys, clock),
+        SqlTenancy(database, clock),
         SqlNamed(database, sealing, clock),
         SqlTiers(database, clock),
         SqlSubmissions(database, sealing, clock),

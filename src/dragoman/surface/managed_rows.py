@@ -19,6 +19,11 @@ def _rows(
 
 _A = "/api/admin"
 _ON: Literal["enable_admin_routes"] = "enable_admin_routes"
+_PLACE_VERBS = (
+    ("update", "Changes {}"),
+    ("suspend", "Has every key of {} serve no more until it is resumed"),
+    ("resume", "Has the keys of {} serve again"),
+)
 
 MANAGED: tuple[Route, ...] = (
     *_rows(
@@ -54,7 +59,9 @@ MANAGED: tuple[Route, ...] = (
             for verb, what in (
                 ("revoke", "Revokes a key for good"),
                 ("update", "Changes a key"),
-                ("rotate", "Makes a key in the place of one that ends"),
+                ("rotate", "Gives a key another secret, now or after an overlap"),
+                ("suspend", "Has a key serve no more until it is resumed"),
+                ("resume", "Has a suspended key serve again"),
                 ("reset-usage", "Has a key's use count anew"),
             )
             for row in (
@@ -69,6 +76,21 @@ MANAGED: tuple[Route, ...] = (
         ("PUT", f"{_A}/tiers/{{id}}", "Adds a tier, or takes the place of one"),
         ("PATCH", f"{_A}/tiers/{{id}}", "Changes some limits of a tier"),
         ("DELETE", f"{_A}/tiers/{{id}}", "Forgets a stored tier"),
+        ("GET", f"{_A}/tenants", "All tenants, by the alphabet"),
+        ("POST", f"{_A}/tenants", "Makes a tenant"),
+        ("GET", f"{_A}/tenants/{{id}}", "One tenant"),
+        ("GET", f"{_A}/projects", "The projects of all tenants"),
+        ("POST", f"{_A}/projects", "Makes a project in a tenant"),
+        ("GET", f"{_A}/projects/{{tenant}}/{{id}}", "One project"),
+        *(
+            row
+            for verb, what in _PLACE_VERBS
+            for row in (
+                ("POST", f"{_A}/tenants/{{id}}/{verb}", what.format("a tenant")),
+                ("POST", f"{_A}/projects/{{tenant}}/{{id}}/{verb}", what.format("a project")),
+            )
+        ),
+        ("POST", "/v1/tenants", "Makes a tenant, with a key for who manages it"),
         ("GET", f"{_A}/metrics/summary", "What all tenants have used, and what has failed"),
         ("GET", f"{_A}/metrics/providers", "What each provider has served, and how it does"),
         ("GET", f"{_A}/metrics/models", "What each model has served"),
@@ -86,6 +108,18 @@ MANAGED: tuple[Route, ...] = (
         "tenant",
         _ON,
         ("POST", "/v1/api-keys", "Makes a key in the caller's tenant"),
+        ("GET", "/v1/api-keys/{key_id}", "One key of the caller's tenant"),
+        ("POST", "/v1/api-keys/{key_id}/update", "Changes such a key"),
+        ("POST", "/v1/api-keys/{key_id}/rotate", "Gives such a key another secret"),
+        ("POST", "/v1/api-keys/{key_id}/suspend", "Has such a key serve no more until resumed"),
+        ("POST", "/v1/api-keys/{key_id}/resume", "Has such a key serve again"),
+        ("GET", "/v1/projects", "The projects of the caller's tenant"),
+        ("POST", "/v1/projects", "Makes a project in the caller's tenant"),
+        ("GET", "/v1/projects/{id}", "One project of the caller's tenant"),
+        *(
+            ("POST", f"/v1/projects/{{id}}/{verb}", what.format("such a project"))
+            for verb, what in _PLACE_VERBS
+        ),
         ("GET", "/v1/routing-policies", "Names that the caller's tenant has given to models"),
         ("POST", "/v1/routing-policies", "Gives a name to models for the caller's tenant"),
         ("DELETE", "/v1/routing-policies/{name}", "Takes such a name back"),
@@ -96,6 +130,7 @@ MANAGED: tuple[Route, ...] = (
         _ON,
         ("GET", "/v1/api-keys", "Keys of the caller's tenant; a user's own alone"),
         ("DELETE", "/v1/api-keys/{key_id}", "Revokes such a key"),
+        ("GET", "/v1/tenants/me", "The tenant of the presented key"),
         ("GET", "/v1/stats", "What was used today, this month and in all"),
     ),
     *_rows("usage", None, ("GET", "/v1/keys/me", "Usage, limits and tier of the presented key")),

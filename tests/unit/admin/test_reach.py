@@ -11,6 +11,7 @@ from dragoman.admin.deeds import deed
 from dragoman.admin.reach import reach_of, sees
 from dragoman.core.call import Caller
 from dragoman.core.errors import CallerError, HouseError
+from dragoman.core.scopes import Bounds
 from dragoman.identity.permissions import permit
 
 
@@ -33,6 +34,45 @@ def test_what_lies_beyond_a_role_is_not_there(role, own, same_tenant, foreign):
     assert sees(who, "one", "k2") is same_tenant
     assert sees(who, "two", "k3") is foreign
     assert sees(who, "two", "k1") is foreign, "an id alone opens nothing"
+
+
+@pytest.mark.parametrize(
+    ("role", "permissions", "reach"),
+    [
+        ("admin", ["admin", "usage"], "all"),
+        ("admin", ["tenant", "usage"], "tenant"),
+        ("admin", ["usage"], "own"),
+        ("tenant_admin", ["usage", "admin"], "own"),
+        ("tenant_admin", ["tenant"], "tenant"),
+    ],
+)
+def test_a_role_goes_no_further_than_the_permissions_of_its_key(role, permissions, reach):
+    bounds = Bounds(permissions=frozenset(permissions))
+    assert reach_of(Caller("k1", "one", role=role, bounds=bounds)) == reach
+
+
+@pytest.mark.parametrize(
+    ("bounds", "permission", "family", "may"),
+    [
+        (Bounds(permissions=frozenset({"completions"})), "completions", "chat", True),
+        (Bounds(permissions=frozenset({"completions"})), "usage", None, False),
+        (Bounds(permissions=frozenset({"completions"})), "admin", None, False),
+        (Bounds(permissions=frozenset()), "models", None, False),
+        (Bounds(surfaces=frozenset({"ollama"})), "completions", "generate", True),
+        (Bounds(surfaces=frozenset({"ollama"})), "completions", "chat", False),
+        (Bounds(surfaces=frozenset({"ollama"})), "models", "chat", True),
+        (Bounds(surfaces=frozenset({"chat"})), "completions", "completions", False),
+        (Bounds(models=(("a/*",),)), "admin", None, True),
+    ],
+)
+def test_a_scope_names_the_routes_and_the_dialects_that_are_left(bounds, permission, family, may):
+    who = Caller("k1", "one", role="admin", bounds=bounds)
+    if may:
+        permit(who, permission, family)
+        return
+    with pytest.raises(CallerError, match="scope does not have") as error:
+        permit(who, permission, family)
+    assert (error.value.status, error.value.code) == (403, "insufficient_permissions")
 
 
 def test_a_role_that_is_none_reaches_as_little_as_can_be():

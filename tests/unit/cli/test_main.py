@@ -22,6 +22,8 @@ COMMANDS = [
     "auth",
     "reauth",
     "ob1",
+    "tenants",
+    "projects",
     "keys",
     "budgets",
     "models",
@@ -36,11 +38,30 @@ COMMANDS = [
     "mock",
     "conformance",
 ]
-GROUPS = ("auth", "ob1", "keys", "budgets", "config", "db", "import", "audit")
+GROUPS = (
+    "auth",
+    "ob1",
+    "tenants",
+    "projects",
+    "keys",
+    "budgets",
+    "config",
+    "db",
+    "import",
+    "audit",
+)
 WITHIN = [
     *(f"auth {name}" for name in ("login", "status", "revoke")),
     *(f"ob1 {name}" for name in ("auth", "status", "accounts")),
-    *(f"keys {name}" for name in ("create", "list", "revoke")),
+    *(
+        f"{group} {name}"
+        for group in ("tenants", "projects")
+        for name in ("create", "list", "show", "update", "suspend", "resume")
+    ),
+    *(
+        f"keys {name}"
+        for name in ("create", "list", "show", "update", "rotate", "suspend", "resume", "revoke")
+    ),
     *(f"config {name}" for name in ("validate", "plan", "reload")),
     *(f"import {name}" for name in ("litellm", "portkey", "new-api", "anygpt", "json")),
     *(f"db {name}" for name in ("upgrade", "downgrade", "current", "check", "backup", "restore")),

@@ -4,54 +4,45 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from dragoman.cli.key_changes import resume, rotate, show, suspend, update
+from dragoman.cli.key_lines import described, limits_of, state_of
+from dragoman.cli.key_options import DAY_S, Role, check_tier
 from dragoman.cli.output import JsonOption, fail, say, say_json, table
+from dragoman.cli.place_lines import day
+from dragoman.cli.scope_options import (
+    ModelsOption,
+    PermissionsOption,
+    SurfacesOption,
+    scoped,
+)
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
 from dragoman.cli.work import done_with
 
 if TYPE_CHECKING:
     from dragoman.config.settings import Settings
-    from dragoman.core.call import Limits
     from dragoman.identity.ports import KeyRecord
-    from dragoman.store.engine import Database
-    from dragoman.store.seal import Sealer
     from dragoman.store.sql.keys import SqlKeys
 
-SUMMARY = "Create, list and revoke callers' keys."
+SUMMARY = "Create, list, change, rotate, suspend and revoke callers' keys."
 
-_HELP = """Create, list and revoke callers' keys.
+_HELP = """Create, list, change, rotate, suspend and revoke callers' keys.
 
 These commands work on the database of DATABASE_URL (by default SQLite in DRAGOMAN_HOME), with or without
 a running gateway; a running one notices within seconds.
 
     dragoman keys create --name alice
 
+    dragoman keys rotate 4fG7hJ2k --overlap 24
+
     dragoman keys revoke 4fG7hJ2k
 """
 
-_DAY_S = 86_400
 _UNSAID = "0: no limit, whatever its tier says. [its tier's]"
-_LIMITS = {
-    "rps": "/s",
-    "rpm": "/min",
-    "rpd": "/day",
-    "tpm": " tokens/min",
-    "tpd": " tokens/day",
-    "max_tokens": " tokens",
-    "concurrency": " at once",
-}
 _T = TypeVar("_T")
-
-
-class Role(StrEnum):
-    """What a key may do."""
-
-    user = "user"
-    admin = "admin"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -59,6 +50,11 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(help=_HELP, short_help=SUMMARY, no_args_is_help=True)
     group.command("create", short_help="Make a key and print it, once.")(create)
     group.command("list", short_help="Show all keys, never their secrets.")(list_)
+    group.command("show", short_help="Show one key, never its secret.")(show)
+    group.command("update", short_help="Change a key's place, limits or scope.")(update)
+    group.command("rotate", short_help="Give a key another secret, once shown.")(rotate)
+    group.command("suspend", short_help="Refuse a key until it is resumed.")(suspend)
+    group.command("resume", short_help="Have a suspended key serve again.")(resume)
     group.command("revoke", short_help="Revoke a key for good.")(revoke)
     app.add_typer(group, name="keys")
 
@@ -67,7 +63,11 @@ def create(
     *,
     name: Annotated[str, typer.Option(help="Who or what the key is for.")],
     tenant: Annotated[str, typer.Option(help="Whom it belongs to.")] = "default",
-    role: Annotated[Role, typer.Option(help="An admin may manage the gateway.")] = Role.user,
+    project: Annotated[str, typer.Option(help="A project of the tenant's.")] = "default",
+    label: Annotated[str | None, typer.Option(help="To find it by. [none]")] = None,
+    role: Annotated[
+        Role, typer.Option(help="An admin may manage the gateway, a tenant_admin its tenant.")
+    ] = Role.user,
     rps: Annotated[int | None, typer.Option(min=0, help=f"Requests a second. {_UNSAID}")] = None,
     rpm: Annotated[int | None, typer.Option(min=0, help=f"Requests a minute. {_UNSAID}")] = None,
     rpd: Annotated[int | None, typer.Option(min=0, help=f"Requests a day. {_UNSAID}")] = None,
@@ -86,6 +86,9 @@ def create(
     expires: Annotated[
         float | None, typer.Option(min=0, metavar="DAYS", help="Days until it expires. [never]")
     ] = None,
+    models: ModelsOption = None,
+    surfaces: SurfacesOption = None,
+    permissions: PermissionsOption = None,
     env_file: EnvFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -96,55 +99,38 @@ def create(
     from dragoman.core.call import Limits
 
     limits = Limits(rps, rpm, rpd, tpm, tpd, max_tokens, concurrency)
-    until = None if expires is None else time.time() + expires * _DAY_S
+    until = None if expires is None else time.time() + expires * DAY_S
 
     async def make(keys: SqlKeys) -> tuple[KeyRecord, str]:
+        from dragoman.core.scopes import NOTHING_SAID
         from dragoman.store.sql.keys import NewKey
 
         wanted = NewKey(
-            name, tenant=tenant, role=role.value, limits=limits, expires=until, tier=tier
+            name,
+            tenant=tenant,
+            role=role.value,
+            limits=limits,
+            expires=until,
+            tier=tier,
+            project=project,
+            label=label,
+            scopes=scoped(NOTHING_SAID, models, surfaces, permissions) or NOTHING_SAID,
         )
         record, secret = await keys.create(wanted)
         return record, secret.reveal()
 
     settings = settings_or_fail(None, env_file, as_json=as_json)
     if tier is not None:
-        _check_tier(tier, settings, as_json=as_json)
+        check_tier(tier, settings, as_json=as_json)
     record, key = _with_keys(make, settings, as_json=as_json)
     if as_json:
         home = str(settings.dragoman_home)
-        say_json({"id": record.id, "key": key, **_described(record), "home": home})
+        say_json({"id": record.id, "key": key, **described(record), "home": home})
         return
     say(key)
     say(f"\nKey {record.id} for {record.name!r}, tenant {record.tenant!r}, role {record.role}.")
     say("It is not shown again.")
     say(f"It is stored in {where_keys_are(settings)}: only a gateway on that database knows it.")
-
-
-def _check_tier(tier: str, settings: Settings, *, as_json: bool) -> None:
-    """Ends the program where there is no such tier: the key would be refused everywhere."""
-    from dragoman.config.settings import ConfigError
-    from dragoman.config.tiers import read_tiers, unknown_tier
-    from dragoman.stores import open_store
-
-    try:
-        tiers = read_tiers(settings)
-    except ConfigError as error:
-        fail(error.message, as_json=as_json)
-    if tier in tiers:
-        return
-    stored = done_with(open_store(settings), _stored_tiers, as_json=as_json)
-    if tier not in stored:
-        fail(unknown_tier(tier, {**tiers, **stored}), as_json=as_json)
-
-
-async def _stored_tiers(opened: tuple[Database, SqlKeys, Sealer]) -> dict[str, Limits]:
-    """Those that administrators have added over the admin API."""
-    from dragoman.core.clock import SystemClock
-    from dragoman.store.sql.stored_tiers import SqlTiers
-
-    tiers = await SqlTiers(opened[0], SystemClock()).all()
-    return {tier.name: tier.limits for tier in tiers}
 
 
 def list_(
@@ -160,22 +146,23 @@ def list_(
 
     records = _with_keys(read, settings_or_fail(None, env_file, as_json=as_json), as_json=as_json)
     if as_json:
-        say_json({"keys": [{"id": record.id, **_described(record)} for record in records]})
+        say_json({"keys": [{"id": record.id, **described(record)} for record in records]})
     elif not records:
         say("There are no keys. Make one: dragoman keys create --name alice")
     else:
         table(
             "Keys",
-            ("id", "name", "tenant", "role", "limits", "created", "state"),
+            ("id", "name", "tenant", "project", "role", "limits", "created", "state"),
             [
                 (
                     record.id,
                     record.name,
                     record.tenant,
+                    record.project,
                     record.role,
-                    _limits(record),
-                    _day(record.created),
-                    _state(record),
+                    limits_of(record),
+                    day(record.created),
+                    state_of(record),
                 )
                 for record in records
             ],
@@ -197,7 +184,7 @@ def revoke(
     if record is None:
         fail(f"There is no key {key_id!r}; `dragoman keys list` shows all.", as_json=as_json)
     if as_json:
-        say_json({"id": record.id, **_described(record)})
+        say_json({"id": record.id, **described(record)})
     else:
         say(f"Key {record.id} of {record.name!r} is revoked.")
 
@@ -221,39 +208,3 @@ def _with_keys(
     from dragoman.stores import open_keys
 
     return done_with(open_keys(settings), work, as_json=as_json)
-
-
-def _described(record: KeyRecord) -> dict[str, object]:
-    return {
-        "name": record.name,
-        "tenant": record.tenant,
-        "role": record.role,
-        "tier": record.tier,
-        "limits": {name: getattr(record.limits, name) for name in _LIMITS},
-        "created": record.created,
-        "expires": record.expires,
-        "revoked": record.revoked,
-    }
-
-
-def _limits(record: KeyRecord) -> str:
-    limits = record.limits
-    told = [f"tier {record.tier}"] if record.tier is not None else []
-    for name, unit in _LIMITS.items():
-        number = getattr(limits, name)
-        if number is not None:
-            told.append(f"{number}{unit}" if number else f"no {name}")
-    return ", ".join(told) or "none"
-
-
-def _state(record: KeyRecord) -> str:
-    if record.revoked is not None:
-        return f"revoked {_day(record.revoked)}"
-    if record.expires is None:
-        return "valid"
-    ended = "expired" if record.expires <= time.time() else "valid until"
-    return f"{ended} {_day(record.expires)}"
-
-
-def _day(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
