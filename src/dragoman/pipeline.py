@@ -18,9 +18,11 @@ from msgspec.structs import replace
 
 from dragoman.accounting.account import Accountant
 from dragoman.accounting.account import Tab as Account
+from dragoman.accounting.tags import tags_of
 from dragoman.admission.admit import REQUEST, Cost, Gate, admit
 from dragoman.admission.afford import afford
 from dragoman.admission.budgets import Budgets
+from dragoman.admission.end_user import end_user
 from dragoman.admission.refusal import LimitError
 from dragoman.admission.settle import tokens_of
 from dragoman.attempt.attempt import attempt
@@ -161,6 +163,7 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     if call.operation in _USE_TOKENS and not rules.tokens.is_open:
         await reserve(ask, call, call.caller, house.gate)
     call.outcome.requested_model = ask.model or ""
+    label(ask, call, tab)
     call.outcome.stream = ask.stream and call.operation == "chat"
     plan = await choose(ask, call, house)
     kept: Keeping | None = None
@@ -176,6 +179,14 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     if kept is not None:
         answer = await keep(answer, kept, call, house.keeper)
     return answer
+
+
+def label(ask: Ask, call: Call, tab: Account) -> None:
+    """What the request says of itself for reports: who is behind its caller, and its tags."""
+    user = end_user(call.headers, ask.members)
+    tags = tags_of(call.headers, ask.members)
+    if user or tags:
+        tab.label(user, tags)
 
 
 async def identify(call: Call, permission: Permission, house: House) -> Caller:

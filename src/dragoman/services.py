@@ -205,6 +205,7 @@ async def open_services(
                 drained=leases.ended,
             )
         )
+        accountant.charging = built.charging
         if budgets.active:
             # What dead processes had spent and leased counts from the first call on.
             await accountant.drain()
@@ -373,6 +374,7 @@ def _install(services: Services, current: _Current, transport: Transport, built:
         fetched_for=frozenset(built.settings.image_fetch_providers),
     )
     house.accountant.forget_prices()
+    house.accountant.charging = built.charging
     house.recorder.version = version_of(built.settings.file_text)
     house.tenants = built.tenants
     services.settings, services.overlay = built.settings, built.overlay

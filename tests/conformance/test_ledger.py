@@ -21,7 +21,7 @@ from dragoman.accounting.ports import EntryRefused, Scope, Sums
 from dragoman.core.errors import HouseError
 from dragoman.core.ids import uuid7_of
 from dragoman.store.engine import Database
-from dragoman.store.ledger_tables import SUMS, attempts, hours, requests
+from dragoman.store.ledger_tables import SETTLED, SUMS, attempts, hours, requests
 from dragoman.store.schema import downgrade, open_upgraded
 from dragoman.store.sql import ledger as module
 from dragoman.store.sql.ledger import SqlLedger
@@ -267,6 +267,25 @@ def test_estimated_and_unknown_numbers_stand_apart(play):
             unknown_tokens=1,
             unknown_cost=2,
         )
+
+    play(story)
+
+
+@pytest.mark.req("M7")
+def test_what_is_charged_stands_beside_what_it_costs(play):
+    guessed = consumed(500, tokens_from="estimated", cost_from="estimated")
+    rows = [
+        entry(1, charged_pico=1200, other_cost_pico=30),
+        entry(2, consumed=guessed, charged_pico=600),
+        entry(3, consumed=NOTHING, charged_pico=None, other_cost_pico=7),
+    ]
+
+    async def story(ledger: SqlLedger, database: Database) -> None:
+        await ledger.write(rows)
+        for scope in (MINE, Scope("t1", "k1", START, START + 1)):
+            sums = await ledger.sums(scope)
+            assert (sums.cost_pico, sums.other_cost_pico) == (1000, 37)
+            assert (sums.charged_pico, sums.estimated_charged_pico) == (1200, 600)
 
     play(story)
 
@@ -522,7 +541,12 @@ def test_every_member_of_a_row_stands_in_its_own_column(play):
                 RequestRow, call_id=call, stream=not empty, consumed=used,
                 **(nothing if empty else {}),
             ),
-            (told(AttemptRow, call_id=call, consumed=used, charge=None, **(untold if empty else {})),),
+            (
+                told(
+                    AttemptRow, call_id=call, consumed=used, charge=None,
+                    served=not empty, **dict.fromkeys(SETTLED), **(untold if empty else {}),
+                ),
+            ),
         )  # fmt: skip
 
     def flat(row: msgspec.Struct) -> dict[str, object]:
@@ -556,7 +580,7 @@ def test_the_statements_are_postgresqls_own_where_that_is_the_database():
     made = statements(postgresql.asyncpg.dialect())
     assert made.request.count("$") == len(requests.columns)
     assert made.request.endswith("ON CONFLICT DO NOTHING")
-    assert made.attempt.count("$") == len(attempts.columns)
+    assert made.attempt.count("$") == len(attempts.columns) - len(SETTLED)
     assert "nullif" not in (made.request + made.attempt).lower()
     assert "ON CONFLICT (tenant, key_id, hour, provider, model) DO UPDATE SET" in made.hours
     assert "requests = (ledger_hours.requests + excluded.requests)" in made.hours

@@ -27,10 +27,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from msgspec.structs import replace
+
+from dragoman.accounting.charging import OWN_UNSAID, Charging
 from dragoman.accounting.choice import choice_text
+from dragoman.accounting.counts import tokens_of
 from dragoman.accounting.drain import Drained, drain
 from dragoman.accounting.durability import GroupSync
-from dragoman.accounting.entry import LONGEST_NAME, fit
+from dragoman.accounting.fitting import LONGEST_NAME, fit
 from dragoman.accounting.journal import ROTATE_BYTES, Journal
 from dragoman.accounting.ledger import MOST, Settled, Writer
 from dragoman.accounting.ports import Ledger, Notice, Purse, silent
@@ -42,7 +46,6 @@ from dragoman.accounting.records import (
     Finished,
     Opened,
     Record,
-    Tokens,
 )
 from dragoman.core import ids, money
 from dragoman.core.call import Attempt, Call, Caller
@@ -50,7 +53,7 @@ from dragoman.core.clock import Clock
 from dragoman.core.errors import HouseError
 from dragoman.core.loss import header
 from dragoman.core.provider import Candidate, Price
-from dragoman.core.usage import Usage, count
+from dragoman.core.usage import Usage
 
 Prices: TypeAlias = Callable[[str, str], Price | None]
 """The price of a provider's model, as it holds now."""
@@ -83,6 +86,8 @@ class Accountant:
         self.prices = prices
         self.notice = notice
         self.sync = sync
+        self.charging: Charging | None = None
+        """What tenants are charged beside what it costs; None: the operator says nothing of it."""
         self._priced: dict[tuple[str, str], Price | None] = {}
         self._priced_at = 0
         self._draining = asyncio.Lock()
@@ -148,6 +153,7 @@ class Tab:
         "_open",
         "_outcome",
         "_records",
+        "_tier",
         "purse",
     )
 
@@ -165,13 +171,22 @@ class Tab:
             call.dialect,
             call.operation,
             call.wall,
+            caller.project,
         )
+        self._tier = caller.tier
         self._records: list[Record] = []
         self._files: list[int] = []
         self._open: dict[str, Price | None] = {}
         self._finishing = False
         self.purse: Purse | None = None
         """What pays for the attempts, where a budget has to."""
+
+    def label(self, end_user: str, tags: str) -> None:
+        """What the request says of itself, for reports; before its first attempt."""
+        end_user = end_user[:LONGEST_NAME]
+        outcome = self._outcome
+        outcome.end_user, outcome.tags = end_user, tags
+        self._about = replace(self._about, end_user=end_user, tags=tags)
 
     def opened(self, attempt: Attempt) -> None:
         """Writes down that ``attempt`` is about to be made, and pins its price (M8).
@@ -195,6 +210,7 @@ class Tab:
             price.effective_from if price is not None else "",
             choice_text(outcome.plan, outcome.passed) if attempt.number == 1 else "",
             self.purse.stake(attempt) if self.purse is not None else None,
+            self._terms(attempt),
         )
         try:
             self._hold(accounts.journal.append(record, self._files[-1] if self._files else 0))
@@ -204,6 +220,14 @@ class Tab:
             raise _storage_full() from error
         self._records.append(record)
         self._open[attempt.id] = price
+
+    def _terms(self, attempt: Attempt) -> str:
+        charging, about = self._accounts.charging, self._about
+        if charging is None:
+            return OWN_UNSAID if attempt.own else ""
+        return charging.terms(
+            about.tenant, self._tier, attempt.provider, attempt.model, own=attempt.own
+        )
 
     def cost(self, candidate: Candidate, usage: Usage) -> Decimal | None:
         """What ``usage`` costs at the candidate, at the price pinned for the attempt under way."""
@@ -258,7 +282,7 @@ class Tab:
             attempt.upstream_status,
             fit(attempt.upstream_id, LONGEST_NAME) if attempt.upstream_id else None,
             attempt.error_kind,
-            _tokens(attempt.usage) if attempt.usage is not None else _NO_TOKENS,
+            tokens_of(attempt.usage),
             attempt.tokens_from,
             spent,
             attempt.cost_from,
@@ -337,29 +361,6 @@ class Tab:
             self._accounts.sync.soon()
         if not self._files or self._files[-1] != number:
             self._files.append(number)
-
-
-_NO_TOKENS = Tokens()
-
-
-def _tokens(usage: Usage) -> Tokens:
-    """The counts, each of them cleaned once more: a reader may have summed up hostile ones."""
-    return Tokens(
-        *[
-            number if number is None else count(number)
-            for number in (
-                usage.input,
-                usage.output if not usage.apart else usage.billed_output,
-                usage.cache_read,
-                usage.cache_write,
-                usage.cache_write_1h,
-                usage.reasoning,
-                usage.audio_input,
-                usage.audio_output,
-                usage.web_searches,
-            )
-        ]
-    )
 
 
 def _storage_full() -> HouseError:

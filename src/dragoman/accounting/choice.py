@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-from dragoman.accounting.entry import LONGEST_NAME, fit
+from dragoman.accounting.fitting import LONGEST_NAME, fit
 from dragoman.core.provider import Plan, Skipped
 
 

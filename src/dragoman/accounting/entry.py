@@ -8,8 +8,7 @@ own row. What a crash left open is ``unknown``, its tokens NULL: nothing is gues
 A call is over with a ``Closed`` of status ``complete`` or with a ``Finished``; ``Calls`` hands
 its entry out then, and what is left at the end of a dead process's files was cut by its death.
 
-Text and numbers are made fit for any SQL here, off the data path: no NUL, no lone surrogate,
-nothing beyond a BIGINT. One hostile row must not keep a whole batch out.
+Text and numbers are made fit for any SQL on the way (``fitting.py``).
 """
 
 from __future__ import annotations
@@ -17,8 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
+from dragoman.accounting.charging import charge_of
+from dragoman.accounting.fitting import fit, fit_begin, fit_end, fit_finished
 from dragoman.accounting.records import (
     About,
     Closed,
@@ -30,11 +31,6 @@ from dragoman.accounting.records import (
 )
 from dragoman.core.budget import Charge, Payer
 
-_BIGGEST = 2**63 - 1
-_LONGEST = 512
-LONGEST_NAME = 256
-"""Of a model, as its caller or its provider calls it."""
-_LONGEST_LOSSES = 4096
 _REGULAR = 2
 """Records of a call that was served at once."""
 
@@ -54,6 +50,10 @@ class Consumed(Struct, frozen=True, gc=False):
     tokens_from: str
     cost_pico: int | None
     cost_from: str
+    image_input_tokens: int | None = None
+    image_output_tokens: int | None = None
+    units: str = ""
+    """What is counted otherwise than in tokens: ``images=2 audio_seconds=7``."""
 
 
 class RequestRow(Struct, frozen=True, gc=False):
@@ -88,6 +88,14 @@ class RequestRow(Struct, frozen=True, gc=False):
     """What had to be filled in, as the caller was told it."""
     choice: str
     """How it was chosen who is tried (``choice.py``)."""
+    project: str = ""
+    end_user: str = ""
+    tags: str = ""
+    """Sorted, joined by commas (``tags.py``)."""
+    charged_pico: int | None = None
+    """What the tenant is charged for it; None: nobody knows yet."""
+    other_cost_pico: int = 0
+    """What its other attempts have cost, as far as it is known: ``consumed`` is of the one that is shown."""
 
 
 class AttemptRow(Struct, frozen=True, gc=False):
@@ -113,6 +121,17 @@ class AttemptRow(Struct, frozen=True, gc=False):
     created_us: int
     charge: Charge | None = None
     """What budgets pay for it."""
+    served: bool = False
+    """Whether the call's row shows this one."""
+    terms: str = ""
+    """What the tenant is charged (``charging.py``)."""
+    charged_pico: int | None = None
+    settled_us: int | None = None
+    """When a later figure took the place of the first."""
+    settled_from: str | None = None
+    """Who told it."""
+    former: str | None = None
+    """The figures before that, as JSON (``settling.py``)."""
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -139,18 +158,18 @@ def entry_of(records: Sequence[Record]) -> Entry | None:
             and isinstance(end, Closed)
             and begin.attempt_id == end.attempt_id
         ):
-            return _entry([(_fit_begin(begin), _fit_end(end))], None)
+            return _entry([(fit_begin(begin), fit_end(end))], None)
     opened: dict[str, Opened] = {}
     closed: dict[str, Closed] = {}
     finished: Finished | None = None
     for record in records:
         match record:
             case Opened():
-                opened.setdefault(record.attempt_id, _fit_begin(record))
+                opened.setdefault(record.attempt_id, fit_begin(record))
             case Closed():
-                closed.setdefault(record.attempt_id, _fit_end(record))
+                closed.setdefault(record.attempt_id, fit_end(record))
             case Finished():
-                finished = finished or _fit_finished(record)
+                finished = finished or fit_finished(record)
     tries = [(begin, closed.get(begin.attempt_id)) for begin in opened.values()]
     if not tries and finished is None:
         return None
@@ -174,14 +193,20 @@ def _standing(tries: list[tuple[Opened, Closed | None]], closed: list[str]) -> i
 def _entry(
     tries: list[tuple[Opened, Closed | None]], finished: Finished | None, place: int = -1
 ) -> Entry:
-    attempts = tuple([_attempt(begin, end) for begin, end in tries])
     last, end = tries[place] if tries else (None, None)
-    shown = attempts[place] if attempts else None
     newest = finished or end
+    http_status = _http_status(newest)
+    if len(tries) == 1:
+        shown: AttemptRow | None = _attempt(*tries[0], http_status, served=True)
+        attempts: tuple[AttemptRow, ...] = (shown,) if shown else ()
+    else:
+        served = tries[place] if tries else None
+        attempts = tuple([_attempt(*each, http_status, served=each is served) for each in tries])
+        shown = attempts[place] if attempts else None
     choice = newest.choice if newest is not None else ""
     if not choice and tries:
         choice = tries[0][0].choice
-    return Entry(_request(last, end, finished, shown, len(attempts), choice), attempts)
+    return Entry(_request(last, end, finished, shown, attempts, choice), attempts)
 
 
 def _request(
@@ -189,7 +214,7 @@ def _request(
     end: Closed | None,
     finished: Finished | None,
     shown: AttemptRow | None,
-    number: int,
+    attempts: tuple[AttemptRow, ...],
     choice: str,
 ) -> RequestRow:
     """The call's row; by position, as names cost five times as much, for every call."""
@@ -212,7 +237,7 @@ def _request(
         close.status if close else "unknown",
         _http_status(close),
         begin.stream,
-        number,
+        len(attempts),
         shown.consumed if shown else _unattempted(finished),
         shown.upstream_id if shown else None,
         _felt(last, end),
@@ -222,6 +247,11 @@ def _request(
         close.losses if close else "",
         close.adjusted if close else "",
         choice,
+        about.project,
+        about.end_user,
+        about.tags,
+        shown.charged_pico if shown else 0,
+        other_cost(attempts) if len(attempts) > 1 else 0,
     )
 
 
@@ -238,8 +268,40 @@ def _felt(last: Opened | None, end: Closed | None) -> float | None:
     return last.after_s + end.first_event_s
 
 
-def _attempt(begin: Opened, end: Closed | None) -> AttemptRow:
+def other_cost(attempts: Sequence[AttemptRow]) -> int:
+    """What the attempts have cost that the call's row does not show, as far as it is known."""
+    return sum(row.consumed.cost_pico or 0 for row in attempts if not row.served)
+
+
+_ANSWERING = frozenset({"complete", "client_cut", "upstream_cut", "timeout"})
+"""Ends of an attempt whose caller has got an answer, or the beginning of one."""
+_REFUSED = 400
+
+
+def charged(
+    status: str, http_status: int | None, cost_pico: int | None, terms: str, *, served: bool
+) -> int | None:
+    """What the tenant is charged for an attempt; None: nobody knows (M7).
+
+    Whoever got no answer is charged nothing; who left before its end is, as it was made for him.
+    """
+    if not served:
+        return 0
+    if status == "unknown":
+        return charge_of(cost_pico, terms)
+    if status not in _ANSWERING:
+        return 0
+    if (http_status or 0) >= _REFUSED and status != "client_cut":
+        return 0
+    return charge_of(cost_pico, terms)
+
+
+def _attempt(
+    begin: Opened, end: Closed | None, http_status: int | None, *, served: bool
+) -> AttemptRow:
     about: About = begin.about
+    consumed = _consumed(end) if end else _NOTHING
+    status = end.status if end else "unknown"
     return AttemptRow(
         begin.attempt_id,
         about.call_id,
@@ -248,18 +310,21 @@ def _attempt(begin: Opened, end: Closed | None) -> AttemptRow:
         begin.provider,
         begin.model,
         begin.credential,
-        end.status if end else "unknown",
+        status,
         end.upstream_status if end else None,
         end.upstream_id if end else None,
         end.error_kind if end else None,
         end.error_code if end else None,
-        _consumed(end) if end else _NOTHING,
+        consumed,
         begin.price_source,
         begin.price_from,
         end.first_event_s if end else None,
         end.duration_s if end else None,
         _micros(about.wall + begin.after_s),
         _charge(begin, end) if begin.stake is not None else None,
+        served,
+        begin.terms,
+        charged(status, http_status, consumed.cost_pico, begin.terms, served=served),
     )
 
 
@@ -292,7 +357,15 @@ def _consumed(end: Closed) -> Consumed:
         end.tokens_from,
         end.cost_pico,
         end.cost_from,
+        tokens.image_input,
+        tokens.image_output,
+        _units(tokens) if tokens.images or tokens.audio_seconds else "",
     )
+
+
+def _units(tokens: Tokens) -> str:
+    told = (("images", tokens.images), ("audio_seconds", tokens.audio_seconds))
+    return " ".join(f"{name}={number}" for name, number in told if number)
 
 
 def _unattempted(finished: Finished | None) -> Consumed:
@@ -304,91 +377,8 @@ _CACHED = Consumed(0, 0, 0, 0, 0, 0, 0, 0, 0, "cache", 0, "cache")
 _NOTHING = Consumed(None, None, None, None, None, None, None, None, None, "none", None, "none")
 
 
-def _sound(number: int | None) -> int | None:
-    return number if number is not None and 0 <= number <= _BIGGEST else None
-
-
-def _all_sound(numbers: list[int]) -> bool:
-    return not numbers or (min(numbers) > 0 and max(numbers) <= _BIGGEST)
-
-
 def _micros(wall: float) -> int:
     return round(wall * 1_000_000)
-
-
-def fit(text: str, longest: int = _LONGEST) -> str:
-    """``text`` as any database takes it; PostgreSQL refuses NUL and lone surrogates."""
-    if not text.isascii():
-        text = text.encode("utf-8", "replace").decode()
-    return text.replace("\0", "\ufffd")[:longest]
-
-
-def _all_fit(texts: tuple[str, ...]) -> bool:
-    """Whether ``fit`` would change none of them; one look at all of them is the usual case."""
-    text = "".join(texts)
-    return len(text) <= _LONGEST and text.isascii() and "\0" not in text
-
-
-def _fit_about(about: About) -> About:
-    names = ("request_id", "trace_id", "tenant", "key_id", "caller")
-    return replace(about, **{name: fit(getattr(about, name)) for name in names})
-
-
-def _fit_begin(begin: Opened) -> Opened:
-    about, credential = begin.about, begin.credential
-    if _all_fit(
-        (
-            about.request_id,
-            about.trace_id,
-            about.tenant,
-            about.key_id,
-            about.caller,
-            begin.requested_model,
-            begin.provider,
-            begin.model,
-            credential or "",
-        )
-    ):
-        return begin
-    return replace(
-        begin,
-        about=_fit_about(about),
-        requested_model=fit(begin.requested_model),
-        provider=fit(begin.provider),
-        model=fit(begin.model),
-        credential=fit(credential) if credential is not None else None,
-    )
-
-
-def _fit_end(end: Closed) -> Closed:
-    upstream_id = end.upstream_id
-    numbers = [number for number in (*astuple(end.tokens), end.cost_pico) if number]
-    if _all_fit(
-        (upstream_id or "", end.losses, end.adjusted, end.error_code or "")
-    ) and _all_sound(numbers):
-        return end
-    return replace(
-        end,
-        upstream_id=fit(upstream_id) if upstream_id is not None else None,
-        tokens=Tokens(*map(_sound, astuple(end.tokens))),
-        cost_pico=_sound(end.cost_pico),
-        losses=fit(end.losses, _LONGEST_LOSSES),
-        adjusted=fit(end.adjusted),
-        error_code=fit(end.error_code) if end.error_code else None,
-    )
-
-
-def _fit_finished(finished: Finished) -> Finished:
-    return replace(
-        finished,
-        about=_fit_about(finished.about),
-        requested_model=fit(finished.requested_model),
-        provider=fit(finished.provider) if finished.provider else None,
-        model=fit(finished.model) if finished.model else None,
-        error_code=fit(finished.error_code) if finished.error_code else None,
-        losses=fit(finished.losses, _LONGEST_LOSSES),
-        adjusted=fit(finished.adjusted),
-    )
 
 
 class Calls:

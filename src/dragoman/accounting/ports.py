@@ -85,6 +85,9 @@ class Only(Struct, frozen=True):
     caller: str | None = None
     root: str | None = None
     """The first element of a caller that is a chain (R-USE-014)."""
+    project: str | None = None
+    user: str | None = None
+    tag: str | None = None
 
 
 ANY = Only()
@@ -108,6 +111,11 @@ class Sums(Struct, gc=False):
     unknown_tokens: int = 0
     """Calls that a provider worked on and whose tokens nobody knows."""
     unknown_cost: int = 0
+    charged_pico: int = 0
+    """What tenants are charged."""
+    other_cost_pico: int = 0
+    """What attempts have cost that did not serve: retries, and those that were outrun."""
+    estimated_charged_pico: int = 0
 
     @property
     def tokens(self) -> int:
@@ -144,6 +152,10 @@ class Line(Struct, frozen=True, gc=False):
     first_event_s: float | None
     duration_s: float | None
     error_code: str | None
+    charged_pico: int | None = None
+    project: str = ""
+    end_user: str = ""
+    tags: str = ""
 
 
 class Ledger(Protocol):

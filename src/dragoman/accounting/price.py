@@ -80,6 +80,8 @@ def tariff_of(price: Price) -> Tariff | None:
     """
     if price.above or price.input is None or price.output is None:
         return None
+    if price.image_output is not None:
+        return None
     read = price.input if price.cache_read is None else price.cache_read
     write = price.input if price.cache_write is None else price.cache_write
     hour = write if price.cache_write_1h is None else price.cache_write_1h
@@ -95,6 +97,8 @@ def _whole(usage: Usage, tariff: Tariff) -> int | None:
     """The cost in 10⁻¹² USD; None for what only ``cost_of`` may judge."""
     read, written = usage.input, usage.output
     if usage.audio_input or usage.audio_output or usage.web_searches or usage.apart:
+        return None
+    if usage.image_input or usage.image_output or usage.images or usage.audio_seconds:
         return None
     if not (_is_count(read) and _is_count(written)):
         return None

@@ -51,6 +51,10 @@ class Tokens(Struct, frozen=True, gc=False, array_like=True):
     audio_input: int | None = None
     audio_output: int | None = None
     web_searches: int | None = None
+    image_input: int | None = None
+    image_output: int | None = None
+    images: int | None = None
+    audio_seconds: int | None = None
 
 
 class About(Struct, frozen=True, gc=False, array_like=True):
@@ -67,6 +71,9 @@ class About(Struct, frozen=True, gc=False, array_like=True):
     operation: str
     wall: float
     """Unix seconds of the call's first byte."""
+    project: str = ""
+    end_user: str = ""
+    tags: str = ""
 
 
 class Opened(Struct, frozen=True, gc=False, array_like=True, tag="o"):
@@ -89,6 +96,8 @@ class Opened(Struct, frozen=True, gc=False, array_like=True, tag="o"):
     """Of a call's first attempt: how it was chosen (``choice.py``); empty where there was no choice."""
     stake: Stake | None = None
     """What budgets have set aside for it; None where nobody's budget pays."""
+    terms: str = ""
+    """What the tenant is charged for it (``charging.py``); empty: what it costs."""
 
 
 class Closed(Struct, frozen=True, gc=False, array_like=True, tag="c"):

@@ -53,6 +53,9 @@ class Totals(Struct, frozen=True):
     model: str | UnsetType | None = UNSET
     caller: str | UnsetType | None = UNSET
     root: str | UnsetType | None = UNSET
+    project: str | UnsetType | None = UNSET
+    end_user: str | UnsetType | None = UNSET
+    tag: str | UnsetType | None = UNSET
 
 
 class Shown(Struct, frozen=True, gc=False):
@@ -84,6 +87,10 @@ class Shown(Struct, frozen=True, gc=False):
     first_event_ms: float | None
     latency_ms: float | None
     error_code: str | None
+    charged_usd: str | None = None
+    project: str = ""
+    end_user: str = ""
+    tags: list[str] = []
 
 
 def parse_moment(name: str, text: str | None) -> int | None:
@@ -199,6 +206,10 @@ def shown(line: Line) -> Shown:
         first_event_ms=ms(line.first_event_s),
         latency_ms=ms(line.duration_s),
         error_code=line.error_code,
+        charged_usd=usd(line.charged_pico) if line.charged_pico is not None else None,
+        project=line.project,
+        end_user=line.end_user,
+        tags=line.tags.split(",") if line.tags else [],
     )
 
 

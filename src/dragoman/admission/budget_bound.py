@@ -224,7 +224,8 @@ def _rates_of(price: Price, size: Size) -> tuple[_Rates, ...]:
 
 
 def _tier(start: int, price: Price, size: Size) -> _Rates:
-    read, wrote = [price.input, price.cache_read], [price.output]
+    read = [price.input, price.cache_read, price.image_input]
+    wrote = [price.output, price.image_output]
     if size.caches:
         read += [price.cache_write, price.cache_write_1h]
     if size.audio:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from dragoman.accounting.charging import Charging
 from dragoman.admission.budget_rules import Rule
 from dragoman.assembly.overlay import (
     joined,
@@ -23,6 +24,7 @@ from dragoman.attempt.policy import Policy
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.stored import Overlay
 from dragoman.config.budgets import budgets_of
+from dragoman.config.charges import read_charges
 from dragoman.config.settings import ConfigError, Settings
 from dragoman.config.tiers import read_tiers
 from dragoman.core.call import Limits
@@ -38,6 +40,7 @@ HOT = (
     "prices",
     "tiers",
     "budgets",
+    "charges",
     "routing_strategy",
     "local_keys",
     "connect_timeout_ms",
@@ -64,6 +67,7 @@ class Assembly:
     policy: Policy
     tiers: dict[str, Limits]
     budgets: tuple[Rule, ...] = ()
+    charging: Charging | None = None
     overlay: Overlay = _NOTHING
     """What administrators have stored, as far as it is in force."""
     refused: tuple[str, ...] = ()
@@ -104,6 +108,7 @@ def assemble(
         ),
         tiers=read_tiers(settings),
         budgets=budgets_of(settings),
+        charging=Charging(read_charges(settings.charges)) if settings.charges else None,
         overlay=overlay,
         tenants=tenants_of(registry, overlay),
     )

@@ -157,6 +157,7 @@ class Trial:
             credential=candidate.credential.id if candidate.credential else None,
             started=self.means.monotonic(),
             wall=self.means.wall(),
+            own=candidate.credential is not None and candidate.credential.owner != "",
         )
         try:
             self.tab.opened(self.record)
@@ -190,7 +191,9 @@ class Trial:
         if not TOLD.isdisjoint(reply.headers):
             means.health.heard(self.candidate, reply.headers, means.monotonic(), means.wall())
         named = reply.headers.get("x-request-id") or reply.headers.get("request-id")
-        self.record.upstream_id = self.record.upstream_request = named
+        self.record.upstream_request = named
+        # OpenRouter says in its head what it calls the answer: a stream that is cut is found by it.
+        self.record.upstream_id = reply.headers.get("x-generation-id") or named
         if 200 <= reply.status < 300:
             return reply
         try:

@@ -25,7 +25,13 @@ def cost_of(usage: Usage, price: Price) -> Decimal | None:
     if usage.input is None:
         return None
     price = _tier(price, usage.input)
-    parts = (_input(usage, price), _output(usage, price), _searches(usage, price))
+    parts = (
+        _input(usage, price),
+        _output(usage, price),
+        _each(usage.web_searches, price.per_search),
+        _each(usage.images, price.per_image),
+        _each(usage.audio_seconds, price.per_audio_second),
+    )
     total = price.per_request or Decimal(0)
     for part in parts:
         if part is None:
@@ -64,11 +70,15 @@ def _input(usage: Usage, price: Price) -> Decimal | None:
     if audio and (read or written) and price.audio_input is not None:
         # Which of the audio was cached is not said, and cached audio has another price.
         return None
-    plain = max(0, (usage.input or 0) - read - written - audio)
+    pictures = (usage.image_input or 0) if price.image_input is not None else 0
+    if pictures and (read or written):
+        return None
+    plain = max(0, (usage.input or 0) - read - written - audio - pictures)
     cache_write = _first(price.cache_write, price.input)
     return _sum(
         (plain, price.input),
         (audio, _first(price.audio_input, price.input)),
+        (pictures, price.image_input),
         (read, _first(price.cache_read, price.input)),
         (written - hour, cache_write),
         (hour, _first(price.cache_write_1h, cache_write)),
@@ -81,18 +91,24 @@ def _output(usage: Usage, price: Price) -> Decimal | None:
         # An embedding has no output and no price for it.
         return Decimal(0) if not price.output else None
     audio = min(usage.audio_output or 0, output)
+    pictures = 0
+    if price.image_output is not None:
+        if usage.image_output is None and output:
+            # How much of it is pictures is not said, and they cost ten times as much.
+            return None
+        pictures = min(usage.image_output or 0, output - audio)
     return _sum(
-        (output - audio, price.output),
+        (output - audio - pictures, price.output),
         (audio, _first(price.audio_output, price.output)),
+        (pictures, price.image_output),
     )
 
 
-def _searches(usage: Usage, price: Price) -> Decimal | None:
-    if not usage.web_searches:
-        return Decimal(0)
-    if price.per_search is None:
-        return None
-    return _EXACT.multiply(price.per_search, Decimal(usage.web_searches))
+def _each(count: int | None, price: Decimal | None) -> Decimal | None:
+    """What is charged by the piece; None where nobody says what a piece costs."""
+    if not count:
+        return _NOTHING
+    return None if price is None else _EXACT.multiply(price, Decimal(count))
 
 
 def _first(own: Decimal | None, wider: Decimal | None) -> Decimal | None:

@@ -25,9 +25,13 @@ _MEMBER = {
     "cache_write_1h_mtok": "cache_write_1h",
     "input_audio_mtok": "audio_input",
     "output_audio_mtok": "audio_output",
+    "input_image_mtok": "image_input",
+    "output_image_mtok": "image_output",
 }
 _THOUSANDS = {"requests_kcount": "per_request", "web_searches_kcount": "per_search"}
-_NEVER_SHOWN = frozenset({"storage_searches_kcount", "cache_audio_read_mtok"})
+_NEVER_SHOWN = frozenset(
+    {"storage_searches_kcount", "cache_audio_read_mtok", "cache_image_read_mtok"}
+)
 """Charged beside the tokens; ``cost_of`` knows what it cannot tell because of them."""
 
 

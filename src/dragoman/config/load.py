@@ -36,6 +36,7 @@ TOP_LEVEL = (
     "prices",
     "tiers",
     "budgets",
+    "charges",
 )
 SERVER = ("host", "port", "workers")
 _OTHERS = ("DRAGOMAN_CONFIG", "DRAGOMAN_BASE_URL", "DRAGOMAN_API_KEY")

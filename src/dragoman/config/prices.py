@@ -6,8 +6,26 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from msgspec.structs import replace
+
 from dragoman.config.settings import ConfigError
 from dragoman.core.provider import Price
+
+_MONEY = (
+    "input",
+    "output",
+    "cache_read",
+    "cache_write",
+    "cache_write_1h",
+    "audio_input",
+    "audio_output",
+    "image_input",
+    "image_output",
+    "per_request",
+    "per_search",
+    "per_image",
+    "per_audio_second",
+)
 
 
 def read_prices(tables: Mapping[str, dict[str, Any]]) -> dict[str, Price]:
@@ -20,19 +38,14 @@ def read_prices(tables: Mapping[str, dict[str, Any]]) -> dict[str, Price]:
 
 
 def _price(row: dict[str, Any], name: str) -> Price:
-    known = ("input", "output", "cache_read", "cache_write", "effective_from")
+    known = (*_MONEY, "effective_from")
     unknown = [member for member in row if member not in known]
     if unknown:
         raise ConfigError(f"[prices.{name!r}]: unknown member {unknown[0]!r}; known: {known}.")
     try:
-        money = {member: Decimal(str(row[member])) for member in known[:-1] if member in row}
+        money = {member: Decimal(str(row[member])) for member in _MONEY if member in row}
     except ArithmeticError:
         raise ConfigError(f"[prices.{name!r}]: prices are numbers as strings.") from None
-    return Price(
-        input=money.get("input"),
-        output=money.get("output"),
-        cache_read=money.get("cache_read"),
-        cache_write=money.get("cache_write"),
-        source="dragoman.toml",
-        effective_from=str(row.get("effective_from", "")),
+    return replace(
+        Price(source="dragoman.toml", effective_from=str(row.get("effective_from", ""))), **money
     )

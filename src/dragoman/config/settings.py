@@ -298,6 +298,8 @@ class Settings(BaseSettings):
     """Limits that keys share by a name, in place of those of that name in data/tiers.json."""
     budgets: dict[str, dict[str, Any]] = {}
     """What callers may spend, by names of your own; docs/budgets.md has them all."""
+    charges: list[dict[str, Any]] = []
+    """What tenants are charged beside what their calls cost; docs/ledger.md has it all."""
 
     _file_text: str = PrivateAttr(default="")
 

@@ -146,6 +146,8 @@ class Attempt(Struct):
     cost: Decimal | None = None
     cost_from: Literal["provider", "priced", "estimated", "none"] = "none"
     tokens_from: Literal["reported", "reconciled", "estimated", "none"] = "none"
+    own: bool = False
+    """Whether the credential is the tenant's own."""
 
 
 class Origin(Struct, frozen=True):
@@ -195,6 +197,10 @@ class Outcome(Struct):
     """None where the cache was not asked for."""
     age_s: int = 0
     """How old an answer from the cache is."""
+    end_user: str = ""
+    """Who is behind the caller, as it says itself: a label."""
+    tags: str = ""
+    """What the caller would find the call by in reports, sorted and joined by commas."""
     accounted: bool = False
     """The ledger has this call's row from elsewhere: of the recording whose answer it gets."""
 

@@ -95,6 +95,12 @@ class Price(Struct, frozen=True):
     per_request: Decimal | None = None
     per_search: Decimal | None = None
     """USD of one web search that the provider ran."""
+    image_input: Decimal | None = None
+    image_output: Decimal | None = None
+    per_image: Decimal | None = None
+    """USD of one picture that was made."""
+    per_audio_second: Decimal | None = None
+    """USD of one second of sound that was listened to."""
     above: tuple[tuple[int, Price], ...] = ()
     """Prices that hold for the whole of a request with more input tokens than the number; rising."""
     source: str = ""
@@ -110,6 +116,8 @@ class Credential(Struct, frozen=True):
     id: str
     secret: Secret
     origin: str = ""
+    owner: str = ""
+    """The tenant whose own key it is; empty: the operator's."""
 
 
 class Candidate(Struct, frozen=True):

@@ -37,6 +37,12 @@ class Usage(Struct, frozen=True, gc=False):
     total: int | None = None
     web_searches: int | None = None
     cost: Decimal | None = None
+    image_input: int | None = None
+    image_output: int | None = None
+    images: int | None = None
+    """Pictures that were made."""
+    audio_seconds: int | None = None
+    """Seconds of sound that were listened to, where they are billed by their length (Mistral)."""
 
     @property
     def known(self) -> bool:

@@ -13,7 +13,18 @@ one costs each call more than half a microsecond.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    text,
+)
 
 from dragoman.store.tables import metadata
 
@@ -38,6 +49,14 @@ def _consumed() -> list[Column[int] | Column[str]]:
         Column("tokens_from", String(16), nullable=False),
         Column("cost_pico", BigInteger, nullable=True),
         Column("cost_from", String(16), nullable=False),
+    ]
+
+
+def _more_consumed() -> list[Column[int] | Column[str]]:
+    return [
+        Column("image_input_tokens", BigInteger, nullable=True),
+        Column("image_output_tokens", BigInteger, nullable=True),
+        Column("units", Text, nullable=False, server_default=""),
     ]
 
 
@@ -69,6 +88,12 @@ requests = Table(
     Column("batch", BigInteger, nullable=False),
     Column("adjusted", Text, nullable=False, server_default=""),
     Column("choice", Text, nullable=False, server_default=""),
+    Column("project", Text, nullable=False, server_default=""),
+    Column("end_user", Text, nullable=False, server_default=""),
+    Column("tags", Text, nullable=False, server_default=""),
+    *_more_consumed(),
+    Column("charged_pico", BigInteger, nullable=True),
+    Column("other_cost_pico", BigInteger, nullable=False, server_default="0"),
     Index("ix_ledger_requests_key_id_created_us", "key_id", "created_us"),
     Index("ix_ledger_requests_request_id", "request_id"),
     Index("ix_ledger_requests_upstream_id", "upstream_id"),
@@ -97,9 +122,22 @@ attempts = Table(
     Column("duration_s", Float, nullable=True),
     Column("created_us", BigInteger, nullable=False),
     Column("error_code", Text, nullable=True),
+    *_more_consumed(),
+    Column("served", Boolean, nullable=False, server_default=text("false")),
+    Column("terms", Text, nullable=False, server_default=""),
+    Column("charged_pico", BigInteger, nullable=True),
+    Column("settled_us", BigInteger, nullable=True),
+    Column("settled_from", Text, nullable=True),
+    Column("former", Text, nullable=True),
     sqlite_with_rowid=False,
 )
-"""One row a try: what each of them consumed, whether or not it served."""
+"""One row a try: what each of them consumed, whether or not it served.
+
+Where a later figure has taken the place of the first, ``former`` keeps that one.
+"""
+
+SETTLED = ("settled_us", "settled_from", "former")
+"""Columns of ``attempts`` that are empty until then."""
 
 SUMS = (
     "requests",
@@ -116,7 +154,13 @@ SUMS = (
     "estimated_cost_pico",
     "unknown_tokens",
     "unknown_cost",
+    "charged_pico",
+    "other_cost_pico",
+    "estimated_charged_pico",
 )
+
+_NONE_YET = dict.fromkeys(SUMS[-3:], "0")
+"""Sums that older rows do not have."""
 
 hours = Table(
     "ledger_hours",
@@ -126,7 +170,10 @@ hours = Table(
     Column("hour", BigInteger, primary_key=True, autoincrement=False),
     Column("provider", Text, primary_key=True),
     Column("model", Text, primary_key=True),
-    *(Column(name, BigInteger, nullable=False) for name in SUMS),
+    *(
+        Column(name, BigInteger, nullable=False, server_default=_NONE_YET.get(name))
+        for name in SUMS
+    ),
     sqlite_with_rowid=False,
 )
 """Sums of ``ledger_requests`` by hours since 1970, kept in the transaction that inserts them.

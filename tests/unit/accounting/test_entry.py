@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from dragoman.accounting.entry import Calls, entry_of, fit, is_over
+from dragoman.accounting.entry import Calls, entry_of, is_over
+from dragoman.accounting.fitting import fit
 from dragoman.accounting.records import Tokens
 
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from dragoman.catalog.files import definitions
 from dragoman.catalog.genai.types import Tier, TieredPrices
@@ -158,7 +159,7 @@ def test_tiers_of_all_units_are_brought_together() -> None:
     "units",
     [
         {},
-        {"input_mtok": D(1), "output_image_mtok": D(1)},
+        {"input_mtok": D(1), "output_video_mtok": D(1)},
         {"audio_hours": D(1)},
         {"new_unit": D(1)},
     ],
@@ -204,6 +205,9 @@ def test_every_price_is_what_the_package_reckons_itself(provider) -> None:
                 continue  # the package does not find some of its own ids, such as codestral
             if theirs.model.id != model.id:
                 continue  # one of its patterns is wider than our rule
+            if price.image_output is not None:
+                # The package takes all of it for text, unless it is told of pictures.
+                usage = replace(usage, image_output=0)  # noqa: PLW2901
             assert cost_of(usage, price) == theirs.total_price, name
             compared += 1
     assert compared > 5

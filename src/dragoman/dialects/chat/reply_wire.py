@@ -39,6 +39,7 @@ class TokenDetails(Struct, gc=False):
     reasoning_tokens: int | None = None
     accepted_prediction_tokens: int | None = None
     rejected_prediction_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class UsageWire(Struct, gc=False):
@@ -55,6 +56,8 @@ class UsageWire(Struct, gc=False):
     cache_creation_input_tokens: int | None = None
     reasoning_tokens: int | None = None
     cost: Decimal | None = None
+    prompt_audio_seconds: Any = None
+    """Mistral's; of a request without sound it may be null or an empty object."""
 
 
 class ContentChunk(Struct, gc=False):

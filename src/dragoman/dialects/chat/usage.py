@@ -43,7 +43,7 @@ def read_usage(wire: UsageWire) -> Usage:
         completion.accepted_prediction_tokens,
         completion.rejected_prediction_tokens,
     )
-    cost = wire.cost
+    cost, seconds = wire.cost, wire.prompt_audio_seconds
     return Usage(
         input=given,
         cache_read=read and count(read),
@@ -57,6 +57,9 @@ def read_usage(wire: UsageWire) -> Usage:
         rejected_prediction=rejected and count(rejected),
         total=total,
         cost=cost if cost is not None and cost.is_finite() and cost >= 0 else None,
+        image_input=prompt.image_tokens and count(prompt.image_tokens),
+        image_output=completion.image_tokens and count(completion.image_tokens),
+        audio_seconds=seconds and count(seconds),
     )
 
 
@@ -104,6 +107,8 @@ def write_usage(usage: Usage) -> dict[str, object]:
         prompt["cache_write_tokens"] = usage.cache_write
     if usage.audio_input is not None:
         prompt["audio_tokens"] = usage.audio_input
+    if usage.image_input is not None:
+        prompt["image_tokens"] = usage.image_input
     if prompt:
         wire["prompt_tokens_details"] = prompt
     completion: dict[str, int] = {}
@@ -111,6 +116,8 @@ def write_usage(usage: Usage) -> dict[str, object]:
         completion["reasoning_tokens"] = usage.reasoning
     if usage.audio_output is not None:
         completion["audio_tokens"] = usage.audio_output
+    if usage.image_output is not None:
+        completion["image_tokens"] = usage.image_output
     if usage.accepted_prediction is not None:
         completion["accepted_prediction_tokens"] = usage.accepted_prediction
     if usage.rejected_prediction is not None:

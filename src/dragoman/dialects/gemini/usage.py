@@ -57,16 +57,18 @@ def of_wire(usage: WireUsage | None) -> Usage | None:
         cache_read=count(usage.cachedContentTokenCount),
         output=output,
         reasoning=thought,
-        audio_input=_audio(usage.promptTokensDetails),
-        audio_output=_audio(usage.candidatesTokensDetails),
+        audio_input=_of_kind("AUDIO", usage.promptTokensDetails),
+        audio_output=_of_kind("AUDIO", usage.candidatesTokensDetails),
         total=count(usage.totalTokenCount),
+        image_input=_of_kind("IMAGE", usage.promptTokensDetails),
+        image_output=_of_kind("IMAGE", usage.candidatesTokensDetails),
     )
     return None if found == Usage() else found
 
 
-def _audio(details: list[ModalityCount] | None) -> int | None:
+def _of_kind(kind: str, details: list[ModalityCount] | None) -> int | None:
     for one in details or ():
-        if one.modality == "AUDIO":
+        if one.modality == kind:
             return count(one.tokenCount)
     return None
 
@@ -91,10 +93,12 @@ def write_usage(usage: Usage | None) -> dict[str, object]:
         written["thoughtsTokenCount"] = thoughts
     total = given + (usage.billed_output or 0) if usage.total is None else usage.total
     written["totalTokenCount"] = total
-    for name, tokens in (
-        ("promptTokensDetails", usage.audio_input),
-        ("candidatesTokensDetails", usage.audio_output),
+    for name, sound, pictures in (
+        ("promptTokensDetails", usage.audio_input, usage.image_input),
+        ("candidatesTokensDetails", usage.audio_output, usage.image_output),
     ):
-        if tokens is not None:
-            written[name] = [{"modality": "AUDIO", "tokenCount": tokens}]
+        told = (("AUDIO", sound), ("IMAGE", pictures))
+        details = [{"modality": kind, "tokenCount": n} for kind, n in told if n is not None]
+        if details:
+            written[name] = details
     return written

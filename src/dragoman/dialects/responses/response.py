@@ -107,7 +107,7 @@ def kinds_of(output: list[Raw] | None) -> list[str]:
 
 def usage_and_finish(reply: Reply, kinds: list[str]) -> tuple[Usage | None, Finish]:
     """What a finished response says of its cost and its end."""
-    usage = read_usage(reply.usage, kinds.count("web_search_call"))
+    usage = read_usage(reply.usage, kinds)
     has_calls = not CALLS.isdisjoint(kinds)
     return usage, read_finish(reply.status, reply.reason, has_calls=has_calls)
 
@@ -133,7 +133,6 @@ def read_response(body: bytes, target: Target, undo: Undo) -> Response:
     if undo.stop:
         parts, stop = cut_parts(parts, undo.stop)
         finish = finish if stop is None else stopped(stop)
-    searches = kinds_of(reply.output).count("web_search_call")
     logprobs = logprobs_of(tokens)
     return Response(
         id=reply.id or "",
@@ -146,7 +145,7 @@ def read_response(body: bytes, target: Target, undo: Undo) -> Response:
                 logprobs=None if logprobs is None else Raw(logprobs),
             ),
         ),
-        usage=read_usage(reply.usage, searches),
+        usage=read_usage(reply.usage, kinds_of(reply.output)),
         service_tier=reply.service_tier,
     )
 

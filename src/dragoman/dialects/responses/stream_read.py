@@ -294,8 +294,7 @@ class ResponsesStreamReader:
             self._stop(number, item, events)
         for number in list(self._items):
             self._stop(number, NULL, events)
-        searches = kinds_of(output).count("web_search_call")
-        usage = read_usage(reply.usage, searches)
+        usage = read_usage(reply.usage, kinds_of(output))
         if usage is not None:
             events.append(UsageNote(usage))
         status = reply.status or kind.removeprefix("response.")

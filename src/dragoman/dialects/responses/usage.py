@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -15,11 +16,13 @@ class _Input(Struct, frozen=True, gc=False):
     cached_tokens: Any = None
     cache_write_tokens: Any = None
     audio_tokens: Any = None
+    image_tokens: Any = None
 
 
 class _Output(Struct, frozen=True, gc=False):
     reasoning_tokens: Any = None
     audio_tokens: Any = None
+    image_tokens: Any = None
 
 
 class WireUsage(Struct, frozen=True, gc=False):
@@ -33,8 +36,12 @@ class WireUsage(Struct, frozen=True, gc=False):
     cost: Any = None
 
 
-def read_usage(wire: WireUsage | None, searches: int = 0) -> Usage | None:
-    """Canonical counts; None if there is no usage at all."""
+def read_usage(wire: WireUsage | None, made_by_tools: Sequence[str] = ()) -> Usage | None:
+    """Canonical counts; None if there is no usage at all.
+
+    What tools of the provider have made is billed beside the tokens and not counted in them: it is told by
+    the kinds of the reply's items.
+    """
     if wire is None:
         return None
     given, made = wire.input_tokens_details or _Input(), wire.output_tokens_details or _Output()
@@ -47,8 +54,11 @@ def read_usage(wire: WireUsage | None, searches: int = 0) -> Usage | None:
         audio_input=count(given.audio_tokens),
         audio_output=count(made.audio_tokens),
         total=count(wire.total_tokens),
-        web_searches=searches or None,
+        web_searches=made_by_tools.count("web_search_call") or None,
         cost=_cost(wire.cost),
+        image_input=count(given.image_tokens),
+        image_output=count(made.image_tokens),
+        images=made_by_tools.count("image_generation_call") or None,
     )
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from dragoman.accounting.entry import AttemptRow, Consumed, RequestRow
 from dragoman.store.budget_tables import charges
-from dragoman.store.ledger_tables import SUMS, attempts, hours, requests
+from dragoman.store.ledger_tables import SETTLED, SUMS, attempts, hours, requests
 from dragoman.store.usage_tables import days, labels
 
 if TYPE_CHECKING:
@@ -91,12 +91,19 @@ def calls_parameter(dialect: Dialect, calls: list[str]) -> list[str] | str:
 
 def insert_of(dialect: Dialect, table: Table) -> str:
     """Inserts a row unless it is there; the parameters are the table's columns in their order."""
+    columns = inserted(table)
     if dialect.name == "postgresql":
-        plain = postgresql.insert(table).on_conflict_do_nothing()
-        return _compiled(dialect, plain, table)
-    values = {column.name: _told(column) for column in table.columns}
+        given: dict[str, Any] = {column.name: bindparam(column.name) for column in columns}
+        plain = postgresql.insert(table).values(given).on_conflict_do_nothing()
+        return _compiled(dialect, plain, columns)
+    values = {column.name: _told(column) for column in columns}
     spelt = sqlite.insert(table).values(values).on_conflict_do_nothing()
-    return _compiled(dialect, spelt, table)
+    return _compiled(dialect, spelt, columns)
+
+
+def inserted(table: Table) -> list[Column[Any]]:
+    """The columns that a new row has; what later figures bring is empty until then."""
+    return [column for column in table.columns if column.name not in SETTLED]
 
 
 def _told(column: Column[Any]) -> ColumnElement[Any]:
@@ -115,13 +122,13 @@ def _add_to(dialect: Dialect, table: Table) -> str:
             index_elements=list(table.primary_key),
             set_={name: table.c[name] + statement.excluded[name] for name in SUMS},
         ),
-        table,
+        list(table.columns),
     )
 
 
-def _compiled(dialect: Dialect, statement: Any, table: Table) -> str:
+def _compiled(dialect: Dialect, statement: Any, columns: list[Column[Any]]) -> str:
     compiled = statement.compile(dialect=dialect)
-    assert list(compiled.positiontup or ()) == [column.name for column in table.columns]
+    assert list(compiled.positiontup or ()) == [column.name for column in columns]
     return str(compiled)
 
 
@@ -139,6 +146,14 @@ def _consumed(used: Consumed, unknown: int | None) -> Row:
         used.tokens_from,
         unknown if used.cost_pico is None else used.cost_pico,
         used.cost_from,
+    )
+
+
+def _more_consumed(used: Consumed, unknown: int | None) -> Row:
+    return (
+        unknown if used.image_input_tokens is None else used.image_input_tokens,
+        unknown if used.image_output_tokens is None else used.image_output_tokens,
+        used.units,
     )
 
 
@@ -171,12 +186,18 @@ def request_values(row: RequestRow, batch: int, spelling: Spelling) -> Row:
         batch,
         row.adjusted,
         row.choice,
+        row.project,
+        row.end_user,
+        row.tags,
+        *_more_consumed(row.consumed, unknown),
+        unknown if row.charged_pico is None else row.charged_pico,
+        row.other_cost_pico,
     )
 
 
 def attempt_values(row: AttemptRow, spelling: Spelling) -> Row:
     """The parameters of an attempt's row."""
-    unknown = spelling.unknown
+    unknown, flags = spelling
     return (
         row.call_id,
         row.attempt_id,
@@ -196,6 +217,10 @@ def attempt_values(row: AttemptRow, spelling: Spelling) -> Row:
         unknown if row.duration_s is None else row.duration_s,
         row.created_us,
         unknown if row.error_code is None else row.error_code,
+        *_more_consumed(row.consumed, unknown),
+        flags[row.served],
+        row.terms,
+        unknown if row.charged_pico is None else row.charged_pico,
     )
 
 
@@ -223,6 +248,9 @@ class Added:
                 row.provider,
                 row.model,
                 row.caller,
+                row.project,
+                row.end_user,
+                row.tags,
                 row.status,
                 row.operation,
                 row.attempts > 0,
@@ -239,6 +267,8 @@ class Added:
             sums[4] += used.cache_write_tokens or 0
             sums[5] += used.reasoning_tokens or 0
             sums[6] += used.cost_pico or 0
+            sums[7] += row.charged_pico or 0
+            sums[8] += row.other_cost_pico
 
     def rows(self) -> tuple[list[Row], list[Row], list[Row]]:
         """The parameters of ``Statements.hours``, ``days`` and ``labels``."""
@@ -246,14 +276,26 @@ class Added:
         by_day: dict[Row, list[int]] = {}
         by_label: dict[Row, list[int]] = {}
         for kind, added in self._kinds.items():
-            tenant, key_id, hour, provider, model, caller, *how = kind
+            tenant, key_id, hour, provider, model, caller, project, user, tags, *how = kind
             more = _counted(added, *how)
             place = (provider or "", model or "")
             _sum(by_hour, (tenant, key_id, hour, *place), more)
             _sum(by_day, (tenant, key_id, hour // 24, *place), more)
-            name = caller[:LONGEST_LABEL]
-            _sum(by_label, (tenant, "caller", hour // 24, name, key_id, *place), more)
+            for label, name in labels_of(caller, project, user, tags):
+                _sum(by_label, (tenant, label, hour // 24, name, key_id, *place), more)
         return _in_order(by_hour), _in_order(by_day), _in_order(by_label)
+
+
+def labels_of(caller: str, project: str, user: str, tags: str) -> list[tuple[str, str]]:
+    """The labels of a call, with their kinds: one caller, and whatever else it has."""
+    found = [("caller", caller[:LONGEST_LABEL])]
+    if project:
+        found.append(("project", project[:LONGEST_LABEL]))
+    if user:
+        found.append(("user", user[:LONGEST_LABEL]))
+    if tags:
+        found += [("tag", tag) for tag in tags.split(",")]
+    return found
 
 
 def _sum(found: dict[Row, list[int]], key: Row, more: list[int]) -> None:
@@ -265,7 +307,7 @@ def _in_order(found: dict[Row, list[int]]) -> list[Row]:
     return [(*key, *found[key]) for key in sorted(found)]
 
 
-_ADDED = 7
+_ADDED = 9
 
 
 def _counted(
@@ -277,7 +319,7 @@ def _counted(
     cost_from: str,
 ) -> list[int]:
     """What calls of one kind add to each of ``SUMS``; estimated numbers stand apart (D25)."""
-    calls, read, written, cache_read, cache_write, reasoning, pico = added
+    calls, read, written, cache_read, cache_write, reasoning, pico, charged, other = added
     guessed, guessed_cost = tokens_from == "estimated", cost_from == "estimated"
     worked = tried and operation in METERED and status in WORKED
     real = 0 if guessed else 1
@@ -296,4 +338,7 @@ def _counted(
         pico if guessed_cost else 0,
         calls if worked and tokens_from == "none" else 0,
         calls if worked and cost_from == "none" else 0,
+        0 if guessed_cost else charged,
+        other,
+        charged if guessed_cost else 0,
     ]
