@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from itertools import count
 
 import msgspec
 import pytest
@@ -13,21 +12,19 @@ from hypothesis import strategies as st
 
 from databases import KINDS, database_url
 from dragoman.accounting.asked import DIMENSIONS
-from dragoman.accounting.entry import Consumed, Entry, RequestRow
+from dragoman.accounting.entry import Entry, RequestRow
 from dragoman.accounting.ports import Only, Scope, Sums
 from dragoman.accounting.question import LABELS, Question, root_of
 from dragoman.accounting.report import add
 from dragoman.core.errors import CallerError
-from dragoman.core.ids import uuid7_of
 from dragoman.store.schema import open_upgraded
 from dragoman.store.sql.exports import SqlExports
 from dragoman.store.sql.ledger import SqlLedger
 from dragoman.store.sql.ledger_rows import HOUR_US
 from dragoman.store.sql.summing import Summing
+from ledger_calls import FIRST, numbers, row, used
 
 DAY_US = 24 * HOUR_US
-FIRST = 1_738_000_000_000_000 // DAY_US * DAY_US
-"""Some days before the end of a month."""
 MOST = 10_000
 CHAINS = (
     "me",
@@ -37,47 +34,6 @@ CHAINS = (
     "é->x",
     "",
 )
-numbers = count(1)
-
-
-def row(**changes) -> RequestRow:
-    at = changes.get("created_us", FIRST)
-    made = RequestRow(
-        call_id=uuid7_of(at / 1_000_000, next(numbers)),
-        request_id="r",
-        trace_id="f" * 32,
-        tenant="t1",
-        key_id="k1",
-        caller="me",
-        dialect="chat",
-        operation="chat",
-        requested_model="fast",
-        provider="openai",
-        model="m1",
-        status="complete",
-        http_status=200,
-        stream=False,
-        attempts=1,
-        consumed=used(),
-        upstream_id=None,
-        first_event_s=None,
-        duration_s=None,
-        created_us=at,
-        error_code=None,
-        losses="",
-        adjusted="",
-        choice="",
-        project="",
-        end_user="",
-        tags="",
-        charged_pico=None,
-        other_cost_pico=0,
-    )
-    return msgspec.structs.replace(made, **changes)
-
-
-def used(tokens_from="reported", cost_from="priced", cost: int | None = 7) -> Consumed:
-    return Consumed(100, 20, 30, 5, 0, 9, None, None, None, tokens_from, cost, cost_from)
 
 
 def added(one: RequestRow) -> Sums:
