@@ -25,6 +25,7 @@ from dragoman.store import (
     ledger_tables,
     response_tables,
     schema,
+    settling_tables,
 )
 from dragoman.store.engine import open_database
 from dragoman.store.schema import (
@@ -103,6 +104,7 @@ async def test_the_migrations_make_what_the_tables_say(url):
     assert answer_tables.metadata is metadata
     assert budget_tables.metadata is metadata
     assert admin_tables.metadata is metadata
+    assert settling_tables.metadata is metadata
     database = await open_upgraded(url)
     async with database.read() as connection:
         differences = await connection.run_sync(

@@ -20,6 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from dragoman.accounting.entry import AttemptRow, Consumed, RequestRow
 from dragoman.store.budget_tables import charges
 from dragoman.store.ledger_tables import SETTLED, SUMS, attempts, hours, requests
+from dragoman.store.settling_tables import unsettled
 
 if TYPE_CHECKING:
     from sqlalchemy import Column, ColumnElement, Table
@@ -54,6 +55,7 @@ class Statements(NamedTuple):
     hours: str
     charge: str
     spelling: Spelling
+    question: str
 
 
 def statements(dialect: Dialect) -> Statements:
@@ -74,6 +76,7 @@ def statements(dialect: Dialect) -> Statements:
         _add_hours(dialect),
         insert_of(dialect, charges),
         spelling,
+        insert_of(dialect, unsettled),
     )
 
 
@@ -146,6 +149,22 @@ def _more_consumed(used: Consumed, unknown: int | None) -> Row:
         unknown if used.image_input_tokens is None else used.image_input_tokens,
         unknown if used.image_output_tokens is None else used.image_output_tokens,
         used.units,
+    )
+
+
+def question_values(row: AttemptRow, due_ms: int, spelling: Spelling) -> Row:
+    """The parameters of an attempt that is to be asked about."""
+    return (
+        row.attempt_id,
+        row.call_id,
+        row.provider,
+        row.model,
+        row.tenant,
+        spelling.unknown if row.credential is None else row.credential,
+        row.upstream_id,
+        row.created_us,
+        due_ms,
+        0,
     )
 
 
