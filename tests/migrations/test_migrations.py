@@ -25,6 +25,7 @@ from dragoman.store import (
     ledger_tables,
     response_tables,
     schema,
+    settling_tables,
     usage_tables,
 )
 from dragoman.store.engine import open_database
@@ -105,6 +106,7 @@ async def test_the_migrations_make_what_the_tables_say(url):
     assert budget_tables.metadata is metadata
     assert admin_tables.metadata is metadata
     assert usage_tables.metadata is metadata
+    assert settling_tables.metadata is metadata
     database = await open_upgraded(url)
     async with database.read() as connection:
         differences = await connection.run_sync(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from dragoman.accounting.charging import Charging
 from dragoman.admission.budget_rules import Rule
+from dragoman.alarms.judge import Policy as AlertPolicy
 from dragoman.assembly.overlay import (
     joined,
     overlaid,
@@ -23,6 +24,7 @@ from dragoman.assembly.registry import identity_mode, open_registry
 from dragoman.attempt.policy import Policy
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.stored import Overlay
+from dragoman.config.alerts import read_alerts
 from dragoman.config.budgets import budgets_of
 from dragoman.config.charges import read_charges
 from dragoman.config.settings import ConfigError, Settings
@@ -41,6 +43,7 @@ HOT = (
     "tiers",
     "budgets",
     "charges",
+    "alerts",
     "routing_strategy",
     "local_keys",
     "connect_timeout_ms",
@@ -54,6 +57,7 @@ HOT = (
 )
 """Settings that take effect without a restart."""
 _NOTHING = Overlay()
+_USUAL_ALERTS = AlertPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class Assembly:
     tiers: dict[str, Limits]
     budgets: tuple[Rule, ...] = ()
     charging: Charging | None = None
+    alerts: AlertPolicy = _USUAL_ALERTS
     overlay: Overlay = _NOTHING
     """What administrators have stored, as far as it is in force."""
     refused: tuple[str, ...] = ()
@@ -108,6 +113,7 @@ def assemble(
         ),
         tiers=read_tiers(settings),
         budgets=budgets_of(settings),
+        alerts=read_alerts(settings.alerts),
         charging=Charging(read_charges(settings.charges)) if settings.charges else None,
         overlay=overlay,
         tenants=tenants_of(registry, overlay),

@@ -67,6 +67,12 @@ def _input(usage: Usage, price: Price) -> Decimal | None:
     written = usage.cache_write or 0
     hour = min(usage.cache_write_1h or 0, written)
     audio = usage.audio_input or 0
+    if usage.audio_seconds and price.per_audio_second is not None:
+        # By its length; its tokens are told besides, and cost nothing more.
+        text = max(0, (usage.input or 0) - audio)
+        return _sum(
+            (max(0, text - read), price.input), (read, _first(price.cache_read, price.input))
+        )
     if audio and (read or written) and price.audio_input is not None:
         # Which of the audio was cached is not said, and cached audio has another price.
         return None

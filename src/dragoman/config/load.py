@@ -37,6 +37,7 @@ TOP_LEVEL = (
     "tiers",
     "budgets",
     "charges",
+    "alerts",
 )
 SERVER = ("host", "port", "workers")
 _OTHERS = ("DRAGOMAN_CONFIG", "DRAGOMAN_BASE_URL", "DRAGOMAN_API_KEY")
@@ -129,10 +130,11 @@ def doubtful_names(env_file: Path | None = None) -> list[str]:
 
 def known_names() -> set[str]:
     """Every environment variable that means something here."""
-    providers = (each.env for each in definitions().values())
+    known = definitions().values()
     return {
         *(name.upper() for name in Settings.model_fields),
-        *(name for env in providers for name in (*env.key, *env.base_url)),
+        *(name for each in known for name in (*each.env.key, *each.env.base_url)),
+        *(name for each in known if each.report is not None for name in each.report.env),
         *_OTHERS,
     }
 

@@ -57,6 +57,10 @@ class Metrics(Collector):
         self._budget_alerts: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         self._served: dict[tuple[str, str], Served] = {}
         self._attempts: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.reconciled: dict[tuple[str, str], int] = {}
+        self.alerts: dict[str, int] = {}
+        self.alerts_untaken = 0
+        self.drift: dict[tuple[str, str, str], float] = {}
         self._limited: defaultdict[str, int] = defaultdict(int)
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -77,6 +81,10 @@ class Metrics(Collector):
             budget_refusals=self.budget_refusals,
             budget_alerts=self._budget_alerts,
             budgets=self.budgets,
+            reconciled=self.reconciled,
+            alerts=self.alerts,
+            alerts_untaken=self.alerts_untaken,
+            drift=self.drift,
         )
 
     def publish(self) -> None:
@@ -188,7 +196,7 @@ class Metrics(Collector):
         )
         for limit, count in list(now.limited.items()):
             limited.add_metric((limit,), count)
-        yield from (attempts, limited, *_budgets(now), *_health(now))
+        yield from (attempts, limited, *_budgets(now), *_afterwards(now), *_health(now))
         if self.shared_state != "none":
             yield GaugeMetricFamily(
                 "dragoman_shared_state_up",
@@ -240,6 +248,33 @@ def _budgets(now: Numbers) -> Iterator[Metric]:
         for window, standing in list(now.budgets.items()):
             family.add_metric(window, getattr(standing, name) / 1e12)
         yield family
+
+
+def _afterwards(now: Numbers) -> Iterator[Metric]:
+    """What was asked later, by how much it differs, and what was told of."""
+    asked = CounterMetricFamily(
+        "dragoman_reconciliations",
+        "Providers asked what a call came to, by what came of it",
+        labels=("provider", "result"),
+    )
+    for asked_of, count in list(now.reconciled.items()):
+        asked.add_metric(asked_of, count)
+    drift = GaugeMetricFamily(
+        "dragoman_cost_drift_ratio",
+        "By which share of it the provider's own cost differs from what we reckoned",
+        labels=("provider", "model", "source"),
+    )
+    for where, share in list(now.drift.items()):
+        drift.add_metric(where, share)
+    alerts = CounterMetricFamily("dragoman_alerts", "Alerts that were raised", labels=("kind",))
+    for kind, count in list(now.alerts.items()):
+        alerts.add_metric((kind,), count)
+    yield from (asked, drift, alerts)
+    yield CounterMetricFamily(
+        "dragoman_alerts_untaken",
+        "Times that an endpoint did not take an alert",
+        value=now.alerts_untaken,
+    )
 
 
 def _health(now: Numbers) -> Iterator[Metric]:

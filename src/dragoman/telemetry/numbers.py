@@ -92,6 +92,13 @@ class Numbers(Struct):
     budget_refusals: dict[str, int] = {}
     budget_alerts: dict[tuple[str, str, str], int] = {}
     """Budget, stretch and share → how often this process has told it."""
+    reconciled: dict[tuple[str, str], int] = {}
+    """Provider and result → how often it was asked what a call came to."""
+    alerts: dict[str, int] = {}
+    """Kind → how often this process has raised it."""
+    alerts_untaken: int = 0
+    drift: dict[tuple[str, str, str], float] = {}
+    """Provider, model and source → by which share the provider's cost differs from ours."""
     budgets: dict[tuple[str, str], Standing] = {}
     """Budget and stretch → how it stands."""
 
@@ -104,6 +111,10 @@ class Numbers(Struct):
         _add(self.limited, other.limited)
         _add(self.budget_refusals, other.budget_refusals)
         _add(self.budget_alerts, other.budget_alerts)
+        _add(self.reconciled, other.reconciled)
+        _add(self.alerts, other.alerts)
+        self.alerts_untaken += other.alerts_untaken
+        self.drift = {**other.drift, **self.drift}
         for window, standing in other.budgets.items():
             # The sums are of all processes; who has heard of them last knows most.
             known = self.budgets.get(window, standing)

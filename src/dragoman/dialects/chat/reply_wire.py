@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from decimal import Decimal
 from math import isfinite
 from types import UnionType
 from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin
@@ -20,14 +19,12 @@ import msgspec
 from msgspec import Raw, Struct, ValidationError
 
 from dragoman.dialects.chat.surrogates import mark, mend
+from dragoman.dialects.told_cost import ABSENT
 
 S = TypeVar("S", bound=Struct)
 
 Oddity = Literal["", "loose", "torn"]
 """How far JSON was from what OpenAI documents: not, in its types, in its very characters."""
-
-ABSENT = Raw(b"")
-"""Default of a raw member; ``present`` tells it, and null, from a value."""
 
 
 class TokenDetails(Struct, gc=False):
@@ -55,7 +52,10 @@ class UsageWire(Struct, gc=False):
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     reasoning_tokens: int | None = None
-    cost: Decimal | None = None
+    cost: Raw = ABSENT
+    cost_in_usd_ticks: Any = None
+    cost_details: Raw = ABSENT
+    is_byok: Any = None
     prompt_audio_seconds: Any = None
     """Mistral's; of a request without sound it may be null or an empty object."""
 

@@ -19,7 +19,6 @@ from dragoman.dialects.chat.finish import failed_finish, read_finish
 from dragoman.dialects.chat.mend import mend_whole
 from dragoman.dialects.chat.pictures import read_image
 from dragoman.dialects.chat.reply_wire import (
-    ABSENT,
     REPLY,
     ChoiceWire,
     Oddity,
@@ -34,6 +33,7 @@ from dragoman.dialects.chat.thoughts import Thought, continues, thoughts
 from dragoman.dialects.chat.tool_calls import call_of, id_seed, made_id, spoken_name, unwrap
 from dragoman.dialects.chat.usage import usage_of
 from dragoman.dialects.openai_errors import read_error
+from dragoman.dialects.told_cost import ABSENT
 
 # --------------------------------------------------------------------------- what came
 

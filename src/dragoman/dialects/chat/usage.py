@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 from msgspec import Raw
 
 from dragoman.core.money import plain
 from dragoman.core.usage import Usage, count
 from dragoman.dialects.chat.reply_wire import ReplyWire, TokenDetails, UsageWire
+from dragoman.dialects.told_cost import ABSENT, told_cost
 
 _NONE = TokenDetails()
 
@@ -43,7 +46,10 @@ def read_usage(wire: UsageWire) -> Usage:
         completion.accepted_prediction_tokens,
         completion.rejected_prediction_tokens,
     )
-    cost, seconds = wire.cost, wire.prompt_audio_seconds
+    seconds = wire.prompt_audio_seconds
+    sound = prompt.audio_tokens and count(prompt.audio_tokens)
+    if seconds and sound and given is not None and total == given + sound + (output or 0):
+        given += sound  # Mistral counts them beside the others
     return Usage(
         input=given,
         cache_read=read and count(read),
@@ -51,16 +57,22 @@ def read_usage(wire: UsageWire) -> Usage:
         output=output,
         apart=_apart(given, output, reasoning, total) if reasoning else None,
         reasoning=reasoning,
-        audio_input=prompt.audio_tokens and count(prompt.audio_tokens),
+        audio_input=sound,
         audio_output=completion.audio_tokens and count(completion.audio_tokens),
         accepted_prediction=accepted and count(accepted),
         rejected_prediction=rejected and count(rejected),
         total=total,
-        cost=cost if cost is not None and cost.is_finite() and cost >= 0 else None,
+        cost=_cost(wire),
         image_input=prompt.image_tokens and count(prompt.image_tokens),
         image_output=completion.image_tokens and count(completion.image_tokens),
         audio_seconds=seconds and count(seconds),
     )
+
+
+def _cost(wire: UsageWire) -> Decimal | None:
+    if wire.cost is ABSENT and wire.cost_in_usd_ticks is None:
+        return None
+    return told_cost(wire.cost, wire.cost_in_usd_ticks, wire.is_byok, wire.cost_details)
 
 
 def _first(*values: int | None) -> int | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 from msgspec import Raw, Struct
 
 from dragoman.core.money import plain
 from dragoman.core.usage import Usage, count
+from dragoman.dialects.told_cost import ABSENT, told_cost
 
 
 class _Input(Struct, frozen=True, gc=False):
@@ -33,7 +33,10 @@ class WireUsage(Struct, frozen=True, gc=False):
     output_tokens: Any = None
     output_tokens_details: _Output | None = None
     total_tokens: Any = None
-    cost: Any = None
+    cost: Raw = ABSENT
+    cost_in_usd_ticks: Any = None
+    cost_details: Raw = ABSENT
+    is_byok: Any = None
 
 
 def read_usage(wire: WireUsage | None, made_by_tools: Sequence[str] = ()) -> Usage | None:
@@ -55,19 +58,11 @@ def read_usage(wire: WireUsage | None, made_by_tools: Sequence[str] = ()) -> Usa
         audio_output=count(made.audio_tokens),
         total=count(wire.total_tokens),
         web_searches=made_by_tools.count("web_search_call") or None,
-        cost=_cost(wire.cost),
+        cost=told_cost(wire.cost, wire.cost_in_usd_ticks, wire.is_byok, wire.cost_details),
         image_input=count(given.image_tokens),
         image_output=count(made.image_tokens),
         images=made_by_tools.count("image_generation_call") or None,
     )
-
-
-def _cost(value: object) -> Decimal | None:
-    """OpenRouter's cost, by its digits (P132)."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    cost = Decimal(str(value))
-    return cost if cost.is_finite() and cost >= 0 else None
 
 
 TOLD = frozenset({"cache_read", "cache_write", "reasoning"})
