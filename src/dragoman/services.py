@@ -19,9 +19,7 @@ from typing import TYPE_CHECKING
 
 from dragoman import __version__
 from dragoman.accounting.account import Accountant, open_accountant
-from dragoman.accounting.ports import Happening
 from dragoman.admission.admit import Gate
-from dragoman.admission.budget_alerts import Alert, Listener, told_of
 from dragoman.admission.tiers import Tiers
 from dragoman.assembly.assemble import Assembly, assemble, assemble_stored
 from dragoman.assembly.in_force import InForce
@@ -59,6 +57,7 @@ from dragoman.transport.http import open_transport
 from dragoman.transport.stub import StubTransport
 
 if TYPE_CHECKING:
+    from dragoman.alarms.ring import Ring
     from dragoman.store.administered import Administered
     from dragoman.store.engine import Database
     from dragoman.store.error_log import ErrorLog
@@ -94,6 +93,8 @@ class Services:
     """What is kept of the admin API's doings."""
     overlay: Overlay = field(default_factory=Overlay)
     """What administrators have added, as it is in force."""
+    ring: Ring | None = None
+    """Raises and delivers alarms."""
 
     async def watch_credentials(self) -> None:
         """Notices what any process changes of tenants' credentials, until cancelled."""
@@ -126,31 +127,6 @@ def tell_refused(log: Log, built: Assembly) -> None:
 # --------------------------------------------------------------------------- everything
 
 
-def _notice(log: Log, metrics: Metrics) -> Callable[[Happening, int, str], None]:
-    """What accounting tells: to the log, and where it is trouble to a counter."""
-
-    def notice(happening: Happening, number: int, detail: str) -> None:
-        if happening == "written":
-            return
-        if happening in {"flush_failed", "entry_refused", "accounting_failed", "records_held"}:
-            metrics.usage_failures += 1
-            log.event("error", "ledger trouble", what=happening, number=number, detail=detail)
-        else:
-            log.event("info", "journal", what=happening, number=number, detail=detail)
-
-    return notice
-
-
-def _alarm(log: Log, metrics: Metrics) -> Listener:
-    """Where the operator hears that a budget is nearly used up, or used up."""
-
-    def alarm(alert: Alert) -> None:
-        metrics.alarmed(alert.pot.budget, alert.pot.span, alert.share)
-        log.event("warn", "budget", **told_of(alert))
-
-    return alarm
-
-
 @asynccontextmanager
 async def open_services(
     settings: Settings,
@@ -167,6 +143,14 @@ async def open_services(
     Raises:
         ConfigError, HouseError: something cannot be opened; the message says what to do.
     """
+    from dragoman.afterwards import (  # noqa: PLC0415
+        Surroundings,
+        notice_of,
+        open_afterwards,
+        questions_of,
+        sources_of,
+        told_by,
+    )
     from dragoman.store.administered import open_administered  # noqa: PLC0415
     from dragoman.store.budgets import open_budgets  # noqa: PLC0415
     from dragoman.store.error_log import open_error_log  # noqa: PLC0415
@@ -209,7 +193,7 @@ async def open_services(
                 process,
                 built.budgets,
                 clock,
-                _alarm(log, metrics),
+                told_by(log, metrics),
                 partial(_untold, log),
                 shared=workers > 1,
             )
@@ -219,10 +203,10 @@ async def open_services(
         accountant: Accountant = await stack.enter_async_context(
             open_accountant(
                 settings.dragoman_home / "journal",
-                SqlLedger(database, budgets.written),
+                SqlLedger(database, budgets.written, questions_of(settings, current.now, clock)),
                 clock=clock,
                 prices=current.price,
-                notice=_notice(log, metrics),
+                notice=notice_of(log, metrics),
                 buffer_size=settings.usage_buffer_size,
                 flush_interval_s=settings.usage_flush_interval,
                 durability=settings.usage_durability,
@@ -231,6 +215,13 @@ async def open_services(
             )
         )
         accountant.charging = built.charging
+        around = Surroundings(
+            settings, database, clock, log, metrics, process, alone=budgets.alone
+        )
+        sources = sources_of(current.now, current.price_at, transport, env)
+        ring = await stack.enter_async_context(
+            open_afterwards(around, sources, budgets, built.alerts)
+        )
         if budgets.active:
             # What dead processes had spent and leased counts from the first call on.
             await accountant.drain()
@@ -352,7 +343,7 @@ async def open_services(
             first,
         )
         services.stored, services.overlay = stored, built.overlay
-        services.forget_keys = cached.forget
+        services.forget_keys, services.ring = cached.forget, ring
         services.queues = partial(depths, accountant, notes, errors, log, tracer)
         services.install = partial(_install, services, current, transport)
         yield services
@@ -386,6 +377,8 @@ def _install(services: Services, current: InForce, transport: Transport, built: 
     )
     house.accountant.forget_prices()
     house.accountant.charging = built.charging
+    if services.ring is not None:
+        services.ring.policy = built.alerts
     house.recorder.version = version_of(built.settings.file_text)
     house.tenants, house.services = built.tenants, built.services
     services.settings, services.overlay = built.settings, built.overlay

@@ -26,6 +26,7 @@ from dragoman.store import (
     ledger_tables,
     response_tables,
     schema,
+    settling_tables,
     tenancy_tables,
     usage_tables,
 )
@@ -109,6 +110,7 @@ async def test_the_migrations_make_what_the_tables_say(url):
     assert tenancy_tables.metadata is metadata
     assert credential_tables.metadata is metadata
     assert usage_tables.metadata is metadata
+    assert settling_tables.metadata is metadata
     database = await open_upgraded(url)
     async with database.read() as connection:
         differences = await connection.run_sync(

@@ -23,7 +23,8 @@ DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 OWN: tuple[Dimension, ...] = tuple(name for name in DIMENSIONS if name != "tenant")
 """What a caller may ask of its own use by."""
 REQUEST = "request"
-FILTERS = ("tenant", "key_id", "provider", "model", "caller", "root")
+FILTERS = ("tenant", "key_id", "provider", "model", "caller", "root", "project", "user", "tag")
+ONLY = FILTERS[2:]
 _LONGEST_WORD = 256
 
 
@@ -47,10 +48,13 @@ class Asked(Struct, frozen=True):
     model: str | None = None
     caller: str | None = None
     root: str | None = None
+    project: str | None = None
+    user: str | None = None
+    tag: str | None = None
 
     def question(self, scope: Scope) -> Question:
         """The question to the sums of a scope."""
-        return Question(scope, self.group, self.provider, self.model, self.caller, self.root)
+        return Question(scope, self.group, **{name: getattr(self, name) for name in ONLY})
 
 
 def parse_asked(

@@ -343,7 +343,13 @@ def _charge(begin: Opened, end: Closed | None) -> Charge:
 
 
 def _consumed(end: Closed) -> Consumed:
-    tokens = end.tokens
+    return consumed_of(end.tokens, end.tokens_from, end.cost_pico, end.cost_from)
+
+
+def consumed_of(
+    tokens: Tokens, tokens_from: str, cost_pico: int | None, cost_from: str
+) -> Consumed:
+    """What was consumed, as both tables show it."""
     return Consumed(
         tokens.input,
         tokens.output,
@@ -354,9 +360,9 @@ def _consumed(end: Closed) -> Consumed:
         tokens.audio_input,
         tokens.audio_output,
         tokens.web_searches,
-        end.tokens_from,
-        end.cost_pico,
-        end.cost_from,
+        tokens_from,
+        cost_pico,
+        cost_from,
         tokens.image_input,
         tokens.image_output,
         _units(tokens) if tokens.images or tokens.audio_seconds else "",

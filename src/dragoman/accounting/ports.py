@@ -85,6 +85,9 @@ class Only(Struct, frozen=True):
     caller: str | None = None
     root: str | None = None
     """The first element of a caller that is a chain (R-USE-014)."""
+    project: str | None = None
+    user: str | None = None
+    tag: str | None = None
 
 
 ANY = Only()

@@ -15,11 +15,28 @@ from msgspec import Struct
 from dragoman.accounting.ports import Scope, Sums
 
 Dimension: TypeAlias = Literal[
-    "day", "month", "tenant", "key", "provider", "model", "caller", "root"
+    "day",
+    "month",
+    "tenant",
+    "key",
+    "provider",
+    "model",
+    "caller",
+    "root",
+    "project",
+    "user",
+    "tag",
 ]
-"""``root`` is the first element of a caller that is a chain (R-USE-014)."""
+"""``root`` is the first element of a caller that is a chain (R-USE-014), ``user`` the end user. A call counts
+for each of its tags, and for none where it has none."""
 
-LABELS: dict[str, str] = {"caller": "caller", "root": "caller"}
+LABELS: dict[str, str] = {
+    "caller": "caller",
+    "root": "caller",
+    "project": "project",
+    "user": "user",
+    "tag": "tag",
+}
 """Which kind of label a dimension is of."""
 
 CALLER = "x-dragoman-caller"
@@ -40,6 +57,9 @@ class Question(Struct, frozen=True):
     model: str | None = None
     caller: str | None = None
     root: str | None = None
+    project: str | None = None
+    user: str | None = None
+    tag: str | None = None
 
     @property
     def kinds(self) -> frozenset[str]:

@@ -53,6 +53,9 @@ class Totals(Struct, frozen=True):
     model: str | UnsetType | None = UNSET
     caller: str | UnsetType | None = UNSET
     root: str | UnsetType | None = UNSET
+    project: str | UnsetType | None = UNSET
+    end_user: str | UnsetType | None = UNSET
+    tag: str | UnsetType | None = UNSET
 
 
 class Shown(Struct, frozen=True, gc=False):

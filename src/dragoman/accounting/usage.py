@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct, field
 
-from dragoman.accounting.asked import DIMENSIONS, FEW_LINES, Asked
+from dragoman.accounting.asked import DIMENSIONS, FEW_LINES, ONLY, Asked
 from dragoman.accounting.ports import Ledger, Line, Only, Scope, Sums
 from dragoman.accounting.question import Dimension, Key, Reports
 from dragoman.accounting.report import Shown, Totals, shown, totals
@@ -26,7 +26,7 @@ JSON = "application/json"
 JSON_LINES = "application/jsonl; charset=utf-8"
 MOST_GROUPS = 100_000
 _TIMES = frozenset({"day", "month"})
-_MEMBER = {"key": "key_id"}
+_MEMBER = {"key": "key_id", "user": "end_user"}
 """What a dimension is called in an answer, where it is another name."""
 _EMPTY_IS_NONE = frozenset({"provider", "model"})
 NAMES = frozenset(_MEMBER.get(name, name) for name in DIMENSIONS)
@@ -92,7 +92,7 @@ def all_calls(exports: Exports, scope: Scope, asked: Asked) -> Document:
 
 def only_of(asked: Asked) -> Only:
     """Which calls are asked for."""
-    return Only(asked.provider, asked.model, asked.caller, asked.root)
+    return Only(**{name: getattr(asked, name) for name in ONLY})
 
 
 # --------------------------------------------------------------------------- sums

@@ -1,12 +1,12 @@
 """Tells the operator that a budget is nearly used up, or used up: once for each pot and share, by one process.
 
 What has crossed a share is found when the ledger is written or a lease renewed, off the data path; the store
-decides which of several processes tells it. Who listens is passed in: a log line and a metric today.
+decides which of several processes tells it. Who listens is passed in: a log line and a metric, and webhooks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
@@ -66,6 +66,8 @@ class Alerts:
     def __init__(self, listener: Listener) -> None:
         self.standings: dict[tuple[str, str], Standing] = {}
         """By budget and stretch; those that are divided have too many parts to be shown."""
+        self.before: Callable[[Alert], Awaitable[object]] | None = None
+        """Has it sent on, once whoever asks: before it is noted that it was told, so that none is lost."""
         self._listener = listener
         self._due: list[Alert] = []
         self._told: set[tuple[Pot, int]] = set()
@@ -99,6 +101,8 @@ class Alerts:
         """Tells what is due, unless another process has."""
         while self._due:
             alert = self._due[-1]
+            if self.before is not None:
+                await self.before(alert)
             if await memory.told(alert.pot, alert.share):
                 self._listener(alert)
             # Only now: what could not be noted is tried again.

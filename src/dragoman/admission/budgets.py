@@ -81,7 +81,8 @@ class Budgets:
         self._definitions = definitions
         self._version = -1
         self._defined: tuple[Rule, ...] = ()
-        self._alone = alone
+        self.alone = alone
+        """No other process uses the database."""
         self._idle_s = ALONE_IDLE_S if alone else IDLE_S
         self._covered: dict[tuple[str, str, str], Covered] = {}
         self._counters: dict[Pot, Counter] = {}
@@ -252,7 +253,7 @@ class Budgets:
         try:
             async with self._at_store:
                 leased = await self._store.lease(
-                    self.holder, [want for want, _ in pairs], alone=self._alone
+                    self.holder, [want for want, _ in pairs], alone=self.alone
                 )
         except Exception as error:  # noqa: BLE001 -- whatever it is, nobody knows what is left
             self._untold("a budget's lease could not be renewed", error)
@@ -272,7 +273,7 @@ class Budgets:
             for (_, counter), answer in zip(pairs, leased, strict=True)
             if not answer.granted and counter.free > 0
         ]
-        if helpless and not self._alone:
+        if helpless and not self.alone:
             await self._let_go(helpless)
         return None
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from dragoman.accounting.charging import Charging
 from dragoman.admission.budget_rules import Rule
+from dragoman.alarms.judge import Policy as AlertPolicy
 from dragoman.assembly.overlay import (
     joined,
     overlaid,
@@ -26,6 +27,7 @@ from dragoman.assembly.registry import identity_mode, open_registry
 from dragoman.attempt.policy import Policy
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.stored import Overlay
+from dragoman.config.alerts import read_alerts
 from dragoman.config.budgets import budgets_of
 from dragoman.config.charges import read_charges
 from dragoman.config.settings import ConfigError, Settings
@@ -45,6 +47,7 @@ HOT = (
     "tiers",
     "budgets",
     "charges",
+    "alerts",
     "routing_strategy",
     "local_keys",
     "ob1_rotation_mode",
@@ -59,6 +62,7 @@ HOT = (
 )
 """Settings that take effect without a restart."""
 _NOTHING = Overlay()
+_USUAL_ALERTS = AlertPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class Assembly:
     tiers: dict[str, Limits]
     budgets: tuple[Rule, ...] = ()
     charging: Charging | None = None
+    alerts: AlertPolicy = _USUAL_ALERTS
     overlay: Overlay = _NOTHING
     """What administrators have stored, as far as it is in force."""
     refused: tuple[str, ...] = ()
@@ -123,6 +128,7 @@ def assemble(
         ),
         tiers=tiers_of(settings, overlay),
         budgets=budgets_of(settings),
+        alerts=read_alerts(settings.alerts),
         charging=Charging(read_charges(settings.charges)) if settings.charges else None,
         overlay=overlay,
         tenants=tenants_of(registry, overlay),

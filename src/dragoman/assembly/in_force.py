@@ -23,8 +23,16 @@ class InForce:
 
     def price(self, provider: str, model: str) -> Price | None:
         """The price of a model now."""
+        return self.price_at(provider, model, time.time())
+
+    def price_at(self, provider: str, model: str, wall: float) -> Price | None:
+        """The price of a model at a Unix time."""
         holder = self._holder(provider)
-        return None if holder is None else holder.price(provider, model, time.time())
+        return None if holder is None else holder.price(provider, model, wall)
+
+    def now(self) -> Registry:
+        """The registry in force."""
+        return self.registry
 
     def address(self, provider: str) -> str | None:
         """Where a provider is."""

@@ -165,7 +165,7 @@ def _adjusted(known: Mapping[str, Definition], row: OperatorRow) -> Definition:
         quirks=quirks,
         headers={**built_in.headers, **row.headers},
         **_said(paths=row.paths, also=row.also, auth=row.auth, on_disconnect=row.on_disconnect),
-        **_said(resolve=row.resolve),
+        **_said(resolve=row.resolve, lookup=row.lookup, credits=row.credits, report=row.report),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
+from dragoman.catalog.lookups import Credits, Lookup, Report
 from dragoman.core.errors import GatewayError
 from dragoman.core.provider import Auth, Credential, Family, Operation, Quirks, Words
 
@@ -92,6 +93,9 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True):
     """A piece of text that the provider's own ids hold and other spellings of them do not."""
     resolve: Literal["claude-family"] | None = None
     """What is done with a name that the provider does not have (``families.py``)."""
+    lookup: Lookup | None = None
+    credits: Credits | None = None
+    report: Report | None = None
     sold_elsewhere: tuple[str, ...] = ()
     """Beginnings of ids that genai-prices has under the provider's name, and its address does not serve."""
 
@@ -128,6 +132,9 @@ class OperatorRow(Struct, frozen=True, forbid_unknown_fields=True):
     usage_in_stream: Literal["asked", "always", "unsupported"] | None = None
     on_disconnect: Literal["close", "drain"] | None = None
     resolve: Literal["claude-family"] | None = None
+    lookup: Lookup | None = None
+    credits: Credits | None = None
+    report: Report | None = None
 
 
 class Keyed(Struct, frozen=True):
@@ -184,6 +191,9 @@ _NESTED: dict[str, type[Struct]] = {
     "quirks": Quirks,
     "listing": Listing,
     "words": Words,
+    "lookup": Lookup,
+    "credits": Credits,
+    "report": Report,
 }
 
 

@@ -42,6 +42,7 @@ TOP_LEVEL = (
     "budgets",
     "charges",
     "oauth",
+    "alerts",
 )
 SERVER = ("host", "port", "workers")
 _OTHERS = ("DRAGOMAN_CONFIG", "DRAGOMAN_BASE_URL", "DRAGOMAN_API_KEY")
@@ -134,7 +135,13 @@ def doubtful_names(env_file: Path | None = None) -> list[str]:
 
 def known_names() -> set[str]:
     """Every environment variable that means something here."""
-    return {*(name.upper() for name in Settings.model_fields), *_stored_names(), *_OTHERS}
+    reports = (each.report for each in definitions().values() if each.report is not None)
+    return {
+        *(name.upper() for name in Settings.model_fields),
+        *_stored_names(),
+        *(name for report in reports for name in report.env),
+        *_OTHERS,
+    }
 
 
 def environment(env_file: Path | None = None) -> dict[str, str]:

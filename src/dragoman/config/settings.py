@@ -246,6 +246,14 @@ class Settings(BaseSettings):
     usage_durability: Literal["process", "host"] = "process"
     """What the journal survives: kill -9 of the process, or the loss of the machine's power as well."""
 
+    # --- figures that come later
+    reconcile: bool = True
+    """Asks providers that tell it (OpenRouter) what calls came to whose usage nobody knows."""
+    reconcile_interval_s: float = Field(default=5.0, gt=0)
+    """How often it is looked whether there is somebody to ask."""
+    reconcile_sample: float = Field(default=0.0, ge=0, le=1)
+    """The share of known calls that are asked about as well, so that drift of prices is found."""
+
     # --- what clients have us keep
     allow_client_storage: bool = True
     """Whether the gateway keeps responses that say ``store: true``; without it they are 400."""
@@ -364,6 +372,8 @@ class Settings(BaseSettings):
     """Limits that keys share by a name, in place of those of that name in data/tiers.json."""
     budgets: dict[str, dict[str, Any]] = {}
     """What callers may spend, by names of your own; docs/budgets.md has them all."""
+    alerts: dict[str, Any] = {}
+    """When the operator is told of trouble, and who listens; docs/alerts.md has it all."""
     charges: list[dict[str, Any]] = []
     """What tenants are charged beside what their calls cost; docs/ledger.md has it all."""
 

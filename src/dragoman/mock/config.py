@@ -37,6 +37,10 @@ class MockConfig(Struct, frozen=True, rename="camel", forbid_unknown_fields=True
     token_speed: Annotated[float, Meta(ge=0)] = 25
     """Tokens a second; 0 writes everything at once."""
     enable_logs: bool = True
+    generation_delay: _Milliseconds = 300
+    """Milliseconds after an answer in which OpenRouter does not know yet what it came to."""
+    generation_factor: Annotated[float, Meta(ge=0)] = 1
+    """How much more it then says that it costs than the answer had said."""
     seed: int | None = None
     """None rolls other dice at every start."""
     prices: dict[str, Rates] = field(default_factory=dict)
@@ -55,6 +59,8 @@ _VARIABLES = {
     "MOCK_TIMEOUT_RATE": "timeoutRate",
     "MOCK_TOKEN_SPEED": "tokenSpeed",
     "MOCK_ENABLE_LOGS": "enableLogs",
+    "MOCK_GENERATION_DELAY": "generationDelay",
+    "MOCK_GENERATION_FACTOR": "generationFactor",
     "MOCK_SEED": "seed",
 }
 

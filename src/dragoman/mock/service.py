@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from dragoman.mock import anthropic, chat, completions, gemini, ollama, responses
+from dragoman.mock.account import credits_of, generation, generation_id
 from dragoman.mock.answer import NOTHING, Billed, answer
 from dragoman.mock.anthropic_request import read_messages
 from dragoman.mock.ask import Ask, Json, Refused
@@ -155,6 +156,9 @@ class Mock:
             reply = self._reply(call, body, script)
             if script.status is not None:
                 reply = msgspec.structs.replace(reply, status=script.status)
+            if call.persona.name == "openrouter" and body is not None:
+                named = ("x-generation-id", generation_id(self._number))
+                reply = msgspec.structs.replace(reply, headers=(*reply.headers, named))
         entry.stream = reply.streamed
         play = stage(
             reply,
@@ -169,6 +173,14 @@ class Mock:
         path, method = call.request.path, call.request.method
         if method == "GET" and "/models" in path:
             return _models(call)
+        if method == "GET" and path.endswith("/generation"):
+            wanted = call.query.get("id", [""])[0]
+            config = self.config
+            return generation(
+                wanted, self.truth.entries, config.generation_delay, config.generation_factor
+            )
+        if method == "GET" and path.endswith("/credits"):
+            return credits_of(self.truth.entries)
         if method == "GET" and path.endswith("/api/tags"):
             return ollama.tags()
         if method == "GET" and path.endswith("/api/v1/key"):

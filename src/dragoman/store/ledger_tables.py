@@ -174,6 +174,7 @@ hours = Table(
         Column(name, BigInteger, nullable=False, server_default=_NONE_YET.get(name))
         for name in SUMS
     ),
+    Index("ix_ledger_hours_hour", "hour"),
     sqlite_with_rowid=False,
 )
 """Sums of ``ledger_requests`` by hours since 1970, kept in the transaction that inserts them.

@@ -44,4 +44,7 @@ labels = Table(
     Index("ix_ledger_labels_kind_day", "kind", "day"),
     sqlite_with_rowid=False,
 )
-"""The same sums by the names in calls: of the kind ``caller`` each call has one, of others any number."""
+"""The same sums by the names in calls.
+
+Of the kind ``caller`` each call has one, of ``project`` and ``user`` one at most, of ``tag`` several.
+"""

@@ -25,6 +25,9 @@ _ONLY = [
     _query("model", _WORD, "Only calls of this model, by the provider's own id"),
     _query("caller", _WORD, "Only calls with this caller, the whole of a chain"),
     _query("root", _WORD, "Only calls whose chain of callers begins with this one"),
+    _query("project", _WORD, "Only calls of this project's keys"),
+    _query("user", _WORD, "Only calls for this end user"),
+    _query("tag", _WORD, "Only calls with this tag"),
 ]
 _WHOSE = [
     _query("tenant", _WORD, "Only this tenant's calls"),

@@ -230,3 +230,30 @@ def _status(provider: str, now: Numbers) -> float:
     if now.disabled.get(provider):
         return 0.0
     return 0.5 if now.breakers[provider] or now.models_off.get(provider) else 1.0
+
+
+def afterwards(now: Numbers) -> Iterator[Metric]:
+    """What was asked later, by how much it differs, and what was told of."""
+    asked = CounterMetricFamily(
+        "dragoman_reconciliations",
+        "Providers asked what a call came to, by what came of it",
+        labels=("provider", "result"),
+    )
+    for asked_of, count in list(now.reconciled.items()):
+        asked.add_metric(asked_of, count)
+    drift = GaugeMetricFamily(
+        "dragoman_cost_drift_ratio",
+        "By which share of it the provider's own cost differs from what we reckoned",
+        labels=("provider", "model", "source"),
+    )
+    for where, share in list(now.drift.items()):
+        drift.add_metric(where, share)
+    alerts = CounterMetricFamily("dragoman_alerts", "Alerts that were raised", labels=("kind",))
+    for kind, count in list(now.alerts.items()):
+        alerts.add_metric((kind,), count)
+    yield from (asked, drift, alerts)
+    yield CounterMetricFamily(
+        "dragoman_alerts_untaken",
+        "Times that an endpoint did not take an alert",
+        value=now.alerts_untaken,
+    )

@@ -22,7 +22,14 @@ from prometheus_client.registry import Collector
 
 from dragoman.core.call import NO_FAILURE, Attempt, Call, Outcome
 from dragoman.core.timing import shares_of
-from dragoman.telemetry.families import budgets, conventions, counters, health, requests
+from dragoman.telemetry.families import (
+    afterwards,
+    budgets,
+    conventions,
+    counters,
+    health,
+    requests,
+)
 from dragoman.telemetry.gen_ai import DURATION_BUCKETS, operation_of
 from dragoman.telemetry.numbers import (
     OVERHEAD_BUCKETS,
@@ -81,6 +88,10 @@ class Metrics(Collector):
         self._fallbacks: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._decisions: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._error_words: set[str] = set()
+        self.reconciled: dict[tuple[str, str], int] = {}
+        self.alerts: dict[str, int] = {}
+        self.alerts_untaken = 0
+        self.drift: dict[tuple[str, str, str], float] = {}
         self._limited: defaultdict[str, int] = defaultdict(int)
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -108,6 +119,10 @@ class Metrics(Collector):
             budget_refusals=self.budget_refusals,
             budget_alerts=self._budget_alerts,
             budgets=self.budgets,
+            reconciled=self.reconciled,
+            alerts=self.alerts,
+            alerts_untaken=self.alerts_untaken,
+            drift=self.drift,
         )
 
     def publish(self) -> None:
@@ -234,6 +249,7 @@ class Metrics(Collector):
         yield from conventions(now)
         yield from counters(now)
         yield from budgets(now)
+        yield from afterwards(now)
         yield from health(now)
         if self.shared_state != "none":
             yield GaugeMetricFamily(

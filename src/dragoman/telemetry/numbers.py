@@ -141,6 +141,13 @@ class Numbers(Struct):
     budget_refusals: dict[str, int] = {}
     budget_alerts: dict[tuple[str, str, str], int] = {}
     """Budget, stretch and share → how often this process has told it."""
+    reconciled: dict[tuple[str, str], int] = {}
+    """Provider and result → how often it was asked what a call came to."""
+    alerts: dict[str, int] = {}
+    """Kind → how often this process has raised it."""
+    alerts_untaken: int = 0
+    drift: dict[tuple[str, str, str], float] = {}
+    """Provider, model and source → by which share the provider's cost differs from ours."""
     budgets: dict[tuple[str, str], Standing] = {}
     """Budget and stretch → how it stands."""
 
@@ -162,6 +169,10 @@ class Numbers(Struct):
             self.spans_sent = (self.spans_sent or 0) + other.spans_sent
         _add(self.budget_refusals, other.budget_refusals)
         _add(self.budget_alerts, other.budget_alerts)
+        _add(self.reconciled, other.reconciled)
+        _add(self.alerts, other.alerts)
+        self.alerts_untaken += other.alerts_untaken
+        self.drift = {**other.drift, **self.drift}
         for window, standing in other.budgets.items():
             # The sums are of all processes; who has heard of them last knows most.
             known = self.budgets.get(window, standing)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from dragoman.accounting.entry import Entry
 from dragoman.accounting.ports import ANY, EntryRefused, Line, Only, Scope, Sums
+from dragoman.accounting.settling import is_unsettled
 from dragoman.core.errors import HouseError
 from dragoman.core.ids import uuid7_of
 from dragoman.store.budget_tables import charges
@@ -27,8 +28,10 @@ from dragoman.store.sql.ledger_entry import entry_of_rows
 from dragoman.store.sql.ledger_rows import (
     Added,
     Row,
+    add_sums,
     attempt_values,
     calls_parameter,
+    question_values,
     request_values,
     statements,
 )
@@ -53,6 +56,15 @@ _REFUSALS = ("22", "23")
 _LINE = [requests.c[name] for name in Line.__struct_fields__]
 
 
+class Questions(NamedTuple):
+    """Which providers can be asked afterwards what an answer came to, and how many answers are looked at again."""
+
+    after_s: Callable[[], Mapping[str, float]]
+    """By provider: the seconds after which it knows."""
+    wall: Callable[[], float]
+    sample: float = 0.0
+
+
 class SqlLedger:
     """A ``Ledger`` in SQLite or PostgreSQL."""
 
@@ -60,10 +72,15 @@ class SqlLedger:
         self,
         database: Database,
         charged: Callable[[Sequence[str], Totals], None] | None = None,
+        questions: Questions | None = None,
     ) -> None:
-        """``charged`` is told which attempts that budgets pay for are written now, and how their pots stand."""
+        """``charged`` is told which attempts that budgets pay for are written now, and how their pots stand.
+
+        ``questions`` says whose providers can be asked afterwards what an attempt came to.
+        """
         self._database = database
         self._charged = charged
+        self._questions = questions
         self._statements = statements(database.engine.dialect)
         self._summing = Summing(database)
 
@@ -93,7 +110,9 @@ class SqlLedger:
                     fresh, sums = await self._only_new(connection, entries, batch)
                     new = len(fresh)
                 if new:
-                    await self._add(connection, sums)
+                    await add_sums(connection, self._statements, sums.rows())
+                if self._questions is not None and (open_ := self._open(fresh)):
+                    await connection.exec_driver_sql(self._statements.question, open_)
                 totals: Totals = {}
                 if paid := _charges(fresh):
                     totals = await charge(connection, self._statements.charge, paid)
@@ -107,11 +126,20 @@ class SqlLedger:
             self._charged([attempt for _, attempt, _ in _charges(entries)], totals)
         return new
 
-    async def _add(self, connection: AsyncConnection, sums: Added) -> None:
-        hourly, daily, labelled = sums.rows()
-        await connection.exec_driver_sql(self._statements.hours, hourly)
-        await connection.exec_driver_sql(self._statements.days, daily)
-        await connection.exec_driver_sql(self._statements.labels, labelled)
+    def _open(self, fresh: Sequence[Entry]) -> list[Row]:
+        """What is to be asked about of new calls."""
+        assert self._questions is not None
+        asked = self._questions
+        after_s, sample, spelling = asked.after_s(), asked.sample, self._statements.spelling
+        if not after_s:
+            return []
+        now_ms = int(asked.wall() * 1000)
+        return [
+            question_values(row, now_ms + int(after_s[row.provider] * 1000), spelling)
+            for entry in fresh
+            for row in entry.attempts
+            if row.provider in after_s and is_unsettled(row, entry.request.operation, sample)
+        ]
 
     async def _only_new(
         self, connection: AsyncConnection, entries: Sequence[Entry], batch: int

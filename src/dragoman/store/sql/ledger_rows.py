@@ -20,11 +20,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from dragoman.accounting.entry import AttemptRow, Consumed, RequestRow
 from dragoman.store.budget_tables import charges
 from dragoman.store.ledger_tables import SETTLED, SUMS, attempts, hours, requests
+from dragoman.store.settling_tables import unsettled
 from dragoman.store.usage_tables import days, labels
 
 if TYPE_CHECKING:
     from sqlalchemy import Column, ColumnElement, Table
     from sqlalchemy.engine import Dialect
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 HOUR_US = 3_600_000_000
 LONGEST_LABEL = 200
@@ -59,6 +61,7 @@ class Statements(NamedTuple):
     labels: str
     charge: str
     spelling: Spelling
+    question: str
 
 
 def statements(dialect: Dialect) -> Statements:
@@ -81,6 +84,7 @@ def statements(dialect: Dialect) -> Statements:
         _add_to(dialect, labels),
         insert_of(dialect, charges),
         spelling,
+        insert_of(dialect, unsettled),
     )
 
 
@@ -157,6 +161,22 @@ def _more_consumed(used: Consumed, unknown: int | None) -> Row:
     )
 
 
+def question_values(row: AttemptRow, due_ms: int, spelling: Spelling) -> Row:
+    """The parameters of an attempt that is to be asked about."""
+    return (
+        row.attempt_id,
+        row.call_id,
+        row.provider,
+        row.model,
+        row.tenant,
+        spelling.unknown if row.credential is None else row.credential,
+        row.upstream_id,
+        row.created_us,
+        due_ms,
+        0,
+    )
+
+
 def request_values(row: RequestRow, batch: int, spelling: Spelling) -> Row:
     """The parameters of a call's row."""
     unknown, flags = spelling
@@ -224,6 +244,35 @@ def attempt_values(row: AttemptRow, spelling: Spelling) -> Row:
     )
 
 
+class SumRows(NamedTuple):
+    """The parameters of ``Statements.hours``, ``days`` and ``labels``."""
+
+    hours: list[Row]
+    days: list[Row]
+    labels: list[Row]
+
+
+async def add_sums(connection: AsyncConnection, made: Statements, rows: SumRows) -> None:
+    """Adds to all sums; those who write and those who settle do it in the one order, so that none deadlock."""
+    for statement, some in zip((made.hours, made.days, made.labels), rows, strict=True):
+        if some:
+            await connection.exec_driver_sql(statement, some)
+
+
+def difference(before: SumRows, after: SumRows) -> SumRows:
+    """What is to be added where the same calls count otherwise than before."""
+    return SumRows(*map(_more, before, after))
+
+
+def _more(before: list[Row], after: list[Row]) -> list[Row]:
+    found: dict[Row, list[int]] = {}
+    for rows, sign in ((before, -1), (after, 1)):
+        for row in rows:
+            key, numbers = row[: -len(SUMS)], row[-len(SUMS) :]
+            _sum(found, key, [sign * number for number in numbers])
+    return _in_order({key: numbers for key, numbers in found.items() if any(numbers)})
+
+
 class Added:
     """What calls add to the sums of hours, days and labels; ``ledger.py`` counts rows in SQL alike.
 
@@ -248,6 +297,9 @@ class Added:
                 row.provider,
                 row.model,
                 row.caller,
+                row.project,
+                row.end_user,
+                row.tags,
                 row.status,
                 row.operation,
                 row.attempts > 0,
@@ -267,20 +319,32 @@ class Added:
             sums[7] += row.charged_pico or 0
             sums[8] += row.other_cost_pico
 
-    def rows(self) -> tuple[list[Row], list[Row], list[Row]]:
-        """The parameters of ``Statements.hours``, ``days`` and ``labels``."""
+    def rows(self) -> SumRows:
+        """What is to be added to each of the tables."""
         by_hour: dict[Row, list[int]] = {}
         by_day: dict[Row, list[int]] = {}
         by_label: dict[Row, list[int]] = {}
         for kind, added in self._kinds.items():
-            tenant, key_id, hour, provider, model, caller, *how = kind
+            tenant, key_id, hour, provider, model, caller, project, user, tags, *how = kind
             more = _counted(added, *how)
             place = (provider or "", model or "")
             _sum(by_hour, (tenant, key_id, hour, *place), more)
             _sum(by_day, (tenant, key_id, hour // 24, *place), more)
-            name = caller[:LONGEST_LABEL]
-            _sum(by_label, (tenant, "caller", hour // 24, name, key_id, *place), more)
-        return _in_order(by_hour), _in_order(by_day), _in_order(by_label)
+            for label, name in labels_of(caller, project, user, tags):
+                _sum(by_label, (tenant, label, hour // 24, name, key_id, *place), more)
+        return SumRows(_in_order(by_hour), _in_order(by_day), _in_order(by_label))
+
+
+def labels_of(caller: str, project: str, user: str, tags: str) -> list[tuple[str, str]]:
+    """The labels of a call, with their kinds: one caller, and whatever else it has."""
+    found = [("caller", caller[:LONGEST_LABEL])]
+    if project:
+        found.append(("project", project[:LONGEST_LABEL]))
+    if user:
+        found.append(("user", user[:LONGEST_LABEL]))
+    if tags:
+        found += [("tag", tag) for tag in tags.split(",")]
+    return found
 
 
 def _sum(found: dict[Row, list[int]], key: Row, more: list[int]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import case, func, literal_column, select
+from sqlalchemy import case, func, literal_column, select, true
 
 from dragoman.accounting.ports import Scope, Sums
 from dragoman.accounting.question import LABELS, Key, Question
@@ -36,10 +36,10 @@ from dragoman.store.tables import meta
 from dragoman.store.usage_tables import days, labels
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Select, Table
+    from sqlalchemy import ColumnElement, FromClause, Select, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from dragoman.store.engine import Database
+    from dragoman.store.engine import Backend, Database
 
 DAY_US = 24 * HOUR_US
 KEPT_SINCE = "ledger_kept_since_us"
@@ -79,8 +79,12 @@ _LABELS = _source(labels, DAY_US, labels.c.day)
 _CALLS = _source(requests, 1, requests.c.created_us)
 _CALLS.names["provider"] = func.coalesce(requests.c.provider, "")
 _CALLS.names["model"] = func.coalesce(requests.c.model, "")
-_CALLS.names["caller"] = func.substr(requests.c.caller, 1, LONGEST_LABEL)
-_LABELS.names["caller"] = labels.c.name
+_WRITTEN = {"caller": "caller", "project": "project", "user": "end_user"}
+"""Columns of calls that have what callers write."""
+for _name, _column in _WRITTEN.items():
+    _CALLS.names[_name] = func.substr(requests.c[_column], 1, LONGEST_LABEL)
+    _LABELS.names[_name] = labels.c.name
+_LABELS.names["tag"] = labels.c.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +151,14 @@ class Summing:
 
     def _query(self, question: Question, piece: _Piece, months: list[int]) -> Select[Any]:
         source = piece.source
+        if source is _CALLS and "tag" in question.kinds:
+            source, each = _each_tag(source, self._database.backend)
+        else:
+            each = None
         terms = [self._term(source, name, months) for name in question.group]
         query: Select[Any] = sum_query(terms, source.counted)
+        if each is not None:
+            query = query.select_from(requests.join(each, true())).where(requests.c.tags != "")
         query = query.where(
             within(source.table, source.moment, question.scope, *_of_unit(source, piece.bounds))
         )
@@ -160,7 +170,7 @@ class Summing:
                 query = query.where(self._term(source, name, months) == wanted[:LONGEST_LABEL])
         if source is _LABELS:
             query = query.where(labels.c.kind == next(iter(question.kinds)))
-        if source is _CALLS:
+        if piece.source is _CALLS:
             query = query.where(*_ids(question.scope, piece.bounds))
         return query if terms else query.having(func.count() > 0)
 
@@ -206,6 +216,21 @@ class Summing:
         """The totals of each provider and model."""
         found = await self.ask(Question(scope, ("provider", "model")), 1_000_000)
         return {(key[0], key[1]): sums for key, sums in found.items()}
+
+
+def _each_tag(source: _Source, backend: Backend) -> tuple[_Source, FromClause]:
+    """The calls once for each of their tags."""
+    tags = requests.c.tags
+    if backend == "postgresql":
+        each = func.unnest(func.string_to_array(tags, ",")).table_valued("value", name="each_tag")
+        each = each.render_derived()
+    else:
+        # No sign of a tag means anything in JSON (``accounting/tags.py``).
+        quoted = func.replace(tags, ",", '","')
+        listed = literal_column("'[\"'").op("||")(quoted).op("||")(literal_column("'\"]'"))
+        each = func.json_each(listed).table_valued("value", name="each_tag")
+    names = {**source.names, "tag": each.c.value}
+    return source._replace(names=names), each
 
 
 def _pieces(scope: Scope, *, labelled: bool) -> list[_Piece]:

@@ -76,14 +76,30 @@ def first_element(caller: ColumnElement[Any], backend: Backend) -> ColumnElement
 def only_terms(only: Only, backend: Backend) -> list[ColumnElement[bool]]:
     """Where a call is one of those that are wanted."""
     row = requests.c
-    found = [
-        row[name] == wanted
-        for name in ("provider", "model", "caller")
+    columns = {
+        "provider": row.provider,
+        "model": row.model,
+        "caller": row.caller,
+        "project": row.project,
+        "user": row.end_user,
+    }
+    found: list[ColumnElement[bool]] = [
+        column == wanted
+        for name, column in columns.items()
         if (wanted := getattr(only, name)) is not None
     ]
     if only.root is not None:
         found.append(first_element(row.caller, backend) == only.root)
+    if only.tag is not None:
+        found.append(has_tag(only.tag))
     return found
+
+
+def has_tag(tag: str) -> ColumnElement[bool]:
+    """Whether a call has a tag; a row has them with commas between them, and no tag has one."""
+    comma: ColumnElement[Any] = literal_column("','")
+    listed = comma.op("||")(requests.c.tags).op("||")(comma)
+    return func.replace(listed, f",{tag},", "") != listed
 
 
 def _one_if(condition: ColumnElement[bool]) -> ColumnElement[int]:

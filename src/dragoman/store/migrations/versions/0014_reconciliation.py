@@ -61,10 +61,73 @@ def upgrade() -> None:
         "UPDATE ledger_hours SET charged_pico = cost_pico,"
         " estimated_charged_pico = estimated_cost_pico"
     )
+    op.create_index("ix_ledger_hours_hour", "ledger_hours", ["hour"])
+    op.create_table(
+        "unsettled",
+        sa.Column("attempt_id", sa.String(36), nullable=False),
+        sa.Column("call_id", sa.String(36), nullable=False),
+        sa.Column("provider", sa.Text, nullable=False),
+        sa.Column("model", sa.Text, nullable=False),
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("credential", sa.Text, nullable=True),
+        sa.Column("upstream_id", sa.Text, nullable=False),
+        sa.Column("created_us", sa.BigInteger, nullable=False),
+        sa.Column("due_ms", sa.BigInteger, nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.PrimaryKeyConstraint("attempt_id", name="pk_unsettled"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_unsettled_due_ms", "unsettled", ["due_ms"])
+    op.create_table(
+        "ledger_drifts",
+        sa.Column("day", sa.BigInteger, autoincrement=False, nullable=False),
+        sa.Column("provider", sa.Text, nullable=False),
+        sa.Column("model", sa.Text, nullable=False),
+        sa.Column("source", sa.String(16), nullable=False),
+        sa.Column("calls", sa.BigInteger, nullable=False),
+        sa.Column("ours_pico", sa.BigInteger, nullable=False),
+        sa.Column("theirs_pico", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("day", "provider", "model", "source", name="pk_ledger_drifts"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "turns",
+        sa.Column("name", sa.String(32), nullable=False),
+        sa.Column("holder", sa.String(36), nullable=False),
+        sa.Column("until_ms", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_turns"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "raised_alerts",
+        sa.Column("key", sa.String(64), nullable=False),
+        sa.Column("told_ms", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_raised_alerts"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_raised_alerts_told_ms", "raised_alerts", ["told_ms"])
+    op.create_table(
+        "alert_outbox",
+        sa.Column("id", sa.String(36), nullable=False),
+        sa.Column("endpoint", sa.String(64), nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.Column("created_ms", sa.BigInteger, nullable=False),
+        sa.Column("due_ms", sa.BigInteger, nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.PrimaryKeyConstraint("id", "endpoint", name="pk_alert_outbox"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_alert_outbox_due_ms", "alert_outbox", ["due_ms"])
 
 
 def downgrade() -> None:
-    """Removes them."""
+    """Removes them; who was not told yet is not told."""
+    op.drop_table("alert_outbox")
+    op.drop_table("raised_alerts")
+    op.drop_table("turns")
+    op.drop_table("ledger_drifts")
+    op.drop_table("unsettled")
+    op.drop_index("ix_ledger_hours_hour", table_name="ledger_hours")
     for name in _SUMS:
         op.drop_column("ledger_hours", name)
     for table, columns in _NEW.items():

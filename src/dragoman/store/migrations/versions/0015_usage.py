@@ -104,13 +104,16 @@ def upgrade() -> None:
         f" SELECT tenant, key_id, hour / 24, provider, model, {of_hours} FROM ledger_hours"
         " GROUP BY tenant, key_id, hour / 24, provider, model"
     )
-    day, name = f"created_us / {_DAY_US}", f"SUBSTR(caller, 1, {_LONGEST})"
-    key = f"tenant, {day}, {name}, key_id, COALESCE(provider, ''), COALESCE(model, '')"
     of_calls = ", ".join(f"SUM({term})" for term in _counted())
-    op.execute(
-        f"INSERT INTO ledger_labels (kind, tenant, day, name, key_id, provider, model, {names})"  # noqa: S608
-        f" SELECT 'caller', {key}, {of_calls} FROM ledger_requests GROUP BY {key}"
-    )
+    # Tags are as new as this: no call has one yet where nobody has gone back and forth.
+    for kind, column in (("caller", "caller"), ("project", "project"), ("user", "end_user")):
+        day, name = f"created_us / {_DAY_US}", f"SUBSTR({column}, 1, {_LONGEST})"
+        key = f"tenant, {day}, {name}, key_id, COALESCE(provider, ''), COALESCE(model, '')"
+        said = "1 = 1" if kind == "caller" else f"{column} <> ''"
+        op.execute(
+            f"INSERT INTO ledger_labels (kind, tenant, day, name, key_id, provider, model, {names})"  # noqa: S608
+            f" SELECT '{kind}', {key}, {of_calls} FROM ledger_requests WHERE {said} GROUP BY {key}"
+        )
 
 
 def downgrade() -> None:

@@ -1,0 +1,290 @@
+"""Figures that come later, against every database: one transaction, once, and every sum follows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from decimal import Decimal
+
+import msgspec
+import pytest
+from sqlalchemy import select
+
+from databases import KINDS, database_url
+from dragoman.accounting.entry import AttemptRow, Consumed, Entry, RequestRow
+from dragoman.accounting.ports import Scope
+from dragoman.accounting.reconcile import WAITS_S, Reconciler, Sources
+from dragoman.accounting.settling import compared, is_unsettled, settled
+from dragoman.core.budget import Charge, Payer, Pot, Stake, since_of
+from dragoman.core.clock import ManualClock
+from dragoman.core.errors import UpstreamError
+from dragoman.core.ids import uuid7_of
+from dragoman.core.usage import Usage
+from dragoman.store.budget_tables import charges, pots
+from dragoman.store.ledger_tables import attempts
+from dragoman.store.schema import open_upgraded
+from dragoman.store.sql.ledger import Questions, SqlLedger
+from dragoman.store.sql.settling import SqlSettling
+from dragoman.store.sql.turns import SqlTurns
+
+WALL = 1_750_000_000.0
+DAY = int(WALL // 86_400)
+NOTHING = Consumed(None, None, None, None, None, None, None, None, None, "none", None, "none")
+STREAM = False
+TEAM = Payer("team", "")
+
+MINE = Scope("acme", "k1")
+
+
+def attempt(number: int, place: int, **changes) -> AttemptRow:
+    call = uuid7_of(WALL, number)
+    row = AttemptRow(
+        uuid7_of(WALL, number * 10 + place), call, place + 1, "acme", "openrouter", "m", "key-1",
+        "complete", 200, f"gen-{number}-{place}", None, None, NOTHING, "", "", None, None,
+        int(WALL * 1e6), served=True,
+    )  # fmt: skip
+    return msgspec.structs.replace(row, **changes)
+
+
+def entry(number: int, *tries: AttemptRow, **changes) -> Entry:
+    shown = next((row for row in tries if row.served), tries[-1])
+    row = RequestRow(
+        shown.call_id, f"r-{number}", "f" * 32, "acme", "k1", "me", "chat", "chat", "m",
+        "openrouter", "m", "complete", 200, STREAM, len(tries), shown.consumed, shown.upstream_id,
+        None, None, int(WALL * 1e6), None, "", "", "", charged_pico=shown.charged_pico,
+    )  # fmt: skip
+    return Entry(msgspec.structs.replace(row, **changes), tries)
+
+
+def questions(**after_s: float) -> Questions:
+    return Questions(lambda: after_s, lambda: WALL)
+
+
+@pytest.fixture(params=KINDS)
+def play(request, tmp_path):
+    def run(story) -> None:
+        async def whole() -> None:
+            async with database_url(request.param, tmp_path) as url:
+                database = await open_upgraded(url)
+                try:
+                    await story(database)
+                finally:
+                    await database.close()
+
+        asyncio.run(whole())
+
+    return run
+
+
+async def one(database, query):
+    async with database.read() as connection:
+        return (await connection.execute(query)).one()
+
+
+TOLD = Usage(input=100, output=20, cache_read=7, cost=Decimal("0.5"))
+HALF = 500_000_000_000
+
+
+def deciding(question, usage=TOLD, price=None):
+    def decide(whole):
+        found = settled(whole, question.attempt_id, usage, price, "openrouter lookup", 17)
+        before = next(r.consumed for r in whole.attempts if r.attempt_id == question.attempt_id)
+        return found, compared(before, found.attempt.consumed, price)
+
+    return decide
+
+
+@pytest.mark.req("M14", "D25")
+def test_all_that_hangs_on_a_figure_changes_with_it(play):
+    stake = Stake("p1", 900, (TEAM,))
+
+    async def story(database) -> None:
+        ledger = SqlLedger(database, questions=questions(openrouter=2.0))
+        told = []
+        store = SqlSettling(database, told.append)
+        row = attempt(1, 0, terms="1.2", charge=Charge(stake, WALL, 0, 900))
+        await ledger.write([entry(1, row), entry(2, attempt(2, 0, provider="openai"))])
+        await ledger.write([entry(1, row)])
+        assert await store.due(int(WALL * 1000) + 1999, 10) == []
+        (question,) = await store.due(int(WALL * 1000) + 2000, 10)
+        assert (question.upstream_id, question.credential, question.tries) == (
+            "gen-1-0",
+            "key-1",
+            0,
+        )
+        assert (await ledger.sums(MINE)).unknown_cost == 2
+
+        both = await asyncio.gather(
+            store.settle(question, deciding(question)), store.settle(question, deciding(question))
+        )
+        assert sum(each is not None for each in both) == 1
+        assert await store.waiting() == 0
+        kept = await one(database, select(attempts).where(attempts.c.attempt_id == row.attempt_id))
+        assert (kept.input_tokens, kept.output_tokens, kept.cost_pico) == (100, 20, HALF)
+        assert (kept.tokens_from, kept.cost_from) == ("reconciled", "provider")
+        assert (kept.charged_pico, kept.settled_us) == (HALF * 12 // 10, 17)
+        assert json.loads(kept.former) == {"tokens_from": "none", "cost_from": "none"}
+        for scope in (MINE, Scope("acme", "k1", int(WALL * 1e6), int(WALL * 1e6) + 1)):
+            sums = await ledger.sums(scope)
+            assert (sums.requests, sums.input_tokens, sums.cost_pico) == (2, 100, HALF)
+            assert (sums.charged_pico, sums.unknown_cost, sums.unknown_tokens) == (
+                HALF * 12 // 10,
+                1,
+                1,
+            )
+        charge = await one(database, select(charges))
+        assert (charge.spent_pico, charge.held_pico) == (HALF, 0)
+        month = Pot("team", "", "month", since_of("month", WALL))
+        pot = await one(database, select(pots).where(pots.c.span == "month"))
+        assert (pot.spent_pico, pot.held_pico) == (HALF, 0)
+        assert told[0][month] == (HALF, 0)
+
+    play(story)
+
+
+@pytest.mark.req("M7")
+def test_an_attempt_that_did_not_serve_costs_and_is_not_charged(play):
+    lost = attempt(1, 0, status="hedge_lost", served=False, charged_pico=0)
+    won = attempt(
+        1, 1, consumed=msgspec.structs.replace(NOTHING, input_tokens=1, tokens_from="reported",
+        cost_pico=9, cost_from="priced", output_tokens=1), charged_pico=9,
+    )  # fmt: skip
+
+    async def story(database) -> None:
+        ledger = SqlLedger(database, questions=questions(openrouter=0.0))
+        store = SqlSettling(database)
+        await ledger.write([entry(1, lost, won)])
+        (question,) = await store.due(int(WALL * 1000), 10)
+        assert question.attempt_id == lost.attempt_id
+        await store.settle(question, deciding(question))
+        sums = await ledger.sums(MINE)
+        assert (sums.cost_pico, sums.charged_pico, sums.other_cost_pico) == (9, 9, HALF)
+
+    play(story)
+
+
+def test_a_day_is_compared_once_and_by_all_attempts(play):
+    used = msgspec.structs.replace(NOTHING, cost_pico=40, cost_from="priced")
+
+    async def story(database) -> None:
+        ledger = SqlLedger(database)
+        store = SqlSettling(database)
+        tries = [
+            entry(n, attempt(n, 0, consumed=used, model="a" if n % 2 else "b"))
+            for n in range(1, 6)
+        ]
+        await ledger.write(tries)
+        assert await store.spent_of_day(DAY, "openrouter") == {"a": (3, 120), "b": (2, 80)}
+        assert await store.spent_of_day(DAY + 1, "openrouter") == {}
+        assert not await store.has_day(DAY, "openrouter")
+        await store.note_day(DAY, "openrouter", {"a": (3, 120, 125)})
+        await store.note_day(DAY, "openrouter", {"a": (3, 120, 130)})
+        assert await store.has_day(DAY, "openrouter")
+        (drift,) = await store.drifts(DAY)
+        assert (drift.model, drift.calls, drift.ours_pico, drift.theirs_pico) == ("a", 3, 120, 130)
+        await store.note_day(DAY, "groq", {})
+        assert await store.has_day(DAY, "groq")
+
+    play(story)
+
+
+def test_one_has_its_turn_until_its_time_is_over(play):
+    async def story(database) -> None:
+        clock = ManualClock(wall=WALL)
+        one_, other = SqlTurns(database, clock, "one"), SqlTurns(database, clock, "other")
+        taken = await asyncio.gather(one_.take("x", 10), other.take("x", 10))
+        assert sorted(taken) == [False, True]
+        first, second = (one_, other) if taken[0] else (other, one_)
+        assert await first.take("x", 10)
+        assert not await second.take("x", 10)
+        assert await second.take("y", 10)
+        clock.advance(11)
+        assert await second.take("x", 10)
+        assert not await first.take("x", 10)
+        await second.give("x")
+        clock.advance(0.01)
+        assert await first.take("x", 10)
+
+    play(story)
+
+
+class Provider:
+    """Answers in turn."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.asked = 0
+
+    async def __call__(self, question):
+        self.asked += 1
+        answer = self.answers.pop(0) if self.answers else None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def reconciler(store, clock, provider, told):
+    sources = Sources(provider, tuple, None, lambda *_: None, lambda _, model: model)
+
+    async def always(name, for_s):
+        return True
+
+    return Reconciler(store, sources, clock, always, lambda *word: told.append(word[1]))
+
+
+@pytest.mark.req("R-USE-002")
+def test_a_provider_is_asked_again_after_longer_and_in_the_end_no_more(play):
+    async def story(database) -> None:
+        ledger = SqlLedger(database, questions=questions(openrouter=0.0))
+        store = SqlSettling(database)
+        clock = ManualClock(wall=WALL)
+        await ledger.write([entry(1, attempt(1, 0))])
+        told, provider = [], Provider(None, UpstreamError("upstream", "down"))
+        mine = reconciler(store, clock, provider, told)
+        await mine.round()
+        await mine.round()
+        assert told == ["waiting"], "not before its time"
+        for wait in WAITS_S:
+            clock.advance(wait + 0.01)
+            await mine.round()
+        assert told == ["waiting", "failed", *["waiting"] * (len(WAITS_S) - 2), "given_up"]
+        assert await store.waiting() == 0
+        assert (await one(database, select(attempts))).tokens_from == "none"
+
+    play(story)
+
+
+def test_what_agrees_changes_nothing(play):
+    used = Consumed(100, 20, 7, None, None, None, None, None, None, "reported", HALF, "provider")
+
+    async def story(database) -> None:
+        ledger = SqlLedger(
+            database, questions=Questions(lambda: {"openrouter": 0.0}, lambda: WALL, 1.0)
+        )
+        store = SqlSettling(database)
+        await ledger.write([entry(1, attempt(1, 0, consumed=used, charged_pico=HALF))])
+        told = []
+        await reconciler(store, ManualClock(wall=WALL), Provider(TOLD), told).round()
+        assert told == ["agreed"]
+        row = await one(database, select(attempts))
+        assert (row.tokens_from, row.settled_us, row.former) == ("reported", None, None)
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("changes", "operation", "sample", "asked"),
+    [
+        ({}, "chat", 0.0, True),
+        ({"upstream_id": None}, "chat", 0.0, False),
+        ({}, "count_tokens", 0.0, False),
+        ({"status": "upstream_error", "upstream_status": 429}, "chat", 0.0, False),
+        ({"status": "upstream_error", "upstream_status": 200}, "chat", 0.0, True),
+        ({"status": "hedge_lost"}, "embeddings", 0.0, True),
+        ({"consumed": msgspec.structs.replace(NOTHING, tokens_from="reported", cost_from="priced")}, "chat", 0.0, False),
+        ({"consumed": msgspec.structs.replace(NOTHING, tokens_from="reported", cost_from="estimated")}, "chat", 0.0, True),
+        ({"consumed": msgspec.structs.replace(NOTHING, tokens_from="reported", cost_from="priced")}, "chat", 1.0, True),
+    ],
+)  # fmt: skip
+def test_who_is_asked_about(changes, operation, sample, asked):
+    assert is_unsettled(attempt(1, 0, **changes), operation, sample) is asked
