@@ -30,9 +30,12 @@ _ORDER = (
     "reauth",
     "ob1",
     "keys",
+    "providers",
     "budgets",
     "models",
+    "call",
     "chat",
+    "status",
     "explain",
     "doctor",
     "config",
@@ -42,6 +45,7 @@ _ORDER = (
     "audit",
     "mock",
     "conformance",
+    "completion",
 )
 """As a newcomer meets them; others follow by name."""
 

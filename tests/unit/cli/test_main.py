@@ -23,9 +23,12 @@ COMMANDS = [
     "reauth",
     "ob1",
     "keys",
+    "providers",
     "budgets",
     "models",
+    "call",
     "chat",
+    "status",
     "explain",
     "doctor",
     "config",
@@ -35,12 +38,14 @@ COMMANDS = [
     "audit",
     "mock",
     "conformance",
+    "completion",
 ]
-GROUPS = ("auth", "ob1", "keys", "budgets", "config", "db", "import", "audit")
+GROUPS = ("auth", "ob1", "keys", "providers", "budgets", "config", "db", "import", "audit")
 WITHIN = [
     *(f"auth {name}" for name in ("login", "status", "revoke")),
     *(f"ob1 {name}" for name in ("auth", "status", "accounts")),
     *(f"keys {name}" for name in ("create", "list", "revoke")),
+    *(f"providers {name}" for name in ("list", "add", "remove", "update")),
     *(f"config {name}" for name in ("validate", "plan", "reload")),
     *(f"import {name}" for name in ("litellm", "portkey", "new-api", "anygpt", "json")),
     *(f"db {name}" for name in ("upgrade", "downgrade", "current", "check", "backup", "restore")),
@@ -63,6 +68,7 @@ def test_the_same_as_json(dragoman):
     assert (code, told["version"]) == (0, __version__)
     assert [each["name"] for each in told["commands"]] == COMMANDS
     assert all(each["summary"] and each["status"] for each in told["commands"])
+    assert not [each for each in told["commands"] if each["status"].startswith(("cannot", "broken"))]
 
 
 def test_the_version_is_said_to_people_and_to_programs(dragoman):

@@ -58,6 +58,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("list", short_help="Show all keys, never their secrets.")(list_)
     group.command("revoke", short_help="Revoke a key for good.")(revoke)
     app.add_typer(group, name="keys")
+    app.command("generateApiKey", hidden=True)(create)
 
 
 def create(
