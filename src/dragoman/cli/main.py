@@ -40,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
     """Runs one command; the exit code."""
     if VARIABLE in os.environ:
         # A shell asks what may stand here: only then is there anything to complete by.
-        from typer.completion import completion_init
+        from typer.completion import completion_init  # type: ignore[attr-defined]
 
         completion_init()
     try:

@@ -42,7 +42,7 @@ def completion(
     as_json: JsonOption = False,
 ) -> None:
     """Prints it."""
-    from typer.completion import get_completion_script
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
     script = get_completion_script(prog_name="dragoman", complete_var=VARIABLE, shell=shell.value)
     if as_json:

@@ -11,10 +11,11 @@ from dragoman.cli.settings import EnvFileOption, settings_or_fail
 
 SUMMARY = "Show how the client of the library stands: key, address, switches, counts."
 
-_HELP = """Show how the client stands that programs call models by: which provider it asks by default, whether there
-is a key, its address and patience, what is switched on, what it has counted, and whether a gateway answers.
+_HELP = """Show how the client stands that programs call models by.
 
-Nobody is asked but the gateway of DRAGOMAN_BASE_URL; `dragoman test` tries the provider itself.
+Which provider it asks by default, whether there is a key, its address and patience, what is switched on, what it
+has counted, and whether a gateway answers. Nobody is asked but the gateway of DRAGOMAN_BASE_URL;
+`dragoman test` tries the provider itself.
 
     dragoman status --json
 """
