@@ -189,9 +189,14 @@ async def identify(call: Call, permission: Permission, house: House) -> Caller:
     caller = await find_caller(call, house)
     permit(caller, permission)
     if (named := call.headers.get(CALLER)) is not None:
-        caller = replace(caller, name=unquote(named))
+        caller = replace(caller, name=_printable(unquote(named)))
     call.caller = caller
     return caller
+
+
+def _printable(named: str) -> str:
+    """A label that whoever calls has chosen, as rows and tables can take it."""
+    return "".join(sign for sign in named[:LONGEST] if sign.isprintable())
 
 
 async def find_caller(call: Call, house: House) -> Caller:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
 import subprocess
 import sys
@@ -243,6 +245,53 @@ def test_providers_of_a_gateway_are_added_changed_listed_and_removed(
         home = {"DRAGOMAN_HOME": gateway.environment["DRAGOMAN_HOME"], "MODE": "local"}
         made = shell.json("generateApiKey", "--name", "new", "--role", "admin", **home)
         assert shell.json("providers", "list", **{**at, "DRAGOMAN_API_KEY": made["key"]})
+
+
+def watched(shell, *arguments, **environment):
+    """What a person sees on standard error, and what a pipe gets, where the one looks and the other is read."""
+    person, terminal = pty.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "dragoman", *arguments],
+            env={**shell.environment, "TERM": "xterm", **environment}, cwd=shell.folder,
+            stdout=subprocess.PIPE, stderr=terminal, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        os.set_blocking(person, False)
+        seen = b""
+        while True:
+            try:
+                seen += os.read(person, 65536)
+            except (BlockingIOError, OSError):
+                return done, seen.decode(errors="replace")
+    finally:
+        os.close(person)
+        os.close(terminal)
+
+
+@pytest.mark.req("R-CLI-019")
+def test_long_work_shows_a_person_that_it_goes_on_and_a_pipe_nothing_of_it(shell, mock):
+    shell.json("db", "upgrade", MODE="local")
+    done, seen = watched(shell, "db", "backup", "copy.backup")
+    assert done.returncode == 0
+    assert "Writing the backup …" in seen
+    assert "Writing the backup" not in done.stdout
+    said = providers_at(mock.port)
+    done, seen = watched(shell, "call", "Hello!", "-m", "openai/gpt-4o-mini", **said)
+    assert "Waiting for openai/gpt-4o-mini …" in seen
+    assert done.stdout.startswith("You said: Hello!")
+    target = f"http://127.0.0.1:{mock.port}/openai"
+    done, seen = watched(
+        shell,
+        "conformance",
+        target,
+        "--surface",
+        "embeddings",
+        "--key",
+        "sk-mock-0123456789abcdef",
+    )
+    assert "Checking" in seen
+    assert "Checking" not in done.stdout
+    assert shell("db", "backup", "again.backup").stderr == ""
 
 
 @pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])

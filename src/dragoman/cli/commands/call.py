@@ -75,6 +75,7 @@ def call(
             code=USAGE,
         )
     settings_or_fail({"mode": "local"}, as_json=as_json)
+    from dragoman.cli.progress import working
     from dragoman.core.errors import GatewayError
     from dragoman.library.response import ask
 
@@ -82,14 +83,15 @@ def call(
     if system is not None:
         messages.insert(0, {"role": "system", "content": system})
     try:
-        reply = ask(
-            messages,
-            model,
-            caller,
-            temperature=temperature,
-            max_tokens=max_tokens,
-            gateway=gateway,
-        )
+        with working(f"Waiting for {model}"):
+            reply = ask(
+                messages,
+                model,
+                caller,
+                temperature=temperature,
+                max_tokens=max_tokens,
+                gateway=gateway,
+            )
     except GatewayError as error:
         fail(error.message, as_json=as_json)
     except KeyboardInterrupt:
