@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
@@ -167,3 +169,28 @@ def test_without_the_extra_the_error_names_it_and_imports_go_on():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert "pip install 'dragoman[google]'" in done.stdout
+
+
+@pytest.mark.req("R-CRED-001", "R-CRED-005", "R-ADD-012")
+def test_the_login_of_the_secrets_folder_is_what_a_service_shows(tmp_path, monkeypatch):
+    secrets = tmp_path / "secrets"
+    secrets.mkdir(mode=0o700)
+    file = secrets / "google_creds.json"
+    ends = datetime.now(UTC) + timedelta(hours=1)
+    token = {
+        "token": "token-1",
+        "refresh_token": "r",
+        "expiry": ends.isoformat(),
+        "client_id": "us",
+    }
+    file.write_text(json.dumps({"type": "authorized_user", **token}))
+    file.chmod(0o600)
+    monkeypatch.setenv("DRAGOMAN_SECRETS", str(secrets))
+    monkeypatch.chdir(tmp_path)
+    with google_at(tmp_path) as google:
+        drive = dragoman.get_drive_service(
+            thread_safe=True, discovery_url=google.discovery_url, ca_file=google.authority
+        )
+        assert drive.files().list().execute()["files"]
+        drive.close()
+    assert google.shown == ["token-1"]

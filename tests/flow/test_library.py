@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from administrators import admin_key
 from replay import Answer, replaying
 from servers import gateway_server
 
@@ -450,3 +454,99 @@ print(json.dumps(told))
         "total_cost": 0.5,
         "total_tokens": 7,
     }
+
+
+@pytest.mark.req("R-USE-013", "R-USE-014")
+def test_a_program_and_a_gateway_share_a_home_and_its_ledger(place, tmp_path):
+    upstream = {
+        name: place.environment[name] for name in ("OPENROUTER_API_KEY", "OPENROUTER_BASE_URL")
+    }
+    with gateway_server(tmp_path, **upstream) as gateway:
+        assert gateway.environment["DRAGOMAN_HOME"] == str(place.home)
+        assert place.python("print(json.dumps(dragoman.get_response(prompt='x', model='a/b')))")
+        assert gateway.chat("openrouter/a/b").status == 200
+        page = gateway.ask("GET", "/api/admin/requests?limit=10", key=admin_key(gateway)).json()
+        assert {row["caller"] for row in page["data"]} >= {"asking"}
+        assert len(page["data"]) == 2
+
+
+@pytest.mark.req("R-AUTH-004")
+def test_a_program_makes_no_admin_key_that_nobody_would_see(place, tmp_path):
+    place.python("print(json.dumps(dragoman.get_response(prompt='x', model='a/b')))")
+    with gateway_server(tmp_path) as gateway:
+        assert admin_key(gateway)
+
+
+@pytest.mark.req("R-CFG-001")
+def test_a_program_with_a_loop_of_its_own_and_a_forked_child_call_as_well(place):
+    told = place.python(
+        """
+import asyncio, os
+def one():
+    return dragoman.get_response(prompt="x", model="a/b", caller="looping")
+async def main():
+    return [one(), *await asyncio.gather(*(asyncio.to_thread(one) for _ in range(3)))]
+found = asyncio.run(main())
+sys.stdout.flush()
+child = os.fork()
+if child == 0:
+    os._exit(0 if one() == "payment" else 1)
+_, status = os.waitpid(child, 0)
+print(json.dumps([found, status]))
+"""
+    )
+    assert told == [["payment"] * 4, 0]
+
+
+@pytest.mark.req("R-USE-014")
+def test_a_label_in_a_header_is_bounded_and_printable(tmp_path):
+    with gateway_server(tmp_path) as gateway:
+        for label in ("a%0a%1b[31m%00b", "x" * 4000, "%ff%fe", "", "%"):
+            assert gateway.chat(headers={"x-dragoman-caller": label}).status == 200
+        callers = [row["caller"] for row in gateway.rows()]
+        assert "a[31mb" in callers
+        assert max(map(len, callers)) <= 512
+        assert all(each.isprintable() for each in callers)
+
+
+@pytest.mark.req("R-ENV-016", "R-ADD-005", "R-CFG-012")
+def test_a_provider_that_says_nothing_is_waited_for_as_long_as_the_file_says_and_asked_once(place):
+    with silent_server() as (url, asked):
+        code = (
+            TELL.replace("dragoman.CallError", "Exception")
+            + "import time\nbegan = time.monotonic()\n"
+            + "told = tell(lambda: dragoman.get_response(prompt='x', model='a/b'))\n"
+            + "print(json.dumps([told, time.monotonic() - began]))"
+        )
+        place.environment["OPENROUTER_BASE_URL"] = url
+        place.python("print(json.dumps(dragoman.get_ai_model()))")
+        own = place.home / "api" / "api_json"
+        own.mkdir(parents=True, exist_ok=True)
+        (own / "openrouter_config.json").write_text('{"config": {"timeout_seconds": 1}}')
+        told, took = place.python(code)
+        assert told["status"] == 504
+        assert 1 <= took < 15  # with the opening of the house
+        assert len(asked) == 1
+    assert place.ledger()[0][4] == "timeout"
+
+
+@contextmanager
+def silent_server():
+    """Takes connections and never answers; who came stands in the list."""
+    came = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def take():
+            while True:
+                try:
+                    came.append(listener.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=take, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/api/v1", came
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+    for each in came:
+        each.close()

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
+from dragoman.catalog.service import shipped
 from dragoman.config.load import load_settings, read_config_file
 from dragoman.config.settings import Settings
 from dragoman.surface.table import ROUTES
@@ -51,6 +52,8 @@ OWN = [
             "MOCK_SERVER_CONFIG",
             "overruled",
             "fidelity",
+            "library",
+            "services",
             "policy",
             "admin",
             "keys",
@@ -173,7 +176,7 @@ def test_every_route_stands_in_its_paper_and_no_other():
         (admin, [row for row in ROUTES if row.page == "managed"]),
         (routers, [row for row in ROUTES if row.home is not None]),
     ):
-        shown = set(re.findall(r"\| `(GET|POST|PUT|DELETE) (/[^`]+)` \|", page))
+        shown = set(re.findall(r"\| `(GET|POST|PUT|PATCH|DELETE) (/[^`]+)` \|", page))
         assert shown == {(row.method, row.path.replace(":path}", "}")) for row in rows}
 
 
@@ -222,6 +225,7 @@ def variables() -> frozenset[str]:
         "DRAGOMAN_TEST_POSTGRES",
         "DRAGOMAN_TEST_REDIS",
         "VLLM_KEY",
+        *(name for table in shipped().values() for name in table.get("env", ())),
     }
     return frozenset(known)
 
@@ -400,7 +404,8 @@ def _dragoman_lines():
     """Every command of ours in the README: in its blocks, behind an assignment or two, and in its text."""
     blocks = re.findall(r"^(?: {4}|)(?:[A-Z_]+=\S+ )*(dragoman [a-z-].*)$", README, re.MULTILINE)
     text = re.findall(r"`(dragoman [^`]+)`", README)
-    return sorted({line.partition("  #")[0].strip() for line in [*blocks, *text]})
+    # What a shell makes of a line's end is not the program's.
+    return sorted({re.split(r"  #| <| &", line)[0].strip() for line in [*blocks, *text]})
 
 
 @pytest.mark.req("R-DOC-004")

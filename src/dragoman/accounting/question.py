@@ -94,7 +94,8 @@ def caller_named(headers: Mapping[str, str], name: str) -> str:
         said = said.encode("latin-1", "replace").decode("utf-8", "replace")
     if "%" in said:
         said = unquote(said)
-    return said.strip()[:LONGEST_CALLER] or name
+    kept = "".join(sign for sign in said[:LONGEST_CALLER] if sign.isprintable())
+    return kept.strip() or name
 
 
 def root_of(caller: str) -> str:

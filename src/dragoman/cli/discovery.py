@@ -32,9 +32,12 @@ _ORDER = (
     "tenants",
     "projects",
     "keys",
+    "providers",
     "budgets",
     "models",
+    "call",
     "chat",
+    "status",
     "explain",
     "doctor",
     "config",
@@ -44,6 +47,7 @@ _ORDER = (
     "audit",
     "mock",
     "conformance",
+    "completion",
 )
 """As a newcomer meets them; others follow by name."""
 

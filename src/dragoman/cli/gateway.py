@@ -78,6 +78,14 @@ class Gateway:
                 raise _refusal(response.status, data)
             return _decoded(data)
 
+    def manage(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        """What the admin API answers; an answer without a body is empty."""
+        with self._asked(method, path, body) as response:
+            data = response.read()
+            if response.status >= http.HTTPStatus.BAD_REQUEST:
+                raise _refusal(response.status, data)
+            return _decoded(data) if data else {}
+
     @contextmanager
     def stream(self, body: dict[str, Any]) -> Iterator[tuple[Iterator[Piece], dict[str, str]]]:
         """A streamed answer, piece by piece, and its headers."""

@@ -5,12 +5,14 @@ Nothing heavy is imported before a command needs it: ``dragoman --help`` is ther
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from dragoman import __version__
+from dragoman.cli.commands.completion import VARIABLE
 from dragoman.cli.discovery import Found, discover
 from dragoman.cli.output import JsonOption, say, say_json, table
 
@@ -26,14 +28,23 @@ Then talk to it:
 
     dragoman chat "Tell me a story" --model openai/gpt-4o-mini
 
+Or call a model without any server:
+
+    dragoman call "Tell me a story" --model anthropic/claude-sonnet-4-5
+
 Without a command, it shows what is there and whether it can be used.
 """
 
 
 def run(arguments: Sequence[str]) -> int:
     """Runs one command; the exit code."""
+    if VARIABLE in os.environ:
+        # A shell asks what may stand here: only then is there anything to complete by.
+        from typer.completion import completion_init  # type: ignore[attr-defined]
+
+        completion_init()
     try:
-        make_app()(args=list(arguments), prog_name="dragoman")
+        make_app()(args=list(arguments), prog_name="dragoman", complete_var=VARIABLE)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     return 0

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
 from dragoman.cli.output import fail
+from dragoman.cli.progress import working
 
 __all__ = ["done", "done_with"]
 
@@ -14,14 +15,15 @@ _T = TypeVar("_T")
 _S = TypeVar("_S")
 
 
-def done(work: Coroutine[Any, Any, _T], *, as_json: bool) -> _T:
-    """What came of the work."""
+def done(work: Coroutine[Any, Any, _T], *, as_json: bool, what: str = "Working") -> _T:
+    """What came of the work; ``what`` is told while it is under way, to a person who looks on."""
     import asyncio
 
     from dragoman.core.errors import GatewayError
 
     try:
-        return asyncio.run(work)
+        with working(what):
+            return asyncio.run(work)
     except GatewayError as error:
         fail(error.message, as_json=as_json)
 

@@ -6,6 +6,7 @@ own. Any number of threads may share one; a call is made on a connection of its 
 
 from __future__ import annotations
 
+import os
 import threading
 import tomllib
 from collections.abc import Mapping
@@ -227,6 +228,17 @@ class _Doors:
 
 
 _doors = _Doors()
+_left: list[object] = []
+"""What a child of ``fork`` has of its parent's: not used, and not closed either."""
+
+
+def _begin_anew() -> None:
+    _left.append(_doors.open)
+    _doors.lock, _doors.open = threading.Lock(), {}
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 async def _sent(request: UpstreamRequest, ca_file: Path | None) -> Answer:

@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 from dragoman.catalog.files import definitions
 from dragoman.catalog.login import built_in
+from dragoman.catalog.service import shipped
 from dragoman.config.settings import ConfigError, Settings, default_secrets
 from dragoman.core.errors import HouseError
 from dragoman.credentials.key_store import KeyStore, open_store, stored
@@ -181,12 +182,13 @@ def key_store(env: Mapping[str, str]) -> KeyStore:
 
 
 def _stored_names() -> list[str]:
-    """What may be stored: keys and addresses of providers, and who we are where we log in."""
+    """What may be stored: keys and addresses of providers and services, and who we are where we log in."""
     providers = (each.env for each in definitions().values())
     logins = (each.get("variables", {}) for each in built_in().values())
     return [
         *(name for env in providers for name in (*env.key, *env.base_url)),
         *(name for env in logins for names in env.values() for name in names),
+        *(name for table in shipped().values() for name in table.get("env", ())),
     ]
 
 

@@ -51,12 +51,23 @@ class _Open:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     said: Mapping[str, str] | None = None
-    settings: Settings | None = None
     inside: Inside | None = None
     outside: dict[tuple[str, str], Outside] = field(default_factory=dict)
 
 
 _open = _Open()
+_left: list[object] = []
+"""What a child of ``fork`` has of its parent's: not used, and not closed either, for it is the parent's."""
+
+
+def _begin_anew() -> None:
+    _left.append((_open.inside, _open.outside))
+    _open.lock = threading.Lock()
+    _open.said, _open.inside, _open.outside = None, None, {}
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def settings_now() -> Settings:
@@ -142,9 +153,7 @@ def _inside(env: Mapping[str, str]) -> Inside:
 
 
 def _settings(said: Mapping[str, str]) -> Settings:
-    settings = _settings_of(tuple(sorted(said.items())), Path.cwd())
-    _open.settings = settings
-    return settings
+    return _settings_of(tuple(sorted(said.items())), Path.cwd())
 
 
 @cache

@@ -20,7 +20,22 @@ from typing import Any
 from dragoman.library.failures import CallError
 
 _LOCK = ".lock"
-_here = threading.RLock()
+
+
+class _Here:
+    """The lock of this process's threads; a child of ``fork`` has one that nobody holds."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+
+    def renew(self) -> None:
+        """Forgets who held it."""
+        self.lock = threading.RLock()
+
+
+_here = _Here()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_here.renew)
 
 
 class DamagedError(CallError):
@@ -121,7 +136,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         CallError: the folder cannot be written to.
     """
-    with _here:
+    with _here.lock:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)

@@ -25,9 +25,12 @@ COMMANDS = [
     "tenants",
     "projects",
     "keys",
+    "providers",
     "budgets",
     "models",
+    "call",
     "chat",
+    "status",
     "explain",
     "doctor",
     "config",
@@ -37,6 +40,7 @@ COMMANDS = [
     "audit",
     "mock",
     "conformance",
+    "completion",
 ]
 GROUPS = (
     "auth",
@@ -44,6 +48,7 @@ GROUPS = (
     "tenants",
     "projects",
     "keys",
+    "providers",
     "budgets",
     "config",
     "db",
@@ -62,6 +67,7 @@ WITHIN = [
         f"keys {name}"
         for name in ("create", "list", "show", "update", "rotate", "suspend", "resume", "revoke")
     ),
+    *(f"providers {name}" for name in ("list", "add", "remove", "update")),
     *(f"config {name}" for name in ("validate", "plan", "reload")),
     *(f"import {name}" for name in ("litellm", "portkey", "new-api", "anygpt", "json")),
     *(f"db {name}" for name in ("upgrade", "downgrade", "current", "check", "backup", "restore")),
@@ -84,6 +90,9 @@ def test_the_same_as_json(dragoman):
     assert (code, told["version"]) == (0, __version__)
     assert [each["name"] for each in told["commands"]] == COMMANDS
     assert all(each["summary"] and each["status"] for each in told["commands"])
+    assert not [
+        each for each in told["commands"] if each["status"].startswith(("cannot", "broken"))
+    ]
 
 
 def test_the_version_is_said_to_people_and_to_programs(dragoman):

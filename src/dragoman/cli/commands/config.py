@@ -119,7 +119,7 @@ def plan(
                 limits.feed(calls)
         return limits
 
-    limits = done(feed(), as_json=as_json)
+    limits = done(feed(), as_json=as_json, what="Trying the last calls")
     _tell_plan(replay, limits.differences(), path, hours, as_json=as_json)
 
 

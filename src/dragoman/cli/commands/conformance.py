@@ -44,8 +44,10 @@ def conformance(
     as_json: JsonOption = False,
 ) -> None:
     """Checks surfaces."""
+    from dragoman.cli.progress import counted
     from dragoman.conformance.checks import SURFACES, barred, check, is_held
     from dragoman.conformance.link import Link, Unreachable
+    from dragoman.conformance.trials import TRIALS
 
     names = tuple(each.strip() for each in surface.split(",") if each.strip()) or SURFACES
     if unknown := [each for each in names if each not in SURFACES]:
@@ -68,7 +70,8 @@ def conformance(
             fail(f"{said}: give the key that it wants with --key.", as_json=as_json)
         fail(f"{said}: it does not accept the key that --key gives.", as_json=as_json)
     try:
-        findings = list(check(link, names, models))
+        total = len(names) * len(TRIALS)
+        findings = list(counted("Checking", check(link, names, models), total))
     except Unreachable as error:
         fail(f"Nobody answers at {url}: {error}.", as_json=as_json)
     held = is_held(findings)

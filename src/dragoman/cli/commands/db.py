@@ -128,7 +128,7 @@ def check(*, env_file: EnvFileOption = None, as_json: JsonOption = False) -> Non
         sealer = open_sealer(settings.dragoman_home, given)
         return await check_up(settings.database, sealer, settings.dragoman_home)
 
-    found = done(work(), as_json=as_json)
+    found = done(work(), as_json=as_json, what="Looking over the database")
     if as_json:
         say_json(found)
     else:
@@ -161,7 +161,8 @@ def backup(
     from dragoman.store.backup import back_up
 
     settings = settings_or_fail({"mode": "local"}, env_file, as_json=as_json)
-    made = done(back_up(settings.database, file, as_sqlite=as_sqlite), as_json=as_json)
+    writing = back_up(settings.database, file, as_sqlite=as_sqlite)
+    made = done(writing, as_json=as_json, what="Writing the backup")
     if as_json:
         say_json({"file": str(file), **_members(made)})
         return
@@ -193,7 +194,8 @@ def restore(
             f"A gateway serves on this home (process {gateway.pid}, port {gateway.port}): stop it first.",
             as_json=as_json,
         )
-    found = done(put_back(settings.database, file, replace=replace), as_json=as_json)
+    reading = put_back(settings.database, file, replace=replace)
+    found = done(reading, as_json=as_json, what="Checking the backup and filling the database")
     if as_json:
         say_json(
             {"file": str(file), "schema": found.schema, "rows": found.rows, "from": found.head}

@@ -96,3 +96,10 @@ def _attempt(each: dict[str, Any]) -> str:
 
 def _ms(value: float | None) -> str:
     return "?" if value is None else f"{value:.1f} ms"
+
+
+def status() -> str:
+    """Whether a gateway runs that can be asked."""
+    from dragoman.cli.commands.chat import status as found
+
+    return found()

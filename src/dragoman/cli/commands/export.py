@@ -43,7 +43,7 @@ def export(
 
     settings = settings_or_fail({"mode": "local"}, env_file, as_json=as_json)
     work = write_folder(settings, environment(env_file), folder, with_digests=with_digests)
-    made = done(work, as_json=as_json)
+    made = done(work, as_json=as_json, what="Writing the files")
     if as_json:
         say_json({"with_digests": with_digests, "folder": made.folder, "counts": made.counts})
         return

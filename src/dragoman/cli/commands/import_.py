@@ -139,7 +139,7 @@ def json_(
     from dragoman.moving.json_in import read_folder
 
     settings = settings_or_fail({"mode": "local"}, env_file, as_json=as_json)
-    found = done(read_folder(settings, folder, tenant), as_json=as_json)
+    found = done(read_folder(settings, folder, tenant), as_json=as_json, what="Reading the files")
     if as_json:
         say_json(found)
         return

@@ -57,6 +57,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("resume", short_help="Have a suspended key serve again.")(resume)
     group.command("revoke", short_help="Revoke a key for good.")(revoke)
     app.add_typer(group, name="keys")
+    app.command("generateApiKey", hidden=True)(create)
 
 
 def create(

@@ -1,0 +1,329 @@
+"""Every command as the program that users start: help of each, ``--json``, exit codes, and what R-CLI asks of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import typer
+
+from administrators import admin_key
+from dragoman.cli.main import make_app
+from servers import gateway_server, mock_server, providers_at
+
+pytestmark = pytest.mark.req("R-CLI-001", "R-CLI-016", "R-CLI-017", "R-CLI-018", "R-CLI-019")
+
+
+def names(group, before=()):
+    """Every command and every command within one, hidden ones as well."""
+    for name, command in group.commands.items():
+        yield (*before, name)
+        if hasattr(command, "commands"):
+            yield from names(command, (*before, name))
+
+
+EVERY = sorted(names(typer.main.get_command(make_app())))
+
+
+class Shell:
+    """Runs the program in an empty folder with a home of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.environment = {
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+            "HOME": str(folder),
+            "DRAGOMAN_HOME": str(folder / "home"),
+            "DRAGOMAN_SECRETS": str(folder / "secrets"),
+            "COLUMNS": "120",
+        }
+
+    def __call__(self, *arguments, said="", **environment):
+        return subprocess.run(
+            [sys.executable, "-m", "dragoman", *arguments],
+            env={**self.environment, **environment},
+            cwd=self.folder,
+            input=said,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+
+    def json(self, *arguments, code=0, said="", **environment):
+        done = self(*arguments, "--json", said=said, **environment)
+        assert done.returncode == code, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def shell(tmp_path):
+    return Shell(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def mock(tmp_path_factory):
+    with mock_server(tmp_path_factory.mktemp("mock")) as server:
+        yield server
+
+
+def test_help_of_every_command_teaches(shell):
+    with ThreadPoolExecutor(3) as pool:
+        told = list(pool.map(lambda command: shell(*command, "--help"), EVERY))
+    assert len(EVERY) > 40
+    for command, done in zip(EVERY, told, strict=True):
+        assert done.returncode == 0, command
+        assert "Usage: dragoman" in done.stdout
+        assert "--help" in done.stdout
+        assert done.stderr == "", command
+
+
+@pytest.mark.parametrize(
+    "command", [("nonsense",), ("keys", "nonsense"), ("calll",), ("call", "--nonsense")]
+)
+def test_what_there_is_not_is_told_with_a_hint_and_a_code(shell, command):
+    done = shell(*command)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.search(r"No such (command|option)", done.stderr)
+    assert "--help" in done.stderr or "-h" in done.stderr
+
+
+def test_without_a_command_every_module_says_how_it_is(shell):
+    told = shell.json()
+    assert {each["name"] for each in told["commands"]} == {
+        command[0] for command in EVERY
+    } - HIDDEN
+    assert all(each["summary"] and each["status"] for each in told["commands"])
+    assert not [e for e in told["commands"] if re.match("cannot say|broken", e["status"])]
+    done = shell()
+    assert done.returncode == 0
+    assert "here and now" in done.stdout
+
+
+HIDDEN = {"addProvider", "generateApiKey", "updatemodels", "updateproviders"}
+
+
+def test_nothing_of_an_introspection_is_left_behind(shell):
+    shell.json()
+    assert list(shell.folder.iterdir()) == []
+
+
+@pytest.mark.req("R-CLI-016")
+def test_the_version(shell):
+    assert re.fullmatch(r"dragoman \d+\.\d+\.\d+\n", shell("--version").stdout)
+
+
+@pytest.mark.req("R-CLI-008", "R-CFG-011")
+def test_a_call_needs_a_model_and_says_so(shell):
+    done = shell("call", "Hello!")
+    assert done.returncode == 2
+    assert "Caller 'cli' must specify a model" in done.stderr
+    assert "must specify a model" in shell.json("call", "Hello!", code=2)["error"]["message"]
+    assert list(shell.folder.iterdir()) == []
+
+
+@pytest.mark.req("R-CLI-008")
+def test_a_call_without_a_key_says_which_one(shell):
+    done = shell("call", "Hello!", "--model", "openai/gpt-4o-mini")
+    assert done.returncode == 1
+    assert "OPENROUTER_API_KEY" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.req("R-CLI-008", "R-USE-004")
+def test_a_call_is_answered_in_this_process_and_counted(shell, mock):
+    said = providers_at(mock.port)
+    told = shell.json("call", "-", "--model", "openai/gpt-4o-mini", said="Hello!", **said)
+    assert told["text"]
+    assert told["served_by"] == "openai/gpt-4o-mini"
+    assert told["usage"]["total_tokens"] > 0
+    assert float(told["cost_usd"]) > 0
+    done = shell(
+        "call",
+        "Hello!",
+        "-m",
+        "anthropic/claude-sonnet-4-5",
+        "--system",
+        "x",
+        "--caller",
+        "me",
+        **said,
+    )
+    assert done.returncode == 0
+    assert done.stdout.strip()
+    assert "anthropic/claude-sonnet-4-5" in done.stderr
+    data = json.loads((shell.folder / "home" / "api" / "api_json" / "api_data.json").read_text())
+    assert {name: row["requests"] for name, row in data["usage_by_caller"].items()} == {
+        "cli": 1,
+        "me": 1,
+    }
+    away = {**said, "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+    done = shell("call", "Hello!", "--model", "openai/gpt-4o-mini", **away)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "refused the connection" in done.stderr
+
+
+@pytest.mark.req("R-CLI-008")
+def test_a_call_goes_to_a_gateway_where_one_is_named(shell, tmp_path_factory):
+    with gateway_server(tmp_path_factory.mktemp("gateway")) as gateway:
+        told = shell.json("call", "Hello!", "-m", "openai/gpt-4o-mini", "--gateway", gateway.url)
+        assert "stub" in told["text"]
+        told = shell.json("status", DRAGOMAN_BASE_URL=gateway.url)
+        assert told["gateway"] == gateway.url
+
+
+@pytest.mark.req("R-CLI-007")
+def test_the_status_of_the_client(shell):
+    told = shell.json("status")
+    assert (told["provider"], told["key"], told["total_requests"]) == ("openrouter", None, 0)
+    assert told["base_url"] == "https://openrouter.ai/api/v1"
+    assert told["timeout_seconds"] == 30
+    key = "sk-or-v1-0123456789abcdef0123456789abcdef0123456789"
+    assert shell.json("status", OPENROUTER_API_KEY=key)["key"] == "OPENROUTER_API_KEY"
+    done = shell("status", OPENROUTER_API_KEY=key)
+    assert done.returncode == 0
+    assert key not in done.stdout
+    assert "openrouter" in done.stdout
+
+
+@pytest.mark.req("R-CLI-006")
+def test_models_of_the_providers_that_have_a_key_and_of_all(shell):
+    some = shell.json("models", OPENAI_API_KEY="sk-0123456789abcdef0123456789abcdef0123456789")
+    everything = shell.json("models", "--all")
+    assert {each["provider"] for each in some["models"]} == {"openai"}
+    assert {"openai", "anthropic", "groq"} <= {each["provider"] for each in everything["models"]}
+    assert len(everything["models"]) > len(some["models"]) > 10
+
+
+@pytest.mark.req("R-CLI-010", "R-CRED-002")
+def test_init_writes_a_template_and_never_overwrites(shell):
+    assert shell("init").returncode == 0
+    assert (shell.folder / ".env").stat().st_mode & 0o777 == 0o600
+    before = (shell.folder / ".env").read_text()
+    again = shell("init")
+    assert again.returncode != 0
+    assert "never overwritten" in again.stderr
+    assert (shell.folder / ".env").read_text() == before
+
+
+@pytest.mark.req("R-CLI-020", "R-ADD-042", "R-AUTH-005")
+def test_providers_of_a_gateway_are_added_changed_listed_and_removed(
+    shell, mock, tmp_path_factory
+):
+    with gateway_server(tmp_path_factory.mktemp("gateway")) as gateway:
+        at = {"DRAGOMAN_BASE_URL": gateway.url, "DRAGOMAN_API_KEY": admin_key(gateway)}
+        url = f"http://127.0.0.1:{mock.port}/openai/v1"
+        key = "sk-corp-0123456789abcdef0123456789abcdef"
+        added = shell.json(
+            "addProvider", "corp", "--url", url, "--api-key", "--model", "m-1", said=key, **at
+        )
+        assert (added["id"], added["base_url"], added["has_key"]) == ("corp", url, True)
+        assert key not in json.dumps(added)
+        listed = shell.json("providers", "list", **at)["providers"]
+        assert "corp" in [each["id"] for each in listed]
+        assert gateway.chat("corp/m-1").status == 200
+        assert isinstance(shell.json("providers", "update", **at)["models"], dict)
+        assert shell.json("updatemodels", **at)["models"]
+        done = shell("providers", "list", **at)
+        assert done.returncode == 0
+        assert "corp" in done.stdout
+        assert shell.json("providers", "remove", "corp", **at) == {"removed": "corp"}
+        assert gateway.chat("corp/m-1").status == 404
+        refused = shell("providers", "list", **{**at, "DRAGOMAN_API_KEY": "drg_test"})
+        assert refused.returncode == 1
+        assert "403" in refused.stderr
+        missing = shell("providers", "list", DRAGOMAN_BASE_URL=gateway.url)
+        assert "An administrator's key is needed" in missing.stderr
+        home = {"DRAGOMAN_HOME": gateway.environment["DRAGOMAN_HOME"], "MODE": "local"}
+        made = shell.json("generateApiKey", "--name", "new", "--role", "admin", **home)
+        assert shell.json("providers", "list", **{**at, "DRAGOMAN_API_KEY": made["key"]})
+
+
+def watched(shell, *arguments, **environment):
+    """What a person sees on standard error, and what a pipe gets, where the one looks and the other is read."""
+    person, terminal = pty.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "dragoman", *arguments],
+            env={**shell.environment, "TERM": "xterm", **environment}, cwd=shell.folder,
+            stdout=subprocess.PIPE, stderr=terminal, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        os.set_blocking(person, False)
+        seen = b""
+        while True:
+            try:
+                seen += os.read(person, 65536)
+            except (BlockingIOError, OSError):
+                return done, seen.decode(errors="replace")
+    finally:
+        os.close(person)
+        os.close(terminal)
+
+
+@pytest.mark.req("R-CLI-019")
+def test_long_work_shows_a_person_that_it_goes_on_and_a_pipe_nothing_of_it(shell, mock):
+    shell.json("db", "upgrade", MODE="local")
+    done, seen = watched(shell, "db", "backup", "copy.backup")
+    assert done.returncode == 0
+    assert "Writing the backup …" in seen
+    assert "Writing the backup" not in done.stdout
+    said = providers_at(mock.port)
+    done, seen = watched(shell, "call", "Hello!", "-m", "openai/gpt-4o-mini", **said)
+    assert "Waiting for openai/gpt-4o-mini …" in seen
+    assert done.stdout.startswith("You said: Hello!")
+    target = f"http://127.0.0.1:{mock.port}/openai"
+    done, seen = watched(
+        shell,
+        "conformance",
+        target,
+        "--surface",
+        "embeddings",
+        "--key",
+        "sk-mock-0123456789abcdef",
+    )
+    assert "Checking" in seen
+    assert "Checking" not in done.stdout
+    assert shell("db", "backup", "again.backup").stderr == ""
+
+
+@pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
+def test_a_shell_gets_a_script_that_asks_the_program(shell, shell_name):
+    done = shell("completion", shell_name)
+    assert done.returncode == 0
+    assert "_DRAGOMAN_COMPLETE" in done.stdout
+    assert shell.json("completion", shell_name)["script"] + "\n" == done.stdout
+
+
+def test_what_may_stand_somewhere_is_told_to_the_shell(shell):
+    def offered(words):
+        asked = {
+            "_DRAGOMAN_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split(" ")) - 1),
+        }
+        return shell(
+            **asked, OPENAI_API_KEY="sk-0123456789abcdef0123456789abcdef0123456789"
+        ).stdout.split()
+
+    assert offered("dragoman comp") == ["completion"]
+    assert set(offered("dragoman keys ")) >= {"create", "list", "revoke"}
+    assert "--model" in offered("dragoman call --m")
+    assert offered("dragoman call x --model op") == ["openai/"]
+    assert "openai/gpt-4o-mini" in offered("dragoman call x --model openai/gpt-4o")
+
+
+def test_bash_itself_completes(shell):
+    done = subprocess.run(
+        ["bash", "-c", 'eval "$(dragoman completion bash)" && complete -p dragoman'],
+        env=shell.environment, cwd=shell.folder, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "dragoman" in done.stdout
