@@ -11,14 +11,13 @@ import pytest
 from sqlalchemy import select
 
 from databases import KINDS, database_url
-from dragoman.accounting.entry import AttemptRow, Consumed, Entry, RequestRow
+from dragoman.accounting.entry import Consumed
 from dragoman.accounting.ports import Scope
 from dragoman.accounting.reconcile import WAITS_S, Reconciler, Sources
 from dragoman.accounting.settling import compared, is_unsettled, settled
 from dragoman.core.budget import Charge, Payer, Pot, Stake, since_of
 from dragoman.core.clock import ManualClock
 from dragoman.core.errors import UpstreamError
-from dragoman.core.ids import uuid7_of
 from dragoman.core.usage import Usage
 from dragoman.store.budget_tables import charges, pots
 from dragoman.store.ledger_tables import attempts
@@ -26,34 +25,11 @@ from dragoman.store.schema import open_upgraded
 from dragoman.store.sql.ledger import Questions, SqlLedger
 from dragoman.store.sql.settling import SqlSettling
 from dragoman.store.sql.turns import SqlTurns
+from ledger_entries import DAY, NOTHING, WALL, attempt, entry
 
-WALL = 1_750_000_000.0
-DAY = int(WALL // 86_400)
-NOTHING = Consumed(None, None, None, None, None, None, None, None, None, "none", None, "none")
-STREAM = False
 TEAM = Payer("team", "")
 
 MINE = Scope("acme", "k1")
-
-
-def attempt(number: int, place: int, **changes) -> AttemptRow:
-    call = uuid7_of(WALL, number)
-    row = AttemptRow(
-        uuid7_of(WALL, number * 10 + place), call, place + 1, "acme", "openrouter", "m", "key-1",
-        "complete", 200, f"gen-{number}-{place}", None, None, NOTHING, "", "", None, None,
-        int(WALL * 1e6), served=True,
-    )  # fmt: skip
-    return msgspec.structs.replace(row, **changes)
-
-
-def entry(number: int, *tries: AttemptRow, **changes) -> Entry:
-    shown = next((row for row in tries if row.served), tries[-1])
-    row = RequestRow(
-        shown.call_id, f"r-{number}", "f" * 32, "acme", "k1", "me", "chat", "chat", "m",
-        "openrouter", "m", "complete", 200, STREAM, len(tries), shown.consumed, shown.upstream_id,
-        None, None, int(WALL * 1e6), None, "", "", "", charged_pico=shown.charged_pico,
-    )  # fmt: skip
-    return Entry(msgspec.structs.replace(row, **changes), tries)
 
 
 def questions(**after_s: float) -> Questions:
