@@ -27,6 +27,7 @@ from dragoman.admin import (
     own,
     policies,
     providers,
+    usage,
 )
 from dragoman.admin.bench import CALL, DESK, ROUTE_OF
 from dragoman.admin.desk import Desk
@@ -36,7 +37,19 @@ from dragoman.core.errors import CallerError, GatewayError, HouseError
 
 ROUTERS = tuple(
     noun.router
-    for noun in (providers, models, names, keys, own, policies, metrics, calls, audits, ingest)
+    for noun in (
+        providers,
+        models,
+        names,
+        keys,
+        own,
+        policies,
+        metrics,
+        calls,
+        audits,
+        ingest,
+        usage,
+    )
 )
 
 

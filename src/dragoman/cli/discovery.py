@@ -25,7 +25,17 @@ _ORDER = (
     "budgets",
     "models",
     "chat",
+    "recommend",
     "explain",
+    "usage",
+    "stats",
+    "session",
+    "caller-usage",
+    "report",
+    "invoices",
+    "track",
+    "credits",
+    "cleanup",
     "doctor",
     "config",
     "db",
@@ -71,15 +81,17 @@ class Found(Struct, frozen=True):
 
 def discover() -> list[Found]:
     """All commands, in the order of a newcomer."""
-    # A word of the language's own has a line behind it: ``import_``.
-    names = {module.name.rstrip("_") for module in pkgutil.iter_modules(commands.__path__)}
+    # A word of the language's own has a line behind it: ``import_``; within a name a line is a hyphen.
+    modules = pkgutil.iter_modules(commands.__path__)
+    names = {module.name.rstrip("_").replace("_", "-") for module in modules}
     ordered = [name for name in _ORDER if name in names] + sorted(names - set(_ORDER))
     return [_load(name) for name in ordered]
 
 
 def _load(name: str) -> Found:
     try:
-        module = importlib.import_module(f"{commands.__name__}.{name}{'_' * iskeyword(name)}")
+        file = name.replace("-", "_") + "_" * iskeyword(name)
+        module = importlib.import_module(f"{commands.__name__}.{file}")
     except Exception as error:  # noqa: BLE001 - the other commands must still work
         return Found(name, None, f"{type(error).__name__}: {error}")
     return Found(name, cast("Command", module))
