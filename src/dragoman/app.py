@@ -178,7 +178,7 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
     settings, house = services.settings, services.house
 
     live = LiveModels(services)
-    pages = usage_pages(services)
+    pages = usage_pages(services, live)
     managed = management(services, reloader, live, application._workers)  # noqa: SLF001  its own
 
     async def described() -> bytes:
@@ -271,6 +271,7 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
             refresh=refresh,
             usage=pages.own,
             calls=pages.calls,
+            recommend=pages.recommend,
             explain=explain,
             find=find,
             spent=spent,

@@ -102,6 +102,7 @@ def _described(room: Room) -> dict[str, object]:
 def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
     """The desk of one process."""
     from dragoman.store.sql.search import SqlSearch  # noqa: PLC0415  SQL only where it is needed
+    from dragoman.store.sql.summing import Summing  # noqa: PLC0415
 
     settings, house, stored = services.settings, services.house, services.stored
     assert stored is not None, "serving has opened it"
@@ -125,6 +126,7 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
         submissions=stored.submissions,
         ledger=accountant.writer.ledger,
         search=SqlSearch(services.database),
+        reports=Summing(services.database),
         ingest=IngestPolicy(
             providers=frozenset(settings.admin_keys_allowed_providers),
             most=settings.admin_keys_log_max_entries,
@@ -153,6 +155,7 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
         log=tell,
         new_id=new_id,
         wall=time.time,
+        started_us=int(time.time() * 1_000_000),
     )
 
 

@@ -7,14 +7,18 @@ every provider's own list fetched anew.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
 from dragoman.catalog.cards import Card, Live, cards_within, find_card, model_cards
 from dragoman.catalog.nearest import nearest
+from dragoman.catalog.recommend import Candidate
+from dragoman.catalog.registry import Registry
 from dragoman.core.errors import CallerError
 from dragoman.core.scopes import Bounds
 from dragoman.health.health import Health
+from dragoman.health.score import NEUTRAL
 from dragoman.services import Services
 
 
@@ -82,6 +86,27 @@ def _no_model(wanted: str, among: list[str]) -> CallerError:
         param="id",
         details={"nearest": list(near)} if near else None,
     )
+
+
+def candidates_of(
+    cards: Iterable[Card], registry: Registry, health: Health | None, now: float
+) -> Iterator[Candidate]:
+    """The models that may be recommended, as they are doing now; without ``health`` nobody knows how."""
+    for card in cards:
+        if not card.operations:
+            continue  # ``auto``, or a name for several: what it will be, nobody knows
+        provider, model = card.places[0]
+        yield Candidate(
+            name=card.id,
+            operations=card.operations,
+            capability=card.capability,
+            price=card.price,
+            rank=registry.rank(provider, model),
+            tokens_per_s=card.live.throughput,
+            score=NEUTRAL if health is None else health.score(provider, model, now),
+            well=card.live.active > 0,
+            use=card.use,
+        )
 
 
 def live_of(card: Card, health: Health, now: float) -> Live:

@@ -22,8 +22,12 @@ if TYPE_CHECKING:
     from dragoman.store.seal import Sealer
     from dragoman.store.sql.audit import SqlAudit
     from dragoman.store.sql.budgets import SqlBudgets
+    from dragoman.store.sql.exports import SqlExports
     from dragoman.store.sql.key_desk import SqlKeyDesk
     from dragoman.store.sql.keys import SqlKeys
+    from dragoman.store.sql.ledger import SqlLedger
+    from dragoman.store.sql.retention import SqlRetention
+    from dragoman.store.sql.summing import Summing
     from dragoman.store.sql.tenancy import SqlTenancy
 
 
@@ -83,6 +87,35 @@ async def open_past(settings: Settings) -> AsyncIterator[Past]:
     async with open_store(settings) as (database, keys, sealer):
         del sealer
         yield Past(partial(past_calls, database), {key.id: key for key in await keys.list()})
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What the ledger tells of what was used, and what removes its old calls."""
+
+    ledger: SqlLedger
+    reports: Summing
+    exports: SqlExports
+    keeping: Callable[[int], SqlRetention]
+    """Of so many days."""
+
+
+@asynccontextmanager
+async def open_views(settings: Settings) -> AsyncIterator[Views]:
+    """The views of the ledger alone, for commands that need no server."""
+    from dragoman.store.sql.exports import SqlExports  # noqa: PLC0415  SQL only where it is needed
+    from dragoman.store.sql.ledger import SqlLedger  # noqa: PLC0415
+    from dragoman.store.sql.retention import SqlRetention  # noqa: PLC0415
+    from dragoman.store.sql.summing import Summing  # noqa: PLC0415
+
+    async with open_store(settings) as (database, keys, sealer):
+        del keys, sealer
+        yield Views(
+            SqlLedger(database),
+            Summing(database),
+            SqlExports(database),
+            partial(SqlRetention, database, SystemClock()),
+        )
 
 
 @asynccontextmanager

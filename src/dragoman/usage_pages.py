@@ -6,15 +6,23 @@ Whatever is asked for, this process's own calls are brought to the ledger first 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
+
+import msgspec
 
 from dragoman.accounting.asked import DIMENSIONS, parse_asked
 from dragoman.accounting.ports import Scope
 from dragoman.accounting.question import Reports
 from dragoman.accounting.usage import Document, Exports, all_calls, own_usage
+from dragoman.catalog.recommend import MOST, TASKS, recommend
 from dragoman.core.call import Call, Caller
 from dragoman.core.errors import invalid
+from dragoman.core.money import plain
+from dragoman.live_models import LiveModels, candidates_of
 from dragoman.services import Services
 from dragoman.surface.pages import Reach
+
+_LONGEST_TASK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +32,7 @@ class UsagePages:
     services: Services
     reports: Reports
     exports: Exports
+    live: LiveModels
 
     async def own(self, call: Call) -> Document:
         """What the presented key has used, as the query asks for it."""
@@ -34,6 +43,23 @@ class UsagePages:
         return await own_usage(
             self.services.house.accountant.writer.ledger, self.reports, scope, asked
         )
+
+    async def recommend(self, call: Call) -> bytes:
+        """The models that suit the task of the query best, and why."""
+        task, limit = call.query.get("task", "").strip(), call.query.get("limit", "5")
+        if not 0 < len(task) <= _LONGEST_TASK:
+            raise invalid(
+                f"Say the task in the query, as ?task=code; {', '.join(each.name for each in TASKS)} are "
+                "known, and words that speak of one of them.",
+                "task",
+            )
+        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= MOST):
+            raise invalid(f"limit must be a whole number from 1 to {MOST}.", "limit")
+        house = self.services.house
+        cards = await self.live.cards()
+        among = candidates_of(cards, house.registry, house.health, house.clock.monotonic())
+        found = recommend(task, among, int(limit))
+        return msgspec.json.encode(found, enc_hook=_plain)
 
     async def calls(self, call: Call, reach: Reach) -> Document:
         """Every call of the caller's tenant, or of all."""
@@ -53,12 +79,17 @@ class UsagePages:
         return all_calls(self.exports, scope, asked)
 
 
-def usage_pages(services: Services) -> UsagePages:
+def usage_pages(services: Services, live: LiveModels) -> UsagePages:
     """The pages over a process's own database."""
     from dragoman.store.sql.exports import SqlExports  # noqa: PLC0415  SQL only where it is needed
     from dragoman.store.sql.summing import Summing  # noqa: PLC0415
 
-    return UsagePages(services, Summing(services.database), SqlExports(services.database))
+    return UsagePages(services, Summing(services.database), SqlExports(services.database), live)
+
+
+def _plain(value: object) -> str:
+    assert isinstance(value, Decimal), "nothing else needs another form"
+    return plain(value)
 
 
 def _caller(call: Call) -> Caller:

@@ -62,6 +62,7 @@ def costs(calls: int) -> int:
     return CENT_PICO * sum(1 + n % 101 for n in range(calls))
 
 
+@pytest.mark.timeout(3000)
 @pytest.mark.req("D24", "R-USE-004", "R-USE-012")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("calls", SIZES)

@@ -42,6 +42,8 @@ class Totals(Struct, frozen=True):
     cache_write_tokens: int
     reasoning_tokens: int
     cost_usd: str | None
+    charged_usd: str | None
+    """What the tenant is charged for it."""
     estimated: Estimated
     unknown_usage: int
     unknown_cost: int
@@ -136,6 +138,7 @@ def totals(sums: Sums, **names: str | None) -> Totals:
         cache_write_tokens=sums.cache_write_tokens,
         reasoning_tokens=sums.reasoning_tokens,
         cost_usd=None if priceless else usd(sums.cost_pico),
+        charged_usd=None if priceless else usd(sums.charged_pico),
         estimated=Estimated(
             sums.estimated_requests,
             sums.estimated_input_tokens,

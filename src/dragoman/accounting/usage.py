@@ -105,7 +105,7 @@ async def sums_document(reports: Reports, scope: Scope, asked: Asked) -> Documen
         found = await reports.ask(question, MOST_GROUPS)
         rows, _ = page_of_sums(found, asked, asked.limit or MOST_GROUPS)
         return Document(
-            CSV, await asyncio.to_thread(_sheet_of_sums, rows, asked.group), name="usage"
+            CSV, await asyncio.to_thread(sheet_of_sums, rows, asked.group), name="usage"
         )
     if not asked.group:
         found = await reports.ask(question, 1)
@@ -174,7 +174,8 @@ _SUMMED = tuple(
 )
 
 
-def _sheet_of_sums(rows: list[tuple[Key, Sums]], group: Sequence[Dimension]) -> bytes:
+def sheet_of_sums(rows: list[tuple[Key, Sums]], group: Sequence[Dimension]) -> bytes:
+    """Groups as CSV, a column for each number."""
     names = [_MEMBER.get(name, name) for name in group]
     estimated = ("requests", "input_tokens", "output_tokens", "cost_usd")
     columns = (*names, *_SUMMED, *(f"estimated_{name}" for name in estimated))

@@ -30,6 +30,7 @@ from dragoman.admin import (
     policies,
     providers,
     tiers,
+    usage,
 )
 from dragoman.admin.bench import CALL, DESK, ROUTE_OF
 from dragoman.admin.desk import Desk
@@ -53,6 +54,7 @@ ROUTERS = tuple(
         calls,
         audits,
         ingest,
+        usage,
     )
 )
 

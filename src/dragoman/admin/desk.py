@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dragoman.accounting.ports import Ledger
+from dragoman.accounting.question import Reports
 from dragoman.accounting.search import SearchLedger
 from dragoman.audit.chain import Deed, Entry, Finding
 from dragoman.catalog.cards import Card
@@ -241,6 +242,7 @@ class Desk:
     submissions: Submissions
     ledger: Ledger
     search: SearchLedger
+    reports: Reports
     ingest: IngestPolicy
     tiers: Callable[[], Mapping[str, Limits]]
     tiers_in_file: Callable[[], Mapping[str, Limits]]
@@ -276,6 +278,8 @@ class Desk:
     log: Callable[..., None]
     new_id: Callable[[], str]
     wall: Callable[[], float]
+    started_us: int
+    """When this process has begun to serve, in Unix microseconds."""
     changes: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by who changes what is routed by, in this process; what two processes change at once and does not
     fit together is left out and told in the log."""

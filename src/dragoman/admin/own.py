@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from dragoman.accounting.ports import Scope
 from dragoman.accounting.report import time_of
 from dragoman.admin.bench import CallOf, DeskOf, room
-from dragoman.admin.desk import Desk
-from dragoman.admin.metrics import Moment
-from dragoman.admin.paging import Asked, Listed, page_of, place_of
 from dragoman.admin.reach import caller_of, reach_of
-from dragoman.admin.spans import SumsShown, span, sums_shown
+from dragoman.admin.spans import SumsShown, sums_shown
 from dragoman.catalog.keys import mask
-from dragoman.core.call import Call, Caller
+from dragoman.core.call import Caller
 
 router = room("own")
 
@@ -112,6 +108,13 @@ async def key_me(desk: DeskOf, call: CallOf) -> KeyMe:
     )
 
 
+class Session(BaseModel):
+    """What was used since the gateway's process has started."""
+
+    start_time: str
+    usage: SumsShown
+
+
 class Stats(BaseModel):
     """What was used of late."""
 
@@ -120,6 +123,7 @@ class Stats(BaseModel):
     today: SumsShown
     this_month: SumsShown
     total: SumsShown
+    session: Session
 
 
 def _scope(caller: Caller, since: int | None = None, until: int | None = None) -> Scope:
@@ -129,67 +133,25 @@ def _scope(caller: Caller, since: int | None = None, until: int | None = None) -
 
 @router.get("/v1/stats")
 async def stats(desk: DeskOf, call: CallOf) -> Stats:
-    """Sums of today, of this month and of all time: the tenant's, or a user's own."""
+    """Sums of today, of this month, of this session and of all time: the tenant's, or a user's own."""
     caller = caller_of(call)
     await desk.flush()
     day = datetime.fromtimestamp(desk.wall(), UTC).replace(
         hour=0, minute=0, second=0, microsecond=0
     )
-    starts = (day, day.replace(day=1), None)
-    sums = [
-        await desk.ledger.sums(
-            _scope(caller, None if start is None else int(start.timestamp()) * 1_000_000)
-        )
-        for start in starts
-    ]
-    today, month, total = (SumsShown(**sums_shown(each)) for each in sums)
+    starts = (
+        int(day.timestamp()) * 1_000_000,
+        int(day.replace(day=1).timestamp()) * 1_000_000,
+        None,
+        desk.started_us,
+    )
+    sums = [await desk.ledger.sums(_scope(caller, start)) for start in starts]
+    today, month, total, session = (SumsShown(**sums_shown(each)) for each in sums)
     return Stats(
         scope="key" if reach_of(caller) == "own" else "tenant",
         tenant=caller.tenant,
         today=today,
         this_month=month,
         total=total,
-    )
-
-
-class UsageOf(BaseModel):
-    """What one model has served."""
-
-    provider: str | None
-    model: str | None
-    usage: SumsShown
-
-
-class UsageAsked(Asked):
-    """Which span is wanted."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    since: Moment = None
-    until: Moment = None
-
-
-@router.get("/v1/admin/usage")
-async def tenant_usage(
-    desk: DeskOf, call: CallOf, asked: Annotated[UsageAsked, Query()]
-) -> Listed[UsageOf]:
-    """What the caller's tenant has used, model by model."""
-    return await _usage(desk, call, asked)
-
-
-async def _usage(desk: Desk, call: Call, asked: UsageAsked) -> Listed[UsageOf]:
-    since, until = span(asked.since, asked.until)
-    after = place_of(asked.cursor, tuple[str, str])
-    await desk.flush()
-    found = await desk.ledger.by_model(_scope(caller_of(call), since, until))
-    keys = [key for key in sorted(found) if after is None or key > after]
-    return page_of(
-        keys,
-        asked.limit,
-        lambda key: UsageOf(
-            provider=key[0] or None,
-            model=key[1] or None,
-            usage=SumsShown(**sums_shown(found[key])),
-        ),
-        lambda key: key,
+        session=Session(start_time=time_of(desk.started_us), usage=session),
     )

@@ -33,6 +33,7 @@ class SumsShown(BaseModel):
     cache_write_tokens: int
     reasoning_tokens: int
     cost_usd: str | None
+    charged_usd: str | None = Field(description="What tenants are charged for it")
     estimated: EstimatedShown
     unknown_usage: int = Field(description="Calls of which nobody told the tokens")
     unknown_cost: int

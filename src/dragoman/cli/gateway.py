@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -68,6 +68,17 @@ class Gateway:
             if response.status != http.HTTPStatus.OK:
                 raise _refusal(response.status, data)
             return _decoded(data), headers
+
+    def read(self, path: str, query: Mapping[str, str | None] | None = None) -> Any:
+        """What it answers at a path: JSON as its value, anything else as text."""
+        said = {name: value for name, value in (query or {}).items() if value is not None}
+        with self._asked("GET", f"{path}?{urlencode(said)}" if said else path, None) as response:
+            data = response.read()
+            if response.status != http.HTTPStatus.OK:
+                raise _refusal(response.status, data)
+            if not response.headers.get("content-type", "").startswith("application/json"):
+                return data.decode("utf-8", "replace")
+            return _decoded(data)
 
     def explain(self, name: str) -> dict[str, Any]:
         """What became of a call."""

@@ -95,6 +95,8 @@ MANAGED: tuple[Route, ...] = (
         ("GET", f"{_A}/metrics/providers", "What each provider has served, and how it does"),
         ("GET", f"{_A}/metrics/models", "What each model has served"),
         ("GET", f"{_A}/metrics/queues", "What is under way, and what waits to be written"),
+        ("GET", f"{_A}/usage", "What all tenants have used, by any of its groups"),
+        ("GET", f"{_A}/invoices/{{month}}", "What tenants owe for a month"),
         ("GET", f"{_A}/requests", "Calls of all tenants, the newest first"),
         ("GET", f"{_A}/requests/{{id}}", "What became of one call"),
         ("GET", f"{_A}/audit", "What administrators did, the newest first"),
@@ -123,7 +125,8 @@ MANAGED: tuple[Route, ...] = (
         ("GET", "/v1/routing-policies", "Names that the caller's tenant has given to models"),
         ("POST", "/v1/routing-policies", "Gives a name to models for the caller's tenant"),
         ("DELETE", "/v1/routing-policies/{name}", "Takes such a name back"),
-        ("GET", "/v1/admin/usage", "What the caller's tenant has used, by model"),
+        ("GET", "/v1/admin/usage", "What the caller's tenant has used, by any of its groups"),
+        ("GET", "/v1/admin/invoices/{month}", "What the caller's tenant owes for a month"),
     ),
     *_rows(
         "usage",

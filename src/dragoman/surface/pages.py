@@ -73,6 +73,8 @@ class Desk:
     """What the presented key has used."""
     calls: Callable[[Call, Reach], Awaitable[Document]]
     """Every call, of the caller's tenant or of all, in pieces."""
+    recommend: Callable[[Call], Awaitable[bytes]]
+    """Which models suit a task, and why."""
     explain: Callable[[Call, str], Awaitable[bytes]]
     """What became of one call of the caller's tenant."""
     find: Callable[[Call, str], Awaitable[Line | None]]
@@ -185,6 +187,8 @@ def page_endpoint(route: Route, page: Page, house: House, entry: Entry, desk: De
                 return 200, _JSON, await credit(partial(desk.spent, call))
             case "key":
                 return 200, _JSON, await _key(call)
+            case "recommend":
+                return 200, _JSON, await desk.recommend(call)
             case "explain":
                 return 200, _JSON, await desk.explain(call, str(scope["path_params"]["id"]))
             case "health":

@@ -32,6 +32,7 @@ Page: TypeAlias = Literal[
     "usage",
     "calls",
     "all_calls",
+    "recommend",
     "explain",
     "health",
     "ready",

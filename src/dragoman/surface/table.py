@@ -160,6 +160,14 @@ _ALL: tuple[Route, ...] = (
     Route("GET", "/v1/usage", "usage", "What the presented key has used", page="usage"),
     Route(
         "GET",
+        "/v1/recommend",
+        "models",
+        "Which models suit a task, and why",
+        page="recommend",
+        switch="enable_models_routes",
+    ),
+    Route(
+        "GET",
         "/v1/admin/usage/export",
         "tenant",
         "Every call of the caller's tenant, as a file",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dragoman.accounting.asked import FEW_LINES, MOST_LINES, OWN, REQUEST
+from dragoman.catalog.recommend import MOST
 
 Parameter = dict[str, Any]
 
@@ -66,5 +67,18 @@ USAGE_QUERIES: dict[str, list[Parameter]] = {
         *_SPAN,
         *_WHOSE,
         *_ONLY,
+    ],
+    "recommend": [
+        {
+            **_query(
+                "task",
+                {"type": "string", "maxLength": 500},
+                "What is to be done, in a word or a few",
+            ),
+            "required": True,
+        },
+        _query(
+            "limit", {"type": "integer", "minimum": 1, "maximum": MOST, "default": 5}, "How many"
+        ),
     ],
 }
