@@ -81,7 +81,7 @@ class Callers:
     async def storm(
         self, port: int, wishes: Wishes, many: int, over: asyncio.Event, at_most: int = 1 << 60
     ) -> None:
-        """Has ``many`` callers ask until it is over, the gateway is gone, or so many requests are made."""
+        """Has ``many`` callers ask until it is over, or so many requests are made."""
         last = self._number + at_most
         async with asyncio.TaskGroup() as group:
             for _ in range(many):
@@ -107,8 +107,10 @@ class Callers:
             dice = Random(f"{self.seed}:{self._number}")
             try:
                 line = await self.ask(port, wishes(dice), line)
-            except ConnectionRefusedError:
-                break
+            except OSError:
+                # Nobody listens just now: it was killed, and another comes, or it is over.
+                line = None
+                await asyncio.sleep(0.02)
         if line is not None:
             line.writer.close()
 
@@ -116,7 +118,7 @@ class Callers:
         """Makes one request, on that connection if there is one; the connection, if it may be used again.
 
         Raises:
-            ConnectionRefusedError: nobody listens; nothing was asked.
+            OSError: nobody listens; nothing was asked.
         """
         if line is None:
             line = Line(*await asyncio.open_connection("127.0.0.1", port))

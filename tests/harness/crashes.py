@@ -41,12 +41,12 @@ class Lives:
     seconds: float = 0.0
 
 
-def sentences(kills: int, dice: Random) -> list[str]:
-    """For each life how it ends: at a point for the n-th time, or "" at random; half of each."""
+def sentences(kills: int, dice: Random, most: int = 60) -> list[str]:
+    """For each life how it ends: at a point for the n-th time, less than ``most``, or "" at random; half of each."""
     found = []
     for number in range(kills):
         point = WHOLE[number // 2 % len(WHOLE)]
-        times = dice.randrange(1, 3) if point.startswith(RARE) else dice.randrange(1, 60)
+        times = dice.randrange(1, 3) if point.startswith(RARE) else dice.randrange(1, most)
         found.append(f"{point}:{times}" if number % 2 else "")
     return found
 
@@ -62,10 +62,11 @@ def kill_all(
     life_s: tuple[float, float] = (0.15, 0.9),
     workers: int = 1,
     named: bool = True,
+    most: int = 60,
 ) -> Lives:
     """Raises a gateway, has it asked, and kills it, so many times; of several workers one or all."""
     dice = Random(callers.seed)
-    ends: Sequence[str] = sentences(kills, dice) if named else [""] * kills
+    ends: Sequence[str] = sentences(kills, dice, most) if named else [""] * kills
     lives = Lives()
     began = time.monotonic()
     while lives.kills < kills:

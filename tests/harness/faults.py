@@ -28,6 +28,8 @@ Way = Literal["up", "down"]
 
 KINDS: tuple[Kind, ...] = ("delay", "slice", "stall", "cut", "half", "reset")
 _PIECE = 65536
+_MOST = 20
+"""Faults of a connection and a way: most of them end it."""
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
@@ -54,29 +56,34 @@ def never(number: int) -> Sequence[Fault]:
 
 def seeded(
     seed: int,
-    share: float,
+    every: int,
     kinds: Sequence[Kind] = KINDS,
     *,
-    up_to: int = 4000,
+    early: float = 0.1,
     ways: Sequence[Way] = ("up", "down"),
 ) -> Plan:
-    """One fault for ``share`` of the connections; the same seed gives each the same, whatever their order."""
+    """A fault for about ``every`` so many bytes of each way, and one near the beginning for the share ``early``.
+
+    The same seed gives the same to each connection, by its number, whatever their order.
+    """
 
     def plan(number: int) -> Sequence[Fault]:
         dice = Random(f"{seed}:{number}")
-        if dice.random() >= share:
-            return ()
-        # Beginnings are where most happens: half of the faults strike in the first 300 bytes.
-        at = dice.randrange(300 if dice.random() < 0.5 else up_to)
-        return (
-            Fault(
-                dice.choice(list(kinds)),
-                dice.choice(list(ways)),
-                at,
-                seconds=dice.random() * 0.2,
-                size=dice.randrange(1, 40),
-            ),
-        )
+        faults = []
+        for way in ways:
+            at = dice.randrange(300) if dice.random() < early else dice.expovariate(1 / every)
+            for _ in range(_MOST):
+                faults.append(
+                    Fault(
+                        dice.choice(list(kinds)),
+                        way,
+                        int(at),
+                        seconds=dice.random() * 0.2,
+                        size=dice.randrange(1, 40),
+                    )
+                )
+                at += 1 + dice.expovariate(1 / every)
+        return faults
 
     return plan
 
@@ -117,10 +124,10 @@ def _run(loop: asyncio.AbstractEventLoop, listening: socket.socket, proxy: Proxy
     server = loop.run_until_complete(asyncio.start_server(join, sock=listening))
     loop.run_forever()
     server.close()
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
-    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    while tasks := asyncio.all_tasks(loop):
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.wait(tasks))
     loop.run_until_complete(asyncio.sleep(0.01))  # transports close in the next round
     loop.close()
 
