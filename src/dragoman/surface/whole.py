@@ -50,6 +50,8 @@ def whole_endpoint(
             if call.hold is not None:
                 call.hold.leave()
         await send_whole(found, call, scope, send)
+        if entry.paged is not None:
+            entry.paged(call, found.status, now() - call.received)
 
     return endpoint
 
