@@ -34,7 +34,7 @@ from dragoman.surface.guards import Guards
 from dragoman.surface.openapi import document
 from dragoman.surface.pages import Desk, Readiness
 from dragoman.telemetry.foreign import speak_through
-from dragoman.telemetry.request_end import finished_with, started_with
+from dragoman.telemetry.request_end import finished_with, paged_with, started_with
 from dragoman.telemetry.siblings import PUBLISH_S, Siblings
 from dragoman.usage_pages import usage_pages
 
@@ -263,6 +263,8 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
             failed=house.means.report,
             sample=services.tracer.sample if services.tracer is not None else None,
             passes_state=settings.otel_forward_tracestate,
+            shows=settings.log_sensitive_payloads,
+            paged=paged_with(services.log) if settings.level == "debug" else None,
         ),
         desk=Desk(
             mode=settings.mode,

@@ -51,6 +51,7 @@ from dragoman.telemetry.foreign import place
 from dragoman.telemetry.log import SOON_S, Log
 from dragoman.telemetry.metrics import Metrics
 from dragoman.telemetry.request_end import consumed_with
+from dragoman.telemetry.sink import sink_of
 from dragoman.transport.fetch import UrlFetcher
 from dragoman.transport.fetch_listings import ListingFetcher
 from dragoman.transport.http import open_transport
@@ -161,7 +162,7 @@ async def open_services(
     from dragoman.store.sql.secrets import open_secret  # noqa: PLC0415
 
     clock = SystemClock()
-    log = Log(settings.level, settings.log_format)
+    log = Log(settings.level, settings.log_format, sink_of(settings.log_to))
     loop = asyncio.get_running_loop()
     log.later = partial(loop.call_later, SOON_S, log.flush)
     log.outlet.start()

@@ -302,6 +302,11 @@ class Settings(BaseSettings):
     """Default: debug in local, else info."""
     log_format: Annotated[Literal["json", "text"], BeforeValidator(_lower)] = "json"
     """One JSON object a line, or text for people."""
+    log_to: str = "stderr"
+    """Where lines go: stderr, stdout, syslog, the path of a file that is appended to, or package.module:function,
+    which gets each line as text."""
+    log_sensitive_payloads: bool = False
+    """Whether lines tell whole URLs, the first kilobyte of bodies and the messages of errors; keys never."""
     otel_exporter_otlp_endpoint: str | None = None
     """Where traces go, for example http://localhost:4318, or :4317 for gRPC; unset: none are made."""
     otel_exporter_otlp_traces_endpoint: str | None = None

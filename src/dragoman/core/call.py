@@ -249,6 +249,15 @@ class Hold(Protocol):
         ...
 
 
+class Shown(Struct):
+    """What the log tells of a request's own words, where the operator has switched that on (R-OBS-008)."""
+
+    url: str
+    body: str = ""
+    error: str = ""
+    """The message of its failure, which may quote the request."""
+
+
 class Call(Struct):
     """One request of a caller, from its first byte to its last.
 
@@ -303,6 +312,8 @@ class Call(Struct):
     asked: dict[str, Raw] | None = None
     """The members of its request, where its trace is recorded: a few of their numbers are told there."""
     fetches: tuple[Fetching, ...] = ()
+    shown: Shown | None = None
+    """None, unless the log is to tell of what was said."""
     outcome: Outcome = field(default_factory=Outcome)
 
 

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.attempt.endings import draining
-from dragoman.core.call import Answer, Call, Proof
+from dragoman.core.call import Answer, Call, Proof, Shown
 from dragoman.core.errors import CallerError, code_of
 from dragoman.core.ids import REQUEST_ID
 from dragoman.core.trace import TraceContext, read_traceparent, read_tracestate
@@ -39,6 +39,8 @@ from dragoman.surface.pulse import Pulse
 from dragoman.surface.route import Route
 from dragoman.surface.turn import TURN, Turn
 
+SNIPPET = 1000
+"""Bytes of a body that the log tells, where it tells of any."""
 _YES = frozenset({"true", "1", "yes"})
 
 
@@ -59,6 +61,10 @@ class Entry:
     """Whether a trace is recorded, by its id and what its caller says; None: none is."""
     passes_state: bool = False
     """Whether providers get the caller's ``tracestate``."""
+    shows: bool = False
+    """Whether the log tells of URLs and of what was said."""
+    paged: Callable[[Call, int, float], None] | None = None
+    """Told of every page that was answered, with its status; None: nobody wants to know."""
 
 
 _BY_NAME = "dragoman.headers"
@@ -131,6 +137,8 @@ def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call
         call.parent_id, call.told_sampled = context.span_id, context.sampled
         if entry.passes_state:
             call.tracestate = read_tracestate(headers)
+    if entry.shows:
+        call.shown = Shown(scope["path"] + (f"?{query.decode('latin-1')}" if query else ""))
     if entry.sample is not None:
         call.sampled = call.told_sampled = entry.sample(call.trace_id, context)
     return call
@@ -256,7 +264,10 @@ class _Exchange:
         """The body; before it is read, ``receive`` belongs to the reader."""
         began = now()
         body = await self._read()
-        self._call.read_s = now() - began
+        call = self._call
+        call.read_s = now() - began
+        if call.shown is not None:
+            call.shown.body = body[:SNIPPET].decode("utf-8", "replace")
         self._task = asyncio.current_task()
         if self._connection is not None:
             self._connection.gone = self._leave
@@ -280,6 +291,8 @@ class _Exchange:
         if told is not error or told.kind == "server":
             entry.failed(error, call)
         call.outcome.error_code = code_of(told)
+        if call.shown is not None:
+            call.shown.error = told.message
         if self._started:
             return
         reply = error_reply(told, call.dialect, call)

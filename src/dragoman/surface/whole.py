@@ -59,11 +59,13 @@ def whole_endpoint(
                 call.hold.leave()
         if found.pieces is None:
             await send_whole(found, call, scope, send)
-            return
-        try:
-            await _send_pieces(found, found.pieces, call, scope, receive, send)
-        except Exception as error:  # noqa: BLE001  the head is out: nothing can be told any more
-            entry.failed(error, call)
+        else:
+            try:
+                await _send_pieces(found, found.pieces, call, scope, receive, send)
+            except Exception as error:  # noqa: BLE001  the head is out: nothing can be told any more
+                entry.failed(error, call)
+        if entry.paged is not None:
+            entry.paged(call, found.status, now() - call.received)
 
     return endpoint
 

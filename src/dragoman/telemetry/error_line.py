@@ -37,6 +37,12 @@ class ErrorLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     key: str | None = None
     tenant: str | None = None
     requested_model: str | None = None
+    caller: str | None = None
+    """The name of the key."""
+    dialect: str | None = None
+    stream: bool | None = None
+    detail: str | None = None
+    """The message, only with LOG_SENSITIVE_PAYLOADS: it may quote the request."""
     attempts: tuple[Try, ...] = ()
 
 
@@ -74,6 +80,10 @@ def error_line(call: Call, duration_s: float) -> bytes | None:
             key=caller.key_id if caller else None,
             tenant=caller.tenant if caller else None,
             requested_model=_shown(outcome.requested_model) or None,
+            caller=_shown(caller.name) or None if caller else None,
+            dialect=call.dialect,
+            stream=outcome.stream,
+            detail=redact(call.shown.error) or None if call.shown is not None else None,
             attempts=tries,
         )
     )

@@ -18,6 +18,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 from dragoman.telemetry.outlet import Outlet
 from dragoman.telemetry.redact import redact, redact_member
+from dragoman.telemetry.sink import Sink
 
 LEVELS = {
     "debug": 10,
@@ -64,15 +65,19 @@ class AccessLine(msgspec.Struct, gc=False, omit_defaults=True, kw_only=True):
     error: str | None = None
     replay_of: str | None = None
     """The call whose answer was given again."""
+    url: str | None = None
+    """This and the next two only with LOG_SENSITIVE_PAYLOADS."""
+    body: str | None = None
+    detail: str | None = None
 
 
 class Log:
-    """Where lines go: a file descriptor, a threshold and a form."""
+    """Where lines go: a file descriptor or a sink, a threshold and a form."""
 
-    def __init__(self, level: str = "info", form: str = "json", descriptor: int = 2) -> None:
+    def __init__(self, level: str = "info", form: str = "json", place: int | Sink = 2) -> None:
         self.threshold = LEVELS[level]
         self.form = form
-        self.outlet = Outlet(descriptor)
+        self.outlet = Outlet(place)
         self.later: Callable[[], object] | None = None
         """Has ``flush`` called soon; while it is None, every line is written at once."""
         self._told = 0
@@ -111,7 +116,7 @@ class Log:
 
     def access(self, line: AccessLine) -> None:
         """The line of one request."""
-        if self.threshold > LEVELS["info"]:
+        if self.threshold > LEVELS[line.level]:
             return
         if self.form == "text":
             self._write(redact(_sentence(line)).encode("utf-8", "replace"))
@@ -158,6 +163,7 @@ def _sentence(line: AccessLine) -> str:
     said.append(line.request_id)
     if line.error is not None:
         said.append(line.error)
+    said += [text for text in (line.detail, line.url, line.body) if text]
     return " ".join(map(_on_one_line, said))
 
 

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 from queue import SimpleQueue
+
+from dragoman.telemetry.sink import Sink
 
 ROOM = 4 * 1024 * 1024
 """Bytes that may wait for the thread."""
@@ -20,10 +23,10 @@ PATIENCE_S = 1.0
 
 
 class Outlet:
-    """A descriptor that takes pieces of whole lines."""
+    """A place that takes pieces of whole lines: a descriptor, or a sink."""
 
-    def __init__(self, descriptor: int, room: int = ROOM) -> None:
-        self._descriptor = descriptor
+    def __init__(self, place: int | Sink, room: int = ROOM) -> None:
+        self._sink: Sink = partial(_write_all, place) if isinstance(place, int) else place
         self._room = room
         self._queue: SimpleQueue[tuple[bytes, int] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -83,9 +86,13 @@ class Outlet:
 
     def _write(self, piece: bytes, lines: int) -> None:
         try:
-            while written := os.write(self._descriptor, piece):
-                if written == len(piece):
-                    return
-                piece = piece[written:]
+            self._sink(piece)
         except OSError:
             self._failed += lines
+
+
+def _write_all(descriptor: int, piece: bytes) -> None:
+    while written := os.write(descriptor, piece):
+        if written == len(piece):
+            return
+        piece = piece[written:]

@@ -11,13 +11,20 @@ _KEY_SHAPED = re.compile(
 )
 SECRET_NAMES = frozenset(
     {
+        "apikey",
         "authorization",
         "api_key",
         "api-key",
         "x-api-key",
         "x-goog-api-key",
+        "client_secret",
         "cookie",
+        "credential",
+        "database_url",
+        "fernet_key",
+        "id_token",
         "password",
+        "private_key",
         "proxy-authorization",
         "refresh_token",
         "access_token",
@@ -28,13 +35,42 @@ SECRET_NAMES = frozenset(
 )
 
 
+_USER_OF_URL = re.compile(r"(?<=://)[^/\s@]{1,512}@")
+_NAMED = re.compile(
+    r"(?i)([\"']?(?:api[-_]?key|password|passwd|authorization|(?:access|refresh|id)[-_]token|client_secret|secret)"
+    r"[\"']?\s*[:=]\s*)(\"[^\"]*\"?|'[^']*'?|[^\s,;&}]+)"
+)
+_IN_QUERY = re.compile(
+    r"(?i)([?&](?:key|[a-z_-]*(?:api[-_]?key|token|secret|password|sig(?:nature)?))=)[^&#]*"
+)
+
+
 def redact(text: str) -> str:
-    """The same text with everything that is shaped like a key replaced by ``[redacted]``."""
-    return _KEY_SHAPED.sub("[redacted]", text)
+    """The same text with everything that is shaped like a key replaced by ``[redacted]``.
+
+    What stands behind a name that says so is one, too, and who a URL names as its user.
+    """
+    clean = _KEY_SHAPED.sub("[redacted]", text)
+    if "://" in clean:
+        clean = _USER_OF_URL.sub("[redacted]@", clean)
+    return _NAMED.sub(r"\1[redacted]", clean) if ":" in clean or "=" in clean else clean
+
+
+def redact_url(url: str) -> str:
+    """A path with its query, without the credentials that stand there."""
+    return redact(_IN_QUERY.sub(r"\1[redacted]", url))
 
 
 def redact_member(name: str, value: object) -> object:
-    """A member of a log line: hidden by its name, or cleaned by its shape."""
+    """A member of a log line: hidden by its name, or cleaned by its shape, however deep it stands."""
     if name.lower() in SECRET_NAMES:
         return "[redacted]"
-    return redact(value) if isinstance(value, str) else value
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            return {key: redact_member(str(key), each) for key, each in value.items()}
+        case list() | tuple():
+            return [redact_member("", each) for each in value]
+        case _:
+            return value

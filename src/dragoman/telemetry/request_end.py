@@ -10,6 +10,7 @@ from dragoman.core.money import plain
 from dragoman.telemetry.error_line import error_line
 from dragoman.telemetry.log import AccessLine, Log, timestamp
 from dragoman.telemetry.metrics import Metrics
+from dragoman.telemetry.redact import redact, redact_url
 
 
 def started_with(metrics: Metrics) -> Callable[[], None]:
@@ -63,6 +64,7 @@ def finished_with(
         if traces is not None and call.sampled:
             traces.finished(call, duration_s)
         attempt = outcome.served
+        shown = call.shown
         usage = attempt.usage if attempt else None
         log.access(
             AccessLine(
@@ -88,10 +90,36 @@ def finished_with(
                 cost_usd=plain(attempt.cost) if attempt and attempt.cost is not None else None,
                 error=outcome.error_code,
                 replay_of=outcome.origin.call_id if outcome.origin is not None else None,
+                url=None if shown is None else redact_url(shown.url),
+                body=redact(shown.body) or None if shown is not None else None,
+                detail=redact(shown.error) or None if shown is not None else None,
             )
         )
 
     return finished
+
+
+def paged_with(log: Log) -> Callable[[Call, int, float], None]:
+    """What is told of every page: a line for who looks closely, for probes ask every second."""
+
+    def paged(call: Call, status: int, duration_s: float) -> None:
+        log.access(
+            AccessLine(
+                timestamp=timestamp(call.wall),
+                level="debug",
+                message="page",
+                request_id=call.request_id,
+                trace_id=call.trace_id,
+                route=f"{call.method} {call.route}",
+                logger="dragoman",
+                status=status,
+                duration_ms=round(duration_s * 1000, 3),
+                key=call.caller.key_id if call.caller else None,
+                url=None if call.shown is None else redact_url(call.shown.url),
+            )
+        )
+
+    return paged
 
 
 def _ms(seconds: float | None) -> float | None:

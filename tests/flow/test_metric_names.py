@@ -1,0 +1,184 @@
+"""Every metric of the requirements, with its labels, from a process that has had something to count."""
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from servers import gateway_server, mock_server, providers_at
+
+REQUIRED = {
+    "dragoman_requests_total": {
+        "provider", "model", "status", "endpoint", "error_type", "streaming",
+    },
+    "dragoman_request_duration_seconds": {"provider", "model"},
+    "dragoman_time_to_first_token_seconds": {"provider", "model"},
+    "dragoman_tokens_total": {"provider", "model", "type"},
+    "dragoman_cost_usd_total": {"provider", "model"},
+    "dragoman_active_requests": set(),
+    "dragoman_circuit_breaker_state": {"provider"},
+    "dragoman_rate_limit_hits_total": {"limit"},
+    "dragoman_fallback_attempts_total": {"from_provider", "to_provider"},
+    "dragoman_routing_decisions_total": {"strategy", "provider"},
+    "dragoman_health_check_total": {"provider", "result"},
+    "dragoman_health_check_status": {"provider"},
+    "dragoman_overhead_seconds": {"streaming"},
+    "dragoman_queue_depth": {"queue"},
+    "dragoman_queue_lost_total": {"queue"},
+    "gen_ai_client_operation_duration_seconds": {
+        "gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "error_type",
+    },
+    "gen_ai_client_operation_time_to_first_chunk_seconds": {
+        "gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model",
+    },
+    "gen_ai_client_token_usage": {
+        "gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model",
+        "gen_ai_token_type",
+    },
+}  # fmt: skip
+"""R-OBS-001 and R-OBS-002, then what the conventions for generative AI and the operators' issue ask for."""
+BUCKETS = {
+    "dragoman_request_duration_seconds": [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100],
+    "dragoman_time_to_first_token_seconds": [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    "gen_ai_client_operation_duration_seconds": [
+        0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+    ],
+    "gen_ai_client_token_usage": [4.0**power for power in range(14)],
+}  # fmt: skip
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+RULES = DEPLOY / "prometheus" / "rules.yaml"
+DASHBOARD = DEPLOY / "grafana" / "dragoman.json"
+QUEUES = {"ledger", "journal", "notes", "errors", "log"}
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The page of a process that has served, failed, fallen back, chosen and refused."""
+    folder = tmp_path_factory.mktemp("metrics")
+    with mock_server(folder) as provider:
+        (folder / "dragoman.toml").write_text(
+            '[aliases]\nspare = ["openai/gpt-4o-mini--mock-status-503", "groq/llama-3.1-8b-instant"]\n'
+            "[routes.cheap]\nstrategy = 'cost'\n"
+            'candidates = ["openai/gpt-4o-mini", "groq/llama-3.1-8b-instant"]\n'
+            "[budgets.all]\nmonthly_usd = '100'\n"
+        )
+        environment = {
+            **providers_at(provider.port),
+            "MODE": "test",
+            "TEST_RATE_LIMIT_RPM": "8",
+            "DEFAULT_ADMIN_API_KEY": "drg_admin_for_metrics",
+            "DATABASE_URL": f"sqlite:///{folder}/metrics.db",
+            "OTEL_CONSOLE_EXPORT": "true",
+        }
+        with gateway_server(folder, local=False, **environment) as server:
+            key = "drg_admin_for_metrics"
+            assert server.chat(key=key).status == 200
+            assert server.chat(key=key, stream=True).status == 200
+            assert server.chat("spare", key=key).status == 200
+            assert server.chat("cheap", key=key).status == 200
+            assert server.chat("openai/gpt-4o-mini--mock-status-400", key=key).status == 400
+            while server.chat(key=key).status == 200:
+                pass
+            yield server.ask("GET", "/metrics", key=None).body.decode()
+
+
+def labels_of(page):
+    """Metric → the labels of its samples, as they stand on the page."""
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            name = re.sub(r"_(bucket|sum|count|created)$", "", sample.name)
+            found.setdefault(name, set()).update(set(sample.labels) - {"le"})
+    return found
+
+
+@pytest.mark.req("R-OBS-001", "R-OBS-002", "R-ADD-034", "R-SURF-032")
+def test_names_and_labels_are_those_of_the_requirements(page):
+    found = labels_of(page)
+    assert {name: found.get(name) for name in REQUIRED} == REQUIRED
+
+
+@pytest.mark.req("R-ADD-034")
+@pytest.mark.parametrize("name", BUCKETS)
+def test_buckets_are_those_that_are_asked_for(page, name):
+    bounds = {
+        float(each) for each in re.findall(rf'^{name}_bucket{{.*le="([^"]+)"', page, re.MULTILINE)
+    }
+    assert sorted(bounds - {float("inf")}) == BUCKETS[name]
+
+
+def test_types_are_right_and_queues_are_all_there(page):
+    kinds = {family.name: family.type for family in text_string_to_metric_families(page)}
+    assert kinds["dragoman_requests"] == kinds["dragoman_tokens"] == "counter"
+    assert kinds["dragoman_active_requests"] == kinds["dragoman_circuit_breaker_state"] == "gauge"
+    assert kinds["dragoman_request_duration_seconds"] == "histogram"
+    assert set(re.findall(r'dragoman_queue_depth{queue="(\w+)"}', page)) == QUEUES | {"traces"}
+    fallback = 'dragoman_fallback_attempts_total{from_provider="openai",to_provider="groq"} '
+    assert fallback in page
+    assert 'dragoman_routing_decisions_total{provider="' in page
+    assert (
+        'error_type="rate_limit_exceeded"' in page
+        or 'dragoman_rate_limit_hits_total{limit="rpm"}' in page
+    )
+    assert 'dragoman_health_check_total{provider="openai",result="failed"}' in page
+
+
+@pytest.mark.req("R-ADD-034")
+def test_no_caller_can_make_series(tmp_path):
+    with mock_server(tmp_path) as provider:
+        (tmp_path / "dragoman.toml").write_text(
+            f'[[providers]]\nname = "wild"\ndialect = "chat"\nbase_url = "{provider.url}/openai/v1"\n'
+        )
+        with gateway_server(tmp_path, **providers_at(provider.port)) as server:
+            server.chat()
+            before = len(server.ask("GET", "/metrics").body.splitlines())
+            for number in range(300):
+                server.chat(f"wild/made-up-{number}")
+                server.chat(f"nothing-like-it-{number}")
+                server.ask("GET", f"/no/such/path-{number}")
+            page = server.ask("GET", "/metrics").body.decode()
+    assert "made-up" not in page
+    assert "such" not in page
+    assert len(page.splitlines()) < before + 400
+
+
+# --------------------------------------------------------------------------- what is built on them
+
+_NAME = re.compile(r"\b(?:dragoman|gen_ai|process)_[a-z0-9_]+\b")
+
+
+def named_in(text, page):
+    """The metrics that an expression names; labels look alike, and are none."""
+    labels = set().union(*labels_of(page).values())
+    return {name for name in _NAME.findall(text) if name not in labels}
+
+
+def is_exposed(name, page):
+    return re.search(rf"^{name}(\{{| )", page, re.MULTILINE) is not None
+
+
+def test_every_metric_of_the_dashboard_is_exposed(page):
+    import json
+
+    board = json.loads(DASHBOARD.read_text())
+    texts = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
+    assert len(texts) >= 20
+    wrong = {name for text in texts for name in named_in(text, page) if not is_exposed(name, page)}
+    assert wrong == set()
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+
+
+def test_every_metric_of_the_alert_rules_is_exposed(page):
+    import yaml
+
+    rules = [
+        rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
+    ]
+    assert len(rules) >= 12
+    for rule in rules:
+        names = named_in(rule["expr"], page)
+        assert names, rule
+        assert {name for name in names if not is_exposed(name, page)} == set(), rule["alert"]
+        assert {"summary", "description"} <= set(rule["annotations"])
+        assert rule["labels"]["severity"] in {"page", "ticket"}
