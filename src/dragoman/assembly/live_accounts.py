@@ -126,12 +126,13 @@ async def tend(changed: Callable[[], Awaitable[None]]) -> None:
     stamp = ACCOUNTS.stamp()
     while True:
         await asyncio.sleep(_LOOK_S)
-        for live in ACCOUNTS.live():
-            await live.tend()
-        now = ACCOUNTS.stamp()
-        if now != stamp:
-            stamp = now
-            try:
+        try:
+            for live in ACCOUNTS.live():
+                await live.tend()
+            now = ACCOUNTS.stamp()
+            if now != stamp:
+                stamp = now
                 await changed()
-            except GatewayError as error:
-                ACCOUNTS.tell("accounts cannot be read", "", error.message)
+        except Exception as error:  # noqa: BLE001  whoever looks after accounts must go on doing so
+            said = error.message if isinstance(error, GatewayError) else type(error).__name__
+            ACCOUNTS.tell("accounts cannot be looked after", "", said)

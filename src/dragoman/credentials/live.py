@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 
 from dragoman.core.errors import GatewayError
 from dragoman.core.provider import Credential
@@ -25,9 +26,9 @@ class LiveToken:
     def __init__(self, token: FreshToken, suffix: Callable[[], str] = str) -> None:
         self.token = token
         self._suffix = suffix
-        self._flight: asyncio.Task[None] | None = None
+        self._flights: dict[str, asyncio.Task[None]] = {}
+        """Work under way: ``""`` looks after the token, another word is the token that was refused."""
         self._rests_until = 0.0
-        self._asked: str | None = None
 
     def credential(self, name: str) -> Credential:
         """It, as a key of a pool; it is bound to its origin by whoever puts it there."""
@@ -39,12 +40,12 @@ class LiveToken:
 
     async def fresh(self) -> None:
         """As ``Renewal``."""
-        await self._once(self._current)
+        await self._once("", self._current)
 
     async def renewed(self, refused: str) -> None:
         """As ``Renewal``; whoever was refused with the same token waits for the same one."""
         access = refused.removesuffix(self._suffix())
-        await self._once(lambda: self._another(access))
+        await self._once(access, lambda: self._another(access))
 
     async def tend(self) -> None:
         """Renews it ahead of its end, so that no call has to wait; a failure is told by the token's own note."""
@@ -61,21 +62,20 @@ class LiveToken:
     def _another(self, access: str) -> None:
         self.token.renewed(access)
 
-    async def _once(self, work: Callable[[], None]) -> None:
-        flight = self._flight
-        if flight is None or flight.done():
-            flight = self._flight = asyncio.create_task(asyncio.to_thread(work))
-            # Everybody who waited may have gone.
-            flight.add_done_callback(_heard)
+    async def _once(self, what: str, work: Callable[[], None]) -> None:
+        flight = self._flights.get(what)
+        if flight is None:
+            flight = self._flights[what] = asyncio.create_task(asyncio.to_thread(work))
+            flight.add_done_callback(partial(self._landed, what))
         await asyncio.shield(flight)
+
+    def _landed(self, what: str, flight: asyncio.Task[None]) -> None:
+        self._flights.pop(what, None)
+        if not flight.cancelled():
+            flight.exception()  # everybody who waited may have gone
 
     def _shown(self) -> str:
         token = self.token.known()
         if token is None or token.lost:
             return ""
         return token.access.reveal() + self._suffix()
-
-
-def _heard(flight: asyncio.Task[None]) -> None:
-    if not flight.cancelled():
-        flight.exception()
