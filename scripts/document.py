@@ -23,6 +23,7 @@ from pydantic import SecretStr
 
 from dragoman.catalog.describe import insert_table
 from dragoman.catalog.files import definitions
+from dragoman.catalog.login import built_in
 from dragoman.cli.main import make_app
 from dragoman.config.settings import Settings
 from dragoman.dialects.registry import DIALECTS
@@ -138,10 +139,17 @@ def _plain(text: str) -> str:
     return re.sub(r",? (?:\([A-Z]\d+\)|as D\d+ says)", "", text)
 
 
+_FOLDERS = {
+    "dragoman_home": "the user's data folder",
+    "dragoman_secrets": "the user's folder .secrets/dragoman",
+}
+"""Defaults that hang on whose home it is."""
+
+
 def _default(name: str) -> str:
     field = Settings.model_fields[name]
-    if field.default_factory is not None:
-        return "the user's data folder"
+    if name in _FOLDERS:
+        return _FOLDERS[name]
     value: Any = field.default
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
@@ -193,11 +201,12 @@ def settings_page() -> str:
                 lines += ["`PROVIDER_ORDER` alone has a variable, too.", ""]
             lines += ["| variable | default | meaning |", "|---|---|---|"]
         default = f"`{each.default}`" if each.default else "none"
-        if each.name == "dragoman_home":
+        if each.name in _FOLDERS:
             default = each.default
         shown = f"`{each.name}`" if each.file_only else f"`{each.variable}`"
         lines.append(f"| {shown} | {default} | {'' if each.used else UNUSED}{each.meaning} |")
     lines += ["", "## Providers' keys and bases", "", "Told in [providers.md](providers.md).", ""]
+    lines += ["## Logins by OAuth", "", "Told in [oauth.md](oauth.md).", ""]
     lines += ["## Read by other programs of this repository", ""]
     lines += ["| variable | default | meaning |", "|---|---|---|"]
     for name, default, meaning in (*CLIENT, *SCRIPTS, *MOCK):
@@ -241,6 +250,12 @@ candidates = ["anthropic/claude-sonnet-4-5", { model = "openai/gpt-5-mini", weig
 input = "0.10"                      # USD per million tokens, as text
 output = "0.10"
 
+[oauth.acme]                        # docs/oauth.md; a place of your own to log in at
+grant = "client_credentials"
+token_url = "https://id.acme.example/token"
+client_id = "dragoman"
+client_secret = "${ACME_SECRET}"
+
 [tiers.team]                        # docs/limits.md; keys say `--tier team`
 rpm = 600
 tpm = 1_000_000
@@ -249,6 +264,12 @@ tpm = 1_000_000
 These are all the members there are so far; an unknown one is refused with the nearest known name. `${NAME}` is
 filled from the environment; a `key_file` in place of a `key` names a file that holds the key.
 """
+
+
+def login_variables() -> list[str]:
+    """What may be said of the places to log in at that are built in."""
+    tables = [each.get("variables", {}) for each in built_in().values()]
+    return [name for table in tables for names in table.values() for name in names]
 
 
 def env_example() -> str:
@@ -283,6 +304,8 @@ def env_example() -> str:
         lines += [f"#{variable}=" for variable in keys]
         lines += [f"#{bases[0]}={provider.base_url}"] if bases else []
         lines += [f"#{variable}=" for variable in bases[1:]]
+    lines += ["", "# --- logins by OAuth: docs/oauth.md", ""]
+    lines += [f"#{variable}=" for variable in login_variables()]
     lines += [
         "",
         "# --- the mock provider, `dragoman mock` (from the environment, not from this file)",
@@ -299,7 +322,7 @@ def env_example() -> str:
 
 
 def _env_default(each: Setting) -> str:
-    return "" if each.name == "dragoman_home" else each.default
+    return "" if each.name in _FOLDERS else each.default
 
 
 # --------------------------------------------------------------------------- commands

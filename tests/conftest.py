@@ -32,6 +32,16 @@ def lonely(tmp_path_factory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _no_secrets_of_ones_own(tmp_path_factory) -> Iterator[None]:
+    """Whoever runs the tests may have keys and logins of their own."""
+    folder = tmp_path_factory.mktemp("own")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DRAGOMAN_SECRETS", str(folder / "secrets"))
+        patch.setenv("OB1_CREDENTIALS_FILE", str(folder / "none.json"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _no_databases_left() -> Iterator[None]:
     """What the tests have made on a PostgreSQL server goes with them."""
     yield

@@ -129,6 +129,7 @@ def running(arguments, port, log, environment, ready) -> Iterator[Server]:
     kept = {name: value for name, value in os.environ.items() if name in _KEEP}
     # Whoever runs the tests may have keys and logins of their own.
     kept["DRAGOMAN_SECRETS"] = str(log.parent / "secrets")
+    kept["OB1_CREDENTIALS_FILE"] = str(log.parent / "none.json")
     with _stdout_of(log).open("wb") as output, log.open("wb") as lines:
         process = subprocess.Popen(
             [sys.executable, "-m", "dragoman", *arguments],

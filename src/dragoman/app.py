@@ -16,6 +16,8 @@ from dragoman.accounting import ports
 from dragoman.accounting.explain import explained
 from dragoman.accounting.ports import Line, Sums
 from dragoman.accounting.report import parse_query, usage_report
+from dragoman.assembly.live_accounts import ACCOUNTS, tend
+from dragoman.assembly.logins import telling
 from dragoman.config.greeting import greeting, say_greeting
 from dragoman.config.load import environment
 from dragoman.config.running import Outcome
@@ -89,6 +91,9 @@ class Application:
         if self._siblings is not None or services.database.backend == "postgresql":
             names = asyncio.create_task(reloader.follow_names())
             self._stack.callback(names.cancel)
+        ACCOUNTS.tell = telling(services.log)
+        tending = asyncio.create_task(tend(reloader.renew))
+        self._stack.callback(tending.cancel)
         if services.house.mode.accepts == "listed":
             services.log.event(
                 "warn",

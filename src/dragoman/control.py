@@ -15,6 +15,7 @@ from dragoman.accounting.account import Accountant
 from dragoman.admin.deeds import refused
 from dragoman.admin.desk import Desk, IngestPolicy
 from dragoman.admission.strangers import Strangers
+from dragoman.assembly.live_accounts import ACCOUNTS
 from dragoman.catalog.stored import Kind
 from dragoman.core.call import Call
 from dragoman.health.condition import Condition, conditions
@@ -137,6 +138,7 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
         providers_in_file=lambda: frozenset(
             str(row.get("name")) for row in services.settings.providers
         ),
+        accounts=ACCOUNTS.standings,
         acquit=lambda name: house.health.disabling.acquit(name, house.clock.monotonic()),
         cards=live.cards,
         numbers=services.metrics.all_numbers,

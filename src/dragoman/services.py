@@ -439,6 +439,7 @@ def _means(
         new_id=new_id,
         user_agent=f"dragoman/{__version__}",
         report=report,
+        tell=log.event,
         envelope=envelope,
         fetched_for=frozenset(settings.image_fetch_providers),
         allowances=Allowances(settings.retry_share, settings.retries_per_s / workers),

@@ -56,6 +56,7 @@ OWN = [
             "services",
             "policy",
             "admin",
+            "oauth",
             "settings",
             "cli",
             "providers",
@@ -107,7 +108,7 @@ def test_every_variable_that_works_stands_in_the_example_with_its_default():
         if each.file_only or each.name == "mode":
             continue
         if each.used:
-            assert shown[each.variable] == each.default or each.name == "dragoman_home"
+            assert shown[each.variable] == each.default or each.name in document._FOLDERS
         else:
             assert each.variable not in shown, f"{each.name} would look as if it worked"
             assert each.variable in later
@@ -141,6 +142,7 @@ def test_the_example_is_a_working_env_file_for_local_mode(tmp_path, monkeypatch)
 def test_the_configuration_file_of_the_page_is_read(tmp_path, monkeypatch):
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     monkeypatch.setenv("VLLM_KEY", "k")
+    monkeypatch.setenv("ACME_SECRET", "s")
     file = tmp_path / "dragoman.toml"
     file.write_text(re.search(r"```toml\n(.*?)```", page, re.DOTALL)[1], encoding="utf-8")
     assert read_config_file(file)["providers"][0]["credentials"][0]["key"] == "k"
@@ -199,7 +201,7 @@ def test_links_lead_somewhere(paper):
 def test_commands_and_targets_that_are_named_exist(paper):
     text = paper.read_text(encoding="utf-8")
     known = {name.split()[1] for name, _ in document.commands() if " " in name}
-    for name in re.findall(r"`dragoman ([a-z]+)\b", text):
+    for name in re.findall(r"`dragoman ([a-z][a-z0-9-]*)\b", text):
         assert name in known, name
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for name in re.findall(r"`make (?:[A-Z]+=\S+ )*([a-z][a-z-]*)", text):
@@ -213,6 +215,7 @@ def variables() -> frozenset[str]:
     known |= {name for group in document.NOT_YET.values() for name in group.split()}
     for definition in document.definitions().values():
         known |= {*definition.env.key, *definition.env.base_url}
+    known |= {*document.login_variables(), "ACME_SECRET"}
     known |= {
         "HTTPS_PROXY",
         "FIDELITY_REFEREE",

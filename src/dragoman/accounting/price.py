@@ -52,10 +52,12 @@ def settle(
         return None, "none"
     if usage.cost is not None and _is_sound(usage.cost):
         return usage.cost, "provider"
-    cost = _cost(usage, price) if price is not None else None
+    if price is None:
+        return None, "none"
+    cost = _cost(usage, price)
     if cost is None or not _is_sound(cost):
         return None, "none"
-    return cost, "estimated" if estimated else "priced"
+    return cost, "estimated" if estimated or price.estimate else "priced"
 
 
 def _is_sound(cost: Decimal) -> bool:

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope
 
 from dragoman.admin import (
+    accounts,
     audits,
     calls,
     ingest,
@@ -36,7 +37,19 @@ from dragoman.core.errors import CallerError, GatewayError, HouseError
 
 ROUTERS = tuple(
     noun.router
-    for noun in (providers, models, names, keys, own, policies, metrics, calls, audits, ingest)
+    for noun in (
+        providers,
+        accounts,
+        models,
+        names,
+        keys,
+        own,
+        policies,
+        metrics,
+        calls,
+        audits,
+        ingest,
+    )
 )
 
 

@@ -15,6 +15,7 @@ from dragoman.catalog.registry import Registry
 from dragoman.catalog.stored import HOUSE, Kind, Named, Overlay, StoredProvider, Submission
 from dragoman.core.call import Caller, Limits
 from dragoman.core.secret import Secret
+from dragoman.credentials.accounts import Standing
 from dragoman.identity.ports import KeyChange, KeyRecord, KeySearch
 from dragoman.telemetry.numbers import Numbers
 
@@ -192,6 +193,8 @@ class Desk:
     conditions: Callable[[], Mapping[str, Any]]
     queues: Callable[[], Mapping[str, Any]]
     """What waits, by name."""
+    accounts: Callable[[], Sequence[Standing]]
+    """How accounts stand that were logged in by OAuth; it reads files."""
     most_errors: int
     """Failed calls that are looked through for the summary."""
     log: Callable[..., None]

@@ -6,6 +6,7 @@ with. Only settings in ``HOT`` may differ between two assemblies of one process.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -43,6 +44,7 @@ HOT = (
     "budgets",
     "routing_strategy",
     "local_keys",
+    "ob1_rotation_mode",
     "connect_timeout_ms",
     "first_event_timeout_ms",
     "stream_idle_timeout_ms",
@@ -97,7 +99,15 @@ def assemble(
     return Assembly(
         settings=settings,
         registry=registry,
-        pools=Pools(registry.credentials),
+        pools=Pools(
+            registry.credentials,
+            {
+                name: settings.ob1_rotation_mode
+                for name, each in registry.definitions.items()
+                if each.accounts
+            },
+            random.random,
+        ),
         mode=identity_mode(settings, registry),
         policy=Policy(
             connect_s=settings.connect_timeout_ms / 1000,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+from dragoman.assembly.live_accounts import ACCOUNTS
 from dragoman.catalog.load import load_providers
 from dragoman.catalog.registry import Registry, with_stub
 from dragoman.catalog.routes import read_ranks, read_routes
@@ -35,6 +36,7 @@ def open_registry(settings: Settings, env: Mapping[str, str], where: str = "") -
             routes=read_routes(settings.routes),
             ranks=read_ranks(settings.quality),
             prices=read_prices(settings.prices),
+            accounts=ACCOUNTS.of(settings, env),
             steps={family: dialect.steps for family, dialect in DIALECTS.items()},
         )
     except CatalogError as error:

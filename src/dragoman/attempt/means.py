@@ -105,6 +105,8 @@ class Means:
     user_agent: str
     report: Callable[[Exception, Call], None]
     """Tells the log of an error that is ours."""
+    tell: Callable[..., None] | None = None
+    """Tells the log of what befalls credentials that change: a level, a word, and members."""
     envelope: Envelope | None = None
     """Carries reasoning state through callers whose dialect did not issue it (D22)."""
     fetcher: Fetcher | None = None

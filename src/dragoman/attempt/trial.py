@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 from msgspec import structs
@@ -21,6 +22,7 @@ from dragoman.attempt.means import Means
 from dragoman.attempt.policy import LARGE
 from dragoman.attempt.ports import Tab, UpstreamReply
 from dragoman.attempt.prepare import Prepared, prepare
+from dragoman.attempt.renewing import Try, reworded, send_renewing
 from dragoman.attempt.verdict import is_about_the_request
 from dragoman.core.ask import Ask
 from dragoman.core.call import Attempt, Call, Head, Status
@@ -185,7 +187,11 @@ class Trial:
             left = max(_LEAST_S, self.left_s())
             request = structs.replace(request, body=further, first_byte_timeout_s=left)
         self.record.may_cost = True
-        reply = self.reply = await transport.send(request)
+        words = self.candidate.provider.words
+        if words is None:
+            reply = self.reply = await transport.send(request)
+        else:
+            reply = self.reply = await send_renewing(self._as_try(), words, transport, request)
         self.record.upstream_status = reply.status
         if not TOLD.isdisjoint(reply.headers):
             means.health.heard(self.candidate, reply.headers, means.monotonic(), means.wall())
@@ -193,11 +199,18 @@ class Trial:
         self.record.upstream_id = self.record.upstream_request = named
         if 200 <= reply.status < 300:
             return reply
-        try:
-            body = await reply.read(means.policy.error_limit)
-        except UpstreamError:
-            body = b""  # too long, or broken off: the status alone says enough
-        raise self.prepared.refusal(reply.status, reply.headers, body)
+        read: bytes | None = None
+        with suppress(UpstreamError):  # too long, or broken off: the status alone says enough
+            read = await reply.read(means.policy.error_limit)
+        refusal = self.prepared.refusal(reply.status, reply.headers, read or b"")
+        raise (
+            refusal
+            if words is None
+            else reworded(refusal, self._as_try(), words, reply.status, read)
+        )
+
+    def _as_try(self) -> Try:
+        return Try(self.candidate, self.call, self.ask, self.means)
 
     async def whole(self) -> Head:
         """The whole reply."""

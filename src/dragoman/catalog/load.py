@@ -30,9 +30,12 @@ def load_providers(
     ranks: Mapping[str, int] | None = None,
     prices: Mapping[str, Price] | None = None,
     served: frozenset[Family] = SERVED,
+    accounts: Mapping[str, Sequence[Credential]] | None = None,
     steps: Mapping[Family, frozenset[str]] | None = None,
 ) -> Registry:
     """The registry of everything that is switched on; ``steps`` are those that each family knows.
+
+    ``accounts`` are those of logins, by the login's name; one that nobody has ever used is not among them.
 
     Raises:
         CatalogError: an address, a key, a row, an alias or the order is wrong; the message names it.
@@ -49,7 +52,9 @@ def load_providers(
     for name, definition in known.items():
         keyed = _keys(definition, rows.get(name), env)
         where, base = base_of(definition, rows.get(name), env)
-        if not _switched_on(definition, rows.get(name), keyed, where):
+        logged_in = None if keyed else (accounts or {}).get(definition.accounts)
+        on = logged_in is not None or (bool(definition.accounts) and name in rows)
+        if not (on or _switched_on(definition, rows.get(name), keyed, where)):
             continue
         if not base:
             raise CatalogError(f"The provider {name} has no address: say its base_url.")
@@ -59,7 +64,10 @@ def load_providers(
             unserved[name] = definition.family
             continue
         providers[name] = _provider(definition, base, served)
-        credentials[name] = _bound(keyed, origin_of(base))
+        credentials[name] = _bound(keyed, origin_of(base)) or tuple(
+            Keyed(msgspec.structs.replace(each, origin=origin_of(base)))
+            for each in logged_in or ()
+        )
     registry = Registry(
         providers=_ordered(providers, provider_order, known),
         definitions=known,
@@ -222,6 +230,7 @@ def _provider(definition: Definition, base: str, served: frozenset[Family]) -> P
         quirks=definition.quirks,
         headers=_lowered(definition.headers),
         on_disconnect=definition.on_disconnect,
+        words=definition.words,
     )
     also = tuple(
         msgspec.structs.replace(

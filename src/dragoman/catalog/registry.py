@@ -132,7 +132,25 @@ class Registry:
         if own is not None:
             return own
         facts = self.facts(provider, model)
-        return facts.price(wall, service_tier) if facts is not None else None
+        price = facts.price(wall, service_tier) if facts is not None else None
+        return self._estimate(provider) if price is None else price
+
+    def _estimate(self, provider: str) -> Price | None:
+        """What the provider's file takes for the price of any model."""
+        definition = self.definitions.get(provider)
+        if definition is None or not definition.estimate:
+            return None
+        known = self.memory.get(f"estimate {provider}")
+        if known is None:
+            said = definition.estimate
+            known = self.memory[f"estimate {provider}"] = Price(
+                input=said.get("input"),
+                output=said.get("output"),
+                source="estimate",
+                estimate=True,
+            )
+        found: Price = known
+        return found
 
     def rank(self, provider: str, model: str) -> int | None:
         """How capable the model is held to be, 0 to 100; None: nobody has said it."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from dragoman.core.errors import GatewayError
-from dragoman.core.provider import Auth, Credential, Family, Operation, Quirks
+from dragoman.core.provider import Auth, Credential, Family, Operation, Quirks, Words
 
 SERVED: frozenset[Family] = frozenset(
     {"chat", "responses", "anthropic", "gemini", "ollama", "generate", "completions"}
@@ -76,6 +77,11 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True):
     listing: Listing = Listing()
     key_check: str = ""
     """A path that answers to good keys alone; empty: the list of models does."""
+    accounts: str = ""
+    """The login (``catalog/logins``) whose accounts are its keys; empty: it has none."""
+    words: Words | None = None
+    estimate: dict[Literal["input", "output"], Decimal] = {}
+    """What a million tokens are taken to cost of a model whose price nobody has said, in USD."""
     also: dict[Family, Surface] = {}
     on_disconnect: Literal["close", "drain"] = "close"
     prices: str = ""
@@ -177,6 +183,7 @@ _NESTED: dict[str, type[Struct]] = {
     "auth": Auth,
     "quirks": Quirks,
     "listing": Listing,
+    "words": Words,
 }
 
 

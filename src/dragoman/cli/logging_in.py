@@ -114,21 +114,14 @@ def kept_login(logins: Logins, login: Login, token: Token) -> dict[str, Any]:
     return {"login": login.name, "file": str(shelf.path)}
 
 
-def told_token(token: Token | None, now: float | None = None) -> dict[str, Any]:
+def told_token(token: Token | None) -> dict[str, Any]:
     """What may be shown of a token: its state, never itself."""
+    from dragoman.credentials.token import moment_of, state_of
+
     if token is None:
         return {"state": "none", "until": None, "why": None}
-    moment = time.time() if now is None else now
-    if token.lost:
-        state = "login needed"
-    elif token.is_fresh(moment):
-        state = "good"
-    else:
-        state = "renewable" if token.refresh else "ended"
-    until = None
-    if token.expires_at is not None:
-        until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(token.expires_at))
-    return {"state": state, "until": until, "why": token.lost or None}
+    told = {"state": state_of(token, time.time()), "until": moment_of(token)}
+    return {**told, "why": token.lost or None}
 
 
 def _say(text: str) -> None:

@@ -142,6 +142,8 @@ class Settings(BaseSettings):
     credential_store: Literal["file", "keyring"] = "file"
     """Where your keys of providers are kept: in that folder, or in the system's keyring, which then also seals
     the logins; needs the extra `[keyring]`."""
+    ob1_rotation_mode: Literal["cache-first", "balanced", "performance"] = "cache-first"
+    """Whose turn it is among OB-1's accounts: stay with one while it is well, take turns, or take any."""
     key_prefix: str = Field(default="drg", pattern=r"^[a-z0-9]{2,16}$")
     """What the keys that are made here begin with."""
     key_stale_s: float = Field(default=60, ge=1, le=600)

@@ -8,7 +8,7 @@ read them. A difference between providers of one dialect family is a member here
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -52,6 +52,21 @@ class Auth(Struct, frozen=True):
     required: bool = True
 
 
+class Words(Struct, frozen=True):
+    """What is told of a provider's failures, word for word, where that is not told in our own words.
+
+    ``unreachable`` holds ``{detail}``, ``refused`` holds ``{status}`` and ``{body}``.
+    """
+
+    no_credential: str
+    unreachable: str
+    refused: str
+    not_renewed: str
+    """Our credential was refused, and no new one is to be had."""
+    no_key: str
+    """It was renewed, and there is none all the same."""
+
+
 class Provider(Struct, frozen=True):
     """One provider, ready to be called.
 
@@ -69,6 +84,8 @@ class Provider(Struct, frozen=True):
     on_disconnect: Literal["close", "drain"] = "close"
     stub: bool = False
     """Answered inside the process, without any network (D20)."""
+    words: Words | None = None
+    """Its failures in words of their own, and credentials that may have to be renewed; None: as all others'."""
     also: tuple[Provider, ...] = ()
     """The same provider in the other families that it speaks natively."""
 
@@ -99,6 +116,32 @@ class Price(Struct, frozen=True):
     """Prices that hold for the whole of a request with more input tokens than the number; rising."""
     source: str = ""
     effective_from: str = ""
+    estimate: bool = False
+    """Nobody has said it of this model: what comes of it is told as an estimate (R-OB1-007)."""
+
+
+class Renewal(Protocol):
+    """Keeps a credential good whose secret changes: a token of OAuth."""
+
+    def is_due(self) -> bool:
+        """Whether ``fresh`` has to be awaited before the secret is shown."""
+        ...
+
+    async def fresh(self) -> None:
+        """Sees to it that the secret is good for a while, once for all who wait.
+
+        Raises:
+            GatewayError: there is no good one to be had.
+        """
+        ...
+
+    async def renewed(self, refused: str) -> None:
+        """Sees to it that the secret is another than the one that was refused.
+
+        Raises:
+            GatewayError: as ``fresh``.
+        """
+        ...
 
 
 class Credential(Struct, frozen=True):
@@ -110,6 +153,8 @@ class Credential(Struct, frozen=True):
     id: str
     secret: Secret
     origin: str = ""
+    renewal: Renewal | None = None
+    """None: the secret stays as it is."""
 
 
 class Candidate(Struct, frozen=True):

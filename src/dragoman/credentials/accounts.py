@@ -20,7 +20,7 @@ from dragoman.core.errors import HouseError
 from dragoman.core.secret import Secret
 from dragoman.credentials.private_files import Mended, held, read_private, write_private
 from dragoman.credentials.sealing import Sealing
-from dragoman.credentials.token import Token, read_own, seconds_of
+from dragoman.credentials.token import State, Token, read_own, seconds_of
 from dragoman.credentials.token_file import RefreshNote
 
 _OWN = frozenset(
@@ -58,6 +58,19 @@ class Account(Struct, frozen=True, kw_only=True):
         """What is shown to the service: the token, with the organization where there is one (R-CRED-011)."""
         access = self.token.access.reveal()
         return Secret(f"{access}:{self.org_id}" if self.org_id else access)
+
+
+class Standing(Struct, frozen=True):
+    """How an account stands, without anything of its token."""
+
+    login: str
+    account: str
+    organization: str
+    state: State
+    until: str | None
+    """When its token ends, in UTC; it is renewed before."""
+    why: str | None
+    """Why one has to log in anew."""
 
 
 def read_account(table: Mapping[str, Any]) -> Account | None:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Literal, TypeAlias, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -21,10 +21,9 @@ from dragoman.core.errors import GatewayError
 from dragoman.core.secret import Secret
 from dragoman.credentials.accounts import Account, AccountsFile
 from dragoman.credentials.fresh import FreshToken
+from dragoman.credentials.pool import Rotation
 from dragoman.credentials.questions import Ask, Question
 
-Rotation: TypeAlias = Literal["cache-first", "balanced", "performance"]
-"""Stay with one account, take turns, or take any: the first keeps prompts in a provider's cache (R-CRED-011)."""
 NO_TOKEN = "No valid OB-1 token. Run ob1 auth to login."  # noqa: S105  the text of R-OB1-002
 _DAY_S = 86_400
 _ORGANIZATIONS_S = 15.0

@@ -1,11 +1,19 @@
-"""Several keys at one provider: each gets its share, in turn (smooth weighted round robin)."""
+"""Several keys at one provider: each gets its share, in turn (smooth weighted round robin).
+
+Accounts may be taken in another order (R-CRED-011): the one that was served last for as long as it is well,
+or any.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, TypeAlias
 
 from dragoman.catalog.schema import Keyed
 from dragoman.core.provider import Credential
+
+Rotation: TypeAlias = Literal["cache-first", "balanced", "performance"]
+"""Stay with one account, take turns, or take any: the first keeps prompts in a provider's cache (R-CRED-011)."""
 
 
 def _always(credential: Credential) -> bool:
@@ -16,7 +24,15 @@ def _always(credential: Credential) -> bool:
 class Pool:
     """The credentials of one provider; whoever asks gets all of them, the one whose turn it is first."""
 
-    def __init__(self, keyed: Sequence[Keyed]) -> None:
+    def __init__(
+        self,
+        keyed: Sequence[Keyed],
+        rotation: Rotation = "balanced",
+        dice: Callable[[], float] = float,
+    ) -> None:
+        self._rotation = rotation
+        self._dice = dice
+        self._stay = 0
         self._keyed = tuple(keyed)
         self._credit = [0] * len(self._keyed)
         self._only = tuple(item.credential for item in self._keyed)
@@ -31,6 +47,8 @@ class Pool:
             return self._only
         every = range(len(self._keyed))
         well = [place for place in every if is_well(self._keyed[place].credential)] or every
+        if self._rotation != "balanced":
+            return self._taken(well)
         for place in well:
             self._credit[place] += self._keyed[place].weight
         chosen = max(well, key=self._credit.__getitem__)
@@ -39,12 +57,33 @@ class Pool:
         order.remove(chosen)
         return tuple(self._keyed[place].credential for place in (chosen, *order))
 
+    def _taken(self, well: Sequence[int]) -> tuple[Credential, ...]:
+        """Any of those that are well first, or the one that was first before."""
+        every = range(len(self._keyed))
+        if self._rotation == "performance":
+            order = sorted(every, key=lambda _: self._dice())
+        else:
+            while self._stay not in well:
+                self._stay = (self._stay + 1) % len(every)
+            order = [*every[self._stay :], *every[: self._stay]]
+        order.sort(key=lambda place: place not in well)
+        return tuple(self._keyed[place].credential for place in order)
+
 
 class Pools:
     """The pools of all providers; a provider without keys has an empty one."""
 
-    def __init__(self, credentials: Mapping[str, Sequence[Keyed]]) -> None:
-        self._pools = {name: Pool(keyed) for name, keyed in credentials.items()}
+    def __init__(
+        self,
+        credentials: Mapping[str, Sequence[Keyed]],
+        rotations: Mapping[str, Rotation] | None = None,
+        dice: Callable[[], float] = float,
+    ) -> None:
+        said = rotations or {}
+        self._pools = {
+            name: Pool(keyed, said.get(name, "balanced"), dice)
+            for name, keyed in credentials.items()
+        }
 
     def turn(
         self, provider: str, is_well: Callable[[Credential], bool] = _always

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -41,6 +41,26 @@ class Token(Struct, frozen=True, kw_only=True):
             scopes=new.scopes or self.scopes,
             extra={**self.extra, **new.extra},
         )
+
+
+State: TypeAlias = Literal["good", "renewable", "ended", "login needed"]
+"""How a token stands: usable as it is, after a renewal, or not without a new login."""
+
+
+def state_of(token: Token, now: float) -> State:
+    """How the token stands at a Unix time."""
+    if token.lost:
+        return "login needed"
+    if token.access and token.is_fresh(now):
+        return "good"
+    return "renewable" if token.refresh else "ended"
+
+
+def moment_of(token: Token) -> str | None:
+    """When it ends, as people and programs are told it; None: not by itself."""
+    if token.expires_at is None:
+        return None
+    return datetime.fromtimestamp(token.expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def read_own(table: Mapping[str, Any]) -> Token | None:

@@ -26,8 +26,14 @@ _BY_KIND: dict[Kind, Blame] = {
 }
 
 
+_OURS = frozenset({"no_credential"})
+"""Nobody was asked at all."""
+
+
 def blame(error: UpstreamError) -> Blame:
     """Whom the failure is put down to."""
+    if error.code in _OURS:
+        return "nobody"
     status = error.upstream_status
     if status in {401, 402}:
         return "credential"

@@ -30,6 +30,11 @@ MANAGED: tuple[Route, ...] = (
         ("DELETE", f"{_A}/providers/{{name}}", "Forgets what was added to a provider here"),
         ("POST", f"{_A}/providers/{{name}}/disable", "Takes a provider out of service"),
         ("POST", f"{_A}/providers/{{name}}/enable", "Takes a provider back into service"),
+        (
+            "GET",
+            f"{_A}/accounts",
+            "Accounts at providers that were logged in, and what they spent today",
+        ),
         ("GET", f"{_A}/models", "All models, with who has them"),
         ("GET", f"{_A}/aliases", "Aliases that were added here"),
         ("POST", f"{_A}/aliases", "Adds an alias, in force at once"),

@@ -11,7 +11,7 @@ from dragoman import __version__
 from dragoman.attempt.ports import Transport, UpstreamRequest
 from dragoman.catalog.listing import TIMEOUT_S, Listed, ListingRequest, read_listing
 from dragoman.catalog.registry import Registry
-from dragoman.core.errors import UpstreamError
+from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.credentials.pool import Pools
 from dragoman.credentials.static import header_of
 from dragoman.telemetry.log import Log
@@ -57,7 +57,7 @@ class ListingFetcher:
             models = await self._ask(request)
         except Exception as error:  # noqa: BLE001  a list that fails unnoted is asked for again by every call
             self._registry.fail_listing(name, time.monotonic())
-            foreseen = isinstance(error, UpstreamError | TimeoutError)
+            foreseen = isinstance(error, GatewayError | TimeoutError)
             level, said = ("debug", str(error)) if foreseen else ("warn", type(error).__name__)
             self._log.event(level, "listing failed", provider=name, error=said)
         else:
@@ -67,6 +67,9 @@ class ListingFetcher:
     async def _ask(self, request: ListingRequest) -> tuple[Listed, ...]:
         name = request.provider.name
         credential = next(iter(self._pools.turn(name)), None)
+        renewal = credential.renewal if credential is not None else None
+        if renewal is not None and renewal.is_due():
+            await renewal.fresh()
         headers = {
             "accept": "application/json",
             "user-agent": f"dragoman/{__version__}",

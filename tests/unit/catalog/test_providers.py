@@ -23,7 +23,7 @@ def test_a_file_is_named_as_its_provider() -> None:
 def test_the_base_set_is_there() -> None:
     expected = {
         *("openai", "anthropic", "google", "groq", "openrouter", "ollama", "deepseek", "xai"),
-        *("mistral", "together", "fireworks", "cerebras", "perplexity", "nvidia", GENERIC),
+        *("mistral", "together", "fireworks", "cerebras", "perplexity", "nvidia", "ob1", GENERIC),
         "openai-responses",
     }
     assert set(definitions()) == expected

@@ -58,7 +58,12 @@ def test_a_link_to_nowhere_is_not_followed(dragoman, tmp_path):
 def test_without_prod_it_is_for_one_machine_and_json_is_for_programs(dragoman):
     code, out, _ = dragoman("init", "--json")
     told = json.loads(out)
-    assert (code, told["file"], told["mode"], told["keys"]["written"]) == (0, ".env", "local", True)
+    assert (code, told["file"], told["mode"], told["keys"]["written"]) == (
+        0,
+        ".env",
+        "local",
+        True,
+    )
     check_serving(load_settings())
 
 

@@ -79,6 +79,8 @@ def auth(
 
 def standing(*, env_file: EnvFileOption = None, as_json: JsonOption = False) -> None:
     """Tells whether OB-1 can be used."""
+    from dragoman.credentials.ob1 import NO_TOKEN
+
     rows, file = _rows(env_file, as_json=as_json)
     usable = [row for row in rows if row["state"] in _USABLE]
     if as_json:
@@ -87,7 +89,7 @@ def standing(*, env_file: EnvFileOption = None, as_json: JsonOption = False) -> 
         say(f"OB-1 can be used: {len(usable)} of {len(rows)} accounts have a good login.")
     if not usable:
         if not as_json:
-            fail("No valid OB-1 token. Run ob1 auth to login.")
+            fail(NO_TOKEN)
         raise typer.Exit(FAILED)
 
 
