@@ -36,6 +36,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.tell(401, b'{"message":"Bad credentials"}')
         if path.endswith("/stream"):
             return self.stream()
+        if path.endswith("/cut"):
+            return self.cut()
         if path.endswith("/echo"):
             return self.tell(
                 200, body or b"{}", ("set-cookie", "s=1"), ("x-echo", shown), ("etag", shown),
@@ -58,6 +60,16 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def cut(self):
+        """Promises more than it sends."""
+        self.send_response(200)
+        self.send_header("content-type", "text/plain")
+        self.send_header("content-length", "1000000")
+        self.end_headers()
+        self.wfile.write(b"x" * 100_000)
+        self.wfile.flush()
+        self.close_connection = True
 
     def stream(self):
         api = self.server.api
@@ -337,6 +349,17 @@ def test_a_stream_comes_piece_by_piece_and_a_caller_that_leaves_ends_it(house):
     response.close()
     connection.close()
     assert until(lambda: api.left, 10) - left < 1
+
+
+@pytest.mark.req("R-STRM-003")
+def test_an_answer_that_breaks_off_breaks_off_for_the_caller_too(house):
+    server, _, keys = house
+    with pytest.raises(http.client.IncompleteRead):
+        server.ask("GET", "/services/corp/cut", key=keys["alice"])
+    row = until(
+        lambda: [each for each in server.rows(keys["alice"]) if each["status"] != "complete"]
+    )
+    assert row[0]["status"] == "upstream_cut"
 
 
 @pytest.mark.req("R-USE-014")
