@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dragoman.config.settings import default_home
+from dragoman.config.folders import default_home
 from servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]

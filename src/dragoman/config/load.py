@@ -24,7 +24,8 @@ from pydantic_settings import (
 from dragoman.catalog.files import definitions
 from dragoman.catalog.login import built_in
 from dragoman.catalog.service import shipped
-from dragoman.config.settings import ConfigError, Settings, default_secrets
+from dragoman.config.folders import default_secrets
+from dragoman.config.settings import ConfigError, Settings
 from dragoman.core.errors import HouseError
 from dragoman.credentials.key_store import KeyStore, open_store, stored
 

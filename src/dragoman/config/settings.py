@@ -6,8 +6,6 @@ in ``load.py``: flag, environment, ``.env``, ``dragoman.toml``, default (D37). T
 
 from __future__ import annotations
 
-import os
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from dragoman.config.folders import default_home
 from dragoman.core.errors import GatewayError
 from dragoman.core.provider import Strategy
 from dragoman.telemetry.sampling import SamplerName
@@ -60,19 +59,6 @@ def _capture(value: object) -> object:
 
 
 CaptureContent = Annotated[bool, BeforeValidator(_capture)]
-
-
-def default_secrets() -> Path:
-    """Where a user's keys and logins are kept unless ``DRAGOMAN_SECRETS`` says otherwise (R-CRED-001)."""
-    return Path.home() / ".secrets" / "dragoman"
-
-
-def default_home() -> Path:
-    """Where state is kept unless ``DRAGOMAN_HOME`` says otherwise: the user's data folder."""
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "dragoman"
-    base = os.environ.get("XDG_DATA_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "share") / "dragoman"
 
 
 class Settings(BaseSettings):

@@ -28,6 +28,7 @@ from dragoman.mock.play import HANG, Pace, Play, stage
 from dragoman.mock.reply import Reply, json_reply
 from dragoman.mock.responses_request import read_responses
 from dragoman.mock.script import Script, ScriptError, Scripts, read_scripts
+from dragoman.mock.scripted import fault_of, pace_of
 from dragoman.mock.truth import Entry, Truth
 
 __all__ = ["Exchange", "Mock", "Received"]
@@ -140,7 +141,7 @@ class Mock:
         script = self.scripts.choose(request.headers, entry.model, request.path)
         config = self.config
         failing, silent, drift = chance
-        pace = _pace(config, script, drift)
+        pace = pace_of(config, script, drift)
         if script is not None:
             entry.script = script.told
         elif silent < config.timeout_rate:
@@ -150,7 +151,7 @@ class Mock:
             script = Script(status=status)
         script = script or Script()
         if script.fails and script.status is not None:
-            reply = call.failed(_told(script, script.status))
+            reply = call.failed(fault_of(script, script.status))
         else:
             call.check_key()
             reply = self._reply(call, body, script)
@@ -393,7 +394,7 @@ class _Call:
 
     def error_frame(self, script: Script) -> bytes:
         """The frame that ends a stream: overloaded, unless the script says otherwise."""
-        fault = _told(script, 529 if self.dialect == "anthropic" else 503)
+        fault = fault_of(script, 529 if self.dialect == "anthropic" else 503)
         body = error_body(fault, self.dialect, self.persona, self.number)
         if self.request.path.endswith("/responses"):
             return responses.error_frame(body)
@@ -416,25 +417,6 @@ def _dialect(path: str) -> Dialect:
     if "/v1beta/models" in path:
         return "gemini"
     return "ollama" if "/api/" in path and "/v1/" not in path else "chat"
-
-
-def _told(script: Script, status: int) -> Fault:
-    return Fault(
-        status, script.message, script.error_type, script.error_code, None, script.retry_after
-    )
-
-
-def _pace(config: MockConfig, script: Script | None, drift: float) -> Pace:
-    """Seconds: the script's, where it has some, else the configuration's with its variance."""
-    first_ms = max(0.0, config.base_delay + drift * config.delay_variance)
-    if script is not None and script.delay is not None:
-        first_ms = script.delay
-    between = None if script is None else script.chunk_delay
-    return Pace(
-        first_s=first_ms / 1000,
-        token_s=1 / config.token_speed if config.token_speed else 0.0,
-        between_s=None if between is None else between / 1000,
-    )
 
 
 def _models(call: _Call) -> Reply:

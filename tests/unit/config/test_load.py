@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from dragoman.config.folders import default_home
 from dragoman.config.load import doubtful_names, environment, load_settings, read_config_file
-from dragoman.config.settings import ConfigError, check_serving, default_home
+from dragoman.config.settings import ConfigError, check_serving
 
 FERNET = "ZmVybmV0LWtleS1vZi10aGlydHktdHdvLWJ5dGVzISE="
 
