@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from dragoman.config.folders import default_home
+from dragoman.config.folders import default_home, default_secrets
 from dragoman.core.errors import GatewayError
 from dragoman.core.provider import Strategy
 from dragoman.telemetry.sampling import SamplerName
