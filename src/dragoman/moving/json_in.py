@@ -190,7 +190,9 @@ async def _take_rows(file: KeysFile, database: Database, keys: SqlKeys, taken: T
         row["previous_digest"] = _digest(former, name) if keeps else None
         row["previous_pepper_version"] = int(there) if keeps and there is not None else None
         rows.append(row)
-    made = await put_key_rows(database, rows, _places(file))
+    places = _places(file)
+    taken.left.extend(await _other_places(database, places))
+    made = await put_key_rows(database, rows, places)
     refused = [row["id"] for row in rows if row["id"] not in made]
     taken.left.extend(f"key {name}: the same key or user is stored already." for name in refused)
     taken.done.append(f"keys.json: {len(made)} keys.")
@@ -217,6 +219,27 @@ def _places(file: KeysFile) -> list[tuple[Table, dict[str, Any]]]:
             row = {member: said.get(member) for member in table.columns.keys()}  # noqa: SIM118
             found.append((table, {**row, "scopes": scopes_in(said.get("scopes"))}))
     return found
+
+
+async def _other_places(
+    database: Database, places: list[tuple[Table, dict[str, Any]]]
+) -> list[str]:
+    """The tenants and projects that are there and bound their keys in another way than the file says."""
+    from sqlalchemy import select  # noqa: PLC0415  SQL only where it is needed
+
+    told = []
+    async with database.read() as connection:
+        for table, place in places:
+            same = [column == place[column.name] for column in table.primary_key]
+            found = (await connection.execute(select(table).where(*same))).mappings().first()
+            if found is not None and any(
+                found[member] != place[member] for member in ("scopes", "suspended_ms")
+            ):
+                name = "/".join(place[column.name] for column in table.primary_key)
+                told.append(
+                    f"{table.name} {name}: it is there with another scope or state, and was left as it is."
+                )
+    return told
 
 
 def _digest(said: Any, name: str) -> bytes:

@@ -76,6 +76,8 @@ def test_parts_are_called_by_what_divides_them():
     assert subject_of("", ACME, "u") == ""
     assert subject_of("tenant", ACME, "u") == "acme"
     assert subject_of("project", ACME, "u") == "acme/web"
+    # The word that all keys of a tenant had before there were projects: what was spent still counts.
+    assert subject_of("project", Caller("k1", "acme"), "u") == "acme/"
     assert subject_of("key", ACME, "u") == "k1"
     assert subject_of("user", ACME, "a/b@example.com") == "acme/a%2Fb@example.com"
 

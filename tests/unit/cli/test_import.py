@@ -1,4 +1,5 @@
 import json
+import sqlite3
 
 import pytest
 
@@ -76,8 +77,6 @@ def test_what_is_exported_can_be_read_again(dragoman, clean, monkeypatch):
 def test_a_key_with_its_digest_comes_back_where_its_pepper_is(dragoman, clean):
     made = json.loads(dragoman("keys", "create", "--name", "alice", "--rpm", "7", "--json")[1])
     dragoman("export", "out", "--with-digests")
-    import sqlite3
-
     with sqlite3.connect(clean / "home" / "dragoman.db") as connection:
         connection.execute("DELETE FROM keys")
     connection.close()
@@ -85,6 +84,66 @@ def test_a_key_with_its_digest_comes_back_where_its_pepper_is(dragoman, clean):
     assert "keys.json: 1 keys." in told["done"]
     [key] = json.loads(dragoman("keys", "list", "--json")[1])["keys"]
     assert (key["id"], key["limits"]["rpm"]) == (made["id"], 7)
+
+
+def test_tenants_projects_and_what_keys_may_do_come_back_with_them(dragoman, clean):
+    def told(*arguments):
+        code, out, err = dragoman(*arguments, "--json")
+        assert code == 0, out + err
+        return json.loads(out)
+
+    told("tenants", "create", "acme", "--name", "Acme", "--models", "openai/*")
+    told("projects", "create", "web", "--tenant", "acme", "--surfaces", "chat")
+    key = told("keys", "create", "--name", "ci", "--tenant", "acme", "--project", "web",
+               "--label", "blue", "--role", "tenant_admin", "--models", "openai/gpt-4o*")  # fmt: skip
+    told("keys", "rotate", key["id"], "--overlap", "24")
+    told("keys", "suspend", key["id"])
+    told("projects", "suspend", "web", "--tenant", "acme")
+    before = [told(*said) for said in (
+        ("tenants", "list"), ("projects", "list"), ("keys", "list"))]  # fmt: skip
+    dragoman("export", "plain")
+    plain = (clean / "plain" / "keys.json").read_text()
+    assert "digest" not in plain
+    assert json.loads(plain)["data"][0]["scopes"] == {"models": ["openai/gpt-4o*"]}
+    dragoman("export", "out", "--with-digests")
+    rows = "SELECT digest, previous_digest, previous_pepper_version FROM keys"
+    with sqlite3.connect(clean / "home" / "dragoman.db") as connection:
+        digests = connection.execute(rows).fetchall()
+        for table in ("keys", "tenants", "projects"):
+            connection.execute(f"DELETE FROM {table}")
+    connection.close()
+    assert told("import", "json", "out")["done"][-1] == "keys.json: 1 keys."
+    after = [told(*said) for said in (("tenants", "list"), ("projects", "list"), ("keys", "list"))]
+    assert after == before
+    with sqlite3.connect(clean / "home" / "dragoman.db") as connection:
+        assert connection.execute(rows).fetchall() == digests
+    connection.close()
+    told("tenants", "update", "acme", "--models", "")
+    left = told("import", "json", "out")["left"]
+    assert "tenants acme: it is there with another scope or state, and was left as it is." in left
+
+
+@pytest.mark.parametrize(
+    ("scopes", "says"),
+    [
+        ({"models": "openai/*"}, "Expected `array"),
+        ({"models": ["a"], "regions": ["eu"]}, "regions are not known here"),
+        ({"permissions": ["everything"]}, "everything"),
+    ],
+)
+def test_a_key_with_a_scope_that_is_not_understood_is_not_taken_as_one_without(
+    dragoman, clean, scopes, says
+):
+    dragoman("keys", "create", "--name", "ci")
+    dragoman("export", "out", "--with-digests")
+    file = clean / "out" / "keys.json"
+    content = json.loads(file.read_text())
+    content["data"][0] |= {"id": "another0", "scopes": scopes, "digest": "0" * 64}
+    file.write_text(json.dumps(content))
+    code, out, _ = dragoman("import", "json", "out", "--json")
+    assert code != 0
+    assert says in json.loads(out)["error"]["message"]
+    assert len(json.loads(dragoman("keys", "list", "--json")[1])["keys"]) == 1
 
 
 def test_a_key_of_another_database_is_not_stored_where_it_would_open_nothing(

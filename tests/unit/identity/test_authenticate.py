@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dragoman.core.call import Caller, Limits, Proof
 from dragoman.core.clock import ManualClock
 from dragoman.core.errors import CallerError
+from dragoman.core.scopes import Bounds
 from dragoman.identity.authenticate import IdentityMode, authenticate
 from dragoman.identity.keyform import make_key, parse_key
 from dragoman.identity.ports import Finding, KeyRecord
@@ -51,6 +52,27 @@ def identify(value: str | None, keys: Keys, mode: IdentityMode, clock: ManualClo
     except StopIteration as end:
         return end.value
     raise AssertionError("it waited")
+
+
+@pytest.mark.req("R-AUTH-013")
+@pytest.mark.parametrize("what", ["key", "project", "tenant"])
+def test_a_suspended_key_is_known_and_may_do_nothing(what):
+    with pytest.raises(CallerError, match=what) as error:
+        identify("k-stopped", Keys(**{"k-stopped": record(stopped=what)}), PROD, ManualClock())
+    assert (error.value.status, error.value.code) == (403, "insufficient_permissions")
+
+
+def test_what_ended_for_good_is_told_before_what_is_suspended():
+    ended = record(stopped="tenant", revoked=5.0)
+    assert refused("k-ended", Keys(**{"k-ended": ended})).code == "invalid_api_key"
+
+
+def test_a_caller_has_the_project_and_the_bounds_of_its_key():
+    bounds = Bounds(models=(("openai/*",),))
+    known = Keys(**{"k-bound": record(project="web", bounds=bounds)})
+    caller = identify("k-bound", known, PROD, ManualClock())
+    assert (caller.project, caller.bounds) == ("web", bounds)
+    assert identify("drg_local", Keys(), LOCAL, ManualClock()).project == "default"
 
 
 def refused(value: str | None, keys: Keys, mode: IdentityMode = PROD) -> CallerError:
