@@ -119,6 +119,9 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
         keys=stored.keys,
         names=stored.names,
         submissions=stored.submissions,
+        credentials=stored.credentials,
+        credentials_changed=services.look_at_credentials,
+        try_credential=services.try_credential,
         ledger=accountant.writer.ledger,
         search=SqlSearch(services.database),
         ingest=IngestPolicy(

@@ -54,6 +54,7 @@ from dragoman.telemetry.metrics import Metrics
 from dragoman.transport.fetch import UrlFetcher
 from dragoman.transport.fetch_listings import ListingFetcher
 from dragoman.transport.http import open_transport
+from dragoman.transport.key_trial import Trial, try_own
 from dragoman.transport.stub import StubTransport
 
 if TYPE_CHECKING:
@@ -87,6 +88,19 @@ class Services:
     """What is kept of the admin API's doings."""
     overlay: Overlay = field(default_factory=Overlay)
     """What administrators have added, as it is in force."""
+
+    async def look_at_credentials(self) -> None:
+        """Takes note at once of what was changed of tenants' credentials."""
+        assert self.house.book is not None, "serving has opened it"
+        await self.house.book.look()
+
+    async def try_credential(self, name: str) -> Trial | None:
+        """Asks its provider whether a tenant's credential is good; None: there is none of that id."""
+        assert self.stored is not None, "serving has opened it"
+        opened = await self.stored.credentials.open(name)
+        if opened is None:
+            return None
+        return await try_own(opened, self.house.registry, self.house.means.transport)
 
     async def watch_credentials(self) -> None:
         """Notices what any process changes of tenants' credentials, until cancelled."""

@@ -19,6 +19,7 @@ from starlette.types import Message, Receive, Scope
 from dragoman.admin import (
     audits,
     calls,
+    credentials,
     ingest,
     keys,
     metrics,
@@ -36,7 +37,19 @@ from dragoman.core.errors import CallerError, GatewayError, HouseError
 
 ROUTERS = tuple(
     noun.router
-    for noun in (providers, models, names, keys, own, policies, metrics, calls, audits, ingest)
+    for noun in (
+        providers,
+        models,
+        names,
+        keys,
+        own,
+        policies,
+        credentials,
+        metrics,
+        calls,
+        audits,
+        ingest,
+    )
 )
 
 

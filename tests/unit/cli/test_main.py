@@ -15,6 +15,7 @@ COMMANDS = [
     "serve",
     "init",
     "keys",
+    "credentials",
     "budgets",
     "models",
     "chat",
@@ -22,15 +23,21 @@ COMMANDS = [
     "doctor",
     "config",
     "db",
+    "secrets",
     "import",
     "export",
     "audit",
     "mock",
     "conformance",
 ]
-GROUPS = ("keys", "budgets", "config", "db", "import", "audit")
+GROUPS = ("keys", "credentials", "secrets", "budgets", "config", "db", "import", "audit")
 WITHIN = [
     *(f"keys {name}" for name in ("create", "list", "revoke")),
+    *(
+        f"credentials {name}"
+        for name in ("list", "add", "remove", "disable", "enable", "test", "rule")
+    ),
+    *(f"secrets {name}" for name in ("rotate", "status")),
     *(f"config {name}" for name in ("validate", "plan", "reload")),
     *(f"import {name}" for name in ("litellm", "portkey", "new-api", "anygpt", "json")),
     *(f"db {name}" for name in ("upgrade", "downgrade", "current", "check", "backup", "restore")),
