@@ -55,6 +55,7 @@ from dragoman.telemetry.sink import sink_of
 from dragoman.transport.fetch import UrlFetcher
 from dragoman.transport.fetch_listings import ListingFetcher
 from dragoman.transport.http import open_transport
+from dragoman.transport.key_trial import Trial, try_own
 from dragoman.transport.stub import StubTransport
 
 if TYPE_CHECKING:
@@ -96,6 +97,19 @@ class Services:
     """What administrators have added, as it is in force."""
     ring: Ring | None = None
     """Raises and delivers alarms."""
+
+    async def look_at_credentials(self) -> None:
+        """Takes note at once of what was changed of tenants' credentials."""
+        assert self.house.book is not None, "serving has opened it"
+        await self.house.book.look()
+
+    async def try_credential(self, name: str) -> Trial | None:
+        """Asks its provider whether a tenant's credential is good; None: there is none of that id."""
+        assert self.stored is not None, "serving has opened it"
+        opened = await self.stored.credentials.open(name)
+        if opened is None:
+            return None
+        return await try_own(opened, self.house.registry, self.house.means.transport)
 
     async def watch_credentials(self) -> None:
         """Notices what any process changes of tenants' credentials, until cancelled."""

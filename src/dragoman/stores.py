@@ -18,6 +18,7 @@ from dragoman.core.errors import CallerError
 if TYPE_CHECKING:
     from dragoman.accounting.entry import RequestRow
     from dragoman.identity.ports import KeyRecord
+    from dragoman.store.administered import Administered
     from dragoman.store.engine import Database
     from dragoman.store.seal import Sealer
     from dragoman.store.sql.audit import SqlAudit
@@ -67,6 +68,15 @@ async def open_audit_log(settings: Settings) -> AsyncIterator[SqlAudit]:
     async with open_store(settings) as (database, keys, sealer):
         del keys
         yield await open_audit(database, sealer, SystemClock())
+
+
+@asynccontextmanager
+async def open_administered_alone(settings: Settings) -> AsyncIterator[Administered]:
+    """What is administered, for commands that need no server."""
+    from dragoman.store.administered import open_administered  # noqa: PLC0415  SQL only where it is needed
+
+    async with open_store(settings) as (database, keys, sealer):
+        yield await open_administered(database, keys, sealer, SystemClock())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from dragoman.accounting.ports import Ledger
 from dragoman.accounting.question import Reports
@@ -25,6 +25,7 @@ from dragoman.catalog.stored import (
 from dragoman.core.call import Caller, Limits
 from dragoman.core.secret import Secret
 from dragoman.credentials.accounts import Standing
+from dragoman.credentials.own import OwnCredential
 from dragoman.identity.ports import KeyChange, KeyRecord, KeySearch
 from dragoman.identity.tenancy import PlaceChange, Project, Tenant
 from dragoman.telemetry.numbers import Numbers
@@ -218,6 +219,72 @@ class Submissions(Protocol):
         ...
 
 
+class Credentials(Protocol):
+    """Credentials that tenants have brought."""
+
+    async def page(
+        self,
+        *,
+        tenant: str | None = None,
+        provider: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> list[OwnCredential]:
+        """The oldest first."""
+        ...
+
+    async def get(self, name: str, *, tenant: str | None = None) -> OwnCredential | None:
+        """One of them."""
+        ...
+
+    async def add(self, new: OwnCredential, value: str) -> OwnCredential:
+        """Seals one."""
+        ...
+
+    async def turn(
+        self, name: str, *, disabled: bool, tenant: str | None = None
+    ) -> OwnCredential | None:
+        """Takes one out of use, or back into it."""
+        ...
+
+    async def remove(self, name: str, *, tenant: str | None = None) -> bool:
+        """Forgets one; whether it was there."""
+        ...
+
+    async def own_only(self, tenant: str) -> bool:
+        """Whether the tenant may use no others."""
+        ...
+
+    async def restrict(self, tenant: str, *, own_only: bool) -> None:
+        """Says whether it may."""
+        ...
+
+    async def rules(
+        self, *, tenant: str | None = None, after: str | None = None, limit: int = 100
+    ) -> list[tuple[str, bool]]:
+        """Tenants by the alphabet, and whether each may use no others."""
+        ...
+
+
+class Tried(Protocol):
+    """What came of trying a credential."""
+
+    @property
+    def outcome(self) -> Literal["good", "refused", "unclear", "not tried"]:
+        """In a word."""
+        ...
+
+    @property
+    def said(self) -> str:
+        """In a sentence."""
+        ...
+
+    @property
+    def status(self) -> int | None:
+        """The provider's."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class IngestPolicy:
     """What strangers may hand in."""
@@ -240,6 +307,7 @@ class Desk:
     names: Names
     stored_tiers: StoredTiers
     submissions: Submissions
+    credentials: Credentials
     ledger: Ledger
     search: SearchLedger
     reports: Reports
@@ -251,6 +319,10 @@ class Desk:
     """What holds for a caller, its tier's limits and its own together."""
     keys_changed: Callable[[], None]
     """This process has changed a key: what it remembers of keys is old."""
+    credentials_changed: Callable[[], Awaitable[None]]
+    """This process has changed a tenant's credential: what it remembers of them is old."""
+    try_credential: Callable[[str], Awaitable[Tried | None]]
+    """Asks its provider whether a credential is good; None: there is none of that id."""
     try_out: Callable[[Overlay], Awaitable[None]]
     """Refuses an overlay that could not be served by."""
     renew: Callable[[], Awaitable[None]]

@@ -44,6 +44,8 @@ class KeyFormat(Struct, frozen=True, forbid_unknown_fields=True):
 
     prefix: str = ""
     min_length: int = 10
+    check_path: str = ""
+    """What is asked for to learn whether a key is good, where anybody gets the list of models."""
 
 
 class Listing(Struct, frozen=True, forbid_unknown_fields=True):

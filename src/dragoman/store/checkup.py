@@ -7,7 +7,7 @@ are what a person should know.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from sqlalchemy import exists, func, not_, select, text
@@ -21,7 +21,7 @@ from dragoman.store.engine import Database, is_there, open_database
 from dragoman.store.ledger_tables import attempts, requests
 from dragoman.store.response_tables import responses
 from dragoman.store.schema import newest_version, version_of
-from dragoman.store.seal import Sealed, SealedBy, Sealer
+from dragoman.store.seal import Sealed, Sealer
 from dragoman.store.sql.tenant_keys import secret_name
 from dragoman.store.tables import keys, secrets
 
@@ -142,7 +142,7 @@ async def _sealed(connection: AsyncConnection, sealer: Sealer) -> tuple[list[str
     errors: dict[str, int] = {}
     old = 0
     for token, by in await connection.execute(select(secrets.c.sealed, secrets.c.sealed_by)):
-        sealed = Sealed(bytes(token), cast("SealedBy", by))
+        sealed = Sealed(bytes(token), by)
         try:
             sealer.open(sealed)
         except HouseError as error:
@@ -153,8 +153,8 @@ async def _sealed(connection: AsyncConnection, sealer: Sealer) -> tuple[list[str
     if not old:
         return told, []
     older = (
-        f"{old} secrets are sealed by an older key: keep it in FERNET_KEY until the gateway has been "
-        "started with the new one."
+        f"{old} secrets are sealed by an older key: keep it in FERNET_KEY until `dragoman secrets "
+        "rotate` has found none left."
     )
     return told, [older]
 

@@ -2,16 +2,19 @@
 
 What is sealed is random and made with the database (D19, D22), so a stolen copy of the
 database opens nothing. ``FERNET_KEY`` is a comma list: the first key seals, all open, hence
-a key is rotated by putting the new one first.
+a key is rotated by putting the new one first. Beside what is sealed stands by which key, as a
+mark that gives nothing of it away: what an older one has sealed is found without opening anything.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
@@ -20,8 +23,12 @@ from dragoman.core.errors import HouseError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SealedBy: TypeAlias = Literal["fernet", "file"]
+SealedBy: TypeAlias = str
+"""``file``, or ``fernet:`` and the mark of the key; ``fernet`` alone where an older version has sealed it."""
+FERNET = "fernet"
+FILE = "file"
 _FILE = "secret"
+_MARK = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +45,29 @@ class Sealer:
 
     home: Path
     fernets: Sequence[Fernet]
+    marks: Sequence[SealedBy] = ()
+    """Of each of them, what stands beside what it seals."""
+
+    @property
+    def current(self) -> SealedBy:
+        """What stands beside what is sealed now."""
+        return self.marks[0] if self.fernets else FILE
 
     def seal(self, secret: bytes) -> Sealed:
         """The secret, sealed by the key that is in force."""
         if self.fernets:
-            return Sealed(self.fernets[0].encrypt(secret), "fernet")
-        return Sealed(self._file_key(make=True).encrypt(secret), "file")
+            return Sealed(self.fernets[0].encrypt(secret), self.current)
+        return Sealed(self._file_key(make=True).encrypt(secret), FILE)
 
     def open(self, sealed: Sealed) -> bytes:
         """The secret; a ``HouseError`` that says what to do if no key of ours opens it."""
         try:
-            if sealed.by == "file":
+            if sealed.by == FILE:
                 return self._file_key(make=False).decrypt(sealed.token)
             if self.fernets:
                 return MultiFernet(self.fernets).decrypt(sealed.token)
         except InvalidToken:
-            if sealed.by == "file":
+            if sealed.by == FILE:
                 raise _refusal(
                     f"are sealed by another file than {self._path}",
                     "restore the one that was made with the database",
@@ -65,14 +79,8 @@ class Sealer:
         raise _refusal("are sealed by FERNET_KEY, which is not set", "set it as it was before")
 
     def is_current(self, sealed: Sealed) -> bool:
-        """Whether the key in force has sealed it, rather than an older one."""
-        if not self.fernets:
-            return sealed.by == "file"
-        try:
-            self.fernets[0].decrypt(sealed.token)
-        except InvalidToken:
-            return False
-        return True
+        """Whether the key in force has sealed it, rather than an older one; what bears no mark has not."""
+        return sealed.by == self.current
 
     @property
     def _path(self) -> Path:
@@ -123,11 +131,13 @@ def _refusal(what: str, remedy: str) -> HouseError:
 def open_sealer(home: Path, fernet_keys: str | None) -> Sealer:
     """The sealer of this process; ``fernet_keys`` is FERNET_KEY's comma list."""
     fernets: list[Fernet] = []
+    marks: list[SealedBy] = []
     for number, key in enumerate((fernet_keys or "").split(","), start=1):
         if not key.strip():
             continue
         try:
             fernets.append(Fernet(key.strip()))
+            marks.append(_mark(key.strip()))
         except ValueError:
             raise HouseError(
                 "server",
@@ -135,4 +145,10 @@ def open_sealer(home: Path, fernet_keys: str | None) -> Sealer:
                 "'import base64,os;print(base64.urlsafe_b64encode(os.urandom(32)).decode())'",
                 code="configuration_error",
             ) from None
-    return Sealer(home, tuple(fernets))
+    return Sealer(home, tuple(fernets), tuple(marks))
+
+
+def _mark(key: str) -> SealedBy:
+    """Of 256 random bits a digest tells nothing; the prefix keeps it from being the digest of anything else."""
+    said = base64.urlsafe_b64decode(key)  # several spellings of a key are one key
+    return f"{FERNET}:{hashlib.sha256(b'dragoman mark ' + said).hexdigest()[:_MARK]}"

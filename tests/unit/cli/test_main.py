@@ -26,6 +26,7 @@ COMMANDS = [
     "projects",
     "keys",
     "providers",
+    "credentials",
     "budgets",
     "models",
     "call",
@@ -45,6 +46,7 @@ COMMANDS = [
     "doctor",
     "config",
     "db",
+    "secrets",
     "import",
     "export",
     "audit",
@@ -59,6 +61,8 @@ GROUPS = (
     "projects",
     "keys",
     "providers",
+    "credentials",
+    "secrets",
     "budgets",
     "config",
     "db",
@@ -78,6 +82,11 @@ WITHIN = [
         for name in ("create", "list", "show", "update", "rotate", "suspend", "resume", "revoke")
     ),
     *(f"providers {name}" for name in ("list", "add", "remove", "update")),
+    *(
+        f"credentials {name}"
+        for name in ("list", "add", "remove", "disable", "enable", "test", "rule")
+    ),
+    *(f"secrets {name}" for name in ("rotate", "status")),
     *(f"config {name}" for name in ("validate", "plan", "reload")),
     *(f"import {name}" for name in ("litellm", "portkey", "new-api", "anygpt", "json")),
     *(f"db {name}" for name in ("upgrade", "downgrade", "current", "check", "backup", "restore")),

@@ -18,7 +18,9 @@ SECRET = b"\x00" * 31 + b"\xff"
 def test_what_fernet_key_seals_it_opens_again(tmp_path):
     sealer = open_sealer(tmp_path, OLD)
     sealed = sealer.seal(SECRET)
-    assert sealed.by == "fernet"
+    assert sealed.by == sealer.current
+    assert sealed.by.startswith("fernet:")
+    assert len(sealed.by) == 16
     assert SECRET not in sealed.token
     assert open_sealer(tmp_path, OLD).open(sealed) == SECRET
     assert list(tmp_path.iterdir()) == []

@@ -48,7 +48,8 @@ async def test_a_secret_is_random_made_once_and_only_sealed_at_rest(database, tm
     assert len(first.versions[1]) == 32
     assert other.versions[1] != first.versions[1]
     (row, _) = await rows(database)
-    assert (row.version, row.sealed_by, row.created_ms) == (1, "fernet", 5000)
+    assert (row.version, row.sealed_by, row.created_ms) == (1, sealer.current, 5000)
+    assert row.sealed_by.startswith("fernet:")
     assert first.versions[1] not in row.sealed
     assert "versions" not in repr(first).lower().replace("secretversions", "")
 

@@ -81,6 +81,21 @@ class SqlCredentials:
         async with self._database.read() as connection:
             return bool((await connection.execute(query)).scalar())
 
+    async def rules(
+        self, *, tenant: str | None = None, after: str | None = None, limit: int = 100
+    ) -> list[tuple[str, bool]]:
+        """Tenants that ever had a credential or a rule, and whether each may use no others than its own."""
+        query = (
+            select(holders.c.tenant, holders.c.own_only).order_by(holders.c.tenant).limit(limit)
+        )
+        if tenant is not None:
+            query = query.where(holders.c.tenant == tenant)
+        if after is not None:
+            query = query.where(holders.c.tenant > after)
+        async with self._database.read() as connection:
+            found = await connection.execute(query)
+            return [(row.tenant, bool(row.own_only)) for row in found]
+
     # --- opening
 
     async def generation(self) -> int:
@@ -132,8 +147,9 @@ class SqlCredentials:
             row = found.mappings().first()
         if row is None:
             return None
-        _, secret = _value(await self._sealing.key(row["tenant"]), row)
-        return Opened(_shown(row), secret)
+        origin, secret = _value(await self._sealing.key(row["tenant"]), row)
+        # What was sealed counts, whatever somebody has written beside it.
+        return Opened(msgspec.structs.replace(_shown(row), origin=origin), secret)
 
     # --- changing
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import secrets as dice
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from dragoman.store.seal import Sealed, SealedBy
+from dragoman.store.seal import Sealed
 from dragoman.store.tables import secrets
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ async def _rows(connection: AsyncConnection, name: str) -> dict[int, Sealed]:
             secrets.c.name == name
         )
     )
-    return {version: Sealed(bytes(token), cast("SealedBy", by)) for version, token, by in found}
+    return {version: Sealed(bytes(token), by) for version, token, by in found}
 
 
 async def _make(connection: AsyncConnection, sealer: Sealer, clock: Clock, name: str) -> bytes:

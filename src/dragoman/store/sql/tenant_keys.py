@@ -11,17 +11,15 @@ import hashlib
 import secrets as dice
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import select
 
 from dragoman.core.errors import HouseError
-from dragoman.store.seal import Sealed, SealedBy
+from dragoman.store.sql.rewrap import rewrap
 from dragoman.store.sql.secrets import SecretVersions, open_secret
-from dragoman.store.tables import secrets
 
 if TYPE_CHECKING:
     from dragoman.core.clock import Clock
@@ -109,22 +107,11 @@ class TenantKeys:
 
         The database's other secrets are all opened at a start, and so renewed. Of a tenant that is
         not heard of for a while the key would be lost together with the old one.
+
+        Raises:
+            HouseError: one of them is opened by no key that there is.
         """
-        fernets = len(self.sealer.fernets)
-        wanted = secrets.c.name.startswith(_PREFIX)
-        if fernets <= 1:
-            # There is no older key of this kind, only the other kind.
-            wanted &= secrets.c.sealed_by != ("fernet" if fernets else "file")
-        async with self.database.read() as connection:
-            found = await connection.execute(
-                select(secrets.c.name, secrets.c.sealed, secrets.c.sealed_by).where(wanted)
-            )
-            rows = found.all()
-        old = {
-            name
-            for name, token, by in rows
-            if not self.sealer.is_current(Sealed(bytes(token), cast("SealedBy", by)))
-        }
-        for name in sorted(old):
-            await open_secret(self.database, self.sealer, self.clock, name)
-        return len(old)
+        found = await rewrap(self.database, self.sealer)
+        if found.errors:
+            raise HouseError("server", next(iter(found.errors)), code="configuration_error")
+        return found.done

@@ -1,0 +1,362 @@
+"""Credentials of tenants at providers: brought, listed masked, disabled, tried, removed (R-AUTH-009, R-AUTH-012).
+
+A value is written once and never given back; its first and last characters are all that is shown. Who
+manages a tenant has that tenant's alone, an administrator everybody's, and both stand in the audit log.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Query
+from pydantic import BaseModel, Field, StringConstraints
+
+from dragoman.admin.bench import CallOf, DeskOf, room
+from dragoman.admin.deeds import deed
+from dragoman.admin.desk import Desk
+from dragoman.admin.paging import Asked, Listed, Strict, Word, page_of, place_of
+from dragoman.admin.providers import Name, ProviderKey
+from dragoman.admin.reach import caller_of
+from dragoman.catalog.base_url import origin_of
+from dragoman.catalog.keys import mask, wrong_form
+from dragoman.catalog.registry import Registry
+from dragoman.core.call import Call
+from dragoman.core.errors import CallerError, GatewayError, invalid
+from dragoman.core.provider import Provider
+from dragoman.credentials.own import HEAVIEST, OWN, OwnCredential
+
+router = room("credentials")
+
+Label = Annotated[
+    str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+"""A name or a tenant, as long as its column is."""
+
+
+class Brought(Strict):
+    """A credential of the caller's tenant."""
+
+    provider: Name = Field(examples=["openai"])
+    api_key: ProviderKey = Field(
+        description="Sealed at once and never shown again", examples=["sk-…"]
+    )
+    name: Label = Field("main", description="Tells several for one provider apart")
+    weight: int = Field(
+        1, ge=1, le=HEAVIEST, description="Its share of the calls, where there are several"
+    )
+
+
+class BroughtFor(Brought):
+    """A credential of any tenant."""
+
+    tenant: Label = Field(examples=["acme"])
+
+
+class CredentialShown(BaseModel):
+    """A credential without its value."""
+
+    id: str
+    tenant: str
+    provider: str
+    name: str
+    key_preview: str
+    address: str = Field(description="The only place that it is sent to")
+    weight: int
+    state: Literal["in use", "disabled", "elsewhere", "no provider"] = Field(
+        description="`elsewhere`: its provider has another address now, and is not sent it"
+    )
+    created_at: float
+    changed_at: float
+    last_used_at: float | None
+
+
+class Tried(BaseModel):
+    """What its provider says of a credential."""
+
+    outcome: Literal["good", "refused", "unclear", "not tried"]
+    said: str
+    status: int | None = Field(description="The provider's")
+
+
+class RuleSaid(Strict):
+    """Whether a tenant's calls may be made with others' credentials."""
+
+    tenant: Label = Field(examples=["acme"])
+    own_only: bool = Field(
+        description="True: where the tenant has none of its own, its calls are refused"
+    )
+
+
+class RuleShown(BaseModel):
+    """The rule of one tenant that ever had a rule or a credential."""
+
+    tenant: str
+    own_only: bool
+
+
+class Mine(Asked):
+    """Which of the tenant's own are wanted."""
+
+    provider: Name | None = None
+
+
+class Filter(Mine):
+    """Which of all are wanted."""
+
+    tenant: Label | None = None
+
+
+class Rules(Asked):
+    """Whose rules are wanted."""
+
+    tenant: Label | None = None
+
+
+# --------------------------------------------------------------------------- a tenant's own
+
+
+@router.get("/v1/providers")
+async def list_mine(
+    desk: DeskOf, call: CallOf, asked: Annotated[Mine, Query()]
+) -> Listed[CredentialShown]:
+    """The credentials of the caller's tenant, the oldest first."""
+    return await _page(desk, asked, caller_of(call).tenant)
+
+
+@router.post("/v1/providers", status_code=201)
+async def bring(desk: DeskOf, call: CallOf, said: Brought) -> CredentialShown:
+    """Brings a credential; from now on calls of the tenant to that provider are made with its own alone."""
+    return await _add(desk, call, caller_of(call).tenant, said)
+
+
+@router.delete("/v1/providers/{provider}", status_code=204)
+async def take_back(
+    desk: DeskOf, call: CallOf, provider: Name, name: Annotated[Label | None, Query()] = None
+) -> None:
+    """Removes the tenant's credentials for a provider, or the one of that name, for good."""
+    tenant = caller_of(call).tenant
+    found = [
+        each
+        for each in await desk.credentials.page(tenant=tenant, provider=provider, limit=1000)
+        if name is None or each.name == name
+    ]
+    if not found:
+        raise CallerError(
+            "not_found",
+            f"Your tenant has no such credential for {provider[:64]!a}.",
+            code="not_found",
+            param="provider",
+        )
+    for each in found:
+        await _remove(desk, call, each)
+
+
+# --------------------------------------------------------------------------- everybody's
+
+
+@router.get("/api/admin/credentials")
+async def list_all(desk: DeskOf, asked: Annotated[Filter, Query()]) -> Listed[CredentialShown]:
+    """All credentials of tenants, the oldest first."""
+    return await _page(desk, asked, asked.tenant)
+
+
+@router.post("/api/admin/credentials", status_code=201)
+async def bring_for(desk: DeskOf, call: CallOf, said: BroughtFor) -> CredentialShown:
+    """Brings a credential for a tenant."""
+    return await _add(desk, call, said.tenant, said)
+
+
+@router.get("/api/admin/credentials/{id}")
+async def get(desk: DeskOf, id: Word) -> CredentialShown:  # noqa: A002  the member's name
+    """One of them."""
+    return _shown(await _one(desk, id), desk.registry())
+
+
+@router.delete("/api/admin/credentials/{id}", status_code=204)
+async def remove(desk: DeskOf, call: CallOf, id: Word) -> None:  # noqa: A002  the member's name
+    """Removes it for good; calls that are under way end as they would."""
+    await _remove(desk, call, await _one(desk, id))
+
+
+@router.post("/api/admin/credentials/{id}/disable")
+async def disable(desk: DeskOf, call: CallOf, id: Word) -> CredentialShown:  # noqa: A002
+    """Takes it out of use, until it is enabled."""
+    return await _turn(desk, call, id, disabled=True)
+
+
+@router.post("/api/admin/credentials/{id}/enable")
+async def enable(desk: DeskOf, call: CallOf, id: Word) -> CredentialShown:  # noqa: A002
+    """Takes it back into use."""
+    return await _turn(desk, call, id, disabled=False)
+
+
+@router.post("/api/admin/credentials/{id}/test")
+async def test(desk: DeskOf, call: CallOf, id: Word) -> Tried:  # noqa: A002
+    """Asks its provider whether it is good, by a request that costs nothing."""
+    before = await _one(desk, id)
+    async with deed(desk, call, "credential.test", id, tenant=before.tenant) as note:
+        found = await desk.try_credential(id)
+        if found is None:
+            raise _unknown(id)
+        note.after = found.outcome
+    return Tried(outcome=found.outcome, said=found.said, status=found.status)
+
+
+@router.get("/api/admin/credential-rules")
+async def rules(desk: DeskOf, asked: Annotated[Rules, Query()]) -> Listed[RuleShown]:
+    """Whether tenants that ever had a credential or a rule may use no others than their own."""
+    found = await desk.credentials.rules(
+        tenant=asked.tenant, after=_after(asked), limit=asked.limit + 1
+    )
+    return page_of(
+        found,
+        asked.limit,
+        lambda each: RuleShown(tenant=each[0], own_only=each[1]),
+        lambda each: each[0],
+    )
+
+
+@router.post("/api/admin/credential-rules")
+async def rule(desk: DeskOf, call: CallOf, said: RuleSaid) -> RuleShown:
+    """Says whether a tenant's calls may be made with the gateway's credentials, in force at once."""
+    before = await desk.credentials.own_only(said.tenant)
+    async with deed(
+        desk, call, "credential_rule.put", said.tenant, tenant=said.tenant, before=before
+    ) as note:
+        await desk.credentials.restrict(said.tenant, own_only=said.own_only)
+        note.after = said.own_only
+    await _tell(desk)
+    return RuleShown(tenant=said.tenant, own_only=said.own_only)
+
+
+# --------------------------------------------------------------------------- how
+
+
+def _after(asked: Asked) -> str | None:
+    after = place_of(asked.cursor, str)
+    return None if after is None else after.replace("\x00", "")
+
+
+async def _page(desk: Desk, asked: Mine, tenant: str | None) -> Listed[CredentialShown]:
+    found = await desk.credentials.page(
+        tenant=tenant, provider=asked.provider, after=_after(asked), limit=asked.limit + 1
+    )
+    registry = desk.registry()
+    return page_of(found, asked.limit, lambda each: _shown(each, registry), lambda each: each.id)
+
+
+async def _one(desk: Desk, name: str) -> OwnCredential:
+    found = await desk.credentials.get(name)
+    if found is None:
+        raise _unknown(name)
+    return found
+
+
+def _unknown(name: str) -> CallerError:
+    return CallerError(
+        "not_found", f"No credential {name[:64]!a} is known.", code="not_found", param="id"
+    )
+
+
+def provider_of(registry: Registry, name: str) -> Provider | None:
+    """A provider for which a credential may be brought: configured, or lacking a key alone."""
+    found = registry.providers.get(name) or registry.dormant.get(name)
+    return None if found is None or found.stub else found
+
+
+async def _add(desk: Desk, call: Call, tenant: str, said: Brought) -> CredentialShown:
+    registry = desk.registry()
+    provider = provider_of(registry, said.provider)
+    definition = registry.definitions.get(said.provider)
+    if provider is None or definition is None:
+        raise invalid(
+            f"There is no provider {said.provider!a} here.", "provider", "invalid_field_value"
+        )
+    if definition.listed_by:
+        raise invalid(
+            f"{said.provider} is another surface of {definition.listed_by}: name that one.",
+            "provider",
+            "invalid_field_value",
+        )
+    if (trouble := wrong_form(definition, said.api_key)) is not None:
+        raise invalid(f"This is no key of it: {trouble}.", "api_key", "invalid_field_value")
+    new = OwnCredential(
+        id=OWN + desk.new_id().replace("-", ""),
+        tenant=tenant,
+        provider=said.provider,
+        name=said.name,
+        preview=mask(said.api_key),
+        origin=origin_of(provider.base_url),
+        weight=said.weight,
+    )
+    async with deed(desk, call, "credential.add", new.id, tenant=tenant) as note:
+        found = await desk.credentials.add(new, said.api_key)
+        note.after = _plain(found)
+    await _tell(desk)
+    return _shown(found, registry)
+
+
+async def _remove(desk: Desk, call: Call, found: OwnCredential) -> None:
+    async with deed(
+        desk, call, "credential.delete", found.id, tenant=found.tenant, before=_plain(found)
+    ):
+        await desk.credentials.remove(found.id, tenant=found.tenant)
+    await _tell(desk)
+
+
+async def _turn(desk: Desk, call: Call, name: str, *, disabled: bool) -> CredentialShown:
+    before = await _one(desk, name)
+    action = "credential.disable" if disabled else "credential.enable"
+    async with deed(desk, call, action, name, tenant=before.tenant, before=_plain(before)) as note:
+        found = await desk.credentials.turn(name, disabled=disabled)
+        if found is None:
+            raise _unknown(name)
+        note.after = _plain(found)
+    await _tell(desk)
+    return _shown(found, desk.registry())
+
+
+async def _tell(desk: Desk) -> None:
+    """Has this process notice at once; others do within half a second, and it does then at the latest."""
+    try:
+        await desk.credentials_changed()
+    except GatewayError as error:
+        desk.log("warn", "tenants' credentials not looked at", error=error.message)
+
+
+def _shown(found: OwnCredential, registry: Registry) -> CredentialShown:
+    return CredentialShown(
+        id=found.id,
+        tenant=found.tenant,
+        provider=found.provider,
+        name=found.name,
+        key_preview=found.preview,
+        address=found.origin,
+        weight=found.weight,
+        state=_state(found, registry),
+        created_at=found.created_ms / 1000,
+        changed_at=found.changed_ms / 1000,
+        last_used_at=None if found.used_ms is None else found.used_ms / 1000,
+    )
+
+
+def _state(
+    found: OwnCredential, registry: Registry
+) -> Literal["in use", "disabled", "elsewhere", "no provider"]:
+    if found.disabled:
+        return "disabled"
+    provider = provider_of(registry, found.provider)
+    if provider is None:
+        return "no provider"
+    return "in use" if origin_of(provider.base_url) == found.origin else "elsewhere"
+
+
+def _plain(found: OwnCredential) -> Any:
+    """What the audit log keeps of it."""
+    return {
+        "provider": found.provider,
+        "name": found.name,
+        "key_preview": found.preview,
+        "weight": found.weight,
+        "disabled": found.disabled,
+    }
