@@ -88,6 +88,10 @@ def test_a_row_without_usage_is_settled_later_and_keeps_both_figures(house, slow
     former = json.loads(attempt["former"])
     assert (former["tokens_from"], former["cost_from"]) == ("none", "none")
     assert "cost_pico" not in former
+    explained = house.ask("GET", f"/v1/requests/{row['call_id']}/explain").json()["attempts"][0]
+    assert explained["settled"]["by"] == "openrouter lookup"
+    assert explained["settled"]["former"] == former
+    assert D(explained["charged_usd"]) == cost
     after = house.ask("GET", "/v1/usage").json()
     assert after["unknown_usage"] == before["unknown_usage"]
     assert D(after["cost_usd"]) - D(before["cost_usd"]) == cost

@@ -8,7 +8,7 @@ there is nothing here.
 from __future__ import annotations
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from dragoman.accounting.choice import Choice, read_choice
 from dragoman.accounting.entry import AttemptRow, Consumed, Entry, RequestRow
@@ -60,6 +60,14 @@ class Paid(Struct, frozen=True):
     """Held until the cost is known, or the operator releases it."""
 
 
+class Settled(Struct, frozen=True):
+    """Figures that came later, and those before them."""
+
+    at: str
+    by: str
+    former: Raw
+
+
 class Try(Struct, frozen=True):
     """One call of a provider."""
 
@@ -87,6 +95,10 @@ class Try(Struct, frozen=True):
     """Where the price is from, and the day since which it holds."""
     budget: Paid | None = None
     """What budgets pay for it; null where none has to."""
+    charged_usd: str | None = None
+    """What the tenant is charged for it; null: nobody knows yet."""
+    settled: Settled | None = None
+    """Where later figures have taken the place of the first."""
 
 
 class Times(Struct, frozen=True):
@@ -225,7 +237,16 @@ def _try(row: RequestRow, attempt: AttemptRow) -> Try:
         cost_from=used.cost_from,
         price=" ".join(filter(None, (attempt.price_source, attempt.price_from))) or None,
         budget=None if attempt.charge is None else _paid(attempt.charge),
+        charged_usd=None if attempt.charged_pico is None else usd(attempt.charged_pico),
+        settled=_settled(attempt),
     )
+
+
+def _settled(attempt: AttemptRow) -> Settled | None:
+    if attempt.settled_us is None:
+        return None
+    former = Raw((attempt.former or "{}").encode())
+    return Settled(time_of(attempt.settled_us), attempt.settled_from or "", former)
 
 
 def _paid(charge: Charge) -> Paid:

@@ -14,6 +14,8 @@ def test_defaults_are_those_of_the_documented_variables():
         "timeoutRate": 0.05,
         "tokenSpeed": 25,
         "enableLogs": True,
+        "generationDelay": 300,
+        "generationFactor": 1,
         "seed": None,
         "prices": {},
     }
