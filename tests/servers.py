@@ -124,7 +124,7 @@ def _stdout_of(log: Path) -> Path:
 
 
 @contextmanager
-def running(arguments, port, log, environment, ready) -> Iterator[Server]:
+def running(arguments, port, log, environment, ready, patience_s=20.0) -> Iterator[Server]:
     """A ``dragoman`` command that serves while the block runs."""
     kept = {name: value for name, value in os.environ.items() if name in _KEEP}
     # Whoever runs the tests may have keys and logins of their own.
@@ -140,7 +140,7 @@ def running(arguments, port, log, environment, ready) -> Iterator[Server]:
         )
     server = Server(process, port, log, environment)
     try:
-        wait_ready(server, ready)
+        wait_ready(server, ready, patience_s)
         yield server
     finally:
         server.stop()
@@ -197,13 +197,17 @@ def mock_server(folder: Path, **environment: str) -> Iterator[Server]:
 
 @contextmanager
 def gateway_server(
-    folder: Path, *arguments: str, local: bool = True, **environment: str
+    folder: Path,
+    *arguments: str,
+    local: bool = True,
+    patience_s: float = 20.0,
+    **environment: str,
 ) -> Iterator[Server]:
     port = free_port()
     mode = ["--local"] if local else []
     command = ["serve", *mode, "--port", str(port), *arguments]
     home = {"DRAGOMAN_HOME": str(folder / "home"), "LOG_LEVEL": "info", **environment}
-    with running(command, port, folder / "gateway.log", home, "/ready") as up:
+    with running(command, port, folder / "gateway.log", home, "/ready", patience_s) as up:
         yield up
 
 

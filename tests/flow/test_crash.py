@@ -5,6 +5,7 @@ ledger are held against each other (``harness/check.py``).
 """
 
 import asyncio
+import os
 from contextlib import contextmanager
 
 import pytest
@@ -18,6 +19,8 @@ from harness.evidence import History, add_postgres, add_sqlite
 from harness.house import named, scene, usd
 from servers import KEY
 
+KILLS = int(os.environ.get("DRAGOMAN_TEST_KILLS", "200"))
+"""Of the long run; fewer for a look."""
 SETTINGS = {
     "LOG_LEVEL": "warning",
     "USAGE_FLUSH_INTERVAL": "0.2",
@@ -88,9 +91,9 @@ def test_kills_under_load_lose_nothing_double_nothing_and_falsify_nothing(tmp_pa
 @pytest.mark.timeout(1500)
 @pytest.mark.req("M1", "M2", "D14", "R-USE-008")
 def test_two_hundred_kills_under_load_lose_and_double_nothing_of_ten_thousand_answers(tmp_path):
-    report, lives = crash(tmp_path, 200, 32, many=24, life_s=(0.4, 1.6), most=200)
-    assert report.answered >= 10_000
-    assert len(lives.reached) > 12
+    report, lives = crash(tmp_path, KILLS, 32, many=24, life_s=(0.4, 1.6), most=200)
+    assert report.answered >= 50 * KILLS
+    assert len(lives.reached) > min(12, KILLS // 5)
 
 
 @contextmanager

@@ -179,11 +179,19 @@ def _paired(attempts: Iterable[Attempt], served: Iterable[Served]) -> dict[str, 
     for attempt in rest:
         fitting = [each for each in left if _is_same(attempt, each)]
         if _is_known(attempt):
-            fitting.sort(key=lambda each: (not each.answered, each.number))
+            # Among the same candidate's answers to one call nothing else tells which one it was.
+            numbers = (attempt.input, attempt.output, attempt.cost_pico)
+            fitting.sort(key=lambda each: (_apart(numbers, each), not each.answered, each.number))
         if fitting:
             pairs[attempt.attempt_id] = fitting[0]
             left.remove(fitting[0])
     return pairs
+
+
+def _apart(numbers: tuple[int | None, ...], served: Served) -> int:
+    """In how many numbers they differ."""
+    true = (served.input, served.output, served.invoice_pico)
+    return sum(one != other for one, other in zip(numbers, true, strict=True))
 
 
 def _is_known(attempt: Attempt) -> bool:

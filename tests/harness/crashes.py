@@ -27,6 +27,8 @@ from servers import Server, children, gateway_server
 
 DOOMED = str(Path(__file__).parent / "doomed")
 TESTS = str(Path(__file__).parents[1])
+START_S = 60.0
+"""For a process to be ready, however busy the machine is."""
 PATIENCE_S = 4.0
 """For a process to come to its point; some need a lot to happen."""
 
@@ -79,7 +81,9 @@ def kill_all(
             }
         arguments = ("--workers", str(workers)) if workers > 1 else ()
         try:
-            with gateway_server(scene.folder, *arguments, **settings) as server:
+            with gateway_server(
+                scene.folder, *arguments, patience_s=START_S, **settings
+            ) as server:
                 patience = PATIENCE_S if end else dice.uniform(*life_s)
                 life = _Life(server, lives, dice, patience, workers, kills, end)
                 asyncio.run(life.live(callers, wishes, many))
@@ -144,7 +148,7 @@ def _kill(server: Server) -> None:
 
 def settle(scene: Scene, *arguments: str, rows: Callable[[Server], object] | None = None) -> None:
     """The start after the last death: drains what is left, and ends in good order."""
-    with gateway_server(scene.folder, *arguments, **scene.settings) as server:
+    with gateway_server(scene.folder, *arguments, patience_s=START_S, **scene.settings) as server:
         if rows is not None:
             rows(server)
         assert server.ask("GET", "/v1/usage").status == 200

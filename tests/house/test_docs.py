@@ -222,6 +222,7 @@ def variables() -> frozenset[str]:
         "FIDELITY_REFEREE",
         "FIDELITY_CORPUS",
         "INDEPENDENT_UPSTREAM_URL",
+        "DRAGOMAN_TEST_KILLS",
         "DRAGOMAN_TEST_POSTGRES",
         "DRAGOMAN_TEST_REDIS",
         "VLLM_KEY",
