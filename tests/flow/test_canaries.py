@@ -5,7 +5,6 @@ With the settings as they come, at the level that tells most, and with traces go
 
 import base64
 import json
-import os
 
 import pytest
 
@@ -106,7 +105,10 @@ def test_no_canary_is_in_logs_metrics_traces_files_and_errors(tmp_path, form):
             for number, wrong in enumerate(
                 (
                     {"model": "openai/gpt-4o-mini", "messages": mark("text")},
-                    {"model": "anthropic/x", "messages": [{"role": mark("role"), "content": 7}]},
+                    {
+                        "model": "anthropic/x",
+                        "messages": [{"role": "user", "content": {"x": mark("text")}}],
+                    },
                     {"model": "openai/gpt-4o-mini", "messages": [], "stream": mark("stream")},
                 )
             ):
@@ -118,12 +120,11 @@ def test_no_canary_is_in_logs_metrics_traces_files_and_errors(tmp_path, form):
             collector.of(trace, 2)
             assert len(collector.spans) > asked
         places["traces"] = b"".join(collector.bodies)
-    for folder, _, names in os.walk(tmp_path):
-        for name in names:
-            place = os.path.join(folder, name)
-            if name != "mock.log":
-                with open(place, "rb") as file:
-                    places[place] = file.read()
+    places |= {
+        str(file): file.read_bytes()
+        for file in tmp_path.rglob("*")
+        if file.is_file() and file.name != "mock.log"
+    }
     assert any(name.endswith(".db") for name in places)
     assert any(name.endswith("api-error.jsonl") for name in places)
     planted = [MARK, PIXEL, SECRETS["FERNET_KEY"], key, key.rpartition("_")[2]]

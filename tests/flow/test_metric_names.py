@@ -62,6 +62,7 @@ def page(tmp_path_factory):
             "[routes.cheap]\nstrategy = 'cost'\n"
             'candidates = ["openai/gpt-4o-mini", "groq/llama-3.1-8b-instant"]\n'
             "[budgets.all]\nmonthly_usd = '100'\n"
+            '[prices."openai/gpt-4o-mini--mock-status-503"]\ninput = "0.1"\noutput = "0.1"\n'
         )
         environment = {
             **providers_at(provider.port),
