@@ -50,17 +50,6 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _capture(value: object) -> object:
-    """The conventions' words beside yes and no: content on spans, on events, on both or nowhere."""
-    if isinstance(value, str):
-        words = {"span_only": "true", "span_and_event": "true", "event_only": "false"}
-        return {**words, "no_content": "false"}.get(value.lower(), value)
-    return value
-
-
-CaptureContent = Annotated[bool, BeforeValidator(_capture)]
-
-
 class Settings(BaseSettings):
     """The configuration of one process."""
 
@@ -327,8 +316,6 @@ class Settings(BaseSettings):
     """Makes no traces, whatever else is said of them."""
     otel_forward_tracestate: bool = False
     """Whether providers get the caller's tracestate beside traceparent; it may tell of the caller's house."""
-    otel_instrumentation_genai_capture_message_content: CaptureContent = False
-    """Whether prompts and answers stand in traces, for everybody who can read those."""
 
     # --- limits
     rate_limit_hash_secret: SecretStr = SecretStr("anygpt-rate-limit")

@@ -46,7 +46,6 @@ def tracing_of(settings: Settings, process: str) -> Tracing | None:
             batch=settings.otel_bsp_max_export_batch_size,
             delay_s=settings.otel_bsp_schedule_delay / 1000,
         ),
-        content=settings.otel_instrumentation_genai_capture_message_content,
         passes_state=settings.otel_forward_tracestate,
     )
 

@@ -29,6 +29,8 @@ _LONGEST = 1024
 SAMPLED = 0x1
 _KNOWS_ORIGIN = 0x100
 _FROM_ELSEWHERE = 0x200
+_LOCAL = b"\x85\x01" + _FLAGS.pack(SAMPLED | _KNOWS_ORIGIN)
+_REMOTE = b"\x85\x01" + _FLAGS.pack(SAMPLED | _KNOWS_ORIGIN | _FROM_ELSEWHERE)
 
 
 def varint(number: int) -> bytes:
@@ -46,7 +48,11 @@ def varint(number: int) -> bytes:
 
 def _sized(tag: bytes, body: bytes) -> bytes:
     size = len(body)
-    return tag + (_ONE[size] if size < 128 else varint(size)) + body
+    if size < 128:
+        return tag + _ONE[size] + body
+    if size < 16384:  # most spans
+        return tag + bytes((size & 0x7F | 0x80, size >> 7)) + body
+    return tag + varint(size) + body
 
 
 @lru_cache(maxsize=512)
@@ -76,14 +82,24 @@ def key_value(name: str, value: Value) -> bytes:
 
 def attribute(name: str, value: Value) -> bytes:
     """An attribute of a span; of a long text the beginning."""
-    if isinstance(value, str) and len(value) > _LONGEST:
+    if isinstance(value, str):
+        raw, key = value.encode("utf-8", "replace"), _key(name)
+        size = len(raw)
+        if size + len(key) < 124:  # every length is one byte: the usual case, in one go
+            return b"".join(
+                (
+                    b"\x4a",
+                    _ONE[size + len(key) + 4],
+                    key,
+                    b"\x12",
+                    _ONE[size + 2],
+                    b"\x0a",
+                    _ONE[size],
+                    raw,
+                )
+            )
         value = value[:_LONGEST]
     return _sized(b"\x4a", key_value(name, value))
-
-
-def long_attribute(name: str, text: str) -> bytes:
-    """An attribute that is as long as it is: somebody has asked for content."""
-    return _sized(b"\x4a", key_value(name, text))
 
 
 def count(name: str, number: int) -> bytes:
@@ -130,25 +146,25 @@ def span(
         is_entry: whether its parent is in another process.
         state: the trace state that came with the request.
     """
-    flags = SAMPLED | _KNOWS_ORIGIN | (_FROM_ELSEWHERE if is_entry and parent_id else 0)
     body = b"".join(
         (
-            b"\x0a\x10",
-            bytes.fromhex(trace_id),
-            b"\x12\x08",
-            bytes.fromhex(span_id),
-            b"\x22\x08" + bytes.fromhex(parent_id) if parent_id else b"",
+            bytes.fromhex(f"0a10{trace_id}1208{span_id}2208{parent_id}")
+            if parent_id
+            else bytes.fromhex(f"0a10{trace_id}1208{span_id}"),
             _sized(b"\x1a", state.encode()) if state else b"",
-            _sized(b"\x2a", name.encode("utf-8", "replace")),
-            _KINDS[kind],
+            _named(name, kind),
             _TIMES.pack(0x39, start_ns, 0x41, max(start_ns, end_ns)),
             said,
             _SPAN_STATUS_ERROR if failed else b"",
-            b"\x85\x01",
-            _FLAGS.pack(flags),
+            _REMOTE if is_entry and parent_id else _LOCAL,
         )
     )
     return _sized(b"\x12", body)
+
+
+@lru_cache(maxsize=2048)
+def _named(name: str, kind: Kind) -> bytes:
+    return _sized(b"\x2a", name.encode("utf-8", "replace")) + _KINDS[kind]
 
 
 def resource(members: Mapping[str, str]) -> bytes:

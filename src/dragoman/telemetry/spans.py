@@ -1,14 +1,14 @@
 """The spans of a call that is over: itself, each try, each fetch; written from what its outcome says anyway.
 
-So nothing is done for a trace while the call is under way. There is no word of a prompt or an answer
-here unless the operator has asked for it (``content``); what callers choose (models' names, ids) is cut.
+So nothing is done for a trace while the call is under way. There is no word of a prompt or an answer here;
+what callers choose (models' names, ids) is cut.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from functools import lru_cache
-from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,46 +18,38 @@ from dragoman.core.call import NO_FAILURE, Attempt, Call, Fetching
 from dragoman.core.money import plain
 from dragoman.core.trace import read_tracestate, span_of
 from dragoman.telemetry.gen_ai import finish_word, operation_of, provider_word
-from dragoman.telemetry.otlp import Value, attribute, attributes, count, long_attribute, span
+from dragoman.telemetry.otlp import Value, attribute, attributes, count, span
 
 Addresses = Callable[[str], str | None]
 """A provider's base URL."""
 
 _NS = 1_000_000_000
 _LONGEST = 200
-_NUMBERS = (
-    ("max_completion_tokens", "gen_ai.request.max_tokens"),
-    ("max_output_tokens", "gen_ai.request.max_tokens"),
-    ("max_tokens", "gen_ai.request.max_tokens"),
-    ("temperature", "gen_ai.request.temperature"),
-    ("top_p", "gen_ai.request.top_p"),
-    ("top_k", "gen_ai.request.top_k"),
-    ("frequency_penalty", "gen_ai.request.frequency_penalty"),
-    ("presence_penalty", "gen_ai.request.presence_penalty"),
-    ("seed", "gen_ai.request.seed"),
-    ("n", "gen_ai.request.choice.count"),
-)
+_NUMBERS = {
+    "max_completion_tokens": "gen_ai.request.max_tokens",
+    "max_output_tokens": "gen_ai.request.max_tokens",
+    "max_tokens": "gen_ai.request.max_tokens",
+    "temperature": "gen_ai.request.temperature",
+    "top_p": "gen_ai.request.top_p",
+    "top_k": "gen_ai.request.top_k",
+    "frequency_penalty": "gen_ai.request.frequency_penalty",
+    "presence_penalty": "gen_ai.request.presence_penalty",
+    "seed": "gen_ai.request.seed",
+    "n": "gen_ai.request.choice.count",
+}
 _WHOLE = frozenset(
     {"gen_ai.request.max_tokens", "gen_ai.request.seed", "gen_ai.request.choice.count"}
 )
 _MOST = 2**53
+_FIGURES = 32
+"""Bytes of a number that are looked at."""
 _NUMBER = msgspec.json.Decoder(int | float)
 
 
-class Content(Protocol):
-    """What was said in a call, where somebody has asked for it to stand in traces."""
-
-    def __call__(self, call: Call) -> dict[str, str]:
-        """Attributes by their names, JSON texts."""
-        ...
-
-
-def spans_of(
-    call: Call, duration_s: float, addresses: Addresses, content: Content | None
-) -> list[bytes]:
+def spans_of(call: Call, duration_s: float, addresses: Addresses) -> list[bytes]:
     """All spans of a call whose tries have ended, encoded; its own is the first."""
     own = span_of(call.id)
-    found = [_entry(call, duration_s, own, content)]
+    found = [_entry(call, duration_s, own)]
     found += tries_of(call, addresses)
     found += [_fetching(call, each, own) for each in call.fetches]
     return found
@@ -88,7 +80,7 @@ def _cause(attempt: Attempt, before: Attempt | None) -> str:
     return "retry" if same else "fallback"
 
 
-def _entry(call: Call, duration_s: float, own: str, content: Content | None) -> bytes:
+def _entry(call: Call, duration_s: float, own: str) -> bytes:
     outcome, caller = call.outcome, call.caller
     said = [
         _call_block(
@@ -102,20 +94,16 @@ def _entry(call: Call, duration_s: float, own: str, content: Content | None) -> 
             caller.tenant if caller else None,
             caller.key_id if caller else None,
             outcome.status,
+            len(outcome.attempts),
         ),
         attribute("dragoman.call_id", call.id),
-        attribute("dragoman.request_id", call.request_id),
-        count("dragoman.attempts", len(outcome.attempts)),
     ]
-    attempt = outcome.served
-    if attempt is not None and attempt.cost is not None:
-        said.append(attribute("dragoman.cost_usd", plain(attempt.cost)))
+    if "x-request-id" in call.headers:
+        said.append(attribute("dragoman.request_id", call.request_id))
     if outcome.cache is not None:
         said.append(attribute("dragoman.cache", outcome.cache))
     if outcome.origin is not None:
         said.append(attribute("dragoman.replay_of", outcome.origin.call_id))
-    if content is not None:
-        said += [long_attribute(name, text) for name, text in content(call).items()]
     start = int(call.wall * _NS)
     return span(
         call.trace_id,
@@ -147,6 +135,7 @@ def _call_block(
     tenant: str | None,
     key_id: str | None,
     word: str,
+    attempts: int,
 ) -> bytes:
     """What many calls say alike."""
     return attributes(
@@ -159,6 +148,7 @@ def _call_block(
             "gen_ai.request.stream": stream or None,
             "error.type": error,
             "dragoman.status": word,
+            "dragoman.attempts": attempts,
             "dragoman.tenant": tenant,
             "dragoman.key_id": key_id,
         }
@@ -192,28 +182,27 @@ def _try(
             error if failed else None,
             cause,
             attempt.cost_from,
+            attempt.number,
         ),
         numbers,
-        attribute("dragoman.attempt.id", attempt.id),
-        count("dragoman.attempt.number", attempt.number),
     ]
     usage = attempt.usage
     if usage is not None:
-        for name, number in (
-            ("gen_ai.usage.input_tokens", usage.input),
-            ("gen_ai.usage.output_tokens", usage.billed_output),
-            ("gen_ai.usage.cache_read.input_tokens", usage.cache_read),
-            ("gen_ai.usage.cache_creation.input_tokens", usage.cache_write),
-            ("gen_ai.usage.reasoning.output_tokens", usage.reasoning),
-        ):
-            if number is not None:
-                said.append(count(name, number))
+        said.append(
+            _usage_block(
+                usage.input,
+                usage.billed_output,
+                usage.cache_read,
+                usage.cache_write,
+                usage.reasoning,
+            )
+        )
     if attempt.upstream_id:
         said.append(attribute("gen_ai.response.id", attempt.upstream_id[:_LONGEST]))
     if call.outcome.stream and attempt.first_event_s is not None:
         said.append(attribute("gen_ai.response.time_to_first_chunk", attempt.first_event_s))
     if attempt.cost is not None:
-        said.append(attribute("dragoman.cost_usd", plain(attempt.cost)))
+        said.append(_cost(attempt.cost))
     start = int(attempt.wall * _NS)
     return span(
         call.trace_id,
@@ -241,6 +230,7 @@ def _try_block(
     error: str | None,
     cause: str,
     cost_from: str,
+    number: int,
 ) -> bytes:
     """What many tries say alike."""
     host, port = _host_of(address)
@@ -258,9 +248,31 @@ def _try_block(
             "dragoman.provider": provider,
             "dragoman.attempt.status": status,
             "dragoman.attempt.cause": cause,
+            "dragoman.attempt.number": number,
             "dragoman.cost_from": cost_from,
         }
     )
+
+
+@lru_cache(maxsize=1024)
+def _cost(usd: Decimal) -> bytes:
+    return attribute("dragoman.cost_usd", plain(usd))
+
+
+@lru_cache(maxsize=1024)
+def _usage_block(*numbers: int | None) -> bytes:
+    """Tokens; short calls are often of the same size."""
+    told = zip(_USED, numbers, strict=True)
+    return b"".join([count(name, number) for name, number in told if number is not None])
+
+
+_USED = (
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.output_tokens",
+    "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.cache_creation.input_tokens",
+    "gen_ai.usage.reasoning.output_tokens",
+)
 
 
 def _host_of(address: str | None) -> tuple[str | None, int | None]:
@@ -296,15 +308,19 @@ def _fetching(call: Call, each: Fetching, own: str) -> bytes:
 
 def _numbers(members: dict[str, Raw]) -> bytes:
     """The few numbers that a request sets at its top level; words are nobody's business."""
-    found: dict[str, Value | None] = {}
-    for member, name in _NUMBERS:
-        raw = members.get(member)
-        if raw is None:
-            continue
-        try:
-            value = _NUMBER.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue
-        if -_MOST <= value <= _MOST:
-            found[name] = int(value) if name in _WHOLE else float(value)
-    return attributes(found)
+    set_here = _NUMBERS.keys() & members.keys()
+    if not set_here:
+        return b""
+    return b"".join([_number(member, bytes(members[member])[:_FIGURES]) for member in set_here])
+
+
+@lru_cache(maxsize=1024)
+def _number(member: str, raw: bytes) -> bytes:
+    name = _NUMBERS[member]
+    try:
+        value = _NUMBER.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return b""
+    if not -_MOST <= value <= _MOST:
+        return b""
+    return attribute(name, int(value) if name in _WHOLE else float(value))

@@ -18,7 +18,7 @@ from dragoman.telemetry.sending import (
     HttpSending,
     Sending,
 )
-from dragoman.telemetry.spans import Addresses, Content, spans_of, tries_of
+from dragoman.telemetry.spans import Addresses, spans_of, tries_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,6 @@ class Tracing:
     ca_file: Path | None = None
     console: bool = False
     bounds: Bounds = field(default_factory=Bounds)
-    content: bool = False
-    """Whether prompts and answers stand in them."""
     passes_state: bool = False
     """Whether providers get the caller's ``tracestate``."""
 
@@ -50,12 +48,10 @@ class Tracer:
         sampler: Sampler,
         exporter: Exporter,
         addresses: Addresses,
-        content: Content | None = None,
     ) -> None:
         self.sample = sampler
         self.exporter = exporter
         self._addresses = addresses
-        self._content = content
 
     def finished(self, call: Call, duration_s: float) -> None:
         """A call has been answered; where a try outlives that, it is told once that has ended too."""
@@ -70,7 +66,7 @@ class Tracer:
             self._put(call, duration_s)
 
     def _put(self, call: Call, duration_s: float) -> None:
-        self.exporter.put(spans_of(call, duration_s, self._addresses, self._content))
+        self.exporter.put(spans_of(call, duration_s, self._addresses))
 
     def consumed(self, call: Call) -> None:
         """The tries of a call whose own end was told before."""
@@ -81,7 +77,6 @@ def open_tracer(
     tracing: Tracing,
     addresses: Addresses,
     notice: Callable[[str, str], None],
-    content: Content | None = None,
 ) -> Tracer | None:
     """The tracer, its exporter started; None where nobody would get anything.
 
@@ -118,4 +113,4 @@ def open_tracer(
         return None
     exporter = Exporter(sendings, tracing.bounds, notice)
     exporter.start()
-    return Tracer(tracing.sampler, exporter, addresses, content if tracing.content else None)
+    return Tracer(tracing.sampler, exporter, addresses)
