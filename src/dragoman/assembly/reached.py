@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
-from dragoman.assembly.logins import open_logins
 from dragoman.assembly.registry import with_files
 from dragoman.catalog.load import secret_of
 from dragoman.catalog.schema import CatalogError
@@ -31,6 +30,9 @@ def reached_of(settings: Settings, env: Mapping[str, str], where: str = "") -> d
 
     def login(name: str) -> Login:
         if not logins:
+            # What renews tokens is there for whoever has some (D32).
+            from dragoman.assembly.logins import open_logins  # noqa: PLC0415
+
             logins.append(open_logins(settings, env, _told).token)
         return logins[0](name)
 
