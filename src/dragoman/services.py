@@ -23,9 +23,11 @@ from dragoman.admission.admit import Gate
 from dragoman.admission.tiers import Tiers
 from dragoman.assembly.assemble import Assembly, assemble, assemble_stored
 from dragoman.assembly.in_force import InForce
+from dragoman.assembly.logins import tunnels_of
 from dragoman.attempt.allowance import Allowance, Allowances
 from dragoman.attempt.means import Means
 from dragoman.attempt.ports import Transport
+from dragoman.catalog.login import read_logins
 from dragoman.catalog.stored import Overlay
 from dragoman.config.fetching import fetch_policy
 from dragoman.config.health import health_of
@@ -199,6 +201,9 @@ async def open_services(
             settings.upstream_client,
             max_connections=settings.max_upstream_connections,
             tls_ca=settings.upstream_ca_file,
+            tunnels=tunnels_of(
+                settings, read_logins(settings.oauth, env), built.registry.addresses()
+            ),
         )
         stack.push_async_callback(transport.close)
         process = new_id()

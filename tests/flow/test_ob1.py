@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import pytest
 
+from connect_proxy import connect_proxy
 from ob1_service import ORG, environment, ob1_service, put_accounts
 from servers import gateway_server, until
 
@@ -346,3 +347,17 @@ def test_administrators_see_the_accounts_and_the_money_of_today(served, ob1):
     }
     assert not [token for token in ob1[0].access if token in json.dumps(told)]
     assert gateway.ask("GET", "/api/admin/accounts").status == 403
+
+
+@pytest.mark.req("R-CRED-013", "R-OB1-003")
+def test_ob1_and_its_accounts_are_reached_through_a_proxy_where_one_is_set(served, ob1):
+    with connect_proxy() as proxy:
+        gateway = served("ada", ends_in_s=-10, OB1_PROXY_URL=proxy.url, MAX_RETRIES="0")
+        assert gateway.chat(MODEL).status == 200
+        assert len(proxy.asked) >= 2
+        assert set(proxy.asked) == {f"CONNECT 127.0.0.1:{ob1[0].port}"}
+        proxy.password = "another"
+        ob1[0].access.clear()
+        reply = gateway.chat(MODEL)
+        assert reply.status in {401, 502}, reply.body
+        assert "p%40ss" not in gateway.log.read_text()

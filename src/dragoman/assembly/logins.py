@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 
+from dragoman.catalog.files import definitions
 from dragoman.catalog.login import Login, one_of, read_logins
 from dragoman.catalog.schema import CatalogError
 from dragoman.config.load import config_path
@@ -27,6 +29,7 @@ from dragoman.credentials.token_file import TokenFile, path_of
 from dragoman.store.seal import open_sealer
 from dragoman.telemetry.log import Log
 from dragoman.transport.asking import asker
+from dragoman.transport.tunnel import Tunnel, tunnel_of
 
 _RING_KEY = "key of the logins"
 
@@ -114,9 +117,38 @@ def open_logins(
         known,
         settings.dragoman_secrets.expanduser(),
         sealing or Sealing(fernets_of(settings)),
-        ask or asker(settings.upstream_ca_file),
+        ask or asker(settings.upstream_ca_file, tunnels_of(settings, known)),
         tell,
     )
+
+
+def tunnels_of(
+    settings: Settings, known: Mapping[str, Login], bases: Mapping[str, str] | None = None
+) -> dict[str, Tunnel]:
+    """The proxy that is set for OB-1, by every host that is asked for it; ``bases`` are providers' addresses.
+
+    Raises:
+        ConfigError: it is no address of a proxy.
+    """
+    said = settings.ob1_proxy_url
+    if said is None:
+        return {}
+    if settings.upstream_client not in {None, "direct"}:
+        raise ConfigError(
+            "OB1_PROXY_URL needs UPSTREAM_CLIENT=direct: no other client goes through it."
+        )
+    try:
+        tunnel = tunnel_of(said.get_secret_value())
+    except ValueError as error:
+        raise ConfigError(f"OB1_PROXY_URL: {error}.") from None
+    names = {name for name, each in definitions().items() if each.accounts}
+    places = [known[definitions()[name].accounts] for name in names]
+    urls = [(bases or {}).get(name, definitions()[name].base_url) for name in names]
+    urls += [
+        url for each in places for url in (each.token_url, each.device_url, each.organizations_url)
+    ]
+    hosts = {urlsplit(url).hostname for url in urls if url}
+    return {host: tunnel for host in hosts if host}
 
 
 def fernets_of(settings: Settings) -> tuple[Fernet, ...]:

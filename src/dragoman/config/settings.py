@@ -131,6 +131,8 @@ class Settings(BaseSettings):
     the logins; needs the extra `[keyring]`."""
     ob1_rotation_mode: Literal["cache-first", "balanced", "performance"] = "cache-first"
     """Whose turn it is among OB-1's accounts: stay with one while it is well, take turns, or take any."""
+    ob1_proxy_url: SecretStr | None = None
+    """An HTTP proxy, as http://user:password@host:3128, by which OB-1 and its accounts' server are reached."""
     key_prefix: str = Field(default="drg", pattern=r"^[a-z0-9]{2,16}$")
     """What the keys that are made here begin with."""
     key_stale_s: float = Field(default=60, ge=1, le=600)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,13 +19,19 @@ from dragoman.core.errors import UpstreamError
 from dragoman.credentials.questions import Answer, Question
 from dragoman.transport.tls import context_of
 from dragoman.transport.trust import authorities
+from dragoman.transport.tunnel import Tunnel
 
 _MOST = 1024 * 1024
 _CONNECT_S = 10.0
 
 
-def asker(tls_ca: Path | None = None) -> Callable[[Question], Answer]:
-    """What sends questions; ``tls_ca`` is a PEM file of authorities trusted beside the system's."""
+def asker(
+    tls_ca: Path | None = None, tunnels: Mapping[str, Tunnel] | None = None
+) -> Callable[[Question], Answer]:
+    """What sends questions; ``tls_ca`` is a PEM file of authorities trusted beside the system's.
+
+    ``tunnels`` are proxies by the hosts that are reached through them.
+    """
     contexts: list[ssl.SSLContext] = []
 
     def context() -> ssl.SSLContext:
@@ -33,10 +39,12 @@ def asker(tls_ca: Path | None = None) -> Callable[[Question], Answer]:
             contexts.append(context_of(*authorities(tls_ca)))
         return contexts[0]
 
-    return partial(_ask, context)
+    return partial(_ask, context, tunnels or {})
 
 
-def _ask(context: Callable[[], ssl.SSLContext], question: Question) -> Answer:
+def _ask(
+    context: Callable[[], ssl.SSLContext], tunnels: Mapping[str, Tunnel], question: Question
+) -> Answer:
     """The answer, whatever its status.
 
     Raises:
@@ -45,12 +53,15 @@ def _ask(context: Callable[[], ssl.SSLContext], question: Question) -> Answer:
     parts = urlsplit(question.url)
     host = parts.hostname or ""
     connection: http.client.HTTPConnection
+    tunnel = tunnels.get(host)
+    at = (host, parts.port) if tunnel is None else (tunnel.host, tunnel.port)
     if parts.scheme == "https":
-        connection = http.client.HTTPSConnection(
-            host, parts.port, timeout=_CONNECT_S, context=context()
-        )
+        connection = http.client.HTTPSConnection(*at, timeout=_CONNECT_S, context=context())
     else:
-        connection = http.client.HTTPConnection(host, parts.port, timeout=_CONNECT_S)
+        connection = http.client.HTTPConnection(*at, timeout=_CONNECT_S)
+    if tunnel is not None:
+        shown = {"proxy-authorization": tunnel.authorization} if tunnel.authorization else {}
+        connection.set_tunnel(host, parts.port, shown)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     headers = {"user-agent": f"dragoman/{__version__}", "connection": "close", **question.headers}
     connected = False

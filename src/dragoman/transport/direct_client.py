@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -39,6 +40,7 @@ from dragoman.transport.limits import Corrupt, inflation
 from dragoman.transport.names import Names
 from dragoman.transport.tls import context_of
 from dragoman.transport.trust import authorities
+from dragoman.transport.tunnel import Tunnel
 
 READ_SIZE = 256 * 1024
 """Bytes that are read at once."""
@@ -54,8 +56,13 @@ class DirectTransport:
         tls_ca: Path | None,
         names: Names | None = None,
         keep: bool = True,
+        tunnels: Mapping[str, Tunnel] | None = None,
     ) -> None:
-        """``names``: who resolves them; ``keep``: whether a connection serves a second request."""
+        """``names``: who resolves them; ``keep``: whether a connection serves a second request.
+
+        ``tunnels``: proxies by the hosts that are reached through them.
+        """
+        self._tunnels = dict(tunnels or {})
         self._limit = max_connections
         self._authorities = authorities(tls_ca)
         self._context: ssl.SSLContext | None = None
@@ -146,6 +153,7 @@ class DirectTransport:
                 self._tls() if origin.secure else None,
                 limit,
                 lambda: DirectConnection(origin, idle, self._buffer),
+                self._tunnels.get(origin.host) if self._tunnels else None,
             )
         except BaseException:
             reply.drop(LOST)

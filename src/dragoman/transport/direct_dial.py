@@ -18,6 +18,7 @@ from dragoman.transport.direct_request import Origin
 from dragoman.transport.failures import Fault
 from dragoman.transport.names import Address, Names
 from dragoman.transport.tls import CERTIFICATE
+from dragoman.transport.tunnel import Tunnel, open_tunnel
 
 STAGGER_S = 0.25
 
@@ -30,25 +31,36 @@ async def dial(
     context: ssl.SSLContext | None,
     limit: asyncio.Timeout,
     make: Callable[[], _P],
+    tunnel: Tunnel | None = None,
 ) -> _P | Fault:
     """A protocol whose connection stands, TLS included; or why there is none.
 
-    ``limit`` bounds all of it together. Being cancelled closes every socket that was opened.
+    ``limit`` bounds all of it together, the proxy's part included where ``tunnel`` says one. Being cancelled
+    closes every socket that was opened.
     """
     try:
         async with limit:
+            first = origin if tunnel is None else Origin(tunnel.host, tunnel.port, secure=False)
             try:
-                addresses = await names.addresses(origin)
+                addresses = await names.addresses(first)
             except (OSError, UnicodeError):
                 return failures.DNS
             try:
                 sock = await _connected(addresses)
-            except ConnectionRefusedError:
-                names.forget(origin)
-                return failures.REFUSED
             except OSError as error:
-                names.forget(origin)
-                return _unreached(error)
+                names.forget(first)
+                if tunnel is not None:
+                    return failures.PROXY
+                return failures.REFUSED if _refused(error) else _unreached(error)
+            if tunnel is not None:
+                try:
+                    fault = await open_tunnel(sock, origin, tunnel)
+                except BaseException:
+                    sock.close()
+                    raise
+                if fault is not None:
+                    sock.close()
+                    return fault
             return await _spoken(sock, origin.host, context, make)
     except TimeoutError:
         names.forget(origin)

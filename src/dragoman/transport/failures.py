@@ -57,6 +57,9 @@ CONNECT_TIMEOUT = Fault(
 DNS = Fault("upstream", "dns_error", "no", "The host name of {host} could not be resolved.")
 REFUSED = Fault("upstream", "network_error", "no", "{host} refused the connection.")
 UNREACHABLE = Fault("upstream", "network_error", "no", "{host} could not be reached.")
+PROXY = Fault(
+    "upstream", "network_error", "no", "The proxy that is configured does not connect to {host}."
+)
 
 # A certificate does not get better by asking again; a broken handshake may.
 TLS_EXPIRED = Fault(

@@ -7,10 +7,12 @@ figures in ``docs/transport.md``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias, assert_never
 
 from dragoman.attempt.ports import Transport
+from dragoman.transport.tunnel import Tunnel
 
 Client: TypeAlias = Literal["direct", "ry", "aiohttp"]
 
@@ -25,10 +27,12 @@ def open_transport(
     *,
     max_connections: int = MAX_CONNECTIONS,
     tls_ca: Path | None = None,
+    tunnels: Mapping[str, Tunnel] | None = None,
 ) -> Transport:
     """A transport over the named client; it opens no socket before the first request.
 
-    ``tls_ca`` is a PEM file of authorities trusted beside the system's.
+    ``tls_ca`` is a PEM file of authorities trusted beside the system's, ``tunnels`` are proxies by host, which
+    our own client alone goes through.
 
     Raises:
         ModuleNotFoundError: the client is an extra that is not installed.
@@ -39,7 +43,7 @@ def open_transport(
         case "direct":
             from dragoman.transport.direct_client import DirectTransport  # noqa: PLC0415
 
-            return DirectTransport(max_connections=max_connections, tls_ca=tls_ca)
+            return DirectTransport(max_connections=max_connections, tls_ca=tls_ca, tunnels=tunnels)
         case "ry" | "aiohttp":
             from dragoman.transport.library import LibraryTransport, driver_of  # noqa: PLC0415
 

@@ -8,7 +8,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from authorization_server import Family, authorization_server
-from dragoman.assembly.logins import open_logins
+from dragoman.assembly.logins import open_logins, tunnels_of
 from dragoman.config.load import load_settings
 from dragoman.config.settings import ConfigError
 from dragoman.core.errors import HouseError
@@ -160,3 +160,20 @@ def test_a_wrong_name_is_told_with_the_nearest(opened):
         opened({}).login("gogle")
     with pytest.raises(ConfigError, match=r"\[oauth.own\]: token_url is missing"):
         opened({"own": {}})
+
+
+@pytest.mark.req("R-CRED-013")
+def test_a_proxy_is_for_the_hosts_of_those_that_have_accounts(opened, tmp_path):
+    logins = opened({})
+    settings = load_settings({"ob1_proxy_url": "http://u:s3cret@proxy.internal:3128"})
+    found = tunnels_of(settings, logins.known, {"ob1": "https://ob1.example.com/v1"})
+    assert set(found) == {"ob1.example.com", "api.workos.com", "dashboard.openblocklabs.com"}
+    assert {(each.host, each.port) for each in found.values()} == {("proxy.internal", 3128)}
+    assert tunnels_of(load_settings({}), logins.known) == {}
+    for wrong, told in (
+        ({"ob1_proxy_url": "s3cret"}, "OB1_PROXY_URL: say it as"),
+        ({"ob1_proxy_url": "http://p:1", "upstream_client": "ry"}, "needs UPSTREAM_CLIENT=direct"),
+    ):
+        with pytest.raises(ConfigError, match=told) as caught:
+            tunnels_of(load_settings(wrong), logins.known)
+        assert "s3cret" not in caught.value.message
