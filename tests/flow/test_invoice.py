@@ -111,7 +111,7 @@ def models_of(wishes):
 
 def asking(place, callers, wishes, many=12, **settings):
     """Has a gateway asked for all of it, and ends it in good order."""
-    with gateway_server(place.folder, **{**place.settings, **settings}) as server:
+    with gateway_server(place.folder, patience_s=60, **{**place.settings, **settings}) as server:
         asyncio.run(callers.all_of(server.port, wishes, many))
         assert server.ask("GET", "/v1/usage").status == 200
         assert server.stop() == 0, server.tail()
@@ -204,7 +204,9 @@ def test_a_network_that_does_harm_on_both_sides_loses_and_doubles_nothing(tmp_pa
         callers = Callers(KEY, 20 + seed, patience_s=5)
         with (
             proxying(place.mock.port, seeded(seed, 12_000)) as behind,
-            gateway_server(tmp_path, **{**place.settings, **providers_at(behind.port)}) as server,
+            gateway_server(
+                tmp_path, patience_s=60, **{**place.settings, **providers_at(behind.port)}
+            ) as server,
             proxying(server.port, seeded(seed + 100, 15_000)) as before,
         ):
             asyncio.run(callers.all_of(before.port, wishes, 16))

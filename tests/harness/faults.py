@@ -98,6 +98,7 @@ class Proxy:
     struck: Counter[str] = field(default_factory=Counter)
     """How often each kind did."""
     connections: int = 0
+    joined: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 @contextmanager
@@ -136,24 +137,32 @@ async def _join(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.Stre
     number, proxy.connections = proxy.connections, proxy.connections + 1
     faults = proxy.plan(number)
     ends = [writer]
-    with contextlib.suppress(OSError):
+    tasks: list[asyncio.Task[bool]] = []
+    mine = asyncio.current_task()
+    assert mine is not None, "each connection has one"
+    # The loop alone does not hold on to a task whose connection is closed on both sides.
+    proxy.joined.add(mine)
+    try:
         other_reader, other = await asyncio.open_connection("127.0.0.1", proxy.target)
         ends.append(other)
-        up = _pump(proxy, reader, other, ends, [each for each in faults if each.way == "up"])
-        down = _pump(
-            proxy, other_reader, writer, ends, [each for each in faults if each.way == "down"]
-        )
-        tasks = [asyncio.ensure_future(up), asyncio.ensure_future(down)]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if all(task.exception() is None and task.result() for task in done):
-                await asyncio.wait(tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-    for end in ends:
-        end.close()
+        up = [each for each in faults if each.way == "up"]
+        down = [each for each in faults if each.way == "down"]
+        tasks = [
+            asyncio.ensure_future(_pump(proxy, reader, other, ends, up)),
+            asyncio.ensure_future(_pump(proxy, other_reader, writer, ends, down)),
+        ]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if all(task.exception() is None and task.result() for task in done):
+            await asyncio.wait(tasks)
+    except OSError:
+        pass  # nobody listens there
+    finally:
+        for task in tasks:
+            task.cancel()
+        for end in ends:
+            end.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        proxy.joined.discard(mine)
 
 
 async def _pump(
