@@ -128,6 +128,9 @@ class Reconciler:
         """Asks what is due; whether there may be more."""
         due = await self._store.due(int(self._clock.wall() * 1000), IN_A_ROUND)
         reports = self._clock.monotonic() >= self._reports_at and self._sources.reporting()
+        if reports:
+            # Also where another has its turn: to ask for one writes to the database.
+            self._reports_at = self._clock.monotonic() + REPORTS_EVERY_S
         if not (due or reports) or not await self._take_turn(TURN, TURN_S):
             return False
         for start in range(0, len(due), AT_ONCE):
@@ -135,7 +138,6 @@ class Reconciler:
             if start and not await self._take_turn(TURN, TURN_S):
                 return False
         if reports:
-            self._reports_at = self._clock.monotonic() + REPORTS_EVERY_S
             await self._reports()
         return len(due) == IN_A_ROUND
 

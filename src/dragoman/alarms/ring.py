@@ -150,11 +150,13 @@ class Ring:
         if self.policy.endpoints:
             due = await self._outbox.due(int(self._clock.wall() * 1000), AT_ONCE)
         looks = self._clock.monotonic() >= self._look_at
+        if looks:
+            # Also where another has its turn: to ask for one writes to the database.
+            self._look_at = self._clock.monotonic() + self.policy.look_every_s
         if not (due or looks) or not await self._take_turn(TURN, TURN_S):
             return False
         await asyncio.gather(*map(self._deliver, due))
         if looks:
-            self._look_at = self._clock.monotonic() + self.policy.look_every_s
             await self.look()
             await self._forget()
         return len(due) == AT_ONCE

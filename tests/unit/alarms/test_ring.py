@@ -143,6 +143,18 @@ def test_who_has_not_its_turn_neither_sends_nor_looks():
     asyncio.run(story())
 
 
+def test_who_waits_for_its_turn_does_not_ask_for_it_every_second():
+    async def story():
+        bench = Bench()
+        bench.mine = False
+        for _ in range(30):
+            await bench.ring.tick()
+            bench.clock.advance(TICK_S)
+        assert len(bench.turns) == 1
+
+    asyncio.run(story())
+
+
 def test_an_endpoint_that_is_no_longer_configured_gets_nothing():
     async def story():
         bench = Bench(endpoints=2)
