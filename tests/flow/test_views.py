@@ -262,7 +262,7 @@ def test_a_model_is_recommended_with_its_reasons(house):
     "R-CLI-011", "R-CLI-012", "R-CLI-013", "R-CLI-014", "R-ADD-009", "R-ADD-010", "R-USE-006"
 )
 def test_the_commands_tell_the_same(house):
-    server, admin, keys, _ = house
+    _, _, keys, _ = house
     code, out, err = ran(house, "stats", "--json")
     told = json.loads(out)
     assert code == 0, err
