@@ -1,4 +1,4 @@
-"""What watches the house: traces, opened where somebody gets them, and how deep its queues are."""
+"""What watches the house: traces, opened where somebody gets them, how deep its queues are, what the log is told."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from dragoman.accounting.account import Accountant
 from dragoman.config.settings import Settings
+from dragoman.core.errors import HouseError
 from dragoman.keeping.notes import Notes
 from dragoman.telemetry.log import Log
 
@@ -75,3 +76,17 @@ def tracing(
     if tracer is not None:
         stack.push_async_callback(asyncio.to_thread, tracer.exporter.close)
     return tracer
+
+
+def told_of_limits(log: Log, what: str, error: Exception | None) -> None:
+    """Tells the log where limits are counted now, or why not where they should be."""
+    if error is None:
+        log.event("info", what)
+    else:
+        untold(log, what, error)
+
+
+def untold(log: Log, what: str, error: Exception) -> None:
+    """Tells the log of a failure behind the calls; of one that is not worded for it the kind alone."""
+    said = error.message if isinstance(error, HouseError) else type(error).__name__
+    log.event("warn", what, error=said)

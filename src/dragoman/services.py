@@ -45,7 +45,7 @@ from dragoman.credentials.book import Book
 from dragoman.health.health import Health
 from dragoman.identity.cache import CachedKeys
 from dragoman.keeping.keeper import Keeper, KeepingPolicy
-from dragoman.observing import Depths, depths, tracing
+from dragoman.observing import Depths, depths, told_of_limits, tracing, untold
 from dragoman.pipeline import House
 from dragoman.store.limits import Kept, open_limits, past_of
 from dragoman.stores import first_admin, open_store
@@ -117,7 +117,7 @@ class Services:
         """Notices what any process changes of tenants' credentials, until cancelled."""
         house = self.house
         assert house.book is not None, "serving has opened it"
-        told = partial(_untold, self.log, "tenants' credentials not looked at")
+        told = partial(untold, self.log, "tenants' credentials not looked at")
         try:
             await house.book.watch(house.means.used, told)
         finally:
@@ -214,7 +214,7 @@ async def open_services(
                 built.budgets,
                 clock,
                 told_by(log, metrics),
-                partial(_untold, log),
+                partial(untold, log),
                 shared=workers > 1,
             )
         )
@@ -253,7 +253,7 @@ async def open_services(
                 health,
                 database,
                 clock,
-                partial(_untold, log),
+                partial(untold, log),
                 shared=workers > 1,
                 redis=redis,
                 prefix=settings.redis_prefix,
@@ -262,7 +262,7 @@ async def open_services(
         limits, limits_kept = await stack.enter_async_context(
             open_limits(
                 clock,
-                partial(_told_of_limits, log),
+                partial(told_of_limits, log),
                 workers=workers,
                 folder=folder,
                 redis=None if settings.mode == "test" else redis,
@@ -276,7 +276,7 @@ async def open_services(
                 redis if settings.error_log_to_redis else None,
                 settings.redis_prefix,
                 clock,
-                partial(_untold, log),
+                partial(untold, log),
             )
         )
         fetcher = ListingFetcher(built.registry, built.pools, transport, log)
@@ -292,7 +292,7 @@ async def open_services(
                 database,
                 sealer,
                 clock,
-                partial(_untold, log),
+                partial(untold, log),
                 shared=workers > 1,
             )
         )
@@ -303,7 +303,7 @@ async def open_services(
                 clock,
                 reuse_policy(settings),
                 means.report,
-                partial(_untold, log),
+                partial(untold, log),
                 redis,
                 settings.redis_prefix,
             )
@@ -410,19 +410,6 @@ def _tiers(built: Assembly) -> Tiers:
     if settings.mode == "test":
         everyone = Limits(rpm=settings.test_rate_limit_rpm, tpd=settings.test_daily_token_limit)
     return Tiers(built.tiers, everyone)
-
-
-def _told_of_limits(log: Log, what: str, error: Exception | None) -> None:
-    if error is None:
-        log.event("info", what)
-    else:
-        _untold(log, what, error)
-
-
-def _untold(log: Log, what: str, error: Exception) -> None:
-    """Tells the log of a failure behind the calls; of one that is not worded for it the kind alone."""
-    said = error.message if isinstance(error, HouseError) else type(error).__name__
-    log.event("warn", what, error=said)
 
 
 def _means(
