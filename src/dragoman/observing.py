@@ -1,4 +1,4 @@
-"""What watches the house: traces, opened where somebody gets them, how deep its queues are, what the log is told."""
+"""What watches the house: traces, opened where somebody gets them, queues, and what the log is told."""
 
 from __future__ import annotations
 
