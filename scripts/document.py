@@ -69,7 +69,6 @@ NOT_YET = {
     "further surfaces": """
         VIDEO_REQUEST_CACHE_TTL_MS
     """,
-    "traces": "OTEL_EXPORTER_OTLP_ENDPOINT OTEL_CONSOLE_EXPORT",
     "scripts": "BIND_HOST TEST_API_KEY",
 }
 """Names that are agreed on, and that no line reads so far."""
