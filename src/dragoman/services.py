@@ -141,9 +141,6 @@ def tell_refused(log: Log, built: Assembly) -> None:
         log.event("error", "stored over the admin API and not in force", what=told)
 
 
-# --------------------------------------------------------------------------- everything
-
-
 @asynccontextmanager
 async def open_services(
     settings: Settings,

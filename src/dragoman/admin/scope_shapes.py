@@ -15,7 +15,7 @@ Pattern = Annotated[
     StringConstraints(min_length=1, max_length=LONGEST_PATTERN, pattern=r"^[^\x00-\x1f\x7f]+$"),
 ]
 Surface: TypeAlias = Literal["chat", "completions", "responses", "anthropic", "gemini", "ollama"]
-Grant: TypeAlias = Literal["completions", "models", "usage", "tenant", "admin"]
+Grant: TypeAlias = Literal["completions", "models", "services", "usage", "tenant", "admin"]
 
 
 class ScopeSaid(Strict):

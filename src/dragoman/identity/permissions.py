@@ -16,7 +16,7 @@ Permission: TypeAlias = Literal[
 
 PERMISSIONS: frozenset[str] = frozenset(get_args(Permission))
 """All of them, for the check of the route table at start."""
-GRANTS = ("completions", "models", "usage", "tenant", "admin")
+GRANTS = ("completions", "models", "services", "usage", "tenant", "admin")
 """Those that a scope may name."""
 SURFACES = ("chat", "completions", "responses", "anthropic", "gemini", "ollama")
 """The dialects that a scope may name; Ollama's generate is Ollama's."""
