@@ -29,7 +29,8 @@ SurfacesOption: TypeAlias = Annotated[
 PermissionsOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        metavar="LIST", help="Only these routes: completions, models, usage, tenant, admin."
+        metavar="LIST",
+        help="Only these routes: completions, models, services, usage, tenant, admin.",
     ),
 ]
 

@@ -70,7 +70,7 @@ def test_what_is_not_there_is_said_so_and_made_by_nothing(dragoman, command):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--permissions", "everything"), "completions, models, usage, tenant, admin"),
+        (("--permissions", "everything"), "completions, models, services, usage, tenant, admin"),
         (("--surfaces", "soap"), "chat, completions, responses, anthropic, gemini, ollama"),
         (("--models", "x" * 300), "1 to 256 printable"),
     ],

@@ -31,4 +31,12 @@ def test_a_user_may_everything_else(permission):
 
 
 def test_the_permissions_are_these():
-    assert {"public", "completions", "models", "usage", "tenant", "admin"} == PERMISSIONS
+    assert {
+        "public",
+        "completions",
+        "models",
+        "services",
+        "usage",
+        "tenant",
+        "admin",
+    } == PERMISSIONS
