@@ -52,6 +52,9 @@ def test_it_tells_who_asked_for_what_and_who_failed():
         "key": "k1",
         "tenant": "acme",
         "requested_model": "openai/gpt-4o",
+        "caller": "alice",
+        "dialect": "chat",
+        "stream": False,
         "attempts": [
             {
                 "provider": "openai",

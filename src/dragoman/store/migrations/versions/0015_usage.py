@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -97,23 +99,47 @@ def upgrade() -> None:
     )
     op.create_index("ix_ledger_labels_kind_day", "ledger_labels", ["kind", "day"])
     op.execute("INSERT INTO meta (name, number) VALUES ('ledger_kept_since_us', 0)")
-    names = ", ".join(_SUMS)
-    of_hours = ", ".join(f"SUM({name})" for name in _SUMS)
-    op.execute(
-        f"INSERT INTO ledger_days (tenant, key_id, day, provider, model, {names})"  # noqa: S608  ours
-        f" SELECT tenant, key_id, hour / 24, provider, model, {of_hours} FROM ledger_hours"
-        " GROUP BY tenant, key_id, hour / 24, provider, model"
-    )
-    of_calls = ", ".join(f"SUM({term})" for term in _counted())
+    op.execute(_days_of_hours())
     # Tags are as new as this: no call has one yet where nobody has gone back and forth.
     for kind, column in (("caller", "caller"), ("project", "project"), ("user", "end_user")):
-        day, name = f"created_us / {_DAY_US}", f"SUBSTR({column}, 1, {_LONGEST})"
-        key = f"tenant, {day}, {name}, key_id, COALESCE(provider, ''), COALESCE(model, '')"
-        said = "1 = 1" if kind == "caller" else f"{column} <> ''"
-        op.execute(
-            f"INSERT INTO ledger_labels (kind, tenant, day, name, key_id, provider, model, {names})"  # noqa: S608
-            f" SELECT '{kind}', {key}, {of_calls} FROM ledger_requests WHERE {said} GROUP BY {key}"
-        )
+        op.execute(_labels_of_calls(kind, column))
+
+
+def _days_of_hours() -> sa.sql.dml.Insert:
+    place = ("tenant", "key_id", "day", "provider", "model")
+    days = sa.table("ledger_days", *map(sa.column, (*place, *_SUMS)))
+    of_hours = [sa.column(name, sa.BigInteger) for name in _SUMS]
+    key: list[sa.ColumnElement[Any]] = [
+        sa.column("tenant"),
+        sa.column("key_id"),
+        sa.literal_column("hour / 24"),
+        sa.column("provider"),
+        sa.column("model"),
+    ]
+    found = sa.select(*key, *map(sa.func.sum, of_hours)).select_from(sa.table("ledger_hours"))
+    return days.insert().from_select([*place, *_SUMS], found.group_by(*key))
+
+
+def _labels_of_calls(kind: str, column: str) -> sa.sql.dml.Insert:
+    place = ("kind", "tenant", "day", "name", "key_id", "provider", "model")
+    labels = sa.table("ledger_labels", *map(sa.column, (*place, *_SUMS)))
+    key: list[sa.ColumnElement[Any]] = [
+        sa.column("tenant"),
+        sa.literal_column(f"created_us / {_DAY_US}"),
+        sa.literal_column(f"SUBSTR({column}, 1, {_LONGEST})"),
+        sa.column("key_id"),
+        sa.literal_column("COALESCE(provider, '')"),
+        sa.literal_column("COALESCE(model, '')"),
+    ]
+    of_calls: list[sa.ColumnElement[Any]] = [
+        sa.func.sum(sa.literal_column(term)) for term in _counted()
+    ]
+    found = sa.select(sa.literal_column(f"'{kind}'"), *key, *of_calls).select_from(
+        sa.table("ledger_requests")
+    )
+    if kind != "caller":
+        found = found.where(sa.column(column) != "")
+    return labels.insert().from_select([*place, *_SUMS], found.group_by(*key))
 
 
 def downgrade() -> None:
