@@ -47,6 +47,12 @@ MOCK = (
     ("MOCK_TIMEOUT_RATE", "0.05", "share of requests that are never answered"),
     ("MOCK_TOKEN_SPEED", "25", "tokens a second; 0: everything at once"),
     ("MOCK_ENABLE_LOGS", "true", "a line for each request"),
+    (
+        "MOCK_GENERATION_DELAY",
+        "300",
+        "milliseconds after an answer in which its `/generation` is 404",
+    ),
+    ("MOCK_GENERATION_FACTOR", "1", "how much more than it had said OpenRouter says later"),
     ("MOCK_SEED", "", "the same seed rolls the same dice"),
     ("MOCK_TRUTH_FILE", "", "where each request is kept as a JSON line"),
     ("MOCK_PROVIDER_PORT", "3101", "where the mock listens"),

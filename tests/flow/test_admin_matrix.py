@@ -176,7 +176,7 @@ def test_a_foreign_key_is_an_unknown_one(house):
 
 
 def noun_of(row):
-    return re.sub("(e?s)$", "", row.path.split("/")[3])
+    return row.path.split("/")[3]
 
 
 def test_an_administrator_finds_every_row_and_no_unknown_id(house):
@@ -188,7 +188,7 @@ def test_an_administrator_finds_every_row_and_no_unknown_id(house):
                 name: value
                 for name, value in said.items()
                 if row.method == "PUT"
-                and name == {"alias": "targets", "route": "candidates"}.get(noun_of(row))
+                and name == {"aliases": "targets", "routes": "candidates"}.get(noun_of(row))
             }
             reply = server.ask(row.method, at(row), sent or body(row), key=admin)
             assert reply.status == (201 if row.method == "PUT" else 404), (row, reply.body)

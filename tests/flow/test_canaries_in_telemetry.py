@@ -43,7 +43,7 @@ def chats(model):
     tool = {"type": "object", "properties": {mark("argument"): {"type": "string"}}}
     yield "/v1/chat/completions", {
         "model": model,
-        "user": mark("user"),
+        "user": "a-label-that-the-ledger-keeps",
         "max_tokens": 50,
         "messages": [
             {"role": "system", "content": mark("system")},
