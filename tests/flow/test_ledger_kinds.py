@@ -370,7 +370,7 @@ def test_who_is_behind_a_call_and_its_tags_stand_in_its_row(house, mock):
     assert sent["path"].endswith("/chat/completions")
     plain = house.chat()
     shown = house.row(plain.headers["x-request-id"])
-    assert (shown["end_user"], shown["tags"], shown["project"]) == ("", [], "")
+    assert (shown["end_user"], shown["tags"], shown["project"]) == ("", [], "default")
 
 
 @pytest.mark.req("M7", "R-USE-011")

@@ -202,12 +202,17 @@ def test_links_lead_somewhere(paper):
 def test_commands_and_targets_that_are_named_exist(paper):
     # A help text breaks its lines behind hyphens, too.
     text = re.sub(r"-\n\s+", "-", paper.read_text(encoding="utf-8"))
-    known = {name.split()[1] for name, _ in document.commands() if " " in name}
+    known = command_names()
     for name in re.findall(r"`dragoman ([a-z][a-z0-9-]*)\b", text):
         assert name in known, name
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for name in re.findall(r"`make (?:[A-Z]+=\S+ )*([a-z][a-z-]*)", text):
         assert re.search(rf"^{name}:", makefile, re.MULTILINE), name
+
+
+@functools.cache
+def command_names() -> frozenset[str]:
+    return frozenset(name.split()[1] for name, _ in document.commands() if " " in name)
 
 
 @functools.cache
