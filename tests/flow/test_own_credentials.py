@@ -145,7 +145,7 @@ def test_a_pool_of_own_keys_goes_on_without_the_one_that_is_refused(place):
 )
 def test_own_only_is_refused_in_the_callers_dialect(place, path, body, read):
     server, admin, _ = place
-    tenant = f"strict {path}"
+    tenant = f"strict{path.replace('/', '-')}"
     key = user(server, admin, tenant)
     said = {"tenant": tenant, "own_only": True}
     assert server.ask("POST", "/api/admin/credential-rules", said, key=admin).json() == said

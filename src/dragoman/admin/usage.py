@@ -23,6 +23,11 @@ from dragoman.core.errors import invalid
 router = room("usage")
 
 _TEXT = "text/plain; charset=utf-8"
+_WORDS: dict[str, Any] = {"schema": {"type": "string"}}
+_SHEET: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": _WORDS}}}
+_PAPER: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/csv": _WORDS, "text/plain": _WORDS}}
+}
 
 
 class UsageAsked(BaseModel):
@@ -104,13 +109,13 @@ def _response(found: Document) -> Response:
     return Response(found.body, media_type=found.content_type)
 
 
-@router.get("/api/admin/usage", response_model=UsageListed)
+@router.get("/api/admin/usage", response_model=UsageListed, responses=_SHEET)
 async def all_usage(desk: DeskOf, asked: Annotated[AllUsageAsked, Query()]) -> Response:
     """What all tenants have used, in groups, with the totals."""
     return await _usage(desk, _asked(asked), asked.tenant)
 
 
-@router.get("/v1/admin/usage", response_model=UsageListed)
+@router.get("/v1/admin/usage", response_model=UsageListed, responses=_SHEET)
 async def tenant_usage(
     desk: DeskOf, call: CallOf, asked: Annotated[UsageAsked, Query()]
 ) -> Response:
@@ -124,7 +129,7 @@ async def _usage(desk: Desk, asked: Asked, tenant: str | None) -> Response:
     return _response(await sums_document(desk.reports, scope, asked))
 
 
-@router.get("/api/admin/invoices/{month}", response_model=InvoicesListed)
+@router.get("/api/admin/invoices/{month}", response_model=InvoicesListed, responses=_PAPER)
 async def all_invoices(
     desk: DeskOf, month: Word, asked: Annotated[AllInvoicesAsked, Query()]
 ) -> Response:
@@ -132,7 +137,7 @@ async def all_invoices(
     return await _invoices(desk, month, asked.format, asked.tenant)
 
 
-@router.get("/v1/admin/invoices/{month}", response_model=InvoicesListed)
+@router.get("/v1/admin/invoices/{month}", response_model=InvoicesListed, responses=_PAPER)
 async def tenant_invoice(
     desk: DeskOf, call: CallOf, month: Word, asked: Annotated[InvoiceAsked, Query()]
 ) -> Response:

@@ -14,6 +14,8 @@ from dragoman.surface.table import ROUTES
 from dragoman.surface.usage_queries import USAGE_QUERIES
 
 _TEXT = {"type": "string"}
+_SHEETS = ("usage", "calls", "all_calls")
+"""Pages that may be asked for as a table or as lines."""
 _ERROR: dict[str, dict[str, Any]] = {
     "chat": {
         "type": "object",
@@ -296,6 +298,8 @@ def _responses(route: Route) -> dict[str, Any]:
     content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
     if route.operation == "chat" and route.streams != "never":
         content[DIALECTS[route.dialect].stream_content_type.partition(";")[0]] = {"schema": _TEXT}
+    if route.page in _SHEETS:
+        content |= {"text/csv": {"schema": _TEXT}, "application/jsonl": {"schema": _TEXT}}
     if route.page == "stream":
         content = {"text/event-stream": {"schema": _TEXT}}
     if route.page == "service":
