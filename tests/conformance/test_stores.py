@@ -260,7 +260,7 @@ async def test_the_pepper_is_made_with_the_database_and_stands_there_sealed(data
     keys = await open_keys(database, sealer, SystemClock())
     async with database.read() as connection:
         (row,) = (await connection.execute(select(secrets))).all()
-    assert (row.name, row.version, row.sealed_by) == ("pepper", 1, "fernet")
+    assert (row.name, row.version, row.sealed_by) == ("pepper", 1, sealer.current)
     assert keys._pepper not in row.sealed
     assert not (tmp_path / "secret").exists()
 
