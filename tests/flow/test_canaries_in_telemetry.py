@@ -73,7 +73,7 @@ def chats(model):
 
 
 @pytest.mark.req("R-OBS-007", "R-OBS-008", "R-SEC-004", "R-SEC-006", "R-ADD-034")
-@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.parametrize("form", ["json", pytest.param("text", marks=pytest.mark.gate)])
 def test_no_canary_is_in_logs_metrics_traces_files_and_errors(tmp_path, form):
     with mock_server(tmp_path) as provider, collecting() as collector:
         environment = {

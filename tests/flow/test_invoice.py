@@ -191,7 +191,13 @@ def test_retries_fallbacks_and_hedges_are_each_on_the_invoice(tmp_path, many):
 @pytest.mark.parametrize(
     "many", [300, pytest.param(5000, marks=[pytest.mark.gate, pytest.mark.timeout(900)])]
 )
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.gate)])
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(1, marks=pytest.mark.gate),
+        pytest.param(2, marks=pytest.mark.gate),
+    ],
+)
 def test_a_network_that_does_harm_on_both_sides_loses_and_doubles_nothing(tmp_path, many, seed):
     dice = Random(seed)
     pairs = [(caller, provider) for caller in DIALECTS for provider in PROVIDERS.values()]

@@ -187,7 +187,7 @@ def test_a_token_that_is_refused_and_cannot_be_renewed_is_401_in_its_words(serve
     reply = gateway.message(MODEL)
     assert (reply.status, message_of(reply)) == (503, NO_TOKEN)
     assert ob1[0].count("refresh_token") == 1
-    assert "log in again: dragoman ob1 auth" in gateway.log.read_text()
+    until(lambda: "log in again: dragoman ob1 auth" in gateway.log.read_text())
 
 
 @pytest.mark.req("R-OB1-004", "R-OB1-005")

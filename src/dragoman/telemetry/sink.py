@@ -65,9 +65,11 @@ def _syslog() -> Sink:
     address = next((each for each in SYSLOG if Path(each).exists()), SYSLOG[0])
     local = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     local.connect(address)
+    # It is open for as long as the process may have something to say: nobody closes it.
+    descriptor = local.detach()
 
     def sink(lines: bytes) -> None:
         for line in lines.splitlines():
-            local.send(_USER_INFO + line[:_LONGEST])
+            os.write(descriptor, _USER_INFO + line[:_LONGEST])
 
     return sink
