@@ -7,7 +7,7 @@ limits with the next request, in every process within a second.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import Query, Response
 from pydantic import BaseModel, Field, StringConstraints
@@ -18,7 +18,7 @@ from dragoman.admin.deeds import deed
 from dragoman.admin.desk import Desk
 from dragoman.admin.paging import Asked, Listed, Strict, Word, page_of, place_of
 from dragoman.catalog.stored import StoredTier
-from dragoman.core.call import Call, Limits
+from dragoman.core.call import Call, Limits, said_limits
 from dragoman.core.errors import CallerError
 
 router = room("tiers")
@@ -70,14 +70,6 @@ class TiersShown(BaseModel):
 
 def _limits(said: TierBody) -> Limits:
     return Limits(**said.model_dump(include=set(_MEMBERS)))
-
-
-def _plain(limits: Limits | None) -> dict[str, Any] | None:
-    """What the audit log keeps of a tier."""
-    if limits is None:
-        return None
-    said = {name: getattr(limits, name) for name in _MEMBERS}
-    return {name: value for name, value in said.items() if value is not None}
 
 
 def _stored(desk: Desk, tier: StoredTier, filed: Collection[str]) -> TierShown:
@@ -150,11 +142,13 @@ async def _change(
     changed = [name for name in (*after, *gone) if after.get(name) != before.get(name)]
     target = named or ", ".join(changed)[:256] or "none"
     action = "tier.delete" if gone and not put else "tier.put"
-    told = {name: _plain(before[name]) for name in changed if name in before}
+    told = {name: said_limits(before[name]) for name in changed if name in before}
     async with deed(desk, call, action, target, before=told or None) as note:
         await desk.stored_tiers.change(put, gone)
         await desk.renew()
-        note.after = {name: _plain(after.get(name)) for name in changed}
+        note.after = {
+            name: said_limits(after[name]) if name in after else None for name in changed
+        }
 
 
 @router.get("/api/admin/tiers")

@@ -1,19 +1,25 @@
-"""How tenants and projects are told on the command line: as members for programs, as lines for people."""
+"""What commands on tenants and on projects have in common: where they are kept, and how they are told."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from dragoman.cli.output import say, say_json, table
 from dragoman.cli.scope_options import told_scope
+from dragoman.cli.settings import EnvFileOption, settings_or_fail
+from dragoman.cli.work import done_with
 
 if TYPE_CHECKING:
+    from dragoman.config.settings import Settings
     from dragoman.core.scopes import Scopes
     from dragoman.identity.tenancy import Project, Tenant
+    from dragoman.store.sql.tenancy import SqlTenancy
 
-__all__ = ["day", "scope_of", "tell", "tell_all"]
+__all__ = ["day", "scope_of", "tell", "tell_all", "with_tenancy"]
+
+_T = TypeVar("_T")
 
 
 def day(seconds: float) -> str:
@@ -80,3 +86,13 @@ def tell_all(places: Sequence[Tenant | Project], kind: str, hint: str, *, as_jso
                 for place in places
             ],
         )
+
+
+def with_tenancy(
+    work: Callable[[SqlTenancy], Awaitable[_T]], env_file: EnvFileOption, *, as_json: bool
+) -> _T:
+    """What the work gives on the tenants and projects of the database; it ends the program where it cannot."""
+    from dragoman.stores import open_tenancy
+
+    settings: Settings = settings_or_fail(None, env_file, as_json=as_json)
+    return done_with(open_tenancy(settings), work, as_json=as_json)

@@ -62,6 +62,12 @@ class Limits(Struct, frozen=True, gc=False):
 NO_LIMITS = Limits()
 
 
+def said_limits(limits: Limits) -> dict[str, float | bool]:
+    """The members of which something is said, by their names."""
+    said = {name: getattr(limits, name) for name in Limits.__struct_fields__}
+    return {name: value for name, value in said.items() if value is not None}
+
+
 class Caller(Struct, frozen=True):
     """Who is calling; ``key_id`` is the public id of the key, safe to log."""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 from msgspec.structs import replace
 
 from dragoman.assembly.assemble import assemble
@@ -22,7 +22,7 @@ from dragoman.catalog.load import key_source
 from dragoman.catalog.stored import Overlay
 from dragoman.config.health import health_of
 from dragoman.config.running import write_whole
-from dragoman.core.call import Limits
+from dragoman.core.call import said_limits
 from dragoman.core.clock import SystemClock
 from dragoman.core.errors import invalid
 from dragoman.data_files import models_file
@@ -82,7 +82,8 @@ async def write_folder(
         for card in model_cards(built.registry, time.time(), None)
     ]
     providers = _providers(built.registry, health, env, settings)
-    tiers = _tiers(tiers_of(settings, Overlay(tiers=stored)))
+    known = tiers_of(settings, Overlay(tiers=stored))
+    tiers = {name: said_limits(limits) for name, limits in known.items()}
     files = {
         "keys.json": msgspec.json.encode(
             KeysFile(KEYS_OBJECT, rows, peppers, tenants=tenants, projects=projects)
@@ -110,14 +111,6 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
             write_whole(folder / name, schema_of(name))
     except OSError as error:
         raise invalid(f"{folder} cannot be written: {error.strerror}.") from None
-
-
-def _tiers(tiers: Mapping[str, Limits]) -> dict[str, dict[str, Any]]:
-    """All tiers, of the files and those that administrators have stored; what is not said is left out."""
-    return {
-        name: {member: value for member, value in to_builtins(limits).items() if value is not None}
-        for name, limits in tiers.items()
-    }
 
 
 def _providers(

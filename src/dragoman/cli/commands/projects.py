@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dragoman.cli.output import JsonOption, fail
-from dragoman.cli.place_lines import tell, tell_all
+from dragoman.cli.place_lines import tell, tell_all, with_tenancy
 from dragoman.cli.scope_options import (
     ModelsOption,
     PermissionsOption,
     SurfacesOption,
     scoped,
 )
-from dragoman.cli.settings import EnvFileOption, settings_or_fail
-from dragoman.cli.work import done_with
+from dragoman.cli.settings import EnvFileOption
 
 if TYPE_CHECKING:
-    from dragoman.config.settings import Settings
     from dragoman.identity.tenancy import PlaceChange, Project
     from dragoman.store.sql.tenancy import SqlTenancy
 
@@ -35,7 +32,6 @@ a running gateway; a running one notices within a second.
     dragoman keys create --name web --tenant acme --project website
 """
 
-_T = TypeVar("_T")
 _MOST = 100_000
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The project's id.")]
 TenantOption = Annotated[str, typer.Option(help="Whose project it is.")]
@@ -77,7 +73,7 @@ def create(
         new = Project(tenant, project, name or project, scopes=scopes or NOTHING_SAID)
         return await tenancy.add_project(new)
 
-    found = _with_tenancy(make, env_file, as_json=as_json)
+    found = with_tenancy(make, env_file, as_json=as_json)
     tell(found, "project", " is made", as_json=as_json)
 
 
@@ -92,7 +88,7 @@ def list_(
     async def read(tenancy: SqlTenancy) -> list[Project]:
         return await tenancy.projects(tenant=tenant, limit=_MOST)
 
-    found = _with_tenancy(read, env_file, as_json=as_json)
+    found = with_tenancy(read, env_file, as_json=as_json)
     hint = "dragoman projects create website --tenant acme"
     tell_all(found, "project", hint, as_json=as_json)
 
@@ -109,7 +105,7 @@ def show(
     async def read(tenancy: SqlTenancy) -> Project | None:
         return await tenancy.project(tenant, project)
 
-    found = _with_tenancy(read, env_file, as_json=as_json)
+    found = with_tenancy(read, env_file, as_json=as_json)
     tell(_there(found, tenant, project, as_json=as_json), "project", "", as_json=as_json)
 
 
@@ -138,7 +134,7 @@ def update(
         scopes = scoped(before.scopes, models, surfaces, permissions)
         return await tenancy.change_project(tenant, project, PlaceChange(name, scopes))
 
-    found = _with_tenancy(change, env_file, as_json=as_json)
+    found = with_tenancy(change, env_file, as_json=as_json)
     told = _there(found, tenant, project, as_json=as_json)
     tell(told, "project", " is changed", as_json=as_json)
 
@@ -175,7 +171,7 @@ def _switched(
     async def switch(tenancy: SqlTenancy) -> Project | None:
         return await tenancy.change_project(tenant, project, change)
 
-    found = _with_tenancy(switch, env_file, as_json=as_json)
+    found = with_tenancy(switch, env_file, as_json=as_json)
     tell(_there(found, tenant, project, as_json=as_json), "project", "", as_json=as_json)
 
 
@@ -194,12 +190,3 @@ def _there(found: Project | None, tenant: str, project: str, *, as_json: bool) -
             as_json=as_json,
         )
     return found
-
-
-def _with_tenancy(
-    work: Callable[[SqlTenancy], Awaitable[_T]], env_file: EnvFileOption, *, as_json: bool
-) -> _T:
-    from dragoman.stores import open_tenancy
-
-    settings: Settings = settings_or_fail(None, env_file, as_json=as_json)
-    return done_with(open_tenancy(settings), work, as_json=as_json)

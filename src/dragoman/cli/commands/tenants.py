@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dragoman.cli.output import JsonOption, fail
-from dragoman.cli.place_lines import tell, tell_all
+from dragoman.cli.place_lines import tell, tell_all, with_tenancy
 from dragoman.cli.scope_options import (
     ModelsOption,
     PermissionsOption,
     SurfacesOption,
     scoped,
 )
-from dragoman.cli.settings import EnvFileOption, settings_or_fail
-from dragoman.cli.work import done_with
+from dragoman.cli.settings import EnvFileOption
 
 if TYPE_CHECKING:
-    from dragoman.config.settings import Settings
     from dragoman.identity.tenancy import PlaceChange, Tenant
     from dragoman.store.sql.tenancy import SqlTenancy
 
@@ -35,7 +32,6 @@ a running gateway; a running one notices within a second.
     dragoman tenants suspend acme
 """
 
-_T = TypeVar("_T")
 _MOST = 100_000
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The tenant's id.")]
 NameOption = Annotated[str | None, typer.Option(help="As people call it. [its id]")]
@@ -76,7 +72,7 @@ def create(
         new = Tenant(tenant, name or tenant, scopes=scopes or NOTHING_SAID)
         return await tenancy.add_tenant(new)
 
-    found = _with_tenancy(make, env_file, as_json=as_json)
+    found = with_tenancy(make, env_file, as_json=as_json)
     tell(found, "tenant", " is made", as_json=as_json)
 
 
@@ -86,7 +82,7 @@ def list_(*, env_file: EnvFileOption = None, as_json: JsonOption = False) -> Non
     async def read(tenancy: SqlTenancy) -> list[Tenant]:
         return await tenancy.tenants(limit=_MOST)
 
-    found = _with_tenancy(read, env_file, as_json=as_json)
+    found = with_tenancy(read, env_file, as_json=as_json)
     tell_all(found, "tenant", "dragoman tenants create acme", as_json=as_json)
 
 
@@ -98,7 +94,7 @@ def show(
     async def read(tenancy: SqlTenancy) -> Tenant | None:
         return await tenancy.tenant(tenant)
 
-    found = _with_tenancy(read, env_file, as_json=as_json)
+    found = with_tenancy(read, env_file, as_json=as_json)
     tell(_there(found, tenant, as_json=as_json), "tenant", "", as_json=as_json)
 
 
@@ -126,7 +122,7 @@ def update(
         scopes = scoped(before.scopes, models, surfaces, permissions)
         return await tenancy.change_tenant(tenant, PlaceChange(name, scopes))
 
-    found = _with_tenancy(change, env_file, as_json=as_json)
+    found = with_tenancy(change, env_file, as_json=as_json)
     tell(_there(found, tenant, as_json=as_json), "tenant", " is changed", as_json=as_json)
 
 
@@ -152,7 +148,7 @@ def _switched(tenant: str, change: PlaceChange, env_file: EnvFileOption, *, as_j
     async def switch(tenancy: SqlTenancy) -> Tenant | None:
         return await tenancy.change_tenant(tenant, change)
 
-    found = _with_tenancy(switch, env_file, as_json=as_json)
+    found = with_tenancy(switch, env_file, as_json=as_json)
     tell(_there(found, tenant, as_json=as_json), "tenant", "", as_json=as_json)
 
 
@@ -168,12 +164,3 @@ def _there(found: Tenant | None, tenant: str, *, as_json: bool) -> Tenant:
     if found is None:
         fail(f"There is no tenant {tenant!r}; `dragoman tenants list` shows all.", as_json=as_json)
     return found
-
-
-def _with_tenancy(
-    work: Callable[[SqlTenancy], Awaitable[_T]], env_file: EnvFileOption, *, as_json: bool
-) -> _T:
-    from dragoman.stores import open_tenancy
-
-    settings: Settings = settings_or_fail(None, env_file, as_json=as_json)
-    return done_with(open_tenancy(settings), work, as_json=as_json)

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import delete, func, insert, select, update
 
 from dragoman.catalog.stored import StoredTier
-from dragoman.core.call import Limits
+from dragoman.core.call import Limits, said_limits
 from dragoman.store.admin_tables import stored_tiers
 from dragoman.store.sql.counters import NAMES, move_on
 from dragoman.store.tables import keys
@@ -41,7 +41,7 @@ class SqlTiers:
         now = int(self._clock.wall() * 1000)
         async with self._database.write() as connection:
             for tier in put:
-                body = msgspec.json.encode(_said(tier.limits)).decode()
+                body = msgspec.json.encode(said_limits(tier.limits)).decode()
                 changed = await connection.execute(
                     update(stored_tiers)
                     .where(stored_tiers.c.name == tier.name)
@@ -73,8 +73,3 @@ async def read_stored_tiers(connection: AsyncConnection) -> tuple[StoredTier, ..
         )
         for row in rows.mappings()
     )
-
-
-def _said(limits: Limits) -> dict[str, float | bool]:
-    said = {name: getattr(limits, name) for name in Limits.__struct_fields__}
-    return {name: value for name, value in said.items() if value is not None}
