@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +24,7 @@ from lacking import lacking
 SERVER = os.environ.get("DRAGOMAN_TEST_POSTGRES") or "postgresql://127.0.0.1:5432/postgres"
 KINDS = ("sqlite", "postgresql")
 _TEMPLATE = f"dragoman_test_{os.getpid()}"
+_SQLITE: list[Path] = []
 _numbers = itertools.count()
 
 
@@ -31,7 +34,7 @@ async def database_url(kind: str, folder: Path, *, tables: bool = True) -> Async
     if kind == "sqlite":
         url = f"sqlite:///{folder}/dragoman.db"
         if tables:
-            await upgrade(url)
+            await copy_tables(folder / "dragoman.db")
         yield url
         return
     server = await _server()
@@ -47,8 +50,19 @@ async def database_url(kind: str, folder: Path, *, tables: bool = True) -> Async
         await server.close()
 
 
+async def copy_tables(file: Path) -> None:
+    """A new SQLite database with our tables, copied from one that is made once: in a tenth of the time."""
+    if not _SQLITE:
+        folder = Path(tempfile.mkdtemp(prefix="dragoman-tables-"))
+        _SQLITE.append(folder / "dragoman.db")
+        await upgrade(f"sqlite:///{_SQLITE[0]}")
+    shutil.copyfile(_SQLITE[0], file)
+
+
 async def drop_template() -> None:
-    """Removes what the tests of this process have left on the server; nothing where there is none."""
+    """Removes what the tests of this process have left; nothing where there is none."""
+    if _SQLITE:
+        shutil.rmtree(_SQLITE.pop().parent)
     try:
         server = await asyncpg.connect(SERVER, timeout=3)
     except (OSError, asyncpg.PostgresError):

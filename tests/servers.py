@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+import forge
 
 KEY = "drg_test"
 FAST_MOCK = {
@@ -53,7 +54,7 @@ class Reply:
 class Server:
     """A process that listens on loopback."""
 
-    process: subprocess.Popen
+    process: subprocess.Popen | forge.Forged
     port: int
     log: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -131,12 +132,8 @@ def running(arguments, port, log, environment, ready, patience_s=20.0) -> Iterat
     kept["DRAGOMAN_SECRETS"] = str(log.parent / "secrets")
     kept["OB1_CREDENTIALS_FILE"] = str(log.parent / "none.json")
     with _stdout_of(log).open("wb") as output, log.open("wb") as lines:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dragoman", *arguments],
-            env={**kept, **environment},
-            cwd=log.parent,
-            stdout=output,
-            stderr=lines,
+        process = forge.spawn(
+            arguments, env={**kept, **environment}, cwd=log.parent, stdout=output, stderr=lines
         )
     server = Server(process, port, log, environment)
     try:
@@ -227,18 +224,17 @@ def until(what, seconds=30):
     return found
 
 
+def beside(server: Server, *arguments: str, code: int = 0) -> str:
+    """What the program says that runs beside the server, on the same home, and ends with this code."""
+    environment = {**server.environment, "MODE": "local", "PATH": "/usr/bin:/bin"}
+    done = forge.run(arguments, env=environment, cwd=server.log.parent)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
 def new_api_key(server: Server, *arguments: str) -> str:
     """A key of the server's own, made by the program beside it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dragoman", "keys", "create", *arguments, "--json"],
-        env={**server.environment, "MODE": "local", "PATH": "/usr/bin:/bin"},
-        cwd=server.log.parent,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return json.loads(done.stdout)["key"]
+    return json.loads(beside(server, "keys", "create", *arguments, "--json"))["key"]
 
 
 def asked(mock: Server, model: str) -> int:

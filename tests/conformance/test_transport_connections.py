@@ -158,7 +158,9 @@ async def test_a_used_connection_that_breaks_within_a_head_was_no_stale_one(clie
             assert len(provider.requests) == 2
         else:
             assert await whole(transport, post(provider.url())) == b"fine"
-            assert len(provider.requests) == 3
+            # A library takes a while to take a connection back, and may open another meanwhile.
+            again = provider.requests[1].connection == 0
+            assert len(provider.requests) == 2 + again
 
 
 @story

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+import forge
 from administrators import admin_key, made_key
 from servers import children, gateway_server, providers_at, until
 
@@ -362,11 +363,8 @@ def test_the_audit_log_tells_all_of_it_and_a_change_to_it_is_found(mock, tmp_pat
         assert key["key"] not in json.dumps(entries)
 
         def audit(*arguments):
-            return subprocess.run(
-                [sys.executable, "-m", "dragoman", "audit", *arguments, "--json"],
-                env={**server.environment, "MODE": "local", "PATH": "/usr/bin:/bin"},
-                cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
-            )  # fmt: skip
+            environment = {**server.environment, "MODE": "local", "PATH": "/usr/bin:/bin"}
+            return forge.run(["audit", *arguments, "--json"], env=environment, cwd=tmp_path)
 
         assert json.loads(audit("verify").stdout)["whole"] is True
         assert len(json.loads(audit("list", "--limit", "2").stdout)["entries"]) == 2

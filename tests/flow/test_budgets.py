@@ -11,8 +11,6 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -20,10 +18,11 @@ from pathlib import Path
 
 import pytest
 
+import forge
 from databases import database_url
 from redis_server import URL as REDIS
 from redis_server import redis_prefix
-from servers import children, gateway_server, mock_server, new_api_key, providers_at, until
+from servers import beside, children, gateway_server, mock_server, new_api_key, providers_at, until
 
 MODEL = "openai/gpt-4o-mini"
 NAME = "gpt-4o-mini"
@@ -64,17 +63,7 @@ def serving(folder, mock, text, *arguments, **environment):
 
 def told(gateway, *arguments, code=0):
     """What the command line says beside the server, as JSON."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dragoman", "budgets", *arguments, "--json"],
-        env={**gateway.environment, "MODE": "local", "PATH": "/usr/bin:/bin"},
-        cwd=gateway.log.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return json.loads(done.stdout)
+    return json.loads(beside(gateway, "budgets", *arguments, "--json", code=code))
 
 
 def standing(gateway, name):
@@ -497,12 +486,10 @@ def test_in_test_mode_every_key_has_its_quota(tmp_path, mock):
     ) as gateway:
         keys = []
         for name in ("a", "b"):
-            done = subprocess.run(
-                [sys.executable, "-m", "dragoman", "keys", "create", "--name", name, "--role",
-                 "admin", "--json"],
-                env={**gateway.environment, "PATH": "/usr/bin:/bin"},
-                cwd=folder, capture_output=True, text=True, check=True, timeout=60,
-            )  # fmt: skip
+            said = ["keys", "create", "--name", name, "--role", "admin", "--json"]
+            done = forge.run(
+                said, env={**gateway.environment, "PATH": "/usr/bin:/bin"}, cwd=folder
+            )
             keys.append(json.loads(done.stdout)["key"])
         statuses = [gateway.chat(MODEL, key=keys[0], max_tokens=50).status for _ in range(3)]
         assert statuses in ([200, 429, 429], [200, 200, 429])

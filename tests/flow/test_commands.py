@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import forge
 from administrators import admin_key
 from dragoman.cli.main import make_app
 from servers import gateway_server, mock_server, providers_at
@@ -46,16 +47,8 @@ class Shell:
         }
 
     def __call__(self, *arguments, said="", **environment):
-        return subprocess.run(
-            [sys.executable, "-m", "dragoman", *arguments],
-            env={**self.environment, **environment},
-            cwd=self.folder,
-            input=said,
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
+        environment = {**self.environment, **environment}
+        return forge.run(arguments, env=environment, cwd=self.folder, given=said, timeout=90)
 
     def json(self, *arguments, code=0, said="", **environment):
         done = self(*arguments, "--json", said=said, **environment)

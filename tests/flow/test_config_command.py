@@ -1,11 +1,10 @@
 """The configuration file from the command line: checked whole, tried on what was asked, put in force."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
+import forge
 from servers import gateway_server, new_api_key, providers_at
 
 OPENAI, GROQ = "openai/gpt-4o-mini", "groq/llama-3.3-70b-versatile"
@@ -27,15 +26,8 @@ def gateway(mock, tmp_path, file):
 
 
 def command(server, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "dragoman", "config", *map(str, arguments)],
-        env={**server.environment, "PATH": "/usr/bin:/bin"},
-        cwd=server.log.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    environment = {**server.environment, "PATH": "/usr/bin:/bin"}
+    done = forge.run(["config", *map(str, arguments)], env=environment, cwd=server.log.parent)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -4,13 +4,12 @@ import json
 import os
 import re
 import stat
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 
+import forge
 from authorization_server import Family, authorization_server
 from browsing import browse
 from servers import _KEEP
@@ -37,21 +36,9 @@ class Program:
             "DRAGOMAN_SECRETS": str(self.secrets),
         }
 
-    def start(self, *arguments, **env):
-        return subprocess.Popen(
-            [sys.executable, "-m", "dragoman", *arguments],
-            cwd=self.folder,
-            env={**self.env, **env},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
     def __call__(self, *arguments, given="", **env):
-        process = self.start(*arguments, **env)
-        out, err = process.communicate(given, timeout=60)
-        return process.returncode, out, err
+        done = forge.run(arguments, env={**self.env, **env}, cwd=self.folder, given=given)
+        return done.returncode, done.stdout, done.stderr
 
     def ok(self, *arguments, **more):
         code, out, err = self(*arguments, **more)
@@ -60,15 +47,21 @@ class Program:
 
     def logs_in(self, *arguments, visit):
         """Runs a command that prints where to go, and goes there."""
-        process = self.start(*arguments)
+        out = self.folder / "login.out"
+        reading, writing = os.pipe()
+        with out.open("wb") as said, os.fdopen(writing, "wb") as told:
+            process = forge.spawn(
+                arguments, env=self.env, cwd=self.folder, stdout=said, stderr=told
+            )
         shown = ""
-        for line in process.stderr:
-            shown += line
-            if found := re.search(r"http://\S+", line):
-                visit(found.group())
-                break
-        out, err = process.communicate(timeout=60)
-        return process.returncode, out, shown + err
+        with os.fdopen(reading, encoding="utf-8") as lines:
+            for line in lines:
+                shown += line
+                if found := re.search(r"http://\S+", line):
+                    visit(found.group())
+                    break
+            shown += lines.read()
+        return process.wait(60), out.read_text(), shown
 
     def config(self, text):
         (self.folder / "dragoman.toml").write_text(text)

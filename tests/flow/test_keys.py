@@ -1,26 +1,16 @@
 """Keys made by the command line work at once in the running server, and stop at once when revoked."""
 
 import json
-import subprocess
-import sys
 import time
 
 import pytest
 
+from servers import beside
+
 
 def command(server, *arguments):
     """Runs the program beside the server, on the same home."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dragoman", *arguments],
-        env={**server.environment, "MODE": "local", "PATH": "/usr/bin:/bin"},
-        cwd=server.log.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(beside(server, *arguments))
 
 
 @pytest.mark.req("R-AUTH-006", "R-AUTH-010")

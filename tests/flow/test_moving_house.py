@@ -8,15 +8,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import time
 
 import pytest
 from cryptography.fernet import Fernet
 
+import forge
 from databases import database_url
 from dragoman.store.engine import open_database
 from filled import contents, fill
@@ -36,14 +34,8 @@ def url(tmp_path):
 
 
 def dragoman(*arguments, home, **environment):
-    done = subprocess.run(
-        [sys.executable, "-m", "dragoman", *arguments, "--json"],
-        env={"DRAGOMAN_HOME": str(home), "PATH": os.environ["PATH"], **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    environment = {"DRAGOMAN_HOME": str(home), "PATH": os.environ["PATH"], **environment}
+    done = forge.run([*arguments, "--json"], env=environment, cwd=home.parent)
     assert done.returncode == 0, done.stderr + done.stdout
     return json.loads(done.stdout)
 
@@ -113,14 +105,15 @@ def test_a_restore_that_is_killed_has_changed_all_or_nothing(tmp_path):
     asyncio.run(more())
     before = rows_of(path)
     unchanged = 0
-    for wait_s in (0.3, 0.5, 0.7, 0.9, 1.1, 1.3):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dragoman", "db", "restore", str(file), "--replace"],
-            env={"DRAGOMAN_HOME": str(home), "PATH": os.environ["PATH"]},
-            stdout=subprocess.DEVNULL,
-        )
+    for wait_s in (0.01, 0.05, 0.1, 0.2, 0.4, 0.8):
+        with (tmp_path / "killed.log").open("wb") as said:
+            process = forge.spawn(
+                ["db", "restore", str(file), "--replace"],
+                env={"DRAGOMAN_HOME": str(home), "PATH": os.environ["PATH"]},
+                cwd=tmp_path, stdout=said, stderr=said,
+            )  # fmt: skip
         time.sleep(wait_s)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait(10)
         with sqlite3.connect(path) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

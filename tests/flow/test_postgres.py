@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from cryptography.fernet import Fernet
 
+import forge
 from databases import database_url
 from servers import gateway_server, providers_at
 
@@ -29,14 +28,8 @@ def url(tmp_path):
 
 
 def command(*arguments: str, url: str, home):
-    done = subprocess.run(
-        [sys.executable, "-m", "dragoman", *arguments],
-        env={"DATABASE_URL": url, "DRAGOMAN_HOME": str(home), "PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    environment = {"DATABASE_URL": url, "DRAGOMAN_HOME": str(home), "PATH": os.environ["PATH"]}
+    done = forge.run(arguments, env=environment, cwd=home.parent)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import openai
 import pytest
 
 from responses_upstream import KEYS, ResponsesUpstream, responses_upstream
-from servers import KEY, gateway_server
+from servers import KEY, gateway_server, new_api_key
 
 GROQ = "groq/llama-3.3-70b-versatile"
 OPENAI = "openai/gpt-5-mini"
@@ -31,15 +29,7 @@ def house(upstream: ResponsesUpstream, tmp_path_factory):
 
 
 def new_key(server, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "dragoman", "keys", "create", "--name", "x", "--json", *arguments],
-        env={**server.environment, "MODE": "local", "PATH": "/usr/bin:/bin"},
-        cwd=server.log.parent,
-        capture_output=True,
-        check=True,
-        timeout=60,
-    )
-    return json.loads(done.stdout)["key"]
+    return new_api_key(server, "--name", "x", *arguments)
 
 
 @pytest.fixture(scope="module")

@@ -5,15 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import signal
-import subprocess
-import sys
 import time
 from contextlib import closing
 
 import pytest
 
 from responses_upstream import ResponsesUpstream, responses_upstream
-from servers import KEY, gateway_server
+from servers import KEY, gateway_server, new_api_key
 
 OPENAI = "openai/gpt-5-mini"
 GROQ = "groq/llama-3.3-70b-versatile"
@@ -37,16 +35,7 @@ def house(upstream: ResponsesUpstream, tmp_path_factory):
 @pytest.fixture(scope="module")
 def stranger(house):
     """The key of another tenant."""
-    arguments = ["keys", "create", "--name", "x", "--json", "--tenant", "theirs"]
-    done = subprocess.run(
-        [sys.executable, "-m", "dragoman", *arguments],
-        env={**house.environment, "MODE": "local", "PATH": "/usr/bin:/bin"},
-        cwd=house.log.parent,
-        capture_output=True,
-        check=True,
-        timeout=60,
-    )
-    return json.loads(done.stdout)["key"]
+    return new_api_key(house, "--name", "x", "--tenant", "theirs")
 
 
 def ask(server, text="hi", model=OPENAI, key=KEY, **members):

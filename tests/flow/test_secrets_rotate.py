@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
 from cryptography.fernet import Fernet
 
+import forge
 from administrators import admin_key
 from databases import KINDS, database_url
 from dragoman.core.clock import SystemClock
@@ -32,7 +30,7 @@ def anyio_backend():
 
 
 def command(folder, url, fernet, *arguments, value=None):
-    return [sys.executable, "-m", "dragoman", *arguments], {
+    return arguments, {
         "cwd": folder,
         "env": {
             "PATH": "/usr/bin:/bin",
@@ -40,17 +38,14 @@ def command(folder, url, fernet, *arguments, value=None):
             "DATABASE_URL": url,
             "FERNET_KEY": fernet,
         },
-        "text": True,
-        "input": value,
-        "capture_output": True,
+        "given": value or "",
         "timeout": 90,
-        "check": False,
     }
 
 
 def ran(*said, **more):
     arguments, options = command(*said, **more)
-    return subprocess.run(arguments, **options)  # noqa: PLW1510  the caller looks
+    return forge.run(arguments, **options)
 
 
 async def tenants(url, folder, many):
@@ -93,9 +88,10 @@ def rotated(url, mock, folder):
             # Killed in the middle, and run again.
             arguments, options = command(folder, url, f"{NEW},{OLD}", "secrets", "rotate")
             kept = {name: options[name] for name in ("cwd", "env")}
-            process = subprocess.Popen(arguments, **kept, stdout=subprocess.DEVNULL)
-            time.sleep(1.2)
-            process.send_signal(signal.SIGKILL)
+            with (folder / "killed.log").open("wb") as said:
+                process = forge.spawn(arguments, **kept, stdout=said, stderr=said)
+            time.sleep(0.4)
+            process.kill()
             process.wait()
             done = ran(folder, url, f"{NEW},{OLD}", "secrets", "rotate", "--json")
             assert done.returncode == 0, done.stdout + done.stderr
@@ -164,7 +160,7 @@ def test_credentials_of_the_command_line_are_in_force_within_a_second(mock, tmp_
         base = settings["OPENAI_BASE_URL"]
         arguments, options = command(tmp_path, url, NEW, *at, value=value)
         options["env"]["OPENAI_BASE_URL"] = base
-        done = subprocess.run(arguments, **options)  # noqa: PLW1510
+        done = forge.run(arguments, **options)
         assert done.returncode == 0, done.stdout + done.stderr
         assert value not in done.stdout + done.stderr
         made = json.loads(done.stdout)["id"]
@@ -172,7 +168,7 @@ def test_credentials_of_the_command_line_are_in_force_within_a_second(mock, tmp_
         credential(made)
         arguments, options = command(tmp_path, url, NEW, "credentials", "test", made, "--json")
         options["env"]["OPENAI_BASE_URL"] = base
-        done = subprocess.run(arguments, **options)  # noqa: PLW1510
+        done = forge.run(arguments, **options)
         assert (done.returncode, json.loads(done.stdout)["outcome"]) == (0, "good"), done.stderr
         assert ran(tmp_path, url, NEW, "credentials", "disable", made).returncode == 0
         time.sleep(1)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
+import forge
 from administrators import admin_key, made_key
 from servers import gateway_server, until
 
@@ -27,15 +26,8 @@ def limit_of(server, key):
 
 
 def run(server, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "dragoman", *arguments, "--json"],
-        env={**server.environment, "MODE": "local", "PATH": "/usr/bin:/bin"},
-        cwd=server.log.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    environment = {**server.environment, "MODE": "local", "PATH": "/usr/bin:/bin"}
+    return forge.run([*arguments, "--json"], env=environment, cwd=server.log.parent)
 
 
 def test_a_stored_tier_goes_before_the_files_and_the_files_comes_back(house):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
 
 from administrators import admin_key, made_key
-from servers import gateway_server, providers_at, until
+from servers import beside, gateway_server, providers_at, until
 
 pytestmark = pytest.mark.req("R-AUTH-008", "R-AUTH-010", "R-AUTH-012", "R-AUTH-013", "R-ADD-033")
 
@@ -51,17 +49,7 @@ def house(mock, tmp_path_factory):
 
 def command(server, *arguments, code=0):
     """Runs the program beside the server, on the same home."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dragoman", *arguments, "--json"],
-        env={**server.environment, "MODE": "local", "PATH": "/usr/bin:/bin"},
-        cwd=server.log.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return json.loads(done.stdout)
+    return json.loads(beside(server, *arguments, "--json", code=code))
 
 
 def make(server, key, name, **members):

@@ -6,13 +6,12 @@ import csv
 import io
 import json
 import os
-import subprocess
-import sys
 import time
 from decimal import Decimal
 
 import pytest
 
+import forge
 from administrators import admin_key, made_key
 from servers import gateway_server, mock_server
 
@@ -88,15 +87,7 @@ def ran(house, *arguments, home=None):
         "OPENROUTER_API_KEY": server.environment.get("OPENROUTER_API_KEY", ""),
         "OPENROUTER_BASE_URL": server.environment.get("OPENROUTER_BASE_URL", ""),
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "dragoman", *arguments],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = forge.run(arguments, env=environment, cwd=folder)
     return done.returncode, done.stdout, done.stderr
 
 
