@@ -53,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def make_app(name: str | None = None) -> typer.Typer:
-    """The program, with every command that could be loaded, or with the one of that name alone, if there is one."""
+    """The program, with every command that could be loaded, or with the one of that name alone."""
     found = discover()
     one = [each for each in found if each.name == name and each.command is not None]
     app = typer.Typer(
