@@ -35,6 +35,7 @@ STYLE: list[Stage] = [
         "layers": [str(BIN / "lint-imports"), "--no-cache"],
     },
 ]
+STORY_PARTS = 3
 COMPUTING = ("unit", "migrations", "house")
 """Folders of tests that compute more than they wait."""
 
@@ -42,7 +43,7 @@ COMPUTING = ("unit", "migrations", "house")
 def tests(*, long: bool, watched: bool) -> list[Stage]:
     """The test suite, and where it is watched the verdict on its coverage: being watched takes twice the time.
 
-    Four parts for two cores: stories over real processes wait more than they compute.
+    Five parts for two cores: stories over real processes wait more than they compute.
     """
     pytest = ["-m", "pytest", "-q", "--durations=10", *([] if long else ["-m", "not gate"])]
     begin = [str(BIN / "coverage") if watched else PYTHON, *(["run"] if watched else []), *pytest]
@@ -66,12 +67,14 @@ def tests(*, long: bool, watched: bool) -> list[Stage]:
                 "tests/conformance",
                 "tests/clients",
             ],
-            "stories, one half": [*begin, *_cache("stories"), *stories[::2]],
-            "stories, the other": [
-                *begin,
-                *_cache("waiting"),
-                *stories[1::2],
-            ],
+            **{
+                f"stories, {part + 1} of {STORY_PARTS}": [
+                    *begin,
+                    *_cache(f"stories-{part}"),
+                    *stories[part::STORY_PARTS],
+                ]
+                for part in range(STORY_PARTS)
+            },
         },
         *(verdict if watched else ()),
     ]

@@ -34,7 +34,10 @@ SECRET = "sk-canary-4711"
 
 
 def story(test: Callable[..., Awaitable[None]]) -> Any:
-    """Runs an async test over each client in each loop, within 20 seconds unless marked."""
+    """Runs an async test over each client in each loop, within 20 seconds unless marked.
+
+    The libraries in a loop that nobody serves with are left to the long gate.
+    """
 
     def run(client: Client, loop: str, **others: Any) -> None:
         with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
@@ -45,8 +48,16 @@ def story(test: Callable[..., Awaitable[None]]) -> Any:
     own = list(inspect.signature(test).parameters.values())
     loop = inspect.Parameter("loop", inspect.Parameter.KEYWORD_ONLY)
     run.__signature__ = inspect.Signature([*own, loop])  # type: ignore[attr-defined]  # as above
-    run = pytest.mark.parametrize("loop", list(LOOPS))(run)
-    return pytest.mark.parametrize("client", CLIENTS)(run)
+    pairs = [
+        pytest.param(
+            client,
+            loop,
+            marks=[pytest.mark.gate] if loop == "asyncio" and client != "direct" else [],
+        )
+        for client in CLIENTS
+        for loop in LOOPS
+    ]
+    return pytest.mark.parametrize(("client", "loop"), pairs)(run)
 
 
 @asynccontextmanager

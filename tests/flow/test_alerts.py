@@ -148,7 +148,7 @@ def test_what_was_not_taken_survives_a_kill(mock, tmp_path):
             assert rows(server, "SELECT * FROM alert_outbox") == []
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.gate), "2"])
 def test_calls_that_fail_are_told_of_once(mock, tmp_path, workers):
     with receiver() as listener:
         (tmp_path / "dragoman.toml").write_text(

@@ -83,6 +83,7 @@ def check(home: Path) -> int:
     return len(acked)
 
 
+@pytest.mark.gate
 @pytest.mark.req("M1", "M2", "D14", "R-USE-008")
 def test_a_killed_gateway_has_every_answered_call_in_its_ledger_once(tmp_path):
     report = run(tmp_path, 48, 20_251, 100)

@@ -236,6 +236,7 @@ def test_calls_are_logged_with_what_was_asked_for_and_what_it_was_taken_for(serv
     )
 
 
+@pytest.mark.gate
 @pytest.mark.req("R-CRED-011", "R-CRED-012")
 def test_five_hundred_requests_with_a_token_about_to_end_renew_it_once(served, ob1):
     logins, backend = ob1

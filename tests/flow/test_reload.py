@@ -170,7 +170,14 @@ def test_a_hang_up_reads_the_file_again_and_the_server_goes_on(mock, tmp_path, f
         assert provider_of(server) == "groq"
 
 
-@pytest.mark.parametrize("by", ["http", "signal", "signal to a worker"])
+@pytest.mark.parametrize(
+    "by",
+    [
+        "http",
+        pytest.param("signal", marks=pytest.mark.gate),
+        pytest.param("signal to a worker", marks=pytest.mark.gate),
+    ],
+)
 def test_all_workers_change_and_a_new_one_begins_with_what_is_in_force(mock, tmp_path, file, by):
     with gateway_server(tmp_path, "--workers", "2", **environment(mock, file)) as server:
         # Only who serves can be told to read it again.
