@@ -26,15 +26,13 @@ COVERED = 90
 Stage = dict[str, list[str]]
 """Steps that run side by side: what each is called, and its command."""
 
-STYLE: list[Stage] = [
-    {
-        "compile": [PYTHON, "-m", "compileall", "-q", "src"],
-        "types": [str(BIN / "mypy")],
-        "lint": [str(BIN / "ruff"), "check", *SOURCES],
-        "format": [str(BIN / "ruff"), "format", "--check", *SOURCES],
-        "layers": [str(BIN / "lint-imports"), "--no-cache"],
-    },
-]
+STYLE: Stage = {
+    "compile": [PYTHON, "-m", "compileall", "-q", "src"],
+    "types": [str(BIN / "mypy")],
+    "lint": [str(BIN / "ruff"), "check", *SOURCES],
+    "format": [str(BIN / "ruff"), "format", "--check", *SOURCES],
+    "layers": [str(BIN / "lint-imports"), "--no-cache"],
+}
 STORY_PARTS = 3
 COMPUTING = ("unit", "migrations", "house")
 """Folders of tests that compute more than they wait."""
@@ -91,15 +89,15 @@ def stages(kind: str) -> list[Stage]:
         return tests(long=False, watched=True)
     long = kind == "gate"
     sample = "200" if long else "25"
-    last: list[Stage] = [
-        {
-            "smoke journey": [PYTHON, "scripts/smoke_journey.py"],
-            "fidelity": [PYTHON, "scripts/fidelity.py", "--sample", sample],
-        }
-    ]
-    if long:
-        last.append({"bench": [PYTHON, "bench/run.py", "--check"]})
-    return [*STYLE, *tests(long=long, watched=long), *last]
+    served: Stage = {
+        "smoke journey": [PYTHON, "scripts/smoke_journey.py"],
+        "fidelity": [PYTHON, "scripts/fidelity.py", "--sample", sample],
+    }
+    if not long:
+        # All at once: one that computes alone, such as that of the types, would leave a core idle.
+        return [{**STYLE, **tests(long=False, watched=False)[0], **served}]
+    bench = {"bench": [PYTHON, "bench/run.py", "--check"]}
+    return [STYLE, *tests(long=True, watched=True), served, bench]
 
 
 def run(stage: Stage, environment: dict[str, str]) -> list[str]:

@@ -28,6 +28,7 @@ from typing import IO, Any, NoReturn
 _OPEN: list[tuple[socket.socket, subprocess.Popen[bytes]]] = []
 _ONE_AT_A_TIME = threading.Lock()
 _CODE_BYTES = 4
+_WATCHED = {"COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"}
 _ALSO = ("alembic.command", "aiosqlite", "asyncpg", "redis.asyncio", "sqlalchemy.dialects.sqlite.aiosqlite",
          "uvicorn.lifespan.on", "uvicorn.loops.auto")  # fmt: skip
 """What is imported only when a gateway opens its stores and its socket."""
@@ -95,7 +96,7 @@ def spawn(
     other modules too.
     """
     anew = "--workers" in arguments or {"WORKERS", "PYTHONPATH"} & set(env)
-    if anew or "COVERAGE_PROCESS_START" in os.environ:
+    if anew or _WATCHED & set(os.environ):
         given = subprocess.DEVNULL if stdin is None else stdin
         return subprocess.Popen(
             [sys.executable, "-m", "dragoman", *arguments],

@@ -62,8 +62,9 @@ async def test_a_stale_connection_costs_one_silent_retry(client):
     async with upstream(script) as provider, opened(client) as transport:
         for _ in range(3):
             assert await whole(transport, post(provider.url())) == b"fine"
-        # The second request met a stale connection; the libraries' new one for it is not kept.
-        assert len(provider.requests) == (5 if client == "direct" else 4)
+        # The second request met a stale connection; the libraries' new one for it is not kept. They take a
+        # while to take a connection back, and may open another meanwhile.
+        assert len(provider.requests) in ((5,) if client == "direct" else (3, 4))
 
 
 @story
@@ -134,9 +135,18 @@ async def test_a_used_connection_that_breaks_late_was_being_worked_on_and_is_not
             await exchange.reply(b"fine")
 
     async with upstream(script) as provider, opened(client) as transport:
-        await whole(transport, post(provider.url()))
-        assert (await failing(transport.send(post(provider.url())))).sent == "maybe"
-        assert len(provider.requests) == 2
+        served = 0
+        while True:
+            try:
+                assert await whole(transport, post(provider.url())) == b"fine"
+            except UpstreamError as broken:
+                error = broken
+                break
+            # A library takes a while to take a connection back, and may open others meanwhile.
+            served += 1
+        assert served >= 1
+        assert error.sent == "maybe"
+        assert len(provider.requests) == served + 1
 
 
 @story

@@ -404,8 +404,8 @@ def test_every_worker_knows_within_a_second(mock, tmp_path, workers):
         threads = [threading.Thread(target=ask) for _ in range(4)]
         for thread in threads:
             thread.start()
-        time.sleep(0.5)
         try:
+            until(lambda: seen)
             command(server, "tenants", "suspend", "acme")
             done = time.monotonic()
             until(lambda: seen[-1][1] == 403, 5)
