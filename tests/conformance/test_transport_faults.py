@@ -258,7 +258,9 @@ async def test_what_is_not_http_is_an_error_or_read_as_nothing_but_its_own_bytes
             await wire(said, then=then)(exchange)
 
     async with upstream(script) as provider, opened(client) as transport:
-        read = whole(transport, post(provider.url(), first_byte_s=0.4))
+        # Only what is kept open can be waited for in vain.
+        within_s = 0.4 if then == "keep" else 20.0
+        read = whole(transport, post(provider.url(), first_byte_s=within_s))
         (outcome,) = await asyncio.gather(read, return_exceptions=True)
         if isinstance(outcome, bytes):
             assert outcome in said, "lenient, but nothing is made up"
@@ -273,6 +275,7 @@ async def test_what_is_not_http_is_an_error_or_read_as_nothing_but_its_own_bytes
                 "connection_reset",
                 "stream_connection_lost",
                 "read_timeout",
+                "connect_timeout",  # where the machine is that busy
             }
             if then == "close":
                 assert error.kind == "upstream"
