@@ -275,7 +275,7 @@ async def test_what_is_not_http_is_an_error_or_read_as_nothing_but_its_own_bytes
                 "connection_reset",
                 "stream_connection_lost",
                 "read_timeout",
-                "connect_timeout",  # where the machine is that busy
+                "connection_timeout",  # where the machine is that busy
             }
             if then == "close":
                 assert error.kind == "upstream"
