@@ -4,7 +4,7 @@ python scripts/gate.py ci      what must hold for every change (ten minutes at m
 python scripts/gate.py gate    everything that must hold before a release
 python scripts/gate.py test    the tests alone, with branch coverage
 
-Steps of one stage run side by side, for two cores are there; each says all it has to say at its end.
+Steps of one stage run side by side; each says all it has to say at its end.
 """
 
 from __future__ import annotations
@@ -33,71 +33,75 @@ STYLE: Stage = {
     "format": [str(BIN / "ruff"), "format", "--check", *SOURCES],
     "layers": [str(BIN / "lint-imports"), "--no-cache"],
 }
-STORY_PARTS = 3
 COMPUTING = ("unit", "migrations", "house")
 """Folders of tests that compute more than they wait."""
+APART = (*(f"tests/{folder}" for folder in COMPUTING), "tests/conformance", "tests/clients")
+"""What is no story over real processes."""
+QUICK, LONG = ["-m", "not gate"], ["-m", "gate"]
 
 
-def tests(*, long: bool, watched: bool) -> list[Stage]:
-    """The test suite, and where it is watched the verdict on its coverage: being watched takes twice the time.
+def tests(begin: list[str]) -> Stage:
+    """The test suite but for what takes long.
 
-    Five parts for two cores: stories over real processes wait more than they compute.
+    Five parts for two cores: stories wait more than they compute.
     """
-    pytest = ["-m", "pytest", "-q", "--durations=10", *([] if long else ["-m", "not gate"])]
-    begin = [str(BIN / "coverage") if watched else PYTHON, *(["run"] if watched else []), *pytest]
-    computing = [f"tests/{folder}" for folder in COMPUTING]
-    apart = (*computing, "tests/conformance", "tests/clients")
-    stories = sorted(
+    return {
+        "tests that compute": [*begin, *QUICK, *APART[: len(COMPUTING)]],
+        "tests of conformance": _part(begin, "conformance", [*QUICK, *APART[len(COMPUTING) :]]),
+        **_stories(begin, 3, QUICK),
+    }
+
+
+def long_tests(begin: list[str]) -> Stage:
+    """What takes long: many kills, many rows, outages of minutes, all that a document allows."""
+    return {
+        "long tests": _part(begin, "long", [*LONG, *APART]),
+        **{f"long {name}": command for name, command in _stories(begin, 2, LONG).items()},
+    }
+
+
+def _stories(begin: list[str], parts: int, chosen: list[str]) -> Stage:
+    files = sorted(
         name
         for path in (ROOT / "tests").rglob("test_*.py")
-        if not (name := str(path.relative_to(ROOT))).startswith(apart)
+        if not (name := str(path.relative_to(ROOT))).startswith(APART)
     )
-    verdict: list[Stage] = [
-        {"coverage": [str(BIN / "coverage"), "combine", "-q"]},
-        {"coverage report": [str(BIN / "coverage"), "report", f"--fail-under={COVERED}"]},
-    ]
-    return [
-        {
-            "tests that compute": [*begin, *computing],
-            "tests of conformance": [
-                *begin,
-                *_cache("conformance"),
-                "tests/conformance",
-                "tests/clients",
-            ],
-            **{
-                f"stories, {part + 1} of {STORY_PARTS}": [
-                    *begin,
-                    *_cache(f"stories-{part}"),
-                    *stories[part::STORY_PARTS],
-                ]
-                for part in range(STORY_PARTS)
-            },
-        },
-        *(verdict if watched else ()),
-    ]
+    return {
+        f"stories, {part + 1} of {parts}": _part(
+            begin, f"stories-{part}", [*chosen, *files[part::parts]]
+        )
+        for part in range(parts)
+    }
 
 
-def _cache(name: str) -> list[str]:
-    """A cache of its own, for what runs side by side would write to one."""
-    return ["-o", f"cache_dir=.pytest_cache/{name}"]
+def _part(begin: list[str], name: str, others: list[str]) -> list[str]:
+    """With a cache of its own, for what runs side by side would write to one."""
+    return [*begin, "-o", f"cache_dir=.pytest_cache/{name}", *others]
 
 
 def stages(kind: str) -> list[Stage]:
-    """What a kind of gate consists of."""
+    """What a kind of gate consists of.
+
+    Coverage has a kind of its own: being watched takes every test twice the time.
+    """
+    pytest = ["-m", "pytest", "-q", "--durations=10"]
     if kind == "test":
-        return tests(long=False, watched=True)
-    long = kind == "gate"
-    sample = "200" if long else "25"
+        return [
+            tests([str(BIN / "coverage"), "run", *pytest]),
+            {"coverage": [str(BIN / "coverage"), "combine", "-q"]},
+            {"coverage report": [str(BIN / "coverage"), "report", f"--fail-under={COVERED}"]},
+        ]
+    begin = [PYTHON, *pytest]
+    sample = "200" if kind == "gate" else "25"
     served: Stage = {
         "smoke journey": [PYTHON, "scripts/smoke_journey.py"],
         "fidelity": [PYTHON, "scripts/fidelity.py", "--sample", sample],
     }
-    if not long:
+    if kind == "ci":
         # All at once: one that computes alone, such as that of the types, would leave a core idle.
-        return [{**STYLE, **tests(long=False, watched=False)[0], **served}]
+        return [{**STYLE, **tests(begin), **served}]
     bench = {"bench": [PYTHON, "bench/run.py", "--check"]}
-    return [STYLE, *tests(long=True, watched=True), served, bench]
+    return [STYLE, tests(begin), served, long_tests(begin), bench]
 
 
 def run(stage: Stage, environment: dict[str, str]) -> list[str]:
