@@ -26,6 +26,8 @@ _ANSWERED = (
 )  # fmt: skip
 _IDS = ("x-request-id", "x-github-request-id", "x-guploader-uploadid")
 _NO_BODY = frozenset({204, 304})
+_NO_SCRIPT = {"content-security-policy": "sandbox; default-src 'none'; frame-ancestors 'none'"}
+"""Of what comes in pieces, as whole answers say it anyway: a page of the service's is none of ours."""
 
 
 async def pass_on(
@@ -164,7 +166,7 @@ async def _answer(
         return Answer(Head(reply.status, kind, body, extra=extra))
     call.outcome.stream = True
     pieces = _pieces(reply, service, attempt, call, tab, means)
-    return Answer(Head(reply.status, kind, extra=extra), pieces)
+    return Answer(Head(reply.status, kind, extra={**extra, **_NO_SCRIPT}), pieces)
 
 
 async def _pieces(
