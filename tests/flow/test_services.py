@@ -36,6 +36,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.tell(401, b'{"message":"Bad credentials"}')
         if path.endswith("/stream"):
             return self.stream()
+        if path.endswith("/mirror"):
+            return self.tell(200, json.dumps(headers).encode())
+        if path.endswith("/mirror-in-pieces"):
+            return self.mirror(f"you said {shown}, did you?".encode())
         if path.endswith("/cut"):
             return self.cut()
         if path.endswith("/echo"):
@@ -60,6 +64,17 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def mirror(self, body):
+        """In pieces that cut the credential in two."""
+        self.send_response(200)
+        self.send_header("content-type", "text/plain")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for piece in (body[:15], body[15:20], body[20:], b""):
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            self.wfile.flush()
+            time.sleep(0.05)
 
     def cut(self):
         """Promises more than it sends."""
@@ -351,6 +366,16 @@ def test_a_credential_that_is_refused_and_a_service_that_is_away_are_ours_to_men
     assert (refused.status, refused.json()["error"]["code"]) == (502, "service_credential_refused")
     assert "your key is fine" in refused.json()["error"]["message"]
     assert server.ask("GET", "/services/gone/echo").status == 502
+
+
+def test_a_service_that_repeats_the_credential_tells_no_program_of_it(house):
+    """Whoever may reach a page that shows a request's headers does not come by the operator's secret (K8)."""
+    server, _, keys = house
+    reply = server.ask("GET", "/services/corp/mirror", key=keys["bob"])
+    assert reply.json()["authorization"] == "Bearer [redacted]"
+    assert int(reply.headers["content-length"]) == len(reply.body)
+    reply = server.ask("GET", "/services/corp/mirror-in-pieces", key=keys["bob"])
+    assert reply.body == b"you said [redacted], did you?"
 
 
 @pytest.mark.req("R-CRED-005")
