@@ -4,6 +4,7 @@ import socket
 import threading
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import msgspec
 import pytest
 
 from authorization_server import authorization_server
@@ -12,7 +13,13 @@ from dragoman.catalog.login import read_logins
 from dragoman.catalog.schema import CatalogError
 from dragoman.core.errors import HouseError, UpstreamError
 from dragoman.credentials.log_in import log_in, revoke
-from dragoman.credentials.protocol import RefusalError, code_of_redirect, new_grant, token_of
+from dragoman.credentials.protocol import (
+    RefusalError,
+    code_of_redirect,
+    device_code_of,
+    new_grant,
+    token_of,
+)
 from dragoman.credentials.questions import Answer
 from dragoman.transport.asking import asker
 
@@ -227,3 +234,23 @@ def test_nobody_logs_in_as_nobody(server):
 
 def test_secrets_do_not_show(server):
     assert server.client_secret not in repr(login_at(server))
+
+
+@pytest.mark.parametrize(
+    "page", ["file:///etc/passwd", "javascript:alert(1)", "-new-tab", "http://example.com/d", ""]
+)
+@pytest.mark.parametrize("member", ["verification_uri", "verification_uri_complete"])
+def test_nobody_is_sent_anywhere_but_to_a_page(server, page, member):
+    """A browser is opened at what the server says, and opens files and programs as well."""
+    told = {
+        "device_code": "d",
+        "user_code": "U",
+        "verification_uri": "https://example.com/device",
+        member: page,
+    }
+    answer = Answer(200, msgspec.json.encode(told))
+    if member == "verification_uri_complete" and not page:
+        assert device_code_of(login_at(server), answer).whole_url == ""
+        return
+    with pytest.raises(UpstreamError):
+        device_code_of(login_at(server), answer)
