@@ -6,12 +6,14 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from authorization_server import authorization_server
 from browsing import browse, fetch
 from dragoman.catalog.login import read_logins
 from dragoman.catalog.schema import CatalogError
 from dragoman.core.errors import HouseError, UpstreamError
+from dragoman.credentials.fresh import FreshToken
 from dragoman.credentials.log_in import log_in, revoke
 from dragoman.credentials.protocol import (
     RefusalError,
@@ -21,6 +23,8 @@ from dragoman.credentials.protocol import (
     token_of,
 )
 from dragoman.credentials.questions import Answer
+from dragoman.credentials.sealing import Sealing
+from dragoman.credentials.token_file import TokenFile
 from dragoman.transport.asking import asker
 
 pytestmark = pytest.mark.req("R-CRED-005", "R-CRED-012")
@@ -254,3 +258,25 @@ def test_nobody_is_sent_anywhere_but_to_a_page(server, page, member):
         return
     with pytest.raises(UpstreamError):
         device_code_of(login_at(server), answer)
+
+
+def test_a_token_is_shown_to_no_other_server_than_the_one_that_gave_it(server, tmp_path):
+    """Whoever changes the address, as a cloned folder's dragoman.toml may, does not come by the refresh token."""
+    login = login_at(server)
+    shelf = TokenFile(tmp_path / "secrets" / "here.json", Sealing())
+    fresh = FreshToken(login, shelf, asker())
+    fresh.keep(by_browser(server, login))
+    heard = []
+    moved = structs.replace(
+        login, token_url="https://evil.example/token", revoke_url="https://evil.example/revoke"
+    )
+    elsewhere = FreshToken(moved, shelf, heard.append)
+    token = shelf.load()
+    with pytest.raises(HouseError, match="another address") as refused:
+        elsewhere.renewed(token.access.reveal())
+    assert refused.value.code == "login_needed"
+    with pytest.raises(HouseError, match="another address"):
+        revoke(moved, token, heard.append)
+    assert heard == []
+    assert shelf.load() == token, "nothing is lost: where it was made it is good"
+    assert fresh.renewed(token.access.reveal()).access != token.access
