@@ -103,7 +103,10 @@ def code_of_redirect(login: Login, grant: Grant, url: str) -> str:
     oauthlib = _oauthlib()
     query = urlsplit(url).query
     if login.issuer:
-        said = dict(_pairs(query)).get("iss")
+        try:
+            said = dict(_pairs(query)).get("iss")
+        except ValueError:
+            said = None  # anybody may call the address, with anything
         if said != login.issuer:
             raise HouseError(
                 "server",

@@ -280,3 +280,12 @@ def test_a_token_is_shown_to_no_other_server_than_the_one_that_gave_it(server, t
     assert heard == []
     assert shelf.load() == token, "nothing is lost: where it was made it is good"
     assert fresh.renewed(token.access.reveal()).access != token.access
+
+
+@pytest.mark.parametrize("query", ["?a&b", "?&=", "?" + "&".join(["a=b"] * 100), ""])
+def test_whatever_a_stranger_asks_the_address_for_is_refused_and_no_failure(server, query):
+    login = login_at(server, issuer="https://id.example")
+    grant = new_grant("http://127.0.0.1:1/")
+    with pytest.raises(HouseError) as refused:
+        code_of_redirect(login, grant, f"http://127.0.0.1:1/{query}")
+    assert refused.value.code == "wrong_issuer"
