@@ -56,7 +56,19 @@ def given_by(token: Token, url: str) -> Token:
 def is_for(token: Token, url: str) -> bool:
     """Whether a server at the address may be shown the token: the one that gave it, as far as that is known."""
     giver = token.extra.get(GIVER)
-    return not isinstance(giver, str) or urlsplit(giver)[:2] == urlsplit(url)[:2]
+    if not isinstance(giver, str):
+        return True
+    return urlsplit(giver)[:2] == urlsplit(url)[:2] or (_is_google(giver) and _is_google(url))
+
+
+def _is_google(url: str) -> bool:
+    """Its libraries have written three addresses over the years, and all are Google's."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" and parts.netloc in {
+        "accounts.google.com",
+        "oauth2.googleapis.com",
+        "www.googleapis.com",
+    }
 
 
 State: TypeAlias = Literal["good", "renewable", "ended", "login needed"]
