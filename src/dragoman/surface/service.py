@@ -146,8 +146,9 @@ def _path(scope: Scope, name: str) -> str:
 def _query(scope: Scope) -> str:
     """The query without a key of the gateway's own, however its name is written."""
     pairs = scope["query_string"].decode("latin-1").split("&")
-    named = ((unquote_plus(pair.partition("=")[0]), pair) for pair in pairs if pair)
-    return "&".join(pair for name, pair in named if name != "key")
+    return "&".join(
+        pair for pair in pairs if pair and unquote_plus(pair.partition("=")[0]) != "key"
+    )
 
 
 def _headers(call: Call, reached: Reached) -> dict[str, str]:
