@@ -189,8 +189,13 @@ def _lost(around: Surroundings, alarm_id: str, why: str) -> None:
     around.log.event("warn", "alert not taken", alert=alarm_id, error=why)
 
 
+MOST_DRIFTS = 200
+"""Models of which the metrics tell it: their names may be callers' words (P4)."""
+
+
 def _drifts(around: Surroundings, found: Sequence[Drifting]) -> None:
-    around.metrics.drift = {(each.provider, each.model, each.source): each.share for each in found}
+    worst = sorted(found, key=lambda each: -abs(each.share))[:MOST_DRIFTS]
+    around.metrics.drift = {(each.provider, each.model, each.source): each.share for each in worst}
 
 
 async def _of_budget(ring: Ring, alert: Alert) -> None:

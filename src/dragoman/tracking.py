@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from dragoman.accounting.entry import Consumed, Entry, RequestRow
 from dragoman.accounting.ports import Line, Scope
+from dragoman.accounting.price import settle
 from dragoman.asking import generation
 from dragoman.catalog.lookups import Looked
 from dragoman.config.settings import Settings
@@ -69,7 +70,8 @@ def entry_of(
 ) -> Entry:
     """The row of an answer that was made elsewhere: its tokens and its cost are the provider's own."""
     usage, call = told.usage, uuid7(wall, os.urandom)
-    pico = None if usage.cost is None else to_pico(usage.cost)
+    cost, _ = settle(usage, None)  # a number that no answer can cost is none, as everywhere
+    pico = None if cost is None else to_pico(cost)
     used = Consumed(
         usage.input,
         usage.output,

@@ -302,3 +302,13 @@ def test_no_answer_of_this_surface_may_be_kept_or_guessed_at(house):
     assert reply.headers["x-request-id"]
     assert b"digest" not in reply.body
     assert b"pepper" not in reply.body
+
+
+def test_who_is_refused_again_and_again_fills_no_audit_log(house):
+    """Each refusal is a row of it for ever, and takes the chain's lock."""
+    server, admin, _ = house
+    eve = made_key(server, admin, "eve", tenant="one", limits={"rpm": 3})
+    found = [server.ask("GET", "/api/admin/tenants", key=eve["key"]).status for _ in range(6)]
+    assert found == [403, 403, 403, 429, 429, 429]
+    audit = server.ask("GET", f"/api/admin/audit?actor={eve['id']}", key=admin).json()["data"]
+    assert [each["action"] for each in audit] == ["access.refused"] * 3

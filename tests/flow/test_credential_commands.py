@@ -353,3 +353,31 @@ def test_without_the_extra_the_command_that_installs_it_is_told(dragoman, server
 def test_help_of_each_shows_how_it_is_called(dragoman, command):
     out = dragoman.ok(*command.split(), "--help")
     assert f"dragoman {command.split()[0]}" in out
+
+
+@pytest.mark.req("R-CRED-004")
+@pytest.mark.parametrize("file", [".env", "dragoman.toml"])
+def test_a_stored_key_goes_to_no_address_that_a_strangers_folder_names(dragoman, mock, file):
+    """Who clones a project and runs a command in it does not send its author a key of all folders (F12)."""
+    dragoman.ok("set-key", "openrouter", given=KEY)
+    url = at_mock(mock)["OPENROUTER_BASE_URL"]
+    row = f'[[providers]]\nname = "openrouter"\nbase_url = "{url}"\n'
+    text = {".env": f"OPENROUTER_BASE_URL={url}\n", "dragoman.toml": row}[file]
+    (dragoman.folder / file).write_text(text)
+    seen = len(mock.ask("GET", "/mock/truth", key=None).json()["requests"])
+    for command in (
+        ("test",),
+        ("validate", "openrouter"),
+        ("call", "hi", "--model", "openrouter/x"),
+    ):
+        code, out, err = dragoman(*command)
+        assert code != 0, out
+        assert file in out + err
+        assert "is stored for all folders" in out + err
+        assert KEY not in out + err
+    assert len(mock.ask("GET", "/mock/truth", key=None).json()["requests"]) == seen
+    # What is said on purpose is meant.
+    meant = (
+        {"OPENROUTER_BASE_URL": url} if file == ".env" else {"DRAGOMAN_CONFIG": "dragoman.toml"}
+    )
+    assert "accepted" in dragoman.ok("validate", "openrouter", **meant)

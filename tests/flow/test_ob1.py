@@ -330,6 +330,16 @@ def test_administrators_see_the_accounts_and_the_money_of_today(served, ob1):
     assert gateway.chat(MODEL).status == 200
     ob1[1].usage, ob1[1].cost = {"prompt_tokens": 1, "completion_tokens": 1}, 0.25
     assert gateway.chat(MODEL).status == 200
+    reply = gateway.chat(MODEL)
+    assert reply.status == 200
+    call = reply.headers["x-dragoman-call-id"]
+    explained = gateway.ask("GET", f"/v1/requests/{call}/explain")
+    assert explained.json()["attempts"][0]["credential"].startswith("account-")
+    assert "example.com" not in explained.body.decode(), (
+        "callers are not told whose account it was"
+    )
+    seen = gateway.ask("GET", f"/api/admin/requests/{call}", key=admin)
+    assert "ada@example.com" in seen.body.decode()
     told = gateway.ask("GET", "/api/admin/accounts", key=admin).json()
     assert [
         (each["account"], each["organization"], each["state"]) for each in told["accounts"]
@@ -338,8 +348,8 @@ def test_administrators_see_the_accounts_and_the_money_of_today(served, ob1):
         ("bob@example.com", "One", "good"),
     ]
     (today,) = told["today"]
-    assert (today["provider"], today["requests"]) == ("ob1", 4)
-    assert today["usage"]["cost_usd"] == "0.25"
+    assert (today["provider"], today["requests"]) == ("ob1", 5)
+    assert today["usage"]["cost_usd"] == "0.5"
     assert today["usage"]["estimated"] == {
         "requests": 3,
         "input_tokens": 0,  # they were reported

@@ -96,6 +96,16 @@ def test_a_403_raises_at_once_with_what_the_service_said(tmp_path, upstream):
     assert len(upstream.seen) == 1
 
 
+def test_a_refusal_that_repeats_the_credential_does_not_bring_it_into_a_log(tmp_path, upstream):
+    """What is raised is logged by somebody (K8); the answer itself is the program's own."""
+    adjusted(tmp_path, upstream)
+    upstream.listing = Answer(b'{"message":"bad token ghp_canary123"}', 403)
+    with pytest.raises(ServiceError) as refused:
+        dragoman.get_service("github", key="ghp_canary123").get("user")
+    assert "ghp_canary123" not in str(refused.value) + repr(refused.value)
+    assert "[redacted]" in str(refused.value)
+
+
 def test_a_connection_that_breaks_is_made_again(tmp_path, upstream):
     adjusted(tmp_path, upstream, base_url="http://127.0.0.1:9")
     github = dragoman.get_service("github", key="k")

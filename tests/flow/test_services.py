@@ -36,6 +36,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.tell(401, b'{"message":"Bad credentials"}')
         if path.endswith("/stream"):
             return self.stream()
+        if path.endswith("/mirror"):
+            return self.tell(200, json.dumps(headers).encode())
+        if path.endswith("/mirror-in-pieces"):
+            return self.mirror(f"you said {shown}, did you?".encode())
         if path.endswith("/cut"):
             return self.cut()
         if path.endswith("/echo"):
@@ -60,6 +64,17 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def mirror(self, body):
+        """In pieces that cut the credential in two."""
+        self.send_response(200)
+        self.send_header("content-type", "text/plain")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for piece in (body[:15], body[15:20], body[20:], b""):
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            self.wfile.flush()
+            time.sleep(0.05)
 
     def cut(self):
         """Promises more than it sends."""
@@ -229,6 +244,41 @@ def test_a_call_goes_on_with_the_tenants_credential_and_nothing_of_the_callers(h
     assert reply.headers.get("server") != "hidden/1"
 
 
+@pytest.mark.parametrize("name", ["key", "k%65y", "%6Bey", "ke%79"])
+def test_the_callers_own_key_is_not_passed_on_however_its_name_is_written(house, name):
+    server, api, keys = house
+    api.seen.clear()
+    path = f"/services/corp/echo?a=1&{name}={keys['alice']}&keys=2"
+    assert server.ask("GET", path, key=None).status == 200
+    assert api.seen[0][1] == "/api/echo?a=1&keys=2"
+
+
+@pytest.mark.parametrize("flags", ["00", "01"])
+def test_a_service_stands_in_the_trace_of_its_call(house, flags):
+    """Whether it is recorded is its caller's word or the sampler's, and its parent is the call's own span."""
+    server, api, keys = house
+    api.seen.clear()
+    trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    reply = server.ask(
+        "GET",
+        "/services/corp/echo",
+        None,
+        {"traceparent": f"00-{trace}-{parent}-{flags}"},
+        key=keys["alice"],
+    )
+    call_id = reply.headers["x-dragoman-call-id"]
+    span = call_id[19:23] + call_id[24:]
+    assert api.seen[0][2]["traceparent"] == f"00-{trace}-{span}-{flags}"
+
+
+def test_a_page_of_a_service_runs_nothing_in_the_gateways_name(house):
+    server, _, keys = house
+    for path in ("echo", "big"):
+        reply = server.ask("GET", f"/services/corp/{path}", key=keys["alice"])
+        assert "default-src 'none'" in reply.headers["content-security-policy"]
+        assert reply.headers["x-content-type-options"] == "nosniff"
+
+
 def test_each_tenant_has_its_own_and_one_without_any_is_told_of_no_service(house):
     server, api, keys = house
     api.seen.clear()
@@ -262,6 +312,8 @@ def test_each_tenant_has_its_own_and_one_without_any_is_told_of_no_service(house
         "..%2ftoken",
         "..%5ctoken",
         "./echo",
+        "..;/token",
+        "a/..;x=1/..%3bx/token",
     ],
 )
 def test_no_path_leaves_the_address(house, path):
@@ -314,6 +366,16 @@ def test_a_credential_that_is_refused_and_a_service_that_is_away_are_ours_to_men
     assert (refused.status, refused.json()["error"]["code"]) == (502, "service_credential_refused")
     assert "your key is fine" in refused.json()["error"]["message"]
     assert server.ask("GET", "/services/gone/echo").status == 502
+
+
+def test_a_service_that_repeats_the_credential_tells_no_program_of_it(house):
+    """Whoever may reach a page that shows a request's headers does not come by the operator's secret (K8)."""
+    server, _, keys = house
+    reply = server.ask("GET", "/services/corp/mirror", key=keys["bob"])
+    assert reply.json()["authorization"] == "Bearer [redacted]"
+    assert int(reply.headers["content-length"]) == len(reply.body)
+    reply = server.ask("GET", "/services/corp/mirror-in-pieces", key=keys["bob"])
+    assert reply.body == b"you said [redacted], did you?"
 
 
 @pytest.mark.req("R-CRED-005")

@@ -300,6 +300,27 @@ def test_limits_of_a_tenants_keys_are_within_those_of_who_gives_them(house):
     assert server.ask("POST", path, {"name": "renamed"}, key=boss["key"]).status == 200
 
 
+def test_a_key_that_ends_gives_none_that_lasts_longer(house):
+    server, admin, _ = house
+    guest = made_key(
+        server, admin, "guest", tenant="visited", role="tenant_admin", expires_in_s=3600
+    )
+    made = make(server, guest["key"], "k")
+    assert made["expires_at"] == guest["expires_at"], "who says nothing gives what it has"
+    assert make(server, guest["key"], "short", expires_in_s=60)["expires_at"] < made["expires_at"]
+    longer = {"name": "x", "expires_in_s": 7200}
+    reply = server.ask("POST", "/v1/api-keys", longer, key=guest["key"])
+    assert refused(reply)["param"] == "expires_in_s"
+    for key in (guest, made):
+        path = f"/v1/api-keys/{key['id']}/update"
+        for end in (0, guest["expires_at"] + 60):
+            reply = server.ask("POST", path, {"expires_at": end}, key=guest["key"])
+            assert refused(reply)["param"] == "expires_at"
+        assert server.ask("POST", path, {"label": "l"}, key=guest["key"]).status == 200
+    path = f"/api/admin/api-keys/{guest['id']}/update"
+    assert server.ask("POST", path, {"expires_at": 0}, key=admin).json()["expires_at"] is None
+
+
 # --------------------------------------------------------------------------- suspension and rotation
 
 

@@ -7,8 +7,11 @@ there is nothing here.
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from dragoman.accounting.choice import Choice, read_choice
 from dragoman.accounting.entry import AttemptRow, Consumed, Entry, RequestRow
@@ -157,7 +160,16 @@ async def explained(ledger: Ledger, scope: Scope, name: str) -> bytes:
             code="not_found",
             param="id",
         )
-    return _ENCODER.encode(explain(entry))
+    found = explain(entry)
+    tries = [replace(each, credential=_unnamed(each.credential)) for each in found.attempts]
+    return _ENCODER.encode(replace(found, attempts=tries))
+
+
+def _unnamed(credential: str | None) -> str | None:
+    """A login's account is called by its e-mail address, which callers are not told: they can tell two apart."""
+    if credential is None or "@" not in credential:
+        return credential
+    return f"account-{hashlib.sha256(credential.encode()).hexdigest()[:8]}"
 
 
 def explain(entry: Entry) -> Explanation:

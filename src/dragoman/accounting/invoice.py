@@ -155,6 +155,11 @@ def invoices_as_text(found: Sequence[Invoice]) -> str:
     return "\n".join(line for each in found for line in _lines(each)) + "\n"
 
 
+def _on_one_line(text: str) -> str:
+    """A caller chooses models' names: none of them begins a line, or another invoice."""
+    return text if text.isprintable() else ascii(text)
+
+
 def _lines(each: Invoice) -> Iterator[str]:
     yield f"Invoice for {each.tenant}, {each.month} (UTC)"
     state = "final" if each.final else "preliminary"
@@ -164,7 +169,7 @@ def _lines(each: Invoice) -> Iterator[str]:
     rows += [
         (
             line.key_id,
-            "/".join(filter(None, (line.provider, line.model))) or "none reached",
+            _on_one_line("/".join(filter(None, (line.provider, line.model)))) or "none reached",
             str(line.requests),
             str(line.input_tokens),
             str(line.output_tokens),

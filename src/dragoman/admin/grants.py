@@ -38,6 +38,24 @@ def check_rank(caller: Caller, role: str) -> None:
         raise _more("role")
 
 
+async def end_of(desk: Desk, caller: Caller) -> float | None:
+    """When the key ends by which somebody manages a tenant; None: never, or it is an administrator's.
+
+    What it gives does not outlast it: a key for a week would else be one for ever.
+    """
+    if reach_of(caller) == "all":
+        return None
+    key = await desk.keys.get(caller.key_id)
+    return None if key is None else key.expires
+
+
+async def check_end(desk: Desk, caller: Caller, expires: float | None, param: str) -> None:
+    """Refuses, with 403, a key that would go on when the caller's has ended; ``expires`` 0 or None: for ever."""
+    end = await end_of(desk, caller)
+    if end is not None and (not expires or expires > end):
+        raise _more(param)
+
+
 async def check_scopes(
     desk: Desk, caller: Caller, scopes: Scopes, tenant: str, project: str | None
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dragoman.admin.deeds import deed
 from dragoman.admin.desk import Desk
-from dragoman.admin.grants import check_grant, check_rank
+from dragoman.admin.grants import check_end, check_grant, check_rank
 from dragoman.admin.key_shapes import (
     KeyMade,
     KeyShown,
@@ -63,6 +63,7 @@ async def make(desk: Desk, call: Call, like: KeyRecord) -> KeyMade:
     """Makes a key."""
     _check_tier(desk, like.tier)
     await check_grant(desk, caller_of(call), like, limits=True)
+    await check_end(desk, caller_of(call), like.expires, "expires_in_s")
     async with deed(desk, call, "api_key.create", "", tenant=like.tenant) as note:
         record, secret = await desk.keys.create(like)
         desk.keys_changed()
@@ -103,6 +104,8 @@ async def update(desk: Desk, call: Call, record: KeyRecord, said: UpdateSaid) ->
     )
     limited = change.limits is not None or change.tier is not None
     await check_grant(desk, caller, _as_it_will_be(record, change), limits=limited)
+    if change.expires is not None:
+        await check_end(desk, caller, change.expires, "expires_at")
     return await _changed(desk, call, "api_key.update", record, change)
 
 

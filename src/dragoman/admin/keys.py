@@ -13,6 +13,7 @@ from fastapi import Query
 from dragoman.admin import key_deeds
 from dragoman.admin.bench import CallOf, DeskOf, room
 from dragoman.admin.desk import Desk
+from dragoman.admin.grants import end_of
 from dragoman.admin.key_shapes import (
     GenerateSaid,
     KeyMade,
@@ -214,9 +215,11 @@ async def list_own(
 
 @router.post("/v1/api-keys", status_code=201)
 async def make_own(desk: DeskOf, call: CallOf, said: NewKeySaid) -> KeyMade:
-    """Makes a key in the caller's tenant; without a tier it has that of who manages the tenant."""
+    """Makes a key in the caller's tenant; without a tier or an end it has those of who manages the tenant."""
     caller = caller_of(call)
-    expires = None if said.expires_in_s is None else desk.wall() + said.expires_in_s
+    expires = await end_of(desk, caller)
+    if said.expires_in_s is not None:
+        expires = desk.wall() + said.expires_in_s
     like = KeyRecord(
         id="",
         tenant=caller.tenant,

@@ -14,10 +14,13 @@ from dragoman.admin.deeds import deed
 from dragoman.admin.names import Candidate, NameSaid, RouteBody, named_route
 from dragoman.admin.paging import Asked, Listed, Word, page_of, place_of
 from dragoman.admin.reach import caller_of
-from dragoman.catalog.stored import Named, route_table
+from dragoman.catalog.stored import Named, Overlay, route_table
 from dragoman.core.errors import CallerError
 
 router = room("routing policies")
+
+MOST = 1000
+"""Policies of one tenant: every process has them all in memory, and each change is tried out with all of them."""
 
 
 class PolicySaid(RouteBody):
@@ -69,6 +72,20 @@ def _after(asked: Asked) -> str | None:
     return None if after is None else after.replace("\x00", "")
 
 
+def check_room(overlay: Overlay, tenant: str) -> None:
+    """Refuses one policy more than a tenant may have.
+
+    Raises:
+        CallerError: 429.
+    """
+    if sum(each.kind == "policy" and each.tenant == tenant for each in overlay.named) >= MOST:
+        raise CallerError(
+            "quota",
+            f"The tenant has {MOST} policies already: remove some.",
+            code="insufficient_quota",
+        )
+
+
 @router.post("/v1/routing-policies", status_code=201)
 async def put_policy(desk: DeskOf, call: CallOf, said: PolicySaid) -> PolicyShown:
     """Adds a policy, or takes the place of one; it hides the gateway's names for this tenant alone."""
@@ -77,6 +94,8 @@ async def put_policy(desk: DeskOf, call: CallOf, said: PolicySaid) -> PolicyShow
     policy = replace(route, kind="policy", tenant=tenant)
     async with changing(desk) as overlay:
         old = next((each for each in overlay.named if _key(each) == _key(policy)), None)
+        if old is None:
+            check_room(overlay, tenant)
         # As a route of the gateway it is looked at as strictly as one.
         await fits(desk, with_named(overlay, route))
         await fits(desk, with_named(overlay, policy))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -11,7 +12,8 @@ from dragoman.catalog.load import load_providers
 from dragoman.catalog.registry import Registry, with_stub
 from dragoman.catalog.routes import read_ranks, read_routes
 from dragoman.catalog.schema import SERVED, CatalogError, OperatorRow, read_strictly
-from dragoman.config.load import config_path
+from dragoman.config.load import CONFIG_NAMED, config_path, stored_keys
+from dragoman.config.moved import refuse_moved_rows
 from dragoman.config.prices import read_prices
 from dragoman.config.settings import ConfigError, Settings
 from dragoman.core.provider import Family
@@ -28,9 +30,12 @@ def open_registry(settings: Settings, env: Mapping[str, str], where: str = "") -
         ConfigError: a provider's row, key, address, alias or price is wrong.
     """
     try:
+        rows = operator_rows(settings)
+        if not where and any(row.base_url is not None for row in rows):
+            _refuse_moved(rows, env)
         registry = load_providers(
             env,
-            operator_rows(settings),
+            rows,
             provider_order=settings.provider_order,
             aliases=settings.aliases,
             routes=read_routes(settings.routes),
@@ -49,6 +54,16 @@ def open_registry(settings: Settings, env: Mapping[str, str], where: str = "") -
     wanted = settings.use_stub_adapters
     lonely = not registry.providers and settings.mode in {"local", "test"}
     return with_stub(registry) if wanted or (wanted is None and lonely) else registry
+
+
+def _refuse_moved(rows: list[OperatorRow], env: Mapping[str, str]) -> None:
+    if CONFIG_NAMED in os.environ:
+        return
+    kept = stored_keys(env)
+    said = {
+        name: value for name, value in env.items() if name in os.environ or kept.get(name) != value
+    }
+    refuse_moved_rows(rows, kept, said)
 
 
 def operator_rows(settings: Settings) -> list[OperatorRow]:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dotenv import dotenv_values
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -23,7 +22,8 @@ from dragoman.catalog.base_url import clean_base
 from dragoman.catalog.files import GENERIC, definitions
 from dragoman.catalog.load import base_of, key_source
 from dragoman.catalog.schema import CatalogError, Definition, Env, KeyFormat, OperatorRow
-from dragoman.config.load import key_store, stored_keys
+from dragoman.config.load import CONFIG_NAMED, key_store, layers
+from dragoman.config.moved import refuse_moved_rows
 from dragoman.config.settings import ConfigError, Settings
 from dragoman.core.errors import UpstreamError
 from dragoman.core.secret import Secret
@@ -150,13 +150,13 @@ def open_user_keys(settings: Settings, env_file: Path | None = None) -> UserKeys
     Raises:
         ConfigError: a row of the file is wrong, or what is stored cannot be read.
     """
-    said = dotenv_values(env_file or Path(".env"))
-    exported = {**{name: value for name, value in said.items() if value}, **os.environ}
-    kept = stored_keys(exported)
+    kept, exported = layers(env_file)
     try:
         rows = operator_rows(settings)
     except CatalogError as error:
         raise ConfigError(error.message) from None
+    if CONFIG_NAMED not in os.environ:
+        refuse_moved_rows(rows, kept, exported)
     known: dict[str, Definition] = dict(definitions())
     for row in rows:
         own = replace(known[GENERIC], name=row.name, env=Env(), key_format=_ANY)

@@ -26,6 +26,9 @@ _ANSWERED = (
 )  # fmt: skip
 _IDS = ("x-request-id", "x-github-request-id", "x-guploader-uploadid")
 _NO_BODY = frozenset({204, 304})
+_HIDDEN = b"[redacted]"
+_NO_SCRIPT = {"content-security-policy": "sandbox; default-src 'none'; frame-ancestors 'none'"}
+"""Of what comes in pieces, as whole answers say it anyway: a page of the service's is none of ours."""
 
 
 async def pass_on(
@@ -161,14 +164,44 @@ async def _answer(
         call.outcome.status = "complete"
         call.outcome.http_status = reply.status
         _end(attempt, None, tab, means)
+        hiding = Hiding(shown)
+        body = hiding.feed(body) + hiding.rest
         return Answer(Head(reply.status, kind, body, extra=extra))
     call.outcome.stream = True
-    pieces = _pieces(reply, service, attempt, call, tab, means)
-    return Answer(Head(reply.status, kind, extra=extra), pieces)
+    pieces = _pieces(reply, service, Hiding(shown), attempt, call, tab, means)
+    return Answer(Head(reply.status, kind, extra={**extra, **_NO_SCRIPT}), pieces)
+
+
+class Hiding:
+    """Takes the credential out of a body that repeats it, as pages that show a request's headers do (K8).
+
+    Nothing waits for what comes next but an end that the credential could begin with.
+    """
+
+    __slots__ = ("_secret", "rest")
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret.encode()
+        self.rest = b""
+        """What is held back; it belongs behind everything else."""
+
+    def feed(self, piece: bytes) -> bytes:
+        """As much of the body as can be told by now."""
+        data = (self.rest + piece).replace(self._secret, _HIDDEN)
+        most = min(len(self._secret) - 1, len(data))
+        held = next((size for size in range(most, 0, -1) if data.endswith(self._secret[:size])), 0)
+        self.rest = data[len(data) - held :]
+        return data[: len(data) - held]
 
 
 async def _pieces(
-    reply: UpstreamReply, service: Service, attempt: Attempt, call: Call, tab: Tab, means: Means
+    reply: UpstreamReply,
+    service: Service,
+    hiding: Hiding,
+    attempt: Attempt,
+    call: Call,
+    tab: Tab,
+    means: Means,
 ) -> AsyncGenerator[bytes, None]:
     """The answer as it comes; where it breaks off, so does ours."""
     try:
@@ -180,7 +213,8 @@ async def _pieces(
                 raise silent(service.timeout_s) from None
             if piece is None:
                 break
-            yield piece
+            yield hiding.feed(piece)
+        yield hiding.rest
         call.outcome.status = "complete"
         _end(attempt, None, tab, means)
     except BaseException as error:

@@ -16,7 +16,8 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from dragoman.core.usage import Usage, count
+from dragoman.core.money import is_amount
+from dragoman.core.usage import LARGEST, Usage, count
 
 _SOUND_USD = Decimal(10) ** 9
 
@@ -195,9 +196,10 @@ def _at(value: Any, path: str) -> Iterator[Any]:
 
 
 def _whole(value: Any) -> Any:
-    return (
-        int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else value
-    )
+    # The size before the digits: 1e999999999 as an integer is minutes and half a gigabyte.
+    if isinstance(value, Decimal) and 0 <= value <= LARGEST and value == value.to_integral_value():
+        return int(value)
+    return value
 
 
 def _usd(value: Any) -> Decimal | None:
@@ -207,12 +209,14 @@ def _usd(value: Any) -> Decimal | None:
         amount = Decimal(value)
     except ArithmeticError:
         return None
-    return amount if amount.is_finite() and 0 <= amount <= _SOUND_USD else None
+    return amount if is_amount(amount, _SOUND_USD) else None
 
 
 def _plain(facts: dict[str, Any]) -> dict[str, Any]:
     """The facts with amounts as plain text, as amounts go out everywhere (D24)."""
     return {
-        name: f"{value:f}" if isinstance(value, Decimal) else value
+        name: f"{value:f}"
+        if isinstance(value, Decimal) and is_amount(value, _SOUND_USD)
+        else value
         for name, value in facts.items()
     }

@@ -130,7 +130,8 @@ def target_of(service: Service, path: str, query: str = "") -> str:
         raise invalid("The path or query holds signs that must be percent-encoded.", "path")
     for text in (path, unquote(path), unquote(unquote(path))):
         # Encoded once or twice, a dot or a backslash may be one for whoever reads it next.
-        steps = text.replace("\\", "/").split("/")
+        # What follows a semicolon is no part of the step to some servers: "..;x" is ".." to them.
+        steps = [step.partition(";")[0] for step in text.replace("\\", "/").split("/")]
         if ".." in steps or "." in steps or any(sign < " " or sign == "\x7f" for sign in text):
             raise invalid("The path must not hold . or .. as a step, nor control signs.", "path")
     if service.paths and not any(_is_below(path, start) for start in service.paths):

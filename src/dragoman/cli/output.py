@@ -22,11 +22,13 @@ JsonOption: TypeAlias = Annotated[
 USAGE = 2
 """Exit code of a wrong call or configuration, as shells know it."""
 FAILED = 1
+_KEPT = "\n\t"
+_SPACES = str.maketrans(_KEPT, "  ")
 
 
 def say(text: str) -> None:
-    """A line for people."""
-    sys.stdout.write(text + "\n")
+    """A line for people, or several; what others have written in it moves no cursor."""
+    sys.stdout.write(harmless(text) + "\n")
     sys.stdout.flush()
 
 
@@ -40,8 +42,20 @@ def fail(message: str, *, as_json: bool = False, code: int = FAILED) -> NoReturn
     if as_json:
         say_json({"error": {"message": message}})
     else:
-        sys.stderr.write(message + "\n")
+        sys.stderr.write(harmless(message) + "\n")
     raise typer.Exit(code)
+
+
+def harmless(text: str) -> str:
+    """The same with every sign that a terminal would obey, or hide, written out.
+
+    Models' names and tags are their callers' words, and whoever reads them may be an administrator.
+    """
+    if text.translate(_SPACES).isprintable():
+        return text
+    return "".join(
+        sign if sign in _KEPT or sign.isprintable() else ascii(sign)[1:-1] for sign in text
+    )
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -55,6 +69,6 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
         shown.add_column(column, overflow="fold")
     for row in rows:
         # Names come from files and providers: they are text, never markup.
-        shown.add_row(*(Text(cell) for cell in row))
+        shown.add_row(*(Text(harmless(cell)) for cell in row))
     terminal = sys.stdout.isatty()
     Console(width=None if terminal else 200, highlight=False).print(shown)

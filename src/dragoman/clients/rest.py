@@ -56,10 +56,11 @@ class Answer(Struct, frozen=True):
 
 
 class ServiceError(UpstreamError):
-    """A service refused a call; ``answer`` is what it said."""
+    """A service refused a call; ``answer`` is what it said, the message is that without what was shown to it."""
 
-    def __init__(self, service: str, answer: Answer) -> None:
-        told = answer.text[:500] or "nothing more"
+    def __init__(self, service: str, answer: Answer, shown: str = "") -> None:
+        text = answer.text.replace(shown, "[redacted]") if shown else answer.text
+        told = text[:500] or "nothing more"
         super().__init__(
             "upstream",
             f"{service} answered {answer.status}: {told}",
@@ -137,7 +138,7 @@ class ServiceClient:
             shown = self._token.renewed(shown).access.reveal()
             answer = self._send(method, url, body, self._headers(shown, headers, json is not None))
         if answer.status >= _FAILED:
-            raise ServiceError(self.service.name, answer)
+            raise ServiceError(self.service.name, answer, shown)
         return answer
 
     def _shown(self) -> str:

@@ -25,11 +25,14 @@ from dragoman.catalog.files import definitions
 from dragoman.catalog.login import built_in
 from dragoman.catalog.service import shipped
 from dragoman.config.folders import default_secrets
+from dragoman.config.moved import refuse_moved
 from dragoman.config.settings import ConfigError, Settings
 from dragoman.core.errors import HouseError
 from dragoman.credentials.key_store import KeyStore, open_store, stored
 
 CONFIG_FILE = "dragoman.toml"
+CONFIG_NAMED = "DRAGOMAN_CONFIG"
+"""Says where it is; unset: in this folder."""
 TOP_LEVEL = (
     "format",
     "provider_order",
@@ -47,7 +50,7 @@ TOP_LEVEL = (
     "alerts",
 )
 SERVER = ("host", "port", "workers")
-_OTHERS = ("DRAGOMAN_CONFIG", "DRAGOMAN_BASE_URL", "DRAGOMAN_API_KEY")
+_OTHERS = (CONFIG_NAMED, "DRAGOMAN_BASE_URL", "DRAGOMAN_API_KEY")
 WRONG = "The configuration is wrong: "
 _NEAR = 0.85
 """How alike two names must be to take one for a slip of the other: API_KY and API_KEY are."""
@@ -105,7 +108,7 @@ def load_settings(
 
 def config_path() -> Path:
     """Where ``dragoman.toml`` is looked for."""
-    return Path(os.environ.get("DRAGOMAN_CONFIG", CONFIG_FILE))
+    return Path(os.environ.get(CONFIG_NAMED, CONFIG_FILE))
 
 
 def _refuse_unreadable(path: Path) -> None:
@@ -152,11 +155,25 @@ def environment(env_file: Path | None = None) -> dict[str, str]:
     It lies over the ``.env`` file, and that over the keys that the user has stored.
 
     Raises:
-        ConfigError: those cannot be read.
+        ConfigError: those cannot be read, or would be sent to an address of a folder's ``.env`` (``moved.py``).
     """
-    said = dotenv_values(env_file or Path(".env"))
-    env = {**{name: value for name, value in said.items() if value}, **os.environ}
-    return {**stored_keys(env), **env}
+    kept, env = layers(env_file)
+    return {**kept, **env}
+
+
+def layers(env_file: Path | None = None) -> tuple[dict[str, str], dict[str, str]]:
+    """What the user has stored, and the environment over the ``.env`` file.
+
+    Raises:
+        ConfigError: as ``environment``.
+    """
+    read = dotenv_values(env_file or Path(".env"))
+    said = {name: value for name, value in read.items() if value}
+    env = {**said, **os.environ}
+    kept = stored_keys(env)
+    if env_file is None:
+        refuse_moved(kept, said, os.environ)
+    return kept, env
 
 
 def stored_keys(env: Mapping[str, str]) -> dict[str, str]:

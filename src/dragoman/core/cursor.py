@@ -15,6 +15,7 @@ import msgspec
 from dragoman.core.errors import CallerError, invalid
 
 LONGEST = 1024
+_BEYOND = 2**63
 
 Place = TypeVar("Place")
 
@@ -34,9 +35,19 @@ def place_of(cursor: str | None, kind: type[Place]) -> Place | None:
         return None
     try:
         data = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        return msgspec.json.decode(data, type=kind)
+        place = msgspec.json.decode(data, type=kind)
     except (binascii.Error, msgspec.DecodeError, UnicodeError, ValueError):
         raise bad_cursor() from None
+    if not all(map(_is_askable, place if isinstance(place, tuple) else (place,))):
+        raise bad_cursor()
+    return place
+
+
+def _is_askable(part: object) -> bool:
+    """Whether a database can be asked for it: a larger number, or a NUL, would be our failure."""
+    if isinstance(part, int):
+        return -_BEYOND <= part < _BEYOND
+    return not isinstance(part, str) or "\0" not in part
 
 
 def bad_cursor() -> CallerError:

@@ -6,6 +6,16 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 PICO = Decimal(10) ** 12
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_MOST_PLACES = 60
+
+
+def is_amount(usd: Decimal, most: Decimal) -> bool:
+    """Whether somebody else's number is an amount from 0 to ``most``, of a length that can be written out.
+
+    ``1e-999999999`` is a dozen characters and a gigabyte of digits (M11).
+    """
+    exponent = usd.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= -_MOST_PLACES and 0 <= usd <= most
 
 
 def to_pico(usd: Decimal) -> int:

@@ -20,7 +20,7 @@ from dragoman.core.errors import HouseError
 from dragoman.core.secret import Secret
 from dragoman.credentials.private_files import Mended, held, read_private, write_private
 from dragoman.credentials.sealing import Sealing
-from dragoman.credentials.token import State, Token, read_own, seconds_of
+from dragoman.credentials.token import GIVER, State, Token, read_own, seconds_of
 from dragoman.credentials.token_file import RefreshNote
 
 _OWN = frozenset(
@@ -34,6 +34,7 @@ _OWN = frozenset(
         "user_id",
         "user_data",
         "login_again",
+        GIVER,
     }
 )
 
@@ -81,7 +82,7 @@ def read_account(table: Mapping[str, Any]) -> Account | None:
     said = table.get("user_data")
     return Account(
         email=str(table.get("email") or ""),
-        token=replace(token, extra={}),
+        token=_bare(token),
         org_id=_word(table.get("org_id")),
         org_name=str(table.get("org_name") or ""),
         user_id=str(table.get("user_id") or ""),
@@ -102,6 +103,7 @@ def write_account(account: Account) -> dict[str, Any]:
         "user_id": account.user_id,
         "user_data": account.user_data,
         **({"login_again": token.lost} if token.lost else {}),
+        **token.extra,
     }
 
 
@@ -111,7 +113,7 @@ def account_of(token: Token) -> Account:
     user = said if isinstance(said, dict) else {}
     return Account(
         email=str(user.get("email") or ""),
-        token=replace(token, extra={}),
+        token=_bare(token),
         org_id=_word(token.extra.get("organization_id")),
         user_id=str(user.get("id") or ""),
         user_data=user,
@@ -146,6 +148,12 @@ def imported(content: bytes) -> Account | None:
             "user_data": user,
         }
     )
+
+
+def _bare(token: Token) -> Token:
+    """The token, and of what the server has said beside it nothing but who has given it."""
+    giver = token.extra.get(GIVER)
+    return replace(token, extra={GIVER: giver} if giver else {})
 
 
 def _word(value: object) -> str:
@@ -208,7 +216,7 @@ class AccountsFile:
         """Gives an account its next token; one that was removed meanwhile stays so."""
         self._changed(
             lambda accounts: tuple(
-                replace(each, token=replace(token, extra={})) if each.id == account else each
+                replace(each, token=_bare(token)) if each.id == account else each
                 for each in accounts
             )
         )

@@ -24,7 +24,7 @@ from dragoman.credentials.protocol import (
     token_of,
 )
 from dragoman.credentials.questions import Ask
-from dragoman.credentials.token import Token
+from dragoman.credentials.token import Token, given_by, is_for
 from dragoman.credentials.token_file import Shelf
 
 Happening: TypeAlias = Literal["renewed", "not renewed", "lost", "interrupted"]
@@ -46,6 +46,13 @@ class LoginNeededError(HouseError):
             code="login_needed",
         )
         self.why = why
+
+
+def elsewhere(login: Login) -> LoginNeededError:
+    """The token is another server's: whoever has changed the address does not come by it (F12)."""
+    return LoginNeededError(
+        login, f"The login of {login.name} was made at another address than it has here now"
+    )
 
 
 def _unheard(happening: Happening, login: str, why: str) -> None:
@@ -169,6 +176,8 @@ class FreshToken:
     def _asked(self, old: Token | None, refused: str | None) -> Token:
         """Under both locks: asks the server for the next token, and keeps it."""
         name = self._name
+        if old is not None and not is_for(old, self.login.token_url):
+            raise elsewhere(self.login)
         if old is not None and old.refresh is None and self.login.grant != "client_credentials":
             now = self._wall()
             if refused is None and old.access and old.is_fresh(now):
@@ -205,7 +214,7 @@ class FreshToken:
                 self._again = now + _AGAIN_S
                 return old
             raise
-        token = new if old is None else old.renewed(new)
+        token = given_by(new if old is None else old.renewed(new), self.login.token_url)
         self.shelf.save(token)
         self.shelf.end()
         self._again = 0.0

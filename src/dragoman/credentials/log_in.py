@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from dragoman.catalog.login import Login
 from dragoman.core.errors import HouseError, UpstreamError
+from dragoman.credentials.fresh import elsewhere
 from dragoman.credentials.loopback import listening
 from dragoman.credentials.protocol import (
     DeviceCode,
@@ -26,7 +27,7 @@ from dragoman.credentials.protocol import (
     token_of,
 )
 from dragoman.credentials.questions import Ask
-from dragoman.credentials.token import Token
+from dragoman.credentials.token import Token, given_by, is_for
 
 PATIENCE_S = 300.0
 _SLOWER_S = 5.0
@@ -117,15 +118,19 @@ def revoke(login: Login, token: Token, ask: Ask) -> bool:
 
     Raises:
         RefusalError, UpstreamError: it did not.
+        LoginNeededError: another server has given the token.
     """
     if not login.revoke_url:
         return False
+    if not is_for(token, login.token_url):
+        raise elsewhere(login)
     check_revoked(login, ask(revoke_question(login, token)))
     return True
 
 
 def _scoped(login: Login, token: Token) -> Token:
     """A server that says nothing of scopes has given what was asked for (RFC 6749, 5.1)."""
+    token = given_by(token, login.token_url)
     return token if token.scopes else replace(token, scopes=login.scopes)
 
 

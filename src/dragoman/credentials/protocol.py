@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 import msgspec
 from msgspec import Struct
 
-from dragoman.catalog.login import Login
+from dragoman.catalog.login import Login, is_loopback
 from dragoman.core.errors import GatewayError, HouseError, UpstreamError
 from dragoman.core.secret import Secret
 from dragoman.credentials.questions import Answer, Question
@@ -103,7 +103,10 @@ def code_of_redirect(login: Login, grant: Grant, url: str) -> str:
     oauthlib = _oauthlib()
     query = urlsplit(url).query
     if login.issuer:
-        said = dict(_pairs(query)).get("iss")
+        try:
+            said = dict(_pairs(query)).get("iss")
+        except ValueError:
+            said = None  # anybody may call the address, with anything
         if said != login.issuer:
             raise HouseError(
                 "server",
@@ -156,11 +159,16 @@ def device_code_of(login: Login, answer: Answer) -> DeviceCode:
     url = told.get("verification_uri") or told.get("verification_url")
     if not (isinstance(code, str) and isinstance(user, str) and isinstance(url, str)):
         raise _strange(login, answer)
+    whole = str(told.get("verification_uri_complete") or "")
+    if not _is_page(url) or (whole and not _is_page(whole)):
+        raise _strange(
+            login, answer
+        )  # a browser is sent there, and opens files and programs as well
     return DeviceCode(
         Secret(code),
         plain(user),
         plain(url),
-        plain(str(told.get("verification_uri_complete") or "")),
+        plain(whole),
         _number(told.get("expires_in"), 600),
         max(0.0, _number(told.get("interval"), 5)),
     )
@@ -352,6 +360,11 @@ def _number(value: object, otherwise: float) -> float:
     except (TypeError, ValueError, OverflowError):
         return otherwise
     return number if 0 <= number < 10**9 else otherwise
+
+
+def _is_page(url: str) -> bool:
+    """Whether a person may be sent there."""
+    return url.startswith("https://") or (url.startswith("http://") and is_loopback(url))
 
 
 def _is_sendable(token: str) -> bool:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -41,6 +42,33 @@ class Token(Struct, frozen=True, kw_only=True):
             scopes=new.scopes or self.scopes,
             extra={**self.extra, **new.extra},
         )
+
+
+GIVER = "token_uri"
+"""The member of ``Token.extra`` that says where it was got; Google's own libraries call it so."""
+
+
+def given_by(token: Token, url: str) -> Token:
+    """The token with the address that has given it, unless it says one already."""
+    return token if token.extra.get(GIVER) else replace(token, extra={**token.extra, GIVER: url})
+
+
+def is_for(token: Token, url: str) -> bool:
+    """Whether a server at the address may be shown the token: the one that gave it, as far as that is known."""
+    giver = token.extra.get(GIVER)
+    if not isinstance(giver, str):
+        return True
+    return urlsplit(giver)[:2] == urlsplit(url)[:2] or (_is_google(giver) and _is_google(url))
+
+
+def _is_google(url: str) -> bool:
+    """Its libraries have written three addresses over the years, and all are Google's."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" and parts.netloc in {
+        "accounts.google.com",
+        "oauth2.googleapis.com",
+        "www.googleapis.com",
+    }
 
 
 State: TypeAlias = Literal["good", "renewable", "ended", "login needed"]

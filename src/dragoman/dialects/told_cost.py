@@ -12,8 +12,12 @@ from decimal import Decimal
 import msgspec
 from msgspec import Raw, Struct
 
+from dragoman.core.money import is_amount
+
 ABSENT = Raw(b"")
 _TICK = -10
+_MOST_USD = Decimal(10) ** 9
+"""More is no cost of a reply, whoever says it."""
 
 
 class _Total(Struct):
@@ -36,9 +40,10 @@ def told_cost(
 ) -> Decimal | None:
     """USD; None where nobody says it, or no number that a cost can be (M11)."""
     if cost is ABSENT:
-        if type(ticks) is int and ticks >= 0:
-            return Decimal(ticks).scaleb(_TICK)
-        return None
+        if type(ticks) is not int:
+            return None
+        amount = Decimal(ticks).scaleb(_TICK)
+        return amount if is_amount(amount, _MOST_USD) else None
     told = _read(cost)
     if told is None or byok is not True or details is ABSENT:
         return told
@@ -47,7 +52,7 @@ def told_cost(
     except _BAD:
         return None  # the provider has charged something, and how much is not to be read
     behind = more.upstream_inference_cost if more is not None else None
-    return told if behind is None or not _is_sound(behind) else told + behind
+    return told if behind is None or not is_amount(behind, _MOST_USD) else told + behind
 
 
 def _read(cost: Raw) -> Decimal | None:
@@ -56,8 +61,4 @@ def _read(cost: Raw) -> Decimal | None:
     except _BAD:
         return None
     amount = told.total_cost if isinstance(told, _Total) else told
-    return amount if amount is not None and _is_sound(amount) else None
-
-
-def _is_sound(amount: Decimal) -> bool:
-    return amount.is_finite() and amount >= 0
+    return amount if amount is not None and is_amount(amount, _MOST_USD) else None

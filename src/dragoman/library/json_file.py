@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -72,7 +73,7 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     """
     beside = _beside(path)
     try:
-        beside.write_text(_text(value), encoding="utf-8")
+        _write_beside(beside, value, _mode_of(path))
         beside.replace(path)
     except OSError as error:
         raise CallError(
@@ -82,8 +83,10 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
         beside.unlink(missing_ok=True)
 
 
-def create_json(path: Path, value: dict[str, Any]) -> bool:
+def create_json(path: Path, value: dict[str, Any], mode: int | None = None) -> bool:
     """Writes a file that was not there; whether it was so. One that is there is never overwritten.
+
+    ``mode`` is who may read it; None: whoever this process lets read what it makes.
 
     Raises:
         CallError: it cannot be written.
@@ -93,7 +96,7 @@ def create_json(path: Path, value: dict[str, Any]) -> bool:
     beside = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(_text(value), encoding="utf-8")
+        _write_beside(beside, value, mode)
         # A link, unlike a rename, leaves alone what somebody else was quicker to write.
         os.link(beside, path)
     except FileExistsError:
@@ -152,6 +155,25 @@ def locked(folder: Path) -> Iterator[None]:
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+
+
+def _mode_of(path: Path) -> int | None:
+    """Who may read the file that is replaced: whoever has narrowed that meant it for what comes after, too."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return None
+
+
+def _write_beside(beside: Path, value: dict[str, Any], mode: int | None) -> None:
+    """Into a file that was not there: its name can be foreseen, and a link that lies there is not followed."""
+    beside.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    descriptor = os.open(beside, flags, 0o666 if mode is None else 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(_text(value))
+        if mode is not None:
+            os.fchmod(file.fileno(), mode)
 
 
 def _text(value: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from dragoman.library import templates
 from dragoman.library.failures import CallError
 from dragoman.library.json_file import change_json, create_json, locked, read_json
 
+_OWN_EYES = 0o600
 MOST_LOGGED = 1000
 """Entries of each log; the oldest go."""
 SESSION_GAP = timedelta(minutes=30)
@@ -57,7 +58,7 @@ class Told(Struct, frozen=True):
 
 
 def ensure(folder: Path) -> None:
-    """Makes what is missing of the six files, in a folder of the user's alone: it may hold a key.
+    """Makes what is missing of the six files, in a folder of the user's alone: they may hold a key.
 
     Raises:
         CallError: the folder cannot be written to.
@@ -75,7 +76,7 @@ def ensure(folder: Path) -> None:
         (templates.API_DATA, templates.api_data),
         (templates.API_LOG, templates.api_log),
     ):
-        create_json(folder / name, template())
+        create_json(folder / name, template(), _OWN_EYES)
 
 
 def read_infrastructure(folder: Path) -> Infrastructure:

@@ -57,6 +57,8 @@ def managed_endpoint(route: Route, house: House, entry: Entry, management: Manag
             try:
                 permit(caller, route.permission)
             except CallerError:
+                # Each refusal is a row of the audit log: who asks again and again fills it no faster than that.
+                await let_in(call, caller, house)
                 await management.refused(call, f"{route.method} {route.path}")
                 raise
             if not uncounted:

@@ -7,6 +7,8 @@ credential, neither way. A tenant without a credential there finds no such servi
 
 from __future__ import annotations
 
+from urllib.parse import unquote_plus
+
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope
 
@@ -16,6 +18,7 @@ from dragoman.attempt.ports import Tab
 from dragoman.catalog.service import target_of
 from dragoman.core.call import Answer, Call
 from dragoman.core.errors import CallerError
+from dragoman.core.trace import span_of, write_traceparent
 from dragoman.credentials.reached import Held, Reached
 from dragoman.pipeline import House, accounted, identify, let_in
 from dragoman.surface.endpoint import Entry, call_endpoint, proof_of
@@ -141,9 +144,11 @@ def _path(scope: Scope, name: str) -> str:
 
 
 def _query(scope: Scope) -> str:
-    """The query without a key of the gateway's own."""
+    """The query without a key of the gateway's own, however its name is written."""
     pairs = scope["query_string"].decode("latin-1").split("&")
-    return "&".join(pair for pair in pairs if pair and pair.partition("=")[0] != "key")
+    return "&".join(
+        pair for pair in pairs if pair and unquote_plus(pair.partition("=")[0]) != "key"
+    )
 
 
 def _headers(call: Call, reached: Reached) -> dict[str, str]:
@@ -156,5 +161,7 @@ def _headers(call: Call, reached: Reached) -> dict[str, str]:
         **said,
         "accept-encoding": "identity",
         "user-agent": f"dragoman/{__version__}",
-        "traceparent": f"00-{call.trace_id}-{call.id.replace('-', '')[:16]}-01",
+        "traceparent": write_traceparent(
+            call.trace_id, span_of(call.id), sampled=call.told_sampled
+        ),
     }

@@ -77,7 +77,9 @@ def _ask(
             found = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, content, found)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        # What the library says of a header or a URL that it does not send quotes it, and there the token.
+        words = str(error) if isinstance(error, OSError) else ""
+        reason = getattr(error, "strerror", None) or words or type(error).__name__
         raise UpstreamError(
             "upstream",
             f"{host} cannot be reached: {reason}.",

@@ -51,3 +51,14 @@ def test_what_is_no_month_is_not_there(text):
     with pytest.raises(CallerError) as caught:
         month_of(text)
     assert caught.value.kind == "not_found"
+
+
+def test_a_models_name_forges_no_line_of_another_invoice():
+    """A caller chooses it, and the operator reads the invoices of all tenants in one text."""
+    name = "x\n\nInvoice for globex, 2026-01 (UTC)\nTotal: 0 USD"
+    made = invoice_of("acme", "2026-01", {("k", "openai", name): Sums(requests=1)}, over=True)
+    lines = invoices_as_text([made]).splitlines()
+    assert [line for line in lines if line.startswith("Invoice for")] == [
+        "Invoice for acme, 2026-01 (UTC)"
+    ]
+    assert len([line for line in lines if line.startswith("Total:")]) == 1

@@ -174,3 +174,17 @@ def test_a_provider_of_the_operators_own_has_a_lookup_in_its_row():
 def test_a_lookup_is_read_strictly():
     with pytest.raises(CatalogError, match="did you mean 'members'"):
         operator_row({"name": "corp", "lookup": {"path": "/x", "member": {}}})
+
+
+@pytest.mark.req("R-USE-002")
+@pytest.mark.parametrize("number", ["1e10000000", "1e-10000000", "0e-10000000", "1e999999999999"])
+def test_a_number_of_a_gigabyte_of_digits_is_never_written_out(number):
+    """Told in a dozen bytes, it would stop every other call while it is made an integer or a text (M11)."""
+    body = (
+        b'{"data":{"total_cost":N,"native_tokens_prompt":N,"native_tokens_completion":7,"odd":N}}'
+    )
+    found = read_lookup(OPENROUTER.lookup, body.replace(b"N", number.encode()))
+    assert found.usage.output == 7
+    assert found.usage.cost is None
+    assert found.usage.input in {None, 0}
+    assert len(encoded(found.facts)) < 300

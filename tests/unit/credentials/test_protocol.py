@@ -4,16 +4,27 @@ import socket
 import threading
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import msgspec
 import pytest
+from msgspec import structs
 
 from authorization_server import authorization_server
 from browsing import browse, fetch
 from dragoman.catalog.login import read_logins
 from dragoman.catalog.schema import CatalogError
 from dragoman.core.errors import HouseError, UpstreamError
+from dragoman.credentials.fresh import FreshToken
 from dragoman.credentials.log_in import log_in, revoke
-from dragoman.credentials.protocol import RefusalError, code_of_redirect, new_grant, token_of
+from dragoman.credentials.protocol import (
+    RefusalError,
+    code_of_redirect,
+    device_code_of,
+    new_grant,
+    token_of,
+)
 from dragoman.credentials.questions import Answer
+from dragoman.credentials.sealing import Sealing
+from dragoman.credentials.token_file import TokenFile
 from dragoman.transport.asking import asker
 
 pytestmark = pytest.mark.req("R-CRED-005", "R-CRED-012")
@@ -227,3 +238,54 @@ def test_nobody_logs_in_as_nobody(server):
 
 def test_secrets_do_not_show(server):
     assert server.client_secret not in repr(login_at(server))
+
+
+@pytest.mark.parametrize(
+    "page", ["file:///etc/passwd", "javascript:alert(1)", "-new-tab", "http://example.com/d", ""]
+)
+@pytest.mark.parametrize("member", ["verification_uri", "verification_uri_complete"])
+def test_nobody_is_sent_anywhere_but_to_a_page(server, page, member):
+    """A browser is opened at what the server says, and opens files and programs as well."""
+    told = {
+        "device_code": "d",
+        "user_code": "U",
+        "verification_uri": "https://example.com/device",
+        member: page,
+    }
+    answer = Answer(200, msgspec.json.encode(told))
+    if member == "verification_uri_complete" and not page:
+        assert device_code_of(login_at(server), answer).whole_url == ""
+        return
+    with pytest.raises(UpstreamError):
+        device_code_of(login_at(server), answer)
+
+
+def test_a_token_is_shown_to_no_other_server_than_the_one_that_gave_it(server, tmp_path):
+    """Whoever changes the address, as a cloned folder's dragoman.toml may, does not come by the refresh token."""
+    login = login_at(server)
+    shelf = TokenFile(tmp_path / "secrets" / "here.json", Sealing())
+    fresh = FreshToken(login, shelf, asker())
+    fresh.keep(by_browser(server, login))
+    heard = []
+    moved = structs.replace(
+        login, token_url="https://evil.example/token", revoke_url="https://evil.example/revoke"
+    )
+    elsewhere = FreshToken(moved, shelf, heard.append)
+    token = shelf.load()
+    with pytest.raises(HouseError, match="another address") as refused:
+        elsewhere.renewed(token.access.reveal())
+    assert refused.value.code == "login_needed"
+    with pytest.raises(HouseError, match="another address"):
+        revoke(moved, token, heard.append)
+    assert heard == []
+    assert shelf.load() == token, "nothing is lost: where it was made it is good"
+    assert fresh.renewed(token.access.reveal()).access != token.access
+
+
+@pytest.mark.parametrize("query", ["?a&b", "?&=", "?" + "&".join(["a=b"] * 100), ""])
+def test_whatever_a_stranger_asks_the_address_for_is_refused_and_no_failure(server, query):
+    login = login_at(server, issuer="https://id.example")
+    grant = new_grant("http://127.0.0.1:1/")
+    with pytest.raises(HouseError) as refused:
+        code_of_redirect(login, grant, f"http://127.0.0.1:1/{query}")
+    assert refused.value.code == "wrong_issuer"

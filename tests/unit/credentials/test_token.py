@@ -13,7 +13,9 @@ from dragoman.core.errors import HouseError
 from dragoman.core.secret import Secret
 from dragoman.credentials.sealing import Sealing
 from dragoman.credentials.token import (
+    GIVER,
     Token,
+    is_for,
     read_google,
     read_own,
     seconds_of,
@@ -116,3 +118,25 @@ def test_no_token_shows_itself():
     extra = {"client_secret": "plain-secret"}
     token = Token(access=Secret("plain-access"), refresh=Secret("plain-refresh"), extra=extra)
     assert "plain" not in repr(token)
+
+
+@pytest.mark.parametrize(
+    ("giver", "url", "same"),
+    [
+        (None, "https://id.example/token", True),
+        ("https://id.example/token", "https://id.example/v2/token", True),
+        ("https://id.example/token", "https://id.example:8443/token", False),
+        ("https://id.example/token", "http://id.example/token", False),
+        ("https://id.example/token", "https://id.example.evil/token", False),
+        (
+            "https://accounts.google.com/o/oauth2/token",
+            "https://oauth2.googleapis.com/token",
+            True,
+        ),
+        ("https://oauth2.googleapis.com/token", "http://oauth2.googleapis.com/token", False),
+        ("https://oauth2.googleapis.com/token", "https://storage.googleapis.com/evil", False),
+    ],
+)
+def test_a_token_is_for_the_server_that_gave_it(giver, url, same):
+    token = Token(access=Secret("a"), extra={} if giver is None else {GIVER: giver})
+    assert is_for(token, url) is same

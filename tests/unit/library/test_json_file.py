@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import stat
 import threading
 
 import pytest
@@ -9,12 +10,14 @@ import pytest
 from dragoman.library.failures import CallError
 from dragoman.library.json_file import (
     DamagedError,
+    _beside,
     change_json,
     create_json,
     locked,
     read_json,
     write_json,
 )
+from dragoman.library.own import ensure
 
 pytestmark = pytest.mark.req("R-ADD-007")
 
@@ -89,3 +92,28 @@ def test_a_reader_beside_a_writer_sees_whole_files(tmp_path):
     finally:
         stop.set()
         thread.join()
+
+
+def test_who_may_read_a_file_stays_so_and_a_key_is_for_its_user_alone(tmp_path):
+    path = tmp_path / "config.json"
+    create_json(path, {"key": "k"}, 0o600)
+    write_json(path, {"key": "other"})
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.chmod(0o640)
+    change_json(path, dict, lambda value: value.update(more=1))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    ensure(tmp_path)  # a folder that was there, and that others may look into
+    own = [each for each in tmp_path.iterdir() if each.name.startswith(("api_", "openrouter_"))]
+    assert {stat.S_IMODE(each.stat().st_mode) for each in own} == {0o600}
+    assert len(own) == 6
+
+
+def test_a_link_that_lies_in_wait_is_not_written_through(tmp_path):
+    """The name of the file beside can be foreseen by whoever may write to the folder, too."""
+    victim, path = tmp_path / "victim", tmp_path / "log.json"
+    victim.write_text("precious")
+    for write in (create_json, write_json):
+        _beside(path).symlink_to(victim)
+        write(path, {"x": 1})
+        assert victim.read_text() == "precious"
+        assert not path.is_symlink()

@@ -135,6 +135,7 @@ def revoke(
 ) -> None:
     """Takes a login back."""
     from dragoman.core.errors import UpstreamError
+    from dragoman.credentials.fresh import LoginNeededError
     from dragoman.credentials.log_in import revoke as take_back
     from dragoman.credentials.protocol import RefusalError
 
@@ -155,7 +156,7 @@ def revoke(
         why = ""
         try:
             there = take_back(fresh.login, token, logins.ask)
-        except (RefusalError, UpstreamError) as error:
+        except (RefusalError, UpstreamError, LoginNeededError) as error:
             there, why = False, error.message
         fresh.forget()
     if as_json:
