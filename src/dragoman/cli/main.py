@@ -44,9 +44,12 @@ def run(arguments: Sequence[str]) -> int:
 
         completion_init()
     try:
-        # To prepare all of them takes a tenth of a second, which one alone does not need.
+        # To prepare all of them takes a tenth of a second, which neither one alone nor their list needs.
         named = next((word for word in arguments if not word.startswith("-")), None)
-        make_app(named)(args=list(arguments), prog_name="dragoman", complete_var=VARIABLE)
+        app = make_app(named)
+        if named is None and VARIABLE not in os.environ:
+            _bare(app)
+        app(args=list(arguments), prog_name="dragoman", complete_var=VARIABLE)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     return 0
@@ -84,6 +87,18 @@ def make_app(name: str | None = None) -> typer.Typer:
         if each.command is not None:
             each.command.add_to(app)
     return app
+
+
+def _bare(app: typer.Typer) -> None:
+    """Leaves of the commands what their list shows: names and summaries, without any options."""
+    groups = [group.typer_instance for group in app.registered_groups]
+    for each in (app, *(group for group in groups if group is not None)):
+        for command in each.registered_commands:
+            command.callback = _nothing
+
+
+def _nothing() -> None:
+    """Has no options to be prepared."""
 
 
 def _say_version(*, as_json: bool) -> None:

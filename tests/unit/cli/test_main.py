@@ -147,6 +147,12 @@ def test_help_lists_every_command_with_a_line(dragoman):
         assert all(f"\n  {name} " in out for name in COMMANDS)
 
 
+def test_the_list_of_commands_is_made_without_their_options(dragoman, monkeypatch):
+    quick = dragoman("--help")
+    monkeypatch.setattr("dragoman.cli.main._bare", lambda app: None)
+    assert dragoman("--help") == quick
+
+
 def test_commands_are_found_in_their_folder_in_a_newcomers_order(monkeypatch):
     names = [types.SimpleNamespace(name=name) for name in ("zebra", "mock", "serve")]
     monkeypatch.setattr(discovery.pkgutil, "iter_modules", lambda _: names)
