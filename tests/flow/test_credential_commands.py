@@ -4,6 +4,8 @@ import json
 import os
 import re
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -353,3 +355,42 @@ def test_without_the_extra_the_command_that_installs_it_is_told(dragoman, server
 def test_help_of_each_shows_how_it_is_called(dragoman, command):
     out = dragoman.ok(*command.split(), "--help")
     assert f"dragoman {command.split()[0]}" in out
+
+
+@pytest.mark.req("R-CRED-001", "R-CRED-004", "R-CRED-005")
+def test_keys_and_logins_in_the_systems_keyring(dragoman, server):
+    """The real program and the real library, with a keyring in a file of the test's."""
+    ring = dragoman.folder / "ring.json"
+    dragoman.env |= {
+        "CREDENTIAL_STORE": "keyring",
+        "PYTHON_KEYRING_BACKEND": "file_ring.FileRing",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "FILE_RING": str(ring),
+    }
+
+    def run(*arguments, given=""):
+        # Started anew each time: a library that finds its backend once must find this one.
+        return subprocess.run(
+            [sys.executable, "-m", "dragoman", *arguments], env=dragoman.env, cwd=dragoman.folder,
+            input=given, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    done = run("set-key", "openrouter", given=KEY)
+    assert done.returncode == 0, done.stderr
+    assert "the system's keyring" in done.stdout
+    assert json.loads(ring.read_text()) == {"dragoman/OPENROUTER_API_KEY": KEY}
+    found = json.loads(run("get-key", "openrouter", "--json").stdout)
+    assert (found["key"], found["place"]) == ("sk-or-****cdef", "the system's keyring")
+    dragoman.config(own_toml(server, grant="client_credentials"))
+    done = run("auth", "login", "acme")
+    assert done.returncode == 0, done.stderr
+    # What is sealed with the ring's own key is read by the next process, and by nobody without the ring.
+    sealed = json.loads((dragoman.secrets / "oauth" / "acme.json").read_text())
+    assert list(sealed) == ["sealed"]
+    assert "dragoman/key of the logins" in json.loads(ring.read_text())
+    assert run("auth", "status", "acme").returncode == 0
+    ring.with_suffix(".locked").touch()
+    told = run("get-key", "openrouter")
+    assert told.returncode != 0
+    assert "KeyringLocked" in told.stderr
+    assert "Traceback" not in told.stderr
