@@ -82,8 +82,10 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
         beside.unlink(missing_ok=True)
 
 
-def create_json(path: Path, value: dict[str, Any]) -> bool:
+def create_json(path: Path, value: dict[str, Any], mode: int = 0o666) -> bool:
     """Writes a file that was not there; whether it was so. One that is there is never overwritten.
+
+    ``mode`` is who may read it, less what the process's umask takes.
 
     Raises:
         CallError: it cannot be written.
@@ -93,6 +95,7 @@ def create_json(path: Path, value: dict[str, Any]) -> bool:
     beside = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        beside.touch(mode)
         beside.write_text(_text(value), encoding="utf-8")
         # A link, unlike a rename, leaves alone what somebody else was quicker to write.
         os.link(beside, path)

@@ -71,11 +71,12 @@ def ensure(folder: Path) -> None:
         (templates.OWN_CONFIG, templates.own_config),
         (templates.OWN_DATA, templates.own_data),
         (templates.OWN_LOG, templates.own_log),
-        (templates.API_CONFIG, templates.api_config),
         (templates.API_DATA, templates.api_data),
         (templates.API_LOG, templates.api_log),
     ):
         create_json(folder / name, template())
+    # Keys may be written into it: it is its owner's alone, whoever may look into the folder.
+    create_json(folder / templates.API_CONFIG, templates.api_config(), mode=0o600)
 
 
 def read_infrastructure(folder: Path) -> Infrastructure:
