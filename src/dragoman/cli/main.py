@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from dragoman import __version__
 from dragoman.cli.commands.completion import VARIABLE
 from dragoman.cli.discovery import Found, discover
-from dragoman.cli.output import JsonOption, say, say_json, table
+from dragoman.cli.output import FAILED, USAGE, JsonOption, say, say_json, table
 
 __all__ = ["make_app", "run"]
+
+_WronglyCalled = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
+"""What Typer raises of a call that no command understands; it gives the class no public name."""
 
 _HELP = """One gateway between every program that uses AI and every provider that serves it.
 
@@ -49,10 +52,27 @@ def run(arguments: Sequence[str]) -> int:
         app = make_app(named)
         if named is None and VARIABLE not in os.environ:
             _bare(app)
-        app(args=list(arguments), prog_name="dragoman", complete_var=VARIABLE)
+        return _ended(app, list(arguments))
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    return 0
+
+
+def _ended(app: typer.Typer, arguments: list[str]) -> int:
+    """The exit code; to programs a wrong call is told as every other failure is (R-CLI-016)."""
+    as_json = "--json" in arguments
+    try:
+        code = app(
+            args=arguments,
+            prog_name="dragoman",
+            complete_var=VARIABLE,
+            standalone_mode=not as_json,
+        )
+    except _WronglyCalled as error:
+        say_json({"error": {"message": error.format_message()}})
+        return USAGE
+    except typer.Abort:
+        return FAILED
+    return code if isinstance(code, int) else 0
 
 
 def make_app(name: str | None = None) -> typer.Typer:
