@@ -125,6 +125,22 @@ def test_a_key_is_stored_found_shown_masked_and_removed(dragoman):
     assert (code, "There is no key of openrouter: set OPENROUTER_API_KEY" in err) == (1, True)
 
 
+@pytest.mark.req("R-CRED-003", "R-CRED-004")
+def test_a_key_that_two_places_say_differently_is_told_without_it(dragoman, mock):
+    dragoman.ok("set-key", "openrouter", given=KEY)
+    dragoman.env |= at_mock(mock)
+    other = KEY[:-4] + "1234"
+    out = dragoman.ok("validate", "openrouter", OPENROUTER_API_KEY=other)
+    place = dragoman.secrets / ".env"
+    told = f"OPENROUTER_API_KEY is one in the environment, which is used, and another in {place}."
+    assert f"! key openrouter: {told}" in out
+    assert not [each for each in (KEY[10:], other[10:]) if each in out]
+    (dragoman.folder / ".env").write_text(f"OPENROUTER_API_KEY={other}\n")
+    assert "is one in .env, which is used" in dragoman.ok("validate")
+    (dragoman.folder / ".env").write_text(f"OPENROUTER_API_KEY={KEY}\n")
+    assert "which is used" not in dragoman.ok("validate")
+
+
 @pytest.mark.req("R-AUTH-011")
 def test_every_look_at_a_key_is_logged_without_it(dragoman):
     dragoman.ok("set-key", "openrouter", given=KEY)

@@ -60,7 +60,10 @@ def list_(
     env_file: EnvFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show credentials, the oldest first, with the first and last characters of each."""
+    """Show credentials, the oldest first, with the first and last characters of each.
+
+    dragoman credentials list --tenant acme --provider services/github
+    """
 
     async def read(stored: Administered) -> list[OwnCredential]:
         found: list[OwnCredential] = []
@@ -139,7 +142,10 @@ def add(
 def remove(
     name: Annotated[str, _ID], *, env_file: EnvFileOption = None, as_json: JsonOption = False
 ) -> None:
-    """Remove a credential for good. Calls that are under way end as they would have."""
+    """Remove a credential for good. Calls that are under way end as they would have.
+
+    dragoman credentials remove own_01a21d04ee6c7e5495557b78d1ff90e1
+    """
 
     async def end(stored: Administered) -> OwnCredential | None:
         found = await stored.credentials.get(name)
@@ -170,7 +176,9 @@ def try_out(
 ) -> None:
     """Ask its provider whether a credential is good, by a request that costs nothing.
 
-    The exit code is 1 unless the provider takes it.
+    The exit code is 1 unless the provider takes it. A service cannot be asked so.
+
+    dragoman credentials test own_01a21d04ee6c7e5495557b78d1ff90e1 --json
     """
     settings = settings_or_fail({"mode": "local"}, env_file, as_json=as_json)
     registry = _registry(settings, env_file, as_json=as_json)
@@ -212,7 +220,10 @@ def rule(
     env_file: EnvFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say, or show, whether a tenant's calls may be made with the gateway's credentials."""
+    """Say, or show, whether a tenant's calls may be made with the gateway's credentials.
+
+    dragoman credentials rule acme --own-only
+    """
 
     async def put(stored: Administered) -> bool:
         if own_only is not None:

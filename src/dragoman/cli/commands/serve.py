@@ -61,12 +61,12 @@ def serve(
     settings = settings_or_fail(flags, env_file, as_json=as_json)
     _import_plainly()
     from dragoman import server
-    from dragoman.config.load import doubtful_names
+    from dragoman.config.load import doubtful_names, said_twice
     from dragoman.core.errors import GatewayError
 
-    for sentence in doubtful_names(env_file):
-        say(f"Warning: {sentence}")
     try:
+        for sentence in (*doubtful_names(env_file), *said_twice(env_file).values()):
+            say(f"Warning: {sentence}")
         code = server.serve(settings, env_file)
     except GatewayError as error:
         code = _NO_ADDRESS if error.code == "address_unavailable" else USAGE
