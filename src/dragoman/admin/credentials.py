@@ -142,7 +142,9 @@ async def take_back(
     """Removes the tenant's credentials for a provider, or the one of that name, for good."""
     tenant = caller_of(call).tenant
     found: list[OwnCredential] = []
-    for whose in (provider, PREFIX + provider):
+    # A bare name is a service's where no provider is called so.
+    is_known = find(provider, desk.registry(), desk.services()) is not None
+    for whose in (provider,) if is_known else (provider, PREFIX + provider):
         held = await desk.credentials.page(tenant=tenant, provider=whose, limit=1000)
         found = found or [each for each in held if name is None or each.name == name]
     if not found:
