@@ -18,6 +18,7 @@ help:
 
 $(VENV)/.base: requirements.txt pyproject.toml
 	@test -x $(BIN)/python || { python=$(PYTHON); test -n "$$python" && $$python -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, this is {v.major}.{v.minor}: make PYTHON=python3.12 …")' && $$python -m venv $(VENV); }
+	@echo "Installing into $(VENV), once: this takes a minute or two." >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@

@@ -143,6 +143,7 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
         renew=reloader.renew,
         flush=flush,
         registry=lambda: house.registry,
+        services=lambda: {name: each.service for name, each in house.services.items()},
         overlay=lambda: services.overlay,
         said_in_file=lambda: _said_in_file(services),
         providers_in_file=lambda: frozenset(

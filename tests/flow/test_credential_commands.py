@@ -4,6 +4,8 @@ import json
 import os
 import re
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -121,6 +123,22 @@ def test_a_key_is_stored_found_shown_masked_and_removed(dragoman):
     dragoman.ok("set-key", "openrouter", "--remove")
     code, _, err = dragoman("get-key")
     assert (code, "There is no key of openrouter: set OPENROUTER_API_KEY" in err) == (1, True)
+
+
+@pytest.mark.req("R-CRED-003", "R-CRED-004")
+def test_a_key_that_two_places_say_differently_is_told_without_it(dragoman, mock):
+    dragoman.ok("set-key", "openrouter", given=KEY)
+    dragoman.env |= at_mock(mock)
+    other = KEY[:-4] + "1234"
+    out = dragoman.ok("validate", "openrouter", OPENROUTER_API_KEY=other)
+    place = dragoman.secrets / ".env"
+    told = f"OPENROUTER_API_KEY is one in the environment, which is used, and another in {place}."
+    assert f"! key openrouter: {told}" in out
+    assert not [each for each in (KEY[10:], other[10:]) if each in out]
+    (dragoman.folder / ".env").write_text(f"OPENROUTER_API_KEY={other}\n")
+    assert "is one in .env, which is used" in dragoman.ok("validate")
+    (dragoman.folder / ".env").write_text(f"OPENROUTER_API_KEY={KEY}\n")
+    assert "which is used" not in dragoman.ok("validate")
 
 
 @pytest.mark.req("R-AUTH-011")
@@ -381,3 +399,42 @@ def test_a_stored_key_goes_to_no_address_that_a_strangers_folder_names(dragoman,
         {"OPENROUTER_BASE_URL": url} if file == ".env" else {"DRAGOMAN_CONFIG": "dragoman.toml"}
     )
     assert "accepted" in dragoman.ok("validate", "openrouter", **meant)
+
+
+@pytest.mark.req("R-CRED-001", "R-CRED-004", "R-CRED-005")
+def test_keys_and_logins_in_the_systems_keyring(dragoman, server):
+    """The real program and the real library, with a keyring in a file of the test's."""
+    ring = dragoman.folder / "ring.json"
+    dragoman.env |= {
+        "CREDENTIAL_STORE": "keyring",
+        "PYTHON_KEYRING_BACKEND": "file_ring.FileRing",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "FILE_RING": str(ring),
+    }
+
+    def run(*arguments, given=""):
+        # Started anew each time: a library that finds its backend once must find this one.
+        return subprocess.run(
+            [sys.executable, "-m", "dragoman", *arguments], env=dragoman.env, cwd=dragoman.folder,
+            input=given, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    done = run("set-key", "openrouter", given=KEY)
+    assert done.returncode == 0, done.stderr
+    assert "the system's keyring" in done.stdout
+    assert json.loads(ring.read_text()) == {"dragoman/OPENROUTER_API_KEY": KEY}
+    found = json.loads(run("get-key", "openrouter", "--json").stdout)
+    assert (found["key"], found["place"]) == ("sk-or-****cdef", "the system's keyring")
+    dragoman.config(own_toml(server, grant="client_credentials"))
+    done = run("auth", "login", "acme")
+    assert done.returncode == 0, done.stderr
+    # What is sealed with the ring's own key is read by the next process, and by nobody without the ring.
+    sealed = json.loads((dragoman.secrets / "oauth" / "acme.json").read_text())
+    assert list(sealed) == ["sealed"]
+    assert "dragoman/key of the logins" in json.loads(ring.read_text())
+    assert run("auth", "status", "acme").returncode == 0
+    ring.with_suffix(".locked").touch()
+    told = run("get-key", "openrouter")
+    assert told.returncode != 0
+    assert "KeyringLocked" in told.stderr
+    assert "Traceback" not in told.stderr

@@ -65,6 +65,22 @@ def test_a_shipped_service_with_a_key_of_the_environment(tmp_path, upstream, mon
     assert second.named["content-type"] == "application/json"
 
 
+def test_every_look_at_a_services_key_is_logged_without_it(
+    tmp_path, upstream, monkeypatch, caplog
+):
+    adjusted(tmp_path, upstream)
+    caplog.set_level("INFO", "dragoman.clients")
+    monkeypatch.setenv("GH_TOKEN", "ghp_canary")
+    dragoman.get_service("github")
+    monkeypatch.delenv("GH_TOKEN")
+    dragoman.get_service("github")
+    said = [each.getMessage() for each in caplog.records]
+    assert said == [
+        "key_access: service=github place=GH_TOKEN",
+        "key_access: service=github place=none",
+    ]
+
+
 def test_a_file_of_the_programs_own_and_another_header(tmp_path, upstream):
     file = tmp_path / "corp.toml"
     file.write_text(

@@ -17,13 +17,12 @@ from dragoman.admin.desk import Desk
 from dragoman.admin.paging import Asked, Listed, Strict, Word, page_of, place_of
 from dragoman.admin.providers import Name, ProviderKey
 from dragoman.admin.reach import caller_of
-from dragoman.catalog.base_url import origin_of
-from dragoman.catalog.keys import mask, wrong_form
-from dragoman.catalog.registry import Registry
+from dragoman.catalog.keys import mask
+from dragoman.catalog.service import PREFIX
 from dragoman.core.call import Call
 from dragoman.core.errors import CallerError, GatewayError, invalid
-from dragoman.core.provider import Provider
 from dragoman.credentials.own import HEAVIEST, OWN, OwnCredential
+from dragoman.credentials.whom import find, whom
 
 router = room("credentials")
 
@@ -31,12 +30,19 @@ Label = Annotated[
     str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")
 ]
 """A name or a tenant, as long as its column is."""
+Whose = Annotated[
+    str, StringConstraints(pattern=rf"^({PREFIX})?[A-Za-z0-9][A-Za-z0-9_.-]{{0,63}}$")
+]
+"""A provider's name, or a service's."""
 
 
 class Brought(Strict):
     """A credential of the caller's tenant."""
 
-    provider: Name = Field(examples=["openai"])
+    provider: Whose = Field(
+        examples=["openai"],
+        description="A provider, or a service of the operator's as `services/NAME`",
+    )
     api_key: ProviderKey = Field(
         description="Sealed at once and never shown again", examples=["sk-…"]
     )
@@ -97,7 +103,7 @@ class RuleShown(BaseModel):
 class Mine(Asked):
     """Which of the tenant's own are wanted."""
 
-    provider: Name | None = None
+    provider: Whose | None = None
 
 
 class Filter(Mine):
@@ -125,8 +131,8 @@ async def list_mine(
 
 @router.post("/v1/providers", status_code=201)
 async def bring(desk: DeskOf, call: CallOf, said: Brought) -> CredentialShown:
-    """Brings a credential; from now on calls of the tenant to that provider are made with its own alone."""
-    return await _add(desk, call, caller_of(call).tenant, said)
+    """Brings a credential; from now on calls of the tenant to whom it is for are made with its own alone."""
+    return await _add(desk, call, caller_of(call).tenant, said, by_tenant=True)
 
 
 @router.delete("/v1/providers/{provider}", status_code=204)
@@ -135,11 +141,12 @@ async def take_back(
 ) -> None:
     """Removes the tenant's credentials for a provider, or the one of that name, for good."""
     tenant = caller_of(call).tenant
-    found = [
-        each
-        for each in await desk.credentials.page(tenant=tenant, provider=provider, limit=1000)
-        if name is None or each.name == name
-    ]
+    found: list[OwnCredential] = []
+    # A bare name is a service's where no provider is called so.
+    is_known = find(provider, desk.registry(), desk.services()) is not None
+    for whose in (provider,) if is_known else (provider, PREFIX + provider):
+        held = await desk.credentials.page(tenant=tenant, provider=whose, limit=1000)
+        found = found or [each for each in held if name is None or each.name == name]
     if not found:
         raise CallerError(
             "not_found",
@@ -149,6 +156,14 @@ async def take_back(
         )
     for each in found:
         await _remove(desk, call, each)
+
+
+@router.delete("/v1/providers/services/{service}", status_code=204)
+async def take_back_of_service(
+    desk: DeskOf, call: CallOf, service: Name, name: Annotated[Label | None, Query()] = None
+) -> None:
+    """Removes the tenant's credentials for a service, or the one of that name, for good."""
+    await take_back(desk, call, PREFIX + service, name)
 
 
 # --------------------------------------------------------------------------- everybody's
@@ -169,7 +184,7 @@ async def bring_for(desk: DeskOf, call: CallOf, said: BroughtFor) -> CredentialS
 @router.get("/api/admin/credentials/{id}")
 async def get(desk: DeskOf, id: Word) -> CredentialShown:  # noqa: A002  the member's name
     """One of them."""
-    return _shown(await _one(desk, id), desk.registry())
+    return _shown(await _one(desk, id), desk)
 
 
 @router.delete("/api/admin/credentials/{id}", status_code=204)
@@ -241,8 +256,7 @@ async def _page(desk: Desk, asked: Mine, tenant: str | None) -> Listed[Credentia
     found = await desk.credentials.page(
         tenant=tenant, provider=asked.provider, after=_after(asked), limit=asked.limit + 1
     )
-    registry = desk.registry()
-    return page_of(found, asked.limit, lambda each: _shown(each, registry), lambda each: each.id)
+    return page_of(found, asked.limit, lambda each: _shown(each, desk), lambda each: each.id)
 
 
 async def _one(desk: Desk, name: str) -> OwnCredential:
@@ -258,42 +272,26 @@ def _unknown(name: str) -> CallerError:
     )
 
 
-def provider_of(registry: Registry, name: str) -> Provider | None:
-    """A provider for which a credential may be brought: configured, or lacking a key alone."""
-    found = registry.providers.get(name) or registry.dormant.get(name)
-    return None if found is None or found.stub else found
-
-
-async def _add(desk: Desk, call: Call, tenant: str, said: Brought) -> CredentialShown:
-    registry = desk.registry()
-    provider = provider_of(registry, said.provider)
-    definition = registry.definitions.get(said.provider)
-    if provider is None or definition is None:
-        raise invalid(
-            f"There is no provider {said.provider!a} here.", "provider", "invalid_field_value"
-        )
-    if definition.listed_by:
-        raise invalid(
-            f"{said.provider} is another surface of {definition.listed_by}: name that one.",
-            "provider",
-            "invalid_field_value",
-        )
-    if (trouble := wrong_form(definition, said.api_key)) is not None:
+async def _add(
+    desk: Desk, call: Call, tenant: str, said: Brought, *, by_tenant: bool = False
+) -> CredentialShown:
+    place = whom(said.provider, desk.registry(), desk.services(), by_tenant=by_tenant)
+    if (trouble := place.fault(said.api_key)) is not None:
         raise invalid(f"This is no key of it: {trouble}.", "api_key", "invalid_field_value")
     new = OwnCredential(
         id=OWN + desk.new_id().replace("-", ""),
         tenant=tenant,
-        provider=said.provider,
+        provider=place.name,
         name=said.name,
         preview=mask(said.api_key),
-        origin=origin_of(provider.base_url),
+        origin=place.origin,
         weight=said.weight,
     )
     async with deed(desk, call, "credential.add", new.id, tenant=tenant) as note:
         found = await desk.credentials.add(new, said.api_key)
         note.after = _plain(found)
     await _tell(desk)
-    return _shown(found, registry)
+    return _shown(found, desk)
 
 
 async def _remove(desk: Desk, call: Call, found: OwnCredential) -> None:
@@ -313,7 +311,7 @@ async def _turn(desk: Desk, call: Call, name: str, *, disabled: bool) -> Credent
             raise _unknown(name)
         note.after = _plain(found)
     await _tell(desk)
-    return _shown(found, desk.registry())
+    return _shown(found, desk)
 
 
 async def _tell(desk: Desk) -> None:
@@ -324,7 +322,7 @@ async def _tell(desk: Desk) -> None:
         desk.log("warn", "tenants' credentials not looked at", error=error.message)
 
 
-def _shown(found: OwnCredential, registry: Registry) -> CredentialShown:
+def _shown(found: OwnCredential, desk: Desk) -> CredentialShown:
     return CredentialShown(
         id=found.id,
         tenant=found.tenant,
@@ -333,7 +331,7 @@ def _shown(found: OwnCredential, registry: Registry) -> CredentialShown:
         key_preview=found.preview,
         address=found.origin,
         weight=found.weight,
-        state=_state(found, registry),
+        state=_state(found, desk),
         created_at=found.created_ms / 1000,
         changed_at=found.changed_ms / 1000,
         last_used_at=None if found.used_ms is None else found.used_ms / 1000,
@@ -341,14 +339,14 @@ def _shown(found: OwnCredential, registry: Registry) -> CredentialShown:
 
 
 def _state(
-    found: OwnCredential, registry: Registry
+    found: OwnCredential, desk: Desk
 ) -> Literal["in use", "disabled", "elsewhere", "no provider"]:
     if found.disabled:
         return "disabled"
-    provider = provider_of(registry, found.provider)
-    if provider is None:
+    place = find(found.provider, desk.registry(), desk.services())
+    if place is None:
         return "no provider"
-    return "in use" if origin_of(provider.base_url) == found.origin else "elsewhere"
+    return "in use" if place.origin == found.origin else "elsewhere"
 
 
 def _plain(found: OwnCredential) -> Any:

@@ -13,6 +13,7 @@ from dragoman.accounting.search import SearchLedger
 from dragoman.audit.chain import Deed, Entry, Finding
 from dragoman.catalog.cards import Card
 from dragoman.catalog.registry import Registry
+from dragoman.catalog.service import Service
 from dragoman.catalog.stored import (
     HOUSE,
     Kind,
@@ -330,6 +331,8 @@ class Desk:
     flush: Callable[[], Awaitable[None]]
     """Brings this process's usage to the ledger."""
     registry: Callable[[], Registry]
+    services: Callable[[], Mapping[str, Service]]
+    """Other services that tenants may have credentials for."""
     overlay: Callable[[], Overlay]
     """What is in force of what is stored."""
     said_in_file: Callable[[], Mapping[Kind, Mapping[str, Any]]]

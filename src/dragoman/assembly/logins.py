@@ -18,11 +18,12 @@ from dragoman.catalog.login import Login, one_of, read_logins
 from dragoman.catalog.schema import CatalogError
 from dragoman.config.load import config_path
 from dragoman.config.settings import ConfigError, Settings
+from dragoman.core.errors import HouseError
 from dragoman.credentials.accounts import AccountsFile
 from dragoman.credentials.fresh import FreshToken, Happening
 from dragoman.credentials.google import client_in, with_client
 from dragoman.credentials.key_store import RingKeys
-from dragoman.credentials.private_files import private_folder
+from dragoman.credentials.private_files import held, private_folder
 from dragoman.credentials.questions import Ask
 from dragoman.credentials.sealing import Sealing
 from dragoman.credentials.token_file import TokenFile, path_of
@@ -166,9 +167,21 @@ def fernets_of(settings: Settings) -> tuple[Fernet, ...]:
     ring = RingKeys()
     key = ring.get(_RING_KEY)
     if key is None:
-        ring.put(_RING_KEY, Fernet.generate_key().decode())
-        key = ring.get(_RING_KEY)
-    return (Fernet(key or ""), *named)
+        # Who comes second must not put another in the place of one that has sealed something.
+        with held(settings.dragoman_secrets.expanduser() / "logins"):
+            key = ring.get(_RING_KEY)
+            if key is None:
+                key = Fernet.generate_key().decode()
+                ring.put(_RING_KEY, key)
+    try:
+        return (Fernet(key), *named)
+    except ValueError:
+        raise HouseError(
+            "server",
+            f"What the system's keyring has as {_RING_KEY!r} of dragoman is no key: remove it there, and log "
+            "in again.",
+            code="keyring",
+        ) from None
 
 
 def telling(log: Log) -> Tell:

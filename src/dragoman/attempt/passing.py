@@ -7,16 +7,16 @@ once more: the first one did nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from dragoman.attempt.endings import silent
 from dragoman.attempt.means import Means
 from dragoman.attempt.ports import Tab, UpstreamReply, UpstreamRequest
-from dragoman.catalog.service import Service
+from dragoman.catalog.service import PREFIX, Service
 from dragoman.core.call import Answer, Attempt, Call, Head
 from dragoman.core.errors import UpstreamError, code_of
 from dragoman.core.secret import Secret
-from dragoman.credentials.reached import Held
+from dragoman.credentials.reached import Held, Shown
 
 WHOLE = 256 * 1024
 """Bytes of an answer that is read to its end before it goes on; a longer one is passed on as it comes."""
@@ -33,7 +33,7 @@ _NO_SCRIPT = {"content-security-policy": "sandbox; default-src 'none'; frame-anc
 
 async def pass_on(
     service: Service,
-    held: Held,
+    choices: Sequence[Shown],
     method: str,
     url: str,
     headers: dict[str, str],
@@ -42,19 +42,19 @@ async def pass_on(
     tab: Tab,
     means: Means,
 ) -> Answer:
-    """The service's answer, whatever its status.
+    """The service's answer, whatever its status; ``choices`` are the credentials, one at least.
 
     Raises:
         UpstreamError: it could not be reached, or refused the credential (502: the caller's key is fine).
         HouseError: there is no good token, or the call could not be written down.
     """
-    shown = await _shown(held)
+    shown = await _shown(choices[0].held)
     attempt = Attempt(
         id=means.new_id(),
         number=1,
-        provider=f"services/{service.name}",
+        provider=PREFIX + service.name,
         model=method,
-        credential=None,
+        credential=choices[0].own,
         started=means.monotonic(),
         wall=means.wall(),
     )
@@ -62,15 +62,10 @@ async def pass_on(
     tab.opened(attempt)
     sending = _Sending(service, method, url, headers, body, means)
     try:
-        reply = await sending.send(shown)
-        if reply.status == 401 and not isinstance(held, Secret):
-            await reply.close()
-            shown = (await asyncio.to_thread(held.renewed, shown)).access.reveal()
-            reply = await sending.send(shown)
-        attempt.upstream_status = reply.status
+        reply, shown = await _taken(sending, choices, shown, attempt, means)
         if reply.status == 401:
             await reply.close()
-            raise _refused(service)
+            raise _refused(service, own=attempt.credential is not None)
         attempt.first_event_s = means.monotonic() - attempt.started
         return await _answer(reply, service, method, shown, attempt, call, tab, means)
     except BaseException as error:
@@ -117,6 +112,31 @@ class _Sending:
             raise
 
 
+async def _taken(
+    sending: _Sending, choices: Sequence[Shown], shown: str, attempt: Attempt, means: Means
+) -> tuple[UpstreamReply, str]:
+    """The answer to the first credential that is not refused, else to the last, and what was shown.
+
+    A refusal has done nothing: another credential, or the same login renewed, may ask again.
+    """
+    for choice in choices:
+        if choice is not choices[0]:
+            shown = await _shown(choice.held)
+        attempt.credential = choice.own
+        reply = await sending.send(shown)
+        if choice.own is not None:
+            means.used[choice.own] = attempt.wall
+        if reply.status == 401 and not isinstance(choice.held, Secret):
+            await reply.close()
+            shown = (await asyncio.to_thread(choice.held.renewed, shown)).access.reveal()
+            reply = await sending.send(shown)
+        attempt.upstream_status = reply.status
+        if reply.status != 401 or choice is choices[-1]:
+            break
+        await reply.close()
+    return reply, shown
+
+
 async def _shown(held: Held) -> str:
     if isinstance(held, Secret):
         return held.reveal()
@@ -125,10 +145,11 @@ async def _shown(held: Held) -> str:
     return token.access.reveal()
 
 
-def _refused(service: Service) -> UpstreamError:
+def _refused(service: Service, *, own: bool) -> UpstreamError:
+    whose = "your own credential" if own else "the credential that is configured for this tenant"
     return UpstreamError(
         "upstream",
-        f"{service.name} has refused the credential that is configured for this tenant; your key is fine.",
+        f"{service.name} has refused {whose}; your key is fine.",
         status=502,
         code="service_credential_refused",
         provider=service.name,

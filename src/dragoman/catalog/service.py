@@ -25,6 +25,8 @@ from dragoman.core.provider import Auth
 
 EVERYBODY = "*"
 """As the tenant of a credential: whoever has none of its own."""
+PREFIX = "services/"
+"""Before a service's name wherever services are named beside providers."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _PATH = re.compile(r"[A-Za-z0-9\-._~%!$&'()*+,;=:@/]*")
@@ -65,6 +67,8 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True):
     """Headers of the gateway's callers that go on, beside the ordinary ones."""
     timeout_s: float = 60.0
     """Until the head of the answer, and between two pieces of it."""
+    bring: bool = False
+    """Whether tenants may bring credentials of their own; an administrator may always store one for them."""
     credentials: tuple[ServiceKey, ...] = ()
     """Whose calls through the gateway are made with what."""
 

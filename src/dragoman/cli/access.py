@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-__all__ = ["KEY", "URL", "KeyOption", "UrlOption"]
+__all__ = ["KEY", "URL", "KeyOption", "UrlOption", "gateway_here"]
 
 URL = "http://127.0.0.1:8000"
 KEY = "drg_test"
@@ -20,3 +20,14 @@ KeyOption: TypeAlias = Annotated[
         envvar="DRAGOMAN_API_KEY", show_default=False, help="Your key. [drg_test, if local]"
     ),
 ]
+
+
+def gateway_here() -> str:
+    """Whether a gateway runs where it is looked for, in one short sentence."""
+    import os
+
+    from dragoman.cli.gateway import Gateway
+
+    url = os.environ.get("DRAGOMAN_BASE_URL", URL)
+    running = Gateway(url, "", timeout_s=1).is_ready()
+    return f"a gateway is ready at {url}" if running else f"no gateway at {url}"

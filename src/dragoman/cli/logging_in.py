@@ -18,10 +18,20 @@ if TYPE_CHECKING:
 
     from dragoman.assembly.logins import Logins
     from dragoman.catalog.login import Login
+    from dragoman.config.settings import Settings
     from dragoman.credentials.protocol import DeviceCode
     from dragoman.credentials.token import Token
 
-__all__ = ["BrowserOption", "failing", "kept_login", "new_token", "opened", "told_token"]
+__all__ = [
+    "BrowserOption",
+    "failing",
+    "kept_login",
+    "logged_in",
+    "logins_here",
+    "new_token",
+    "opened",
+    "told_token",
+]
 
 BrowserOption: TypeAlias = Annotated[
     bool,
@@ -46,7 +56,21 @@ def failing(*, as_json: bool) -> Iterator[None]:
 
 def opened(env_file: Path | None, *, as_json: bool) -> Logins:
     """The logins of whoever runs the command; what becomes of them is written to the log of credentials."""
-    settings = settings_or_fail({"mode": "local"}, env_file, as_json=as_json)
+    return _logins_of(settings_or_fail({"mode": "local"}, env_file, as_json=as_json), env_file)
+
+
+def logins_here() -> Logins:
+    """The same, for who only looks.
+
+    Raises:
+        GatewayError: a setting is wrong.
+    """
+    from dragoman.config.load import load_settings
+
+    return _logins_of(load_settings({"mode": "local"}), None)
+
+
+def _logins_of(settings: Settings, env_file: Path | None) -> Logins:
     from dragoman.assembly.logins import open_logins
     from dragoman.assembly.user_keys import credential_log
     from dragoman.config.load import environment
@@ -59,6 +83,14 @@ def opened(env_file: Path | None, *, as_json: bool) -> Logins:
             sys.stderr.write(f"{whom}: {what}.\n")
 
     return open_logins(settings, environment(env_file), tell)
+
+
+def logged_in(name: str, env_file: Path | None, *, browser: bool, as_json: bool) -> dict[str, Any]:
+    """Logs in at the place of that name and keeps the token; what can be told of it."""
+    with failing(as_json=as_json):
+        logins = opened(env_file, as_json=as_json)
+        place = logins.login(name)
+        return kept_login(logins, place, new_token(logins, place, browser=browser))
 
 
 def new_token(logins: Logins, login: Login, *, browser: bool) -> Token:

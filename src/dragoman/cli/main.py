@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from dragoman import __version__
 from dragoman.cli.commands.completion import VARIABLE
 from dragoman.cli.discovery import Found, discover
-from dragoman.cli.output import JsonOption, say, say_json, table
+from dragoman.cli.output import FAILED, USAGE, JsonOption, say, say_json, table
 
 __all__ = ["make_app", "run"]
+
+_WronglyCalled = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
+"""What Typer raises of a call that no command understands; it gives the class no public name."""
 
 _HELP = """One gateway between every program that uses AI and every provider that serves it.
 
@@ -44,12 +47,32 @@ def run(arguments: Sequence[str]) -> int:
 
         completion_init()
     try:
-        # To prepare all of them takes a tenth of a second, which one alone does not need.
+        # To prepare all of them takes a tenth of a second, which neither one alone nor their list needs.
         named = next((word for word in arguments if not word.startswith("-")), None)
-        make_app(named)(args=list(arguments), prog_name="dragoman", complete_var=VARIABLE)
+        app = make_app(named)
+        if named is None and VARIABLE not in os.environ:
+            _bare(app)
+        return _ended(app, list(arguments))
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    return 0
+
+
+def _ended(app: typer.Typer, arguments: list[str]) -> int:
+    """The exit code; to programs a wrong call is told as every other failure is (R-CLI-016)."""
+    as_json = "--json" in arguments
+    try:
+        code = app(
+            args=arguments,
+            prog_name="dragoman",
+            complete_var=VARIABLE,
+            standalone_mode=not as_json,
+        )
+    except _WronglyCalled as error:
+        say_json({"error": {"message": error.format_message()}})
+        return USAGE
+    except typer.Abort:
+        return FAILED
+    return code if isinstance(code, int) else 0
 
 
 def make_app(name: str | None = None) -> typer.Typer:
@@ -84,6 +107,18 @@ def make_app(name: str | None = None) -> typer.Typer:
         if each.command is not None:
             each.command.add_to(app)
     return app
+
+
+def _bare(app: typer.Typer) -> None:
+    """Leaves of the commands what their list shows: names and summaries, without any options."""
+    groups = [group.typer_instance for group in app.registered_groups]
+    for each in (app, *(group for group in groups if group is not None)):
+        for command in each.registered_commands:
+            command.callback = _nothing
+
+
+def _nothing() -> None:
+    """Has no options to be prepared."""
 
 
 def _say_version(*, as_json: bool) -> None:

@@ -6,6 +6,7 @@ own. Any number of threads may share one; a call is made on a connection of its 
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import tomllib
@@ -25,6 +26,8 @@ from dragoman.config.load import environment
 from dragoman.core.errors import HouseError, UpstreamError
 from dragoman.transport import blocking
 from dragoman.transport.http import open_transport
+
+log = logging.getLogger("dragoman.clients")
 
 _LARGEST = 256 * 1024 * 1024
 _UNAUTHORIZED = 401
@@ -196,7 +199,9 @@ def get_service(
     service = one_service(rows, name)
     env = environment()
     if key is None and token is None:
-        key = next((env[each] for each in service.env if env.get(each)), None)
+        place = next((each for each in service.env if env.get(each)), None)
+        key = None if place is None else env[place]
+        log.info("key_access: service=%s place=%s", name, place or "none")
     if key is None and token is None and service.login:
         token = login_of(service.login)
     if key is None and token is None:

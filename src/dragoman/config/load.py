@@ -138,6 +138,29 @@ def doubtful_names(env_file: Path | None = None) -> list[str]:
     return told
 
 
+def said_twice(env_file: Path | None = None) -> dict[str, str]:
+    """Names of keys that are one thing at one place and another at the next, each with a sentence (C-07).
+
+    Raises:
+        ConfigError: what is stored cannot be read.
+    """
+    path = env_file or Path(".env")
+    near = {name: value for name, value in dotenv_values(path).items() if value}
+    exported = {**near, **os.environ}
+    layers = (
+        ("the environment", os.environ),
+        (str(path), near),
+        (key_store(exported).place, stored_keys(exported)),
+    )
+    told = {}
+    for name in _stored_names():
+        said = [(where, layer[name]) for where, layer in layers if layer.get(name)]
+        other = next((where for where, value in said if value != said[0][1]), None)
+        if other is not None:
+            told[name] = f"{name} is one in {said[0][0]}, which is used, and another in {other}."
+    return told
+
+
 def known_names() -> set[str]:
     """Every environment variable that means something here."""
     reports = (each.report for each in definitions().values() if each.report is not None)

@@ -169,7 +169,6 @@ class RingKeys:
     def __init__(self) -> None:
         try:
             self._ring: Any = importlib.import_module("keyring")
-            self._errors: Any = importlib.import_module("keyring.errors")
         except ModuleNotFoundError:
             raise HouseError(
                 "server",
@@ -183,36 +182,40 @@ class RingKeys:
         Raises:
             HouseError: there is no keyring here, or it stays locked.
         """
-        try:
-            value = self._ring.get_password(_SERVICE, name)
-        except self._errors.KeyringError as error:
-            raise self._trouble(error) from None
+        value = self._asked("get_password", name)
         return value if isinstance(value, str) and value else None
 
     def put(self, name: str, value: str) -> None:
-        """As ``KeyStore``."""
-        try:
-            self._ring.set_password(_SERVICE, name, value)
-        except self._errors.KeyringError as error:
-            raise self._trouble(error) from None
+        """As ``KeyStore``.
+
+        Raises:
+            HouseError: as ``get``; or it keeps nothing, as keyring's ``null`` does.
+        """
+        self._asked("set_password", name, value)
+        if self.get(name) != value:
+            raise _unusable("it keeps nothing")
 
     def remove(self, name: str) -> bool:
         """As ``KeyStore``."""
         if self.get(name) is None:
             return False
-        try:
-            self._ring.delete_password(_SERVICE, name)
-        except self._errors.KeyringError as error:
-            raise self._trouble(error) from None
+        self._asked("delete_password", name)
         return True
 
-    def _trouble(self, error: Exception) -> HouseError:
-        return HouseError(
-            "server",
-            f"The system's keyring cannot be used ({type(error).__name__}): unlock it, or set "
-            "CREDENTIAL_STORE=file.",
-            code="keyring",
-        )
+    def _asked(self, what: str, *said: str) -> object:
+        """Has the keyring do it; which one that is, it finds out with the first question."""
+        try:
+            return getattr(self._ring, what)(_SERVICE, *said)
+        except Exception as error:  # noqa: BLE001  not every backend turns its system's errors into keyring's
+            raise _unusable(type(error).__name__) from None
+
+
+def _unusable(why: str) -> HouseError:
+    return HouseError(
+        "server",
+        f"The system's keyring cannot be used ({why}): unlock it, or set CREDENTIAL_STORE=file.",
+        code="keyring",
+    )
 
 
 def open_store(kind: str, folder: Path, mended: Mended = _untold) -> KeyStore:

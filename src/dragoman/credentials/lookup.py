@@ -119,4 +119,5 @@ def _where(definition: Definition) -> str:
     in_file = f'say credentials in [[providers]] with name = "{definition.name}"'
     if not definition.env.key:
         return in_file
-    return f"set {' or '.join(definition.env.key)}, or {in_file}"
+    stored = f"store one by `dragoman set-key {definition.name}`"
+    return f"set {' or '.join(definition.env.key)}, {stored}, or {in_file}"

@@ -18,6 +18,7 @@ from msgspec import structs
 from dragoman.catalog.base_url import origin_of
 from dragoman.catalog.registry import STUB, Registry
 from dragoman.catalog.schema import Keyed
+from dragoman.catalog.service import PREFIX
 from dragoman.core.provider import ACCOUNT, Plan, Provider
 from dragoman.credentials.own import Holding
 from dragoman.credentials.pool import Pools
@@ -27,11 +28,16 @@ _MARK = 6
 
 @dataclass(slots=True)
 class View:
-    """The registry and the pools of one tenant, and the plans that were made of them."""
+    """The registry and the pools of one tenant, and the plans that were made of them.
+
+    A service has its pool under its name with ``PREFIX``; of addresses ``Reached.of`` is the judge.
+    """
 
     registry: Registry
     pools: Pools
     plans: dict[Any, Plan] = field(default_factory=dict)
+    own_only: bool = False
+    """Whether only what the tenant brings is its own to call with."""
 
 
 def brings(holding: Holding, registry: Registry) -> dict[str, tuple[Keyed, ...]]:
@@ -103,7 +109,9 @@ def view_of(seen: Registry, wide: Registry, pools: Pools, tenant: str, holding: 
         dormant={},
         memory={},
     )
-    return View(registry, pools.beside(usable, alone=holding.own_only))
+    services = {name: keyed for name, keyed in holding.keyed.items() if name.startswith(PREFIX)}
+    own_pools = pools.beside({**usable, **services}, alone=holding.own_only)
+    return View(registry, own_pools, own_only=holding.own_only)
 
 
 def _usable(

@@ -129,9 +129,11 @@ def model_for(engine: Engine, model: str, infra: Infrastructure) -> str:
     names = providers()
     default = infra.default_provider
     if not names:
-        name = provider_key_name(default)
+        # Who names a provider has its key in mind; any model may be had from the default one.
+        named = [each for each in (model.partition("/")[0], default) if each in definitions()]
+        ways = " or ".join(dict.fromkeys(provider_key_name(each) for each in named or [default]))
         raise CallError(
-            f"There is no key of a provider: set {name}, or say api_key of {default!r} in api_config.json.",
+            f"There is no key of a provider: set {ways}, or say api_key of {default!r} in api_config.json.",
             code="missing_provider_key",
             kind="server",
         )

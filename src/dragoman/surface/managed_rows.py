@@ -147,6 +147,11 @@ MANAGED: tuple[Route, ...] = (
         ("GET", "/v1/providers", "Credentials of the caller's tenant, without their values"),
         ("POST", "/v1/providers", "Brings a credential of the tenant's own for a provider"),
         ("DELETE", "/v1/providers/{provider}", "Removes the tenant's credentials for a provider"),
+        (
+            "DELETE",
+            "/v1/providers/services/{service}",
+            "Removes the tenant's credentials for a service",
+        ),
     ),
     *_rows(
         "usage",

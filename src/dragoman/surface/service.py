@@ -15,12 +15,13 @@ from starlette.types import ASGIApp, Receive, Scope
 from dragoman import __version__
 from dragoman.attempt.passing import pass_on
 from dragoman.attempt.ports import Tab
-from dragoman.catalog.service import target_of
+from dragoman.catalog.service import PREFIX, target_of
 from dragoman.core.call import Answer, Call
 from dragoman.core.errors import CallerError
+from dragoman.core.provider import Credential
 from dragoman.core.trace import span_of, write_traceparent
-from dragoman.credentials.reached import Held, Reached
-from dragoman.pipeline import House, accounted, identify, let_in
+from dragoman.credentials.reached import Reached, Shown
+from dragoman.pipeline import House, accounted, identify, let_in, look_through
 from dragoman.surface.endpoint import Entry, call_endpoint, proof_of
 from dragoman.surface.route import Route
 from dragoman.surface.whole import Whole, whole_endpoint
@@ -70,7 +71,7 @@ def service_endpoint(route: Route, house: House, entry: Entry) -> ASGIApp:
         await let_in(call, caller, house)
         body = await call.read_body()
         name = str(scope["path_params"]["name"])
-        call.outcome.requested_model = f"services/{name}"[:MOST_NAMED]
+        call.outcome.requested_model = f"{PREFIX}{name}"[:MOST_NAMED]
         tab = house.accountant.open_tab(call, caller)
         passing = _pass_on(call, scope, name, body, tab, house)
         return await accounted(passing, call, tab)
@@ -85,15 +86,20 @@ def services_endpoint(route: Route, house: House, entry: Entry) -> ASGIApp:
         del receive
         call.proof = proof_of(call, scope)
         caller = await identify(call, route.permission, house)
-        shown = [
+        rows = [
             {
                 "name": name,
                 "base_url": each.service.base_url,
                 "methods": each.service.methods,
                 "paths": each.service.paths,
+                "credential": await _whose(each, caller.tenant, house),
             }
             for name, each in house.services.items()
-            if each.of(caller.tenant) is not None
+        ]
+        shown = [
+            row
+            for row in rows
+            if row["credential"] or house.services[str(row["name"])].service.bring
         ]
         return Whole(200, msgspec.json.encode({"object": "list", "data": shown}))
 
@@ -104,7 +110,7 @@ async def _pass_on(
     call: Call, scope: Scope, name: str, body: bytes, tab: Tab, house: House
 ) -> Answer:
     assert call.caller is not None, "it was let in"
-    reached, held = _found(name, call.caller.tenant, house)
+    reached, choices = await _found(name, call.caller.tenant, house)
     service = reached.service
     method = str(scope["method"])
     if method not in service.methods:
@@ -116,21 +122,56 @@ async def _pass_on(
         )
     url = target_of(service, _path(scope, name), _query(scope))
     return await pass_on(
-        service, held, method, url, _headers(call, reached), body, call, tab, house.means
+        service, choices, method, url, _headers(call, reached), body, call, tab, house.means
     )
 
 
-def _found(name: str, tenant: str, house: House) -> tuple[Reached, Held]:
-    """The service, and what the tenant shows to it; one without a credential is told of no service."""
+async def _found(name: str, tenant: str, house: House) -> tuple[Reached, tuple[Shown, ...]]:
+    """The service, and what the tenant shows to it; one without a credential is told of no service.
+
+    Raises:
+        CallerError: there is none, or the tenant has to bring a credential first.
+        HouseError: what the tenant has brought cannot be read.
+    """
     reached = house.services.get(name)
-    held = None if reached is None else reached.of(tenant)
-    if reached is None or held is None:
+    choices: tuple[Shown, ...] = ()
+    if reached is not None:
+        brought, own_only = await _brought(name, tenant, house)
+        choices = reached.of(tenant, brought, own_only=own_only)
+        if not choices and reached.service.bring:
+            raise CallerError(
+                "permission",
+                f"Your tenant has no credential for {name}: add one with POST /v1/providers, "
+                f'{{"provider": "{PREFIX}{name}", "api_key": …}}.',
+                code="no_own_credential",
+            )
+    if reached is None or not choices:
         raise CallerError(
             "not_found",
             f"There is no service {name[:64]!r} for this tenant; GET /services lists what there is.",
             code="service_not_found",
         )
-    return reached, held
+    return reached, choices
+
+
+async def _brought(name: str, tenant: str, house: House) -> tuple[tuple[Credential, ...], bool]:
+    """The tenant's own credentials for a service, in the order of their turn; whether it may use no others."""
+    if tenant not in house.holders:
+        return (), False
+    view = house.views.get(tenant) or await look_through(tenant, house)
+    return view.pools.turn(PREFIX + name), view.own_only
+
+
+async def _whose(reached: Reached, tenant: str, house: House) -> str | None:
+    """By whose credential a tenant's calls are made now; None: by nobody's."""
+    brought, own_only = await _brought(reached.service.name, tenant, house)
+    try:
+        choices = reached.of(tenant, brought, own_only=own_only)
+    except CallerError:
+        return None
+    if not choices:
+        return None
+    return "tenant" if choices[0].own is not None else "house"
 
 
 def _path(scope: Scope, name: str) -> str:

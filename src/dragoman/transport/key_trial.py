@@ -14,6 +14,7 @@ from dragoman import __version__
 from dragoman.attempt.ports import Transport, UpstreamRequest
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.schema import Definition
+from dragoman.catalog.service import PREFIX
 from dragoman.core.errors import HouseError, UpstreamError
 from dragoman.core.provider import Credential, Provider
 from dragoman.credentials.own import Opened
@@ -93,6 +94,8 @@ def _judged(provider: Provider, status: int) -> Trial:
 async def try_own(opened: Opened, registry: Registry, transport: Transport) -> Trial:
     """Whether its provider takes a tenant's credential now; it is sent to its own address alone."""
     own = opened.credential
+    if own.provider.startswith(PREFIX):
+        return Trial("not tried", f"{own.provider} has nothing that is known to cost nothing.")
     provider = registry.providers.get(own.provider) or registry.dormant.get(own.provider)
     if provider is None:
         return Trial("not tried", f"There is no provider {own.provider} here any more.")

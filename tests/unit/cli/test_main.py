@@ -147,6 +147,12 @@ def test_help_lists_every_command_with_a_line(dragoman):
         assert all(f"\n  {name} " in out for name in COMMANDS)
 
 
+def test_the_list_of_commands_is_made_without_their_options(dragoman, monkeypatch):
+    quick = dragoman("--help")
+    monkeypatch.setattr("dragoman.cli.main._bare", lambda app: None)
+    assert dragoman("--help") == quick
+
+
 def test_commands_are_found_in_their_folder_in_a_newcomers_order(monkeypatch):
     names = [types.SimpleNamespace(name=name) for name in ("zebra", "mock", "serve")]
     monkeypatch.setattr(discovery.pkgutil, "iter_modules", lambda _: names)
@@ -161,6 +167,22 @@ def test_a_broken_command_is_told_and_breaks_no_other(dragoman, monkeypatch):
     assert states["models"].startswith("broken: ModuleNotFoundError")
     assert states["doctor"] == "ready"
     assert dragoman("models")[0] == 2
+
+
+def test_a_broken_configuration_is_told_in_the_states_and_nowhere_else(dragoman, clean):
+    (clean / "dragoman.toml").write_text("nonsense = 1\n")
+    code, out, err = dragoman("--json")
+    assert (code, err) == (0, "")
+    said = {each["name"]: each["status"] for each in json.loads(out)["commands"]}
+    for name in ("auth", "ob1", "keys", "call"):
+        assert "unknown member 'nonsense'" in said[name], name
+
+
+def test_every_command_that_needs_a_gateway_says_alike_whether_there_is_one(dragoman, monkeypatch):
+    monkeypatch.setenv("DRAGOMAN_BASE_URL", "http://127.0.0.1:9")
+    said = {each["name"]: each["status"] for each in json.loads(dragoman("--json")[1])["commands"]}
+    for name in ("chat", "explain", "usage", "session", "providers"):
+        assert said[name] == "no gateway at http://127.0.0.1:9"
 
 
 def test_a_state_that_cannot_be_said_is_told_as_such():

@@ -73,6 +73,38 @@ def test_help_is_there_at_once():
     assert min(spent) < 0.3
 
 
+@pytest.mark.req("R-CLI-016")
+def test_the_version_is_said_before_anything_is_imported():
+    code = (
+        "import sys; sys.argv[1:] = ['--version']; before = set(sys.modules);"
+        "from dragoman.__main__ import main; assert main() == 0;"
+        "print(sorted(set(sys.modules) - before), file=sys.stderr)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.startswith("dragoman ")
+    assert told.stderr.strip() == "['__future__', 'dragoman', 'dragoman.__main__']"
+
+
+@pytest.mark.req("R-CLI-016", "R-CLI-017")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["track", "--json"], "Missing argument 'ID'"),
+        (["nope", "--json"], "No such command 'nope'"),
+        (["call", "hi", "--modle", "x", "--json"], "No such option: --modle"),
+        (["serve", "--port", "many", "--json"], "'--port'"),
+        (["call", "hi", "--json"], "must specify a model"),
+    ],
+)
+def test_programs_are_told_of_a_wrong_call_as_of_every_failure(tmp_path, words, told):
+    command, env = dragoman(*words, DRAGOMAN_HOME=str(tmp_path))
+    done = subprocess.run(
+        command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, "")
+    assert told in json.loads(done.stdout)["error"]["message"]
+
+
 @pytest.mark.req("R-CLI-017")
 def test_an_unknown_command_ends_with_a_hint_and_2():
     told = subprocess.run(dragoman("nonsense")[0], capture_output=True, text=True, check=False)

@@ -1,19 +1,22 @@
 """A user's own keys: one file for their eyes alone, changed line by line, or the system's keyring."""
 
+import json
 import stat
 import sys
-import types
 
+import keyring
 import pytest
 from dotenv import dotenv_values
 from hypothesis import given
 from hypothesis import strategies as st
+from keyring.backends import fail, null
 
 from dragoman.catalog.files import definitions
 from dragoman.config.load import environment
 from dragoman.config.settings import ConfigError
 from dragoman.core.errors import HouseError
 from dragoman.credentials.key_store import FileKeys, RingKeys, open_store, stored, template
+from file_ring import BrokenRing, FileRing
 
 pytestmark = pytest.mark.req("R-CRED-001", "R-CRED-002", "R-CRED-004")
 
@@ -99,53 +102,48 @@ def test_a_folder_that_nobody_has_made_is_not_made_by_looking(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-class Ring(types.ModuleType):
-    """A keyring as the library offers one."""
-
-    def __init__(self):
-        super().__init__("keyring")
-        self.kept = {}
-        self.locked = False
-
-    def get_password(self, service, name):
-        if self.locked:
-            raise self.errors.KeyringLocked
-        return self.kept.get((service, name))
-
-    def set_password(self, service, name, value):
-        self.kept[service, name] = value
-
-    def delete_password(self, service, name):
-        del self.kept[service, name]
-
-
 @pytest.fixture
-def ring(monkeypatch):
-    found, errors = Ring(), types.ModuleType("keyring.errors")
-    errors.KeyringError = type("KeyringError", (Exception,), {})
-    errors.KeyringLocked = type("KeyringLocked", (errors.KeyringError,), {})
-    found.errors = errors
-    monkeypatch.setitem(sys.modules, "keyring", found)
-    monkeypatch.setitem(sys.modules, "keyring.errors", errors)
-    return found
+def ring(tmp_path, monkeypatch):
+    """The library itself, with a keyring of the tests'."""
+    before = keyring.get_keyring()
+    monkeypatch.setenv("FILE_RING", str(tmp_path / "ring.json"))
+    keyring.set_keyring(FileRing())
+    yield tmp_path / "ring.json"
+    keyring.set_keyring(before)
 
 
 def test_the_systems_keyring_by_choice(ring, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    keys = open_store("keyring", tmp_path)
+    (folder := tmp_path / "empty").mkdir()
+    monkeypatch.chdir(folder)
+    keys = open_store("keyring", folder)
     assert isinstance(keys, RingKeys)
     keys.put("OPENAI_API_KEY", KEY)
-    assert ring.kept == {("dragoman", "OPENAI_API_KEY"): KEY}
+    assert json.loads(ring.read_text()) == {"dragoman/OPENAI_API_KEY": KEY}
     monkeypatch.setenv("CREDENTIAL_STORE", "keyring")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     assert environment(None)["OPENAI_API_KEY"] == KEY
     assert (keys.remove("OPENAI_API_KEY"), keys.remove("OPENAI_API_KEY")) == (True, False)
-    ring.locked = True
+    ring.with_suffix(".locked").touch()
     with pytest.raises(
         HouseError, match=r"KeyringLocked.*unlock it, or set CREDENTIAL_STORE=file"
     ):
         keys.get("OPENAI_API_KEY")
-    assert not list(tmp_path.iterdir()), "nothing is written beside it"
+    assert not list(folder.iterdir()), "nothing is written beside it"
+
+
+@pytest.mark.parametrize(
+    ("backend", "told"),
+    [
+        (fail.Keyring, "NoKeyringError"),
+        (null.Keyring, "it keeps nothing"),
+        (BrokenRing, "OSError"),
+    ],
+)
+def test_a_keyring_that_keeps_nothing_is_told_and_nothing_is_lost_in_it(ring, backend, told):
+    """``fail`` stands where a system has none, ``null`` where somebody has switched it off."""
+    keyring.set_keyring(backend())
+    with pytest.raises(HouseError, match=rf"\({told}\): unlock it, or set CREDENTIAL_STORE=file"):
+        RingKeys().put("OPENAI_API_KEY", KEY)
 
 
 def test_without_the_extra_the_command_that_installs_it_is_told(monkeypatch):

@@ -62,7 +62,7 @@ def test_without_a_key_the_places_are_told_and_the_look_is_noted() -> None:
     assert caught.value.code == "missing_provider_key"
     assert caught.value.message == (
         "There is no key of openrouter: set OPENROUTER_API_KEY, "
-        'or say credentials in [[providers]] with name = "openrouter".'
+        'store one by `dragoman set-key openrouter`, or say credentials in [[providers]] with name = "openrouter".'
     )
     assert noted == [Access("openrouter", None)]
 

@@ -17,6 +17,17 @@ def held(folder, name):
     return json.loads((folder / name).read_text())
 
 
+@pytest.mark.req("R-CRED-001", "R-CFG-010")
+def test_the_file_that_may_hold_keys_is_its_owners_alone_in_whichever_folder(tmp_path):
+    tmp_path.chmod(0o755)
+    own.ensure(tmp_path)
+    assert (tmp_path / "api_config.json").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "api_data.json").stat().st_mode & 0o600 == 0o600
+    (tmp_path / "api_config.json").write_text("{}")
+    own.ensure(tmp_path)
+    assert (tmp_path / "api_config.json").read_text() == "{}"
+
+
 @pytest.mark.req("R-CFG-009", "R-CFG-010", "R-TEST-002", "R-ENV-016", "R-FILE-002")
 def test_the_six_files_begin_as_they_are_described(tmp_path):
     folder = tmp_path / "api" / "api_json"

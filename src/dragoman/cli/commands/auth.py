@@ -9,8 +9,8 @@ import typer
 from dragoman.cli.logging_in import (
     BrowserOption,
     failing,
-    kept_login,
-    new_token,
+    logged_in,
+    logins_here,
     opened,
     told_token,
 )
@@ -69,10 +69,7 @@ def login(
     as_json: JsonOption = False,
 ) -> None:
     """Logs in."""
-    with failing(as_json=as_json):
-        logins = opened(env_file, as_json=as_json)
-        place = logins.login(name)
-        told = kept_login(logins, place, new_token(logins, place, browser=browser))
+    told = logged_in(name, env_file, browser=browser, as_json=as_json)
     if as_json:
         say_json(told)
     else:
@@ -175,7 +172,7 @@ def revoke(
 
 def status() -> str:
     """Whose logins are there."""
-    logins = opened(None, as_json=False)
+    logins = logins_here()
     there = [
         name
         for name, place in logins.known.items()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dragoman.cli.access import KEY, URL, KeyOption, UrlOption
+from dragoman.cli.access import KEY, URL, KeyOption, UrlOption, gateway_here
 from dragoman.cli.output import USAGE, JsonOption, fail, say_json
 
 if TYPE_CHECKING:
@@ -149,11 +149,5 @@ def _foot(headers: dict[str, str], usage: dict[str, Any] | None, finish: str | N
 
 
 def status() -> str:
-    """Whether a gateway runs where it is looked for."""
-    import os
-
-    from dragoman.cli.gateway import Gateway
-
-    url = os.environ.get("DRAGOMAN_BASE_URL", URL)
-    running = Gateway(url, "", timeout_s=1).is_ready()
-    return f"a gateway is ready at {url}" if running else f"no gateway at {url}"
+    """Whether there is a gateway to ask."""
+    return gateway_here()

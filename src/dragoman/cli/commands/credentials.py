@@ -18,18 +18,21 @@ if TYPE_CHECKING:
     from dragoman.catalog.registry import Registry
     from dragoman.config.settings import Settings
     from dragoman.credentials.own import OwnCredential
+    from dragoman.credentials.whom import Whom
     from dragoman.store.administered import Administered
     from dragoman.transport.key_trial import Trial
 
-SUMMARY = "Manage tenants' own credentials at providers."
+SUMMARY = "Manage tenants' own credentials at providers and services."
 
-_HELP = """Manage tenants' own credentials at providers.
+_HELP = """Manage tenants' own credentials at providers, and at other services ([[services]] of dragoman.toml).
 
 A tenant's calls to a provider are made with its own credentials where it has any, else with the gateway's.
 Values come by the keyboard or through a pipe, never as an argument, and are never shown again. These commands
 work on the database, with or without a running gateway; a running one notices within a second.
 
     dragoman credentials add openai --tenant acme < key.txt
+
+    dragoman credentials add services/github --tenant acme < token.txt
 
     dragoman credentials list --tenant acme
 """
@@ -57,7 +60,10 @@ def list_(
     env_file: EnvFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show credentials, the oldest first, with the first and last characters of each."""
+    """Show credentials, the oldest first, with the first and last characters of each.
+
+    dragoman credentials list --tenant acme --provider services/github
+    """
 
     async def read(stored: Administered) -> list[OwnCredential]:
         found: list[OwnCredential] = []
@@ -93,7 +99,9 @@ def list_(
 
 
 def add(
-    provider: Annotated[str, typer.Argument(help="Whose credential it is.")],
+    provider: Annotated[
+        str, typer.Argument(help="Whose credential it is: a provider, or services/NAME.")
+    ],
     *,
     tenant: Annotated[str, typer.Option(help="Whom it belongs to.")] = "default",
     name: Annotated[str, typer.Option(help="Tells several for one provider apart.")] = "main",
@@ -108,10 +116,10 @@ def add(
     dragoman credentials add openai --tenant acme < key.txt
     """
     settings = settings_or_fail({"mode": "local"}, env_file, as_json=as_json)
-    registry = _registry(settings, env_file, as_json=as_json)
-    new = _new(registry, provider, tenant, name, weight, as_json=as_json)
-    value = _value(provider)
-    _check(registry, provider, value, as_json=as_json)
+    place = _place(settings, provider, env_file, as_json=as_json)
+    new = _new(place, tenant, name, weight)
+    value = _value(place.name)
+    _check(place, value, as_json=as_json)
 
     async def store(stored: Administered) -> OwnCredential:
         from msgspec.structs import replace
@@ -127,14 +135,17 @@ def add(
         say_json(found)
     else:
         say(
-            f"Stored {found.preview} as {found.id}: {found.name!r} of tenant {tenant!r} for {provider}."
+            f"Stored {found.preview} as {found.id}: {found.name!r} of tenant {tenant!r} for {place.name}."
         )
 
 
 def remove(
     name: Annotated[str, _ID], *, env_file: EnvFileOption = None, as_json: JsonOption = False
 ) -> None:
-    """Remove a credential for good. Calls that are under way end as they would have."""
+    """Remove a credential for good. Calls that are under way end as they would have.
+
+    dragoman credentials remove own_01a21d04ee6c7e5495557b78d1ff90e1
+    """
 
     async def end(stored: Administered) -> OwnCredential | None:
         found = await stored.credentials.get(name)
@@ -165,7 +176,9 @@ def try_out(
 ) -> None:
     """Ask its provider whether a credential is good, by a request that costs nothing.
 
-    The exit code is 1 unless the provider takes it.
+    The exit code is 1 unless the provider takes it. A service cannot be asked so.
+
+    dragoman credentials test own_01a21d04ee6c7e5495557b78d1ff90e1 --json
     """
     settings = settings_or_fail({"mode": "local"}, env_file, as_json=as_json)
     registry = _registry(settings, env_file, as_json=as_json)
@@ -207,7 +220,10 @@ def rule(
     env_file: EnvFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say, or show, whether a tenant's calls may be made with the gateway's credentials."""
+    """Say, or show, whether a tenant's calls may be made with the gateway's credentials.
+
+    dragoman credentials rule acme --own-only
+    """
 
     async def put(stored: Administered) -> bool:
         if own_only is not None:
@@ -254,34 +270,38 @@ def _registry(settings: Settings, env_file: Any, *, as_json: bool) -> Registry:
         fail(error.message, as_json=as_json)
 
 
-def _new(
-    registry: Registry, provider: str, tenant: str, name: str, weight: int, *, as_json: bool
-) -> OwnCredential:
+def _place(settings: Settings, said: str, env_file: Any, *, as_json: bool) -> Whom:
+    """Whose credential is stored: an administrator may store one for any provider and service."""
+    registry = _registry(settings, env_file, as_json=as_json)
+    from dragoman.assembly.registry import with_files
+    from dragoman.catalog.service import read_services
+    from dragoman.core.errors import GatewayError
+    from dragoman.credentials.whom import whom
+
+    try:
+        services = read_services([with_files(row) for row in settings.services])
+        return whom(said, registry, services)
+    except GatewayError as error:
+        fail(error.message, as_json=as_json)
+
+
+def _new(place: Whom, tenant: str, name: str, weight: int) -> OwnCredential:
     import os
 
-    from dragoman.catalog.base_url import origin_of
     from dragoman.core.ids import uuid7_of
     from dragoman.credentials.own import OWN, OwnCredential
 
-    found = registry.providers.get(provider) or registry.dormant.get(provider)
-    if found is None or found.stub:
-        known = ", ".join(sorted({*registry.providers, *registry.dormant}))
-        fail(f"There is no provider {provider!r}; known: {known}.", as_json=as_json)
-    if other := registry.definitions[provider].listed_by:
-        fail(f"{provider} is another surface of {other}: name that one.", as_json=as_json)
     made = uuid7_of(time.time(), int.from_bytes(os.urandom(9)) | 1)
     return OwnCredential(
-        OWN + made.replace("-", ""), tenant, provider, name, "", origin_of(found.base_url), weight
+        OWN + made.replace("-", ""), tenant, place.name, name, "", place.origin, weight
     )
 
 
-def _check(registry: Registry, provider: str, value: str, *, as_json: bool) -> None:
-    from dragoman.catalog.keys import wrong_form
-
+def _check(place: Whom, value: str, *, as_json: bool) -> None:
     if not value.isascii() or not value.isprintable() or " " in value or len(value) < 8:
         fail("A credential is 8 or more visible ASCII characters without blanks.", as_json=as_json)
-    if (trouble := wrong_form(registry.definitions[provider], value)) is not None:
-        fail(f"This is no key of {provider}: {trouble}.", as_json=as_json)
+    if (trouble := place.fault(value)) is not None:
+        fail(f"This is no key of {place.name}: {trouble}.", as_json=as_json)
 
 
 def _turn(name: str, env_file: Any, *, disabled: bool, as_json: bool) -> None:

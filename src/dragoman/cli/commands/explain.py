@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dragoman.cli.access import KEY, URL, KeyOption, UrlOption
+from dragoman.cli.access import KEY, URL, KeyOption, UrlOption, gateway_here
 from dragoman.cli.output import JsonOption, fail, say, say_json
 
 SUMMARY = "Tell what became of one call."
@@ -99,7 +99,5 @@ def _ms(value: float | None) -> str:
 
 
 def status() -> str:
-    """Whether a gateway runs that can be asked."""
-    from dragoman.cli.commands.chat import status as found
-
-    return found()
+    """Whether there is a gateway to ask."""
+    return gateway_here()

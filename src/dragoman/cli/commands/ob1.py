@@ -9,8 +9,8 @@ import typer
 from dragoman.cli.logging_in import (
     BrowserOption,
     failing,
-    kept_login,
-    new_token,
+    logged_in,
+    logins_here,
     opened,
     told_token,
 )
@@ -19,6 +19,9 @@ from dragoman.cli.settings import EnvFileOption
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from dragoman.assembly.logins import Logins
+    from dragoman.credentials.accounts import AccountsFile
 
 SUMMARY = "OB-1's accounts: log in, see them, remove one."
 
@@ -67,10 +70,7 @@ def auth(
     as_json: JsonOption = False,
 ) -> None:
     """Logs in one account (R-CRED-012, R-CRED-014)."""
-    with failing(as_json=as_json):
-        logins = opened(env_file, as_json=as_json)
-        place = logins.login(_NAME)
-        told = kept_login(logins, place, new_token(logins, place, browser=browser))
+    told = logged_in(_NAME, env_file, browser=browser, as_json=as_json)
     if as_json:
         say_json(told)
     else:
@@ -133,8 +133,7 @@ def accounts(
 
 def _rows(env_file: Path | None, *, as_json: bool) -> tuple[list[dict[str, Any]], Path]:
     with failing(as_json=as_json):
-        logins = opened(env_file, as_json=as_json)
-        file = logins.accounts(logins.login(_NAME))
+        file = _file(opened(env_file, as_json=as_json))
         rows = [
             {
                 "account": each.id,
@@ -146,7 +145,11 @@ def _rows(env_file: Path | None, *, as_json: bool) -> tuple[list[dict[str, Any]]
     return rows, file.path
 
 
+def _file(logins: Logins) -> AccountsFile:
+    return logins.accounts(logins.login(_NAME))
+
+
 def status() -> str:
     """Whether somebody has logged in."""
-    rows, _ = _rows(None, as_json=False)
-    return f"{len(rows)} accounts" if rows else "no account yet"
+    number = len(_file(logins_here()).load())
+    return "no account yet" if not number else f"{number} account{'s' * (number > 1)}"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from dragoman.cli.access import URL, KeyOption, UrlOption
+from dragoman.cli.access import URL, KeyOption, UrlOption, gateway_here
 from dragoman.cli.output import JsonOption, fail, say, say_json, table
 
 SUMMARY = "List, add, change and remove providers of a running gateway."
@@ -148,7 +148,5 @@ def _managed(
 
 
 def status() -> str:
-    """Whether a gateway runs where it is looked for."""
-    from dragoman.cli.commands.chat import status as found
-
-    return found()
+    """Whether there is a gateway to ask."""
+    return gateway_here()

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from dragoman.cli.access import KEY, URL, KeyOption, UrlOption
+from dragoman.cli.access import KEY, URL, KeyOption, UrlOption, gateway_here
 from dragoman.cli.output import JsonOption, fail, say, say_json
 
 SUMMARY = "Show what was used since the gateway has started."
@@ -60,5 +60,5 @@ def session(
 
 
 def status() -> str:
-    """It needs a gateway."""
-    return "needs a running gateway"
+    """Whether there is a gateway to ask."""
+    return gateway_here()

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dragoman.cli.access import KEY, URL, KeyOption, UrlOption
+from dragoman.cli.access import KEY, URL, KeyOption, UrlOption, gateway_here
 from dragoman.cli.output import JsonOption, fail, say, say_json, table
 from dragoman.cli.views import SinceOption, UntilOption, sparkline
 
@@ -95,5 +95,5 @@ def _text(value: object) -> str:
 
 
 def status() -> str:
-    """It needs a gateway."""
-    return "needs a running gateway"
+    """Whether there is a gateway to ask."""
+    return gateway_here()

@@ -12,6 +12,8 @@ from dragoman.cli.output import FAILED, JsonOption, say, say_json
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dragoman.assembly.logins import Logins
     from dragoman.assembly.user_keys import UserKeys
 
@@ -65,6 +67,7 @@ def validate(
             wanted, places = [known_provider(keys, name).name], []
         findings = [
             *(_key(keys, logins, each, offline=offline) for each in wanted),
+            *_twice(keys, wanted, env_file),
             *(each for place in places for each in _login(logins, place, offline=offline)),
         ]
     good = bool(findings) and all(each.state != "fail" for each in findings)
@@ -108,6 +111,20 @@ def _key(keys: UserKeys, logins: Logins, name: str, *, offline: bool) -> Finding
         case "unclear":
             tried = definition.key_check or definition.paths.get("models")
             return Finding(name, "key", "fail" if tried or held.fault else "warn", text)
+
+
+def _twice(keys: UserKeys, wanted: list[str], env_file: Path | None) -> list[Finding]:
+    """What is found of keys that two places say differently."""
+    from dragoman.config.load import said_twice
+
+    told = said_twice(env_file)
+    names = {each: keys.known[each].env for each in wanted}
+    return [
+        Finding(each, "key", "warn", told[name])
+        for each, env in names.items()
+        for name in (*env.key, *env.base_url)
+        if name in told
+    ]
 
 
 def _is_there(logins: Logins, name: str) -> bool:
