@@ -172,7 +172,7 @@ class SqlCredentials:
         held = select(func.count()).where(credentials.c.tenant == new.tenant)
         try:
             async with self._database.write() as connection:
-                await self._note(connection, new.tenant)  # who else adds one waits, and counts it
+                await _note(connection, new.tenant)  # who else adds one waits, and counts it
                 if (await connection.execute(held)).scalar_one() >= MOST:
                     raise CallerError(
                         "quota",
@@ -204,7 +204,7 @@ class SqlCredentials:
                 .where(*_is(name, tenant))
                 .values(disabled=disabled, changed_ms=self._now_ms())
             )
-            await self._note(connection, old.tenant)
+            await _note(connection, old.tenant)
         return await self.get(name, tenant=tenant)
 
     async def remove(self, name: str, *, tenant: str | None = None) -> bool:
@@ -214,7 +214,7 @@ class SqlCredentials:
             return False
         async with self._database.write() as connection:
             gone = await connection.execute(delete(credentials).where(*_is(name, tenant)))
-            await self._note(connection, old.tenant)
+            await _note(connection, old.tenant)
         return bool(gone.rowcount)
 
     async def remove_all(self, tenant: str, provider: str) -> int:
@@ -226,13 +226,13 @@ class SqlCredentials:
                 )
             )
             if gone.rowcount:
-                await self._note(connection, tenant)
+                await _note(connection, tenant)
         return gone.rowcount
 
     async def restrict(self, tenant: str, *, own_only: bool) -> None:
         """Says whether the tenant may use no credentials but its own."""
         async with self._database.write() as connection:
-            await self._note(connection, tenant, own_only=own_only)
+            await _note(connection, tenant, own_only=own_only)
 
     async def used(self, times_ms: Mapping[str, int]) -> None:
         """Notes when credentials were last sent; no earlier time takes the place of a later one."""
@@ -245,24 +245,33 @@ class SqlCredentials:
                     update(credentials).where(credentials.c.id == name, earlier).values(used_ms=at)
                 )
 
-    async def _note(
-        self, connection: AsyncConnection, tenant: str, *, own_only: bool | None = None
-    ) -> None:
-        """Tells every process that something of the tenant's has changed."""
-        await move_on(connection, _GENERATION)  # who else does so waits, hence numbers rise
-        number = await number_of(connection, _GENERATION)
-        values: dict[str, Any] = {"generation": number}
-        if own_only is not None:
-            values["own_only"] = own_only
-        known = await connection.execute(
-            update(holders).where(holders.c.tenant == tenant).values(**values)
-        )
-        if not known.rowcount:
-            fresh = {"own_only": False, **values, "tenant": tenant}
-            await connection.execute(insert(holders).values(**fresh))
-
     def _now_ms(self) -> int:
         return int(self._clock.wall() * 1000)
+
+
+async def remove_tenant(database: Database, tenant: str) -> None:
+    """Forgets all that a tenant has here, and what was said of it, if there is anything."""
+    mine = credentials.c.tenant == tenant
+    async with database.write() as connection:
+        gone = await connection.execute(delete(credentials).where(mine))
+        only = select(holders.c.own_only).where(holders.c.tenant == tenant)
+        if gone.rowcount or (await connection.execute(only)).scalar():
+            await _note(connection, tenant, own_only=False)
+
+
+async def _note(connection: AsyncConnection, tenant: str, *, own_only: bool | None = None) -> None:
+    """Tells every process that something of the tenant's has changed."""
+    await move_on(connection, _GENERATION)  # who else does so waits, hence numbers rise
+    number = await number_of(connection, _GENERATION)
+    values: dict[str, Any] = {"generation": number}
+    if own_only is not None:
+        values["own_only"] = own_only
+    known = await connection.execute(
+        update(holders).where(holders.c.tenant == tenant).values(**values)
+    )
+    if not known.rowcount:
+        fresh = {"own_only": False, **values, "tenant": tenant}
+        await connection.execute(insert(holders).values(**fresh))
 
 
 def _is(name: str, tenant: str | None) -> tuple[Any, ...]:
