@@ -121,6 +121,7 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
         audit=stored.audit,
         keys=stored.keys,
         tenancy=stored.tenancy,
+        forget_content=stored.forgetting.forget_content,
         names=stored.names,
         stored_tiers=stored.tiers,
         submissions=stored.submissions,

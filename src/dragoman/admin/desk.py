@@ -96,7 +96,12 @@ class Tenancy(Protocol):
     """Tenants and their projects."""
 
     async def tenants(
-        self, *, suspended: bool | None = None, after: str | None = None, limit: int = 100
+        self,
+        *,
+        suspended: bool | None = None,
+        deleted: bool = False,
+        after: str | None = None,
+        limit: int = 100,
     ) -> list[Tenant]:
         """By the alphabet of their ids."""
         ...
@@ -111,6 +116,10 @@ class Tenancy(Protocol):
 
     async def change_tenant(self, tenant_id: str, change: PlaceChange) -> Tenant | None:
         """Changes what is said of a tenant."""
+        ...
+
+    async def delete_tenant(self, tenant_id: str) -> Tenant | None:
+        """Ends a suspended tenant for good, and its keys."""
         ...
 
     async def projects(
@@ -136,6 +145,10 @@ class Tenancy(Protocol):
         self, tenant: str, project_id: str, change: PlaceChange
     ) -> Project | None:
         """Changes what is said of a project."""
+        ...
+
+    async def delete_project(self, tenant: str, project_id: str) -> bool:
+        """Removes a suspended project for good, and ends its keys; whether it was there."""
         ...
 
 
@@ -304,6 +317,8 @@ class Desk:
     audit: AuditLog
     keys: Keys
     tenancy: Tenancy
+    forget_content: Callable[[str], Awaitable[None]]
+    """Removes what a tenant that was deleted had us keep."""
     names: Names
     stored_tiers: StoredTiers
     submissions: Submissions
