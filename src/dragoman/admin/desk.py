@@ -87,10 +87,6 @@ class Keys(Protocol):
         """Has the key's use count anew; the moment in microseconds."""
         ...
 
-    async def counts_since_us(self, key_id: str) -> int | None:
-        """Since when the key's use counts."""
-        ...
-
 
 class Tenancy(Protocol):
     """Tenants and their projects."""

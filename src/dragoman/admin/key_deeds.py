@@ -170,5 +170,6 @@ async def reset(desk: Desk, call: Call, record: KeyRecord) -> Reset:
     """Has a key's use count anew."""
     async with deed(desk, call, "api_key.reset_usage", record.id, tenant=record.tenant) as note:
         at_us = await desk.keys.reset_usage(record.id)
+        desk.keys_changed()
         note.after = {"counts_since_us": at_us}
     return Reset(id=record.id, counts_since=at_us / 1_000_000)

@@ -71,8 +71,7 @@ async def key_me(desk: DeskOf, call: CallOf) -> KeyMe:
     caller = caller_of(call)
     await desk.flush()
     now_us = int(desk.wall() * 1_000_000)
-    since = await desk.keys.counts_since_us(caller.key_id)
-    ever = await desk.ledger.sums(Scope(caller.tenant, caller.key_id, since))
+    ever = await desk.ledger.sums(Scope(caller.tenant, caller.key_id, caller.counts_since_us))
     today = await desk.ledger.sums(Scope(caller.tenant, caller.key_id, now_us - now_us % _DAY_US))
     limits = desk.limits(caller)
     tokens = ever.tokens

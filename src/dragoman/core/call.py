@@ -82,6 +82,8 @@ class Caller(Struct, frozen=True):
     """Whose budgets it spends, within the tenant."""
     bounds: Bounds | None = None
     """What it may be used for, where that is less than its role reaches."""
+    counts_since_us: int | None = None
+    """Since when what it uses counts, in Unix microseconds; None: ever."""
 
 
 class Gauge(Struct, frozen=True, gc=False):

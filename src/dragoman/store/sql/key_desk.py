@@ -163,14 +163,8 @@ class SqlKeyDesk:
             )
             if not changed.rowcount:
                 await connection.execute(insert(usage_resets).values(key_id=key_id, at_us=at_us))
+            await move_generation(connection)
         return at_us
-
-    async def counts_since_us(self, key_id: str) -> int | None:
-        """Since when the key's use counts; None: ever."""
-        query = select(usage_resets.c.at_us).where(usage_resets.c.key_id == key_id)
-        async with self._database.read() as connection:
-            found: int | None = (await connection.execute(query)).scalar()
-        return found
 
     def _now_ms(self) -> int:
         return int(self._clock.wall() * 1000)

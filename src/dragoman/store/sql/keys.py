@@ -30,6 +30,7 @@ from dragoman.identity.keyform import (
     parse_key,
 )
 from dragoman.identity.ports import Finding, KeyRecord, Stopped
+from dragoman.store.admin_tables import usage_resets
 from dragoman.store.sql.counters import move_on, number_of
 from dragoman.store.sql.scope_text import read_scopes, write_scopes
 from dragoman.store.sql.secrets import SecretVersions, open_secret
@@ -73,11 +74,13 @@ _PRESENTED = (
         tenants.c.suspended_ms.label("tenant_suspended_ms"),
         projects.c.scopes.label("project_scopes"),
         projects.c.suspended_ms.label("project_suspended_ms"),
+        usage_resets.c.at_us.label("counts_since_us"),
     )
+    .outerjoin(usage_resets, usage_resets.c.key_id == keys.c.id)
     .outerjoin(tenants, tenants.c.id == keys.c.tenant)
     .outerjoin(projects, and_(projects.c.tenant == keys.c.tenant, projects.c.id == keys.c.project))
 )
-"""Keys with what their tenant and project say of them."""
+"""Keys with what their tenant and project say of them, and since when their use counts."""
 
 
 class SqlKeys:
@@ -285,7 +288,8 @@ def _presented(row: RowMapping) -> KeyRecord:
         stopped = "project"
     elif record.suspended is not None:
         stopped = "key"
-    return replace(record, bounds=bounds, stopped=stopped)
+    since: int | None = row["counts_since_us"]
+    return replace(record, bounds=bounds, stopped=stopped, counts_since_us=since)
 
 
 def _until(record: KeyRecord, until_ms: int | None) -> KeyRecord:
