@@ -25,7 +25,7 @@ from dragoman.catalog.stored import (
 from dragoman.core.call import Caller, Limits
 from dragoman.core.secret import Secret
 from dragoman.credentials.accounts import Standing
-from dragoman.credentials.own import OwnCredential
+from dragoman.credentials.own import OwnCredential, OwnRule
 from dragoman.identity.ports import KeyChange, KeyRecord, KeySearch
 from dragoman.identity.tenancy import PlaceChange, Project, Tenant
 from dragoman.telemetry.numbers import Numbers
@@ -260,17 +260,17 @@ class Credentials(Protocol):
         """Forgets one; whether it was there."""
         ...
 
-    async def own_only(self, tenant: str) -> bool:
+    async def rule(self, tenant: str) -> OwnRule:
         """Whether the tenant may use no others."""
         ...
 
-    async def restrict(self, tenant: str, *, own_only: bool) -> None:
-        """Says whether it may."""
+    async def restrict(self, tenant: str, *, own_only: bool, by_tenant: bool = False) -> None:
+        """Says whether it may: the operator's word, or the tenant's."""
         ...
 
     async def rules(
         self, *, tenant: str | None = None, after: str | None = None, limit: int = 100
-    ) -> list[tuple[str, bool]]:
+    ) -> list[OwnRule]:
         """Tenants by the alphabet, and whether each may use no others."""
         ...
 

@@ -150,6 +150,8 @@ MANAGED: tuple[Route, ...] = (
         ("GET", "/v1/providers", "Credentials of the caller's tenant, without their values"),
         ("POST", "/v1/providers", "Brings a credential of the tenant's own for a provider"),
         ("DELETE", "/v1/providers/{provider}", "Removes the tenant's credentials for a provider"),
+        ("GET", "/v1/credential-rule", "Whether the tenant's calls use its own credentials alone"),
+        ("POST", "/v1/credential-rule", "Says whether they do; the operator's word stays"),
     ),
     *_rows(
         "usage",

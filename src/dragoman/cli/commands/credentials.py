@@ -16,7 +16,7 @@ from dragoman.cli.stored import noted, where_keys_are, with_stored
 if TYPE_CHECKING:
     from dragoman.catalog.registry import Registry
     from dragoman.config.settings import Settings
-    from dragoman.credentials.own import OwnCredential
+    from dragoman.credentials.own import OwnCredential, OwnRule
     from dragoman.store.administered import Administered
     from dragoman.transport.key_trial import Trial
 
@@ -208,18 +208,30 @@ def rule(
 ) -> None:
     """Say, or show, whether a tenant's calls may be made with the gateway's credentials."""
 
-    async def put(stored: Administered) -> bool:
-        if own_only is not None:
-            async with noted(stored.audit, "credential_rule.put", tenant, tenant):
-                await stored.credentials.restrict(tenant, own_only=own_only)
-        return await stored.credentials.own_only(tenant)
+    async def put(stored: Administered) -> OwnRule:
+        found = await stored.credentials.rule(tenant)
+        if own_only is None:
+            return found
+        async with noted(
+            stored.audit, "credential_rule.put", tenant, tenant, before=found
+        ) as note:
+            await stored.credentials.restrict(tenant, own_only=own_only)
+            note.after = found = await stored.credentials.rule(tenant)
+        return found
+
+    from msgspec.structs import asdict
 
     found = _with_stored(put, env_file, as_json=as_json)
     if as_json:
-        say_json({"tenant": tenant, "own_only": found})
-    else:
-        kind = "its own credentials alone" if found else "its own credentials, else the gateway's"
-        say(f"Calls of tenant {tenant!r} are made with {kind}.")
+        say_json({"own_only": found.own_only, **asdict(found)})
+        return
+    kind = (
+        "its own credentials alone"
+        if found.own_only
+        else "its own credentials, else the gateway's"
+    )
+    whose = " (as the tenant itself has said)" if found.by_tenant else ""
+    say(f"Calls of tenant {tenant!r} are made with {kind}{whose}.")
 
 
 def status() -> str:
