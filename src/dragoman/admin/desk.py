@@ -71,8 +71,8 @@ class Keys(Protocol):
         """Makes a key."""
         ...
 
-    async def revoke(self, key_id: str) -> KeyRecord | None:
-        """Revokes a key for good."""
+    async def revoke(self, key_id: str, *, cut: bool = False) -> KeyRecord | None:
+        """Revokes a key for good; ``cut``: its calls that are under way are to end, too."""
         ...
 
     async def change(self, key_id: str, change: KeyChange) -> KeyRecord | None:

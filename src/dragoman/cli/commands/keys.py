@@ -177,13 +177,18 @@ def list_(
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="The id, as `keys list` shows it.")],
     *,
+    now: Annotated[
+        bool, typer.Option("--now", help="End its requests that are under way as well.")
+    ] = False,
     env_file: EnvFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Revoke a key for good. Requests that are under way end as they would have."""
+    """Revoke a key for good. Requests that are under way end as they would have, unless --now is said."""
 
     async def end(stored: Administered) -> KeyRecord | None:
-        return await changed_key(stored, key_id, "revoke", lambda _: stored.keys.revoke(key_id))
+        return await changed_key(
+            stored, key_id, "revoke", lambda _: stored.keys.revoke(key_id, cut=now)
+        )
 
     record = with_stored(end, settings_or_fail(None, env_file, as_json=as_json), as_json=as_json)
     if record is None:

@@ -96,9 +96,17 @@ class SqlKeyDesk:
             )
         )
 
-    async def revoke(self, key_id: str) -> KeyRecord | None:
-        """Revokes a key for good."""
-        return await self._store.revoke(key_id)
+    async def revoke(self, key_id: str, *, cut: bool = False) -> KeyRecord | None:
+        """Revokes a key for good; ``cut``: its calls that are under way are to end, too."""
+        return await self._store.revoke(key_id, cut=cut)
+
+    async def generation(self) -> int:
+        """A number that every change of a key moves on."""
+        return await self._store.generation()
+
+    async def cuts(self) -> set[tuple[str, int]]:
+        """The keys whose calls were to end, each with when that was said last."""
+        return await self._store.cuts()
 
     async def change(self, key_id: str, change: KeyChange) -> KeyRecord | None:
         """Changes what is said of a key; None where there is none.
