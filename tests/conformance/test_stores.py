@@ -375,6 +375,7 @@ print(time.time())
     await cached.close()
 
 
+@pytest.mark.req("R-STOR-005")
 async def test_a_hot_key_costs_no_sql(keys, clock):
     statements = 0
     cached = CachedKeys(keys, clock)

@@ -328,6 +328,8 @@ class Desk:
     """Those of the data file and the configuration file, without the stored ones."""
     limits: Callable[[Caller], Limits]
     """What holds for a caller, its tier's limits and its own together."""
+    name_of: Callable[[str], str]
+    """Names a key without telling it: its digest under ``API_KEY_HASH_SECRET``."""
     keys_changed: Callable[[], None]
     """This process has changed a key: what it remembers of keys is old."""
     credentials_changed: Callable[[], Awaitable[None]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -81,9 +80,7 @@ async def key_me(desk: DeskOf, call: CallOf) -> KeyMe:
     credential = call.proof.value if call.proof is not None else ""
     return KeyMe(
         api_key_preview=mask(credential),
-        api_key_hash=hashlib.blake2b(
-            credential.encode(), digest_size=16, person=b"keys/me"
-        ).hexdigest(),
+        api_key_hash=desk.name_of(credential),
         user=UserShown(id=caller.key_id, role=caller.role, tenant=caller.tenant, name=caller.name),
         tier=TierShown(
             id=caller.tier,

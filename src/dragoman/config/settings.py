@@ -324,6 +324,8 @@ class Settings(BaseSettings):
     """Whether providers get the caller's tracestate beside traceparent; it may tell of the caller's house."""
 
     # --- limits
+    api_key_hash_secret: SecretStr = SecretStr("anygpt-api")
+    """What a key is hashed with where it is named and not told, as in `/v1/keys/me`; it is stored otherwise."""
     rate_limit_hash_secret: SecretStr = SecretStr("anygpt-rate-limit")
     """What keys' ids are hashed with where limits are counted in Redis."""
 
