@@ -23,8 +23,9 @@ from dragoman.core.ask import read_ask
 from dragoman.core.call import Attempt, Call, Limits
 from dragoman.identity.proof import read_proof
 from dragoman.pipeline import choose, identify, let_in
-from dragoman.services import new_id, open_keys
+from dragoman.services import new_id
 from dragoman.store.sql.keys import NewKey
+from dragoman.stores import open_keys
 from dragoman.surface.answer import answer_headers
 from dragoman.surface.app import Surface
 from dragoman.surface.endpoint import new_call

@@ -37,6 +37,8 @@ from dragoman.telemetry.log import Log
 from dragoman.telemetry.metrics import Metrics
 from dragoman.transport.lookups import ask_generation, ask_report
 from dragoman.transport.webhooks import Webhooks
+from dragoman.upkeep import TURN as UPKEEP
+from dragoman.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from dragoman.admission.budgets import Budgets
@@ -154,6 +156,8 @@ async def open_afterwards(
     ring.policy = policy
     budgets.alerts.before = partial(_of_budget, ring)
     running = [asyncio.create_task(ring.run(), name="alarms")]
+    upkeep = Upkeep(database, clock, settings.ledger_keep_days, turns.take, around.log.event)
+    running.append(asyncio.create_task(upkeep.run(), name="upkeep"))
     if settings.reconcile:
         run = reconciler.run(settings.reconcile_interval_s)
         running.append(asyncio.create_task(run, name="reconciliation"))
@@ -168,6 +172,7 @@ async def open_afterwards(
         with suppress(GatewayError):
             await turns.give(TURN)
             await turns.give(ALARMS)
+            await turns.give(UPKEEP)
 
 
 def _asked(around: Surroundings, provider: str, result: Result, detail: str) -> None:

@@ -7,6 +7,7 @@ import gc
 import time
 from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,7 @@ from dragoman.core.call import Call
 from dragoman.core.errors import CallerError, GatewayError
 from dragoman.health.condition import Condition, conditions
 from dragoman.live_models import LiveModels
+from dragoman.observing import untold
 from dragoman.reload import Reloader
 from dragoman.services import Services, new_id, open_services
 from dragoman.surface.app import Surface, build
@@ -33,6 +35,7 @@ from dragoman.surface.endpoint import Entry
 from dragoman.surface.guards import Guards
 from dragoman.surface.openapi import document
 from dragoman.surface.pages import Desk, Readiness
+from dragoman.surface.revoked import cut_revoked
 from dragoman.telemetry.foreign import speak_through
 from dragoman.telemetry.request_end import finished_with, paged_with, started_with
 from dragoman.telemetry.siblings import PUBLISH_S, Siblings
@@ -113,7 +116,12 @@ class Application:
             await read_back(services, data, self._folder)
             mirroring = asyncio.create_task(mirror(services, data))
             self._stack.callback(mirroring.cancel)
-        self._app = build(surface(self, services, reloader))
+        made = surface(self, services, reloader)
+        self._app = build(made)
+        assert services.stored is not None, "serving has opened it"
+        told = partial(untold, services.log)
+        cutting = asyncio.create_task(cut_revoked(services.stored.keys, made.entry.live, told))
+        self._stack.callback(cutting.cancel)
         if services.first_admin_key is not None:
             # Told once, to whoever started the server, and in no log (R-AUTH-004).
             print(f"Admin key, shown this once: {services.first_admin_key}", flush=True)  # noqa: T201

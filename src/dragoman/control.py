@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from functools import partial
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from dragoman.accounting.account import Accountant
@@ -121,6 +122,7 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
         audit=stored.audit,
         keys=stored.keys,
         tenancy=stored.tenancy,
+        forget_content=stored.forgetting.forget_content,
         names=stored.names,
         stored_tiers=stored.tiers,
         submissions=stored.submissions,
@@ -138,6 +140,7 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
         tiers=lambda: house.gate.tiers.tiers,
         tiers_in_file=lambda: read_tiers(services.settings),
         limits=lambda caller: house.gate.tiers.rules(caller).limits,
+        name_of=partial(_name_of, settings.api_key_hash_secret.get_secret_value()),
         keys_changed=services.forget_keys,
         try_out=reloader.try_out,
         renew=reloader.renew,
@@ -161,6 +164,12 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
         wall=time.time,
         started_us=int(time.time() * 1_000_000),
     )
+
+
+def _name_of(secret: str, key: str) -> str:
+    """A key's name: the same wherever the secret is, and of no use to who has it alone."""
+    under = blake2b(secret.encode(), digest_size=32).digest()
+    return blake2b(key.encode(), key=under, digest_size=16, person=b"keys/me").hexdigest()
 
 
 def _said_in_file(services: Services) -> Mapping[Kind, Mapping[str, Any]]:

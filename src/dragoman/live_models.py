@@ -15,11 +15,15 @@ from dragoman.catalog.cards import Card, Live, cards_within, find_card, model_ca
 from dragoman.catalog.nearest import nearest
 from dragoman.catalog.recommend import Candidate
 from dragoman.catalog.registry import Registry
+from dragoman.core.call import Caller
 from dragoman.core.errors import CallerError
-from dragoman.core.scopes import Bounds
 from dragoman.health.health import Health
 from dragoman.health.score import NEUTRAL
+from dragoman.pipeline import registry_of
 from dragoman.services import Services
+
+MOST_KEPT = 64
+"""Lists that are held: each may be of thousands of models."""
 
 
 class LiveModels:
@@ -27,34 +31,52 @@ class LiveModels:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._kept: dict[str | None, tuple[float, object, list[Card]]] = {}
+        self._kept: dict[tuple[str | None, str], tuple[float, object, list[Card]]] = {}
 
-    async def cards(self, home: str | None = None, bounds: Bounds | None = None) -> list[Card]:
+    async def cards(self, home: str | None = None, caller: Caller | None = None) -> list[Card]:
         """The list, on a provider's router or elsewhere; providers' own lists are had first (D13).
 
-        ``bounds`` are those of the key that asks.
+        Of a caller it is what its calls may ask for: with the names and by the credentials of its tenant,
+        within the scope of its key. None: what the gateway itself has.
+
+        Raises:
+            HouseError: the tenant's credentials cannot be read.
         """
         house = self._services.house
         await house.fetch_listings(tuple(house.registry.listings_due(time.monotonic())))
-        found = self.now(home)
-        return found if bounds is None else cards_within(found, bounds, house.registry, home)
+        if caller is None:
+            return self.now(home)
+        registry = await self.registry(caller)
+        found = self.now(home, registry, "" if registry is house.registry else caller.tenant)
+        bounds = caller.bounds
+        return found if bounds is None else cards_within(found, bounds, registry, home)
 
-    async def card(self, name: str, home: str | None = None, bounds: Bounds | None = None) -> Card:
+    async def registry(self, caller: Caller) -> Registry:
+        """The providers and names that a caller's calls see.
+
+        Raises:
+            HouseError: the tenant's credentials cannot be read.
+        """
+        return await registry_of(caller.tenant, self._services.house)
+
+    async def card(self, name: str, home: str | None, caller: Caller) -> Card:
         """What a name means in a call, on a provider's router or elsewhere.
 
         Raises:
             CallerError: nothing that is listed.
         """
-        cards = await self.cards(home, bounds)
-        found = find_card(cards, name, self._services.house.registry, home)
+        cards = await self.cards(home, caller)
+        found = find_card(cards, name, await self.registry(caller), home)
         if found is None:
             raise _no_model(name, [each.id for each in cards])
         return found
 
-    def now(self, home: str | None = None) -> list[Card]:
-        """The list, from memory alone."""
-        registry, moment = self._services.house.registry, time.monotonic()
-        kept = self._kept.get(home)
+    def now(
+        self, home: str | None = None, registry: Registry | None = None, tenant: str = ""
+    ) -> list[Card]:
+        """The list, from memory alone; of a tenant that sees another registry than the others, that one's."""
+        registry, moment = registry or self._services.house.registry, time.monotonic()
+        kept = self._kept.get((home, tenant))
         if kept is not None and kept[1] is registry and moment < kept[0]:
             return kept[2]
         health = self._services.house.health
@@ -63,7 +85,9 @@ class LiveModels:
             for card in model_cards(registry, time.time(), home)
         ]
         until = moment + self._services.settings.model_caps_refresh_ms / 1000
-        self._kept[home] = (until, registry, cards)
+        if len(self._kept) >= MOST_KEPT:
+            self._kept.clear()
+        self._kept[home, tenant] = (until, registry, cards)
         return cards
 
     async def refresh(self) -> dict[str, int]:

@@ -314,7 +314,7 @@ async def open_services(
             gate=Gate(
                 _tiers(built),
                 limits,
-                partial(past_of, accountant, clock, stored.keys.counts_since_us),
+                partial(past_of, accountant, clock),
                 metrics.limited,
             ),
             registry=built.registry,

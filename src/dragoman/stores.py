@@ -22,14 +22,11 @@ if TYPE_CHECKING:
     from dragoman.store.engine import Database
     from dragoman.store.seal import Sealer
     from dragoman.store.sql.audit import SqlAudit
-    from dragoman.store.sql.budgets import SqlBudgets
     from dragoman.store.sql.exports import SqlExports
-    from dragoman.store.sql.key_desk import SqlKeyDesk
     from dragoman.store.sql.keys import SqlKeys
     from dragoman.store.sql.ledger import SqlLedger
     from dragoman.store.sql.retention import SqlRetention
     from dragoman.store.sql.summing import Summing
-    from dragoman.store.sql.tenancy import SqlTenancy
 
 
 @asynccontextmanager
@@ -38,26 +35,6 @@ async def open_keys(settings: Settings) -> AsyncIterator[SqlKeys]:
     async with open_store(settings) as (database, keys, sealer):
         del database, sealer
         yield keys
-
-
-@asynccontextmanager
-async def open_key_desk(settings: Settings) -> AsyncIterator[SqlKeyDesk]:
-    """The stored keys, for commands that change them."""
-    from dragoman.store.sql.key_desk import SqlKeyDesk  # noqa: PLC0415  SQL only where it is needed
-
-    async with open_store(settings) as (database, keys, sealer):
-        del sealer
-        yield SqlKeyDesk(database, keys, SystemClock())
-
-
-@asynccontextmanager
-async def open_tenancy(settings: Settings) -> AsyncIterator[SqlTenancy]:
-    """The tenants and projects alone, for commands that need no server."""
-    from dragoman.store.sql.tenancy import SqlTenancy  # noqa: PLC0415  SQL only where it is needed
-
-    async with open_store(settings) as (database, keys, sealer):
-        del keys, sealer
-        yield SqlTenancy(database, SystemClock())
 
 
 @asynccontextmanager
@@ -126,16 +103,6 @@ async def open_views(settings: Settings) -> AsyncIterator[Views]:
             SqlExports(database),
             partial(SqlRetention, database, SystemClock()),
         )
-
-
-@asynccontextmanager
-async def open_budget_desk(settings: Settings) -> AsyncIterator[SqlBudgets]:
-    """The budgets in the database alone, for commands that need no server."""
-    from dragoman.store.sql.budgets import SqlBudgets  # noqa: PLC0415  SQL only where it is needed
-
-    async with open_store(settings) as (database, keys, sealer):
-        del keys, sealer
-        yield SqlBudgets(database, SystemClock())
 
 
 @asynccontextmanager

@@ -56,8 +56,10 @@ class UsagePages:
         if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= MOST):
             raise invalid(f"limit must be a whole number from 1 to {MOST}.", "limit")
         house = self.services.house
-        cards = await self.live.cards()
-        among = candidates_of(cards, house.registry, house.health, house.clock.monotonic())
+        caller = _caller(call)
+        cards = await self.live.cards(None, caller)
+        registry = await self.live.registry(caller)
+        among = candidates_of(cards, registry, house.health, house.clock.monotonic())
         found = recommend(task, among, int(limit))
         return msgspec.json.encode(found, enc_hook=_plain)
 

@@ -346,11 +346,20 @@ async def test_an_imported_key_is_rotated_to_one_of_ours_and_found_under_both(de
 
 
 async def test_a_keys_use_counts_anew_from_when_it_was_said(desk):
-    found = desk[1]
-    assert await found.keys.counts_since_us("k") is None
-    first = await found.keys.reset_usage("k")
-    assert await found.keys.counts_since_us("k") == first
-    second = await found.keys.reset_usage("k")
+    database, found, sealer, clock = desk
+    store = await open_keys(database, sealer, clock)
+    record, secret = await store.create(NewKey("k"))
+    other, others = await store.create(NewKey("other"))
+
+    async def since(key, name):
+        return (await store.find(key.reveal(), name)).record.counts_since_us
+
+    assert await since(secret, record.id) is None
+    generation = await store.generation()
+    first = await found.keys.reset_usage(record.id)
+    assert await since(secret, record.id) == first
+    assert await store.generation() == generation + 1, "every process takes note"
+    second = await found.keys.reset_usage(record.id)
     assert second >= first
-    assert await found.keys.counts_since_us("k") == second
-    assert await found.keys.counts_since_us("other") is None
+    assert await since(secret, record.id) == second
+    assert await since(others, other.id) is None

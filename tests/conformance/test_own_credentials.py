@@ -172,8 +172,8 @@ async def test_a_change_moves_the_generation_on_for_its_tenant_alone(desk):
     assert await found.changed(0) == {"acme": 1, "other": 2}
     await found.restrict("acme", own_only=True)
     assert (await found.holding("acme")).own_only
-    assert await found.own_only("acme")
-    assert not await found.own_only("other")
+    assert (await found.rule("acme")).own_only
+    assert not (await found.rule("other")).own_only
     assert await found.changed(2) == {"acme": 3}
     assert await found.turn(new(1).id, disabled=True, tenant="other") is None
     assert not await found.remove(new(1).id, tenant="other")

@@ -115,6 +115,19 @@ async def test_a_revoked_key_is_found_as_revoked_for_good(keys, clock):
     assert await keys.revoke("nothing") is None
 
 
+async def test_a_key_that_is_revoked_now_is_told_to_whoever_has_calls_of_it(keys, clock):
+    record, _ = await keys.create(NewKey("leaked"))
+    await keys.revoke(record.id)
+    assert await keys.cuts() == set()
+    generation = await keys.generation()
+    again = await keys.revoke(record.id, cut=True)
+    assert again.revoked == clock.wall()
+    assert await keys.generation() > generation
+    assert await keys.cuts() == {(record.id, int(clock.wall() * 1000))}
+    assert await keys.revoke("nobody", cut=True) is None
+    assert await keys.revoke(record.id, tenant="another", cut=True) is None
+
+
 async def test_keys_are_listed_and_changed_by_tenant(keys, clock):
     ours = []
     for name in ("one", "two"):
@@ -362,6 +375,7 @@ print(time.time())
     await cached.close()
 
 
+@pytest.mark.req("R-STOR-005")
 async def test_a_hot_key_costs_no_sql(keys, clock):
     statements = 0
     cached = CachedKeys(keys, clock)

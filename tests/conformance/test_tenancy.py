@@ -300,3 +300,75 @@ async def test_on_the_way_down_nothing_opens_wider_than_it_was(kind, tmp_path):
         }
         await database.close()
         await upgrade(url)
+
+
+# --------------------------------------------------------------------------- deletion
+
+
+async def test_a_tenant_is_deleted_once_it_is_suspended_and_its_id_is_nobodys_any_more(desk):
+    tenancy, keys, keydesk, clock, _ = desk
+    record, secret = await keys.create(
+        NewKey("Alice's", tenant="acme", user_id="alice", label="hers")
+    )
+    other, others = await keys.create(NewKey("ci", tenant="other", user_id="alice"))
+    await tenancy.add_project(Project("acme", "web", "The web"))
+    with pytest.raises(CallerError, match="suspend it first") as error:
+        await tenancy.delete_tenant("acme")
+    assert error.value.status == 409
+    assert (await presented(keys, secret, record)).revoked is None
+    assert await tenancy.delete_tenant("nobody") is None
+    await tenancy.change_tenant("acme", PlaceChange(suspended=True))
+    generation = await keys.generation()
+    gone = await tenancy.delete_tenant("acme")
+    assert (gone.id, gone.name, gone.deleted) == ("acme", "deleted", clock.wall())
+    assert await keys.generation() == generation + 1
+    assert (await presented(keys, secret, record)).revoked == clock.wall()
+    left = await keydesk.get(record.id)
+    assert (left.tenant, left.name, left.user_id, left.label) == ("acme", "deleted", None, None)
+    assert (await presented(keys, others, other)).revoked is None
+    assert [each.id for each in await tenancy.tenants()] == ["other"]
+    assert [each.id for each in await tenancy.tenants(deleted=True)] == ["acme"]
+    assert await tenancy.deleted_since(0) == ["acme"]
+    assert await tenancy.deleted_since(clock.wall()) == []
+    assert await tenancy.projects(tenant="acme") == []
+    clock.advance(5)
+    assert await tenancy.delete_tenant("acme") == gone, "a second time does nothing"
+    for again in (
+        tenancy.add_tenant(Tenant("acme", "Acme")),
+        tenancy.add_project(Project("acme", "web", "The web")),
+        tenancy.change_tenant("acme", PlaceChange(suspended=False)),
+        keys.create(NewKey("ci", tenant="acme")),
+    ):
+        with pytest.raises(CallerError, match="was deleted") as error:
+            await again
+        assert error.value.status == 409
+
+
+async def test_a_project_is_deleted_with_its_keys_and_may_be_made_again(desk):
+    tenancy, keys, keydesk, clock, _ = desk
+    await tenancy.add_tenant(Tenant("acme", "Acme"))
+    await tenancy.add_project(Project("acme", "web", "The web"))
+    record, secret = await keys.create(NewKey("web", tenant="acme", project="web"))
+    other, others = await keys.create(NewKey("ci", tenant="acme"))
+    with pytest.raises(CallerError, match="suspend it first"):
+        await tenancy.delete_project("acme", "web")
+    assert not await tenancy.delete_project("acme", "nobody")
+    await tenancy.change_project("acme", "web", PlaceChange(suspended=True))
+    assert await tenancy.delete_project("acme", "web")
+    assert (await presented(keys, secret, record)).revoked == clock.wall()
+    assert (await keydesk.get(record.id)).name == "web"
+    assert (await presented(keys, others, other)).revoked is None
+    assert await tenancy.project("acme", "web") is None
+    await tenancy.add_project(Project("acme", "web", "Another"))
+    assert (await presented(keys, secret, record)).revoked == clock.wall()
+
+
+@pytest.mark.parametrize("name", ["default", "local"])
+async def test_who_is_always_there_is_not_deleted(desk, name):
+    tenancy, *_ = desk
+    await tenancy.add_tenant(Tenant(name, name))
+    await tenancy.change_tenant(name, PlaceChange(suspended=True))
+    with pytest.raises(CallerError, match="always there"):
+        await tenancy.delete_tenant(name)
+    with pytest.raises(CallerError, match="always there"):
+        await tenancy.delete_project(name, "default")

@@ -188,7 +188,7 @@ def test_a_key_lives_from_its_making_to_its_end(house):
     assert states == {"active": [], "revoked": [key["id"]]}
 
 
-@pytest.mark.req("R-SURF-012", "R-ADD-037", "R-USE-007", "R-TIER-004")
+@pytest.mark.req("R-SURF-012", "R-ADD-037", "R-ADD-021", "R-USE-007", "R-TIER-004")
 def test_a_key_whose_allowance_is_used_up_still_tells_of_itself_and_can_count_anew(house):
     server, admin = house
     key = made_key(server, admin, "frank", limits={"max_tokens": 10})
@@ -214,6 +214,18 @@ def test_a_key_whose_allowance_is_used_up_still_tells_of_itself_and_can_count_an
     )
     again = server.ask("GET", "/v1/keys/me", key=key["key"]).json()
     assert (again["totalTokenUsage"], again["remainingTokens"]) == (0, 10)
+    assert {"maxTokens", "totalRequestCount", "currentDayRequestCount", "role"} <= found.keys()
+
+
+@pytest.mark.req("R-AUTH-007", "R-ENV-006")
+def test_a_key_is_named_by_a_digest_under_the_operators_secret(tmp_path, house):
+    secret = {"API_KEY_HASH_SECRET": "another"}
+    with gateway_server(tmp_path, **secret) as other:
+        names = {
+            each.ask("GET", "/v1/keys/me").json()["api_key_hash"] for each in (other, house[0])
+        }
+    assert len(names) == 2
+    assert all(len(name) == 32 and "drg_test" not in name for name in names)
 
 
 def test_pages_of_keys_hold_each_once(house):

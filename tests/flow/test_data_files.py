@@ -9,7 +9,7 @@ import pytest
 from servers import gateway_server, mock_server, providers_at, until
 
 OPENAI = "openai/gpt-4o-mini"
-pytestmark = pytest.mark.req("R-PROV-002", "R-STOR-004", "R-STOR-009", "R-CAT-001")
+pytestmark = pytest.mark.req("R-PROV-002", "R-STOR-001", "R-STOR-004", "R-STOR-009", "R-CAT-001")
 
 
 def environment(mock):

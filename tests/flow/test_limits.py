@@ -9,6 +9,7 @@ from contextlib import closing
 
 import pytest
 
+from administrators import admin_key
 from servers import gateway_server, new_api_key, providers_at, until
 
 ADMIN = "drg_admin_0123456789"
@@ -201,6 +202,22 @@ def test_an_allowance_that_is_used_up_refuses_for_good_even_after_a_restart(mock
     with gateway_server(tmp_path, **environment) as server:
         again = server.chat(key=key, max_tokens=100)
         assert f"{120 - used} are left" in again.json()["error"]["message"]
+
+
+@pytest.mark.req("R-TIER-004", "R-ADM-002")
+def test_an_allowance_that_counts_anew_does_so_in_every_worker_within_a_second(mock, tmp_path):
+    with gateway_server(tmp_path, "--workers", "2", **providers_at(mock.port)) as server:
+        key = key_of(server, "--max-tokens", "150")
+        assert server.chat(key=key, max_tokens=100).status == 200
+        used = [server.chat(key=key, max_tokens=100).status for _ in range(20)]
+        assert used[-8:] == [429] * 8
+        mine = server.ask("GET", "/v1/keys/me", key=key).json()["user"]["id"]
+        path = f"/api/admin/api-keys/{mine}/reset-usage"
+        assert server.ask("POST", path, {}, key=admin_key(server)).status == 200
+        time.sleep(1.1)
+        left = [server.chat(key=key, max_tokens=100).status for _ in range(20)]
+        assert left[0] == 200, "whichever worker it is that answers"
+        assert left[-8:] == [429] * 8, "and both count together"
 
 
 @pytest.mark.req("R-TIER-001", "R-TIER-007")

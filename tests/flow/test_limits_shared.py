@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from cryptography.fernet import Fernet
 
+from databases import database_url
 from redis_server import URL, redis_prefix
 from servers import gateway_server, new_api_key, until
 
@@ -114,12 +115,21 @@ def test_four_workers_of_one_host_hold_a_limit_together(tmp_path):
         assert not (tmp_path / "home" / "limits").exists()
 
 
-def test_four_gateways_on_one_redis_hold_a_limit_together_and_go_on_without_it(tmp_path):
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.gate)])
+def url(request, tmp_path):
+    """The URL of a database with our tables."""
+    with asyncio.Runner() as runner:
+        made = database_url(request.param, tmp_path)
+        yield runner.run(made.__aenter__())
+        runner.run(made.__aexit__(None, None, None))
+
+
+def test_four_gateways_on_one_redis_hold_a_limit_together_and_go_on_without_it(tmp_path, url):
     with ExitStack() as stack:
         prefix = stack.enter_context(redis_prefix())
         port, is_open = stack.enter_context(gate(URL))
         environment = {
-            "DATABASE_URL": f"sqlite:///{tmp_path}/shared.db",
+            "DATABASE_URL": url,
             "FERNET_KEY": Fernet.generate_key().decode(),
             "REDIS_URL": f"redis://127.0.0.1:{port}",
             "REDIS_PREFIX": prefix,

@@ -101,6 +101,76 @@ def test_a_provider_that_the_house_has_no_key_for_serves_who_brings_one(mock, pl
     assert (reply.status, reply.json()["error"]["code"]) == (404, "model_not_found")
 
 
+@pytest.mark.req("R-SURF-018")
+def test_a_list_of_models_holds_what_the_tenants_calls_may_ask_for(mock, place):
+    """What is listed can be asked for, by whoever is shown it: with its names, by its credentials."""
+    server, admin, _ = place
+    key, other, only = (user(server, admin, f"listed-{n}") for n in ("own", "none", "only"))
+    boss = made_key(server, admin, "boss", tenant="listed-own", role="tenant_admin")["key"]
+    bring(server, admin, "listed-own", canary("sk-ant-"), "anthropic")
+    bring(server, admin, "listed-only", canary("sk-ant-"), "anthropic")
+    rule = {"tenant": "listed-only", "own_only": True}
+    assert server.ask("POST", "/api/admin/credential-rules", rule, key=admin).status == 200
+    policy = {"name": "quick-own", "candidates": ["anthropic/claude-sonnet-4-5"]}
+    assert server.ask("POST", "/v1/routing-policies", policy, key=boss).status == 201
+
+    def listed(key):
+        return {each["id"] for each in server.ask("GET", "/v1/models", key=key).json()["data"]}
+
+    def providers(key):
+        return {name.partition("/")[0] for name in listed(key)}
+
+    assert {"anthropic", "openai", "groq"} <= providers(key)
+    assert "quick-own" in listed(key)
+    assert "anthropic" not in providers(other)
+    assert "quick-own" not in listed(other)
+    assert "anthropic" in providers(only)
+    assert providers(only).isdisjoint({"openai", "groq"})
+    for name, status in (("anthropic/claude-sonnet-4-5", 200), ("quick-own", 200)):
+        assert server.ask("GET", f"/v1/models/{name}", key=key).status == status
+        assert server.ask("GET", f"/v1/models/{name}", key=other).status == 404
+    for name in ("anthropic/claude-sonnet-4-5", "quick-own"):
+        assert server.chat(name, key=key).status == 200
+    # It is looked at anew as soon as something of it changes.
+    assert server.ask("DELETE", "/v1/providers/anthropic", key=boss).status == 204
+    until(lambda: "anthropic" not in providers(key), 5)
+
+
+def test_a_tenant_may_bind_itself_to_its_own_and_not_undo_what_the_operator_said(place):
+    server, admin, _ = place
+    boss = made_key(server, admin, "boss", tenant="bound", role="tenant_admin")["key"]
+    key = user(server, admin, "bound")
+
+    def say(who, own_only):
+        path = "/v1/credential-rule" if who == boss else "/api/admin/credential-rules"
+        said = {"own_only": own_only} | ({} if who == boss else {"tenant": "bound"})
+        reply = server.ask("POST", path, said, key=who)
+        assert reply.status == 200, reply.body
+        return server.ask("GET", "/v1/credential-rule", key=boss).json()
+
+    told = server.ask("GET", "/v1/credential-rule", key=boss).json()
+    assert told == {"tenant": "bound", "own_only": False, "by_operator": False, "by_tenant": False}
+    assert server.chat("groq/m-bound", key=key).status == 200
+    assert say(boss, own_only=True)["own_only"] is True
+    reply = server.chat("groq/m-bound", key=key)
+    assert (reply.status, reply.json()["error"]["code"]) == (403, "no_own_credential")
+    assert say(admin, own_only=True) == {
+        "tenant": "bound",
+        "own_only": True,
+        "by_operator": True,
+        "by_tenant": True,
+    }
+    assert say(boss, own_only=False)["own_only"] is True, "the operator's word stays"
+    assert server.chat("groq/m-bound", key=key).status == 403
+    assert say(admin, own_only=False)["own_only"] is False
+    assert server.chat("groq/m-bound", key=key).status == 200
+    assert server.ask("GET", "/v1/credential-rule", key=key).status == 403
+    page = server.ask(
+        "GET", "/api/admin/audit?action=credential_rule.put&tenant=bound", key=admin
+    ).json()["data"]
+    assert len(page) == 8
+
+
 def test_a_refused_key_of_one_tenant_is_nobody_elses_trouble(place):
     """Neither its quarantine nor its breaker, and no further try of anybody else's."""
     server, admin, _ = place
@@ -148,7 +218,8 @@ def test_own_only_is_refused_in_the_callers_dialect(place, path, body, read):
     tenant = f"strict{path.replace('/', '-')}"
     key = user(server, admin, tenant)
     said = {"tenant": tenant, "own_only": True}
-    assert server.ask("POST", "/api/admin/credential-rules", said, key=admin).json() == said
+    reply = server.ask("POST", "/api/admin/credential-rules", said, key=admin)
+    assert reply.json() == {**said, "by_operator": True, "by_tenant": False}
     bring(server, admin, tenant, canary("gsk_"), "groq")
     for model in ("openai/gpt-4o", "anthropic/claude-sonnet-4-5"):
         reply = server.ask("POST", path, {"model": model, **body}, key=key)

@@ -14,7 +14,7 @@ import redis
 from own_servers import program
 from servers import free_port, gateway_server
 
-pytestmark = pytest.mark.req("R-STOR-002", "R-STOR-003", "R-STOR-008")
+pytestmark = pytest.mark.req("R-STOR-002", "R-STOR-003", "R-STOR-008", "R-TEST-011")
 
 
 @contextmanager

@@ -31,15 +31,14 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's own handler, behind the strict request."""
         inner = super().get_route_handler()
+        needs_body = self.body_field is not None and self.body_field.field_info.is_required()
 
         async def handler(request: Request) -> Response:
             request.scope[ROUTE_OF] = self.path
             strict = StrictRequest(request.scope, request.receive)
-            if self.body_field is not None:
+            if needs_body or await strict.body():
                 # Read before FastAPI does, which takes another content type for another form.
                 await strict.json()
-            elif await strict.body():
-                read_body(await strict.body(), request.headers.get("content-type", ""))
             return await inner(strict)
 
         return handler

@@ -21,7 +21,7 @@ from dragoman.catalog.keys import mask
 from dragoman.catalog.service import PREFIX
 from dragoman.core.call import Call
 from dragoman.core.errors import CallerError, GatewayError, invalid
-from dragoman.credentials.own import HEAVIEST, OWN, OwnCredential
+from dragoman.credentials.own import HEAVIEST, OWN, OwnCredential, OwnRule
 from dragoman.credentials.whom import find, whom
 
 router = room("credentials")
@@ -93,11 +93,21 @@ class RuleSaid(Strict):
     )
 
 
+class OwnRuleSaid(Strict):
+    """Whether the caller's tenant wants its calls made with its own credentials alone."""
+
+    own_only: bool = Field(
+        description="False takes back what the tenant said, and nothing of what the operator says"
+    )
+
+
 class RuleShown(BaseModel):
-    """The rule of one tenant that ever had a rule or a credential."""
+    """The rule of one tenant."""
 
     tenant: str
-    own_only: bool
+    own_only: bool = Field(description="What holds: where either of them says so")
+    by_operator: bool
+    by_tenant: bool
 
 
 class Mine(Asked):
@@ -166,6 +176,18 @@ async def take_back_of_service(
     await take_back(desk, call, PREFIX + service, name)
 
 
+@router.get("/v1/credential-rule")
+async def own_rule(desk: DeskOf, call: CallOf) -> RuleShown:
+    """Whether calls of the caller's tenant are made with its own credentials alone, and who says so."""
+    return _rule_shown(await desk.credentials.rule(caller_of(call).tenant))
+
+
+@router.post("/v1/credential-rule")
+async def say_own_rule(desk: DeskOf, call: CallOf, said: OwnRuleSaid) -> RuleShown:
+    """Has them made so, or takes that back, in force at once."""
+    return await _restrict(desk, call, caller_of(call).tenant, own_only=said.own_only, mine=True)
+
+
 # --------------------------------------------------------------------------- everybody's
 
 
@@ -223,25 +245,13 @@ async def rules(desk: DeskOf, asked: Annotated[Rules, Query()]) -> Listed[RuleSh
     found = await desk.credentials.rules(
         tenant=asked.tenant, after=_after(asked), limit=asked.limit + 1
     )
-    return page_of(
-        found,
-        asked.limit,
-        lambda each: RuleShown(tenant=each[0], own_only=each[1]),
-        lambda each: each[0],
-    )
+    return page_of(found, asked.limit, _rule_shown, lambda each: each.tenant)
 
 
 @router.post("/api/admin/credential-rules")
 async def rule(desk: DeskOf, call: CallOf, said: RuleSaid) -> RuleShown:
     """Says whether a tenant's calls may be made with the gateway's credentials, in force at once."""
-    before = await desk.credentials.own_only(said.tenant)
-    async with deed(
-        desk, call, "credential_rule.put", said.tenant, tenant=said.tenant, before=before
-    ) as note:
-        await desk.credentials.restrict(said.tenant, own_only=said.own_only)
-        note.after = said.own_only
-    await _tell(desk)
-    return RuleShown(tenant=said.tenant, own_only=said.own_only)
+    return await _restrict(desk, call, said.tenant, own_only=said.own_only)
 
 
 # --------------------------------------------------------------------------- how
@@ -257,6 +267,28 @@ async def _page(desk: Desk, asked: Mine, tenant: str | None) -> Listed[Credentia
         tenant=tenant, provider=asked.provider, after=_after(asked), limit=asked.limit + 1
     )
     return page_of(found, asked.limit, lambda each: _shown(each, desk), lambda each: each.id)
+
+
+async def _restrict(
+    desk: Desk, call: Call, tenant: str, *, own_only: bool, mine: bool = False
+) -> RuleShown:
+    before = await desk.credentials.rule(tenant)
+    async with deed(
+        desk, call, "credential_rule.put", tenant, tenant=tenant, before=before
+    ) as note:
+        await desk.credentials.restrict(tenant, own_only=own_only, by_tenant=mine)
+        note.after = found = await desk.credentials.rule(tenant)
+    await _tell(desk)
+    return _rule_shown(found)
+
+
+def _rule_shown(found: OwnRule) -> RuleShown:
+    return RuleShown(
+        tenant=found.tenant,
+        own_only=found.own_only,
+        by_operator=found.by_operator,
+        by_tenant=found.by_tenant,
+    )
 
 
 async def _one(desk: Desk, name: str) -> OwnCredential:

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
-
-from msgspec.structs import replace
 
 from dragoman.admin.desk import Desk
 from dragoman.audit.chain import Deed, told
+from dragoman.audit.noting import Note, noted
 from dragoman.core.call import Call
-from dragoman.core.errors import GatewayError, code_of
+from dragoman.core.errors import GatewayError
 
 HOUSE_TENANT = "*"
 """Whose things are that are no tenant's."""
 STRANGER = "-"
 
 
-@dataclass(slots=True)
-class Note:
-    """What is told of a deed at its end."""
-
-    target: str
-    after: Any = None
-
-
-@asynccontextmanager
-async def deed(
+def deed(
     desk: Desk,
     call: Call,
     action: str,
@@ -36,7 +25,7 @@ async def deed(
     *,
     tenant: str = HOUSE_TENANT,
     before: Any = None,
-) -> AsyncIterator[Note]:
+) -> AbstractAsyncContextManager[Note]:
     """A change that is made while the block runs.
 
     Args:
@@ -61,18 +50,7 @@ async def deed(
         request_id=call.request_id,
         before=told(before),
     )
-    await desk.audit.append(begun)
-    note = Note(target)
-    try:
-        yield note
-    except BaseException as error:
-        why = code_of(error) if isinstance(error, GatewayError) else type(error).__name__
-        await _end(desk, replace(begun, target=note.target, outcome="failed", after=told(why)))
-        raise
-    await _end(
-        desk,
-        replace(begun, target=note.target, outcome="done", before=None, after=told(note.after)),
-    )
+    return noted(begun, desk.audit.append, partial(_end, desk))
 
 
 async def _end(desk: Desk, ended: Deed) -> None:

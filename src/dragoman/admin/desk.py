@@ -26,7 +26,7 @@ from dragoman.catalog.stored import (
 from dragoman.core.call import Caller, Limits
 from dragoman.core.secret import Secret
 from dragoman.credentials.accounts import Standing
-from dragoman.credentials.own import OwnCredential
+from dragoman.credentials.own import OwnCredential, OwnRule
 from dragoman.identity.ports import KeyChange, KeyRecord, KeySearch
 from dragoman.identity.tenancy import PlaceChange, Project, Tenant
 from dragoman.telemetry.numbers import Numbers
@@ -72,8 +72,8 @@ class Keys(Protocol):
         """Makes a key."""
         ...
 
-    async def revoke(self, key_id: str) -> KeyRecord | None:
-        """Revokes a key for good."""
+    async def revoke(self, key_id: str, *, cut: bool = False) -> KeyRecord | None:
+        """Revokes a key for good; ``cut``: its calls that are under way are to end, too."""
         ...
 
     async def change(self, key_id: str, change: KeyChange) -> KeyRecord | None:
@@ -88,16 +88,17 @@ class Keys(Protocol):
         """Has the key's use count anew; the moment in microseconds."""
         ...
 
-    async def counts_since_us(self, key_id: str) -> int | None:
-        """Since when the key's use counts."""
-        ...
-
 
 class Tenancy(Protocol):
     """Tenants and their projects."""
 
     async def tenants(
-        self, *, suspended: bool | None = None, after: str | None = None, limit: int = 100
+        self,
+        *,
+        suspended: bool | None = None,
+        deleted: bool = False,
+        after: str | None = None,
+        limit: int = 100,
     ) -> list[Tenant]:
         """By the alphabet of their ids."""
         ...
@@ -112,6 +113,10 @@ class Tenancy(Protocol):
 
     async def change_tenant(self, tenant_id: str, change: PlaceChange) -> Tenant | None:
         """Changes what is said of a tenant."""
+        ...
+
+    async def delete_tenant(self, tenant_id: str) -> Tenant | None:
+        """Ends a suspended tenant for good, and its keys."""
         ...
 
     async def projects(
@@ -137,6 +142,10 @@ class Tenancy(Protocol):
         self, tenant: str, project_id: str, change: PlaceChange
     ) -> Project | None:
         """Changes what is said of a project."""
+        ...
+
+    async def delete_project(self, tenant: str, project_id: str) -> bool:
+        """Removes a suspended project for good, and ends its keys; whether it was there."""
         ...
 
 
@@ -252,17 +261,17 @@ class Credentials(Protocol):
         """Forgets one; whether it was there."""
         ...
 
-    async def own_only(self, tenant: str) -> bool:
+    async def rule(self, tenant: str) -> OwnRule:
         """Whether the tenant may use no others."""
         ...
 
-    async def restrict(self, tenant: str, *, own_only: bool) -> None:
-        """Says whether it may."""
+    async def restrict(self, tenant: str, *, own_only: bool, by_tenant: bool = False) -> None:
+        """Says whether it may: the operator's word, or the tenant's."""
         ...
 
     async def rules(
         self, *, tenant: str | None = None, after: str | None = None, limit: int = 100
-    ) -> list[tuple[str, bool]]:
+    ) -> list[OwnRule]:
         """Tenants by the alphabet, and whether each may use no others."""
         ...
 
@@ -305,6 +314,8 @@ class Desk:
     audit: AuditLog
     keys: Keys
     tenancy: Tenancy
+    forget_content: Callable[[str], Awaitable[None]]
+    """Removes what a tenant that was deleted had us keep."""
     names: Names
     stored_tiers: StoredTiers
     submissions: Submissions
@@ -318,6 +329,8 @@ class Desk:
     """Those of the data file and the configuration file, without the stored ones."""
     limits: Callable[[Caller], Limits]
     """What holds for a caller, its tier's limits and its own together."""
+    name_of: Callable[[str], str]
+    """Names a key without telling it: its digest under ``API_KEY_HASH_SECRET``."""
     keys_changed: Callable[[], None]
     """This process has changed a key: what it remembers of keys is old."""
     credentials_changed: Callable[[], Awaitable[None]]

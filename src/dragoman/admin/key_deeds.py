@@ -73,18 +73,18 @@ async def make(desk: Desk, call: Call, like: KeyRecord) -> KeyMade:
     return KeyMade(**told, key=key, apiKey=key)
 
 
-async def revoke(desk: Desk, call: Call, record: KeyRecord) -> KeyShown:
-    """Revokes a key for good."""
+async def revoke(desk: Desk, call: Call, record: KeyRecord, *, now: bool = False) -> KeyShown:
+    """Revokes a key for good; ``now`` ends its calls that are under way, too."""
     check_rank(caller_of(call), record.role)
     before = shown(record, desk.wall())
     async with deed(
         desk, call, "api_key.revoke", record.id, tenant=record.tenant, before=before
     ) as note:
-        found = await desk.keys.revoke(record.id)
+        found = await desk.keys.revoke(record.id, cut=now)
         desk.keys_changed()
         assert found is not None, "no key is ever removed"
-        note.after = shown(found, desk.wall())
-    return KeyShown(**note.after)
+        note.after = {**shown(found, desk.wall()), **({"now": True} if now else {})}
+    return KeyShown(**shown(found, desk.wall()))
 
 
 async def update(desk: Desk, call: Call, record: KeyRecord, said: UpdateSaid) -> KeyShown:
@@ -173,5 +173,6 @@ async def reset(desk: Desk, call: Call, record: KeyRecord) -> Reset:
     """Has a key's use count anew."""
     async with deed(desk, call, "api_key.reset_usage", record.id, tenant=record.tenant) as note:
         at_us = await desk.keys.reset_usage(record.id)
+        desk.keys_changed()
         note.after = {"counts_since_us": at_us}
     return Reset(id=record.id, counts_since=at_us / 1_000_000)

@@ -100,6 +100,16 @@ class KeyOf(Strict):
     id: Word
 
 
+class RevokeSaid(Strict):
+    """How a key is revoked."""
+
+    now: bool = Field(default=False, description="Whether its calls that are under way end, too")
+
+
+class RevokeOf(KeyOf, RevokeSaid):
+    """The key that is revoked, and how."""
+
+
 class KeyShown(BaseModel):
     """A key, without the key."""
 

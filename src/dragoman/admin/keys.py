@@ -21,6 +21,8 @@ from dragoman.admin.key_shapes import (
     KeyShown,
     NewKeySaid,
     Reset,
+    RevokeOf,
+    RevokeSaid,
     RotateOf,
     RotateSaid,
     UpdateOf,
@@ -104,15 +106,22 @@ async def get_key(desk: DeskOf, call: CallOf, id: Word) -> KeyShown:  # noqa: A0
 
 
 @router.post("/api/admin/api-keys/revoke")
-async def revoke_of(desk: DeskOf, call: CallOf, said: KeyOf) -> KeyShown:
+async def revoke_of(desk: DeskOf, call: CallOf, said: RevokeOf) -> KeyShown:
     """Revokes a key for good; it is refused everywhere within a second."""
-    return await key_deeds.revoke(desk, call, await key_deeds.one(desk, call, said.id))
+    record = await key_deeds.one(desk, call, said.id)
+    return await key_deeds.revoke(desk, call, record, now=said.now)
 
 
 @router.post("/api/admin/api-keys/{id}/revoke")
-async def revoke(desk: DeskOf, call: CallOf, id: Word) -> KeyShown:  # noqa: A002
+async def revoke(
+    desk: DeskOf,
+    call: CallOf,
+    id: Word,  # noqa: A002
+    said: RevokeSaid | None = None,
+) -> KeyShown:
     """Revokes a key for good; it is refused everywhere within a second."""
-    return await key_deeds.revoke(desk, call, await key_deeds.one(desk, call, id))
+    now = said is not None and said.now
+    return await key_deeds.revoke(desk, call, await key_deeds.one(desk, call, id), now=now)
 
 
 @router.post("/api/admin/api-keys/update")
@@ -267,6 +276,11 @@ async def resume_own(desk: DeskOf, call: CallOf, key_id: Word) -> KeyShown:
 
 
 @router.delete("/v1/api-keys/{key_id}", status_code=204)
-async def revoke_own(desk: DeskOf, call: CallOf, key_id: Word) -> None:
-    """Revokes a key of the caller's tenant; a user may revoke its own alone."""
-    await key_deeds.revoke(desk, call, await _mine(desk, call, key_id))
+async def revoke_own(
+    desk: DeskOf,
+    call: CallOf,
+    key_id: Word,
+    now: Annotated[bool, Query()] = False,  # noqa: FBT002  a member of the query
+) -> None:
+    """Revokes a key of the caller's tenant; a user may revoke its own alone. `now` ends its calls, too."""
+    await key_deeds.revoke(desk, call, await _mine(desk, call, key_id), now=now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -71,8 +70,7 @@ async def key_me(desk: DeskOf, call: CallOf) -> KeyMe:
     caller = caller_of(call)
     await desk.flush()
     now_us = int(desk.wall() * 1_000_000)
-    since = await desk.keys.counts_since_us(caller.key_id)
-    ever = await desk.ledger.sums(Scope(caller.tenant, caller.key_id, since))
+    ever = await desk.ledger.sums(Scope(caller.tenant, caller.key_id, caller.counts_since_us))
     today = await desk.ledger.sums(Scope(caller.tenant, caller.key_id, now_us - now_us % _DAY_US))
     limits = desk.limits(caller)
     tokens = ever.tokens
@@ -82,9 +80,7 @@ async def key_me(desk: DeskOf, call: CallOf) -> KeyMe:
     credential = call.proof.value if call.proof is not None else ""
     return KeyMe(
         api_key_preview=mask(credential),
-        api_key_hash=hashlib.blake2b(
-            credential.encode(), digest_size=16, person=b"keys/me"
-        ).hexdigest(),
+        api_key_hash=desk.name_of(credential),
         user=UserShown(id=caller.key_id, role=caller.role, tenant=caller.tenant, name=caller.name),
         tier=TierShown(
             id=caller.tier,

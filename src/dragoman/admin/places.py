@@ -1,12 +1,14 @@
-"""Tenants and their projects: made, listed, changed and suspended (R-AUTH-008, R-AUTH-012).
+"""Tenants and their projects: made, listed, changed, suspended and deleted (R-AUTH-008, R-AUTH-012).
 
-Administrators manage all of them; who manages a tenant, its projects. A tenant's scope is the operator's word to
-the tenant: nobody in it widens it. What a caller is in itself cannot be suspended by it.
+Administrators manage all of them; who manages a tenant, its projects, as far as no key of who may more is in them.
+A tenant's scope is the operator's word to the tenant: nobody in it widens it. What a caller is in itself cannot be
+suspended by it, and only what is suspended is deleted.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from itertools import product
+from typing import Annotated, Any, Literal, get_args
 
 from fastapi import Query
 from pydantic import BaseModel, Field
@@ -14,18 +16,23 @@ from pydantic import BaseModel, Field
 from dragoman.admin.bench import CallOf, DeskOf, room
 from dragoman.admin.deeds import deed
 from dragoman.admin.desk import Desk
-from dragoman.admin.grants import check_scopes
+from dragoman.admin.grants import check_rank, check_scopes
 from dragoman.admin.key_deeds import make
 from dragoman.admin.key_shapes import KeyMade
 from dragoman.admin.paging import Asked, Listed, Strict, Word, page_of, place_of
 from dragoman.admin.reach import caller_of
 from dragoman.admin.scope_shapes import ScopeSaid, ScopeShown, scope_shown, scopes_said
-from dragoman.core.call import Call
+from dragoman.core.call import Call, Caller, Role
 from dragoman.core.errors import CallerError
-from dragoman.identity.ports import KeyRecord
+from dragoman.identity.permissions import rank_of
+from dragoman.identity.ports import KeyRecord, KeySearch, KeyState
 from dragoman.identity.tenancy import PlaceChange, Project, Tenant
 
 router = room("tenants")
+
+ROLES: tuple[Role, ...] = get_args(Role)
+_LASTING: tuple[KeyState, ...] = ("active", "suspended")
+"""Keys that serve, or may again."""
 
 PlaceName = Annotated[Word, Field(max_length=128)]
 
@@ -73,7 +80,7 @@ class TenantShown(BaseModel):
     id: str
     name: str
     scope: ScopeShown
-    state: Literal["active", "suspended"]
+    state: Literal["active", "suspended", "deleted"]
     created_at: float
     suspended_at: float | None
 
@@ -96,6 +103,12 @@ class Filter(Asked):
     state: Literal["active", "suspended"] | None = None
 
 
+class TenantFilter(Asked):
+    """Which tenants are wanted; those that were deleted only where that is said."""
+
+    state: Literal["active", "suspended", "deleted"] | None = None
+
+
 class ProjectFilter(Filter):
     """Which projects are wanted."""
 
@@ -111,11 +124,13 @@ def _shown(place: Tenant | Project) -> dict[str, Any]:
         "created_at": place.created,
         "suspended_at": place.suspended,
     }
-    return {**found, "tenant": place.tenant} if isinstance(place, Project) else found
+    if isinstance(place, Project):
+        return {**found, "tenant": place.tenant}
+    return found if place.deleted is None else {**found, "state": "deleted"}
 
 
-def _suspended(asked: Filter) -> bool | None:
-    return None if asked.state is None else asked.state == "suspended"
+def _suspended(asked: Filter | TenantFilter) -> bool | None:
+    return None if asked.state is None or asked.state == "deleted" else asked.state == "suspended"
 
 
 def _change(said: PlaceSaid) -> PlaceChange:
@@ -168,17 +183,20 @@ async def _change_tenant(
     ) as note:
         found = await desk.tenancy.change_tenant(before.id, change)
         desk.keys_changed()
-        assert found is not None, "no tenant is ever removed"
+        assert found is not None, "of a tenant that was deleted the row stays"
         note.after = _shown(found)
     return TenantShown(**note.after)
 
 
 @router.get("/api/admin/tenants")
-async def list_tenants(desk: DeskOf, asked: Annotated[Filter, Query()]) -> Listed[TenantShown]:
+async def list_tenants(
+    desk: DeskOf, asked: Annotated[TenantFilter, Query()]
+) -> Listed[TenantShown]:
     """All tenants, by the alphabet of their ids."""
     after = place_of(asked.cursor, str)
     found = await desk.tenancy.tenants(
         suspended=_suspended(asked),
+        deleted=asked.state == "deleted",
         after=None if after is None else after.replace("\x00", ""),
         limit=asked.limit + 1,
     )
@@ -195,6 +213,18 @@ async def make_tenant(desk: DeskOf, call: CallOf, said: TenantSaid) -> TenantSho
 async def get_tenant(desk: DeskOf, id: Word) -> TenantShown:  # noqa: A002  the member's name
     """One tenant."""
     return TenantShown(**_shown(await _tenant(desk, id)))
+
+
+@router.delete("/api/admin/tenants/{id}", status_code=204)
+async def delete_tenant(desk: DeskOf, call: CallOf, id: Word) -> None:  # noqa: A002
+    """Deletes a suspended tenant for good: its keys, credentials, names and whatever it had us keep."""
+    before = await _tenant(desk, id)
+    async with deed(desk, call, "tenant.delete", id, tenant=id, before=_shown(before)):
+        await desk.tenancy.delete_tenant(id)
+        desk.keys_changed()
+        await desk.forget_content(id)
+    await desk.credentials_changed()
+    await desk.renew()
 
 
 @router.post("/api/admin/tenants/{id}/update")
@@ -240,10 +270,14 @@ async def own_tenant(desk: DeskOf, call: CallOf) -> TenantShown:
 async def _project(desk: Desk, tenant: str, project_id: str) -> Project:
     found = await desk.tenancy.project(tenant, project_id)
     if found is None:
-        raise CallerError(
-            "not_found", f"No project {project_id[:64]!a} is known.", code="not_found", param="id"
-        )
+        raise _no_project(project_id)
     return found
+
+
+def _no_project(project_id: str) -> CallerError:
+    return CallerError(
+        "not_found", f"No project {project_id[:64]!a} is known.", code="not_found", param="id"
+    )
 
 
 async def _make_project(desk: Desk, call: Call, tenant: str, said: ProjectSaid) -> ProjectShown:
@@ -262,6 +296,8 @@ async def _change_project(
     caller = caller_of(call)
     if change.scopes is not None:
         await check_scopes(desk, caller, change.scopes, before.tenant, None)
+    if change.scopes is not None or change.suspended is not None:
+        await _check_keys_in(desk, caller, before)
     if change.suspended and place == (caller.tenant, caller.project):
         raise _not_itself()
     async with deed(
@@ -269,9 +305,29 @@ async def _change_project(
     ) as note:
         found = await desk.tenancy.change_project(*place, change)
         desk.keys_changed()
-        assert found is not None, "no project is ever removed"
+        if found is None:
+            raise _no_project(place[1])
         note.after = _shown(found)
     return ProjectShown(**note.after)
+
+
+async def _delete_project(desk: Desk, call: Call, tenant: str, project_id: str) -> None:
+    before = await _project(desk, tenant, project_id)
+    await _check_keys_in(desk, caller_of(call), before)
+    async with deed(
+        desk, call, "project.delete", project_id, tenant=tenant, before=_shown(before)
+    ):
+        await desk.tenancy.delete_project(tenant, project_id)
+        desk.keys_changed()
+
+
+async def _check_keys_in(desk: Desk, caller: Caller, project: Project) -> None:
+    """Refuses what would reach a key of who may more than the caller: its project's switch and scope are its."""
+    higher = [role for role in ROLES if rank_of(role) > rank_of(caller.role)]
+    for role, state in product(higher, _LASTING):
+        search = KeySearch(tenant=project.tenant, project=project.id, role=role, state=state)
+        if await desk.keys.page(search, after=None, limit=1):
+            check_rank(caller, role)
 
 
 async def _projects(desk: Desk, asked: Filter, tenant: str | None) -> Listed[ProjectShown]:
@@ -304,6 +360,12 @@ async def make_project(desk: DeskOf, call: CallOf, said: ProjectOfSaid) -> Proje
 async def get_project(desk: DeskOf, tenant: Word, id: Word) -> ProjectShown:  # noqa: A002
     """One project."""
     return ProjectShown(**_shown(await _project(desk, tenant, id)))
+
+
+@router.delete("/api/admin/projects/{tenant}/{id}", status_code=204)
+async def delete_project(desk: DeskOf, call: CallOf, tenant: Word, id: Word) -> None:  # noqa: A002
+    """Deletes a suspended project for good; its keys are revoked."""
+    await _delete_project(desk, call, tenant, id)
 
 
 @router.post("/api/admin/projects/{tenant}/{id}/update")
@@ -348,6 +410,12 @@ async def make_own_project(desk: DeskOf, call: CallOf, said: ProjectSaid) -> Pro
 async def get_own_project(desk: DeskOf, call: CallOf, id: Word) -> ProjectShown:  # noqa: A002
     """One project of the caller's tenant."""
     return ProjectShown(**_shown(await _project(desk, caller_of(call).tenant, id)))
+
+
+@router.delete("/v1/projects/{id}", status_code=204)
+async def delete_own_project(desk: DeskOf, call: CallOf, id: Word) -> None:  # noqa: A002
+    """Deletes a suspended project of the caller's tenant for good; its keys are revoked."""
+    await _delete_project(desk, call, caller_of(call).tenant, id)
 
 
 @router.post("/v1/projects/{id}/update")

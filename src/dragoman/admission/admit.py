@@ -136,14 +136,25 @@ async def admit(caller: Caller, cost: Cost, gate: Gate) -> Ticket:
         if leave is not None:
             leave()
         raise
-    correct = partial(store.correct, key_id, rules.tokens, taken)
+    correct = partial(store.correct, counted_as(caller, rules.tokens), rules.tokens, taken)
     return Ticket(Allowed(requests, taken.gauge), taken.amount, correct, leave)
+
+
+def counted_as(caller: Caller, rule: Rule) -> str:
+    """The name under which a caller's use is counted: another one since its allowance counts anew.
+
+    What is under way is settled where it was taken, and every process knows the name as soon as the key.
+    """
+    if rule.total and caller.counts_since_us is not None:
+        return f"{caller.key_id}@{caller.counts_since_us}"
+    return caller.key_id
 
 
 async def _take(
     caller: Caller, rule: Rule, amount: int, gate: Gate, place: str | None = None
 ) -> Taken:
-    found = await gate.store.take(caller.key_id, rule, amount, place=place)
+    name = counted_as(caller, rule)
+    found = await gate.store.take(name, rule, amount, place=place)
     if isinstance(found, Unknown):
         try:
             past = await gate.past(caller, rule)
@@ -151,7 +162,7 @@ async def _take(
             if rule.total:
                 raise  # an allowance is not given out unseen, and a rate is (D27)
             past = NO_PAST
-        found = await gate.store.take(caller.key_id, rule, amount, place=place, past=past)
+        found = await gate.store.take(name, rule, amount, place=place, past=past)
     if isinstance(found, Taken):
         return found
     assert isinstance(found, Short), "it has been told what is used"

@@ -109,16 +109,16 @@ def subject_of(each: Each, caller: Caller, user: str) -> str:
         case "key":
             return caller.key_id
         case "tenant":
-            return _word(caller.tenant)
+            return word_of(caller.tenant)
         case "project":
             # The default one's keeps the word that it had before keys had projects.
             project = "" if caller.project == DEFAULT_PROJECT else caller.project
-            return f"{_word(caller.tenant)}/{_word(project)}"
+            return f"{word_of(caller.tenant)}/{word_of(project)}"
         case "user":
-            return f"{_word(caller.tenant)}/{_word(user)}"
+            return f"{word_of(caller.tenant)}/{word_of(user)}"
 
 
-def _word(name: str) -> str:
+def word_of(name: str) -> str:
     """A name in which a slash is no boundary; what is no name, as callers may write, as its digest."""
     word = name.replace("%", "%25").replace("/", "%2F")
     if len(word) > _LONGEST_NAME or not word.isprintable():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from dragoman.core.errors import CallerError, HouseError, UpstreamError
+from dragoman.core.call import Call, Status
+from dragoman.core.errors import CallerError, GatewayError, HouseError, UpstreamError
 from dragoman.core.provider import Candidate
 
 
@@ -30,14 +31,19 @@ def unpaid() -> CallerError:
     )
 
 
-def draining() -> HouseError:
-    """What is told where the server ends before the answer does."""
-    return HouseError(
+def cut_short(call: Call) -> GatewayError:
+    """What is told where the call is ended before its answer is whole: its own reason, or that the server ends."""
+    return call.cut or HouseError(
         "overloaded",
         "The gateway is shutting down; ask again.",
         code="server_draining",
         retryable=True,
     )
+
+
+def status_of_cut(call: Call) -> Status:
+    """How an attempt ends by that: by no fault of ours where the call had a reason of its own."""
+    return "house_error" if call.cut is None else "client_cut"
 
 
 def silent(idle_s: float) -> UpstreamError:

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from msgspec import Struct
 
-from dragoman.attempt.endings import draining, uncancel, unheard
+from dragoman.attempt.endings import cut_short, status_of_cut, uncancel, unheard
 from dragoman.attempt.ports import UpstreamReply
 from dragoman.attempt.trial import Trial
 from dragoman.attempt.under_way import under_way
@@ -88,8 +88,8 @@ async def through_gate(trial: Trial) -> Opened:
             raise
         # The server shuts down and its patience is over (R2).
         uncancel()
-        status = "house_error"
-        raise draining() from None
+        status = status_of_cut(trial.call)
+        raise cut_short(trial.call) from None
     except Exception:
         status = "house_error"
         raise

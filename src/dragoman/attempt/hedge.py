@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 
 from dragoman.attempt.embody import Embodiment
-from dragoman.attempt.endings import draining, uncancel
+from dragoman.attempt.endings import cut_short, uncancel
 from dragoman.attempt.further import is_answering
 from dragoman.attempt.gate import Opened, flow, through_gate
 from dragoman.attempt.means import Means
@@ -98,7 +98,7 @@ async def raced(
             raise
         # The server shuts down and its patience is over (R2).
         uncancel()
-        raise draining() from None
+        raise cut_short(first.call) from None
     except BaseException:
         await race.stop()
         raise

@@ -17,7 +17,7 @@ from dragoman.attempt.aside import aside
 from dragoman.attempt.crossing import Crossing
 from dragoman.attempt.deadline import Deadline, late
 from dragoman.attempt.embody import Embodiment, Given
-from dragoman.attempt.endings import draining, uncancel
+from dragoman.attempt.endings import cut_short, status_of_cut, uncancel
 from dragoman.attempt.means import Means
 from dragoman.attempt.policy import LARGE
 from dragoman.attempt.ports import Tab, UpstreamReply
@@ -252,8 +252,8 @@ class Trial:
                 raise
             # The server shuts down and its patience is over (R2).
             uncancel()
-            status = "house_error"
-            raise draining() from None
+            status = status_of_cut(self.call)
+            raise cut_short(self.call) from None
         except Exception:
             status = "house_error"
             raise

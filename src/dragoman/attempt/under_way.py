@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from dragoman.attempt.deadline import late
-from dragoman.attempt.endings import draining, silent, uncancel, unheard
+from dragoman.attempt.endings import cut_short, silent, status_of_cut, uncancel, unheard
 from dragoman.attempt.means import Means
 from dragoman.attempt.ports import UpstreamReply
 from dragoman.attempt.watchdog import Watchdog
@@ -218,10 +218,10 @@ async def under_way(
         elif not trial.call.gone and dog.fired is None and not trial.closed:
             # The server shuts down and its patience is over (R2).
             uncancel()
-            status = "house_error"
+            status = status_of_cut(trial.call)
             trial.note(relay)
             trial.close(status)
-            yield unsent + relay.fail(draining())
+            yield unsent + relay.fail(cut_short(trial.call))
         else:
             drained = _drain_if_told(trial, reply, relay, pending)
             raise

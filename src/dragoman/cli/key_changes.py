@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,17 +18,15 @@ from dragoman.cli.scope_options import (
     scoped,
 )
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
-from dragoman.cli.work import done_with
+from dragoman.cli.stored import noted, with_stored
 
 if TYPE_CHECKING:
-    from dragoman.config.settings import Settings
     from dragoman.core.call import Limits
-    from dragoman.identity.ports import KeyRecord
-    from dragoman.store.sql.key_desk import SqlKeyDesk
+    from dragoman.identity.ports import KeyChange, KeyRecord
+    from dragoman.store.administered import Administered
 
-__all__ = ["resume", "rotate", "show", "suspend", "update"]
+__all__ = ["changed_key", "resume", "rotate", "show", "suspend", "update"]
 
-_T = TypeVar("_T")
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The id, as `keys list` shows it.")]
 
 
@@ -37,12 +35,12 @@ def show(
 ) -> None:
     """Show one key: its place, its limits, its scope and its state, never its secret."""
 
-    async def read(desk: SqlKeyDesk) -> KeyRecord | None:
-        return await desk.get(key_id)
+    async def read(stored: Administered) -> KeyRecord | None:
+        return await stored.keys.get(key_id)
 
     settings = settings_or_fail(None, env_file, as_json=as_json)
     tell(
-        _there(_with_desk(read, settings, as_json=as_json), key_id, as_json=as_json),
+        _there(with_stored(read, settings, as_json=as_json), key_id, as_json=as_json),
         as_json=as_json,
     )
 
@@ -85,31 +83,30 @@ def update(
     if tier:
         check_tier(tier, settings, as_json=as_json)
 
-    async def change(desk: SqlKeyDesk) -> KeyRecord | None:
+    async def change(stored: Administered) -> KeyRecord | None:
+        return await changed_key(
+            stored, key_id, "update", lambda before: stored.keys.change(key_id, wanted(before))
+        )
+
+    def wanted(before: KeyRecord) -> KeyChange:
         from dragoman.core.call import NO_LIMITS
         from dragoman.identity.ports import KeyChange
 
-        before = await desk.get(key_id)
-        if before is None:
-            return None
         until = None if expires is None else 0.0
         if expires:
             until = time.time() + expires * DAY_S
-        return await desk.change(
-            key_id,
-            KeyChange(
-                name=name,
-                role=None if role is None else role.value,
-                tier=tier,
-                limits=NO_LIMITS if tier_limits else _limits(before, said),
-                expires=until,
-                project=project,
-                label=label,
-                scopes=scoped(before.scopes, models, surfaces, permissions),
-            ),
+        return KeyChange(
+            name=name,
+            role=None if role is None else role.value,
+            tier=tier,
+            limits=NO_LIMITS if tier_limits else _limits(before, said),
+            expires=until,
+            project=project,
+            label=label,
+            scopes=scoped(before.scopes, models, surfaces, permissions),
         )
 
-    found = _there(_with_desk(change, settings, as_json=as_json), key_id, as_json=as_json)
+    found = _there(with_stored(change, settings, as_json=as_json), key_id, as_json=as_json)
     tell(found, " is changed", as_json=as_json)
 
 
@@ -134,20 +131,24 @@ def rotate(
 
     dragoman keys rotate 4fG7hJ2k --overlap 24
     """
+    secrets: list[str] = []
 
-    async def renew(desk: SqlKeyDesk) -> tuple[KeyRecord, str] | KeyRecord | None:
-        found = await desk.get(key_id)
+    async def renew(stored: Administered) -> KeyRecord | None:
+        async def rotated(before: KeyRecord) -> KeyRecord:
+            found, secret = await stored.keys.rotate(before, overlap * 3600)
+            secrets.append(secret.reveal())
+            return found
+
+        found = await stored.keys.get(key_id)
         if found is None or found.revoked is not None:
             return found
-        record, secret = await desk.rotate(found, overlap * 3600)
-        return record, secret.reveal()
+        return await changed_key(stored, key_id, "rotate", rotated)
 
     settings = settings_or_fail(None, env_file, as_json=as_json)
-    found = _with_desk(renew, settings, as_json=as_json)
-    if not isinstance(found, tuple):
-        _there(found, key_id, as_json=as_json)
+    record = _there(with_stored(renew, settings, as_json=as_json), key_id, as_json=as_json)
+    if not secrets:
         fail(f"The key {key_id} is revoked: make a new one.", as_json=as_json)
-    record, key = found
+    key = secrets[0]
     if as_json:
         say_json({"id": record.id, "key": key, **described(record)})
         return
@@ -171,13 +172,17 @@ def resume(
 
 
 def _switched(key_id: str, env_file: EnvFileOption, *, off: bool, as_json: bool) -> None:
-    async def switch(desk: SqlKeyDesk) -> KeyRecord | None:
+    async def switch(stored: Administered) -> KeyRecord | None:
         from dragoman.identity.ports import KeyChange
 
-        return await desk.change(key_id, KeyChange(suspended=not off))
+        change = KeyChange(suspended=not off)
+        verb = "resume" if off else "suspend"
+        return await changed_key(
+            stored, key_id, verb, lambda _: stored.keys.change(key_id, change)
+        )
 
     settings = settings_or_fail(None, env_file, as_json=as_json)
-    found = _there(_with_desk(switch, settings, as_json=as_json), key_id, as_json=as_json)
+    found = _there(with_stored(switch, settings, as_json=as_json), key_id, as_json=as_json)
     tell(found, as_json=as_json)
 
 
@@ -187,9 +192,18 @@ def _there(found: KeyRecord | None, key_id: str, *, as_json: bool) -> KeyRecord:
     return found
 
 
-def _with_desk(
-    work: Callable[[SqlKeyDesk], Awaitable[_T]], settings: Settings, *, as_json: bool
-) -> _T:
-    from dragoman.stores import open_key_desk
-
-    return done_with(open_key_desk(settings), work, as_json=as_json)
+async def changed_key(
+    stored: Administered,
+    key_id: str,
+    verb: str,
+    change: Callable[[KeyRecord], Awaitable[KeyRecord | None]],
+) -> KeyRecord | None:
+    """The key as it is after a change that stands in the audit log; None where there is none."""
+    before = await stored.keys.get(key_id)
+    if before is None:
+        return None
+    told = described(before)
+    async with noted(stored.audit, f"api_key.{verb}", key_id, before.tenant, before=told) as note:
+        found = await change(before)
+        note.after = None if found is None else described(found)
+    return found

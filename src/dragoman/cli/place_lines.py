@@ -1,25 +1,19 @@
-"""What commands on tenants and on projects have in common: where they are kept, and how they are told."""
+"""How tenants and projects are told on the command line."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from dragoman.cli.output import say, say_json, table
 from dragoman.cli.scope_options import told_scope
-from dragoman.cli.settings import EnvFileOption, settings_or_fail
-from dragoman.cli.work import done_with
 
 if TYPE_CHECKING:
-    from dragoman.config.settings import Settings
     from dragoman.core.scopes import Scopes
     from dragoman.identity.tenancy import Project, Tenant
-    from dragoman.store.sql.tenancy import SqlTenancy
 
-__all__ = ["day", "scope_of", "tell", "tell_all", "with_tenancy"]
-
-_T = TypeVar("_T")
+__all__ = ["day", "described", "scope_of", "tell", "tell_all"]
 
 
 def day(seconds: float) -> str:
@@ -36,7 +30,8 @@ def scope_of(scopes: Scopes) -> dict[str, list[str] | None]:
     }
 
 
-def _described(place: Tenant | Project) -> dict[str, object]:
+def described(place: Tenant | Project) -> dict[str, object]:
+    """One of them, for programs."""
     whose = getattr(place, "tenant", None)
     return {
         "id": place.id,
@@ -45,17 +40,21 @@ def _described(place: Tenant | Project) -> dict[str, object]:
         "scope": scope_of(place.scopes),
         "created": place.created,
         "suspended": place.suspended,
+        **({"deleted": getattr(place, "deleted", None)} if whose is None else {}),
     }
 
 
 def _state(place: Tenant | Project) -> str:
+    deleted = getattr(place, "deleted", None)
+    if deleted is not None:
+        return f"deleted {day(deleted)}"
     return "active" if place.suspended is None else f"suspended {day(place.suspended)}"
 
 
 def tell(place: Tenant | Project, kind: str, done: str, *, as_json: bool) -> None:
     """One tenant or project, and what was done to it."""
     if as_json:
-        say_json(_described(place))
+        say_json(described(place))
         return
     whose = getattr(place, "tenant", None)
     of = "" if whose is None else f" of the tenant {whose!r}"
@@ -66,7 +65,7 @@ def tell(place: Tenant | Project, kind: str, done: str, *, as_json: bool) -> Non
 def tell_all(places: Sequence[Tenant | Project], kind: str, hint: str, *, as_json: bool) -> None:
     """All of a kind."""
     if as_json:
-        say_json({f"{kind}s": [_described(place) for place in places]})
+        say_json({f"{kind}s": [described(place) for place in places]})
     elif not places:
         say(f"There are no {kind}s. Make one: {hint}")
     else:
@@ -86,13 +85,3 @@ def tell_all(places: Sequence[Tenant | Project], kind: str, hint: str, *, as_jso
                 for place in places
             ],
         )
-
-
-def with_tenancy(
-    work: Callable[[SqlTenancy], Awaitable[_T]], env_file: EnvFileOption, *, as_json: bool
-) -> _T:
-    """What the work gives on the tenants and projects of the database; it ends the program where it cannot."""
-    from dragoman.stores import open_tenancy
-
-    settings: Settings = settings_or_fail(None, env_file, as_json=as_json)
-    return done_with(open_tenancy(settings), work, as_json=as_json)

@@ -231,6 +231,10 @@ class Settings(BaseSettings):
     reconcile_sample: float = Field(default=0.0, ge=0, le=1)
     """The share of known calls that are asked about as well, so that drift of prices is found."""
 
+    # --- how long it is kept
+    ledger_keep_days: int | None = Field(default=None, ge=1)
+    """Calls that are older are removed while the gateway serves, as by `dragoman cleanup`; unset: they stay."""
+
     # --- what clients have us keep
     allow_client_storage: bool = True
     """Whether the gateway keeps responses that say ``store: true``; without it they are 400."""
@@ -320,6 +324,8 @@ class Settings(BaseSettings):
     """Whether providers get the caller's tracestate beside traceparent; it may tell of the caller's house."""
 
     # --- limits
+    api_key_hash_secret: SecretStr = SecretStr("anygpt-api")
+    """What a key is hashed with where it is named and not told, as in `/v1/keys/me`; it is stored otherwise."""
     rate_limit_hash_secret: SecretStr = SecretStr("anygpt-rate-limit")
     """What keys' ids are hashed with where limits are counted in Redis."""
 

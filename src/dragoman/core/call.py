@@ -12,6 +12,7 @@ from typing import Literal, Protocol, TypeAlias
 from msgspec import Raw, Struct, field
 
 from dragoman.core.ask import Streams
+from dragoman.core.errors import GatewayError
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Family, Operation, Plan, Skipped
 from dragoman.core.response import Finish
@@ -82,6 +83,8 @@ class Caller(Struct, frozen=True):
     """Whose budgets it spends, within the tenant."""
     bounds: Bounds | None = None
     """What it may be used for, where that is less than its role reaches."""
+    counts_since_us: int | None = None
+    """Since when what it uses counts, in Unix microseconds; None: ever."""
 
 
 class Gauge(Struct, frozen=True, gc=False):
@@ -315,6 +318,8 @@ class Call(Struct):
     """How long the body was waited for."""
     gone: bool = False
     """The caller has closed its connection."""
+    cut: GatewayError | None = None
+    """Why it is ended before its answer is whole, where that is neither its caller's will nor the server's end."""
     asked: dict[str, Raw] | None = None
     """The members of its request, where its trace is recorded: a few of their numbers are told there."""
     fetches: tuple[Fetching, ...] = ()

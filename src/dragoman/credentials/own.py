@@ -39,6 +39,20 @@ class OwnCredential(Struct, frozen=True):
     """When it was last sent, give or take a minute."""
 
 
+class OwnRule(Struct, frozen=True):
+    """Whether a tenant's calls are made with its own credentials alone, and who says so."""
+
+    tenant: str
+    by_operator: bool = False
+    by_tenant: bool = False
+    """Which it may take back, and with it nothing of what the operator has said."""
+
+    @property
+    def own_only(self) -> bool:
+        """Whether they are."""
+        return self.by_operator or self.by_tenant
+
+
 class Holding(Struct, frozen=True):
     """What one tenant's calls are made with."""
 

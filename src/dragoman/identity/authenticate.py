@@ -99,6 +99,7 @@ def _caller(record: KeyRecord, clock: Clock) -> Caller:
         record.tier,
         record.project,
         record.bounds,
+        record.counts_since_us,
     )
 
 

@@ -35,6 +35,8 @@ class KeyRecord(Struct, frozen=True):
     """What its scopes, its project's and its tenant's allow together; of a key that was presented."""
     stopped: Stopped | None = None
     """What of it is suspended; of a key that was presented."""
+    counts_since_us: int | None = None
+    """Since when its use counts, in Unix microseconds; of a key that was presented, None: ever."""
 
 
 Stopped: TypeAlias = Literal["key", "project", "tenant"]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from dragoman.core.call import DEFAULT_TENANT
 from dragoman.core.errors import invalid
 from dragoman.core.scopes import NOTHING_SAID, Scopes
 from dragoman.identity.permissions import GRANTS, SURFACES
@@ -15,6 +16,8 @@ LONGEST_PATTERN = 256
 LONGEST_NAME = 128
 _NO_NAMES = frozenset({"*", "-", ".", ".."})
 """What stands for the house and for strangers in the audit log, and what a path reads as its own."""
+LASTING_TENANTS = frozenset({DEFAULT_TENANT, "local"})
+"""Whose keys are made where nobody is named, and who is let in locally without one: both are always there."""
 
 
 class Tenant(Struct, frozen=True):
@@ -25,6 +28,8 @@ class Tenant(Struct, frozen=True):
     created: float = 0.0
     scopes: Scopes = NOTHING_SAID
     suspended: float | None = None
+    deleted: float | None = None
+    """Since when it is there by its id alone, so that nobody else is ever called so."""
 
 
 class Project(Struct, frozen=True):

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
+from dragoman.audit.chain import Deed
+from dragoman.audit.noting import noted
 from dragoman.config.running import write_whole
 from dragoman.core.call import Role
+from dragoman.core.clock import SystemClock
 from dragoman.core.errors import CallerError, invalid
 from dragoman.moving.shapes import (
     KEYS_OBJECT,
@@ -48,7 +51,7 @@ class Taken(Struct):
 
 
 async def read_folder(settings: Settings, folder: Path, tenant: str) -> Taken:
-    """Takes over the files that are in the folder.
+    """Takes over the files that are in the folder; what becomes of keys stands in the audit log.
 
     Raises:
         GatewayError: there is none, or one of them is not of its shape; nothing was changed.
@@ -58,6 +61,8 @@ async def read_folder(settings: Settings, folder: Path, tenant: str) -> Taken:
     if not there:
         raise invalid(f"{folder} holds none of {', '.join(FILES)}.")
     places: dict[str, bytes] = {}
+    from dragoman.store.sql.audit import open_audit  # noqa: PLC0415  SQL only where it is needed
+
     taken = Taken([], [])
     if text := there.get("tiers.json"):
         tiers = read_shape(text, dict[str, Tier], str(folder / "tiers.json"))
@@ -73,11 +78,16 @@ async def read_folder(settings: Settings, folder: Path, tenant: str) -> Taken:
     listed = None if keys is None else _keys(keys, str(folder / "keys.json"))
     _write(settings.dragoman_home / "data", places)
     if listed is not None:
-        async with open_store(settings) as (database, stored, _):
-            if isinstance(listed, KeysFile):
-                await _take_rows(listed, database, stored, taken)
-            else:
-                await _take_raw(listed, stored, tenant, taken)
+        async with open_store(settings) as (database, stored, sealer):
+            audit = await open_audit(database, sealer, SystemClock())
+            begun = Deed("api_key.import", "keys.json", "*", "-", "-", "begun")
+            before = len(taken.done)
+            async with noted(begun, audit.append, audit.append) as note:
+                if isinstance(listed, KeysFile):
+                    await _take_rows(listed, database, stored, taken)
+                else:
+                    await _take_raw(listed, stored, tenant, taken)
+                note.after = taken.done[before:]
     if places and settings.data_source_preference != "filesystem":
         taken.left.append(
             f"{', '.join(places)} stand in {settings.dragoman_home / 'data'} now: providers.json and "

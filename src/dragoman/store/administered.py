@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dragoman.store.sql.audit import SqlAudit, open_audit
+from dragoman.store.sql.budgets import SqlBudgets
 from dragoman.store.sql.credentials import SqlCredentials
+from dragoman.store.sql.forgetting import SqlForgetting
 from dragoman.store.sql.key_desk import SqlKeyDesk
 from dragoman.store.sql.named import SqlNamed
 from dragoman.store.sql.stored_tiers import SqlTiers
@@ -27,10 +29,12 @@ class Administered:
 
     keys: SqlKeyDesk
     tenancy: SqlTenancy
+    forgetting: SqlForgetting
     names: SqlNamed
     tiers: SqlTiers
     submissions: SqlSubmissions
     credentials: SqlCredentials
+    budgets: SqlBudgets
     audit: SqlAudit
 
 
@@ -42,9 +46,11 @@ async def open_administered(
     return Administered(
         SqlKeyDesk(database, keys, clock),
         SqlTenancy(database, clock),
+        SqlForgetting(database, clock),
         SqlNamed(database, sealing, clock),
         SqlTiers(database, clock),
         SqlSubmissions(database, sealing, clock),
         SqlCredentials(database, sealing, clock),
+        SqlBudgets(database, clock),
         await open_audit(database, sealer, clock),
     )

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from dragoman.store.tables import metadata
@@ -45,5 +46,10 @@ holders = Table(
     Column("tenant", String(128), primary_key=True),
     Column("own_only", Boolean, nullable=False),
     Column("generation", BigInteger, nullable=False, index=True),
+    Column("own_word", Boolean, nullable=False, server_default=false()),
 )
-"""Every tenant that ever had one, and the generation at which anything of its was last changed."""
+"""Every tenant that ever had one, and the generation at which anything of its was last changed.
+
+``own_only`` is the operator's word, ``own_word`` the tenant's: its calls are made with its own credentials alone
+where either of them says so.
+"""

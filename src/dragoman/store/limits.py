@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 Kept: TypeAlias = Literal["memory", "host", "redis", "alone"]
 """Where limits are counted now; ``alone``: in this process, by its part, until the others can be reached."""
-
-Anew: TypeAlias = Callable[[str], Awaitable[int | None]]
-"""Since when a key's allowance counts, in Unix microseconds; None: ever."""
 
 
 @asynccontextmanager
@@ -78,14 +75,11 @@ async def open_limits(
         counter.close()
 
 
-async def past_of(
-    accountant: Accountant, clock: Clock, anew: Anew, caller: Caller, rule: Rule
-) -> Past:
+async def past_of(accountant: Accountant, clock: Clock, caller: Caller, rule: Rule) -> Past:
     """What the ledger knows that a key has used of the rule's unit, this process's own calls included.
 
     Of the last day by the hour; each hour as if all of it was used at its end, so that no window is
-    taken for emptier than it is. Requests are those that were answered. ``anew`` says since when
-    a key's allowance counts.
+    taken for emptier than it is. Requests are those that were answered.
 
     Raises:
         HouseError: the database cannot be asked.
@@ -94,8 +88,8 @@ async def past_of(
     ledger, wall = accountant.writer.ledger, clock.wall()
     total, lately = 0, dict[int, int]()
     if rule.total:
-        since_us = await anew(caller.key_id)
-        total = _amount(await ledger.sums(Scope(caller.tenant, caller.key_id, since_us)), rule)
+        ever = Scope(caller.tenant, caller.key_id, caller.counts_since_us)
+        total = _amount(await ledger.sums(ever), rule)
     if any(bound.seconds >= LONG_S for bound in rule.bounds):
         since = int((wall - LONG_S) * 1_000_000)
         found = await ledger.by_hour(Scope(caller.tenant, caller.key_id, since))

@@ -57,11 +57,13 @@ keys = Table(
     Column("previous_digest", LargeBinary(32), nullable=True, unique=True),
     Column("previous_pepper_version", Integer, nullable=True),
     Column("previous_until_ms", BigInteger, nullable=True),
+    Column("cut_ms", BigInteger, nullable=True),
     UniqueConstraint("tenant", "user_id"),
     CheckConstraint("role IN ('admin', 'tenant_admin', 'user')", name="role"),
 )
 """Callers' keys; of the key itself only its keyed digest (D19), and of the secret that it had before its last
-rotation, as long as that still counts. ``scopes`` is JSON (``store/sql/scope_text.py``)."""
+rotation, as long as that still counts. ``cut_ms``: when its calls under way were to end, too. ``scopes`` is JSON
+(``store/sql/scope_text.py``)."""
 
 secrets = Table(
     "secrets",

@@ -17,8 +17,11 @@ tenants = Table(
     Column("scopes", Text, nullable=True),
     Column("created_ms", BigInteger, nullable=False),
     Column("suspended_ms", BigInteger, nullable=True),
+    Column("deleted_ms", BigInteger, nullable=True),
 )
-"""Whose keys, usage and names are nobody else's. A new database has none: the first key makes its tenant."""
+"""Whose keys, usage and names are nobody else's. A new database has none: the first key makes its tenant.
+
+Of one that was deleted the row stays: what the ledger has of it must never be another's of that name."""
 
 projects = Table(
     "projects",

@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
 from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dragoman.attempt.endings import draining
+from dragoman.attempt.endings import cut_short
 from dragoman.core.call import Answer, Call, Proof, Shown
-from dragoman.core.errors import CallerError, code_of
+from dragoman.core.errors import CallerError, GatewayError, code_of
 from dragoman.core.ids import REQUEST_ID
 from dragoman.core.trace import TraceContext, read_traceparent, read_tracestate
 from dragoman.identity.proof import read_proof
@@ -65,6 +65,21 @@ class Entry:
     """Whether the log tells of URLs and of what was said."""
     paged: Callable[[Call, int, float], None] | None = None
     """Told of every page that was answered, with its status; None: nobody wants to know."""
+    live: set[UnderWay] = field(default_factory=set)
+    """Data requests that are under way."""
+
+
+class UnderWay(Protocol):
+    """A request that is being answered."""
+
+    @property
+    def call(self) -> Call:
+        """The request."""
+        ...
+
+    def cut(self, why: GatewayError, /) -> None:
+        """Ends it as soon as may be, and tells its caller why."""
+        ...
 
 
 _BY_NAME = "dragoman.headers"
@@ -161,6 +176,7 @@ def call_endpoint(route: Route, serve: Serve, entry: Entry) -> ASGIApp:
         call = new_call(scope, receive, route, entry)
         exchange = _Exchange(call, receive, send, scope)
         entry.started()
+        entry.live.add(exchange)
         try:
             call.proof = proof_of(call, scope)
             await exchange.run(serve, scope)
@@ -174,11 +190,12 @@ def call_endpoint(route: Route, serve: Serve, entry: Entry) -> ASGIApp:
                 call.outcome.status = "client_cut"
             else:
                 # The server shuts down, and the call has not come to an attempt, or rests between two.
-                await exchange.refuse(draining(), entry)
+                await exchange.refuse(cut_short(call), entry)
         except Exception as error:  # noqa: BLE001  whatever it is, the caller gets a clear answer
             await exchange.refuse(error, entry)
         finally:
             exchange.stop()
+            entry.live.discard(exchange)
             if call.hold is not None:
                 call.hold.leave()
             entry.finished(call, now() - call.received)
@@ -269,6 +286,8 @@ class _Exchange:
         if call.shown is not None:
             call.shown.body = body[:SNIPPET].decode("utf-8", "replace")
         self._task = asyncio.current_task()
+        if call.cut is not None:
+            raise call.cut
         if self._connection is not None:
             self._connection.gone = self._leave
         else:
@@ -311,6 +330,17 @@ class _Exchange:
         # The server says so after a complete answer as well.
         if self._task is not None and not self._ending:
             self._call.gone = True
+            self._task.cancel()
+
+    @property
+    def call(self) -> Call:
+        """The request."""
+        return self._call
+
+    def cut(self, why: GatewayError) -> None:
+        """Ends it as soon as may be, and tells its caller why, if there is still something to tell."""
+        self._call.cut = why
+        if self._task is not None and not self._ending:
             self._task.cancel()
 
     def stop(self) -> None:

@@ -79,9 +79,11 @@ MANAGED: tuple[Route, ...] = (
         ("GET", f"{_A}/tenants", "All tenants, by the alphabet"),
         ("POST", f"{_A}/tenants", "Makes a tenant"),
         ("GET", f"{_A}/tenants/{{id}}", "One tenant"),
+        ("DELETE", f"{_A}/tenants/{{id}}", "Deletes a suspended tenant for good"),
         ("GET", f"{_A}/projects", "The projects of all tenants"),
         ("POST", f"{_A}/projects", "Makes a project in a tenant"),
         ("GET", f"{_A}/projects/{{tenant}}/{{id}}", "One project"),
+        ("DELETE", f"{_A}/projects/{{tenant}}/{{id}}", "Deletes a suspended project for good"),
         *(
             row
             for verb, what in _PLACE_VERBS
@@ -135,6 +137,7 @@ MANAGED: tuple[Route, ...] = (
         ("GET", "/v1/projects", "The projects of the caller's tenant"),
         ("POST", "/v1/projects", "Makes a project in the caller's tenant"),
         ("GET", "/v1/projects/{id}", "One project of the caller's tenant"),
+        ("DELETE", "/v1/projects/{id}", "Deletes such a project for good, once it is suspended"),
         *(
             ("POST", f"/v1/projects/{{id}}/{verb}", what.format("such a project"))
             for verb, what in _PLACE_VERBS
@@ -152,6 +155,8 @@ MANAGED: tuple[Route, ...] = (
             "/v1/providers/services/{service}",
             "Removes the tenant's credentials for a service",
         ),
+        ("GET", "/v1/credential-rule", "Whether the tenant's calls use its own credentials alone"),
+        ("POST", "/v1/credential-rule", "Says whether they do; the operator's word stays"),
     ),
     *_rows(
         "usage",

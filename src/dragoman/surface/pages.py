@@ -19,11 +19,10 @@ from dragoman import __version__
 from dragoman.accounting.ports import Line, Sums
 from dragoman.accounting.usage import Document
 from dragoman.catalog.cards import Card
-from dragoman.core.call import Call
+from dragoman.core.call import Call, Caller
 from dragoman.core.errors import invalid
 from dragoman.core.money import plain
 from dragoman.core.provider import Family
-from dragoman.core.scopes import Bounds
 from dragoman.dialects.registry import DIALECTS
 from dragoman.pipeline import House, identify, let_in
 from dragoman.surface.endpoint import Entry, proof_of
@@ -61,10 +60,10 @@ class Desk:
     """What the pages read."""
 
     mode: str
-    models: Callable[[str | None, Bounds | None], Awaitable[list[Card]]]
-    """What a key of these bounds can ask for, on a provider's router or elsewhere."""
-    model: Callable[[str, str | None, Bounds | None], Awaitable[Card]]
-    """What a name means there to such a key.
+    models: Callable[[str | None, Caller], Awaitable[list[Card]]]
+    """What a caller can ask for, on a provider's router or elsewhere."""
+    model: Callable[[str, str | None, Caller], Awaitable[Card]]
+    """What a name means there to it.
 
     Raises:
         CallerError: nothing that is listed.
@@ -103,20 +102,20 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 
-def _bounds(call: Call) -> Bounds | None:
+def _caller(call: Call) -> Caller:
     assert call.caller is not None, "the route needs a caller"
-    return call.caller.bounds
+    return call.caller
 
 
 async def _models(call: Call, desk: Desk) -> tuple[int, str, bytes]:
-    cards = await desk.models(call.home, _bounds(call))
+    cards = await desk.models(call.home, _caller(call))
     return 200, _JSON, _encode(listed(cards, call.dialect, call.flavour))
 
 
 async def _model(call: Call, desk: Desk, wanted: str) -> tuple[int, str, bytes]:
     if call.dialect == "gemini":
         wanted = wanted.removeprefix("models/")
-    card = await desk.model(wanted, call.home, _bounds(call))
+    card = await desk.model(wanted, call.home, _caller(call))
     return 200, _JSON, _encode(described(card, call.dialect, call.flavour))
 
 

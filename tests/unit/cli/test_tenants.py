@@ -140,3 +140,79 @@ def test_a_key_is_suspended_resumed_and_given_another_secret(dragoman):
     assert "not shown again" in out
     told(dragoman, "keys", "revoke", key["id"])
     assert "revoked" in refusal(dragoman, "keys", "rotate", key["id"])
+
+
+def test_whatever_is_changed_here_stands_in_the_audit_log(dragoman, clean):
+    """As what administrators do over HTTP: it was before it was done, and how it ended (K13)."""
+    told(dragoman, "tenants", "create", "acme")
+    told(dragoman, "projects", "create", "web", "--tenant", "acme")
+    made = told(dragoman, "keys", "create", "--name", "ci", "--tenant", "acme", "--role", "admin")
+    key = made["id"]
+    told(dragoman, "keys", "update", key, "--label", "blue")
+    rotated = told(dragoman, "keys", "rotate", key)
+    told(dragoman, "budgets", "set", "team", "--monthly", "5")
+    told(dragoman, "budgets", "remove", "team")
+    told(dragoman, "keys", "suspend", key)
+    told(dragoman, "keys", "resume", key)
+    told(dragoman, "keys", "revoke", key)
+    told(dragoman, "projects", "suspend", "web", "--tenant", "acme")
+    refusal(dragoman, "tenants", "delete", "acme", "--yes")
+    told(dragoman, "projects", "delete", "web", "--tenant", "acme", "--yes")
+    (clean / "in").mkdir()
+    (clean / "in" / "keys.json").write_text(
+        '{"a-raw-key-of-theirs": {"userId": "u", "role": "user"}}'
+    )
+    told(dragoman, "import", "json", str(clean / "in"))
+    page = told(dragoman, "audit", "list", "--limit", "100")["entries"]
+    deeds = [(each["deed"]["action"], each["deed"]["outcome"]) for each in reversed(page)]
+    ended = [action for action, outcome in deeds if outcome in {"done", "failed"}]
+    assert ended == [
+        "tenant.create",
+        "project.create",
+        "api_key.create",
+        "api_key.update",
+        "api_key.rotate",
+        "budget.set",
+        "budget.remove",
+        "api_key.suspend",
+        "api_key.resume",
+        "api_key.revoke",
+        "project.suspend",
+        "tenant.delete",
+        "project.delete",
+        "api_key.import",
+    ]
+    assert deeds.count(("tenant.delete", "failed")) == 1
+    assert [outcome for _, outcome in deeds].count("begun") == len(ended)
+    of_key = [each["deed"] for each in page if each["deed"]["action"] == "api_key.update"]
+    assert json.loads(of_key[0]["after"])["label"] == "blue"
+    assert json.loads(of_key[1]["before"])["label"] is None
+    assert (of_key[0]["actor"], of_key[0]["tenant"], of_key[0]["target"]) == ("-", "acme", key)
+    assert made["key"] not in str(page)
+    assert rotated["key"] not in str(page)
+    assert "a-raw-key-of-theirs" not in str(page)
+    assert dragoman("audit", "verify")[0] == 0
+
+
+def test_what_is_deleted_was_suspended_before_and_is_meant(dragoman):
+    told(dragoman, "tenants", "create", "acme")
+    key = told(dragoman, "keys", "create", "--name", "Alice", "--tenant", "acme")
+    told(dragoman, "projects", "create", "web", "--tenant", "acme")
+    assert "say --yes" in refusal(dragoman, "tenants", "delete", "acme")
+    assert "suspend it first" in refusal(dragoman, "tenants", "delete", "acme", "--yes")
+    assert "suspend it first" in refusal(
+        dragoman, "projects", "delete", "web", "--tenant", "acme", "--yes"
+    )
+    told(dragoman, "projects", "suspend", "web", "--tenant", "acme")
+    told(dragoman, "projects", "delete", "web", "--tenant", "acme", "--yes")
+    assert "has no project" in refusal(dragoman, "projects", "show", "web", "--tenant", "acme")
+    told(dragoman, "tenants", "suspend", "acme")
+    assert "is deleted" in dragoman("tenants", "delete", "acme", "--yes")[1]
+    assert told(dragoman, "tenants", "list")["tenants"] == []
+    assert "deleted" in dragoman("tenants", "list", "--deleted")[1]
+    assert told(dragoman, "tenants", "show", "acme")["deleted"] > 0
+    left = told(dragoman, "keys", "show", key["id"])
+    assert (left["name"], left["revoked"] is not None) == ("deleted", True)
+    assert "was deleted" in refusal(dragoman, "tenants", "create", "acme")
+    assert "was deleted" in refusal(dragoman, "keys", "create", "--name", "x", "--tenant", "acme")
+    assert "There is no tenant" in refusal(dragoman, "tenants", "delete", "nobody", "--yes")

@@ -1,19 +1,13 @@
 """A provider's key for our own code: where it is looked for, what is noted, and what is said without one."""
 
-import json
-import os
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dragoman.assembly.own_keys import key_getter
 from dragoman.catalog.files import definitions
 from dragoman.catalog.schema import CatalogError, KeyRow, OperatorRow
-from dragoman.config.settings import Settings
 from dragoman.core.errors import CallerError, HouseError
 from dragoman.credentials.lookup import Access, Lookup, get_api_key, in_environment, in_rows
-from dragoman.telemetry.log import Log
 
 pytestmark = pytest.mark.req("R-AUTH-011")
 
@@ -92,41 +86,3 @@ def test_no_key_stands_in_what_is_noted(key: str) -> None:
     secret = get_api_key("openrouter", found)
     assert secret.reveal() == f"canary-{key}"
     assert "canary" not in repr((secret, noted, found.note))
-
-
-def test_this_processes_own_keys_are_logged_by_their_place_alone(tmp_path) -> None:
-    file = tmp_path / "key"
-    file.write_text("vllm-canary-0123456789\n")
-    settings = Settings(
-        providers=[
-            {"name": "keyless", "dialect": "chat", "base_url": "http://h/v1"},
-            {
-                "name": "corp-vllm",
-                "dialect": "chat",
-                "base_url": "http://h/v1",
-                "credentials": [{"key_file": str(file)}],
-            },
-        ]
-    )
-    env = {"OPENROUTER_API_KEY": IN_ENV, "GROQ_API_KEY": "canary-groq"}
-    env["OPENAI_COMPATIBLE_API_KEY"] = "of-another-provider"
-    reader, writer = os.pipe()
-    log = Log("info", "json", writer)
-    get = key_getter(settings, env, log)
-    assert get("corp-vllm").reveal() == "vllm-canary-0123456789"
-    assert get(provider="openrouter").reveal() == IN_ENV
-    assert get("groq").reveal() == "canary-groq"
-    with pytest.raises(HouseError, match="no key of keyless: say credentials in"):
-        get("keyless")
-    log.close()
-    os.close(writer)
-    with os.fdopen(reader) as pipe:
-        lines = [json.loads(line) for line in pipe]
-    assert [(line["level"], line["provider"], line["place"]) for line in lines] == [
-        ("info", "corp-vllm", "configuration file"),
-        ("info", "openrouter", "OPENROUTER_API_KEY"),
-        ("warning", "groq", "GROQ_API_KEY"),
-        ("warning", "keyless", None),
-    ]
-    assert all(line["message"] == "provider key looked up" for line in lines)
-    assert "canary" not in json.dumps(lines)

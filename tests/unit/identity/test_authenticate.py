@@ -223,6 +223,7 @@ def test_odd_headers_are_401_or_400_and_never_repeated(headers):
 
 
 @pytest.mark.gate
+@pytest.mark.timeout(900)
 @given(headers_of_requests)
 @settings(max_examples=5000, deadline=None)
 def test_five_thousand_odd_headers_are_401_or_400(headers):

@@ -23,11 +23,12 @@ from dragoman.cli.budget_lines import (
 )
 from dragoman.cli.output import USAGE, JsonOption, fail, say, say_json, table
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
-from dragoman.cli.work import done_with
+from dragoman.cli.stored import noted, with_stored
 
 if TYPE_CHECKING:
     from dragoman.admission.budget_rules import Rule
     from dragoman.config.settings import Settings
+    from dragoman.store.administered import Administered
     from dragoman.store.sql.budgets import Hold, Lease, SqlBudgets, Standing, Told
 
 SUMMARY = "Set, show and release what callers may spend."
@@ -116,11 +117,14 @@ def set_(
     }
     members = {member: value for member, value in said.items() if value is not None}
 
-    async def define(budgets: SqlBudgets) -> Rule:
+    async def define(stored: Administered) -> Rule:
         rule = read_definition(name, members, "database")
-        there = frozenset(each.name for each in (*_in_file(settings), *await budgets.rules()))
-        check_together((rule,), there)
-        await budgets.define(rule)
+        known = {each.name: each for each in await stored.budgets.rules()}
+        check_together((rule,), frozenset((*known, *(each.name for each in _in_file(settings)))))
+        before = definition_of(known[name]) if name in known else None
+        async with noted(stored.audit, "budget.set", name, before=before) as note:
+            await stored.budgets.define(rule)
+            note.after = definition_of(rule)
         return rule
 
     settings = _settings(env_file, as_json=as_json)
@@ -129,7 +133,7 @@ def set_(
             f"The budget {name!r} stands in dragoman.toml, which goes before: change it there.",
             as_json=as_json,
         )
-    rule = _with_budgets(define, settings, as_json=as_json)
+    rule = with_stored(define, settings, as_json=as_json)
     if as_json:
         say_json({"name": rule.name, **definition_of(rule)})
     else:
@@ -209,12 +213,18 @@ def remove(
     name: NameArgument, *, env_file: EnvFileOption = None, as_json: JsonOption = False
 ) -> None:
     """Remove a budget's definition. What was spent of it stays known, should it be set again."""
+    from dragoman.admission.budget_definition import definition_of
 
-    async def end(budgets: SqlBudgets) -> bool:
-        return await budgets.remove(name)
+    async def end(stored: Administered) -> bool:
+        known = {each.name: each for each in await stored.budgets.rules()}
+        if name not in known:
+            return False
+        before = definition_of(known[name])
+        async with noted(stored.audit, "budget.remove", name, before=before):
+            return await stored.budgets.remove(name)
 
     settings = _settings(env_file, as_json=as_json)
-    if not _with_budgets(end, settings, as_json=as_json):
+    if not with_stored(end, settings, as_json=as_json):
         where = "it stands in dragoman.toml" if name in settings.budgets else "there is none"
         fail(f"No budget {name!r} was removed: {where}.", as_json=as_json)
     if as_json:
@@ -248,6 +258,13 @@ def release(
         fail("Say the id of a call, or --budget NAME.", as_json=as_json, code=USAGE)
     pico = None if cost is None else _pico(cost, as_json=as_json)
 
+    async def release(stored: Administered) -> list[Hold] | str:
+        said = named or f"budget {budget}"
+        async with noted(stored.audit, "budget.release", said, before=cost) as note:
+            found = await settle(stored.budgets)
+            note.after = found if isinstance(found, str) else [held(hold) for hold in found]
+        return found
+
     async def settle(budgets: SqlBudgets) -> list[Hold] | str:
         if named is None:
             assert budget is not None, "one of them is said"
@@ -264,7 +281,7 @@ def release(
         return found or f"Nothing is held for {named!r}; `dragoman budgets show` tells what is."
 
     settings = _settings(env_file, as_json=as_json)
-    found = _with_budgets(settle, settings, as_json=as_json)
+    found = with_stored(release, settings, as_json=as_json)
     if isinstance(found, str):
         fail(found, as_json=as_json)
     if as_json:
@@ -319,9 +336,7 @@ async def _stand(budgets: SqlBudgets, rule: Rule) -> list[Standing]:
 def _with_budgets(
     work: Callable[[SqlBudgets], Awaitable[_T]], settings: Settings, *, as_json: bool
 ) -> _T:
-    from dragoman.stores import open_budget_desk
-
-    return done_with(open_budget_desk(settings), work, as_json=as_json)
+    return with_stored(lambda stored: work(stored.budgets), settings, as_json=as_json)
 
 
 def _pico(text: str, *, as_json: bool) -> int:

@@ -24,8 +24,6 @@ as well. UTC days count, and the last one is always kept whole.
 
     dragoman cleanup 90 --dry-run
 """
-BATCH = 500
-PAUSE_S = 0.02
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,6 +47,8 @@ def cleanup(
 
     async def remove(views: Views) -> tuple[int, int]:
         import asyncio
+
+        from dragoman.store.sql.forgetting import BATCH, PAUSE_S
 
         keeping = views.keeping(days)
         if dry_run:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from dragoman.cli.output import FAILED, JsonOption, fail, say, say_json, table
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
-from dragoman.cli.work import done_with
+from dragoman.cli.stored import noted, where_keys_are, with_stored
 
 if TYPE_CHECKING:
     from dragoman.catalog.registry import Registry
     from dragoman.config.settings import Settings
-    from dragoman.credentials.own import OwnCredential
+    from dragoman.credentials.own import OwnCredential, OwnRule
     from dragoman.credentials.whom import Whom
     from dragoman.store.administered import Administered
     from dragoman.transport.key_trial import Trial
@@ -127,7 +126,7 @@ def add(
         from dragoman.catalog.keys import mask
 
         said = replace(new, preview=mask(value))
-        async with _noted(stored, "credential.add", said.id, tenant):
+        async with noted(stored.audit, "credential.add", said.id, tenant):
             return await stored.credentials.add(said, value)
 
     found = _with_stored(store, env_file, as_json=as_json)
@@ -150,7 +149,7 @@ def remove(
     async def end(stored: Administered) -> OwnCredential | None:
         found = await stored.credentials.get(name)
         if found is not None:
-            async with _noted(stored, "credential.delete", name, found.tenant):
+            async with noted(stored.audit, "credential.delete", name, found.tenant):
                 await stored.credentials.remove(name)
         return found
 
@@ -192,7 +191,7 @@ def try_out(
             return None
         transport = open_transport(settings.upstream_client, tls_ca=settings.upstream_ca_file)
         try:
-            async with _noted(stored, "credential.test", name, opened.credential.tenant):
+            async with noted(stored.audit, "credential.test", name, opened.credential.tenant):
                 return await try_own(opened, registry, transport)
         finally:
             await transport.close()
@@ -225,23 +224,34 @@ def rule(
     dragoman credentials rule acme --own-only
     """
 
-    async def put(stored: Administered) -> bool:
-        if own_only is not None:
-            async with _noted(stored, "credential_rule.put", tenant, tenant):
-                await stored.credentials.restrict(tenant, own_only=own_only)
-        return await stored.credentials.own_only(tenant)
+    async def put(stored: Administered) -> OwnRule:
+        found = await stored.credentials.rule(tenant)
+        if own_only is None:
+            return found
+        async with noted(
+            stored.audit, "credential_rule.put", tenant, tenant, before=found
+        ) as note:
+            await stored.credentials.restrict(tenant, own_only=own_only)
+            note.after = found = await stored.credentials.rule(tenant)
+        return found
+
+    from msgspec.structs import asdict
 
     found = _with_stored(put, env_file, as_json=as_json)
     if as_json:
-        say_json({"tenant": tenant, "own_only": found})
-    else:
-        kind = "its own credentials alone" if found else "its own credentials, else the gateway's"
-        say(f"Calls of tenant {tenant!r} are made with {kind}.")
+        say_json({"own_only": found.own_only, **asdict(found)})
+        return
+    kind = (
+        "its own credentials alone"
+        if found.own_only
+        else "its own credentials, else the gateway's"
+    )
+    whose = " (as the tenant itself has said)" if found.by_tenant else ""
+    say(f"Calls of tenant {tenant!r} are made with {kind}{whose}.")
 
 
 def status() -> str:
     """Where they are."""
-    from dragoman.cli.commands.keys import where_keys_are
     from dragoman.config.load import load_settings
 
     return f"ready, in {where_keys_are(load_settings({'mode': 'local'}))}"
@@ -311,7 +321,7 @@ def _turn(name: str, env_file: Any, *, disabled: bool, as_json: bool) -> None:
         found = await stored.credentials.get(name)
         if found is None:
             return None
-        async with _noted(stored, f"credential.{verb}", name, found.tenant):
+        async with noted(stored.audit, f"credential.{verb}", name, found.tenant):
             return await stored.credentials.turn(name, disabled=disabled)
 
     _told(_with_stored(turn, env_file, as_json=as_json), name, f"is {verb}d", as_json=as_json)
@@ -336,29 +346,8 @@ def _day(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
 
 
-@asynccontextmanager
-async def _noted(
-    stored: Administered, action: str, target: str, tenant: str
-) -> AsyncIterator[None]:
-    """Stands in the audit log before it is done, and how it ended after it (K13)."""
-    from msgspec.structs import replace
-
-    from dragoman.audit.chain import Deed
-
-    begun = Deed(action, target, tenant, "-", "-", "begun")
-    await stored.audit.append(begun)
-    try:
-        yield
-    except BaseException:
-        await stored.audit.append(replace(begun, outcome="failed"))
-        raise
-    await stored.audit.append(replace(begun, outcome="done"))
-
-
 def _with_stored(
     work: Callable[[Administered], Awaitable[_T]], env_file: Any, *, as_json: bool
 ) -> _T:
-    from dragoman.stores import open_administered_alone
-
     settings = settings_or_fail({"mode": "local"}, env_file, as_json=as_json)
-    return done_with(open_administered_alone(settings), work, as_json=as_json)
+    return with_stored(work, settings, as_json=as_json)

@@ -209,7 +209,7 @@ def restore(
 
 def status() -> str:
     """Where the database is."""
-    from dragoman.cli.commands.keys import where_keys_are
+    from dragoman.cli.stored import where_keys_are
     from dragoman.config.load import load_settings
 
     return f"ready, in {where_keys_are(load_settings({'mode': 'local'}))}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dragoman.cli.key_changes import resume, rotate, show, suspend, update
+from dragoman.cli.key_changes import changed_key, resume, rotate, show, suspend, update
 from dragoman.cli.key_lines import described, limits_of, state_of
 from dragoman.cli.key_options import DAY_S, Role, check_tier
 from dragoman.cli.output import JsonOption, fail, say, say_json, table
@@ -20,12 +19,11 @@ from dragoman.cli.scope_options import (
     scoped,
 )
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
-from dragoman.cli.work import done_with
+from dragoman.cli.stored import noted, where_keys_are, with_stored
 
 if TYPE_CHECKING:
-    from dragoman.config.settings import Settings
     from dragoman.identity.ports import KeyRecord
-    from dragoman.store.sql.keys import SqlKeys
+    from dragoman.store.administered import Administered
 
 SUMMARY = "Create, list, change, rotate, suspend and revoke callers' keys."
 
@@ -42,7 +40,7 @@ a running gateway; a running one notices within seconds.
 """
 
 _UNSAID = "0: no limit, whatever its tier says. [its tier's]"
-_T = TypeVar("_T")
+_MOST = 1_000_000
 
 
 def add_to(app: typer.Typer) -> None:
@@ -102,14 +100,16 @@ def create(
     limits = Limits(rps, rpm, rpd, tpm, tpd, max_tokens, concurrency)
     until = None if expires is None else time.time() + expires * DAY_S
 
-    async def make(keys: SqlKeys) -> tuple[KeyRecord, str]:
+    async def make(stored: Administered) -> tuple[KeyRecord, str]:
         from dragoman.core.scopes import NOTHING_SAID
-        from dragoman.store.sql.keys import NewKey
+        from dragoman.identity.ports import KeyRecord
 
-        wanted = NewKey(
+        like = KeyRecord(
+            "",
+            tenant,
             name,
-            tenant=tenant,
-            role=role.value,
+            0.0,
+            role.value,
             limits=limits,
             expires=until,
             tier=tier,
@@ -117,13 +117,15 @@ def create(
             label=label,
             scopes=scoped(NOTHING_SAID, models, surfaces, permissions) or NOTHING_SAID,
         )
-        record, secret = await keys.create(wanted)
+        async with noted(stored.audit, "api_key.create", "", tenant) as note:
+            record, secret = await stored.keys.create(like)
+            note.target, note.after = record.id, described(record)
         return record, secret.reveal()
 
     settings = settings_or_fail(None, env_file, as_json=as_json)
     if tier is not None:
         check_tier(tier, settings, as_json=as_json)
-    record, key = _with_keys(make, settings, as_json=as_json)
+    record, key = with_stored(make, settings, as_json=as_json)
     if as_json:
         home = str(settings.dragoman_home)
         say_json({"id": record.id, "key": key, **described(record), "home": home})
@@ -142,10 +144,12 @@ def list_(
 ) -> None:
     """Show all keys, oldest first. The keys themselves are not stored and cannot be shown."""
 
-    async def read(keys: SqlKeys) -> tuple[KeyRecord, ...]:
-        return await keys.list(tenant=tenant)
+    async def read(stored: Administered) -> list[KeyRecord]:
+        from dragoman.identity.ports import KeySearch
 
-    records = _with_keys(read, settings_or_fail(None, env_file, as_json=as_json), as_json=as_json)
+        return await stored.keys.page(KeySearch(tenant=tenant), after=None, limit=_MOST)
+
+    records = with_stored(read, settings_or_fail(None, env_file, as_json=as_json), as_json=as_json)
     if as_json:
         say_json({"keys": [{"id": record.id, **described(record)} for record in records]})
     elif not records:
@@ -173,15 +177,20 @@ def list_(
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="The id, as `keys list` shows it.")],
     *,
+    now: Annotated[
+        bool, typer.Option("--now", help="End its requests that are under way as well.")
+    ] = False,
     env_file: EnvFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Revoke a key for good. Requests that are under way end as they would have."""
+    """Revoke a key for good. Requests that are under way end as they would have, unless --now is said."""
 
-    async def end(keys: SqlKeys) -> KeyRecord | None:
-        return await keys.revoke(key_id)
+    async def end(stored: Administered) -> KeyRecord | None:
+        return await changed_key(
+            stored, key_id, "revoke", lambda _: stored.keys.revoke(key_id, cut=now)
+        )
 
-    record = _with_keys(end, settings_or_fail(None, env_file, as_json=as_json), as_json=as_json)
+    record = with_stored(end, settings_or_fail(None, env_file, as_json=as_json), as_json=as_json)
     if record is None:
         fail(f"There is no key {key_id!r}; `dragoman keys list` shows all.", as_json=as_json)
     if as_json:
@@ -195,17 +204,3 @@ def status() -> str:
     from dragoman.config.load import load_settings
 
     return f"ready, in {where_keys_are(load_settings())}"
-
-
-def where_keys_are(settings: Settings) -> str:
-    """The database's file, or its kind alone: a URL may hold a password."""
-    kind, _, file = settings.database.partition(":///")
-    return file if kind == "sqlite" else kind.partition(":")[0]
-
-
-def _with_keys(
-    work: Callable[[SqlKeys], Awaitable[_T]], settings: Settings, *, as_json: bool
-) -> _T:
-    from dragoman.stores import open_keys
-
-    return done_with(open_keys(settings), work, as_json=as_json)

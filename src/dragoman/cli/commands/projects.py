@@ -6,23 +6,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dragoman.cli.output import JsonOption, fail
-from dragoman.cli.place_lines import tell, tell_all, with_tenancy
+from dragoman.cli import place_work
+from dragoman.cli.output import JsonOption
+from dragoman.cli.place_lines import tell_all
+from dragoman.cli.place_work import Said, Where, status
 from dragoman.cli.scope_options import (
     ModelsOption,
     PermissionsOption,
     SurfacesOption,
-    scoped,
 )
 from dragoman.cli.settings import EnvFileOption
 
 if TYPE_CHECKING:
-    from dragoman.identity.tenancy import PlaceChange, Project
+    from dragoman.identity.tenancy import Project
     from dragoman.store.sql.tenancy import SqlTenancy
 
-SUMMARY = "Create, list, change and suspend projects of tenants."
+__all__ = ["SUMMARY", "add_to", "status"]
 
-_HELP = """Create, list, change and suspend projects: parts of a tenant, with keys and budgets of their own.
+SUMMARY = "Create, list, change, suspend and delete projects of tenants."
+
+_HELP = """Create, list, change, suspend and delete projects: parts of a tenant, with keys and budgets.
 
 These commands work on the database of DATABASE_URL (by default SQLite in DRAGOMAN_HOME), with or without
 a running gateway; a running one notices within a second.
@@ -46,6 +49,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("update", short_help="Change a project's name or scope.")(update)
     group.command("suspend", short_help="Refuse all its keys until it is resumed.")(suspend)
     group.command("resume", short_help="Have a suspended project's keys serve again.")(resume)
+    group.command("delete", short_help="Delete a suspended project for good.")(delete)
     app.add_typer(group, name="projects")
 
 
@@ -64,17 +68,8 @@ def create(
 
     dragoman projects create website --tenant acme
     """
-
-    async def make(tenancy: SqlTenancy) -> Project:
-        from dragoman.core.scopes import NOTHING_SAID
-        from dragoman.identity.tenancy import Project
-
-        scopes = scoped(NOTHING_SAID, models, surfaces, permissions)
-        new = Project(tenant, project, name or project, scopes=scopes or NOTHING_SAID)
-        return await tenancy.add_project(new)
-
-    found = with_tenancy(make, env_file, as_json=as_json)
-    tell(found, "project", " is made", as_json=as_json)
+    said = Said(name, models, surfaces, permissions)
+    place_work.make(Where(tenant, project), said, env_file, as_json=as_json)
 
 
 def list_(
@@ -88,7 +83,7 @@ def list_(
     async def read(tenancy: SqlTenancy) -> list[Project]:
         return await tenancy.projects(tenant=tenant, limit=_MOST)
 
-    found = with_tenancy(read, env_file, as_json=as_json)
+    found = place_work.read(read, env_file, as_json=as_json)
     hint = "dragoman projects create website --tenant acme"
     tell_all(found, "project", hint, as_json=as_json)
 
@@ -101,12 +96,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show one project: its name, its scope, whether it is suspended."""
-
-    async def read(tenancy: SqlTenancy) -> Project | None:
-        return await tenancy.project(tenant, project)
-
-    found = with_tenancy(read, env_file, as_json=as_json)
-    tell(_there(found, tenant, project, as_json=as_json), "project", "", as_json=as_json)
+    place_work.show(Where(tenant, project), env_file, as_json=as_json)
 
 
 def update(
@@ -124,19 +114,8 @@ def update(
 
     dragoman projects update website --tenant acme --models 'openai/gpt-4o*'
     """
-
-    async def change(tenancy: SqlTenancy) -> Project | None:
-        from dragoman.identity.tenancy import PlaceChange
-
-        before = await tenancy.project(tenant, project)
-        if before is None:
-            return None
-        scopes = scoped(before.scopes, models, surfaces, permissions)
-        return await tenancy.change_project(tenant, project, PlaceChange(name, scopes))
-
-    found = with_tenancy(change, env_file, as_json=as_json)
-    told = _there(found, tenant, project, as_json=as_json)
-    tell(told, "project", " is changed", as_json=as_json)
+    said = Said(name, models, surfaces, permissions)
+    place_work.change(Where(tenant, project), said, env_file, as_json=as_json)
 
 
 def suspend(
@@ -147,9 +126,7 @@ def suspend(
     as_json: JsonOption = False,
 ) -> None:
     """Have every key of a project refused within a second. Requests under way end as they would have."""
-    from dragoman.identity.tenancy import PlaceChange
-
-    _switched(tenant, project, PlaceChange(suspended=True), env_file, as_json=as_json)
+    place_work.switch(Where(tenant, project), env_file, off=False, as_json=as_json)
 
 
 def resume(
@@ -160,33 +137,19 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Have a suspended project's keys serve again, those apart that are suspended themselves."""
-    from dragoman.identity.tenancy import PlaceChange
-
-    _switched(tenant, project, PlaceChange(suspended=False), env_file, as_json=as_json)
+    place_work.switch(Where(tenant, project), env_file, off=True, as_json=as_json)
 
 
-def _switched(
-    tenant: str, project: str, change: PlaceChange, env_file: EnvFileOption, *, as_json: bool
+def delete(
+    project: IdArgument,
+    *,
+    tenant: TenantOption = "default",
+    yes: Annotated[bool, typer.Option("--yes", help="It is meant.")] = False,
+    env_file: EnvFileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    async def switch(tenancy: SqlTenancy) -> Project | None:
-        return await tenancy.change_project(tenant, project, change)
+    """Delete a suspended project for good, and revoke its keys. What it has spent stays.
 
-    found = with_tenancy(switch, env_file, as_json=as_json)
-    tell(_there(found, tenant, project, as_json=as_json), "project", "", as_json=as_json)
-
-
-def status() -> str:
-    """Where they are."""
-    from dragoman.cli.commands.keys import where_keys_are
-    from dragoman.config.load import load_settings
-
-    return f"ready, in {where_keys_are(load_settings())}"
-
-
-def _there(found: Project | None, tenant: str, project: str, *, as_json: bool) -> Project:
-    if found is None:
-        fail(
-            f"The tenant {tenant!r} has no project {project!r}; `dragoman projects list` shows all.",
-            as_json=as_json,
-        )
-    return found
+    dragoman projects delete website --tenant acme --yes
+    """
+    place_work.delete(Where(tenant, project), env_file, yes=yes, as_json=as_json)

@@ -6,23 +6,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dragoman.cli.output import JsonOption, fail
-from dragoman.cli.place_lines import tell, tell_all, with_tenancy
+from dragoman.cli import place_work
+from dragoman.cli.output import JsonOption
+from dragoman.cli.place_lines import tell_all
+from dragoman.cli.place_work import Said, Where, status
 from dragoman.cli.scope_options import (
     ModelsOption,
     PermissionsOption,
     SurfacesOption,
-    scoped,
 )
 from dragoman.cli.settings import EnvFileOption
 
 if TYPE_CHECKING:
-    from dragoman.identity.tenancy import PlaceChange, Tenant
+    from dragoman.identity.tenancy import Tenant
     from dragoman.store.sql.tenancy import SqlTenancy
 
-SUMMARY = "Create, list, change and suspend tenants."
+__all__ = ["SUMMARY", "add_to", "status"]
 
-_HELP = """Create, list, change and suspend tenants: whose keys, usage and names are nobody else's.
+SUMMARY = "Create, list, change, suspend and delete tenants."
+
+_HELP = """Create, list, change, suspend and delete tenants: whose keys, usage and names are nobody else's.
 
 These commands work on the database of DATABASE_URL (by default SQLite in DRAGOMAN_HOME), with or without
 a running gateway; a running one notices within a second.
@@ -46,6 +49,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("update", short_help="Change a tenant's name or scope.")(update)
     group.command("suspend", short_help="Refuse all its keys until it is resumed.")(suspend)
     group.command("resume", short_help="Have a suspended tenant's keys serve again.")(resume)
+    group.command("delete", short_help="Delete a suspended tenant for good.")(delete)
     app.add_typer(group, name="tenants")
 
 
@@ -63,26 +67,24 @@ def create(
 
     dragoman tenants create acme --name "Acme Inc."
     """
-
-    async def make(tenancy: SqlTenancy) -> Tenant:
-        from dragoman.core.scopes import NOTHING_SAID
-        from dragoman.identity.tenancy import Tenant
-
-        scopes = scoped(NOTHING_SAID, models, surfaces, permissions)
-        new = Tenant(tenant, name or tenant, scopes=scopes or NOTHING_SAID)
-        return await tenancy.add_tenant(new)
-
-    found = with_tenancy(make, env_file, as_json=as_json)
-    tell(found, "tenant", " is made", as_json=as_json)
+    said = Said(name, models, surfaces, permissions)
+    place_work.make(Where(tenant), said, env_file, as_json=as_json)
 
 
-def list_(*, env_file: EnvFileOption = None, as_json: JsonOption = False) -> None:
+def list_(
+    *,
+    deleted: Annotated[
+        bool, typer.Option("--deleted", help="Those that were deleted, in place of the others.")
+    ] = False,
+    env_file: EnvFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show all tenants, by the alphabet of their ids."""
 
     async def read(tenancy: SqlTenancy) -> list[Tenant]:
-        return await tenancy.tenants(limit=_MOST)
+        return await tenancy.tenants(deleted=deleted, limit=_MOST)
 
-    found = with_tenancy(read, env_file, as_json=as_json)
+    found = place_work.read(read, env_file, as_json=as_json)
     tell_all(found, "tenant", "dragoman tenants create acme", as_json=as_json)
 
 
@@ -90,12 +92,7 @@ def show(
     tenant: IdArgument, *, env_file: EnvFileOption = None, as_json: JsonOption = False
 ) -> None:
     """Show one tenant: its name, its scope, whether it is suspended."""
-
-    async def read(tenancy: SqlTenancy) -> Tenant | None:
-        return await tenancy.tenant(tenant)
-
-    found = with_tenancy(read, env_file, as_json=as_json)
-    tell(_there(found, tenant, as_json=as_json), "tenant", "", as_json=as_json)
+    place_work.show(Where(tenant), env_file, as_json=as_json)
 
 
 def update(
@@ -112,55 +109,33 @@ def update(
 
     dragoman tenants update acme --models 'openai/gpt-4o*'
     """
-
-    async def change(tenancy: SqlTenancy) -> Tenant | None:
-        from dragoman.identity.tenancy import PlaceChange
-
-        before = await tenancy.tenant(tenant)
-        if before is None:
-            return None
-        scopes = scoped(before.scopes, models, surfaces, permissions)
-        return await tenancy.change_tenant(tenant, PlaceChange(name, scopes))
-
-    found = with_tenancy(change, env_file, as_json=as_json)
-    tell(_there(found, tenant, as_json=as_json), "tenant", " is changed", as_json=as_json)
+    said = Said(name, models, surfaces, permissions)
+    place_work.change(Where(tenant), said, env_file, as_json=as_json)
 
 
 def suspend(
     tenant: IdArgument, *, env_file: EnvFileOption = None, as_json: JsonOption = False
 ) -> None:
     """Have every key of a tenant refused within a second. Requests under way end as they would have."""
-    from dragoman.identity.tenancy import PlaceChange
-
-    _switched(tenant, PlaceChange(suspended=True), env_file, as_json=as_json)
+    place_work.switch(Where(tenant), env_file, off=False, as_json=as_json)
 
 
 def resume(
     tenant: IdArgument, *, env_file: EnvFileOption = None, as_json: JsonOption = False
 ) -> None:
     """Have a suspended tenant's keys serve again, those apart that are suspended themselves."""
-    from dragoman.identity.tenancy import PlaceChange
-
-    _switched(tenant, PlaceChange(suspended=False), env_file, as_json=as_json)
+    place_work.switch(Where(tenant), env_file, off=True, as_json=as_json)
 
 
-def _switched(tenant: str, change: PlaceChange, env_file: EnvFileOption, *, as_json: bool) -> None:
-    async def switch(tenancy: SqlTenancy) -> Tenant | None:
-        return await tenancy.change_tenant(tenant, change)
+def delete(
+    tenant: IdArgument,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="It is meant.")] = False,
+    env_file: EnvFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete a suspended tenant for good: its keys, credentials, names, kept responses. What it has spent stays.
 
-    found = with_tenancy(switch, env_file, as_json=as_json)
-    tell(_there(found, tenant, as_json=as_json), "tenant", "", as_json=as_json)
-
-
-def status() -> str:
-    """Where they are."""
-    from dragoman.cli.commands.keys import where_keys_are
-    from dragoman.config.load import load_settings
-
-    return f"ready, in {where_keys_are(load_settings())}"
-
-
-def _there(found: Tenant | None, tenant: str, *, as_json: bool) -> Tenant:
-    if found is None:
-        fail(f"There is no tenant {tenant!r}; `dragoman tenants list` shows all.", as_json=as_json)
-    return found
+    dragoman tenants delete acme --yes
+    """
+    place_work.delete(Where(tenant), env_file, yes=yes, as_json=as_json)

@@ -10,14 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from dragoman.catalog.schema import Keyed
 from dragoman.core.errors import CallerError, HouseError
 from dragoman.core.provider import Credential
 from dragoman.core.secret import Secret
-from dragoman.credentials.own import MOST, Holding, Opened, OwnCredential
+from dragoman.credentials.own import MOST, Holding, Opened, OwnCredential, OwnRule
 from dragoman.store.credential_tables import credentials, holders
 from dragoman.store.sql.counters import move_on, number_of
 
@@ -75,26 +75,23 @@ class SqlCredentials:
             row = (await connection.execute(query)).mappings().first()
         return None if row is None else _shown(row)
 
-    async def own_only(self, tenant: str) -> bool:
-        """Whether the tenant may use no credentials but its own."""
-        query = select(holders.c.own_only).where(holders.c.tenant == tenant)
-        async with self._database.read() as connection:
-            return bool((await connection.execute(query)).scalar())
+    async def rule(self, tenant: str) -> OwnRule:
+        """Whether the tenant may use no credentials but its own, and who says so."""
+        found = await self.rules(tenant=tenant, limit=1)
+        return found[0] if found else OwnRule(tenant)
 
     async def rules(
         self, *, tenant: str | None = None, after: str | None = None, limit: int = 100
-    ) -> list[tuple[str, bool]]:
-        """Tenants that ever had a credential or a rule, and whether each may use no others than its own."""
-        query = (
-            select(holders.c.tenant, holders.c.own_only).order_by(holders.c.tenant).limit(limit)
-        )
+    ) -> list[OwnRule]:
+        """Those of tenants that ever had a credential or a rule, by the alphabet."""
+        query = select(holders).order_by(holders.c.tenant).limit(limit)
         if tenant is not None:
             query = query.where(holders.c.tenant == tenant)
         if after is not None:
             query = query.where(holders.c.tenant > after)
         async with self._database.read() as connection:
             found = await connection.execute(query)
-            return [(row.tenant, bool(row.own_only)) for row in found]
+            return [OwnRule(row.tenant, bool(row.own_only), bool(row.own_word)) for row in found]
 
     # --- opening
 
@@ -117,9 +114,8 @@ class SqlCredentials:
             HouseError: a value was sealed for another place, or by another key.
         """
         async with self._database.read() as connection:
-            only = await connection.execute(
-                select(holders.c.own_only).where(holders.c.tenant == tenant)
-            )
+            either = or_(holders.c.own_only, holders.c.own_word)
+            only = await connection.execute(select(either).where(holders.c.tenant == tenant))
             own_only = bool(only.scalar())
             found = await connection.execute(
                 select(credentials)
@@ -172,7 +168,7 @@ class SqlCredentials:
         held = select(func.count()).where(credentials.c.tenant == new.tenant)
         try:
             async with self._database.write() as connection:
-                await self._note(connection, new.tenant)  # who else adds one waits, and counts it
+                await _note(connection, new.tenant)  # who else adds one waits, and counts it
                 if (await connection.execute(held)).scalar_one() >= MOST:
                     raise CallerError(
                         "quota",
@@ -204,7 +200,7 @@ class SqlCredentials:
                 .where(*_is(name, tenant))
                 .values(disabled=disabled, changed_ms=self._now_ms())
             )
-            await self._note(connection, old.tenant)
+            await _note(connection, old.tenant)
         return await self.get(name, tenant=tenant)
 
     async def remove(self, name: str, *, tenant: str | None = None) -> bool:
@@ -214,7 +210,7 @@ class SqlCredentials:
             return False
         async with self._database.write() as connection:
             gone = await connection.execute(delete(credentials).where(*_is(name, tenant)))
-            await self._note(connection, old.tenant)
+            await _note(connection, old.tenant)
         return bool(gone.rowcount)
 
     async def remove_all(self, tenant: str, provider: str) -> int:
@@ -226,13 +222,14 @@ class SqlCredentials:
                 )
             )
             if gone.rowcount:
-                await self._note(connection, tenant)
+                await _note(connection, tenant)
         return gone.rowcount
 
-    async def restrict(self, tenant: str, *, own_only: bool) -> None:
-        """Says whether the tenant may use no credentials but its own."""
+    async def restrict(self, tenant: str, *, own_only: bool, by_tenant: bool = False) -> None:
+        """Says whether the tenant may use no credentials but its own: the operator's word, or the tenant's."""
+        word = "own_word" if by_tenant else "own_only"
         async with self._database.write() as connection:
-            await self._note(connection, tenant, own_only=own_only)
+            await _note(connection, tenant, **{word: own_only})
 
     async def used(self, times_ms: Mapping[str, int]) -> None:
         """Notes when credentials were last sent; no earlier time takes the place of a later one."""
@@ -245,24 +242,32 @@ class SqlCredentials:
                     update(credentials).where(credentials.c.id == name, earlier).values(used_ms=at)
                 )
 
-    async def _note(
-        self, connection: AsyncConnection, tenant: str, *, own_only: bool | None = None
-    ) -> None:
-        """Tells every process that something of the tenant's has changed."""
-        await move_on(connection, _GENERATION)  # who else does so waits, hence numbers rise
-        number = await number_of(connection, _GENERATION)
-        values: dict[str, Any] = {"generation": number}
-        if own_only is not None:
-            values["own_only"] = own_only
-        known = await connection.execute(
-            update(holders).where(holders.c.tenant == tenant).values(**values)
-        )
-        if not known.rowcount:
-            fresh = {"own_only": False, **values, "tenant": tenant}
-            await connection.execute(insert(holders).values(**fresh))
-
     def _now_ms(self) -> int:
         return int(self._clock.wall() * 1000)
+
+
+async def remove_tenant(database: Database, tenant: str) -> None:
+    """Forgets all that a tenant has here, and what was said of it, if there is anything."""
+    mine = credentials.c.tenant == tenant
+    async with database.write() as connection:
+        gone = await connection.execute(delete(credentials).where(mine))
+        only = select(or_(holders.c.own_only, holders.c.own_word))
+        said = await connection.execute(only.where(holders.c.tenant == tenant))
+        if gone.rowcount or said.scalar():
+            await _note(connection, tenant, own_only=False, own_word=False)
+
+
+async def _note(connection: AsyncConnection, tenant: str, **words: bool) -> None:
+    """Tells every process that something of the tenant's has changed; ``words`` are the rule's own columns."""
+    await move_on(connection, _GENERATION)  # who else does so waits, hence numbers rise
+    number = await number_of(connection, _GENERATION)
+    values: dict[str, Any] = {"generation": number, **words}
+    known = await connection.execute(
+        update(holders).where(holders.c.tenant == tenant).values(**values)
+    )
+    if not known.rowcount:
+        fresh = {"own_only": False, "own_word": False, **values, "tenant": tenant}
+        await connection.execute(insert(holders).values(**fresh))
 
 
 def _is(name: str, tenant: str | None) -> tuple[Any, ...]:

@@ -96,9 +96,17 @@ class SqlKeyDesk:
             )
         )
 
-    async def revoke(self, key_id: str) -> KeyRecord | None:
-        """Revokes a key for good."""
-        return await self._store.revoke(key_id)
+    async def revoke(self, key_id: str, *, cut: bool = False) -> KeyRecord | None:
+        """Revokes a key for good; ``cut``: its calls that are under way are to end, too."""
+        return await self._store.revoke(key_id, cut=cut)
+
+    async def generation(self) -> int:
+        """A number that every change of a key moves on."""
+        return await self._store.generation()
+
+    async def cuts(self) -> set[tuple[str, int]]:
+        """The keys whose calls were to end, each with when that was said last."""
+        return await self._store.cuts()
 
     async def change(self, key_id: str, change: KeyChange) -> KeyRecord | None:
         """Changes what is said of a key; None where there is none.
@@ -163,14 +171,8 @@ class SqlKeyDesk:
             )
             if not changed.rowcount:
                 await connection.execute(insert(usage_resets).values(key_id=key_id, at_us=at_us))
+            await move_generation(connection)
         return at_us
-
-    async def counts_since_us(self, key_id: str) -> int | None:
-        """Since when the key's use counts; None: ever."""
-        query = select(usage_resets.c.at_us).where(usage_resets.c.key_id == key_id)
-        async with self._database.read() as connection:
-            found: int | None = (await connection.execute(query)).scalar()
-        return found
 
     def _now_ms(self) -> int:
         return int(self._clock.wall() * 1000)

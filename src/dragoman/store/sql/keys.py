@@ -30,6 +30,7 @@ from dragoman.identity.keyform import (
     parse_key,
 )
 from dragoman.identity.ports import Finding, KeyRecord, Stopped
+from dragoman.store.admin_tables import usage_resets
 from dragoman.store.sql.counters import move_on, number_of
 from dragoman.store.sql.scope_text import read_scopes, write_scopes
 from dragoman.store.sql.secrets import SecretVersions, open_secret
@@ -73,11 +74,13 @@ _PRESENTED = (
         tenants.c.suspended_ms.label("tenant_suspended_ms"),
         projects.c.scopes.label("project_scopes"),
         projects.c.suspended_ms.label("project_suspended_ms"),
+        usage_resets.c.at_us.label("counts_since_us"),
     )
+    .outerjoin(usage_resets, usage_resets.c.key_id == keys.c.id)
     .outerjoin(tenants, tenants.c.id == keys.c.tenant)
     .outerjoin(projects, and_(projects.c.tenant == keys.c.tenant, projects.c.id == keys.c.project))
 )
-"""Keys with what their tenant and project say of them."""
+"""Keys with what their tenant and project say of them, and since when their use counts."""
 
 
 class SqlKeys:
@@ -143,14 +146,24 @@ class SqlKeys:
         key = make_key(self._prefix, public_id=key_id if is_public_id(key_id) else None)
         return key, self.digest(key), self._version
 
-    async def revoke(self, key_id: str, *, tenant: str | None = None) -> KeyRecord | None:
-        """Revokes a key for good; None where there is none, in ``tenant`` if that is said."""
-        statement = update(keys).where(keys.c.id == key_id, keys.c.revoked_ms.is_(None))
+    async def revoke(
+        self, key_id: str, *, tenant: str | None = None, cut: bool = False
+    ) -> KeyRecord | None:
+        """Revokes a key for good; None where there is none, in ``tenant`` if that is said.
+
+        ``cut``: its calls that are under way are to end, too, whenever it was revoked.
+        """
+        this = keys.c.id == key_id
         if tenant is not None:
-            statement = statement.where(keys.c.tenant == tenant)
+            this &= keys.c.tenant == tenant
+        now = self._now_ms()
+        revoked = update(keys).where(this, keys.c.revoked_ms.is_(None)).values(revoked_ms=now)
+        ended = update(keys).where(this).values(cut_ms=now)
         async with self._database.write() as connection:
-            changed = await connection.execute(statement.values(revoked_ms=self._now_ms()))
-            if changed.rowcount:
+            changed = (await connection.execute(revoked)).rowcount
+            if cut:
+                changed += (await connection.execute(ended)).rowcount
+            if changed:
                 await move_generation(connection)
         return await self.get(key_id, tenant=tenant)
 
@@ -173,6 +186,7 @@ class SqlKeys:
             "scopes": write_scopes(new.scopes),
             "suspended_ms": None,
             "previous_until_ms": None,
+            "cut_ms": None,
         }
         async with self._database.write() as connection:
             former = select(keys.c.id).where(keys.c.previous_digest == row["digest"])
@@ -253,6 +267,12 @@ class SqlKeys:
         async with self._database.read() as connection:
             return await number_of(connection, GENERATION)
 
+    async def cuts(self) -> set[tuple[str, int]]:
+        """The keys whose calls were to end, each with when that was said last."""
+        query = select(keys.c.id, keys.c.cut_ms).where(keys.c.cut_ms.is_not(None))
+        async with self._database.read() as connection:
+            return {(row.id, row.cut_ms) for row in await connection.execute(query)}
+
 
 async def move_generation(connection: AsyncConnection) -> None:
     """Tells every process that what it knows of keys may be old."""
@@ -285,7 +305,8 @@ def _presented(row: RowMapping) -> KeyRecord:
         stopped = "project"
     elif record.suspended is not None:
         stopped = "key"
-    return replace(record, bounds=bounds, stopped=stopped)
+    since: int | None = row["counts_since_us"]
+    return replace(record, bounds=bounds, stopped=stopped, counts_since_us=since)
 
 
 def _until(record: KeyRecord, until_ms: int | None) -> KeyRecord:

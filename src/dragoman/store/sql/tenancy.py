@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from dragoman.core.call import DEFAULT_PROJECT
 from dragoman.core.errors import CallerError, invalid
-from dragoman.identity.tenancy import PlaceChange, Project, Tenant, check_name
+from dragoman.identity.tenancy import LASTING_TENANTS, PlaceChange, Project, Tenant, check_name
 from dragoman.store.sql.counters import move_on
 from dragoman.store.sql.scope_text import read_scopes, write_scopes
+from dragoman.store.tables import keys
 from dragoman.store.tenancy_tables import projects, tenants
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from dragoman.store.engine import Database
 
 GENERATION = "keys_generation"
+DELETED = "deleted"
+"""What is left of a name, where whose it was is gone."""
 
 
 class SqlTenancy:
@@ -40,10 +43,17 @@ class SqlTenancy:
     # --- tenants
 
     async def tenants(
-        self, *, suspended: bool | None = None, after: str | None = None, limit: int = 100
+        self,
+        *,
+        suspended: bool | None = None,
+        deleted: bool = False,
+        after: str | None = None,
+        limit: int = 100,
     ) -> list[Tenant]:
-        """By the alphabet of their ids, behind one of them."""
-        query = select(tenants).where(*_state(tenants, suspended)).order_by(tenants.c.id)
+        """By the alphabet of their ids, behind one of them; those that were deleted, or the others."""
+        gone = tenants.c.deleted_ms
+        here = gone.is_not(None) if deleted else gone.is_(None)
+        query = select(tenants).where(here, *_state(tenants, suspended)).order_by(tenants.c.id)
         if after is not None:
             query = query.where(tenants.c.id > after)
         async with self._database.read() as connection:
@@ -78,13 +88,64 @@ class SqlTenancy:
                 await ensure_place(connection, new.id, DEFAULT_PROJECT, now_ms)
                 await move_on(connection, GENERATION)
         except IntegrityError:
+            found = await self.tenant(new.id)
+            if found is not None and found.deleted is not None:
+                raise _deleted(new.id) from None
             raise _there("tenant", new.id) from None
-        return _tenant(row)
+        return _tenant({**row, "deleted_ms": None})
 
     async def change_tenant(self, tenant_id: str, change: PlaceChange) -> Tenant | None:
-        """Changes what is said of a tenant; None where there is none."""
-        await self._change(tenants, tenants.c.id == tenant_id, change)
+        """Changes what is said of a tenant; None where there is none.
+
+        Raises:
+            CallerError: it was deleted.
+        """
+        here = (tenants.c.id == tenant_id) & tenants.c.deleted_ms.is_(None)
+        await self._change(tenants, here, change)
+        found = await self.tenant(tenant_id)
+        if found is not None and found.deleted is not None:
+            raise _deleted(tenant_id)
+        return found
+
+    async def delete_tenant(self, tenant_id: str) -> Tenant | None:
+        """Ends a suspended tenant for good; None where there is none.
+
+        Its projects are gone; its keys are revoked, and named after nobody. What was kept of its content
+        is removed apart from this (``forgetting.py``): it may be much.
+
+        Raises:
+            CallerError: it serves still, or always stays.
+        """
+        if tenant_id in LASTING_TENANTS:
+            raise _stays("tenant", tenant_id)
+        now_ms = self._now_ms()
+        mine = keys.c.tenant == tenant_id
+        async with self._database.write() as connection:
+            state = select(tenants.c.suspended_ms, tenants.c.deleted_ms)
+            found = (await connection.execute(state.where(tenants.c.id == tenant_id))).first()
+            if found is None:
+                return None
+            if found.deleted_ms is None:
+                if found.suspended_ms is None:
+                    raise _serves("tenant", tenant_id)
+                await _revoke(connection, mine, now_ms)
+                nameless = {"name": DELETED, "user_id": None, "label": None, "scopes": None}
+                await connection.execute(update(keys).where(mine).values(nameless))
+                await connection.execute(delete(projects).where(projects.c.tenant == tenant_id))
+                await connection.execute(
+                    update(tenants)
+                    .where(tenants.c.id == tenant_id)
+                    .values(name=DELETED, scopes=None, deleted_ms=now_ms)
+                )
+                await move_on(connection, GENERATION)
         return await self.tenant(tenant_id)
+
+    async def deleted_since(self, moment: float) -> list[str]:
+        """The tenants that were deleted after a moment, the oldest first."""
+        when = tenants.c.deleted_ms
+        query = select(tenants.c.id).where(when > int(moment * 1000)).order_by(when)
+        async with self._database.read() as connection:
+            return list((await connection.execute(query)).scalars())
 
     # --- projects
 
@@ -131,9 +192,12 @@ class SqlTenancy:
         }
         try:
             async with self._database.write() as connection:
-                known = select(tenants.c.id).where(tenants.c.id == new.tenant)
-                if (await connection.execute(known)).first() is None:
+                known = select(tenants.c.deleted_ms).where(tenants.c.id == new.tenant)
+                found = (await connection.execute(known)).first()
+                if found is None:
                     raise _no_tenant(new.tenant)
+                if found.deleted_ms is not None:
+                    raise _deleted(new.tenant)
                 await connection.execute(insert(projects).values(row))
         except IntegrityError:
             raise _there("project", new.id) from None
@@ -145,6 +209,27 @@ class SqlTenancy:
         """Changes what is said of a project; None where there is none."""
         await self._change(projects, _is(tenant, project_id), change)
         return await self.project(tenant, project_id)
+
+    async def delete_project(self, tenant: str, project_id: str) -> bool:
+        """Removes a suspended project and revokes its keys for good; whether there was one.
+
+        Raises:
+            CallerError: it serves still, or always stays.
+        """
+        if project_id == DEFAULT_PROJECT:
+            raise _stays("project", project_id)
+        async with self._database.write() as connection:
+            state = select(projects.c.suspended_ms).where(_is(tenant, project_id))
+            found = (await connection.execute(state)).first()
+            if found is None:
+                return False
+            if found.suspended_ms is None:
+                raise _serves("project", project_id)
+            mine = (keys.c.tenant == tenant) & (keys.c.project == project_id)
+            await _revoke(connection, mine, self._now_ms())
+            await connection.execute(delete(projects).where(_is(tenant, project_id)))
+            await move_on(connection, GENERATION)
+        return True
 
     # --- both
 
@@ -181,11 +266,14 @@ async def ensure_place(
     """Has a tenant there with its default project; of another project it is asked that it is there.
 
     Raises:
-        CallerError: the tenant cannot be called so, or the project is not there.
+        CallerError: the tenant cannot be called so or was deleted, or the project is not there.
     """
     known = select(projects.c.id).where(_is(tenant, project))
     if (await connection.execute(known)).first() is not None:
         return
+    gone = select(tenants.c.deleted_ms).where(tenants.c.id == tenant)
+    if (await connection.execute(gone)).scalar() is not None:
+        raise _deleted(tenant)
     if project != DEFAULT_PROJECT:
         raise _no_project(tenant, project)
     check_name(tenant, "tenant")
@@ -196,6 +284,13 @@ async def ensure_place(
         make(projects)
         .values(**{**row, "tenant": tenant, "id": DEFAULT_PROJECT, "name": DEFAULT_PROJECT})
         .on_conflict_do_nothing()
+    )
+
+
+async def _revoke(connection: AsyncConnection, which: Any, now_ms: int) -> None:
+    """Revokes keys for good; those that were keep their moment."""
+    await connection.execute(
+        update(keys).where(which, keys.c.revoked_ms.is_(None)).values(revoked_ms=now_ms)
     )
 
 
@@ -215,6 +310,7 @@ def _tenant(row: RowMapping | dict[str, Any]) -> Tenant:
         row["created_ms"] / 1000,
         read_scopes(row["scopes"]),
         _seconds(row["suspended_ms"]),
+        _seconds(row["deleted_ms"]),
     )
 
 
@@ -236,6 +332,33 @@ def _seconds(ms: int | None) -> float | None:
 def _there(what: str, name: str) -> CallerError:
     return CallerError(
         "conflict", f"There is a {what} {name!a} already; nothing was changed.", code="conflict"
+    )
+
+
+def _deleted(name: str) -> CallerError:
+    return CallerError(
+        "conflict",
+        f"The tenant {name[:64]!a} was deleted: nobody is called so any more.",
+        code="conflict",
+        param="tenant",
+    )
+
+
+def _serves(what: str, name: str) -> CallerError:
+    return CallerError(
+        "conflict",
+        f"The {what} {name[:64]!a} serves: suspend it first, and delete it once nobody misses it.",
+        code="conflict",
+        param="id",
+    )
+
+
+def _stays(what: str, name: str) -> CallerError:
+    return CallerError(
+        "conflict",
+        f"The {what} {name!a} is always there: what is not told elsewhere is its.",
+        code="conflict",
+        param="id",
     )
 
 

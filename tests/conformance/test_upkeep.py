@@ -1,0 +1,135 @@
+"""What a gateway does for its database by itself: old calls go, and deleted tenants' calls come to name nobody."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy import select
+
+from databases import KINDS, database_url
+from dragoman.core.clock import ManualClock
+from dragoman.core.errors import HouseError
+from dragoman.core.ids import uuid7_of
+from dragoman.identity.tenancy import PlaceChange
+from dragoman.store.engine import open_database
+from dragoman.store.ledger_tables import requests
+from dragoman.store.seal import open_sealer
+from dragoman.store.sql import forgetting
+from dragoman.store.sql.keys import NewKey, open_keys
+from dragoman.store.sql.ledger import SqlLedger
+from dragoman.store.sql.tenancy import SqlTenancy
+from dragoman.store.usage_tables import labels
+from dragoman.upkeep import LATE_S, Upkeep
+from ledger_entries import WALL, attempt, entry
+
+pytestmark = [pytest.mark.anyio, pytest.mark.req("R-AUTH-008", "R-CLI-015")]
+DAY_S = 86_400.0
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(params=KINDS)
+async def place(request, tmp_path, monkeypatch):
+    monkeypatch.setattr(forgetting, "BATCH", 3)
+    monkeypatch.setattr(forgetting, "PAUSE_S", 0)
+    async with database_url(request.param, tmp_path) as url:
+        database, clock = open_database(url), ManualClock(wall=WALL)
+        keys = await open_keys(database, open_sealer(tmp_path, None), clock)
+        yield database, clock, keys
+        await database.close()
+
+
+def upkeep(database, clock, keep_days, *, mine=True):
+    told = []
+
+    async def take(name, for_s):
+        return mine
+
+    return Upkeep(database, clock, keep_days, take, lambda *said, **more: told.append(said)), told
+
+
+def call(number, key_id, tenant="acme", **changes):
+    said = {"end_user": f"person-{number}", "tags": "blue", "caller": "program"}
+    tried = attempt(number, 0, tenant=tenant)
+    return entry(number, tried, tenant=tenant, key_id=key_id, **{**said, **changes})
+
+
+def older(number, key_id, days):
+    """A call of so many days before."""
+    at = WALL - days * DAY_S
+    name, moment = uuid7_of(at, number), int(at * 1e6)
+    tried = attempt(
+        number, 0, call_id=name, attempt_id=uuid7_of(at, number + 500), created_us=moment
+    )
+    return entry(number, tried, key_id=key_id, created_us=moment)
+
+
+async def rows(database):
+    async with database.read() as connection:
+        return (await connection.execute(select(requests))).mappings().all()
+
+
+async def test_calls_that_are_older_than_is_said_go_and_others_stay(place):
+    database, clock, _ = place
+    await SqlLedger(database).write([older(n, "k1", n * 10) for n in range(1, 6)])
+    forever, told = upkeep(database, clock, None)
+    await forever.once()
+    assert (len(await rows(database)), told) == (5, [])
+    a_while, told = upkeep(database, clock, 25)
+    await a_while.once()
+    assert sorted(row["request_id"] for row in await rows(database)) == ["r-1", "r-2"]
+    assert told == [("info", "old calls removed")]
+
+
+async def test_calls_of_a_deleted_tenant_name_nobody_and_those_of_others_do(place):
+    database, clock, keys = place
+    (mine, _), (other, _) = [await keys.create(NewKey("k", tenant=t)) for t in ("acme", "bolt")]
+    ledger, tenancy = SqlLedger(database), SqlTenancy(database, clock)
+    await ledger.write([call(n, mine.id) for n in range(1, 9)])
+    await ledger.write([call(n, other.id, "bolt") for n in range(11, 13)])
+    await tenancy.change_tenant("acme", PlaceChange(suspended=True))
+    await tenancy.delete_tenant("acme")
+    work, told = upkeep(database, clock, None)
+    await work.once()
+    found = await rows(database)
+    of_mine = [row for row in found if row["tenant"] == "acme"]
+    assert len(of_mine) == 8
+    assert {(row["caller"], row["end_user"], row["tags"]) for row in of_mine} == {("", "", "")}
+    assert {row["key_id"] for row in of_mine} == {mine.id}
+    others = [row for row in found if row["tenant"] == "bolt"]
+    assert {(row["caller"], row["tags"]) for row in others} == {("program", "blue")}
+    async with database.read() as connection:
+        kinds = (await connection.execute(select(labels.c.tenant, labels.c.kind))).all()
+    assert {kind for tenant, kind in kinds if tenant == "acme"} <= {"project"}
+    assert {kind for tenant, kind in kinds if tenant == "bolt"} >= {"caller", "user", "tag"}
+    assert told == [("info", "a deleted tenant's calls name nobody")]
+    # What a call that was under way writes down afterwards goes with the next round, for some days.
+    await ledger.write([call(20, mine.id)])
+    await work.once()
+    assert len(told) == 2
+    await ledger.write([call(21, mine.id)])
+    clock.advance(LATE_S + 1)
+    await work.once()
+    assert len(told) == 2
+
+
+async def test_whose_turn_it_is_not_does_nothing_and_a_failure_is_told(place):
+    database, clock, _ = place
+    await SqlLedger(database).write([older(1, "k1", 90)])
+    idle, told = upkeep(database, clock, 5, mine=False)
+    broken, failed = upkeep(database, clock, 5)
+
+    async def fails():
+        raise HouseError("overloaded", "The database is away.", code="database_error")
+
+    broken.once = fails
+    for each in (idle, broken):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await each.run(0.0, 0.1)
+    assert (len(await rows(database)), told) == (1, [])
+    assert failed[0] == ("warn", "upkeep was not done")
