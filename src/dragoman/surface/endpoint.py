@@ -24,7 +24,6 @@ from dragoman.core.trace import TraceContext, read_traceparent, read_tracestate
 from dragoman.identity.proof import read_proof
 from dragoman.pipeline import House, carry
 from dragoman.surface.answer import (
-    answer_headers,
     answer_lines,
     as_gateway_error,
     as_headers,
@@ -239,21 +238,25 @@ class _Exchange:
         async with aclosing(pieces):
             self._started = True
             call.outcome.http_status = head.status
-            headers = answer_headers(call, head.content_type, None, now(), head.extra)
-            await self._send(
-                {"type": "http.response.start", "status": head.status, "headers": headers}
-            )
+            lines = answer_lines(call, head.content_type, None, now(), head.extra)
+            turn = self._turn
+            if turn is None or not turn.begin(head.status, lines):
+                headers = as_headers(lines)
+                await self._send(
+                    {"type": "http.response.start", "status": head.status, "headers": headers}
+                )
             outlet = answer.outlet
-            if outlet is not None and self._turn is not None:
-                outlet.push = self._turn.push
+            if outlet is not None and turn is not None:
+                outlet.push = turn.push
             pulse = Pulse(self._send, head.heartbeat, outlet)
             try:
                 async for piece in pieces:
                     if piece:
                         pulse.beat()
-                        await self._send(
-                            {"type": "http.response.body", "body": piece, "more_body": True}
-                        )
+                        if turn is None or not turn.push(piece):
+                            await self._send(
+                                {"type": "http.response.body", "body": piece, "more_body": True}
+                            )
             finally:
                 await pulse.stop()
             self._ending = True

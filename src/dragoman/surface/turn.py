@@ -200,6 +200,27 @@ class Turn:
         self._complete()
         return True
 
+    def begin(self, status: int, lines: list[str]) -> bool:
+        """Writes the head of a stream at once; False where it has to go through ``send``.
+
+        Args:
+            status: of the answer; one that has a body.
+            lines: its headers, each ``name: value`` in Latin-1; none of them frames the body.
+
+        Raises:
+            ValueError: a header holds a line break.
+        """
+        if not self.keep_alive or self.disconnected or self.is_started or self._flow.write_paused:
+            return False
+        if self.scope["method"] == "HEAD" or status in _BODILESS:
+            return False
+        text = "\r\n".join([*lines, "transfer-encoding: chunked", ""]).encode("latin-1")
+        head = self._head(status, text, len(lines) + 1)
+        self.is_started = self._chunked = True
+        self._wants_continue = False
+        self._transport.write(head)
+        return True
+
     def push(self, piece: bytes) -> bool:
         """Writes a piece of a stream at once; False where it has to wait or nobody is there for it."""
         if self._flow.write_paused or self.disconnected or not self._chunked or self.is_complete:
