@@ -219,6 +219,5 @@ def error_headers(error: GatewayError) -> dict[str, str]:
     return found
 
 
-def now() -> float:
-    """Monotonic seconds."""
-    return time.monotonic()
+now = time.monotonic
+"""Monotonic seconds."""

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -73,10 +74,16 @@ def headers_of_scope(scope: Scope) -> dict[str, str]:
     """The request's headers; names come in lower case from the server, of repeated ones the last counts."""
     headers: dict[str, str] | None = scope.get(_BY_NAME)
     if headers is None:
-        headers = scope[_BY_NAME] = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        headers = scope[_BY_NAME] = _by_name(scope["headers"])
     return headers
+
+
+def _by_name(given: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    # Decoded all at once. What the parser lets through holds no NUL; should it ever, one by one.
+    words = b"\0".join(chain.from_iterable(given)).decode("latin-1").split("\0")
+    if len(words) == 2 * len(given):
+        return dict(zip(words[::2], words[1::2], strict=True))
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in given}
 
 
 _CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
@@ -112,25 +119,27 @@ def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call
     context = None if trace is None else read_traceparent(trace)
     bare = call_id.replace("-", "")
     query = scope["query_string"]
+    # What each has by position: names cost three times as much, for every call.
     call = Call(
-        id=call_id,
-        request_id=given if given and REQUEST_ID.fullmatch(given) else f"req_{bare}",
-        trace_id=bare if context is None else context.trace_id,
-        dialect=route.dialect,
-        operation=route.operation or "models",
-        route=route.path,
-        proof=None,
-        headers=headers,
-        read_body=lambda: read_body(receive, headers, entry.body_cap, scope.get(TURN)),
-        received=now(),
-        wall=entry.wall(),
-        strict=headers.get("x-dragoman-strict", "").strip().lower() in _YES,
+        call_id,
+        given if given and REQUEST_ID.fullmatch(given) else f"req_{bare}",
+        bare if context is None else context.trace_id,
+        route.dialect,
+        route.operation or "models",
+        route.path,
+        None,
+        headers,
+        lambda: read_body(receive, headers, entry.body_cap, scope.get(TURN)),
+        now(),
+        entry.wall(),
+        scope["method"],
+        strict="x-dragoman-strict" in headers
+        and headers["x-dragoman-strict"].strip().lower() in _YES,
         named=scope["path_params"].get("model") if "path_params" in scope else None,
         streams=route.streams,
+        query=dict(parse_qsl(query.decode("latin-1"))) if query else {},
         home=route.home,
         flavour=route.flavour,
-        query=dict(parse_qsl(query.decode("latin-1"))) if query else {},
-        method=scope["method"],
     )
     if context is not None:
         call.parent_id, call.told_sampled = context.span_id, context.sampled
