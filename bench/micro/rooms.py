@@ -23,8 +23,9 @@ from dragoman.core.ask import read_ask
 from dragoman.core.call import Attempt, Call, Limits
 from dragoman.identity.proof import read_proof
 from dragoman.pipeline import choose, identify, let_in
-from dragoman.services import new_id, open_keys
+from dragoman.services import new_id
 from dragoman.store.sql.keys import NewKey
+from dragoman.stores import open_keys
 from dragoman.surface.answer import answer_headers
 from dragoman.surface.app import Surface
 from dragoman.surface.endpoint import new_call
@@ -120,7 +121,7 @@ async def steps(house_open: Open) -> list[Step]:
     call = house_open.call()
     caller = await identify(call, _ROUTE.permission, house)
     ask = read_ask(house_open.body)
-    plan = await choose(ask, call, house)
+    plan = await choose(ask, call, caller.limits, house)
     candidate = plan.candidates[0]
     done = _answered(house_open, call)
 
@@ -150,7 +151,7 @@ async def steps(house_open: Open) -> list[Step]:
         Step("make a call of a request", begin),
         Step("identify a stored key", lambda: identify(call, _ROUTE.permission, house)),
         Step("admit under three limits", lambda: let_in(call, caller, house)),
-        Step("route", lambda: choose(ask, call, house)),
+        Step("route", lambda: choose(ask, call, caller.limits, house)),
         Step("prepare, same dialect", written),
         Step("journal and settle", accounted),
         Step("headers of the answer", told),

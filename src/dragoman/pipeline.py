@@ -33,7 +33,7 @@ from dragoman.catalog.listing import ListingRequest
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import AUTO, LONGEST, ListingsNeeded
 from dragoman.core.ask import Ask, read_ask
-from dragoman.core.call import Allowed, Answer, Call, Caller, Hold, Outcome
+from dragoman.core.call import Allowed, Answer, Call, Caller, Hold, Limits, Outcome
 from dragoman.core.clock import Clock
 from dragoman.core.errors import CallerError, GatewayError, UpstreamError, code_of
 from dragoman.core.provider import Candidate, Family, Operation, Plan, Strategy
@@ -197,7 +197,7 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     call.outcome.stream = ask.stream and call.operation == "chat"
     if call.sampled:
         call.asked = ask.members
-    plan = await choose(ask, call, house)
+    plan = await choose(ask, call, rules.limits, house)
     kept: Keeping | None = None
     if call.dialect == "responses":
         ask, plan, kept = await recall(ask, plan, call, call.caller.tenant, house.keeper)
@@ -265,15 +265,18 @@ async def reserve(ask: Ask, call: Call, caller: Caller, gate: Gate) -> None:
     call.ended += (settle,)
 
 
-async def choose(ask: Ask, call: Call, house: House) -> Plan:
-    """Who may answer, in order; models that nobody knows yet are looked up once (D13)."""
+async def choose(ask: Ask, call: Call, limits: Limits, house: House) -> Plan:
+    """Who may answer, in order; models that nobody knows yet are looked up once (D13).
+
+    ``limits`` are those that hold for the caller: they may say which scores it prefers.
+    """
     members = ask.members
     routing, models = members.get("routing"), members.get("models")
     provider = members.get("provider") if call.dialect in _SAYS_PROVIDER else None
     # A string may be padded to any length, and would be kept as it is.
     short = ask.model is not None and len(ask.model) <= LONGEST
     assert call.caller is not None, "it was let in"
-    window = window_of(house.gate.tiers.rules(call.caller).limits)
+    window = window_of(limits)
     plain = (
         not window.required and routing is None and models is None and provider is None and short
     )
