@@ -260,7 +260,8 @@ class Trial:
         finally:
             if not self.closed:
                 self.give_up(status)
-            await self.hang_up()
+            if self.reply is not None:
+                await self.reply.close()
 
     async def _crossed(self, crossing: Crossing) -> tuple[Tapped, tuple[Loss, ...]]:
         """What the caller gets, and what it cost, where it takes several requests in order."""

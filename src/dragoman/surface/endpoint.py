@@ -280,7 +280,7 @@ class _Exchange:
         call.read_s = now() - began
         if call.shown is not None:
             call.shown.body = body[:SNIPPET].decode("utf-8", "replace")
-        self._task = asyncio.current_task()
+        self._task = asyncio.current_task() if self._turn is None else self._turn.task
         if self._connection is not None:
             self._connection.gone = self._leave
         else:

@@ -47,6 +47,7 @@ class Turn:
         "keep_alive",
         "more_body",
         "scope",
+        "task",
     )
 
     def __init__(
@@ -67,6 +68,8 @@ class Turn:
         self.disconnected = False
         self.is_started = False
         self.is_complete = False
+        self.task: asyncio.Task[None] | None = None
+        """In which the application runs; None once it has ended."""
         self._transport = transport
         self._flow = flow
         self._state = state
@@ -108,8 +111,11 @@ class Turn:
 
     # --- what the application is given
 
-    async def run(self, app: ASGIApp) -> None:
-        """Runs the application, and ends what it has left open."""
+    async def run(self, app: ASGIApp, tasks: set[asyncio.Task[None]]) -> None:
+        """Runs the application, and ends what it has left open; ``tasks`` are those under way.
+
+        It leaves them itself: a callback of the task's would be another turn of the loop.
+        """
         try:
             await app(self.scope, self.receive, self.send)
         except BaseException as error:  # noqa: BLE001  as uvicorn does: told, and the connection ended
@@ -120,7 +126,10 @@ class Turn:
                 _log.error("The application ended without an answer.")
                 self._break_off()
         finally:
+            if self.task is not None:
+                tasks.discard(self.task)
             # Else each request would be a circle, and work for the collector.
+            self.task = None
             del self.scope[TURN]
 
     def _break_off(self) -> None:
