@@ -15,6 +15,7 @@ from itertools import chain
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
+from msgspec import Struct
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.attempt.endings import draining
@@ -167,7 +168,7 @@ def call_endpoint(route: Route, serve: Serve, entry: Entry) -> ASGIApp:
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         call = new_call(scope, receive, route, entry)
-        exchange = _Exchange(call, receive, send, scope)
+        exchange = _Exchange(call, receive, send, call.read_body, scope.get(SELF), scope.get(TURN))
         entry.started()
         try:
             call.proof = proof_of(call, scope)
@@ -198,35 +199,23 @@ async def _read_already() -> bytes:
     raise AssertionError("the body of a request is read once")
 
 
-class _Exchange:
+class _Exchange(Struct, eq=False):
     """One request and its answer: what was sent so far, and whether the caller is still there."""
 
-    __slots__ = (
-        "_call",
-        "_connection",
-        "_ending",
-        "_finished",
-        "_read",
-        "_receive",
-        "_send",
-        "_started",
-        "_task",
-        "_turn",
-        "_watcher",
-    )
+    _call: Call
+    _receive: Receive
+    _send: Send
+    _read: Callable[[], Awaitable[bytes]]
+    _connection: Connection | None
+    _turn: Turn | None
+    _started: bool = False
+    _ending: bool = False
+    _finished: bool = False
+    _watcher: asyncio.Task[None] | None = None
+    _task: asyncio.Task[Any] | None = None
 
-    def __init__(self, call: Call, receive: Receive, send: Send, scope: Scope) -> None:
-        self._connection: Connection | None = scope.get(SELF)
-        self._turn: Turn | None = scope.get(TURN)
-        self._call = call
-        self._receive = receive
-        self._read = call.read_body
-        self._send = send
-        self._started = False
-        self._ending = False
-        self._finished = False
-        self._watcher: asyncio.Task[None] | None = None
-        self._task: asyncio.Task[Any] | None = None
+    # What it holds is a caller's own.
+    __repr__ = object.__repr__
 
     @property
     def started(self) -> bool:
