@@ -136,13 +136,13 @@ class Trial(Struct, eq=False):
         """Writes down that the try is about to be made."""
         outcome, candidate = self.call.outcome, self.candidate
         self.record = Attempt(
-            id=self.id,
-            number=len(outcome.attempts) + 1,
-            provider=candidate.provider.name,
-            model=candidate.model,
-            credential=candidate.credential.id if candidate.credential else None,
-            started=self.means.monotonic(),
-            wall=self.means.wall(),
+            self.id,
+            len(outcome.attempts) + 1,
+            candidate.provider.name,
+            candidate.model,
+            candidate.credential.id if candidate.credential else None,
+            self.means.monotonic(),
+            self.means.wall(),
             own=candidate.credential is not None and candidate.credential.owner != "",
             label=candidate.model if candidate.known else "other",
         )
