@@ -137,7 +137,8 @@ async def steps(house_open: Open) -> list[Step]:
         tab.opened(record)
         record.status = "complete"
         tab.closed(record)
-        await tab.kept()
+        if (keeping := tab.kept()) is not None:
+            await keeping
         tab.finish()
 
     async def told() -> None:
