@@ -121,7 +121,7 @@ async def steps(house_open: Open) -> list[Step]:
     call = house_open.call()
     caller = await identify(call, _ROUTE.permission, house)
     ask = read_ask(house_open.body)
-    plan = await choose(ask, call, house)
+    plan = await choose(ask, call, caller.limits, house)
     candidate = plan.candidates[0]
     done = _answered(house_open, call)
 
@@ -137,7 +137,8 @@ async def steps(house_open: Open) -> list[Step]:
         tab.opened(record)
         record.status = "complete"
         tab.closed(record)
-        await tab.kept()
+        if (keeping := tab.kept()) is not None:
+            await keeping
         tab.finish()
 
     async def told() -> None:
@@ -151,7 +152,7 @@ async def steps(house_open: Open) -> list[Step]:
         Step("make a call of a request", begin),
         Step("identify a stored key", lambda: identify(call, _ROUTE.permission, house)),
         Step("admit under three limits", lambda: let_in(call, caller, house)),
-        Step("route", lambda: choose(ask, call, house)),
+        Step("route", lambda: choose(ask, call, caller.limits, house)),
         Step("prepare, same dialect", written),
         Step("journal and settle", accounted),
         Step("headers of the answer", told),

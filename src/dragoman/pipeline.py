@@ -33,7 +33,7 @@ from dragoman.catalog.listing import ListingRequest
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import AUTO, LONGEST, ListingsNeeded
 from dragoman.core.ask import Ask, read_ask
-from dragoman.core.call import Allowed, Answer, Call, Caller, Hold, Outcome
+from dragoman.core.call import Allowed, Answer, Call, Caller, Hold, Limits, Outcome
 from dragoman.core.clock import Clock
 from dragoman.core.errors import CallerError, GatewayError, UpstreamError, code_of
 from dragoman.core.provider import Candidate, Family, Operation, Plan, Strategy
@@ -65,6 +65,9 @@ from dragoman.routing.wish import parse_wish
 
 _SAYS_PROVIDER: frozenset[Family] = frozenset({"chat", "responses", "completions"})
 """Families whose requests may have OpenRouter's ``provider``; elsewhere the word is another's."""
+_STEERS = frozenset({"routing", "models"})
+"""Members by which a request says who may answer it."""
+_STEERS_WITH_PROVIDER = _STEERS | {"provider"}
 _USE_TOKENS: frozenset[Operation] = frozenset({"chat", "embeddings"})
 MOST_VIEWS = 1024
 MOST_PLANS = 4096
@@ -197,7 +200,7 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     call.outcome.stream = ask.stream and call.operation == "chat"
     if call.sampled:
         call.asked = ask.members
-    plan = await choose(ask, call, house)
+    plan = await choose(ask, call, rules.limits, house)
     kept: Keeping | None = None
     if call.dialect == "responses":
         ask, plan, kept = await recall(ask, plan, call, call.caller.tenant, house.keeper)
@@ -265,18 +268,18 @@ async def reserve(ask: Ask, call: Call, caller: Caller, gate: Gate) -> None:
     call.ended += (settle,)
 
 
-async def choose(ask: Ask, call: Call, house: House) -> Plan:
-    """Who may answer, in order; models that nobody knows yet are looked up once (D13)."""
+async def choose(ask: Ask, call: Call, limits: Limits, house: House) -> Plan:
+    """Who may answer, in order; models that nobody knows yet are looked up once (D13).
+
+    ``limits`` are those that hold for the caller: they may say which scores it prefers.
+    """
     members = ask.members
-    routing, models = members.get("routing"), members.get("models")
-    provider = members.get("provider") if call.dialect in _SAYS_PROVIDER else None
     # A string may be padded to any length, and would be kept as it is.
     short = ask.model is not None and len(ask.model) <= LONGEST
     assert call.caller is not None, "it was let in"
-    window = window_of(house.gate.tiers.rules(call.caller).limits)
-    plain = (
-        not window.required and routing is None and models is None and provider is None and short
-    )
+    window = window_of(limits)
+    steers = _STEERS_WITH_PROVIDER if call.dialect in _SAYS_PROVIDER else _STEERS
+    plain = not window.required and short and steers.isdisjoint(members)
     # Another configuration brings other plans: what is made of this one must not be kept among them.
     plans, registry, pools = house.plans, house.registry, house.pools
     tenant, bounds = call.caller.tenant, call.caller.bounds
@@ -288,7 +291,8 @@ async def choose(ask: Ask, call: Call, house: House) -> Plan:
         known = plans.get((ask.model, call.operation, call.dialect, call.home))
         if known is not None and (bounds is None or is_within(known, bounds)):
             return known
-    wish = parse_wish(routing, models, provider)
+    provider = members.get("provider") if steers is _STEERS_WITH_PROVIDER else None
+    wish = parse_wish(members.get("routing"), members.get("models"), provider)
     sight = Sight(
         registry,
         house.health,

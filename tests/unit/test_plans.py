@@ -55,7 +55,9 @@ def chosen(house, model, more=b"", dialect="chat"):
             caller=Caller("k", "one"),
         ),
     )
-    return asyncio.run(choose(ask, call, cast("House", house)))
+    return asyncio.run(
+        choose(ask, call, house.gate.tiers.rules(call.caller).limits, cast("House", house))
+    )
 
 
 def test_a_plain_model_is_routed_once_and_a_wish_each_time(house):

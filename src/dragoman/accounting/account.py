@@ -27,6 +27,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from dragoman.accounting.charging import OWN_UNSAID, Charging
@@ -48,7 +49,7 @@ from dragoman.accounting.records import (
     Record,
 )
 from dragoman.core import ids, money
-from dragoman.core.call import Attempt, Call, Caller
+from dragoman.core.call import Attempt, Call, Caller, Outcome
 from dragoman.core.clock import Clock
 from dragoman.core.errors import HouseError
 from dragoman.core.loss import header
@@ -108,7 +109,19 @@ class Accountant:
 
     def open_tab(self, call: Call, caller: Caller) -> Tab:
         """Begins the account of an authenticated call; its ``outcome`` is read as it fills."""
-        return Tab(self, call, caller)
+        about = About(
+            call.id,
+            call.request_id,
+            call.trace_id,
+            caller.tenant,
+            caller.key_id,
+            caller_named(call.headers, caller.name),
+            call.dialect,
+            call.operation,
+            call.wall,
+            caller.project,
+        )
+        return Tab(self, call, call.outcome, about, caller.tier)
 
     def price_at(self, wall: float, provider: str, model: str) -> Price | None:
         """The price as it holds in the second of ``wall``; a busy process asks once a second."""
@@ -141,45 +154,23 @@ class Accountant:
         return True
 
 
-class Tab:
-    """The account of one call."""
+class Tab(Struct, eq=False):
+    """The account of one call; a Struct, as one is made for every call."""
 
-    __slots__ = (
-        "_about",
-        "_accounts",
-        "_call",
-        "_files",
-        "_finishing",
-        "_open",
-        "_outcome",
-        "_records",
-        "_tier",
-        "purse",
-    )
+    _accounts: Accountant
+    _call: Call
+    _outcome: Outcome
+    _about: About
+    _tier: str | None
+    _records: list[Record] = []
+    _files: list[int] = []
+    _open: dict[str, Price | None] = {}
+    _finishing: bool = False
+    purse: Purse | None = None
+    """What pays for the attempts, where a budget has to."""
 
-    def __init__(self, accounts: Accountant, call: Call, caller: Caller) -> None:
-        self._accounts = accounts
-        self._call = call
-        self._outcome = call.outcome
-        self._about = About(
-            call.id,
-            call.request_id,
-            call.trace_id,
-            caller.tenant,
-            caller.key_id,
-            caller_named(call.headers, caller.name),
-            call.dialect,
-            call.operation,
-            call.wall,
-            caller.project,
-        )
-        self._tier = caller.tier
-        self._records: list[Record] = []
-        self._files: list[int] = []
-        self._open: dict[str, Price | None] = {}
-        self._finishing = False
-        self.purse: Purse | None = None
-        """What pays for the attempts, where a budget has to."""
+    # What it holds is a caller's own.
+    __repr__ = object.__repr__
 
     def label(self, end_user: str, tags: str) -> None:
         """What the request says of itself, for reports; before its first attempt."""

@@ -68,7 +68,7 @@ def fit_begin(begin: Opened) -> Opened:
 def fit_end(end: Closed) -> Closed:
     """The record as any database takes it."""
     upstream_id = end.upstream_id
-    numbers = [number for number in (*astuple(end.tokens), end.cost_pico) if number]
+    numbers = [*filter(None, (*astuple(end.tokens), end.cost_pico))]
     if _all_fit(
         (upstream_id or "", end.losses, end.adjusted, end.error_code or "")
     ) and _all_sound(numbers):

@@ -55,24 +55,15 @@ class Gate:
     """Told the name of a limit that has refused somebody."""
 
 
-class Ticket:
+class Ticket(Struct, eq=False):
     """What a caller was let in with."""
 
-    __slots__ = ("_correct", "_holders", "_leave", "allowed", "tokens")
-
-    def __init__(
-        self,
-        allowed: Allowed = UNLIMITED,
-        tokens: int = 0,
-        correct: Callable[[int], None] | None = None,
-        leave: Callable[[], None] | None = None,
-    ) -> None:
-        self.allowed = allowed
-        self.tokens = tokens
-        """Tokens that are reserved."""
-        self._correct = correct
-        self._leave = leave
-        self._holders = 1
+    allowed: Allowed = UNLIMITED
+    tokens: int = 0
+    """Tokens that are reserved."""
+    _correct: Callable[[int], None] | None = None
+    _leave: Callable[[], None] | None = None
+    _holders: int = 1
 
     @property
     def holds_place(self) -> bool:
@@ -129,7 +120,7 @@ async def admit(caller: Caller, cost: Cost, gate: Gate) -> Ticket:
         if place is not None:
             leave = partial(store.leave, key_id, rules.requests, place)
     if cost.tokens <= 0 or rules.tokens.is_open:
-        return Ticket(Allowed(requests), leave=leave)
+        return Ticket(Allowed(requests), 0, None, leave)
     try:
         taken = await _take(caller, rules.tokens, cost.tokens, gate)
     except BaseException:

@@ -12,50 +12,44 @@ from math import ceil
 from dragoman.core.call import Allowed, Denied, Gauge
 from dragoman.core.provider import Family
 
-_NAMES = {
-    (False, unit): (
-        f"x-ratelimit-limit-{unit}",
-        f"x-ratelimit-remaining-{unit}",
-        f"x-ratelimit-reset-{unit}",
-    )
-    for unit in ("requests", "tokens")
-} | {
-    (True, unit): (
-        f"anthropic-ratelimit-{unit}-limit",
-        f"anthropic-ratelimit-{unit}-remaining",
-        f"anthropic-ratelimit-{unit}-reset",
-    )
-    for unit in ("requests", "tokens")
-}
-"""By whether they are Anthropic's, and by unit: of the limit, what remains of it, and its reset."""
 _TOKENS = frozenset({"tpm", "tpd", "max_tokens"})
 
 
-def headers_of(
+def limit_lines(
     verdict: Allowed | Denied, family: Family = "chat", wall: float = 0.0
-) -> dict[str, str]:
-    """The rate-limit headers of an answer; none where the caller has no limit.
+) -> list[str]:
+    """The rate-limit headers of an answer, each ``name: value``; none where the caller has no limit.
 
     A gauge tells when the whole limit is free again; that of a refusal, when what was asked for is.
     ``wall`` is the Unix time of the answer.
     """
     requests, tokens = gauges(verdict)
-    found: dict[str, str] = {}
+    lines: list[str] = []
     if requests is not None:
-        found["x-ratelimit-limit"] = str(requests.limit)
-        found["x-ratelimit-remaining"] = str(requests.remaining)
-        found["x-ratelimit-reset"] = str(ceil(requests.reset_s))
-        _tell(found, _NAMES[family == "anthropic", "requests"], requests, wall)
+        lines += (
+            f"x-ratelimit-limit: {requests.limit}",
+            f"x-ratelimit-remaining: {requests.remaining}",
+            f"x-ratelimit-reset: {ceil(requests.reset_s)}",
+        )
+        lines += _told("requests", requests, family, wall)
     if tokens is not None:
-        _tell(found, _NAMES[family == "anthropic", "tokens"], tokens, wall)
-    return found
+        lines += _told("tokens", tokens, family, wall)
+    return lines
 
 
-def _tell(found: dict[str, str], names: tuple[str, str, str], gauge: Gauge, wall: float) -> None:
-    limit, remaining, reset = names
-    found[limit], found[remaining] = str(gauge.limit), str(gauge.remaining)
-    is_moment = reset.startswith("anthropic")
-    found[reset] = moment(wall + gauge.reset_s) if is_moment else duration(gauge.reset_s)
+def _told(unit: str, gauge: Gauge, family: Family, wall: float) -> tuple[str, str, str]:
+    """The limit, what remains of it, and its reset, in the names of the family's clients."""
+    if family == "anthropic":
+        return (
+            f"anthropic-ratelimit-{unit}-limit: {gauge.limit}",
+            f"anthropic-ratelimit-{unit}-remaining: {gauge.remaining}",
+            f"anthropic-ratelimit-{unit}-reset: {moment(wall + gauge.reset_s)}",
+        )
+    return (
+        f"x-ratelimit-limit-{unit}: {gauge.limit}",
+        f"x-ratelimit-remaining-{unit}: {gauge.remaining}",
+        f"x-ratelimit-reset-{unit}: {duration(gauge.reset_s)}",
+    )
 
 
 def gauges(verdict: Allowed | Denied) -> tuple[Gauge | None, Gauge | None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from math import inf
 
 SLOTS = 250
 
@@ -17,7 +18,7 @@ SLOTS = 250
 class Window:
     """The requests or tokens of one caller in one sliding window; time is passed in."""
 
-    __slots__ = ("_slots", "_width", "used")
+    __slots__ = ("_newest", "_newest_until", "_slots", "_width", "turns_at", "used")
 
     def __init__(self, seconds: float, slots: Iterable[tuple[int, int]] = ()) -> None:
         self._width = seconds / SLOTS
@@ -25,6 +26,11 @@ class Window:
         """Pairs of a slot's number and how much it saw, oldest first."""
         self.used = sum(amount for _, amount in self._slots)
         """What is in the window, as of the last ``turn``."""
+        self.turns_at = 0.0
+        """Before this moment nothing leaves the window: a ``turn`` would change nothing."""
+        self._newest: list[int] = []
+        self._newest_until = 0.0
+        """What comes before this moment counts into the newest slot."""
 
     def turn(self, now: float) -> None:
         """Forgets what has left the window at ``now``."""
@@ -32,17 +38,31 @@ class Window:
         gone = int(now / self._width) - SLOTS
         while slots and slots[0][0] < gone:
             self.used -= slots.popleft()[1]
+        if slots:
+            self.turns_at = (slots[0][0] + SLOTS + 1) * self._width
+        else:
+            self.turns_at, self._newest_until = inf, 0.0
 
     def count(self, now: float, amount: int = 1) -> None:
         """Counts so much at ``now``."""
+        # A clock that stood still or went back a little counts into the newest slot.
+        if now < self._newest_until:
+            self._newest[1] += amount
+        else:
+            self._count_anew(now, amount)
+        self.used += amount
+
+    def _count_anew(self, now: float, amount: int) -> None:
+        """Counts into a slot of its own, unless it is the newest all the same."""
         number = int(now / self._width)
         slots = self._slots
-        # A clock that stood still or went back a little counts into the newest slot.
         if slots and slots[-1][0] >= number:
             slots[-1][1] += amount
         else:
             slots.append([number, amount])
-        self.used += amount
+            self.turns_at = min(self.turns_at, (number + SLOTS + 1) * self._width)
+        self._newest = slots[-1]
+        self._newest_until = (self._newest[0] + 1) * self._width
 
     def correct(self, at: float, change: int) -> None:
         """What was counted at a moment was more or less; what has left the window is the past."""

@@ -137,7 +137,8 @@ class Meter:
             self._rule = rule
             self._of_rule = [(bound, self._window(bound, now)) for bound in rule.bounds]
         for _, window in self._of_rule:
-            window.turn(now)
+            if now >= window.turns_at:
+                window.turn(now)
         return self._of_rule
 
     def _window(self, bound: Bound, now: float) -> Window:

@@ -78,7 +78,7 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
             call.outcome.passed.append(Skipped(candidate.name, "further tries were used up"))
             position += 1
             continue
-        trial = Trial(candidate, ask, call, tab, means, deadline)
+        trial = Trial(candidate, ask, call, tab, means, deadline, means.new_id())
         try:
             prepared = await trial.ready(embodiment)
         except CallerError as error:

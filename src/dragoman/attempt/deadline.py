@@ -18,6 +18,7 @@ TIMEOUT = "x-dragoman-timeout-ms"
 _PYTHON = "x-stainless-read-timeout"
 _TYPESCRIPT = "x-stainless-timeout"
 """Seconds, of the official SDKs."""
+_TOLD = frozenset({TIMEOUT, _PYTHON, _TYPESCRIPT})
 LONGEST_MS = 86_400_000
 SLACK_S = 1.0
 """How much longer than an SDK would wait: its own clock ends first, and its program gets its own timeout."""
@@ -42,7 +43,7 @@ def deadline_of(call: Call, now: float, first_event_s: float) -> Deadline:
     """
     headers = call.headers
     begin = now + first_event_s
-    if TIMEOUT not in headers and _PYTHON not in headers and _TYPESCRIPT not in headers:
+    if _TOLD.isdisjoint(headers):
         return Deadline(begin)
     patience = inf
     for name in (_PYTHON, _TYPESCRIPT):

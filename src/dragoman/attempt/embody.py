@@ -55,18 +55,18 @@ class Given(Struct, frozen=True):
     members: dict[str, Raw] | None = None
 
 
-class Embodiment:
+class Embodiment(Struct, eq=False):
     """What has been read and fetched for one call."""
 
-    __slots__ = ("_ask", "_call", "_failure", "_found", "_means", "_request")
+    _ask: Ask
+    _call: Call
+    _means: Means
+    _request: Request | None = None
+    _found: dict[str, Fetched] = {}
+    _failure: CallerError | None = None
 
-    def __init__(self, ask: Ask, call: Call, means: Means) -> None:
-        self._ask = ask
-        self._call = call
-        self._means = means
-        self._request: Request | None = None
-        self._found: dict[str, Fetched] = {}
-        self._failure: CallerError | None = None
+    # What it holds is a caller's own.
+    __repr__ = object.__repr__
 
     def passes(self, candidate: Candidate) -> bool:
         """Whether it is plain at once that the request is written for the candidate as it came."""

@@ -109,7 +109,9 @@ async def _enter_second(
 ) -> bool:
     """Has the candidate at ``place`` run beside the first, if that may be; whether it does."""
     means, candidate = first.means, plan.candidates[place]
-    second = Trial(candidate, first.ask, first.call, first.tab, means, first.deadline)
+    second = Trial(
+        candidate, first.ask, first.call, first.tab, means, first.deadline, means.new_id()
+    )
     try:
         await second.ready(embodiment)
         if race.is_over():

@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from dragoman.attempt.aside import aside
 from dragoman.attempt.crossing import Crossing
@@ -35,55 +36,35 @@ from dragoman.health.allowance import TOLD
 from dragoman.health.health import key_of
 
 _LEAST_S = 0.001
+_NOT_YET: Any = None
 
 
-class Trial:
-    """One try at one candidate, from its first record to its last."""
+class Trial(Struct, eq=False):
+    """One try at one candidate, from its first record to its last; a Struct, as one is made for every request."""
 
-    __slots__ = (
-        "ask",
-        "call",
-        "candidate",
-        "claim",
-        "closed",
-        "deadline",
-        "given",
-        "id",
-        "lost",
-        "means",
-        "prepared",
-        "record",
-        "reply",
-        "tab",
-    )
+    candidate: Candidate
+    ask: Ask
+    call: Call
+    tab: Tab
+    means: Means
+    deadline: Deadline
+    """By when the first event has to be there, whoever sends it (D17), and the last."""
+    id: str
+    closed: bool = False
+    claim: Callable[[Trial], Awaitable[None]] | None = None
+    """Where others run beside it: ends them, once this one has brought something."""
+    lost: bool = False
+    """It is being ended because another one was quicker."""
+    given: Given | None = None
+    """The request with bytes in the place of addresses, where the provider wants that."""
+    reply: UpstreamReply | None = None
+    prepared: Prepared = _NOT_YET
+    """Once it is ``ready``."""
+    record: Attempt = _NOT_YET
+    """Once it was opened."""
 
-    def __init__(
-        self,
-        candidate: Candidate,
-        ask: Ask,
-        call: Call,
-        tab: Tab,
-        means: Means,
-        deadline: Deadline,
-    ) -> None:
-        self.candidate = candidate
-        self.ask = ask
-        self.call = call
-        self.tab = tab
-        self.means = means
-        self.id = means.new_id()
-        self.deadline = deadline
-        """By when the first event has to be there, whoever sends it (D17), and the last."""
-        self.closed = False
-        self.claim: Callable[[Trial], Awaitable[None]] | None = None
-        """Where others run beside it: ends them, once this one has brought something."""
-        self.lost = False
-        """It is being ended because another one was quicker."""
-        self.given: Given | None = None
-        """The request with bytes in the place of addresses, where the provider wants that."""
-        self.reply: UpstreamReply | None = None
-        self.prepared: Prepared
-        self.record: Attempt
+    # What it holds is a caller's own.
+    __repr__ = object.__repr__
 
     async def ready(self, embodiment: Embodiment) -> Prepared:
         """Writes the call for the candidate.
@@ -155,13 +136,13 @@ class Trial:
         """Writes down that the try is about to be made."""
         outcome, candidate = self.call.outcome, self.candidate
         self.record = Attempt(
-            id=self.id,
-            number=len(outcome.attempts) + 1,
-            provider=candidate.provider.name,
-            model=candidate.model,
-            credential=candidate.credential.id if candidate.credential else None,
-            started=self.means.monotonic(),
-            wall=self.means.wall(),
+            self.id,
+            len(outcome.attempts) + 1,
+            candidate.provider.name,
+            candidate.model,
+            candidate.credential.id if candidate.credential else None,
+            self.means.monotonic(),
+            self.means.wall(),
             own=candidate.credential is not None and candidate.credential.owner != "",
             label=candidate.model if candidate.known else "other",
         )
@@ -260,7 +241,8 @@ class Trial:
         finally:
             if not self.closed:
                 self.give_up(status)
-            await self.hang_up()
+            if self.reply is not None:
+                await self.reply.close()
 
     async def _crossed(self, crossing: Crossing) -> tuple[Tapped, tuple[Loss, ...]]:
         """What the caller gets, and what it cost, where it takes several requests in order."""

@@ -20,7 +20,9 @@ def is_amount(usd: Decimal, most: Decimal) -> bool:
 
 def to_pico(usd: Decimal) -> int:
     """The amount at rest: 10⁻¹² USD, rounded half to even once."""
-    return int(_EXACT.multiply(usd, PICO).to_integral_value(ROUND_HALF_EVEN))
+    product = _EXACT.multiply(usd, PICO)
+    whole = int(product)
+    return whole if whole == product else int(product.to_integral_value(ROUND_HALF_EVEN))
 
 
 def from_pico(pico: int) -> Decimal:
@@ -30,7 +32,9 @@ def from_pico(pico: int) -> Decimal:
 
 def plain(usd: Decimal) -> str:
     """The amount as people and JSON read it: no exponent, no trailing zeros."""
-    text = f"{usd:f}"
+    text = str(usd)
+    if "E" in text:
+        text = f"{usd:f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return text if text not in {"", "-0"} else "0"

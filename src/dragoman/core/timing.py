@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dragoman.core.call import Call
+from dragoman.core.call import Attempt, Call
 
 
 class Shares(NamedTuple):
@@ -18,13 +18,25 @@ class Shares(NamedTuple):
 
 def shares_of(call: Call, now: float) -> Shares:
     """The shares up to ``now``, monotonic seconds."""
+    outcome = call.outcome
+    attempts = outcome.attempts
+    if len(attempts) == 1:  # as it nearly always is
+        one = attempts[0]
+        took = one.answered_s or one.duration_s
+        upstream = now - one.started if took is None else took
+    else:
+        upstream = _together(attempts, now)
+    ours = now - call.received - call.read_s - upstream - outcome.paused_s
+    return Shares(max(0.0, ours), upstream)
+
+
+def _together(attempts: list[Attempt], now: float) -> float:
+    """How long attempts took that may overlap, where one is hedged."""
     upstream = until = 0.0
-    for attempt in call.outcome.attempts:
+    for attempt in attempts:
         took = attempt.answered_s or attempt.duration_s
         end = now if took is None else attempt.started + took
-        # Attempts may overlap, where one is hedged.
         if end > until:
             upstream += end - max(attempt.started, until)
             until = end
-    ours = now - call.received - call.read_s - upstream - call.outcome.paused_s
-    return Shares(max(0.0, ours), upstream)
+    return upstream

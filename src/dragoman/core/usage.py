@@ -7,7 +7,9 @@ reading (P125).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import astuple
@@ -77,6 +79,15 @@ def add(one: Usage, other: Usage) -> Usage:
 
 
 LARGEST = 10**12
+_NUMBERS = frozenset({int})
+
+
+def are_counts(values: Iterable[object]) -> bool:
+    """Whether ``count`` would leave each of these as it is; a look at all is a fifth of one at each."""
+    said: list[Any] = [*filter(None, values)]
+    return not said or (
+        _NUMBERS.issuperset(map(type, said)) and min(said) > 0 and max(said) <= LARGEST
+    )
 
 
 def count(value: object) -> int | None:

@@ -49,31 +49,6 @@ class Figures(Struct):
         self.errors += ALPHA * (1.0 - self.errors)
         self.at = now
 
-    def answered(
-        self,
-        now: float,
-        first_event_s: float | None,
-        reply_s: float | None,
-        tokens_per_s: float | None,
-    ) -> None:
-        """A request was answered to its end; None: not measured."""
-        self.requests += 1
-        self.new_requests += 1
-        self.errors -= ALPHA * self.errors
-        self.at = now
-        # Three times the same, and no call for each: it stands at the end of every request.
-        if first_event_s is not None:
-            old = self.first_event_s
-            self.first_event_s = (
-                first_event_s if old is None else old + ALPHA * (first_event_s - old)
-            )
-        if reply_s is not None:
-            old = self.reply_s
-            self.reply_s = reply_s if old is None else old + ALPHA * (reply_s - old)
-        if tokens_per_s is not None:
-            old = self.tokens_per_s
-            self.tokens_per_s = tokens_per_s if old is None else old + ALPHA * (tokens_per_s - old)
-
 
 class Statistics:
     """The figures of all places."""
@@ -117,9 +92,26 @@ class Statistics:
         reply_s: float | None,
         tokens_per_s: float | None,
     ) -> None:
-        """A request was answered to its end."""
+        """A request was answered to its end; None: not measured."""
+        # Spelt out, with no call for each of them: it stands at the end of every request.
         for figures in self._chain((provider, model, credential), known=known):
-            figures.answered(now, first_event_s, reply_s, tokens_per_s)
+            figures.requests += 1
+            figures.new_requests += 1
+            figures.errors -= ALPHA * figures.errors
+            figures.at = now
+            if first_event_s is not None:
+                old = figures.first_event_s
+                figures.first_event_s = (
+                    first_event_s if old is None else old + ALPHA * (first_event_s - old)
+                )
+            if reply_s is not None:
+                old = figures.reply_s
+                figures.reply_s = reply_s if old is None else old + ALPHA * (reply_s - old)
+            if tokens_per_s is not None:
+                old = figures.tokens_per_s
+                figures.tokens_per_s = (
+                    tokens_per_s if old is None else old + ALPHA * (tokens_per_s - old)
+                )
 
     def _chain(self, key: tuple[str, str, str], *, known: bool) -> tuple[Figures, ...]:
         chain = self._chains.get(key)

@@ -11,6 +11,7 @@ from dragoman.core.call import Proof
 from dragoman.core.errors import CallerError
 
 _HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
+_OTHERS = frozenset(_HEADERS)
 _QUERY = "key"
 _BEARER = "bearer "
 
@@ -25,12 +26,12 @@ def read_proof(headers: Mapping[str, str], query: Mapping[str, str]) -> Proof | 
     authorization = headers.get("authorization")
     if authorization is not None and authorization[:7].lower() == _BEARER:
         proof = _joined(proof, authorization[7:], "authorization")
-    for name in _HEADERS:
-        value = headers.get(name)
-        if value is not None:
-            proof = _joined(proof, value, name)
-    value = query.get(_QUERY)
-    if value is not None:
+    if not _OTHERS.isdisjoint(headers):
+        for name in _HEADERS:
+            value = headers.get(name)
+            if value is not None:
+                proof = _joined(proof, value, name)
+    if (value := query.get(_QUERY)) is not None:
         proof = _joined(proof, value, "key")
     return proof
 

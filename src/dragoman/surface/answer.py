@@ -6,7 +6,7 @@ import math
 import time
 from functools import lru_cache
 
-from dragoman.admission.headers import headers_of
+from dragoman.admission.headers import limit_lines
 from dragoman.core.call import UNLIMITED, Call, Origin
 from dragoman.core.errors import (
     INFRASTRUCTURE,
@@ -88,15 +88,16 @@ def answer_lines(
         found.append(f"request-id: {request_id}")
     attempt = outcome.served
     if attempt is not None:
-        found += _names(attempt.provider, attempt.model)
-        found.append(f"x-dragoman-attempts: {len(outcome.attempts)}")
-        found.append(f"x-fallback-attempted: {'true' if fell_back(call) else 'false'}")
+        found += (
+            *_names(attempt.provider, attempt.model),
+            f"x-dragoman-attempts: {len(outcome.attempts)}",
+            f"x-fallback-attempted: {'true' if fell_back(call) else 'false'}",
+        )
         if attempt.upstream_request:
             found.append(f"x-dragoman-upstream-id: {_visible(attempt.upstream_request)}")
         if length is not None and attempt.cost is not None:
             cost = plain(attempt.cost)
-            found.append(f"x-dragoman-cost-usd: {cost}")
-            found.append(f"x-cost-usd: {cost}")
+            found += (f"x-dragoman-cost-usd: {cost}", f"x-cost-usd: {cost}")
     elif outcome.origin is not None:
         found += _told_again(outcome.origin, whole=length is not None)
         if outcome.cache != "hit" and "idempotency-key" in call.headers:
@@ -114,8 +115,7 @@ def answer_lines(
     if outcome.estimated:
         found.append("x-dragoman-estimated: true")
     if call.allowed is not None and call.allowed is not UNLIMITED:
-        limits = headers_of(call.allowed, call.dialect, call.wall + now - call.received)
-        found += [f"{name}: {value}" for name, value in limits.items()]
+        found += limit_lines(call.allowed, call.dialect, call.wall + now - call.received)
     if extra:
         found += [f"{name}: {value}" for name, value in extra.items()]
     return found
@@ -157,6 +157,8 @@ def fell_back(call: Call) -> bool | None:
     if served is None:
         return None
     first = call.outcome.attempts[0]
+    if first is served:
+        return False
     # A plan never comes back to a candidate that it has left.
     return (first.provider, first.model) != (served.provider, served.model)
 
@@ -217,6 +219,5 @@ def error_headers(error: GatewayError) -> dict[str, str]:
     return found
 
 
-def now() -> float:
-    """Monotonic seconds."""
-    return time.monotonic()
+now = time.monotonic
+"""Monotonic seconds."""

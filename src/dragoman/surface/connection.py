@@ -207,9 +207,8 @@ class Connection(HttpToolsProtocol):
         }
 
     def _begin(self, turn: Turn) -> None:
-        task = self.loop.create_task(turn.run(self.app))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        turn.task = self.loop.create_task(turn.run(self.app, self.tasks))
+        self.tasks.add(turn.task)
 
     def _answered(self) -> None:
         """An answer is out: the next request's turn, or the caller's."""

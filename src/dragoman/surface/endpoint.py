@@ -11,9 +11,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import parse_qsl
 
+from msgspec import Struct
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.attempt.endings import cut_short
@@ -24,7 +26,6 @@ from dragoman.core.trace import TraceContext, read_traceparent, read_tracestate
 from dragoman.identity.proof import read_proof
 from dragoman.pipeline import House, carry
 from dragoman.surface.answer import (
-    answer_headers,
     answer_lines,
     as_gateway_error,
     as_headers,
@@ -89,10 +90,16 @@ def headers_of_scope(scope: Scope) -> dict[str, str]:
     """The request's headers; names come in lower case from the server, of repeated ones the last counts."""
     headers: dict[str, str] | None = scope.get(_BY_NAME)
     if headers is None:
-        headers = scope[_BY_NAME] = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        headers = scope[_BY_NAME] = _by_name(scope["headers"])
     return headers
+
+
+def _by_name(given: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    # Decoded all at once. What the parser lets through holds no NUL; should it ever, one by one.
+    words = b"\0".join(chain.from_iterable(given)).decode("latin-1").split("\0")
+    if len(words) == 2 * len(given):
+        return dict(zip(words[::2], words[1::2], strict=True))
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in given}
 
 
 _CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
@@ -128,25 +135,27 @@ def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call
     context = None if trace is None else read_traceparent(trace)
     bare = call_id.replace("-", "")
     query = scope["query_string"]
+    # What each has by position: names cost three times as much, for every call.
     call = Call(
-        id=call_id,
-        request_id=given if given and REQUEST_ID.fullmatch(given) else f"req_{bare}",
-        trace_id=bare if context is None else context.trace_id,
-        dialect=route.dialect,
-        operation=route.operation or "models",
-        route=route.path,
-        proof=None,
-        headers=headers,
-        read_body=lambda: read_body(receive, headers, entry.body_cap, scope.get(TURN)),
-        received=now(),
-        wall=entry.wall(),
-        strict=headers.get("x-dragoman-strict", "").strip().lower() in _YES,
+        call_id,
+        given if given and REQUEST_ID.fullmatch(given) else f"req_{bare}",
+        bare if context is None else context.trace_id,
+        route.dialect,
+        route.operation or "models",
+        route.path,
+        None,
+        headers,
+        lambda: read_body(receive, headers, entry.body_cap, scope.get(TURN)),
+        now(),
+        entry.wall(),
+        scope["method"],
+        strict="x-dragoman-strict" in headers
+        and headers["x-dragoman-strict"].strip().lower() in _YES,
         named=scope["path_params"].get("model") if "path_params" in scope else None,
         streams=route.streams,
+        query=dict(parse_qsl(query.decode("latin-1"))) if query else {},
         home=route.home,
         flavour=route.flavour,
-        query=dict(parse_qsl(query.decode("latin-1"))) if query else {},
-        method=scope["method"],
     )
     if context is not None:
         call.parent_id, call.told_sampled = context.span_id, context.sampled
@@ -174,7 +183,7 @@ def call_endpoint(route: Route, serve: Serve, entry: Entry) -> ASGIApp:
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         call = new_call(scope, receive, route, entry)
-        exchange = _Exchange(call, receive, send, scope)
+        exchange = _Exchange(call, receive, send, call.read_body, scope.get(SELF), scope.get(TURN))
         entry.started()
         entry.live.add(exchange)
         try:
@@ -207,35 +216,23 @@ async def _read_already() -> bytes:
     raise AssertionError("the body of a request is read once")
 
 
-class _Exchange:
+class _Exchange(Struct, eq=False):
     """One request and its answer: what was sent so far, and whether the caller is still there."""
 
-    __slots__ = (
-        "_call",
-        "_connection",
-        "_ending",
-        "_finished",
-        "_read",
-        "_receive",
-        "_send",
-        "_started",
-        "_task",
-        "_turn",
-        "_watcher",
-    )
+    _call: Call
+    _receive: Receive
+    _send: Send
+    _read: Callable[[], Awaitable[bytes]]
+    _connection: Connection | None
+    _turn: Turn | None
+    _started: bool = False
+    _ending: bool = False
+    _finished: bool = False
+    _watcher: asyncio.Task[None] | None = None
+    _task: asyncio.Task[Any] | None = None
 
-    def __init__(self, call: Call, receive: Receive, send: Send, scope: Scope) -> None:
-        self._connection: Connection | None = scope.get(SELF)
-        self._turn: Turn | None = scope.get(TURN)
-        self._call = call
-        self._receive = receive
-        self._read = call.read_body
-        self._send = send
-        self._started = False
-        self._ending = False
-        self._finished = False
-        self._watcher: asyncio.Task[None] | None = None
-        self._task: asyncio.Task[Any] | None = None
+    # What it holds is a caller's own.
+    __repr__ = object.__repr__
 
     @property
     def started(self) -> bool:
@@ -256,21 +253,25 @@ class _Exchange:
         async with aclosing(pieces):
             self._started = True
             call.outcome.http_status = head.status
-            headers = answer_headers(call, head.content_type, None, now(), head.extra)
-            await self._send(
-                {"type": "http.response.start", "status": head.status, "headers": headers}
-            )
+            lines = answer_lines(call, head.content_type, None, now(), head.extra)
+            turn = self._turn
+            if turn is None or not turn.begin(head.status, lines):
+                headers = as_headers(lines)
+                await self._send(
+                    {"type": "http.response.start", "status": head.status, "headers": headers}
+                )
             outlet = answer.outlet
-            if outlet is not None and self._turn is not None:
-                outlet.push = self._turn.push
+            if outlet is not None and turn is not None:
+                outlet.push = turn.push
             pulse = Pulse(self._send, head.heartbeat, outlet)
             try:
                 async for piece in pieces:
                     if piece:
                         pulse.beat()
-                        await self._send(
-                            {"type": "http.response.body", "body": piece, "more_body": True}
-                        )
+                        if turn is None or not turn.push(piece):
+                            await self._send(
+                                {"type": "http.response.body", "body": piece, "more_body": True}
+                            )
             finally:
                 await pulse.stop()
             self._ending = True
@@ -285,7 +286,7 @@ class _Exchange:
         call.read_s = now() - began
         if call.shown is not None:
             call.shown.body = body[:SNIPPET].decode("utf-8", "replace")
-        self._task = asyncio.current_task()
+        self._task = asyncio.current_task() if self._turn is None else self._turn.task
         if call.cut is not None:
             raise call.cut
         if self._connection is not None:

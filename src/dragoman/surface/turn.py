@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from msgspec import Struct
 from starlette.types import ASGIApp, Message, Scope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -26,59 +27,34 @@ TURN = "dragoman.turn"
 """The member of a scope that holds its turn."""
 
 
-class Turn:
-    """A request as it arrives, and its answer as it goes."""
+class Turn(Struct, eq=False):
+    """A request as it arrives, and its answer as it goes; a Struct, as it is made for every request."""
 
-    __slots__ = (
-        "_chunked",
-        "_delivered",
-        "_done",
-        "_flow",
-        "_left",
-        "_pieces",
-        "_size",
-        "_state",
-        "_transport",
-        "_waiter",
-        "_wants_continue",
-        "disconnected",
-        "is_complete",
-        "is_started",
-        "keep_alive",
-        "more_body",
-        "scope",
-    )
+    scope: Scope
+    _transport: asyncio.Transport
+    _flow: FlowControl
+    _state: ServerState
+    _done: Callable[[], None]
+    """Called once the answer is out."""
+    keep_alive: bool
+    wants_continue: bool
+    more_body: bool = True
+    """Whether more of the request's body is to come."""
+    disconnected: bool = False
+    is_started: bool = False
+    is_complete: bool = False
+    task: asyncio.Task[None] | None = None
+    """In which the application runs; None once it has ended."""
+    _pieces: list[bytes] = []
+    _size: int = 0
+    _delivered: bool = False
+    """Whether the application has the end of the body."""
+    _waiter: asyncio.Future[None] | None = None
+    _chunked: bool = False
+    _left: int = 0
 
-    def __init__(
-        self,
-        scope: Scope,
-        transport: asyncio.Transport,
-        flow: FlowControl,
-        state: ServerState,
-        done: Callable[[], None],
-        *,
-        keep_alive: bool,
-        wants_continue: bool,
-    ) -> None:
-        self.scope = scope
-        self.keep_alive = keep_alive
-        self.more_body = True
-        """Whether more of the request's body is to come."""
-        self.disconnected = False
-        self.is_started = False
-        self.is_complete = False
-        self._transport = transport
-        self._flow = flow
-        self._state = state
-        self._done = done
-        self._wants_continue = wants_continue
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._delivered = False
-        """Whether the application has the end of the body."""
-        self._waiter: asyncio.Future[None] | None = None
-        self._chunked = False
-        self._left = 0
+    # What it holds is a caller's own.
+    __repr__ = object.__repr__
 
     # --- what the connection tells
 
@@ -108,8 +84,11 @@ class Turn:
 
     # --- what the application is given
 
-    async def run(self, app: ASGIApp) -> None:
-        """Runs the application, and ends what it has left open."""
+    async def run(self, app: ASGIApp, tasks: set[asyncio.Task[None]]) -> None:
+        """Runs the application, and ends what it has left open; ``tasks`` are those under way.
+
+        It leaves them itself: a callback of the task's would be another turn of the loop.
+        """
         try:
             await app(self.scope, self.receive, self.send)
         except BaseException as error:  # noqa: BLE001  as uvicorn does: told, and the connection ended
@@ -120,7 +99,10 @@ class Turn:
                 _log.error("The application ended without an answer.")
                 self._break_off()
         finally:
+            if self.task is not None:
+                tasks.discard(self.task)
             # Else each request would be a circle, and work for the collector.
+            self.task = None
             del self.scope[TURN]
 
     def _break_off(self) -> None:
@@ -142,8 +124,8 @@ class Turn:
 
     async def receive(self) -> Message:
         """The body as far as it has come, or that the caller has left or has its answer."""
-        if self._wants_continue and not self._transport.is_closing():
-            self._wants_continue = False
+        if self.wants_continue and not self._transport.is_closing():
+            self.wants_continue = False
             self._transport.write(_CONTINUE)
         while not (self.disconnected or self.is_complete):
             if self._pieces or not (self.more_body or self._delivered):
@@ -195,9 +177,30 @@ class Turn:
         text = "\r\n".join([*lines, ""]).encode("latin-1")
         head = self._head(status, text, len(lines))
         self.is_started = True
-        self._wants_continue = False
+        self.wants_continue = False
         self._transport.write(head + body)
         self._complete()
+        return True
+
+    def begin(self, status: int, lines: list[str]) -> bool:
+        """Writes the head of a stream at once; False where it has to go through ``send``.
+
+        Args:
+            status: of the answer; one that has a body.
+            lines: its headers, each ``name: value`` in Latin-1; none of them frames the body.
+
+        Raises:
+            ValueError: a header holds a line break.
+        """
+        if not self.keep_alive or self.disconnected or self.is_started or self._flow.write_paused:
+            return False
+        if self.scope["method"] == "HEAD" or status in _BODILESS:
+            return False
+        text = "\r\n".join([*lines, "transfer-encoding: chunked", ""]).encode("latin-1")
+        head = self._head(status, text, len(lines) + 1)
+        self.is_started = self._chunked = True
+        self.wants_continue = False
+        self._transport.write(head)
         return True
 
     def push(self, piece: bytes) -> bool:
@@ -234,7 +237,7 @@ class Turn:
             headers.append((b"connection", b"close"))
         head = self._head(status, _text(headers), len(headers))
         self.is_started = True
-        self._wants_continue = False
+        self.wants_continue = False
         self._transport.write(head)
 
     def _piece(self, body: bytes, *, more: bool) -> None:

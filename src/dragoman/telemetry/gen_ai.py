@@ -56,4 +56,7 @@ def operation_word(operation: Operation, dialect: Family) -> str:
 
 def operation_of(call: Call) -> str:
     """``operation_word`` of a call."""
-    return operation_word(call.operation, call.dialect)
+    # Spelt out: it is asked at the end of every attempt.
+    return (
+        operation_word(call.operation, call.dialect) if call.dialect in _TEXT else call.operation
+    )

@@ -41,7 +41,7 @@ _LONGEST = 160
 _encode = msgspec.json.Encoder().encode
 
 
-class AccessLine(msgspec.Struct, gc=False, omit_defaults=True, kw_only=True):
+class AccessLine(msgspec.Struct, gc=False, omit_defaults=True):
     """What is told of a request: no word of its content, no key."""
 
     timestamp: str

@@ -13,6 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -51,6 +52,14 @@ MOST_ERROR_WORDS = 64
 _WORD = re.compile(r"[a-z][a-z0-9_.-]{0,47}")
 
 
+class _Kind(NamedTuple):
+    """Where requests are counted that have ended alike."""
+
+    served: Served
+    end: End
+    overhead: Histogram
+
+
 class Metrics(Collector):
     """The numbers of one process, or with ``siblings`` of all workers of one gateway."""
 
@@ -84,6 +93,7 @@ class Metrics(Collector):
         self._served: dict[tuple[str, str], Served] = {}
         self._spoken: dict[tuple[str, str, str], Spoken] = {}
         self._overhead: dict[bool, Histogram] = {}
+        self._kinds: dict[tuple[str, str, int, str, str, bool], _Kind] = {}
         self._attempts: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._fallbacks: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._decisions: defaultdict[tuple[str, str], int] = defaultdict(int)
@@ -156,34 +166,37 @@ class Metrics(Collector):
     def finished(self, call: Call, duration_s: float) -> None:
         """A request is over."""
         outcome = call.outcome
-        served = self._of(outcome)
         error = outcome.error_code
-        streaming = outcome.stream
-        end = End(
-            outcome.http_status,
-            call.route,
-            "" if error is None else self._error_word(error),
-            streaming,
-        )
-        ends = served.ends
-        ends[end] = ends.get(end, 0) + 1
+        kind = self._kind_of(call, "" if error is None else self._error_word(error))
+        served = kind.served
+        served.ends[kind.end] += 1
         served.duration.observe(duration_s)
-        overhead = self._overhead.get(streaming)
-        if overhead is None:
-            overhead = self._overhead[streaming] = histogram(OVERHEAD_BUCKETS)
-        overhead.observe(shares_of(call, call.received + duration_s).ours)
+        kind.overhead.observe(shares_of(call, call.received + duration_s).ours)
         plan = outcome.plan
         if plan is not None and plan.strategy is not None and plan.candidates:
             self._decisions[plan.strategy, plan.candidates[0].provider.name] += 1
         self._consume(call, served)
 
+    def _kind_of(self, call: Call, error: str) -> _Kind:
+        """Where a request is counted: one look-up for all that have ended alike."""
+        outcome = call.outcome
+        attempt = outcome.served
+        provider = "none" if attempt is None else attempt.provider
+        model = "none" if attempt is None else outcome.label_model
+        status, streaming = outcome.http_status, outcome.stream
+        key = (provider, model, status, call.route, error, streaming)
+        kind = self._kinds.get(key)
+        if kind is None:
+            served, end = self._of(outcome), End(status, call.route, error, streaming)
+            served.ends.setdefault(end, 0)
+            overhead = self._overhead.setdefault(streaming, histogram(OVERHEAD_BUCKETS))
+            kind = self._kinds[key] = _Kind(served, end, overhead)
+        return kind
+
     def _of(self, outcome: Outcome) -> Served:
         attempt = outcome.served
         key = ("none", "none") if attempt is None else (attempt.provider, outcome.label_model)
-        served = self._served.get(key)
-        if served is None:
-            served = self._served[key] = Served()
-        return served
+        return self._served.setdefault(key, Served())
 
     def consumed(self, call: Call) -> None:
         """What the attempts of a request came to; its own end is told apart where it left before."""

@@ -58,6 +58,7 @@ class DirectConnection(asyncio.BufferedProtocol):
         "_whole",
         "heard",
         "on_body",
+        "on_header",
         "origin",
         "used",
     )
@@ -73,7 +74,9 @@ class DirectConnection(asyncio.BufferedProtocol):
         self._buffer = buffer
         self._transport: asyncio.Transport | None = None
         self._reply: DirectReply | None = None
-        self._headers: dict[str, str] = {}
+        self._headers: dict[bytes, bytes] = {}
+        self.on_header = self._headers.__setitem__
+        """Where the parser puts the lines of a head or of trailers; of repeated ones the last counts."""
         self._body: list[bytes] = []
         self.on_body = self._body.append
         """Where the parser puts what it finds of a body; no call of ours for each chunk."""
@@ -103,7 +106,7 @@ class DirectConnection(asyncio.BufferedProtocol):
             return
         self._reply = reply
         reply.carrier = self
-        self._headers = {}  # a reply before this one may have left its trailers
+        self._headers.clear()  # a reply before this one may have left its trailers
         self._in_head = True
         self._bodiless = bodiless
         self._dry = 0
@@ -226,17 +229,16 @@ class DirectConnection(asyncio.BufferedProtocol):
         if self._whole:
             raise _StopError
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A line of a head or of trailers; of repeated ones the last counts."""
-        self._headers[name.decode("latin-1").lower()] = value.rstrip().decode("latin-1")
-
     def on_headers_complete(self) -> None:
         """A head is whole."""
         reply, parser = self._reply, self._parser
         assert reply is not None
         assert parser is not None, "it is what calls"
-        headers = self._headers
-        self._headers = {}
+        headers = {
+            name.decode("latin-1").lower(): value.rstrip().decode("latin-1")
+            for name, value in self._headers.items()
+        }
+        self._headers.clear()
         self._moved = True
         status = parser.get_status_code()
         if status < 200:

@@ -49,50 +49,37 @@ class UnderWay(Struct, frozen=True):
     """Those that hold a connection, or wait for one."""
 
 
-class DirectReply:
-    """``UpstreamReply`` of our own client."""
+class DirectReply(Struct, eq=False):
+    """``UpstreamReply`` of our own client; a Struct, as one is made for every request."""
 
-    __slots__ = (
-        "_book",
-        "_host",
-        "_refused",
-        "_take",
-        "_waiter",
-        "carrier",
-        "ended",
-        "fault",
-        "headers",
-        "length",
-        "pieces",
-        "size",
-        "status",
-        "until",
-    )
+    _book: UnderWay
+    _host: str
+    until: float
+    status: int = 0
+    """0 until the head is there."""
+    headers: dict[str, str] = {}
+    length: int | None = None
+    """What ``content-length`` promises."""
+    pieces: list[bytes] = []
+    """What has come and was not yet read."""
+    size: int = 0
+    """Bytes that came for these pieces, chunk lines included."""
+    ended: bool = False
+    """Whether the body has come to its regular end, read or not."""
+    fault: Fault | None = None
+    """Why nothing more will come."""
+    carrier: Carrier | None = None
+    _waiter: asyncio.Future[None] | None = None
+    _take: Callable[[bytes], bool] | None = None
+    """Who is given the pieces while a reader waits in ``pour``."""
+    _refused: bytes | BaseException | None = None
+    """The piece that was not taken, or what went wrong in the taking."""
 
-    def __init__(self, book: UnderWay, host: str, until: float) -> None:
-        self.status = 0
-        """0 until the head is there."""
-        self.headers: dict[str, str] = {}
-        self.length: int | None = None
-        """What ``content-length`` promises."""
-        self.pieces: list[bytes] = []
-        """What has come and was not yet read."""
-        self.size = 0
-        """Bytes that came for these pieces, chunk lines included."""
-        self.ended = False
-        """Whether the body has come to its regular end, read or not."""
-        self.fault: Fault | None = None
-        """Why nothing more will come."""
-        self.carrier: Carrier | None = None
-        self.until = until
-        self._book = book
-        self._host = host
-        self._waiter: asyncio.Future[None] | None = None
-        self._take: Callable[[bytes], bool] | None = None
-        """Who is given the pieces while a reader waits in ``pour``."""
-        self._refused: bytes | BaseException | None = None
-        """The piece that was not taken, or what went wrong in the taking."""
-        book.replies.add(self)
+    # What it holds is an answer.
+    __repr__ = object.__repr__
+
+    def __post_init__(self) -> None:
+        self._book.replies.add(self)
 
     # --- what the connection says
 

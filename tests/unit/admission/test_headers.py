@@ -8,8 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dragoman.admission.headers import duration, headers_of
+from dragoman.admission.headers import duration, limit_lines
 from dragoman.core.call import Allowed, Denied, Gauge
+
+
+def headers_of(*told):
+    """The lines as the client that reads them has them."""
+    return dict(line.split(": ", 1) for line in limit_lines(*told))
 
 
 @pytest.mark.req("R-ADD-030")

@@ -37,6 +37,15 @@ async def answer(scope, receive, send):
         await send({"type": "http.response.start", "status": 202, "headers": headers})
         await send({"type": "http.response.body", "body": b"late"})
         return
+    if scope["path"] == "/stream":
+        turn = scope[subject.TURN]
+        if not turn.begin(200, ["x-path: /stream"]):
+            headers = [(b"x-path", b"by-message")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if not turn.push(b"one"):
+            await send({"type": "http.response.body", "body": b"one", "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        return
     if scope["path"] == "/farewell":
         headers = [(b"content-length", b"3"), (b"connection", b"close")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -142,6 +151,35 @@ def test_what_is_out_of_the_ordinary_is_not_written_at_once(request_line, header
             assert found.startswith(b"HTTP/1.1 202")
             assert found.endswith(ends)
             assert b"a\r\nb" not in found
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("request_line", "header", "path", "body"),
+    [
+        (b"GET /stream HTTP/1.1", b"", b"/stream", b"3\r\none\r\n0\r\n\r\n"),
+        (
+            b"GET /stream HTTP/1.1",
+            b"connection: close\r\n",
+            b"by-message",
+            b"3\r\none\r\n0\r\n\r\n",
+        ),
+        (b"HEAD /stream HTTP/1.1", b"", b"by-message", b""),
+    ],
+)
+def test_a_stream_begins_at_once_where_nothing_is_out_of_the_ordinary(
+    request_line, header, path, body
+):
+    async def story():
+        async with serving() as (_, port), dialled(port) as (reader, writer):
+            writer.write(request_line + b"\r\n" + HOST + header + b"\r\n")
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert b"\r\nx-path: " + path + b"\r\n" in head
+            assert head.count(b"transfer-encoding: chunked") == bool(body)
+            if body:
+                assert await asyncio.wait_for(reader.readexactly(len(body)), 5) == body
 
     asyncio.run(story())
 

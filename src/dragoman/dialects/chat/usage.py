@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from dragoman.core.money import plain
-from dragoman.core.usage import Usage, count
+from dragoman.core.usage import Usage, are_counts, count
 from dragoman.dialects.chat.reply_wire import ReplyWire, TokenDetails, UsageWire
 from dragoman.dialects.told_cost import ABSENT, told_cost
 
@@ -38,33 +38,43 @@ def read_usage(wire: UsageWire) -> Usage:
     reasoning = completion.reasoning_tokens
     if reasoning is None:
         reasoning = wire.reasoning_tokens
-    reasoning = reasoning and count(reasoning)
-    given = wire.prompt_tokens and count(wire.prompt_tokens)
-    output = wire.completion_tokens and count(wire.completion_tokens)
-    total = wire.total_tokens and count(wire.total_tokens)
-    accepted, rejected = (
+    counts: tuple[int | None, ...] = (
+        wire.prompt_tokens,
+        wire.completion_tokens,
+        wire.total_tokens,
+        read,
+        written,
+        reasoning,
+        prompt.audio_tokens,
+        completion.audio_tokens,
         completion.accepted_prediction_tokens,
         completion.rejected_prediction_tokens,
+        prompt.image_tokens,
+        completion.image_tokens,
+    )
+    if not are_counts(counts):
+        counts = tuple([each and count(each) for each in counts])
+    given, output, total, read, written, reasoning, sound, spoken, accepted, rejected, *images = (
+        counts
     )
     seconds = wire.prompt_audio_seconds
-    sound = prompt.audio_tokens and count(prompt.audio_tokens)
     if seconds and sound and given is not None and total == given + sound + (output or 0):
         given += sound  # Mistral counts them beside the others
     return Usage(
         input=given,
-        cache_read=read and count(read),
-        cache_write=written and count(written),
+        cache_read=read,
+        cache_write=written,
         output=output,
         apart=_apart(given, output, reasoning, total) if reasoning else None,
         reasoning=reasoning,
         audio_input=sound,
-        audio_output=completion.audio_tokens and count(completion.audio_tokens),
-        accepted_prediction=accepted and count(accepted),
-        rejected_prediction=rejected and count(rejected),
+        audio_output=spoken,
+        accepted_prediction=accepted,
+        rejected_prediction=rejected,
         total=total,
         cost=_cost(wire),
-        image_input=prompt.image_tokens and count(prompt.image_tokens),
-        image_output=completion.image_tokens and count(completion.image_tokens),
+        image_input=images[0],
+        image_output=images[1],
         audio_seconds=seconds and count(seconds),
     )
 
