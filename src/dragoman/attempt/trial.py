@@ -30,6 +30,7 @@ from dragoman.core.errors import HouseError, UpstreamError, code_of
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate
 from dragoman.core.trace import span_of
+from dragoman.credentials.own import is_own
 from dragoman.dialects.base import Relay, Tapped
 from dragoman.health.allowance import TOLD
 from dragoman.health.health import key_of
@@ -162,7 +163,7 @@ class Trial:
             credential=candidate.credential.id if candidate.credential else None,
             started=self.means.monotonic(),
             wall=self.means.wall(),
-            own=candidate.credential is not None and candidate.credential.owner != "",
+            own=is_own(candidate.credential.id if candidate.credential else None),
             label=candidate.model if candidate.known else "other",
         )
         try:
