@@ -77,7 +77,7 @@ def sources_of(
     env: Mapping[str, str],
     own: SqlCredentials,
 ) -> Sources:
-    """How the providers of a registry are asked, each with the key that made the call, tenants' ``own`` included."""
+    """How the providers of a registry are asked, each with the key that made the call, a tenant's ``own`` too."""
 
     async def generation(question: Question) -> Usage | None:
         known, name = registry(), question.provider

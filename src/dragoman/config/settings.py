@@ -231,6 +231,14 @@ class Settings(BaseSettings):
     reconcile_sample: float = Field(default=0.0, ge=0, le=1)
     """The share of known calls that are asked about as well, so that drift of prices is found."""
 
+    # --- what was asked and answered
+    keep_bodies: CommaList = []
+    """Tenants, or `*`, whose requests and answers are kept, sealed, for who manages them: docs/telemetry.md."""
+    keep_bodies_days: int = Field(default=7, ge=1, le=3650)
+    """How long."""
+    keep_bodies_bytes: int = Field(default=1024 * 1024, ge=1024, le=16 * 1024 * 1024)
+    """How much of each is kept at most, from its beginning."""
+
     # --- what clients have us keep
     allow_client_storage: bool = True
     """Whether the gateway keeps responses that say ``store: true``; without it they are 400."""

@@ -1,4 +1,4 @@
-"""What administrators read and write, opened together: keys, credentials, names, tiers, the audit log."""
+"""What administrators read and write, opened together: keys, credentials, names, tiers, audit log, bodies."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dragoman.store.sql.audit import SqlAudit, open_audit
+from dragoman.store.sql.bodies import SqlBodies
 from dragoman.store.sql.credentials import SqlCredentials
 from dragoman.store.sql.key_desk import SqlKeyDesk
 from dragoman.store.sql.named import SqlNamed
@@ -32,6 +33,7 @@ class Administered:
     submissions: SqlSubmissions
     credentials: SqlCredentials
     audit: SqlAudit
+    bodies: SqlBodies
 
 
 async def open_administered(
@@ -47,4 +49,5 @@ async def open_administered(
         SqlSubmissions(database, sealing, clock),
         SqlCredentials(database, sealing, clock),
         await open_audit(database, sealer, clock),
+        SqlBodies(database, sealing),
     )

@@ -22,6 +22,7 @@ from dragoman.core.errors import CallerError, code_of
 from dragoman.core.ids import REQUEST_ID
 from dragoman.core.trace import TraceContext, read_traceparent, read_tracestate
 from dragoman.identity.proof import read_proof
+from dragoman.keeping.bodies import Noting
 from dragoman.pipeline import House, carry
 from dragoman.surface.answer import (
     answer_headers,
@@ -65,6 +66,8 @@ class Entry:
     """Whether the log tells of URLs and of what was said."""
     paged: Callable[[Call, int, float], None] | None = None
     """Told of every page that was answered, with its status; None: nobody wants to know."""
+    bodies: Callable[[Call, bytes], Noting | None] | None = None
+    """What notes the bodies of a call with this one, where its tenant's are kept."""
 
 
 _BY_NAME = "dragoman.headers"
@@ -159,7 +162,9 @@ def call_endpoint(route: Route, serve: Serve, entry: Entry) -> ASGIApp:
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         call = new_call(scope, receive, route, entry)
-        exchange = _Exchange(call, receive, send, scope)
+        # What other services are asked is nobody's prompt.
+        bodies = entry.bodies if route.operation is not None else None
+        exchange = _Exchange(call, receive, send, scope, bodies)
         entry.started()
         try:
             call.proof = proof_of(call, scope)
@@ -194,10 +199,12 @@ class _Exchange:
     """One request and its answer: what was sent so far, and whether the caller is still there."""
 
     __slots__ = (
+        "_bodies",
         "_call",
         "_connection",
         "_ending",
         "_finished",
+        "_noting",
         "_read",
         "_receive",
         "_send",
@@ -207,7 +214,16 @@ class _Exchange:
         "_watcher",
     )
 
-    def __init__(self, call: Call, receive: Receive, send: Send, scope: Scope) -> None:
+    def __init__(
+        self,
+        call: Call,
+        receive: Receive,
+        send: Send,
+        scope: Scope,
+        bodies: Callable[[Call, bytes], Noting | None] | None,
+    ) -> None:
+        self._bodies = bodies
+        self._noting: Noting | None = None
         self._connection: Connection | None = scope.get(SELF)
         self._turn: Turn | None = scope.get(TURN)
         self._call = call
@@ -245,12 +261,15 @@ class _Exchange:
             )
             outlet = answer.outlet
             if outlet is not None and self._turn is not None:
-                outlet.push = self._turn.push
+                push, noting = self._turn.push, self._noting
+                outlet.push = push if noting is None else noting.beside(push)
             pulse = Pulse(self._send, head.heartbeat, outlet)
             try:
                 async for piece in pieces:
                     if piece:
                         pulse.beat()
+                        if self._noting is not None:
+                            self._noting.take(piece)
                         await self._send(
                             {"type": "http.response.body", "body": piece, "more_body": True}
                         )
@@ -268,6 +287,8 @@ class _Exchange:
         call.read_s = now() - began
         if call.shown is not None:
             call.shown.body = body[:SNIPPET].decode("utf-8", "replace")
+        if self._bodies is not None:
+            self._noting = self._bodies(call, body)
         self._task = asyncio.current_task()
         if self._connection is not None:
             self._connection.gone = self._leave
@@ -278,6 +299,8 @@ class _Exchange:
     async def _whole(self, status: int, lines: list[str], body: bytes) -> None:
         self._ending = self._started = True
         self._call.outcome.http_status = status
+        if self._noting is not None:
+            self._noting.take(body)
         if self._turn is None or not self._turn.answer(status, lines, body):
             headers = as_headers(lines)
             await self._send({"type": "http.response.start", "status": status, "headers": headers})
@@ -317,6 +340,8 @@ class _Exchange:
         """The exchange is over; nothing of it holds on to itself any more."""
         self._ending = True
         self._task = None
+        if self._noting is not None:
+            self._noting.end()
         self._call.read_body = self._read = _read_already
         if self._connection is not None:
             self._connection.gone = None
