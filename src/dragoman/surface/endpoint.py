@@ -135,6 +135,7 @@ def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call
         flavour=route.flavour,
         query=dict(parse_qsl(query.decode("latin-1"))) if query else {},
         method=scope["method"],
+        client=scope.get("client"),
     )
     if context is not None:
         call.parent_id, call.told_sampled = context.span_id, context.sampled
