@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from dragoman import __version__
@@ -55,15 +56,15 @@ class Tracer:
 
     def finished(self, call: Call, duration_s: float) -> None:
         """A call has been answered; where a try outlives that, it is told once that has ended too."""
-        if any(attempt.duration_s is None for attempt in call.outcome.attempts):
+        for attempt in call.outcome.attempts:
+            if attempt.duration_s is None:
+                call.ended += (partial(self._late, call, duration_s),)
+                return
+        self._put(call, duration_s)
 
-            def told(outcome: Outcome) -> None:
-                del outcome
-                self._put(call, duration_s)
-
-            call.ended += (told,)
-        else:
-            self._put(call, duration_s)
+    def _late(self, call: Call, duration_s: float, outcome: Outcome) -> None:
+        del outcome
+        self._put(call, duration_s)
 
     def _put(self, call: Call, duration_s: float) -> None:
         self.exporter.put(spans_of(call, duration_s, self._addresses))
