@@ -310,6 +310,14 @@ def _fetching(call: Call, each: Fetching, own: str) -> bytes:
     )
 
 
+def told_of(members: dict[str, Raw] | None) -> dict[str, Raw]:
+    """What a span tells of a request, without holding all of the request."""
+    if members is None or _NUMBERS.keys().isdisjoint(members):
+        return {}
+    wanted = _NUMBERS.keys() & members.keys()
+    return {name: Raw(bytes(members[name])[:_FIGURES]) for name in wanted}
+
+
 def _numbers(members: dict[str, Raw]) -> bytes:
     """The few numbers that a request sets at its top level; words are nobody's business."""
     found = b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +20,10 @@ from dragoman.telemetry.sending import (
     HttpSending,
     Sending,
 )
-from dragoman.telemetry.spans import Addresses, spans_of, tries_of
+from dragoman.telemetry.spans import Addresses, spans_of, told_of, tries_of
+
+AT_ONCE = 32
+"""Calls whose spans are written in one go: one by one, between other work, each takes twice the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,13 @@ class Tracer:
         self.sample = sampler
         self.exporter = exporter
         self._addresses = addresses
+        self._over: deque[tuple[Call, float]] = deque()
+        exporter.more = self._write
+
+    @property
+    def waiting(self) -> int:
+        """Spans that wait to be sent, and calls that wait to become spans."""
+        return self.exporter.waiting + len(self._over)
 
     def finished(self, call: Call, duration_s: float) -> None:
         """A call has been answered; where a try outlives that, it is told once that has ended too."""
@@ -67,7 +78,20 @@ class Tracer:
         self._put(call, duration_s)
 
     def _put(self, call: Call, duration_s: float) -> None:
-        self.exporter.put(spans_of(call, duration_s, self._addresses))
+        call.asked = told_of(call.asked)
+        self._over.append((call, duration_s))
+        if len(self._over) >= AT_ONCE:
+            self._write()
+
+    def _write(self) -> None:
+        """Makes the spans of all calls that wait for it; the loop and the exporter's thread may both do so."""
+        over = self._over
+        while over:
+            try:
+                call, duration_s = over.popleft()
+            except IndexError:  # the other one was quicker
+                return
+            self.exporter.put(spans_of(call, duration_s, self._addresses))
 
     def consumed(self, call: Call) -> None:
         """The tries of a call whose own end was told before."""
