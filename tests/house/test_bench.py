@@ -322,6 +322,8 @@ def test_what_traces_cost_is_told_as_throughput_and_the_receiver_takes_them():
             connection.request("POST", "/v1/traces", b"x" * 1000)
             assert connection.getresponse().read() == b""
         connection.close()
-    before = spent_ns(os.getpid())
-    assert sum(range(300_000)) > 0
+    before, until = spent_ns(os.getpid()), time.monotonic() + 10
+    # The kernel counts at its ticks.
+    while spent_ns(os.getpid()) == before and time.monotonic() < until:
+        sum(range(100_000))
     assert spent_ns(os.getpid()) > before > 0
