@@ -24,7 +24,7 @@ as well. UTC days count, and the last one is always kept whole.
 
     dragoman cleanup 90 --dry-run
 """
-BATCH = 500
+BATCH = 200
 PAUSE_S = 0.02
 
 
