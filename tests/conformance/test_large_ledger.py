@@ -119,7 +119,7 @@ async def cleaned(kind, database, calls: int) -> None:
 
     writing = asyncio.create_task(write())
     gone, batches, start = 0, 0, time.monotonic()
-    while (some := await retention.expire(BATCH)) and batches < BATCHES * 5:
+    while batches < BATCHES * 5 and (some := await retention.expire(BATCH)):
         gone, batches = gone + some, batches + 1
         await asyncio.sleep(0.005)
     took = time.monotonic() - start
