@@ -30,10 +30,8 @@ from dragoman.core.provider import Credential, Price
 from dragoman.core.secret import Secret
 from dragoman.core.usage import Usage
 from dragoman.credentials.own import is_own
-from dragoman.keeping.sweep import sweep
 from dragoman.store.sql.alarms import SqlAlarms
 from dragoman.store.sql.ledger import Questions
-from dragoman.store.sql.retention import SqlRetention
 from dragoman.store.sql.settling import SqlSettling
 from dragoman.store.sql.turns import SqlTurns
 from dragoman.telemetry.log import Log
@@ -171,8 +169,6 @@ async def open_afterwards(
     if settings.reconcile:
         run = reconciler.run(settings.reconcile_interval_s)
         running.append(asyncio.create_task(run, name="reconciliation"))
-    if settings.usage_keep_days:
-        running.append(asyncio.create_task(retain(around), name="retention"))
     try:
         yield ring
     finally:
@@ -184,17 +180,6 @@ async def open_afterwards(
         with suppress(GatewayError):
             await turns.give(TURN)
             await turns.give(ALARMS)
-
-
-async def retain(around: Surroundings) -> None:
-    """Removes calls that are older than they are kept, until it is cancelled; any process may do so."""
-
-    def failed(error: Exception) -> None:
-        why = error.message if isinstance(error, GatewayError) else type(error).__name__
-        around.log.event("warn", "old calls not removed", error=why)
-
-    kept = SqlRetention(around.database, around.clock, around.settings.usage_keep_days)
-    await sweep(kept, failed)
 
 
 def _asked(around: Surroundings, provider: str, result: Result, detail: str) -> None:

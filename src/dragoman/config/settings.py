@@ -223,9 +223,6 @@ class Settings(BaseSettings):
     usage_durability: Literal["process", "host"] = "process"
     """What the journal survives: kill -9 of the process, or the loss of the machine's power as well."""
 
-    usage_keep_days: int = Field(default=0, ge=0, le=3650)
-    """Days after which calls are removed, some at a time, as `dragoman cleanup` does; 0: never."""
-
     # --- figures that come later
     reconcile: bool = True
     """Asks providers that tell it (OpenRouter) what calls came to whose usage nobody knows."""
