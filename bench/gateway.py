@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +76,10 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def dragoman(folder: Path, core: int, upstream: int) -> Iterator[Gateway]:
-    """A gateway whose providers are the upstream; its state lives in ``folder``."""
+def dragoman(
+    folder: Path, core: int, upstream: int, more: Mapping[str, str] | None = None
+) -> Iterator[Gateway]:
+    """A gateway whose providers are the upstream; its state lives in ``folder``; ``more``: of its environment."""
     home = folder / "home"
     home.mkdir(exist_ok=True)
     kept_key = home / "bench.key"
@@ -98,7 +100,7 @@ def dragoman(folder: Path, core: int, upstream: int) -> Iterator[Gateway]:
         core=core,
         log=log,
         folder=home,
-        environment={**_environment(home), **providers},
+        environment={**_environment(home), **providers, **(more or {})},
     ) as process:
         wait_for(process, port, log, path="/ready", pause_s=0.005)
         start_s = time.perf_counter() - begun

@@ -29,6 +29,7 @@ from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.core.provider import Credential, Price
 from dragoman.core.secret import Secret
 from dragoman.core.usage import Usage
+from dragoman.credentials.own import is_own
 from dragoman.store.sql.alarms import SqlAlarms
 from dragoman.store.sql.ledger import Questions
 from dragoman.store.sql.settling import SqlSettling
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from dragoman.config.settings import Settings
     from dragoman.core.clock import Clock
     from dragoman.store.engine import Database
+    from dragoman.store.sql.credentials import SqlCredentials
 
 
 def questions_of(
@@ -58,7 +60,7 @@ def questions_of(
         known = registry()
         return {
             name: lookup.after_s
-            for name in known.providers
+            for name in (*known.providers, *known.dormant)
             if (lookup := _lookup_of(known, name)) is not None
         }
 
@@ -75,18 +77,18 @@ def sources_of(
     price: Callable[[str, str, float], Price | None],
     transport: Transport,
     env: Mapping[str, str],
+    own: SqlCredentials,
 ) -> Sources:
-    """How the providers of a registry are asked, each with the key that made the call."""
+    """How the providers of a registry are asked, each with the key that made the call, a tenant's ``own`` too."""
 
     async def generation(question: Question) -> Usage | None:
-        known = registry()
-        provider, lookup = (
-            known.providers.get(question.provider),
-            _lookup_of(known, question.provider),
-        )
+        known, name = registry(), question.provider
+        # One that only tenants have keys for is asked as well.
+        provider = known.providers.get(name) or known.dormant.get(name)
+        lookup = _lookup_of(known, name)
         if provider is None or lookup is None:
-            raise UpstreamError("upstream", f"{question.provider} is not configured any more.")
-        credential = _credential(known, question)
+            raise UpstreamError("upstream", f"{name} is not configured any more.")
+        credential = await _credential(known, own, question)
         found = await ask_generation(provider, lookup, credential, question.upstream_id, transport)
         return None if found is None else found.usage
 
@@ -115,8 +117,18 @@ def sources_of(
     return Sources(generation, reporting, report, price, folded)
 
 
-def _credential(registry: Registry, question: Question) -> Credential | None:
+async def _credential(
+    registry: Registry, own: SqlCredentials, question: Question
+) -> Credential | None:
     """The key that the call was made with: another account knows nothing of it."""
+    if is_own(question.credential):
+        assert question.credential is not None, "it is somebody's own"
+        opened = await own.open(question.credential, tenant=question.tenant)
+        if opened is None:
+            raise UpstreamError(
+                "upstream", f"The tenant's key {question.credential} is not there any more."
+            )
+        return Credential(question.credential, opened.secret, opened.credential.origin)
     keys = [each.credential for each in registry.credentials.get(question.provider, ())]
     if question.credential is None and not keys:
         return None

@@ -18,6 +18,7 @@ from dragoman.accounting.explain import explained
 from dragoman.accounting.ports import Line, Sums
 from dragoman.assembly.live_accounts import ACCOUNTS, tend
 from dragoman.assembly.logins import telling
+from dragoman.body_pages import BodyPages, open_bodies
 from dragoman.config.greeting import greeting, say_greeting
 from dragoman.config.load import environment
 from dragoman.config.running import Outcome
@@ -69,6 +70,7 @@ class Application:
         self._app: ASGIApp | None = None
         self.services: Services | None = None
         self.reloader: Reloader | None = None
+        self.bodies: BodyPages | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """One connection's scope."""
@@ -85,6 +87,7 @@ class Application:
         self.services = services
         self.reloader = reloader = Reloader(services, self._env_file, self._folder)
         speak_through(services.log)
+        self.bodies = await self._stack.enter_async_context(open_bodies(services))
         services.log.event("info", "configuration in force", version=reloader.version)
         if self._siblings is not None:
             services.metrics.siblings = self._siblings
@@ -185,6 +188,8 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
     """What the ASGI application is made of."""
     settings, house = services.settings, services.house
 
+    assert application.bodies is not None, "it has been opened"
+    kept = application.bodies
     live = LiveModels(services)
     pages = usage_pages(services, live)
     managed = management(services, reloader, live, application._workers)  # noqa: SLF001  its own
@@ -208,6 +213,12 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
         await house.accountant.flush()
         scope = _recent(call, call.caller.tenant)
         return await house.accountant.writer.ledger.find(scope, name)
+
+    async def bodies(call: Call, name: str) -> bytes:
+        return await kept.read(call, name, _since_us(call))
+
+    async def forget_bodies(call: Call, name: str) -> bytes:
+        return await kept.remove(call, name, _since_us(call))
 
     async def spent(call: Call, since_us: Sequence[int | None]) -> list[Sums]:
         caller = call.caller
@@ -273,6 +284,7 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
             passes_state=settings.otel_forward_tracestate,
             shows=settings.log_sensitive_payloads,
             paged=paged_with(services.log) if settings.level == "debug" else None,
+            bodies=kept.bodies.begin,
         ),
         desk=Desk(
             mode=settings.mode,
@@ -283,6 +295,8 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
             calls=pages.calls,
             recommend=pages.recommend,
             explain=explain,
+            bodies=bodies,
+            forget_bodies=forget_bodies,
             find=find,
             spent=spent,
             readiness=readiness,
@@ -313,7 +327,11 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
 
 def _recent(call: Call, tenant: str) -> ports.Scope:
     """A tenant's calls, as far back as they are found by what they are called."""
-    return ports.Scope(tenant, since_us=int((call.wall - GENERATIONS_S) * 1_000_000))
+    return ports.Scope(tenant, since_us=_since_us(call))
+
+
+def _since_us(call: Call) -> int:
+    return int((call.wall - GENERATIONS_S) * 1_000_000)
 
 
 def _conditions(services: Services) -> dict[str, Condition]:

@@ -35,7 +35,7 @@ def depths(
     }
     lost = {"errors": errors.lost, "log": log.lost}
     if tracer is not None:
-        waits["traces"], lost["traces"] = tracer.exporter.waiting, tracer.exporter.dropped
+        waits["traces"], lost["traces"] = tracer.waiting, tracer.exporter.dropped
     return waits, lost
 
 

@@ -235,7 +235,7 @@ async def open_services(
         around = Surroundings(
             settings, database, clock, log, metrics, process, alone=budgets.alone
         )
-        sources = sources_of(current.now, current.price_at, transport, env)
+        sources = sources_of(current.now, current.price_at, transport, env, stored.credentials)
         ring = await stack.enter_async_context(
             open_afterwards(around, sources, budgets, built.alerts)
         )

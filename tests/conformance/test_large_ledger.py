@@ -14,6 +14,7 @@ from databases import KINDS
 from dragoman.accounting.entry import Entry
 from dragoman.accounting.ports import Scope
 from dragoman.accounting.question import Question
+from dragoman.cli.commands.cleanup import BATCH
 from dragoman.store.sql.ledger import SqlLedger
 from dragoman.store.sql.retention import SqlRetention
 from dragoman.store.sql.summing import DAY_US, Summing
@@ -118,7 +119,7 @@ async def cleaned(kind, database, calls: int) -> None:
 
     writing = asyncio.create_task(write())
     gone, batches, start = 0, 0, time.monotonic()
-    while (some := await retention.expire(500)) and batches < BATCHES * 5:
+    while batches < BATCHES * 5 and (some := await retention.expire(BATCH)):
         gone, batches = gone + some, batches + 1
         await asyncio.sleep(0.005)
     took = time.monotonic() - start

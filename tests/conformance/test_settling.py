@@ -149,8 +149,11 @@ def test_a_day_is_compared_once_and_by_all_attempts(play):
             entry(n, attempt(n, 0, consumed=used, model="a" if n % 2 else "b"))
             for n in range(1, 6)
         ]
+        # What a tenant's own key has spent is on the tenant's bill, and in no report of ours.
+        tries.append(entry(6, attempt(6, 0, consumed=used, model="a", credential="own_1")))
+        tries.append(entry(7, attempt(7, 0, consumed=used, model="b", credential=None)))
         await ledger.write(tries)
-        assert await store.spent_of_day(DAY, "openrouter") == {"a": (3, 120), "b": (2, 80)}
+        assert await store.spent_of_day(DAY, "openrouter") == {"a": (3, 120), "b": (3, 120)}
         assert await store.spent_of_day(DAY + 1, "openrouter") == {}
         assert not await store.has_day(DAY, "openrouter")
         await store.note_day(DAY, "openrouter", {"a": (3, 120, 125)})

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from collector import collecting
 from servers import gateway_server, mock_server
 
 USUAL_MS = 20
@@ -38,10 +39,20 @@ def own_mock(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def house(own_mock, tmp_path_factory):
+def collector():
+    with collecting() as up:
+        yield up
+
+
+@pytest.fixture(scope="module")
+def house(own_mock, collector, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hedging")
     (folder / "dragoman.toml").write_text(table(own_mock))
-    with gateway_server(folder) as server:
+    traced = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.port}",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+    }
+    with gateway_server(folder, **traced) as server:
         yield server
 
 
@@ -106,7 +117,7 @@ def warm(house):
 
 
 @pytest.mark.usefixtures("warm")
-def test_who_loses_stands_in_the_ledger_with_what_is_known_of_it(own_mock, house):
+def test_who_loses_stands_in_the_ledger_with_what_is_known_of_it(own_mock, house, collector):
     script = {"delay": 2000, "model": "other"}
     assert own_mock.ask("POST", "/mock/script", script).status == 200
     start = time.monotonic()
@@ -133,6 +144,17 @@ def test_who_loses_stands_in_the_ledger_with_what_is_known_of_it(own_mock, house
     slow, quick = asked[-2:]
     assert slow["left"] is not None, "the slow one was ended"
     assert quick["left"] is None
+    entry, first, second = collector.of(reply.headers["x-trace-id"], 3)
+    assert {first.parent_id, second.parent_id} == {entry.span_id}
+    assert (first.said["dragoman.provider"], second.said["dragoman.provider"]) == ("p", "q")
+    assert first.said["dragoman.attempt.cause"] == "first"
+    assert second.said["dragoman.attempt.cause"] == "hedge"
+    assert first.said["dragoman.attempt.status"] == "hedge_lost"
+    assert second.said["dragoman.attempt.status"] == "complete"
+    # To be outrun is no failure, and the two were under way at once.
+    assert not any(span.failed for span in (entry, first, second))
+    assert first.start < second.start < first.end
+    assert "gen_ai.usage.output_tokens" not in first.said
 
 
 @pytest.mark.usefixtures("warm")

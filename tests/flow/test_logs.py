@@ -115,7 +115,7 @@ def test_payloads_are_told_where_that_is_switched_on_and_keys_never(provider, tm
     assert PROMPT in lines_of(errors)[-1]["detail"]
 
 
-@pytest.mark.req("R-OBS-009", "R-OBS-011")
+@pytest.mark.req("R-OBS-009", "R-OBS-011", "R-ADD-022", "R-ENV-006")
 def test_errors_stand_in_a_file_of_their_own_with_all_that_is_known(provider, tmp_path):
     with gateway_server(tmp_path, **environment(provider)) as server:
         reply = server.chat(
@@ -131,6 +131,7 @@ def test_errors_stand_in_a_file_of_their_own_with_all_that_is_known(provider, tm
     assert line["trace_id"] == reply.headers["x-trace-id"]
     assert line["call_id"] == reply.headers["x-dragoman-call-id"]
     assert (line["status"], line["route"]) == (500, "/v1/chat/completions")
+    assert (line["method"], line["origin"]) == ("POST", "127.0.0.1")
     assert (line["tenant"], line["dialect"], line["stream"]) == ("local", "chat", True)
     assert line["requested_model"].startswith("openai/gpt-4o-mini")
     (tried,) = line["attempts"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets as dice
 import time
+from decimal import Decimal
 
 import pytest
 
@@ -21,6 +22,9 @@ name = "corp"
 dialect = "chat"
 base_url = "{url}/openai/v1"
 credentials = [{{ key = "corp-house-key-1234" }}]
+[prices."openai/m-dear"]
+input = "1"
+output = "2"
 """
 
 
@@ -83,6 +87,22 @@ def test_each_tenants_calls_are_made_with_its_own_key_and_others_with_the_houses
     # The other providers of a tenant are still the house's.
     assert server.chat("groq/m-else", key=keys["own-a"]).status == 200
     assert is_of(sent_with(mock, "m-else")[0], "gsk_mock0123456789abcdef0123456789abcdef")
+
+
+@pytest.mark.req("R-USE-009", "M7")
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_has_paid_its_provider_is_charged_nothing_for_that_here(place, stream):
+    server, admin, _ = place
+    for tenant, brings in ((f"pays-{stream}", True), (f"pays-not-{stream}", False)):
+        key = user(server, admin, tenant)
+        if brings:
+            bring(server, admin, tenant, canary())
+        row = server.row(
+            server.chat("openai/m-dear", key=key, stream=stream).headers["x-request-id"], key=key
+        )
+        cost, charged = Decimal(row["cost_usd"]), Decimal(row["charged_usd"])
+        assert cost > 0
+        assert charged == (0 if brings else cost)
 
 
 def test_a_provider_that_the_house_has_no_key_for_serves_who_brings_one(mock, place):

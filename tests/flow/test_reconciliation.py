@@ -1,5 +1,6 @@
 """Figures that come later, over real processes: the provider is asked, and ledger, sums and budgets follow."""
 
+import hashlib
 import http.client
 import json
 import sqlite3
@@ -8,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 
+from administrators import admin_key, made_key
 from servers import KEY, gateway_server, mock_server, providers_at, until
 
 D = Decimal
@@ -46,9 +48,9 @@ def attempt_of(server, call):
     return row
 
 
-def settled(server, request_id):
+def settled(server, request_id, key=KEY):
     def look():
-        found = [row for row in server.rows() if row["request_id"] == request_id]
+        found = [row for row in server.rows(key) if row["request_id"] == request_id]
         return next((row for row in found if row["tokens_from"] == "reconciled"), None)
 
     return until(look, 40)
@@ -187,6 +189,31 @@ def test_one_of_several_workers_asks_for_all(slow, tmp_path):
         assert D(totals["cost_usd"]) == sum(D(row["cost_pico"]) for row in found) / 10**12
         assert totals["unknown_cost"] == 0
         assert len(rows(server, "SELECT * FROM turns WHERE name = 'reconcile'")) == 1
+
+
+@pytest.mark.req("R-USE-002", "R-AUTH-009")
+def test_calls_with_a_tenants_own_key_are_asked_about_with_that_key(slow, tmp_path):
+    """The house has no key there at all, and another account would know nothing of the answer."""
+    environment = providers_at(slow.port) | QUICK
+    del environment["OPENROUTER_API_KEY"]
+    own = f"sk-or-v1-own-{'7' * 48}"
+    with gateway_server(tmp_path, **environment) as server:
+        admin = admin_key(server)
+        key = made_key(server, admin, "user", tenant="brings")["key"]
+        said = {"tenant": "brings", "provider": "openrouter", "api_key": own}
+        reply = server.ask("POST", "/api/admin/credentials", said, key=admin)
+        assert reply.status == 201, reply.body
+        no_usage(slow)
+        reply = server.chat(MODEL, headers={"x-request-id": "own"}, key=key)
+        assert reply.status == 200, reply.body
+        row = settled(server, "own", key)
+        assert D(row["cost_usd"]) > 0
+        assert D(row["charged_usd"]) == 0
+        attempt = attempt_of(server, row["call_id"])
+        assert attempt["credential"].startswith("own_")
+        asked = slow.ask("GET", "/mock/truth", key=None).json()["requests"]
+        (*_, seen) = [each["auth"] for each in asked if "/generation" in each["path"]]
+        assert hashlib.sha256(f"Bearer {own}".encode()).hexdigest().startswith(seen.split(":")[-1])
 
 
 @pytest.mark.req("M18")

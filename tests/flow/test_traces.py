@@ -3,7 +3,10 @@
 import json
 import re
 import sqlite3
+import threading
 import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -15,6 +18,7 @@ PARENT = "b7ad6b7169203331"
 HEADERS = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "congo=t61rcWkgMzE"}
 SERVER, CLIENT = 2, 3
 PROMPT = "canary-prompt-6d1f"
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(32)
 SOON = {"OTEL_BSP_SCHEDULE_DELAY": "100"}
 
 
@@ -51,6 +55,7 @@ def house(provider, collector, tmp_path_factory):
         "OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=ops%20team",
         "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
         "LOG_LEVEL": "info",
+        "IMAGE_FETCH_ALLOW_PRIVATE": "true",
     }
     with gateway_server(folder, **environment) as server:
         yield server
@@ -161,6 +166,62 @@ def test_retries_and_the_next_candidate_are_spans_of_their_own(house, collector)
     assert not last.failed
     assert not entry.failed
     assert entry.said["dragoman.attempts"] == len(tries)
+
+
+@contextmanager
+def pictures():
+    """A server that has one picture; its port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            found = self.path.startswith("/there")
+            self.send_response(200 if found else 404)
+            self.send_header("content-type", "image/png")
+            self.send_header("content-length", str(len(PICTURE)))
+            self.end_headers()
+            self.wfile.write(PICTURE)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def look(*urls):
+    """A request for a provider that takes bytes alone."""
+    shown = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    said = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, *shown]}]
+    return {"model": "google/gemini-2.5-flash", "messages": said}
+
+
+def test_what_was_fetched_is_a_span_without_an_address(house, collector):
+    with pictures() as port:
+        there, gone = (f"http://127.0.0.1:{port}/{name}-{PROMPT}" for name in ("there", "gone"))
+        body = look(there, there + "-too")
+        reply = house.ask("POST", "/v1/chat/completions", body, under(16))
+        assert reply.status == 200, reply.body
+        spans = collector.of(trace_of(16), 3)
+        (entry,) = [span for span in spans if span.kind == SERVER]
+        (fetched,) = [span for span in spans if span.name == "fetch"]
+        assert (fetched.parent_id, fetched.kind) == (entry.span_id, CLIENT)
+        assert fetched.said == {
+            "dragoman.fetch.items": 2,
+            "dragoman.fetch.bytes": 2 * len(PICTURE),
+        }
+        assert entry.start <= fetched.start <= fetched.end <= entry.end
+        assert not fetched.failed
+        reply = house.ask("POST", "/v1/chat/completions", look(gone), under(17))
+        assert reply.status == 400, reply.body
+        failed = [span for span in collector.of(trace_of(17), 2) if span.name == "fetch"]
+        assert [span.failed for span in failed] == [True]
+        assert failed[0].said["error.type"]
+    assert not any(PROMPT.encode() in sent for sent in collector.bodies)
 
 
 def test_a_failure_is_told_with_its_kind_and_without_words(house, collector):

@@ -91,7 +91,7 @@ def ran(house, *arguments, home=None):
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.req("R-USE-007", "R-USE-014", "R-SURF-012")
+@pytest.mark.req("R-USE-007", "R-USE-014", "R-SURF-012", "R-SURF-019")
 def test_a_caller_sees_its_own_use_by_every_group(house):
     server, _, keys, _ = house
     whole = read(server, "/v1/usage", keys["alice"])

@@ -307,3 +307,23 @@ def test_an_interrupted_run_leaves_no_process_behind(tmp_path):
         left = {pid for pid in left if Path(f"/proc/{pid}").exists()}
         time.sleep(0.05)
     assert not left
+
+
+def test_what_traces_cost_is_told_as_throughput_and_the_receiver_takes_them():
+    import http.client
+
+    from machine import spent_ns
+    from traces import receiver, share_lost
+
+    assert share_lost([9.0, 9.0, 90.0], [10.0, 10.0, 10.0]) == pytest.approx(0.1)
+    with receiver() as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        for _ in range(2):
+            connection.request("POST", "/v1/traces", b"x" * 1000)
+            assert connection.getresponse().read() == b""
+        connection.close()
+    before, until = spent_ns(os.getpid()), time.monotonic() + 10
+    # The kernel counts at its ticks.
+    while spent_ns(os.getpid()) == before and time.monotonic() < until:
+        sum(range(100_000))
+    assert spent_ns(os.getpid()) > before > 0

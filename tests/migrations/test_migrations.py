@@ -20,6 +20,7 @@ from dragoman.core.errors import HouseError
 from dragoman.store import (
     admin_tables,
     answer_tables,
+    body_tables,
     budget_tables,
     credential_tables,
     health_table,
@@ -105,6 +106,7 @@ async def test_the_migrations_make_what_the_tables_say(url):
     assert response_tables.metadata is metadata
     assert health_table.metadata is metadata
     assert answer_tables.metadata is metadata
+    assert body_tables.metadata is metadata
     assert budget_tables.metadata is metadata
     assert admin_tables.metadata is metadata
     assert tenancy_tables.metadata is metadata

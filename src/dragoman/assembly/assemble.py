@@ -59,6 +59,9 @@ HOT = (
     "max_retries",
     "hedge",
     "image_fetch_providers",
+    "keep_bodies",
+    "keep_bodies_days",
+    "keep_bodies_bytes",
 )
 """Settings that take effect without a restart."""
 _NOTHING = Overlay()

@@ -139,7 +139,7 @@ class Embodiment(Struct, eq=False):
                     authorization=self._call.headers.get("authorization"),
                 )
             self._found |= found
-            size, trouble = sum(len(each.data) for each in found.values()), None
+            size, trouble = sum(_bytes_of(each.data) for each in found.values()), None
         except CallerError as error:
             self._failure = error
             trouble = code_of(error)
@@ -171,6 +171,11 @@ class Embodiment(Struct, eq=False):
     def _referer(self) -> str | None:
         headers = self._call.headers
         return next((headers[name] for name in _REFERERS if headers.get(name)), None)
+
+
+def _bytes_of(text: str) -> int:
+    """How many bytes this base64 stands for."""
+    return len(text) * 3 // 4 - text[-2:].count("=")
 
 
 _PICTURES = Embodied(frozenset({"image"}))

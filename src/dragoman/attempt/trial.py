@@ -31,6 +31,7 @@ from dragoman.core.errors import HouseError, UpstreamError, code_of
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate
 from dragoman.core.trace import span_of
+from dragoman.credentials.own import is_own
 from dragoman.dialects.base import Relay, Tapped
 from dragoman.health.allowance import TOLD
 from dragoman.health.health import key_of
@@ -143,7 +144,7 @@ class Trial(Struct, eq=False):
             candidate.credential.id if candidate.credential else None,
             self.means.monotonic(),
             self.means.wall(),
-            own=candidate.credential is not None and candidate.credential.owner != "",
+            own=candidate.credential is not None and is_own(candidate.credential.id),
             label=candidate.model if candidate.known else "other",
         )
         try:

@@ -235,6 +235,14 @@ class Settings(BaseSettings):
     ledger_keep_days: int | None = Field(default=None, ge=1)
     """Calls that are older are removed while the gateway serves, as by `dragoman cleanup`; unset: they stay."""
 
+    # --- what was asked and answered
+    keep_bodies: CommaList = []
+    """Tenants, or `*`, whose requests and answers are kept, sealed, for who manages them: docs/telemetry.md."""
+    keep_bodies_days: int = Field(default=7, ge=1, le=3650)
+    """How long."""
+    keep_bodies_bytes: int = Field(default=1024 * 1024, ge=1024, le=16 * 1024 * 1024)
+    """How much of each is kept at most, from its beginning."""
+
     # --- what clients have us keep
     allow_client_storage: bool = True
     """Whether the gateway keeps responses that say ``store: true``; without it they are 400."""

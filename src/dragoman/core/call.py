@@ -289,6 +289,8 @@ class Call(Struct):
     wall: float
     """Unix seconds."""
     method: str = "POST"
+    client: tuple[str, int] | None = None
+    """The address and port that it came from, where the server knows it."""
     parent_id: str = ""
     """The caller's own span, 16 hex digits, where it has told of one."""
     sampled: bool = False

@@ -161,8 +161,6 @@ class Credential(Struct, frozen=True):
     id: str
     secret: Secret
     origin: str = ""
-    owner: str = ""
-    """The tenant whose own key it is; empty: the operator's."""
     renewal: Renewal | None = None
     """None: the secret stays as it is."""
 

@@ -1,4 +1,4 @@
-"""What administrators read and write, opened together: keys, credentials, names, tiers, the audit log."""
+"""What administrators read and write, opened together: keys, credentials, names, tiers, audit log, bodies."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dragoman.store.sql.audit import SqlAudit, open_audit
+from dragoman.store.sql.bodies import SqlBodies
 from dragoman.store.sql.budgets import SqlBudgets
 from dragoman.store.sql.credentials import SqlCredentials
 from dragoman.store.sql.forgetting import SqlForgetting
@@ -36,6 +37,7 @@ class Administered:
     credentials: SqlCredentials
     budgets: SqlBudgets
     audit: SqlAudit
+    bodies: SqlBodies
 
 
 async def open_administered(
@@ -53,4 +55,5 @@ async def open_administered(
         SqlCredentials(database, sealing, clock),
         SqlBudgets(database, clock),
         await open_audit(database, sealer, clock),
+        SqlBodies(database, sealing),
     )

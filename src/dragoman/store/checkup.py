@@ -16,6 +16,7 @@ from dragoman.accounting.drain import tags
 from dragoman.accounting.journal import claim, journal_files, release
 from dragoman.core.errors import HouseError
 from dragoman.store.backup import count, one_moment, own_tables
+from dragoman.store.body_tables import bodies
 from dragoman.store.credential_tables import credentials
 from dragoman.store.engine import Database, is_there, open_database
 from dragoman.store.ledger_tables import attempts, requests
@@ -128,7 +129,11 @@ async def _orphans(connection: AsyncConnection) -> list[str]:
         if number:
             told.append(f"{number} {what}.")
     sealed = responses.c.reply.is_not(None)
-    keeping = select(responses.c.tenant).where(sealed).union(select(credentials.c.tenant))
+    keeping = (
+        select(responses.c.tenant)
+        .where(sealed)
+        .union(select(credentials.c.tenant), select(bodies.c.tenant))
+    )
     tenants = (await connection.execute(keeping)).all()
     names = {row[0] for row in await connection.execute(select(secrets.c.name).distinct())}
     lost = [tenant for (tenant,) in tenants if secret_name(tenant) not in names]

@@ -24,6 +24,7 @@ from dragoman.core.errors import CallerError, GatewayError, code_of
 from dragoman.core.ids import REQUEST_ID
 from dragoman.core.trace import TraceContext, read_traceparent, read_tracestate
 from dragoman.identity.proof import read_proof
+from dragoman.keeping.bodies import Noting
 from dragoman.pipeline import House, carry
 from dragoman.surface.answer import (
     answer_lines,
@@ -68,6 +69,8 @@ class Entry:
     """Told of every page that was answered, with its status; None: nobody wants to know."""
     live: set[UnderWay] = field(default_factory=set)
     """Data requests that are under way."""
+    bodies: Callable[[Call, bytes], Noting | None] | None = None
+    """What notes the bodies of a call with this one, where its tenant's are kept."""
 
 
 class UnderWay(Protocol):
@@ -156,6 +159,7 @@ def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call
         query=dict(parse_qsl(query.decode("latin-1"))) if query else {},
         home=route.home,
         flavour=route.flavour,
+        client=scope.get("client"),
     )
     if context is not None:
         call.parent_id, call.told_sampled = context.span_id, context.sampled
@@ -183,7 +187,11 @@ def call_endpoint(route: Route, serve: Serve, entry: Entry) -> ASGIApp:
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         call = new_call(scope, receive, route, entry)
-        exchange = _Exchange(call, receive, send, call.read_body, scope.get(SELF), scope.get(TURN))
+        # What other services are asked is nobody's prompt.
+        bodies = entry.bodies if route.operation is not None else None
+        exchange = _Exchange(
+            call, receive, send, call.read_body, scope.get(SELF), scope.get(TURN), bodies
+        )
         entry.started()
         entry.live.add(exchange)
         try:
@@ -225,6 +233,8 @@ class _Exchange(Struct, eq=False):
     _read: Callable[[], Awaitable[bytes]]
     _connection: Connection | None
     _turn: Turn | None
+    _bodies: Callable[[Call, bytes], Noting | None] | None
+    _noting: Noting | None = None
     _started: bool = False
     _ending: bool = False
     _finished: bool = False
@@ -261,13 +271,16 @@ class _Exchange(Struct, eq=False):
                     {"type": "http.response.start", "status": head.status, "headers": headers}
                 )
             outlet = answer.outlet
+            noting = self._noting
             if outlet is not None and turn is not None:
-                outlet.push = turn.push
+                outlet.push = turn.push if noting is None else noting.beside(turn.push)
             pulse = Pulse(self._send, head.heartbeat, outlet)
             try:
                 async for piece in pieces:
                     if piece:
                         pulse.beat()
+                        if noting is not None:
+                            noting.take(piece)
                         if turn is None or not turn.push(piece):
                             await self._send(
                                 {"type": "http.response.body", "body": piece, "more_body": True}
@@ -286,6 +299,8 @@ class _Exchange(Struct, eq=False):
         call.read_s = now() - began
         if call.shown is not None:
             call.shown.body = body[:SNIPPET].decode("utf-8", "replace")
+        if self._bodies is not None:
+            self._noting = self._bodies(call, body)
         self._task = asyncio.current_task() if self._turn is None else self._turn.task
         if call.cut is not None:
             raise call.cut
@@ -298,6 +313,8 @@ class _Exchange(Struct, eq=False):
     async def _whole(self, status: int, lines: list[str], body: bytes) -> None:
         self._ending = self._started = True
         self._call.outcome.http_status = status
+        if self._noting is not None:
+            self._noting.take(body)
         if self._turn is None or not self._turn.answer(status, lines, body):
             headers = as_headers(lines)
             await self._send({"type": "http.response.start", "status": status, "headers": headers})
@@ -348,6 +365,8 @@ class _Exchange(Struct, eq=False):
         """The exchange is over; nothing of it holds on to itself any more."""
         self._ending = True
         self._task = None
+        if self._noting is not None:
+            self._noting.end()
         self._call.read_body = self._read = _read_already
         if self._connection is not None:
             self._connection.gone = None

@@ -36,7 +36,9 @@ _JSON = "application/json"
 Reach: TypeAlias = Literal["tenant", "all"]
 """Whose calls a report of all calls has."""
 
-_COUNTED: frozenset[Page] = frozenset({"generation", "credits", "key", "explain"})
+_COUNTED: frozenset[Page] = frozenset(
+    {"generation", "credits", "key", "explain", "bodies", "bodies_delete"}
+)
 """Pages that read the ledger for whoever asks: they count against the key's limits."""
 _MEMBERS = msgspec.json.Decoder(dict[str, Any])
 
@@ -76,6 +78,10 @@ class Desk:
     """Which models suit a task, and why."""
     explain: Callable[[Call, str], Awaitable[bytes]]
     """What became of one call of the caller's tenant."""
+    bodies: Callable[[Call, str], Awaitable[bytes]]
+    """What was asked and answered in one call of the caller's tenant, where that is kept."""
+    forget_bodies: Callable[[Call, str], Awaitable[bytes]]
+    """Removes that."""
     find: Callable[[Call, str], Awaitable[Line | None]]
     """One call of the caller's tenant."""
     spent: Callable[[Call, Sequence[int | None]], Awaitable[list[Sums]]]
@@ -190,6 +196,10 @@ def page_endpoint(route: Route, page: Page, house: House, entry: Entry, desk: De
                 return 200, _JSON, await desk.recommend(call)
             case "explain":
                 return 200, _JSON, await desk.explain(call, str(scope["path_params"]["id"]))
+            case "bodies":
+                return 200, _JSON, await desk.bodies(call, str(scope["path_params"]["id"]))
+            case "bodies_delete":
+                return 200, _JSON, await desk.forget_bodies(call, str(scope["path_params"]["id"]))
             case "health":
                 return await _health(desk)
             case "ready":

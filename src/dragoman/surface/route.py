@@ -34,6 +34,8 @@ Page: TypeAlias = Literal[
     "all_calls",
     "recommend",
     "explain",
+    "bodies",
+    "bodies_delete",
     "health",
     "ready",
     "metrics",

@@ -212,6 +212,22 @@ _ALL: tuple[Route, ...] = (
         page="explain",
     ),
     Route(
+        "GET",
+        "/v1/requests/{id}/bodies",
+        "tenant",
+        "What was asked and answered, where it is kept for the tenant",
+        page="bodies",
+        switch="enable_admin_routes",
+    ),
+    Route(
+        "DELETE",
+        "/v1/requests/{id}/bodies",
+        "tenant",
+        "Removes what is kept of a call's request and answer",
+        page="bodies_delete",
+        switch="enable_admin_routes",
+    ),
+    Route(
         "GET", "/services", "services", "Other services of the caller's tenant", page="services"
     ),
     *(

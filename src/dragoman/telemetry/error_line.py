@@ -29,7 +29,10 @@ class ErrorLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     timestamp: str
     status: int
     error: str
+    method: str
     route: str
+    origin: str | None = None
+    """The address that it came from; of a proxy, where one stands before the gateway."""
     request_id: str
     call_id: str
     trace_id: str
@@ -72,7 +75,9 @@ def error_line(call: Call, duration_s: float) -> bytes | None:
             timestamp=timestamp(call.wall),
             status=outcome.http_status,
             error=_shown(outcome.error_code),
+            method=call.method,
             route=call.route,
+            origin=None if call.client is None else call.client[0],
             request_id=call.request_id,
             call_id=call.id,
             trace_id=call.trace_id,

@@ -49,10 +49,13 @@ class Exporter:
         self._ending = threading.Event()
         self._rest = rest or self._ending.wait
         self._thread: threading.Thread | None = None
-        # Each number has one writer: put has refused, the thread has the others.
+        # put counts what it refuses, in whichever thread; the exporter's has the other numbers.
+        self._counting = threading.Lock()
         self._refused = 0
         self._unsent = 0
         self.sent = 0
+        self.more: Callable[[], None] | None = None
+        """Puts what is not there yet; asked in the exporter's thread before it sends."""
         self._is_well = True
 
     @property
@@ -74,7 +77,8 @@ class Exporter:
         """Takes the spans of one call, all or none of them."""
         queue = self._queue
         if len(queue) + len(spans) > self._bounds.queue:
-            self._refused += len(spans)
+            with self._counting:
+                self._refused += len(spans)
             return
         queue.extend(spans)
         if len(queue) >= self._bounds.batch and not self._woken.is_set():
@@ -98,6 +102,11 @@ class Exporter:
             sending.close()
 
     def _send_all(self, at_least: int) -> None:
+        if self.more is not None:
+            try:
+                self.more()
+            except Exception as error:  # noqa: BLE001  as of a sending
+                self._tell(type(error).__name__)
         queue = self._queue
         while len(queue) >= at_least:
             batch = [queue.popleft() for _ in range(min(len(queue), self._bounds.batch))]

@@ -213,6 +213,8 @@ class Metrics(Collector):
             if before is not None and (before.provider, before.model) != (one.provider, one.model):
                 self._fallbacks[before.provider, one.provider] += 1
             self._speak(call, one)
+            if one is not attempt:
+                self._aside(one)
             before = one
         if attempt.first_event_s is not None:
             served.first_token.observe(attempt.first_event_s)
@@ -222,6 +224,21 @@ class Metrics(Collector):
             served.output += usage.billed_output or 0
         if attempt.cost is not None:
             served.cost += float(attempt.cost)
+
+    def _aside(self, attempt: Attempt) -> None:
+        """A try that did not answer may have cost something all the same."""
+        usage = attempt.usage
+        if usage is None and attempt.cost is None:
+            return
+        key = (attempt.provider, attempt.label)
+        spent = self._served.get(key)
+        if spent is None:
+            spent = self._served[key] = Served()
+        if usage is not None:
+            spent.input += usage.input or 0
+            spent.output += usage.billed_output or 0
+        if attempt.cost is not None:
+            spent.cost += float(attempt.cost)
 
     def _speak(self, call: Call, attempt: Attempt) -> None:
         """One try, in the words of the conventions for generative AI."""

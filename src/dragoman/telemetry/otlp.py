@@ -102,6 +102,12 @@ def attribute(name: str, value: Value) -> bytes:
     return _sized(b"\x4a", key_value(name, value))
 
 
+def beginning(name: str, size: int) -> bytes:
+    """An attribute up to its text, of which it is known that it has so many bytes, fewer than 64."""
+    whole = attribute(name, "x" * size)
+    return whole[: len(whole) - size]
+
+
 def count(name: str, number: int) -> bytes:
     """A whole number that is not negative, as an attribute."""
     found = _key(name)
@@ -125,7 +131,7 @@ def span(
     kind: Kind,
     start_ns: int,
     end_ns: int,
-    said: bytes,
+    said: Sequence[bytes],
     *,
     failed: bool = False,
     is_entry: bool = False,
@@ -141,25 +147,27 @@ def span(
         kind: whose side it is.
         start_ns: Unix nanoseconds.
         end_ns: as ``start_ns``.
-        said: its attributes, encoded.
+        said: its attributes, encoded, in any number of pieces.
         failed: whether it ended in an error.
         is_entry: whether its parent is in another process.
         state: the trace state that came with the request.
     """
-    body = b"".join(
-        (
-            bytes.fromhex(f"0a10{trace_id}1208{span_id}2208{parent_id}")
+    pieces = [
+        bytes.fromhex(
+            f"0a10{trace_id}1208{span_id}2208{parent_id}"
             if parent_id
-            else bytes.fromhex(f"0a10{trace_id}1208{span_id}"),
-            _sized(b"\x1a", state.encode()) if state else b"",
-            _named(name, kind),
-            _TIMES.pack(0x39, start_ns, 0x41, max(start_ns, end_ns)),
-            said,
-            _SPAN_STATUS_ERROR if failed else b"",
-            _REMOTE if is_entry and parent_id else _LOCAL,
-        )
-    )
-    return _sized(b"\x12", body)
+            else f"0a10{trace_id}1208{span_id}"
+        ),
+        _named(name, kind),
+        _TIMES.pack(0x39, start_ns, 0x41, max(start_ns, end_ns)),
+        *said,
+        _REMOTE if is_entry and parent_id else _LOCAL,
+    ]
+    if state:
+        pieces.append(_sized(b"\x1a", state.encode()))
+    if failed:
+        pieces.append(_SPAN_STATUS_ERROR)
+    return _sized(b"\x12", b"".join(pieces))
 
 
 @lru_cache(maxsize=2048)

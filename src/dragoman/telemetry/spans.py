@@ -18,7 +18,7 @@ from dragoman.core.call import NO_FAILURE, Attempt, Call, Fetching
 from dragoman.core.money import plain
 from dragoman.core.trace import read_tracestate, span_of
 from dragoman.telemetry.gen_ai import finish_word, operation_of, provider_word
-from dragoman.telemetry.otlp import Value, attribute, attributes, count, span
+from dragoman.telemetry.otlp import Value, attribute, attributes, beginning, count, span
 
 Addresses = Callable[[str], str | None]
 """A provider's base URL."""
@@ -44,6 +44,8 @@ _MOST = 2**53
 _FIGURES = 32
 """Bytes of a number that are looked at."""
 _NUMBER = msgspec.json.Decoder(int | float)
+_UUID = 36
+_CALL_ID = beginning("dragoman.call_id", _UUID)
 
 
 def spans_of(call: Call, duration_s: float, addresses: Addresses) -> list[bytes]:
@@ -96,7 +98,9 @@ def _entry(call: Call, duration_s: float, own: str) -> bytes:
             outcome.status,
             len(outcome.attempts),
         ),
-        attribute("dragoman.call_id", call.id),
+        _CALL_ID + call.id.encode()
+        if len(call.id) == _UUID
+        else attribute("dragoman.call_id", call.id),
     ]
     if "x-request-id" in call.headers:
         said.append(attribute("dragoman.request_id", call.request_id))
@@ -113,7 +117,7 @@ def _entry(call: Call, duration_s: float, own: str) -> bytes:
         "server",
         start,
         start + int(duration_s * _NS),
-        b"".join(said),
+        said,
         failed=outcome.http_status >= 500 or outcome.status in _BROKEN,
         is_entry=True,
         state=read_tracestate(call.headers) if call.parent_id else "",
@@ -212,7 +216,7 @@ def _try(
         "client",
         start,
         start + int((attempt.duration_s or 0.0) * _NS),
-        b"".join(said),
+        said,
         failed=failed,
     )
 
@@ -301,17 +305,26 @@ def _fetching(call: Call, each: Fetching, own: str) -> bytes:
         "client",
         start,
         start + int(each.duration_s * _NS),
-        attributes(members),
+        (attributes(members),),
         failed=each.error is not None,
     )
 
 
+def told_of(members: dict[str, Raw] | None) -> dict[str, Raw]:
+    """What a span tells of a request, without holding all of the request."""
+    if members is None or _NUMBERS.keys().isdisjoint(members):
+        return {}
+    wanted = _NUMBERS.keys() & members.keys()
+    return {name: Raw(bytes(members[name])[:_FIGURES]) for name in wanted}
+
+
 def _numbers(members: dict[str, Raw]) -> bytes:
     """The few numbers that a request sets at its top level; words are nobody's business."""
-    set_here = _NUMBERS.keys() & members.keys()
-    if not set_here:
-        return b""
-    return b"".join([_number(member, bytes(members[member])[:_FIGURES]) for member in set_here])
+    found = b""
+    for member in members:
+        if member in _NUMBERS:
+            found += _number(member, bytes(members[member])[:_FIGURES])
+    return found
 
 
 @lru_cache(maxsize=1024)

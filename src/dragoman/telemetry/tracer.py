@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from dragoman import __version__
@@ -18,7 +20,10 @@ from dragoman.telemetry.sending import (
     HttpSending,
     Sending,
 )
-from dragoman.telemetry.spans import Addresses, spans_of, tries_of
+from dragoman.telemetry.spans import Addresses, spans_of, told_of, tries_of
+
+AT_ONCE = 32
+"""Calls whose spans are written in one go: one by one, between other work, each takes twice the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +57,41 @@ class Tracer:
         self.sample = sampler
         self.exporter = exporter
         self._addresses = addresses
+        self._over: deque[tuple[Call, float]] = deque()
+        exporter.more = self._write
+
+    @property
+    def waiting(self) -> int:
+        """Spans that wait to be sent, and calls that wait to become spans."""
+        return self.exporter.waiting + len(self._over)
 
     def finished(self, call: Call, duration_s: float) -> None:
         """A call has been answered; where a try outlives that, it is told once that has ended too."""
-        if any(attempt.duration_s is None for attempt in call.outcome.attempts):
+        for attempt in call.outcome.attempts:
+            if attempt.duration_s is None:
+                call.ended += (partial(self._late, call, duration_s),)
+                return
+        self._put(call, duration_s)
 
-            def told(outcome: Outcome) -> None:
-                del outcome
-                self._put(call, duration_s)
-
-            call.ended += (told,)
-        else:
-            self._put(call, duration_s)
+    def _late(self, call: Call, duration_s: float, outcome: Outcome) -> None:
+        del outcome
+        self._put(call, duration_s)
 
     def _put(self, call: Call, duration_s: float) -> None:
-        self.exporter.put(spans_of(call, duration_s, self._addresses))
+        call.asked = told_of(call.asked)
+        self._over.append((call, duration_s))
+        if len(self._over) >= AT_ONCE:
+            self._write()
+
+    def _write(self) -> None:
+        """Makes the spans of all calls that wait for it; the loop and the exporter's thread may both do so."""
+        over = self._over
+        while over:
+            try:
+                call, duration_s = over.popleft()
+            except IndexError:  # the other one was quicker
+                return
+            self.exporter.put(spans_of(call, duration_s, self._addresses))
 
     def consumed(self, call: Call) -> None:
         """The tries of a call whose own end was told before."""

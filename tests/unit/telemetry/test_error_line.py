@@ -44,6 +44,7 @@ def test_it_tells_who_asked_for_what_and_who_failed():
         "timestamp": "1970-01-01T00:00:00.000Z",
         "status": 502,
         "error": "provider_error",
+        "method": "POST",
         "route": "/",
         "request_id": "r",
         "call_id": "0" * 32,

@@ -9,6 +9,7 @@ from dragoman.core.trace import TraceContext
 from dragoman.telemetry.exporter import TRIES, Bounds, Exporter
 from dragoman.telemetry.sampling import SAMPLERS, sampler_of
 from dragoman.telemetry.sending import SendingError
+from servers import until
 
 
 class Receiver:
@@ -143,3 +144,25 @@ def test_the_share_is_a_share(share):
         f"{(number * 0x9E3779B97F4A7C15F39CC0605CEDC835) % 2**128:032x}" for number in range(4000)
     ]
     assert abs(sum(sample(each, None) for each in ids) / 4000 - share) < 0.03
+
+
+def test_what_is_not_there_yet_is_asked_for_and_may_fail():
+    told, receiver = [], Receiver()
+    exporter = Exporter(
+        [receiver], Bounds(delay_s=60), lambda level, message: told.append((level, message))
+    )
+    asked = []
+
+    def more():
+        asked.append(1)
+        if len(asked) == 1:
+            raise ZeroDivisionError
+        exporter.put([b"late"])
+
+    exporter.more = more
+    exporter.start()
+    exporter.put([b"0"] * exporter._bounds.batch)
+    until(lambda: len(receiver.batches) == 1)
+    exporter.close()
+    assert receiver.batches[-1] == [b"late"]
+    assert told[0] == ("warn", "traces cannot be exported: ZeroDivisionError")

@@ -37,6 +37,24 @@ def test_a_request_counts_under_its_names():
     assert 'dragoman_attempts_total{outcome="complete",provider="openai"} 2.0' in text
 
 
+def test_what_other_tries_have_cost_counts_where_it_was_spent():
+    metrics = Metrics()
+    done = outcome(usage=Usage(input=3, output=5), cost=Decimal("0.5"), status="complete")
+    for provider, status in (("openai", "upstream_cut"), ("groq", "hedge_lost")):
+        other = Attempt("b", 1, provider, "m", None, 0, 0, status=status, label="other")
+        other.usage, other.cost = Usage(input=2, output=1), Decimal("0.25")
+        done.attempts.insert(0, other)
+    done.attempts.insert(0, Attempt("c", 1, "xai", "m", None, 0, 0, status="upstream_error"))
+    metrics.finished(finished_call(done), 1.5)
+    text = metrics.text().decode()
+    assert 'dragoman_cost_usd_total{model="gpt-4o",provider="openai"} 0.5' in text
+    for provider in ("openai", "groq"):
+        labels = f'model="other",provider="{provider}"'
+        assert f"dragoman_cost_usd_total{{{labels}}} 0.25" in text
+        assert f'dragoman_tokens_total{{{labels},type="input"}} 2.0' in text
+    assert 'provider="xai"' not in text.split("dragoman_cost_usd_total")[1].split("# HELP")[0]
+
+
 def test_a_refused_request_counts_without_a_provider():
     metrics = Metrics()
     metrics.finished(finished_call(Outcome(http_status=401, error_code="invalid_api_key")), 0.01)

@@ -38,7 +38,7 @@ def one(**members):
         "kind": "client",
         "start_ns": 5,
         "end_ns": 7,
-        "said": b"",
+        "said": (),
     }
     return otlp.span(**{**said, **members})
 
@@ -51,7 +51,7 @@ def test_what_is_said_is_what_is_read(members, name, instance, failed):
     members = {safe(key): value for key, value in members.items()}
     said = otlp.attributes(members)
     resource, scoped = sent(
-        one(name=name, said=said, failed=failed), resource={"service.name": safe(instance)}
+        one(name=name, said=(said,), failed=failed), resource={"service.name": safe(instance)}
     )
     (span,) = scoped.spans
     assert {each.key: plain(each.value) for each in span.attributes} == {
@@ -80,19 +80,19 @@ def test_times_ids_and_flags(start, took, parent, entry):
 
 @given(st.integers(0, 2**50))
 def test_a_count_is_a_whole_number(number):
-    _, scoped = sent(one(said=otlp.count("c", number)))
+    _, scoped = sent(one(said=(otlp.count("c", number),)))
     assert plain(scoped.spans[0].attributes[0].value) == number
 
 
 def test_an_end_before_the_beginning_is_none_and_long_names_are_cut():
-    _, scoped = sent(one(start_ns=9, end_ns=3, said=otlp.attribute("a", "x" * 5000)))
+    _, scoped = sent(one(start_ns=9, end_ns=3, said=(otlp.attribute("a", "x" * 5000),)))
     assert scoped.spans[0].end_time_unix_nano == 9
     assert len(plain(scoped.spans[0].attributes[0].value)) == 1024
 
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=9), VALUES))
 def test_the_console_reads_back_what_was_written(members):
-    shown = otlp.told(one(said=otlp.attributes(members), parent_id=SPAN))
+    shown = otlp.told(one(said=[otlp.attributes(members)], parent_id=SPAN))
     expected = {
         key: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
         for key, value in members.items()
@@ -120,3 +120,9 @@ def test_doubles_are_little_endian():
 @pytest.mark.parametrize("number", [0, 127, 128, 300, 2**32, 2**63])
 def test_varints_come_back(number):
     assert otlp._read_varint(otlp.varint(number), 0)[0] == number
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), st.integers(0, 63))
+def test_a_beginning_is_that_of_an_attribute_of_that_length(name, size):
+    text = "y" * size
+    assert otlp.beginning(name, size) + text.encode() == otlp.attribute(name, text)

@@ -16,6 +16,7 @@ from sqlalchemy import delete, or_, select, tuple_, update
 from dragoman.admission.budget_rules import word_of
 from dragoman.store.admin_tables import named
 from dragoman.store.answer_tables import answers
+from dragoman.store.body_tables import bodies
 from dragoman.store.budget_tables import alerts, pots
 from dragoman.store.ledger_tables import requests
 from dragoman.store.response_tables import items, lasting, responses
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from dragoman.core.clock import Clock
     from dragoman.store.engine import Database
 
-BATCH = 500
+BATCH = 200
 PAUSE_S = 0.02
 _PERSONAL = ("caller", "user", "tag")
 """Kinds of sums that are named in the words of callers."""
@@ -56,7 +57,7 @@ class SqlForgetting:
         for rule in await self._budgets.rules():
             if rule.tenant == tenant:
                 await self._budgets.remove(rule.name)
-        for table in (items, responses, lasting, answers):
+        for table in (items, responses, lasting, answers, bodies):
             await self._emptied(table, table.c.tenant == tenant)
         async with self._database.write() as connection:
             mine = secrets.c.name == secret_name(tenant)

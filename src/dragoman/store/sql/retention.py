@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, func, select, tuple_, update
 
 from dragoman.core.ids import uuid7_of
+from dragoman.store.body_tables import bodies
 from dragoman.store.budget_tables import charges
 from dragoman.store.ledger_tables import attempts, hours, requests
 from dragoman.store.sql.ledger_rows import HOUR_US
@@ -51,7 +52,7 @@ class SqlRetention:
             return int((await connection.execute(query)).scalar_one())
 
     async def expire(self, most: int) -> int:
-        """Removes at most ``most`` calls that are old, with their attempts; how many it were."""
+        """Removes at most ``most`` calls that are old, with attempts and bodies; how many it were."""
         row, before = requests.c, self.before_us
         old = select(row.call_id).where(row.call_id < _first_id(before)).order_by(row.call_id)
         async with self._database.read() as connection:
@@ -67,6 +68,7 @@ class SqlRetention:
             await connection.execute(delete(attempts).where(attempts.c.call_id <= last))
             settled = (charges.c.call_id <= last, charges.c.held_pico == 0)
             await connection.execute(delete(charges).where(*settled))
+            await connection.execute(delete(bodies).where(bodies.c.call_id <= last))
             await connection.execute(delete(requests).where(row.call_id <= last))
         return len(names)
 

@@ -10,12 +10,13 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dragoman.accounting.settling import Compared, Question, Settlement
 from dragoman.core.budget import Pot, pots_of
 from dragoman.core.ids import uuid7_of
+from dragoman.credentials.own import OWN
 from dragoman.store.budget_tables import charges
 from dragoman.store.ledger_tables import attempts, requests
 from dragoman.store.settling_tables import drifts, unsettled
@@ -168,7 +169,10 @@ class SqlSettling:
             return [Drift(**row) for row in (await connection.execute(query)).mappings()]
 
     async def spent_of_day(self, day: int, provider: str) -> dict[str, tuple[int, int]]:
-        """What all attempts at a provider came to on a day, by model: how many, and 10⁻¹² USD."""
+        """What attempts with keys of the house came to on a day, by model: how many, and 10⁻¹² USD.
+
+        What tenants' own keys have spent stands on their bills, and in no report of ours.
+        """
         row = attempts.c
         since, until = day * DAY_US, (day + 1) * DAY_US
         slack = 3_600_000_000
@@ -180,6 +184,7 @@ class SqlSettling:
                 row.created_us >= since,
                 row.created_us < until,
                 row.provider == provider,
+                or_(row.credential.is_(None), ~row.credential.startswith(OWN, autoescape=True)),
             )
             .group_by(row.model)
         )

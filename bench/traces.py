@@ -1,0 +1,128 @@
+"""What traces cost: the CPU time of a request with an OTLP receiver, against that without one.
+
+Two gateways serve the same requests by turns, a few dozen each time, so that whatever else the machine does meets
+both alike; the CPU time is the kernel's own, of all threads. The bar: a tenth of the throughput.
+
+    python bench/traces.py                   # whole replies
+    python bench/traces.py --streamed --rounds 400
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from gateway import Gateway, dragoman
+from lanes import check
+from load import Plan, closed_loop
+from machine import cores, spent_ns
+from process import free_port, running, wait_for
+
+CONNECTIONS = 8
+A_ROUND = 48
+"""Requests of one gateway before it is the other one's turn."""
+MOST = 0.10
+"""Of the throughput."""
+
+
+class _Receiver(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        """Takes whatever comes."""
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def receiver() -> Iterator[int]:
+    """A receiver of OTLP over HTTP; its port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Receiver)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def upstream(folder: Path, core: int) -> Iterator[int]:
+    """The bench's provider; its port."""
+    port, log = free_port(), folder / "upstream.log"
+    command = [
+        sys.executable,
+        str(Path(__file__).with_name("upstream.py")),
+        *("--port", str(port), "--core", str(core)),
+    ]
+    with running(command, core=core, log=log, folder=folder) as process:
+        wait_for(process, port, log)
+        yield port
+
+
+def round_us(gateway: Gateway, *, streamed: bool, requests: int = A_ROUND) -> float:
+    """Microseconds of CPU time that a request takes."""
+    ask = gateway.lane().ask(streamed=streamed)
+    plan = Plan(ask, CONNECTIONS, seconds=60.0, warm_s=0.0, requests=requests)
+    before = spent_ns(gateway.pid)
+    done = closed_loop(plan)
+    return (spent_ns(gateway.pid) - before) / done.answered / 1000
+
+
+def share_lost(off: list[float], on: list[float]) -> float:
+    """The part of the throughput that is lost where a request takes so much more of the CPU."""
+    return 1 - statistics.median(off) / statistics.median(on)
+
+
+def main() -> int:
+    """Measures, prints, and fails beyond the bar."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--streamed", action="store_true")
+    asked = parser.parse_args()
+    core, other = cores()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        port = stack.enter_context(upstream(folder, other))
+        traced = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{stack.enter_context(receiver())}"
+        }
+        served: dict[str, Gateway] = {}
+        for name, more in (("off", {}), ("on", traced)):
+            (folder / name).mkdir()
+            served[name] = stack.enter_context(dragoman(folder / name, core, port, more))
+            check(served[name].lane())
+            round_us(served[name], streamed=asked.streamed, requests=500)
+        found: dict[str, list[float]] = {"off": [], "on": []}
+        for number in range(asked.rounds):
+            turns = ("off", "on") if number % 2 else ("on", "off")
+            for name in turns:
+                found[name].append(round_us(served[name], streamed=asked.streamed))
+    lost = share_lost(found["off"], found["on"])
+    kind = "a stream" if asked.streamed else "a whole reply"
+    print(
+        f"{kind}: {statistics.median(found['off']):.1f} us of CPU without traces, "
+        f"{statistics.median(found['on']):.1f} with; {lost:.1%} of the throughput (at most {MOST:.0%})"
+    )
+    return 0 if lost <= MOST else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except subprocess.SubprocessError as error:
+        sys.exit(str(error))

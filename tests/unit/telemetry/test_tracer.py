@@ -1,0 +1,77 @@
+"""Calls become spans some at a time, and hold nothing of what they were asked until then."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from dragoman.core.call import Attempt
+from dragoman.telemetry.exporter import Bounds, Exporter
+from dragoman.telemetry.otlp import read_fields, told
+from dragoman.telemetry.tracer import AT_ONCE, Tracer
+from scripted import call_of
+
+
+def tracer():
+    exporter = Exporter([], Bounds(queue=1000), lambda *_: None)
+    return Tracer(lambda *_: True, exporter, lambda _: None), exporter
+
+
+def finished(made, **asked):
+    call = call_of()
+    call.id = "0193f2c4-a1b2-7e7d-9d3c-6a5b4f3e2d1c"
+    call.sampled = True
+    call.asked = {name: Raw(msgspec.json.encode(value)) for name, value in asked.items()}
+    tried = Attempt(call.id, 1, "openai", "m", None, 0.0, 0.0, status="complete")
+    tried.duration_s = 0.1
+    call.outcome.attempts.append(tried)
+    made.finished(call, 0.2)
+    return call
+
+
+def test_spans_are_made_of_many_calls_at_once():
+    made, exporter = tracer()
+    for number in range(1, AT_ONCE):
+        finished(made)
+        assert (exporter.waiting, made.waiting) == (0, number)
+    finished(made)
+    assert exporter.waiting == made.waiting == 2 * AT_ONCE
+
+
+def test_what_is_left_is_made_when_the_exporter_asks():
+    made, exporter = tracer()
+    finished(made)
+    exporter.more()
+    exporter.more()
+    assert exporter.waiting == made.waiting == 2
+
+
+def test_a_call_that_waits_holds_of_its_request_the_numbers_alone():
+    made, exporter = tracer()
+    call = finished(made, messages="x" * 100_000, temperature=0.5, max_tokens=7)
+    assert {name: bytes(raw) for name, raw in call.asked.items()} == {
+        "temperature": b"0.5",
+        "max_tokens": b"7",
+    }
+    assert finished(made, messages="x").asked == {}
+    exporter.more()
+    _, first, *_ = exporter._queue
+    ((number, _),) = read_fields(first)
+    assert number == 2
+    said = told(first)["attributes"]
+    assert (said["gen_ai.request.temperature"], said["gen_ai.request.max_tokens"]) == (0.5, 7)
+
+
+def test_a_try_that_goes_on_is_waited_for():
+    made, exporter = tracer()
+    call = call_of()
+    call.id = "0193f2c4-a1b2-7e7d-9d3c-6a5b4f3e2d1c"
+    tried = Attempt(call.id, 1, "openai", "m", None, 0.0, 0.0)
+    call.outcome.attempts.append(tried)
+    made.finished(call, 0.2)
+    assert made.waiting == 0
+    tried.duration_s = 1.0
+    for each in call.ended:
+        each(call.outcome)
+    exporter.more()
+    assert exporter.waiting == 2
