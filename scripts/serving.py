@@ -58,7 +58,7 @@ def gateway(port: int, home: Path, **environment: str) -> Iterator[subprocess.Po
     """A gateway that serves while the block runs."""
     process = start(port, home, **environment)
     try:
-        if not wait_ready(process, port, 80, 0.1):
+        if not wait_ready(process, port, 600, 0.1):
             raise RuntimeError("the gateway did not become ready")
         yield process
     finally:

@@ -14,7 +14,7 @@ from databases import KINDS
 from dragoman.accounting.entry import Entry
 from dragoman.accounting.ports import Scope
 from dragoman.accounting.question import Question
-from dragoman.cli.commands.cleanup import BATCH
+from dragoman.store.sql.forgetting import BATCH
 from dragoman.store.sql.ledger import SqlLedger
 from dragoman.store.sql.retention import SqlRetention
 from dragoman.store.sql.summing import DAY_US, Summing
