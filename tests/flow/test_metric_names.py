@@ -49,7 +49,7 @@ BUCKETS = {
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "rules.yaml"
 DASHBOARD = DEPLOY / "grafana" / "dragoman.json"
-QUEUES = {"ledger", "journal", "notes", "errors", "log"}
+QUEUES = {"ledger", "journal", "notes", "bodies", "errors", "log"}
 
 
 @pytest.fixture(scope="module")

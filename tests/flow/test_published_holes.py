@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import socket
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -45,7 +45,10 @@ def raw(server, data: bytes, patience_s: float = 5.0) -> bytes:
     """Everything that comes back to these bytes before the connection ends or falls silent."""
     found = b""
     with closing(socket.create_connection(("127.0.0.1", server.port), patience_s)) as connection:
-        connection.sendall(data)
+        with suppress(
+            BrokenPipeError, ConnectionResetError
+        ):  # who refuses a head does not read on
+            connection.sendall(data)
         connection.settimeout(0.5)
         try:
             while piece := connection.recv(65536):
@@ -270,7 +273,8 @@ def test_an_odd_boundary_costs_nothing(open_house, boundary):
         body = f"--{boundary}\r\n\r\n".encode() * 20
         began = time.monotonic()
         found = raw(open_house, f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
-        assert int(found.split()[1]) in {400, 413, 415, 422, 431}
+        # A reset may overtake the answer.
+        assert not found or int(found.split()[1]) in {400, 413, 415, 422, 431}
         assert time.monotonic() - began < 4
 
 

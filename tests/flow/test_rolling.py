@@ -102,7 +102,9 @@ def roll(mock, folder, restarts: int, *arguments: str) -> Load:
         return load
 
 
-@pytest.mark.parametrize("arguments", [(), ("--workers", "2")])
+@pytest.mark.parametrize(
+    "arguments", [(), pytest.param(("--workers", "2"), marks=pytest.mark.gate)]
+)
 def test_two_restarts_under_load_fail_no_request(mock, tmp_path, arguments):
     load = roll(mock, tmp_path, 2, *arguments)
     assert load.failures == []
