@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from dragoman.admin.paging import Asked, Strict, page_of, place_of, said_wrong
 from dragoman.core.errors import CallerError
 
-
 NAMES = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=8
 )
