@@ -557,6 +557,7 @@ def test_a_lease_goes_on_while_the_database_is_away_and_then_refuses(tmp_path, m
         assert billed(mock) <= Decimal("0.01")
 
 
+@pytest.mark.gate
 @pytest.mark.req("M10", "M19")
 def test_a_worker_that_is_killed_leaves_no_lease_and_loses_no_cent(tmp_path, mock):
     with serving(

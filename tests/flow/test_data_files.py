@@ -153,6 +153,7 @@ def test_lists_of_models_are_known_before_their_provider_is_asked_again(tmp_path
     assert again == listed | {"openai/brand-new"}
 
 
+@pytest.mark.gate
 def test_of_several_workers_one_takes_it_over(mock, tmp_path, data):
     found = states(data)
     found["groq"]["disabled"] = True
