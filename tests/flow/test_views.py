@@ -196,6 +196,9 @@ def test_an_administrator_has_reports_over_all_tenants(house):
     reply = server.ask("GET", "/api/admin/usage/export", key=admin)
     assert len(list(csv.DictReader(io.StringIO(reply.body.decode())))) == 5
     assert server.ask("HEAD", "/api/admin/usage/export", key=admin).body == b""
+    for nothing in ("", ",", "%20"):
+        found = read(server, f"/api/admin/usage?group={nothing}", admin)
+        assert (found["object"], {"provider", "model"} <= set(found["data"][0])) == ("list", True)
     assert server.ask("GET", "/api/admin/usage?group=request", key=admin).status == 400
     assert server.ask("GET", "/api/admin/usage?colour=red", key=admin).status == 400
 

@@ -97,7 +97,10 @@ class InvoicesListed(BaseModel):
 
 def _asked(said: UsageAsked) -> Asked:
     words = {name: str(value) for name, value in said.model_dump(exclude_none=True).items()}
-    asked = parse_asked({"group": "provider,model", **words}, DIMENSIONS, wide=True)
+    asked = parse_asked(words, DIMENSIONS, wide=True)
+    if not asked.group and not asked.calls:
+        # Also where the word is there and says nothing: this list has always groups.
+        asked = parse_asked({**words, "group": "provider,model"}, DIMENSIONS, wide=True)
     if asked.calls:
         raise invalid("group is 'request'; GET …/usage/export has a row for each call.", "group")
     if said.format == "csv" and "limit" not in said.model_fields_set:
