@@ -229,7 +229,9 @@ def cut_and_resumed(server, model, dice):
 
 
 @pytest.mark.parametrize(
-    "count", [40, pytest.param(1000, marks=pytest.mark.gate)], ids=["few", "thousand"]
+    "count",
+    [40, pytest.param(1000, marks=[pytest.mark.gate, pytest.mark.timeout(600)])],
+    ids=["few", "thousand"],
 )
 def test_streams_cut_at_random_are_whole_once_resumed(mock, gateway, count):
     model = named("length-600--mock-chunk-delay-1")
