@@ -3,15 +3,12 @@
 Nothing is patched: what a test sees went over loopback through the program that users start.
 """
 
-import atexit
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import forge
+from databases import copy_tables
 
 KEY = "drg_test"
 FAST_MOCK = {
@@ -32,7 +30,6 @@ FAST_MOCK = {
     "MOCK_ENABLE_LOGS": "false",
     "MOCK_SEED": "7",
 }
-_TABLES: list[Path] = []
 _KEEP = {"PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"}
 
 
@@ -198,16 +195,9 @@ def mock_server(folder: Path, **environment: str) -> Iterator[Server]:
 
 def _make_home(home: Path) -> None:
     """A home in which the tables stand, as the first start would make them, but copied."""
-    if not _TABLES:
-        folder = Path(tempfile.mkdtemp(prefix="dragoman-tables-"))
-        atexit.register(shutil.rmtree, folder)
-        environment = {"MODE": "local", "DRAGOMAN_HOME": str(folder), "PATH": "/usr/bin:/bin"}
-        done = forge.run(["db", "upgrade"], env=environment, cwd=folder)
-        assert done.returncode == 0, done.stderr
-        _TABLES.append(folder / "dragoman.db")
     home.mkdir(mode=0o700)
     (home / "dragoman.db").touch(mode=0o600)
-    shutil.copyfile(_TABLES[0], home / "dragoman.db")
+    copy_tables(home / "dragoman.db")
 
 
 @contextmanager

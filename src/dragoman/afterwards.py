@@ -83,8 +83,7 @@ def sources_of(
 
     async def generation(question: Question) -> Usage | None:
         known, name = registry(), question.provider
-        # One that only tenants have keys for is asked as well.
-        provider = known.providers.get(name) or known.dormant.get(name)
+        provider = known.reachable(name)
         lookup = _lookup_of(known, name)
         if provider is None or lookup is None:
             raise UpstreamError("upstream", f"{name} is not configured any more.")

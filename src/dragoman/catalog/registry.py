@@ -73,6 +73,10 @@ class Registry:
     """What was worked out of all models, until more of them are known of."""
     _shelves: dict[str, Shelf] | None = field(default=None, repr=False)
 
+    def reachable(self, name: str) -> Provider | None:
+        """A provider that calls may be made to: configured, or lacking a key alone, which a tenant may bring."""
+        return self.providers.get(name) or self.dormant.get(name)
+
     def spoken_of(self) -> list[str]:
         """Who is configured: the stub is nobody, and another surface of a provider is that provider."""
         return [

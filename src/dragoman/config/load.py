@@ -138,6 +138,11 @@ def doubtful_names(env_file: Path | None = None) -> list[str]:
     return told
 
 
+def _in_file(path: Path) -> dict[str, str]:
+    """What a ``.env`` file says; empty values say nothing."""
+    return {name: value for name, value in dotenv_values(path).items() if value}
+
+
 def said_twice(env_file: Path | None = None) -> dict[str, str]:
     """Names of keys that are one thing at one place and another at the next, each with a sentence (C-07).
 
@@ -145,7 +150,7 @@ def said_twice(env_file: Path | None = None) -> dict[str, str]:
         ConfigError: what is stored cannot be read.
     """
     path = env_file or Path(".env")
-    near = {name: value for name, value in dotenv_values(path).items() if value}
+    near = _in_file(path)
     exported = {**near, **os.environ}
     layers = (
         ("the environment", os.environ),
@@ -190,8 +195,7 @@ def layers(env_file: Path | None = None) -> tuple[dict[str, str], dict[str, str]
     Raises:
         ConfigError: as ``environment``.
     """
-    read = dotenv_values(env_file or Path(".env"))
-    said = {name: value for name, value in read.items() if value}
+    said = _in_file(env_file or Path(".env"))
     env = {**said, **os.environ}
     kept = stored_keys(env)
     if env_file is None:

@@ -44,7 +44,7 @@ def find(name: str, registry: Registry, services: Mapping[str, Service]) -> Whom
         if service is None:
             return None
         return Whom(name, origin_of(service.base_url), bring=service.bring)
-    provider = registry.providers.get(name) or registry.dormant.get(name)
+    provider = registry.reachable(name)
     if provider is None or provider.stub:
         return None
     return Whom(name, origin_of(provider.base_url), registry.definitions.get(name))

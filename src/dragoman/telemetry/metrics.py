@@ -213,32 +213,13 @@ class Metrics(Collector):
             if before is not None and (before.provider, before.model) != (one.provider, one.model):
                 self._fallbacks[before.provider, one.provider] += 1
             self._speak(call, one)
-            if one is not attempt:
-                self._aside(one)
+            if one is not attempt and (one.usage is not None or one.cost is not None):
+                # A try that did not answer may have cost something all the same.
+                _spend(self._served.setdefault((one.provider, one.label), Served()), one)
             before = one
         if attempt.first_event_s is not None:
             served.first_token.observe(attempt.first_event_s)
-        usage = attempt.usage
-        if usage is not None:
-            served.input += usage.input or 0
-            served.output += usage.billed_output or 0
-        if attempt.cost is not None:
-            served.cost += float(attempt.cost)
-
-    def _aside(self, attempt: Attempt) -> None:
-        """A try that did not answer may have cost something all the same."""
-        usage = attempt.usage
-        if usage is None and attempt.cost is None:
-            return
-        key = (attempt.provider, attempt.label)
-        spent = self._served.get(key)
-        if spent is None:
-            spent = self._served[key] = Served()
-        if usage is not None:
-            spent.input += usage.input or 0
-            spent.output += usage.billed_output or 0
-        if attempt.cost is not None:
-            spent.cost += float(attempt.cost)
+        _spend(served, attempt)
 
     def _speak(self, call: Call, attempt: Attempt) -> None:
         """One try, in the words of the conventions for generative AI."""
@@ -298,6 +279,16 @@ class Metrics(Collector):
     def text(self) -> bytes:
         """All of it in Prometheus' text form."""
         return generate_latest(self._registry)
+
+
+def _spend(spent: Served, attempt: Attempt) -> None:
+    """Adds what a try has consumed, and what it has cost."""
+    usage = attempt.usage
+    if usage is not None:
+        spent.input += usage.input or 0
+        spent.output += usage.billed_output or 0
+    if attempt.cost is not None:
+        spent.cost += float(attempt.cost)
 
 
 def _processes(pids: list[int]) -> Iterator[Metric]:

@@ -96,7 +96,7 @@ async def try_own(opened: Opened, registry: Registry, transport: Transport) -> T
     own = opened.credential
     if own.provider.startswith(PREFIX):
         return Trial("not tried", f"{own.provider} has nothing that is known to cost nothing.")
-    provider = registry.providers.get(own.provider) or registry.dormant.get(own.provider)
+    provider = registry.reachable(own.provider)
     if provider is None:
         return Trial("not tried", f"There is no provider {own.provider} here any more.")
     credential = Credential(own.id, opened.secret, own.origin)

@@ -330,36 +330,29 @@ def _seconds(ms: int | None) -> float | None:
 
 
 def _there(what: str, name: str) -> CallerError:
-    return CallerError(
-        "conflict", f"There is a {what} {name!a} already; nothing was changed.", code="conflict"
-    )
+    return _conflict(f"There is a {what} {name!a} already; nothing was changed.")
 
 
 def _deleted(name: str) -> CallerError:
-    return CallerError(
-        "conflict",
-        f"The tenant {name[:64]!a} was deleted: nobody is called so any more.",
-        code="conflict",
-        param="tenant",
+    return _conflict(
+        f"The tenant {name[:64]!a} was deleted: nobody is called so any more.", "tenant"
     )
 
 
 def _serves(what: str, name: str) -> CallerError:
-    return CallerError(
-        "conflict",
-        f"The {what} {name[:64]!a} serves: suspend it first, and delete it once nobody misses it.",
-        code="conflict",
-        param="id",
+    told = (
+        f"The {what} {name[:64]!a} serves: suspend it first, and delete it once nobody misses it."
     )
+    return _conflict(told, "id")
 
 
 def _stays(what: str, name: str) -> CallerError:
-    return CallerError(
-        "conflict",
-        f"The {what} {name!a} is always there: what is not told elsewhere is its.",
-        code="conflict",
-        param="id",
-    )
+    told = f"The {what} {name!a} is always there: what is not told elsewhere is its."
+    return _conflict(told, "id")
+
+
+def _conflict(told: str, param: str | None = None) -> CallerError:
+    return CallerError("conflict", told, code="conflict", param=param)
 
 
 def _no_tenant(name: str) -> CallerError:
