@@ -18,17 +18,16 @@ help:
 
 $(VENV)/.base: requirements.txt pyproject.toml
 	@test -x $(BIN)/python || { python=$(PYTHON); test -n "$$python" && $$python -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, this is {v.major}.{v.minor}: make PYTHON=python3.12 …")' && $$python -m venv $(VENV); }
-	@echo "Installing into $(VENV), once: this takes a minute or two." >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@echo "Installing into $(VENV), once: this takes up to a minute or two." >&2
+	@$(BIN)/python scripts/install.py --editable requirements.txt
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.base
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
+	@$(BIN)/python scripts/install.py requirements-dev.txt
 	@touch $@
 
 $(VENV)/.programs: requirements-programs.txt $(VENV)/.dev
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-programs.txt
+	@$(BIN)/python scripts/install.py requirements-programs.txt
 	@touch $@
 
 # Install everything that working on the project needs

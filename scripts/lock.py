@@ -6,6 +6,7 @@ taken: most poisoned ones are found within days.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,8 @@ FILES = {
     "requirements-dev.txt": ["--extra", "all", "--group", "dev"],
     "requirements-programs.txt": ["--group", "programs", "--constraint", "requirements-dev.txt"],
 }
+INSTALLER = "uv"
+"""What installs the rest: it has a file of its own, cut out of the others'."""
 
 
 def main() -> int:
@@ -31,6 +34,10 @@ def main() -> int:
             "--no-emit-package", "dragoman", "--output-file", name,
         ]  # fmt: skip
         subprocess.run(command, cwd=ROOT, check=True)
+    locked = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
+    piece = re.search(rf"^{INSTALLER}==(?:.*\\\n)*.*\n", locked, re.MULTILINE)
+    assert piece is not None, f"{INSTALLER} is needed to develop, too"
+    (ROOT / "requirements-installer.txt").write_text(piece[0], encoding="utf-8")
     return 0
 
 

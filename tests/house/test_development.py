@@ -128,6 +128,40 @@ def test_pip_installs_from_files_that_pin_every_package_by_its_hash(name):
         assert "aiohttp" not in packages
 
 
+@pytest.mark.req("R-DEV-009")
+def test_what_installs_the_rest_is_pinned_as_it_is_for_developers():
+    alone = (ROOT / "requirements-installer.txt").read_text(encoding="utf-8")
+    assert re.match(r"uv==[\d.]+ \\\n(    --hash=sha256:[0-9a-f]{64}( \\)?\n)+\Z", alone)
+    assert alone in (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.req("R-DEV-009")
+@pytest.mark.parametrize("has_uv", [True, False])
+def test_pip_installs_where_uv_does_not_run_and_hashes_are_asked_for_either_way(tmp_path, has_uv):
+    """The environment is one whose installers only write down how they were called."""
+    called = tmp_path / "called.txt"
+    for name, status in (("pip", 0), ("uv", 0 if has_uv else 1)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+        (tmp_path / name / "__main__.py").write_text(
+            f"import sys\nprint({name!r}, *sys.argv[1:], file=open({str(called)!r}, 'a'))\n"
+            f"sys.exit({status})\n",
+            encoding="utf-8",
+        )
+    subprocess.run(
+        [sys.executable, "scripts/install.py", "--editable", "requirements.txt"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        check=True,
+    )
+    locked, itself = called.read_text(encoding="utf-8").splitlines()[-2:]
+    begin = "uv pip install" if has_uv else "pip install"
+    assert locked.startswith(begin)
+    assert itself.startswith(begin)
+    assert "--no-deps --require-hashes -r requirements.txt" in locked
+    assert itself.endswith("--no-deps --editable .")
+
+
 @pytest.mark.req("R-DEV-011")
 def test_tests_leave_what_belongs_to_the_user_alone(lonely):
     home = Path(lonely.environment["DRAGOMAN_HOME"])
