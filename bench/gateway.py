@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ SAME_MODEL = "openai/gpt-4o-mini"
 OTHER_MODEL = "anthropic/claude-sonnet-4-5"
 SAME = "dragoman, same dialect"
 TRANSLATED = "dragoman, translated"
-_LIMITS = ("--rps", "1000000", "--rpm", "60000000", "--rpd", "2000000000")
+LIMITS = ("--rps", "1000000", "--rpm", "60000000", "--rpd", "2000000000")
 """So high that none is reached; each is counted all the same."""
 
 
@@ -54,11 +54,11 @@ class Gateway:
         )
 
 
-def stored_key(home: Path) -> str:
+def stored_key(home: Path, limits: Sequence[str] = LIMITS) -> str:
     """A key in the gateway's database, with limits."""
     command = [sys.executable, "-m", "dragoman", "keys", "create", "--name", "bench", "--json"]
     made = subprocess.run(
-        [*command, *_LIMITS],
+        [*command, *limits],
         env=_environment(home),
         cwd=home,
         capture_output=True,
@@ -77,14 +77,21 @@ def _environment(home: Path) -> dict[str, str]:
 
 @contextmanager
 def dragoman(
-    folder: Path, core: int, upstream: int, more: Mapping[str, str] | None = None
+    folder: Path,
+    core: int,
+    upstream: int,
+    more: Mapping[str, str] | None = None,
+    limits: Sequence[str] = LIMITS,
 ) -> Iterator[Gateway]:
-    """A gateway whose providers are the upstream; its state lives in ``folder``; ``more``: of its environment."""
+    """A gateway whose providers are the upstream; its state lives in ``folder``.
+
+    ``more`` comes to its environment; ``limits`` are its key's, as options of `dragoman keys create`.
+    """
     home = folder / "home"
     home.mkdir(exist_ok=True)
     kept_key = home / "bench.key"
     if not kept_key.exists():
-        kept_key.write_text(stored_key(home))
+        kept_key.write_text(stored_key(home, limits))
     port = free_port()
     log = folder / "access.log"
     providers = {

@@ -1,15 +1,18 @@
-"""What traces cost: the CPU time of a request with an OTLP receiver, against that without one.
+"""What a part costs that can be left out: the CPU time of a request with it, against that without it.
 
 Two gateways serve the same requests by turns, a few dozen each time, so that whatever else the machine does meets
-both alike; the CPU time is the kernel's own, of all threads. The bar: a tenth of the throughput.
+both alike; the CPU time is the kernel's own, of all threads.
 
-    python bench/traces.py                   # whole replies
-    python bench/traces.py --streamed --rounds 400
+    python bench/costs.py traces             # spans to an OTLP receiver: at most a tenth of the throughput
+    python bench/costs.py limits             # seven limits and two budgets, against a bare key: at most 8 %
+    python bench/costs.py redis              # the same, counted in REDIS_URL: at least 0.6 of a bare key's
+    python bench/costs.py traces --streamed --rounds 400
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -17,10 +20,11 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from gateway import Gateway, dragoman
+from gateway import LIMITS, Gateway, dragoman
 from lanes import check
 from load import Plan, closed_loop
 from machine import cores, spent_ns
@@ -29,8 +33,32 @@ from process import free_port, running, wait_for
 CONNECTIONS = 8
 A_ROUND = 48
 """Requests of one gateway before it is the other one's turn."""
-MOST = 0.10
-"""Of the throughput."""
+REDIS_URL = "redis://127.0.0.1:6379/15"
+NO_LIMITS = tuple(f"--{name}=0" for name in ("rps", "rpm", "rpd", "tpm", "tpd", "max-tokens"))
+ALL_LIMITS = tuple(f"--{name}=2000000000" for name in ("rps", "rpm", "rpd", "tpm", "tpd"))
+PLACES = "--concurrency=1000"
+BUDGETS = """
+[budgets.everybody]
+monthly_usd = "1000000"
+[budgets.each]
+each = "key"
+daily_usd = "1000000"
+"""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A gateway as it runs: its key's limits, its `dragoman.toml`, its environment."""
+
+    limits: tuple[str, ...]
+    file: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+BARE = Kind(NO_LIMITS)
+LIMITED = Kind((*ALL_LIMITS, PLACES), BUDGETS)
+MOST = {"traces": 0.10, "limits": 0.08, "redis": 0.40}
+"""Of the throughput, at most."""
 
 
 class _Receiver(BaseHTTPRequestHandler):
@@ -88,9 +116,34 @@ def share_lost(off: list[float], on: list[float]) -> float:
     return 1 - statistics.median(off) / statistics.median(on)
 
 
+def kinds(part: str, stack: ExitStack) -> tuple[Kind, Kind]:
+    """The gateway without the part, and with it."""
+    if part == "traces":
+        port = stack.enter_context(receiver())
+        traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
+        return Kind(LIMITS), Kind(LIMITS, environment=traced)
+    if part == "limits":
+        return BARE, LIMITED
+    shared = {"REDIS_URL": os.environ.get("REDIS_URL", REDIS_URL)}
+    return BARE, Kind(LIMITED.limits, LIMITED.file, shared)
+
+
+def start(name: str, kind: Kind, folder: Path, core: int, port: int, stack: ExitStack) -> Gateway:
+    """A gateway of that kind that has served a while."""
+    home = folder / name
+    home.mkdir()
+    file = home / "dragoman.toml"
+    file.write_text("format = 1\n" + kind.file)
+    more = {"DRAGOMAN_CONFIG": str(file), **kind.environment}
+    gateway = stack.enter_context(dragoman(home, core, port, more, kind.limits))
+    check(gateway.lane())
+    return gateway
+
+
 def main() -> int:
     """Measures, prints, and fails beyond the bar."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("part", choices=MOST)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--streamed", action="store_true")
     asked = parser.parse_args()
@@ -98,27 +151,25 @@ def main() -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         port = stack.enter_context(upstream(folder, other))
-        traced = {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{stack.enter_context(receiver())}"
+        off, on = kinds(asked.part, stack)
+        served = {
+            "off": start("off", off, folder, core, port, stack),
+            "on": start("on", on, folder, core, port, stack),
         }
-        served: dict[str, Gateway] = {}
-        for name, more in (("off", {}), ("on", traced)):
-            (folder / name).mkdir()
-            served[name] = stack.enter_context(dragoman(folder / name, core, port, more))
-            check(served[name].lane())
-            round_us(served[name], streamed=asked.streamed, requests=500)
+        for gateway in served.values():
+            round_us(gateway, streamed=asked.streamed, requests=500)
         found: dict[str, list[float]] = {"off": [], "on": []}
         for number in range(asked.rounds):
             turns = ("off", "on") if number % 2 else ("on", "off")
             for name in turns:
                 found[name].append(round_us(served[name], streamed=asked.streamed))
-    lost = share_lost(found["off"], found["on"])
+    lost, most = share_lost(found["off"], found["on"]), MOST[asked.part]
     kind = "a stream" if asked.streamed else "a whole reply"
     print(
-        f"{kind}: {statistics.median(found['off']):.1f} us of CPU without traces, "
-        f"{statistics.median(found['on']):.1f} with; {lost:.1%} of the throughput (at most {MOST:.0%})"
+        f"{kind}: {statistics.median(found['off']):.1f} us of CPU without {asked.part}, "
+        f"{statistics.median(found['on']):.1f} with; {lost:.1%} of the throughput (at most {most:.0%})"
     )
-    return 0 if lost <= MOST else 1
+    return 0 if lost <= most else 1
 
 
 if __name__ == "__main__":
