@@ -4,12 +4,16 @@ python scripts/gate.py ci      what must hold for every change (ten minutes at m
 python scripts/gate.py gate    everything that must hold before a release
 python scripts/gate.py test    the tests alone, with branch coverage
 
-Steps of one stage run side by side; each says all it has to say at its end.
+Steps of one stage run side by side; each says all it has to say at its end. What then fails among the
+tests is run once more, alone, and said to be: some tests judge times, and a neighbour can take them. What
+fails alone as well is wrong, and so is a stage in which more than a few fail.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +24,10 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 PYTHON = sys.executable
 SOURCES = ("src", "tests", "bench", "scripts", "examples")
+MOST_AGAIN = 12
+"""Failed tests of one step that are run once more; more are no neighbour's doing."""
+SLOW_S = 120
+"""What the one test may take, as in `pyproject.toml`; alone on a slow machine it has thrice that."""
 COVERED = 90
 """Percent of branches and lines that all tests must reach."""
 
@@ -105,7 +113,39 @@ def stages(kind: str) -> list[Stage]:
 
 
 def run(stage: Stage, environment: dict[str, str]) -> list[str]:
-    """Runs the steps of a stage side by side and prints what each said; the names of those that failed."""
+    """Runs the steps of a stage, and once more what may have failed for another; which failed."""
+    return [
+        name
+        for name in beside(stage, environment)
+        if not holds_alone(name, stage[name], environment)
+    ]
+
+
+def holds_alone(name: str, command: list[str], environment: dict[str, str]) -> bool:
+    """Whether the tests that failed in a step pass when nothing runs beside them."""
+    if "pytest" not in command or command[0] != PYTHON:
+        return False
+    folder = next(
+        (part for part in command if part.startswith("cache_dir=")), "cache_dir=.pytest_cache"
+    )
+    page = ROOT / folder.removeprefix("cache_dir=") / "v" / "cache" / "lastfailed"
+    try:
+        fell = list(json.loads(page.read_bytes()))
+    except (OSError, ValueError):
+        return False
+    if not 0 < len(fell) <= MOST_AGAIN:
+        return False
+    print(f"--- {name}: once more, alone: {', '.join(fell)}", flush=True)
+    again = ["--last-failed", "--last-failed-no-failures=none", f"--timeout={3 * SLOW_S}"]
+    held = (
+        subprocess.run([*command, *again], cwd=ROOT, env=environment, check=False).returncode == 0
+    )
+    print(f"--- {name}: {'ok' if held else 'FAILED'} alone", flush=True)
+    return held
+
+
+def beside(stage: Stage, environment: dict[str, str]) -> list[str]:
+    """Runs the steps side by side and prints what each said; the names of those that failed."""
     failed: list[str] = []
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
@@ -138,6 +178,8 @@ def main() -> int:
         return 2
     for leftover in ROOT.glob(".coverage*"):
         leftover.unlink()
+    # What failed in an earlier run is no news of this one.
+    shutil.rmtree(ROOT / ".pytest_cache", ignore_errors=True)
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ.get('PATH', '')}"}
     began = time.monotonic()
     failed = [name for stage in stages(kind) for name in run(stage, environment)]

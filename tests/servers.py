@@ -101,7 +101,7 @@ class Server:
         assert len(found) == 1, f"{len(found)} rows for {request_id}"
         return found[0]
 
-    def stop(self, number=signal.SIGTERM, patience=20) -> int:
+    def stop(self, number=signal.SIGTERM, patience=40) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
             try:
@@ -126,7 +126,7 @@ def _stdout_of(log: Path) -> Path:
 
 
 @contextmanager
-def running(arguments, port, log, environment, ready, patience_s=20.0) -> Iterator[Server]:
+def running(arguments, port, log, environment, ready, patience_s=60.0) -> Iterator[Server]:
     """A ``dragoman`` command that serves while the block runs."""
     kept = {name: value for name, value in os.environ.items() if name in _KEEP}
     # Whoever runs the tests may have keys and logins of their own.
@@ -144,7 +144,7 @@ def running(arguments, port, log, environment, ready, patience_s=20.0) -> Iterat
         server.stop()
 
 
-def wait_ready(server: Server, path: str, seconds: float = 20) -> None:
+def wait_ready(server: Server, path: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
@@ -205,7 +205,7 @@ def gateway_server(
     folder: Path,
     *arguments: str,
     local: bool = True,
-    patience_s: float = 20.0,
+    patience_s: float = 60.0,
     **environment: str,
 ) -> Iterator[Server]:
     if "DATABASE_URL" not in environment and not (folder / "home").exists():

@@ -1,0 +1,78 @@
+"""The gate gives a failed test one more chance, alone, and no more than that."""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+STORY = """
+from pathlib import Path
+
+
+def test_that_holds():
+    pass
+
+
+def test_that_a_neighbour_disturbs():
+    seen = Path(__file__).with_name("seen")
+    if not seen.exists():
+        seen.touch()
+        raise AssertionError("too late")
+"""
+WRONG = "\n\ndef test_that_is_wrong():\n    assert 1 == 2\n"
+STEP = [
+    sys.executable,
+    "-m",
+    "pytest",
+    "-q",
+    "-o",
+    "cache_dir=.pytest_cache/step",
+    "test_story.py",
+]
+
+
+@pytest.fixture
+def gate(tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("gate", ROOT / "scripts" / "gate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    return module
+
+
+def said(gate, capfd, tmp_path, story, step=STEP):
+    (tmp_path / "test_story.py").write_text(story, encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    failed = gate.run({"step": step}, dict(os.environ))
+    return failed, capfd.readouterr().out
+
+
+def test_what_a_neighbour_disturbed_holds_alone_and_is_said_to_have_failed(gate, capfd, tmp_path):
+    failed, out = said(gate, capfd, tmp_path, STORY)
+    assert failed == []
+    assert "once more, alone: test_story.py::test_that_a_neighbour_disturbs" in out
+    assert "1 passed" in out.partition("once more, alone")[2]
+
+
+def test_what_fails_alone_as_well_closes_the_gate(gate, capfd, tmp_path):
+    failed, out = said(gate, capfd, tmp_path, STORY + WRONG)
+    assert failed == ["step"]
+    assert "1 failed, 1 passed" in out.partition("once more, alone")[2]
+
+
+def test_many_failures_are_nobody_elses_doing(gate, capfd, tmp_path, monkeypatch):
+    monkeypatch.setattr(gate, "MOST_AGAIN", 1)
+    failed, out = said(gate, capfd, tmp_path, STORY + WRONG)
+    assert failed == ["step"]
+    assert "once more" not in out
+
+
+@pytest.mark.parametrize("command", ["raise SystemExit(1)", "import os; os._exit(1)"])
+def test_a_step_that_is_no_test_fails_at_once(gate, capfd, tmp_path, command):
+    failed, out = said(gate, capfd, tmp_path, STORY, [sys.executable, "-c", command])
+    assert failed == ["step"]
+    assert "once more" not in out
