@@ -1,14 +1,16 @@
 """Starts the program without starting Python: a process that has imported everything forks each run of it.
 
 A start of Python with all that a gateway imports takes more than a second of computing, and the stories start some
-five hundred programs. A run from here differs from ``python -m dragoman`` in this alone: the imports are done. Who
-tests a start, or a command as a user gives it, starts the program itself; where coverage is watched all do.
+five hundred programs. A run from here differs from ``python -m dragoman`` in this alone: the imports are done. A parent
+of workers forks them, too, instead of having Python start each. Who tests a start, or a command as a user gives it,
+or workers themselves, starts the program itself; where coverage is watched all do.
 """
 
 from __future__ import annotations
 
 import atexit
 import json
+import multiprocessing
 import os
 import random
 import select
@@ -89,14 +91,10 @@ def spawn(
     stdout: IO[Any],
     stderr: IO[Any],
     stdin: IO[Any] | None = None,
+    anew: bool = False,
 ) -> Forged | subprocess.Popen[bytes]:
-    """A run of ``dragoman`` with these arguments.
-
-    One that raises workers is started anew, for those are raised by Python's own means, and one that is to find
-    other modules too.
-    """
-    anew = "--workers" in arguments or {"WORKERS", "PYTHONPATH"} & set(env)
-    if anew or _WATCHED & set(os.environ):
+    """A run of ``dragoman`` with these arguments; ``anew``: not forked, and so is one that is to find other modules."""
+    if anew or "PYTHONPATH" in env or _WATCHED & set(os.environ):
         given = subprocess.DEVNULL if stdin is None else stdin
         return subprocess.Popen(
             [sys.executable, "-m", "dragoman", *arguments],
@@ -265,11 +263,31 @@ def _live(
     for each in dice:
         each.seed()  # else all runs would draw the same
     sys.argv = ["dragoman", *arguments]
+    _fork_workers(dice)
     try:
         return main()
     except BaseException:  # noqa: BLE001  as Python ends a program that raises
         traceback.print_exc()
         return 1
+
+
+def _fork_workers(dice: list[random.Random]) -> None:
+    """Has a parent of workers fork them: a worker then begins as this run did."""
+    import uvicorn._subprocess as uvicorn_subprocess
+
+    parent = os.getpid()
+
+    def begin() -> None:
+        """What Python would have begun anew: signals as they were, and lots of its own."""
+        if os.getppid() != parent:
+            return
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        for each in dice:
+            each.seed()
+
+    os.register_at_fork(after_in_child=begin)
+    uvicorn_subprocess.spawn = multiprocessing.get_context("fork")  # type: ignore[assignment]
 
 
 def _end(code: int) -> NoReturn:

@@ -126,7 +126,9 @@ def _stdout_of(log: Path) -> Path:
 
 
 @contextmanager
-def running(arguments, port, log, environment, ready, patience_s=60.0) -> Iterator[Server]:
+def running(
+    arguments, port, log, environment, ready, patience_s=60.0, *, anew=False
+) -> Iterator[Server]:
     """A ``dragoman`` command that serves while the block runs."""
     kept = {name: value for name, value in os.environ.items() if name in _KEEP}
     # Whoever runs the tests may have keys and logins of their own.
@@ -134,7 +136,12 @@ def running(arguments, port, log, environment, ready, patience_s=60.0) -> Iterat
     kept["OB1_CREDENTIALS_FILE"] = str(log.parent / "none.json")
     with _stdout_of(log).open("wb") as output, log.open("wb") as lines:
         process = forge.spawn(
-            arguments, env={**kept, **environment}, cwd=log.parent, stdout=output, stderr=lines
+            arguments,
+            env={**kept, **environment},
+            cwd=log.parent,
+            stdout=output,
+            stderr=lines,
+            anew=anew,
         )
     server = Server(process, port, log, environment)
     try:
@@ -206,6 +213,7 @@ def gateway_server(
     *arguments: str,
     local: bool = True,
     patience_s: float = 60.0,
+    anew: bool = False,
     **environment: str,
 ) -> Iterator[Server]:
     if "DATABASE_URL" not in environment and not (folder / "home").exists():
@@ -214,7 +222,9 @@ def gateway_server(
     mode = ["--local"] if local else []
     command = ["serve", *mode, "--port", str(port), *arguments]
     home = {"DRAGOMAN_HOME": str(folder / "home"), "LOG_LEVEL": "info", **environment}
-    with running(command, port, folder / "gateway.log", home, "/ready", patience_s) as up:
+    with running(
+        command, port, folder / "gateway.log", home, "/ready", patience_s, anew=anew
+    ) as up:
         yield up
 
 
@@ -222,7 +232,7 @@ def children(process) -> list[int]:
     """The workers of a server."""
     found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     named = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in found}
-    return [pid for pid, command in named.items() if b"spawn_main" in command]
+    return [pid for pid, command in named.items() if b"resource_tracker" not in command]
 
 
 def until(what, seconds=30):

@@ -40,7 +40,9 @@ def streams(port, model, count):
 
 @pytest.mark.req("R-SURF-031")
 def test_streams_of_workers_run_to_their_end_and_are_accounted(mock, tmp_path):
-    with gateway_server(tmp_path, "--workers", "2", **providers_at(mock.port)) as server:
+    with gateway_server(
+        tmp_path, "--workers", "2", anew=True, **providers_at(mock.port)
+    ) as server:
         results, threads = streams(server.port, f"{MODEL}--mock-length-150", 8)
         server.process.send_signal(signal.SIGTERM)
         for thread in threads:
@@ -56,7 +58,7 @@ def test_streams_of_workers_run_to_their_end_and_are_accounted(mock, tmp_path):
 
 def test_streams_of_workers_beyond_the_drain_limit_get_an_error_frame(mock, tmp_path):
     environment = {**providers_at(mock.port), "DRAIN_TIMEOUT_S": "1"}
-    with gateway_server(tmp_path, "--workers", "2", **environment) as server:
+    with gateway_server(tmp_path, "--workers", "2", anew=True, **environment) as server:
         results, threads = streams(server.port, f"{MODEL}--mock-length-5000", 3)
         server.process.send_signal(signal.SIGTERM)
         for thread in threads:
@@ -89,7 +91,7 @@ def told_while_draining(server):
 
 
 def test_a_worker_that_drains_is_not_ready_and_another_takes_its_place(tmp_path):
-    with gateway_server(tmp_path, "--workers", "2") as server:
+    with gateway_server(tmp_path, "--workers", "2", anew=True) as server:
         tries = 0
         while "draining" not in told_while_draining(server):
             # It closes idle connections at its next tick, which may come before the question.
@@ -104,7 +106,7 @@ def test_a_worker_that_drains_is_not_ready_and_another_takes_its_place(tmp_path)
 
 
 def test_workers_end_with_a_parent_that_was_killed(tmp_path):
-    with gateway_server(tmp_path, "--workers", "2") as server:
+    with gateway_server(tmp_path, "--workers", "2", anew=True) as server:
         workers = children(server.process)
         assert len(workers) == 2
         server.process.kill()
@@ -125,7 +127,9 @@ def counted(server):
 
 
 def test_metrics_sum_the_workers_and_keep_what_a_dead_one_counted(mock, tmp_path):
-    with gateway_server(tmp_path, "--workers", "2", **providers_at(mock.port)) as server:
+    with gateway_server(
+        tmp_path, "--workers", "2", anew=True, **providers_at(mock.port)
+    ) as server:
         for _ in range(20):
             assert server.chat().status == 200
         _, threads = streams(server.port, f"{MODEL}--mock-length-300", 6)
@@ -147,7 +151,7 @@ def test_metrics_sum_the_workers_and_keep_what_a_dead_one_counted(mock, tmp_path
 
 
 def test_a_worker_that_keeps_dying_is_replaced_ever_more_slowly_and_the_other_serves_on(tmp_path):
-    with gateway_server(tmp_path, "--workers", "2", USE_STUB_ADAPTERS="true") as server:
+    with gateway_server(tmp_path, "--workers", "2", anew=True, USE_STUB_ADAPTERS="true") as server:
         doomed, steady = sorted(children(server.process))
 
         def successor():
