@@ -411,7 +411,7 @@ class Trial(Struct, eq=False):
     def _estimate(self, words: Words) -> None:
         """Fills in what the provider has not told, for the ledger."""
         prepared, record = self.prepared, self.record
-        sent = (prepared.outgoing.body,)
+        sent: tuple[bytes, ...] = (prepared.outgoing.body,)
         if prepared.crossing is not None:
             sent = (*sent, *prepared.crossing.further)[prepared.crossing.earlier :]
         record.estimated = completed(record.usage, sent, words.size)

@@ -12,6 +12,7 @@ from dragoman.dialects.base import (
     Dialect,
     Embedder,
     Relay,
+    StreamReader,
     Target,
     Unary,
     Undo,
@@ -104,5 +105,5 @@ def open_relay(
         relay = caller.relay(target, context)
         return relay if hear is None else Beside(relay, provider.stream_reader(target, undo), hear)
     reader = provider.stream_reader(target, undo)
-    heard = reader if hear is None else Overheard(reader, hear)
+    heard: StreamReader = reader if hear is None else Overheard(reader, hear)
     return Translation(heard, caller.stream_writer(context))
