@@ -18,6 +18,7 @@ from dragoman.accounting.settling import compared, is_unsettled, settled
 from dragoman.core.budget import Charge, Payer, Pot, Stake, since_of
 from dragoman.core.clock import ManualClock
 from dragoman.core.errors import UpstreamError
+from dragoman.core.provider import Price
 from dragoman.core.usage import Usage
 from dragoman.store.budget_tables import charges, pots
 from dragoman.store.ledger_tables import attempts
@@ -251,6 +252,69 @@ def test_what_agrees_changes_nothing(play):
     play(story)
 
 
+GUESSED = Consumed(
+    100, 20, None, None, None, None, None, None, None, "estimated", HALF, "estimated"
+)
+
+
+@pytest.mark.req("D25")
+def test_what_was_estimated_gives_way_to_what_is_told_though_it_was_right(play):
+    async def story(database) -> None:
+        ledger = SqlLedger(database, questions=questions(openrouter=0.0))
+        store = SqlSettling(database)
+        await ledger.write([entry(1, attempt(1, 0, consumed=GUESSED, charged_pico=HALF))])
+        sums = await ledger.sums(MINE)
+        assert (sums.requests, sums.input_tokens, sums.cost_pico) == (1, 0, 0)
+        assert (sums.estimated_requests, sums.estimated_cost_pico) == (1, HALF)
+        assert (sums.estimated_input_tokens, sums.estimated_output_tokens) == (100, 20)
+        told = []
+        await reconciler(store, ManualClock(wall=WALL), Provider(TOLD), told).round()
+        assert told == ["settled"]
+        row = await one(database, select(attempts))
+        assert (row.tokens_from, row.cost_from) == ("reconciled", "provider")
+        assert json.loads(row.former)["tokens_from"] == "estimated"
+        after = await ledger.sums(MINE)
+        assert (after.input_tokens, after.output_tokens, after.cost_pico) == (100, 20, HALF)
+        assert (after.estimated_requests, after.estimated_cost_pico) == (0, 0)
+
+    play(story)
+
+
+@pytest.mark.req("D25")
+def test_an_estimate_that_is_replaced_in_part_stays_one():
+    price = Price(input=Decimal(1), output=Decimal(1))
+    whole = entry(1, attempt(1, 0, consumed=GUESSED))
+    name = whole.attempts[0].attempt_id
+
+    def later(usage):
+        return settled(whole, name, usage, price, "them", 17).attempt.consumed
+
+    half = later(Usage(input=90))
+    assert (half.input_tokens, half.output_tokens) == (90, 20)
+    assert (half.tokens_from, half.cost_from) == ("estimated", "estimated")
+    assert half.cost_pico == 110_000_000
+    both = later(Usage(input=90, output=10))
+    assert (both.tokens_from, both.cost_from, both.cost_pico) == (
+        "reconciled",
+        "priced",
+        100_000_000,
+    )
+    billed = later(Usage(cost=Decimal("0.25")))
+    assert (billed.tokens_from, billed.cost_from) == ("estimated", "provider")
+
+
+@pytest.mark.req("M18")
+def test_an_estimate_of_tokens_is_no_drift_of_prices():
+    price = Price(input=Decimal(1), output=Decimal(1))
+    after = Consumed(
+        100, 20, None, None, None, None, None, None, None, "reconciled", 120_000_000, "provider"
+    )
+    found = compared(GUESSED, after, price)
+    assert (found.ours, found.theirs) == (120_000_000, 120_000_000)
+    priced = msgspec.structs.replace(GUESSED, tokens_from="reported")
+    assert compared(priced, after, price).ours == HALF
+
+
 @pytest.mark.parametrize(
     ("changes", "operation", "sample", "asked"),
     [
@@ -263,6 +327,7 @@ def test_what_agrees_changes_nothing(play):
         ({"consumed": msgspec.structs.replace(NOTHING, tokens_from="reported", cost_from="priced")}, "chat", 0.0, False),
         ({"consumed": msgspec.structs.replace(NOTHING, tokens_from="reported", cost_from="estimated")}, "chat", 0.0, True),
         ({"consumed": msgspec.structs.replace(NOTHING, tokens_from="reported", cost_from="priced")}, "chat", 1.0, True),
+        ({"consumed": msgspec.structs.replace(NOTHING, tokens_from="estimated", cost_from="provider")}, "chat", 0.0, True),
     ],
 )  # fmt: skip
 def test_who_is_asked_about(changes, operation, sample, asked):

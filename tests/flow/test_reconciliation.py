@@ -3,18 +3,17 @@
 import hashlib
 import http.client
 import json
-import sqlite3
 import time
 from decimal import Decimal
 
 import pytest
 
 from administrators import admin_key, made_key
+from ledger_views import QUICK, attempt_of, rows, settled, truth
 from servers import KEY, gateway_server, mock_server, providers_at, until
 
 D = Decimal
 MODEL = "openrouter/openai/gpt-4o-mini"
-QUICK = {"RECONCILE_INTERVAL_S": "0.2", "USAGE_FLUSH_INTERVAL": "0.1"}
 A_TOKEN = D("0.000001")
 """What the mock charges."""
 BUDGET = '[budgets.all]\nmonthly_usd = "5"\n'
@@ -35,36 +34,10 @@ def house(slow, tmp_path_factory):
         yield server
 
 
-def rows(server, sql, *values):
-    with sqlite3.connect(server.log.parent / "home" / "dragoman.db") as connection:
-        connection.row_factory = sqlite3.Row
-        found = [dict(row) for row in connection.execute(sql, values).fetchall()]
-    connection.close()
-    return found
-
-
-def attempt_of(server, call):
-    (row,) = rows(server, "SELECT * FROM ledger_attempts WHERE call_id = ?", call)
-    return row
-
-
-def settled(server, request_id, key=KEY):
-    def look():
-        found = [row for row in server.rows(key) if row["request_id"] == request_id]
-        return next((row for row in found if row["tokens_from"] == "reconciled"), None)
-
-    return until(look, 40)
-
-
 def no_usage(mock, times=1, **members):
     """The next answers say nothing of usage."""
     script = {"usage": False, "path": "/chat/completions", "times": times, **members}
     assert mock.ask("POST", "/mock/script", script, key=None).status == 200
-
-
-def truth(mock):
-    entries = mock.ask("GET", "/mock/truth", key=None).json()["requests"]
-    return [each for each in entries if each["method"] == "POST"][-1]
 
 
 @pytest.mark.req("R-USE-002", "D25", "M18")

@@ -254,7 +254,7 @@ class Tab(Struct, eq=False):
             self._end()
 
     def _settle(self, attempt: Attempt, price: Price | None) -> None:
-        usage = attempt.usage
+        usage = attempt.estimated or attempt.usage
         if usage is None:
             return
         if attempt.tokens_from == "none" and (usage.input is not None or usage.output is not None):
@@ -273,7 +273,7 @@ class Tab(Struct, eq=False):
             attempt.upstream_status,
             fit(attempt.upstream_id, LONGEST_NAME) if attempt.upstream_id else None,
             attempt.error_kind,
-            tokens_of(attempt.usage),
+            tokens_of(attempt.estimated or attempt.usage),
             attempt.tokens_from,
             spent,
             attempt.cost_from,

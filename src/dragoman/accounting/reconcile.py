@@ -174,7 +174,9 @@ class Reconciler:
             after.output_tokens,
             after.cost_pico,
         )
-        return (None if same else found), comparison
+        # An estimate that was right by chance is none any more.
+        guessed = before.tokens_from == "estimated" != after.tokens_from
+        return (None if same and not guessed else found), comparison
 
     async def _again(self, question: Question, result: Result, why: str) -> None:
         tries = question.tries + 1

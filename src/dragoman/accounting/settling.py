@@ -128,11 +128,12 @@ def _consumed(before: Consumed, usage: Usage, price: Price | None) -> Consumed:
     told = consumed_of(tokens_of(usage), "reconciled", None, "none")
     kept = {name: value for name, value in asdict(before).items() if getattr(told, name) is None}
     merged = replace(told, **kept) if kept else told
-    if usage.input is None and usage.output is None:
+    guessed = before.tokens_from == "estimated" and None in {usage.input, usage.output}
+    if guessed or (usage.input is None and usage.output is None):
         merged = replace(merged, tokens_from=before.tokens_from)
     cost, cost_from = settle(usage, None)
     if cost is None:
-        cost, cost_from = settle(usage_of(merged), price)
+        cost, cost_from = settle(usage_of(merged), price, estimated=guessed)
     if cost is None:
         return replace(merged, cost_pico=before.cost_pico, cost_from=before.cost_from)
     return replace(merged, cost_pico=money.to_pico(cost), cost_from=cost_from)
@@ -164,12 +165,13 @@ def former_text(used: Consumed) -> str:
 def compared(before: Consumed, after: Consumed, price: Price | None) -> Compared | None:
     """What we had reckoned against what the provider says; None where either is not known.
 
-    Where the first figure was the provider's own, the price list is looked at instead: it is what
-    budgets reserve by and routes choose by.
+    Where the first figure was the provider's own, or of tokens that were estimated, the price list is
+    looked at instead: it is what budgets reserve by and routes choose by.
     """
     if after.cost_pico is None or after.cost_from != "provider":
         return None
-    if before.cost_from in {"priced", "estimated"} and before.cost_pico is not None:
-        return Compared(before.cost_pico, after.cost_pico)
+    ours = before.cost_pico if before.cost_from in {"priced", "estimated"} else None
+    if ours is not None and before.tokens_from != "estimated":
+        return Compared(ours, after.cost_pico)
     reckoned, _ = settle(usage_of(after), price)
     return None if reckoned is None else Compared(money.to_pico(reckoned), after.cost_pico)

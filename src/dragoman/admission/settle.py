@@ -11,14 +11,14 @@ _AT_WORK: frozenset[Status] = frozenset(
 
 
 def tokens_of(outcome: Outcome, reserved: int) -> int:
-    """The tokens of all attempts, as their providers report them.
+    """The tokens of all attempts, as their providers report them or the ledger estimates them.
 
     Where a provider has worked and does not say, what was reserved stays; a call that failed has used
     nothing but what was reported.
     """
     known, untold = 0, False
     for attempt in outcome.attempts:
-        usage = attempt.usage
+        usage = attempt.estimated or attempt.usage
         if usage is not None and (usage.input is not None or usage.output is not None):
             known += (usage.input or 0) + (usage.billed_output or 0)
         elif attempt.status in _AT_WORK:

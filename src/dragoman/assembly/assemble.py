@@ -128,6 +128,7 @@ def assemble(
             write_s=settings.stream_write_timeout_ms / 1000,
             max_retries=settings.max_retries,
             hedge=settings.hedge,
+            estimate_missing_usage=settings.estimate_missing_usage,
         ),
         tiers=tiers_of(settings, overlay),
         budgets=budgets_of(settings),

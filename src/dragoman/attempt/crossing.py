@@ -39,6 +39,8 @@ class Crossing(Protocol):
     """The first request, with what was lost in all of them."""
     further: tuple[bytes, ...]
     """The bodies of those after it."""
+    earlier: int
+    """So many of them an earlier try has paid for."""
 
     parts: list[Embeddings]
     """Those whose replies have come, in order."""
@@ -99,7 +101,6 @@ class _Vectors:
     sizes: tuple[int, ...]
     parts: list[Embeddings] = field(default_factory=list)
     earlier: int = 0
-    """So many of them an earlier try has paid for."""
 
     def resume(self, parts: list[Embeddings]) -> None:
         self.parts = parts.copy()
@@ -174,6 +175,7 @@ class _Tokens:
     further: tuple[bytes, ...] = ()
     number: int = 0
     parts: list[Embeddings] = field(default_factory=list)
+    earlier: int = 0
 
     def resume(self, parts: list[Embeddings]) -> None:
         """A count is one request: there is nothing to go on from."""

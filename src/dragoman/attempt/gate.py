@@ -73,7 +73,7 @@ async def through_gate(trial: Trial) -> Opened:
     pending: asyncio.Future[bytes | None] | None = None
     try:
         reply = await trial.send()
-        relay = trial.prepared.relay()
+        relay = trial.relay()
         held, pending, ended = await gate(trial, reply, relay)
         if trial.claim is not None:
             await trial.claim(trial)

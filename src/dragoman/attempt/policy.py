@@ -40,3 +40,5 @@ class Policy(Struct, frozen=True):
     """Bytes of a whole reply."""
     error_limit: int = 1024 * 1024
     """Bytes of an error body."""
+    estimate_missing_usage: bool = False
+    """Whether the ledger gets an estimate of what a provider that answered did not tell (D25)."""

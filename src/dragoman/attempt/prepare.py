@@ -30,6 +30,7 @@ from dragoman.core.trace import span_of, write_traceparent
 from dragoman.core.usage import Usage
 from dragoman.credentials.static import header_of
 from dragoman.dialects.base import Context, Dialect, Outgoing, Relay, Tapped, Target, Written
+from dragoman.dialects.overheard import Hearer
 from dragoman.dialects.registry import DIALECTS, UNARY, open_relay
 
 DEFAULT_RESERVE = 8192
@@ -85,10 +86,10 @@ class Prepared(Struct, frozen=True):
         """The provider's error."""
         return read_refusal(self.provider, self.candidate.credential, status, headers, body)
 
-    def relay(self) -> Relay:
-        """The way back of a stream."""
+    def relay(self, hear: Hearer | None = None) -> Relay:
+        """The way back of a stream, whose events somebody may want to hear."""
         return open_relay(
-            self.caller, self.provider, self.target, self.context, self.outgoing.undo
+            self.caller, self.provider, self.target, self.context, self.outgoing.undo, hear
         )
 
     def tap(self, operation: Operation, body: bytes) -> tuple[Tapped, tuple[Loss, ...]]:

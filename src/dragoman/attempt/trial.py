@@ -24,6 +24,7 @@ from dragoman.attempt.policy import LARGE
 from dragoman.attempt.ports import Tab, UpstreamReply
 from dragoman.attempt.prepare import Prepared, prepare
 from dragoman.attempt.renewing import Try, reworded, send_renewing
+from dragoman.attempt.untold import Words, completed, words_of
 from dragoman.attempt.verdict import is_about_the_request
 from dragoman.core.ask import Ask
 from dragoman.core.call import Attempt, Call, Head, Status
@@ -63,6 +64,8 @@ class Trial(Struct, eq=False):
     """Once it is ``ready``."""
     record: Attempt = _NOT_YET
     """Once it was opened."""
+    words: Words | None = None
+    """What has come back, where it is counted for usage that may not be told."""
 
     # What it holds is a caller's own.
     __repr__ = object.__repr__
@@ -205,16 +208,29 @@ class Trial(Struct, eq=False):
     def _as_try(self) -> Try:
         return Try(self.candidate, self.call, self.ask, self.means)
 
+    def relay(self) -> Relay:
+        """The way back of a stream, whose words are counted where missing usage is to be estimated."""
+        if not self.means.policy.estimate_missing_usage:
+            return self.prepared.relay()
+        words = self.words = Words()
+        relay = self.prepared.relay(words.hear)
+        words.facts = relay.facts
+        return relay
+
     async def whole(self) -> Head:
         """The whole reply."""
         status: Status = "client_cut"
         try:
+            body = b""
             if self.prepared.crossing is None:
-                tapped, losses = self.prepared.tap(self.call.operation, await self._body())
+                body = await self._body()
+                tapped, losses = self.prepared.tap(self.call.operation, body)
             else:
                 tapped, losses = await self._crossed(self.prepared.crossing)
             if self.claim is not None:
                 await self.claim(self)
+            if self.means.policy.estimate_missing_usage:
+                self.words = await words_of(body, tapped.usage, self.call.operation, self.prepared)
             self.call.outcome.losses += losses
             self.record.usage, self.record.finish = tapped.usage, tapped.finish
             self.record.upstream_id = tapped.id or self.record.upstream_id
@@ -386,9 +402,21 @@ class Trial(Struct, eq=False):
             if status == "complete":
                 health.completed(self.candidate, record, now, whole=self.is_whole)
         self.closed = True
+        if self.words is not None and self.words.came(status):
+            self._estimate(self.words)
         self.tab.closed(record)
         if status != "hedge_lost":
             self.call.outcome.status = status
+
+    def _estimate(self, words: Words) -> None:
+        """Fills in what the provider has not told, for the ledger."""
+        prepared, record = self.prepared, self.record
+        sent: tuple[bytes, ...] = (prepared.outgoing.body,)
+        if prepared.crossing is not None:
+            sent = (*sent, *prepared.crossing.further)[prepared.crossing.earlier :]
+        record.estimated = completed(record.usage, sent, words.size)
+        if record.estimated is not None:
+            record.tokens_from = "estimated"
 
     async def hang_up(self) -> None:
         """Gives the connection back, or closes it."""

@@ -230,6 +230,8 @@ class Settings(BaseSettings):
     """How often it is looked whether there is somebody to ask."""
     reconcile_sample: float = Field(default=0.0, ge=0, le=1)
     """The share of known calls that are asked about as well, so that drift of prices is found."""
+    estimate_missing_usage: bool = False
+    """Estimates, by bytes and labelled as such, the tokens that a provider does not tell: docs/ledger.md."""
 
     # --- how long it is kept
     ledger_keep_days: int | None = Field(default=None, ge=1)

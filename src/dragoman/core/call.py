@@ -166,6 +166,9 @@ class Attempt(Struct):
     answered_s: float | None = None
     """Until all of a whole reply was there; the rest of ``duration_s`` is ours."""
     usage: Usage | None = None
+    """What the provider says, and nothing else."""
+    estimated: Usage | None = None
+    """The same with our estimate of what it did not say, for the ledger alone (D25)."""
     cost: Decimal | None = None
     cost_from: Literal["provider", "priced", "estimated", "none"] = "none"
     tokens_from: Literal["reported", "reconciled", "estimated", "none"] = "none"

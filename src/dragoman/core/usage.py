@@ -78,6 +78,14 @@ def add(one: Usage, other: Usage) -> Usage:
     return Usage(*[None if a is None or b is None else a + b for a, b in pairs])
 
 
+_BYTES_PER_TOKEN = 4
+
+
+def tokens_of_size(size: int) -> int:
+    """An estimate of tokens, which has to be labelled as one: a quarter of the bytes, rounded up (D38)."""
+    return -(-size // _BYTES_PER_TOKEN)
+
+
 LARGEST = 10**12
 _NUMBERS = frozenset({int})
 

@@ -12,6 +12,7 @@ from dragoman.dialects.base import (
     Dialect,
     Embedder,
     Relay,
+    StreamReader,
     Target,
     Unary,
     Undo,
@@ -25,6 +26,7 @@ from dragoman.dialects.gemini import count_tokens as gemini_count
 from dragoman.dialects.gemini import embeddings as gemini_embeddings
 from dragoman.dialects.ollama import GENERATE, OLLAMA
 from dragoman.dialects.ollama import embeddings as ollama_embeddings
+from dragoman.dialects.overheard import Beside, Hearer, Overheard
 from dragoman.dialects.responses import RESPONSES
 from dragoman.dialects.responses import count_tokens as responses_count
 from dragoman.dialects.translate import Translation
@@ -88,9 +90,20 @@ def _write_count(tokens: int) -> bytes:
 
 
 def open_relay(
-    caller: Dialect, provider: Dialect, target: Target, context: Context, undo: Undo
+    caller: Dialect,
+    provider: Dialect,
+    target: Target,
+    context: Context,
+    undo: Undo,
+    hear: Hearer | None = None,
 ) -> Relay:
-    """The way back of a stream: frame by frame within one family, by events across two."""
+    """The way back of a stream: frame by frame within one family, by events across two.
+
+    ``hear`` gets the events of the stream, which within one family are read for it alone.
+    """
     if caller.family == provider.family:
-        return caller.relay(target, context)
-    return Translation(provider.stream_reader(target, undo), caller.stream_writer(context))
+        relay = caller.relay(target, context)
+        return relay if hear is None else Beside(relay, provider.stream_reader(target, undo), hear)
+    reader = provider.stream_reader(target, undo)
+    heard: StreamReader = reader if hear is None else Overheard(reader, hear)
+    return Translation(heard, caller.stream_writer(context))

@@ -109,7 +109,9 @@ class Inside:
             if call.hold is not None:
                 call.hold.leave()
         served = call.outcome.served
-        cost: Decimal | None = None if served is None else served.cost
+        cost: Decimal | None = None
+        if served is not None and served.estimated is None:
+            cost = served.cost
         return Came(
             body=answer.head.body or b"",
             served_by=f"{served.provider}/{served.model}" if served is not None else None,

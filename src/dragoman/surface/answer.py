@@ -95,7 +95,7 @@ def answer_lines(
         )
         if attempt.upstream_request:
             found.append(f"x-dragoman-upstream-id: {_visible(attempt.upstream_request)}")
-        if length is not None and attempt.cost is not None:
+        if length is not None and attempt.cost is not None and attempt.estimated is None:
             cost = plain(attempt.cost)
             found += (f"x-dragoman-cost-usd: {cost}", f"x-cost-usd: {cost}")
     elif outcome.origin is not None:

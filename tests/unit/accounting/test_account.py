@@ -226,6 +226,22 @@ def test_numbers_that_have_a_source_keep_it(bench, accounts):
     assert (second.cost, second.tokens_from) == (Decimal("0.5"), "none")
 
 
+@pytest.mark.req("D25")
+def test_the_ledger_goes_by_an_estimate_and_says_so(bench, accounts):
+    call = bench.call()
+    tab = accounts.open_tab(call, bench.caller)
+    attempt = bench.attempt(call)
+    tab.opened(attempt)
+    attempt.status, attempt.usage = "complete", Usage(input=1000)
+    attempt.estimated, attempt.tokens_from = Usage(input=1000, output=500), "estimated"
+    tab.closed(attempt)
+    assert (attempt.cost, attempt.cost_from) == (Decimal("0.00045"), "estimated")
+    (_, closed) = journal_records(accounts)
+    assert (closed.tokens.input, closed.tokens.output) == (1000, 500)
+    assert (closed.tokens_from, closed.cost_from) == ("estimated", "estimated")
+    assert attempt.usage == Usage(input=1000), "what was told is all that anybody else hears of"
+
+
 def test_of_two_at_once_each_has_its_own_price(bench, accounts):
     from dragoman.core.provider import Candidate, Price, Provider
 

@@ -36,3 +36,9 @@ def outcome(*attempts: tuple[str, Usage | None]) -> Outcome:
 )
 def test_what_was_reported_counts_and_what_was_not_told_stays_as_reserved(found, tokens):
     assert tokens_of(found, 700) == tokens
+
+
+def test_limits_go_by_an_estimate_where_the_ledger_has_one():
+    found = outcome(("complete", Usage(input=10)))
+    found.attempts[0].estimated = Usage(input=10, output=7)
+    assert tokens_of(found, 700) == 17

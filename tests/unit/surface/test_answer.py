@@ -8,6 +8,7 @@ import pytest
 from dragoman.core.call import Allowed, Attempt, Call, Gauge, Proof
 from dragoman.core.errors import STATUS, CallerError, HouseError, UpstreamError
 from dragoman.core.loss import Loss
+from dragoman.core.usage import Usage
 from dragoman.surface.answer import answer_headers, as_gateway_error, error_headers, error_reply
 
 
@@ -73,6 +74,11 @@ def test_an_answer_says_who_served_it_and_what_it_cost():
     assert found["x-latency-ms"] == "250.0"
     assert found["content-length"] == "5"
     assert found["x-more"] == "1"
+
+
+def test_an_estimate_is_told_to_no_caller():
+    guess = tried(cost=Decimal("0.1"), estimated=Usage(input=1, output=1), tokens_from="estimated")
+    assert "x-dragoman-cost-usd" not in headers(call(attempts=[guess]))
 
 
 def test_a_stream_has_no_length_no_cost_and_is_not_buffered():

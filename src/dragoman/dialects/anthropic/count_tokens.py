@@ -7,7 +7,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from dragoman.core.request import Request
-from dragoman.core.usage import count
+from dragoman.core.usage import count, tokens_of_size
 from dragoman.dialects.anthropic import wire
 from dragoman.dialects.anthropic.error import read_stream_error
 from dragoman.dialects.anthropic.patch import patch_request
@@ -17,7 +17,6 @@ from dragoman.dialects.anthropic.write import write_request
 from dragoman.dialects.base import Counter, Outgoing, Tapped, Target
 from dragoman.dialects.broken import not_understood
 
-_BYTES_PER_TOKEN = 4
 _COUNTED = frozenset(
     {
         "model",
@@ -62,8 +61,8 @@ def write_count_request(request: Request, target: Target) -> Outgoing:
 
 
 def estimate_tokens(body: bytes) -> int:
-    """A quarter of the bytes of the rendered request, rounded up."""
-    return -(-len(body) // _BYTES_PER_TOKEN)
+    """The tokens of a rendered request, by its bytes."""
+    return tokens_of_size(len(body))
 
 
 def write_count(tokens: int) -> bytes:
