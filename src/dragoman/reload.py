@@ -167,7 +167,7 @@ class Reloader:
         while True:
             await asyncio.sleep(_NAMES_S)
             try:
-                if await stored.names.generation() != self._overlay.generation:
+                if await stored.names.lately() != self._overlay.generation:
                     await self.renew()
             except GatewayError as error:
                 self._log("warn", "stored names cannot be read", error=error.message)

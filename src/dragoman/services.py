@@ -194,6 +194,7 @@ async def open_services(
         first = await first_admin(settings, keys) if first_key else None
         cached = CachedKeys(keys, clock, stale_s=settings.key_stale_s)
         stack.push_async_callback(cached.close)
+        keys.tell(cached.heard)
         transport = open_transport(
             settings.upstream_client,
             max_connections=settings.max_upstream_connections,

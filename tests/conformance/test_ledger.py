@@ -25,7 +25,7 @@ from dragoman.store.ledger_tables import SETTLED, SUMS, attempts, hours, request
 from dragoman.store.schema import downgrade, open_upgraded
 from dragoman.store.sql import ledger as module
 from dragoman.store.sql.ledger import SqlLedger
-from dragoman.store.sql.ledger_rows import HOUR_US, request_values, statements
+from dragoman.store.sql.ledger_rows import HOUR_US, entry_values, statements
 from dragoman.store.sql.sums import split
 
 HOUR = 1_750_000_000_000_000 // HOUR_US
@@ -584,7 +584,7 @@ def test_the_statements_are_postgresqls_own_where_that_is_the_database():
     assert "nullif" not in (made.request + made.attempt).lower()
     assert "ON CONFLICT (tenant, key_id, hour, provider, model) DO UPDATE SET" in made.hours
     assert "requests = (ledger_hours.requests + excluded.requests)" in made.hours
-    values = request_values(entry(1, http_status=None).request, 7, made.spelling)
+    values, _ = entry_values(entry(1, http_status=None), 7, made.spelling)
     assert values[:2] == (entry(1).request.call_id, "r-1")
     assert len(values) == len(requests.columns)
     assert values[requests.columns.keys().index("http_status")] is None

@@ -68,6 +68,10 @@ class RuleStore(Protocol):
         """A number that every change of a definition moves on."""
         ...
 
+    async def lately(self) -> int:
+        """The same, as it stood half a second ago at most: whoever looked then."""
+        ...
+
     async def rules(self) -> tuple[Rule, ...]:
         """All of them."""
         ...

@@ -25,8 +25,8 @@ Untold: TypeAlias = Callable[[str, Exception], None]
 """Tells the log of a failure behind the calls."""
 
 TICK_S = 0.25
-WATCH_S = 1.0
-"""How soon another process's change of a definition is noticed."""
+WATCH_S = 0.25
+"""How often it is asked what others have seen lately: another process's change is noticed within a second."""
 TOUCH_S = 30.0
 DRY_S = 0.25
 """How long the store is not asked again for what it does not have."""
@@ -327,7 +327,7 @@ class Budgets:
 
     async def _watch(self) -> None:
         assert self._definitions is not None, "only what is there is watched"
-        version = await self._definitions.version()
+        version = await self._definitions.lately()
         if version != self._version:
             self._defined = await self._definitions.rules()
             self._version = version

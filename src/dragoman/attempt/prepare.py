@@ -136,13 +136,14 @@ def prepare(
         raise unsupported(
             f"{provider.name} does not serve {call.operation.replace('_', ' ')} here.", "model"
         )
+    # What each has by position, here and below: names cost three times as much, for every try.
     target = Target(
-        provider=provider.name,
-        model=candidate.model,
-        quirks=provider.quirks,
-        capability=candidate.capability,
-        reserved_output=candidate.capability.max_output_tokens or DEFAULT_RESERVE,
-        stream=streams,
+        provider.name,
+        candidate.model,
+        provider.quirks,
+        candidate.capability,
+        candidate.capability.max_output_tokens or DEFAULT_RESERVE,
+        streams,
     )
     request: Request | None = None
     crossing: Crossing | None = None
@@ -177,35 +178,36 @@ def prepare(
             param=lost.path,
         )
     context = Context(
-        call_id=call.id.replace("-", ""),
-        created=int(call.wall),
-        model=candidate.model,
-        request=request,
-        include_usage=_include_usage(ask) if request is None else request.include_usage,
-        cost=cost,
-        envelope=envelope,
-        request_id=call.request_id,
-        trace_id=call.trace_id,
-        flavour=call.flavour,
-        array=call.dialect == "gemini" and call.query.get("alt") != "sse",
+        call.id.replace("-", ""),
+        int(call.wall),
+        candidate.model,
+        request,
+        _include_usage(ask) if request is None else request.include_usage,
+        cost,
+        envelope,
+        call.request_id,
+        call.trace_id,
+        call.flavour,
+        call.dialect == "gemini" and call.query.get("alt") != "sse",
+    )
+    sent = UpstreamRequest(
+        "POST",
+        _url(provider, path, candidate.model, call),
+        _headers(call, candidate, outgoing, user_agent, span_id, stream=streams),
+        outgoing.body,
+        policy.connect_s,
+        policy.first_event_s if left_s is None else max(0.001, left_s),
     )
     return Prepared(
-        candidate=candidate,
-        caller=caller_dialect,
-        provider=provider_dialect,
-        target=target,
-        context=context,
-        outgoing=outgoing,
-        members=ask.members,
-        crossing=crossing,
-        request=UpstreamRequest(
-            method="POST",
-            url=_url(provider, path, candidate.model, call),
-            headers=_headers(call, candidate, outgoing, user_agent, span_id, stream=streams),
-            body=outgoing.body,
-            connect_timeout_s=policy.connect_s,
-            first_byte_timeout_s=policy.first_event_s if left_s is None else max(0.001, left_s),
-        ),
+        candidate,
+        caller_dialect,
+        provider_dialect,
+        target,
+        context,
+        outgoing,
+        sent,
+        ask.members,
+        crossing,
     )
 
 

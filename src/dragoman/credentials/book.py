@@ -2,7 +2,8 @@
 
 Which tenants have anything is known from the start, so that the calls of all others ask nobody. A change
 by any process moves the store's generation on; who watches it here notices within half a second, and the
-next call of the tenant reads what it has now. A call that is under way keeps what it began with.
+next call of the tenant reads what it has now. A call that is under way keeps what it began with. It is the one
+poll of an idle server: who watches another number of the database goes by the same look (``store/numbers.py``).
 """
 
 from __future__ import annotations

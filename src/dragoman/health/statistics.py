@@ -97,7 +97,8 @@ class Statistics:
         for figures in self._chain((provider, model, credential), known=known):
             figures.requests += 1
             figures.new_requests += 1
-            figures.errors -= ALPHA * figures.errors
+            if figures.errors:
+                figures.errors -= ALPHA * figures.errors
             figures.at = now
             if first_event_s is not None:
                 old = figures.first_event_s

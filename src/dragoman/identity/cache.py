@@ -1,10 +1,10 @@
 """Remembers what the store said of a credential, so that a request costs a dict look-up.
 
-A change of any key moves the store's generation on. While requests come, the generation is
-read again every half second beside them; a request that finds the last reading a second old
-waits for the next. So a key revoked by another process is refused within a second, and
-requests do not pay for SQL. If the database cannot be asked, what is known stays known for a
-minute, and the rest is a 503, never a 401 (`reliability.md` D2).
+A change of any key moves the store's generation on. Where somebody looks at it anyway, we hear of
+every look; else, while requests come, it is read again every half second beside them. A request
+that finds the last reading a second old waits for the next. So a key revoked by another process
+is refused within a second, and requests do not pay for SQL. If the database cannot be asked,
+what is known stays known for a minute, and the rest is a 503, never a 401 (`reliability.md` D2).
 
 Entries are keyed by a keyed digest of the whole credential, never by a part of it
 (CVE-2026-35030); the digest is the process's own, as the stored one costs four times as much
@@ -130,13 +130,19 @@ class CachedKeys:
         except (GatewayError, TimeoutError):
             self._failed_at = self._clock.monotonic()
         else:
-            if generation != self._generation:
-                self._generation = generation
-                self.forget()
-            self._read_at = now
-            self._look_at = now + REFRESH_S
+            self.heard(generation, now)
         finally:
             self._reading = None
+
+    def heard(self, generation: int, began: float) -> None:
+        """The generation was read, here or by whoever else looks; ``began``: when, in monotonic seconds."""
+        if began < self._read_at:
+            return
+        if generation != self._generation:
+            self._generation = generation
+            self.forget()
+        self._read_at = began
+        self._look_at = began + REFRESH_S
 
     async def _ask(self, digest: bytes, credential: str, public_id: str | None) -> Finding:
         """Asks the store, once for all who want to know the same at the same time."""

@@ -13,10 +13,10 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
@@ -25,6 +25,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from dragoman.core.errors import HouseError
+from dragoman.store.numbers import Numbers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -58,6 +59,8 @@ class Database:
 
     engine: AsyncEngine
     backend: Backend
+    numbers: Numbers = field(default_factory=Numbers, compare=False)
+    """The numbers that are watched, as they stood last."""
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -74,6 +77,14 @@ class Database:
                 await connection.execution_options(**{_WRITES: True})
                 async with connection.begin():
                     yield connection
+
+    async def glance(self, query: str) -> list[Any]:
+        """The rows of one query, of SQLite alone: a statement by itself needs no transaction, and one trip."""
+        with mapped():
+            async with self.engine.connect() as connection:
+                raw = await connection.get_raw_connection()
+                assert raw.driver_connection is not None, "it was taken just now"
+                return list(await raw.driver_connection.execute_fetchall(query))
 
     async def ping(self) -> None:
         """Asks the database for a sign of life; a ``HouseError`` if there is none."""
@@ -101,8 +112,8 @@ def mapped() -> Iterator[None]:
         raise
     except PoolTimeoutError as error:
         raise _unavailable("has no free connection") from error
-    except (DBAPIError, OSError) as error:
-        if isinstance(error, DBAPIError) and _is_damage(error.orig):
+    except (DBAPIError, sqlite3.Error, OSError) as error:
+        if _is_damage(error.orig if isinstance(error, DBAPIError) else error):
             raise _unusable(
                 "is damaged: stop the gateway, restore a backup and start it again"
             ) from error

@@ -1,6 +1,7 @@
 """Ends the calls under way of keys that were revoked ``now`` (`reliability.md` A10), in every process.
 
-Asked only while there are calls, and of what is stored only one number, until that has moved on.
+Asked only while there are calls, and of what is stored only one number, until that has moved on; it is one that
+others look at anyway (``store/numbers.py``).
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from typing import Protocol
 from dragoman.core.errors import CallerError, GatewayError
 from dragoman.surface.endpoint import UnderWay
 
-LOOK_S = 0.4
+LOOK_S = 0.2
+"""With the half second that the number may be old, less than one."""
 
 
 class Cuts(Protocol):
     """Where it stands which keys' calls were to end."""
 
-    async def generation(self) -> int:
-        """A number that every change of a key moves on."""
+    async def lately(self) -> int:
+        """A number that every change of a key moves on, as it stood half a second ago at most."""
         ...
 
     async def cuts(self) -> set[tuple[str, int]]:
@@ -36,7 +38,7 @@ async def cut_revoked(
     while True:
         if live or known is None:
             try:
-                number = await stored.generation()
+                number = await stored.lately()
                 if number != seen:
                     found = await stored.cuts()
                     if known is not None:

@@ -113,6 +113,21 @@ async def test_a_key_revoked_elsewhere_is_refused_within_a_second(keys, store, c
         await settle()
 
 
+async def test_where_somebody_else_looks_no_request_does(keys, store, clock):
+    assert await is_good(keys)
+    for _ in range(20):
+        clock.advance(0.4)
+        keys.heard(store.number, clock.monotonic())
+        assert keys.known("good-key") is not None
+    assert (store.finds, store.readings) == (1, 1)
+    store.change("good-key", revoked=1.0)
+    keys.heard(store.number - 1, clock.monotonic() - 0.1)  # a look that was overtaken
+    assert keys.known("good-key") is not None
+    keys.heard(store.number, clock.monotonic())
+    assert not await is_good(keys)
+    assert store.readings == 1
+
+
 async def test_a_steady_caller_never_waits_for_the_generation(keys, store, clock):
     assert await is_good(keys)
     for _ in range(50):

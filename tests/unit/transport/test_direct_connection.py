@@ -8,7 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.transport.deadline import Deadlines
-from dragoman.transport.direct_connection import HEAD_LIMIT, HIGH_WATER, DirectConnection
+from dragoman.transport.direct_connection import (
+    HEAD_LIMIT,
+    HIGH_WATER,
+    DirectConnection,
+    by_name,
+)
 from dragoman.transport.direct_idle import Idle
 from dragoman.transport.direct_reply import DirectReply, UnderWay
 from dragoman.transport.direct_request import Origin
@@ -284,3 +289,16 @@ def test_a_connection_that_ends_while_idle_is_not_taken(loop, how):
     else:
         case.connection.connection_lost(ConnectionResetError())
     assert not case.kept, "even before the loop has closed it"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {}),
+        ({b"Content-Type": b"a/b \t", b"X-\xc4": b"\xc4\xa0"}, {"content-type": "a/b", "x-\xe4": "\xc4\xa0"}),
+        ({b"A": b"1", b"a": b"2"}, {"a": "2"}),
+        ({b"A": b"", b"B": b"x\0y"}, {"a": "", "b": "x\0y"}),
+    ],
+)  # fmt: skip
+def test_the_lines_of_a_head_are_read_all_at_once_as_each_by_itself(given, expected):
+    assert by_name(given) == expected

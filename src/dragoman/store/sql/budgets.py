@@ -14,7 +14,7 @@ from dragoman.admission.budget_definition import decode_definition, encode_defin
 from dragoman.core.budget import Payer, Pot, pots_of
 from dragoman.store.budget_tables import alerts, budgets, charges, leases, pots
 from dragoman.store.sql.budget_charges import add_to_pots, read_payers
-from dragoman.store.sql.counters import move_on, number_of
+from dragoman.store.sql.counters import lately, look, move_on
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -77,8 +77,11 @@ class SqlBudgets:
 
     async def version(self) -> int:
         """A number that every change of a definition moves on."""
-        async with self._database.read() as connection:
-            return await number_of(connection, _GENERATION)
+        return await look(self._database, _GENERATION)
+
+    async def lately(self) -> int:
+        """The same, as it stood half a second ago at most."""
+        return await lately(self._database, _GENERATION)
 
     async def rules(self) -> tuple[Rule, ...]:
         """All definitions, by name."""

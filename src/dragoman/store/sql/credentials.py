@@ -19,7 +19,7 @@ from dragoman.core.provider import Credential
 from dragoman.core.secret import Secret
 from dragoman.credentials.own import MOST, Holding, Opened, OwnCredential, OwnRule
 from dragoman.store.credential_tables import credentials, holders
-from dragoman.store.sql.counters import move_on, number_of
+from dragoman.store.sql.counters import look, move_on, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,8 +97,7 @@ class SqlCredentials:
 
     async def generation(self) -> int:
         """A number that every change moves on, in whichever process."""
-        async with self._database.read() as connection:
-            return await number_of(connection, _GENERATION)
+        return await look(self._database, _GENERATION)
 
     async def changed(self, since: int) -> dict[str, int]:
         """The tenants of which anything was changed after a generation, each with its own."""

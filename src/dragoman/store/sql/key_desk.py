@@ -100,9 +100,9 @@ class SqlKeyDesk:
         """Revokes a key for good; ``cut``: its calls that are under way are to end, too."""
         return await self._store.revoke(key_id, cut=cut)
 
-    async def generation(self) -> int:
-        """A number that every change of a key moves on."""
-        return await self._store.generation()
+    async def lately(self) -> int:
+        """A number that every change of a key moves on, as it stood half a second ago at most."""
+        return await self._store.lately()
 
     async def cuts(self) -> set[tuple[str, int]]:
         """The keys whose calls were to end, each with when that was said last."""

@@ -31,7 +31,7 @@ from dragoman.identity.keyform import (
 )
 from dragoman.identity.ports import Finding, KeyRecord, Stopped
 from dragoman.store.admin_tables import usage_resets
-from dragoman.store.sql.counters import move_on, number_of
+from dragoman.store.sql.counters import lately, look, move_on
 from dragoman.store.sql.scope_text import read_scopes, write_scopes
 from dragoman.store.sql.secrets import SecretVersions, open_secret
 from dragoman.store.sql.tenancy import GENERATION, ensure_place
@@ -39,6 +39,8 @@ from dragoman.store.tables import keys
 from dragoman.store.tenancy_tables import projects, tenants
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.engine import RowMapping
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -264,8 +266,16 @@ class SqlKeys:
 
     async def generation(self) -> int:
         """A number that every change of a key moves on."""
-        async with self._database.read() as connection:
-            return await number_of(connection, GENERATION)
+        return await look(self._database, GENERATION)
+
+    async def lately(self) -> int:
+        """The same, as it stood half a second ago at most."""
+        return await lately(self._database, GENERATION)
+
+    def tell(self, heard: Callable[[int, float], None]) -> None:
+        """Has ``heard`` told of every look, whoever looks: the generation, and when the look began."""
+        told = self._database.numbers.told
+        told.append(lambda numbers, began: heard(numbers[GENERATION], began))
 
     async def cuts(self) -> set[tuple[str, int]]:
         """The keys whose calls were to end, each with when that was said last."""

@@ -29,10 +29,9 @@ from dragoman.store.sql.ledger_rows import (
     Added,
     Row,
     add_sums,
-    attempt_values,
     calls_parameter,
+    entry_values,
     question_values,
-    request_values,
     statements,
 )
 from dragoman.store.sql.summing import Summing
@@ -95,8 +94,10 @@ class SqlLedger:
         spelling = self._statements.spelling
         rest = iter(entries)
         while some := list(islice(rest, _SLICE)):
-            calls += [request_values(entry.request, batch, spelling) for entry in some]
-            tries += [attempt_values(row, spelling) for entry in some for row in entry.attempts]
+            for entry in some:
+                call, its_tries = entry_values(entry, batch, spelling)
+                calls.append(call)
+                tries += its_tries
             sums.count([entry.request for entry in some])
             await asyncio.sleep(0)
         try:

@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import bindparam, func, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dragoman.accounting.entry import AttemptRow, Consumed, RequestRow
+from dragoman.accounting.entry import AttemptRow, Consumed, Entry, RequestRow
 from dragoman.store.budget_tables import charges
 from dragoman.store.ledger_tables import SETTLED, SUMS, attempts, hours, requests
 from dragoman.store.settling_tables import unsettled
@@ -136,6 +136,10 @@ def _compiled(dialect: Dialect, statement: Any, columns: list[Column[Any]]) -> s
     return str(compiled)
 
 
+_OF_OLD = 12
+"""So many of what was consumed stand in the midst of a row, and the rest, which came later, near its end."""
+
+
 def _consumed(used: Consumed, unknown: int | None) -> Row:
     return (
         unknown if used.input_tokens is None else used.input_tokens,
@@ -150,11 +154,6 @@ def _consumed(used: Consumed, unknown: int | None) -> Row:
         used.tokens_from,
         unknown if used.cost_pico is None else used.cost_pico,
         used.cost_from,
-    )
-
-
-def _more_consumed(used: Consumed, unknown: int | None) -> Row:
-    return (
         unknown if used.image_input_tokens is None else used.image_input_tokens,
         unknown if used.image_output_tokens is None else used.image_output_tokens,
         used.units,
@@ -177,8 +176,19 @@ def question_values(row: AttemptRow, due_ms: int, spelling: Spelling) -> Row:
     )
 
 
-def request_values(row: RequestRow, batch: int, spelling: Spelling) -> Row:
-    """The parameters of a call's row."""
+def entry_values(entry: Entry, batch: int, spelling: Spelling) -> tuple[Row, list[Row]]:
+    """The parameters of a call's row, and of its attempts'; what both show of tokens is spelt once."""
+    shown, unknown = entry.request.consumed, spelling.unknown
+    used = _consumed(shown, unknown)
+    return _request_values(entry.request, used, batch, spelling), [
+        _attempt_values(
+            row, used if row.consumed is shown else _consumed(row.consumed, unknown), spelling
+        )
+        for row in entry.attempts
+    ]
+
+
+def _request_values(row: RequestRow, used: Row, batch: int, spelling: Spelling) -> Row:
     unknown, flags = spelling
     return (
         row.call_id,
@@ -196,7 +206,7 @@ def request_values(row: RequestRow, batch: int, spelling: Spelling) -> Row:
         unknown if row.http_status is None else row.http_status,
         flags[row.stream],
         row.attempts,
-        *_consumed(row.consumed, unknown),
+        *used[:_OF_OLD],
         unknown if row.upstream_id is None else row.upstream_id,
         unknown if row.first_event_s is None else row.first_event_s,
         unknown if row.duration_s is None else row.duration_s,
@@ -209,14 +219,13 @@ def request_values(row: RequestRow, batch: int, spelling: Spelling) -> Row:
         row.project,
         row.end_user,
         row.tags,
-        *_more_consumed(row.consumed, unknown),
+        *used[_OF_OLD:],
         unknown if row.charged_pico is None else row.charged_pico,
         row.other_cost_pico,
     )
 
 
-def attempt_values(row: AttemptRow, spelling: Spelling) -> Row:
-    """The parameters of an attempt's row."""
+def _attempt_values(row: AttemptRow, used: Row, spelling: Spelling) -> Row:
     unknown, flags = spelling
     return (
         row.call_id,
@@ -230,14 +239,14 @@ def attempt_values(row: AttemptRow, spelling: Spelling) -> Row:
         unknown if row.upstream_status is None else row.upstream_status,
         unknown if row.upstream_id is None else row.upstream_id,
         unknown if row.error_kind is None else row.error_kind,
-        *_consumed(row.consumed, unknown),
+        *used[:_OF_OLD],
         row.price_source,
         row.price_from,
         unknown if row.first_event_s is None else row.first_event_s,
         unknown if row.duration_s is None else row.duration_s,
         row.created_us,
         unknown if row.error_code is None else row.error_code,
-        *_more_consumed(row.consumed, unknown),
+        *used[_OF_OLD:],
         flags[row.served],
         row.terms,
         unknown if row.charged_pico is None else row.charged_pico,
@@ -312,12 +321,17 @@ class Added:
             sums[0] += 1
             sums[1] += used.input_tokens or 0
             sums[2] += used.output_tokens or 0
-            sums[3] += used.cache_read_tokens or 0
-            sums[4] += used.cache_write_tokens or 0
-            sums[5] += used.reasoning_tokens or 0
             sums[6] += used.cost_pico or 0
             sums[7] += row.charged_pico or 0
-            sums[8] += row.other_cost_pico
+            # What most calls have none of.
+            if used.cache_read_tokens:
+                sums[3] += used.cache_read_tokens
+            if used.cache_write_tokens:
+                sums[4] += used.cache_write_tokens
+            if used.reasoning_tokens:
+                sums[5] += used.reasoning_tokens
+            if row.other_cost_pico:
+                sums[8] += row.other_cost_pico
 
     def rows(self) -> SumRows:
         """What is to be added to each of the tables."""

@@ -12,7 +12,7 @@ from sqlalchemy import delete, insert, select, update
 
 from dragoman.catalog.stored import HOUSE, Kind, Named, Overlay, StoredProvider
 from dragoman.store.admin_tables import named, stored_providers, submitted
-from dragoman.store.sql.counters import NAMES, move_on, number_of
+from dragoman.store.sql.counters import NAMES, lately, look, move_on, number_of
 from dragoman.store.sql.stored_tiers import read_stored_tiers
 
 if TYPE_CHECKING:
@@ -142,8 +142,11 @@ class SqlNamed:
 
     async def generation(self) -> int:
         """A number that every change moves on, in whichever process."""
-        async with self._database.read() as connection:
-            return await number_of(connection, NAMES)
+        return await look(self._database, NAMES)
+
+    async def lately(self) -> int:
+        """The same, as it stood half a second ago at most."""
+        return await lately(self._database, NAMES)
 
     async def overlay(self) -> Overlay:
         """All that is stored, with its keys open.
