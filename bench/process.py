@@ -14,7 +14,7 @@ from pathlib import Path
 
 from machine import pin
 
-PATIENCE_S = 240.0
+PATIENCE_S = 60.0
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 """What of the caller's environment a process sees: no key and no setting of theirs."""
 
