@@ -4,7 +4,7 @@ Two gateways serve the same requests by turns, a few each time, so that whatever
 both alike; the CPU time is the kernel's own, of all threads.
 
     python bench/costs.py traces             # spans to an OTLP receiver: at most a tenth of the throughput
-    python bench/costs.py limits             # seven limits and two budgets, against a bare key: at most 8 %
+    python bench/costs.py limits             # six limits and two budgets, against a bare key: at most 8 %
     python bench/costs.py redis              # the same, counted in REDIS_URL: at least 0.6 of a bare key's
     python bench/costs.py traces --streamed --rounds 400
 """
@@ -37,7 +37,6 @@ WARM = 25
 REDIS_URL = "redis://127.0.0.1:6379/15"
 NO_LIMITS = tuple(f"--{name}=0" for name in ("rps", "rpm", "rpd", "tpm", "tpd", "max-tokens"))
 ALL_LIMITS = tuple(f"--{name}=2000000000" for name in ("rps", "rpm", "rpd", "tpm", "tpd"))
-PLACES = "--concurrency=1000"
 BUDGETS = """
 [budgets.everybody]
 monthly_usd = "1000000"
@@ -57,7 +56,7 @@ class Kind:
 
 
 BARE = Kind(NO_LIMITS)
-LIMITED = Kind((*ALL_LIMITS, PLACES), BUDGETS)
+LIMITED = Kind((*ALL_LIMITS, "--concurrency=1000"), BUDGETS)
 MOST = {"traces": 0.10, "limits": 0.08, "redis": 0.40}
 """Of the throughput, at most."""
 

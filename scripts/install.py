@@ -28,8 +28,8 @@ def commands(files: list[str], *, editable: bool) -> list[list[str]]:
     return [*asked, [*LOCKED, "--editable", "."]] if editable else asked
 
 
-def is_there() -> bool:
-    """Whether uv is in this environment, once it was tried to bring it."""
+def bring_uv() -> bool:
+    """Has uv in this environment, unless it cannot be had; whether it runs."""
     if find_spec("uv") is None:
         bring = [*PIP, *LOCKED, "--require-hashes", "-r", ITSELF]
         subprocess.run(bring, cwd=ROOT, check=False, capture_output=True)
@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--editable", action="store_true", help="the project itself, too")
     given = parser.parse_args()
     asked = commands(given.files, editable=given.editable)
-    if is_there() and all(_run([*UV, *each]) == 0 for each in asked):
+    if bring_uv() and all(_run([*UV, *each]) == 0 for each in asked):
         return 0
     return max(_run([*PIP, *each]) for each in asked)
 

@@ -101,7 +101,7 @@ class Server:
         assert len(found) == 1, f"{len(found)} rows for {request_id}"
         return found[0]
 
-    def stop(self, number=signal.SIGTERM, patience=40) -> int:
+    def stop(self, number=signal.SIGTERM, patience=20) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
             try:
