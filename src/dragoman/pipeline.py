@@ -226,8 +226,7 @@ def label(ask: Ask, call: Call, tab: Account) -> None:
 
 async def identify(call: Call, permission: Permission, house: House) -> Caller:
     """Who is calling, if the matched route is theirs to use."""
-    # Nearly all are known at once, and then nothing is waited for.
-    caller = recognise(call.proof, house.keys, house.clock) or await find_caller(call, house)
+    caller = await find_caller(call, house)
     permit(caller, permission, call.dialect)
     call.caller = caller
     return caller
