@@ -312,8 +312,8 @@ def test_an_interrupted_run_leaves_no_process_behind(tmp_path):
 def test_what_traces_cost_is_told_as_throughput_and_the_receiver_takes_them():
     import http.client
 
+    from costs import receiver, share_lost
     from machine import spent_ns
-    from traces import receiver, share_lost
 
     assert share_lost([9.0, 9.0, 90.0], [10.0, 10.0, 10.0]) == pytest.approx(0.1)
     with receiver() as port:
