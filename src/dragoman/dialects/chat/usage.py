@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -122,26 +123,47 @@ TOLD = frozenset(
 """The counts that this dialect has a word for, beside tokens in and out."""
 
 
+_RARER = itemgetter(
+    *[
+        place
+        for place, name in enumerate(Usage.__struct_fields__)
+        if name.startswith(("audio_", "image_")) or name in TOLD | {"cost"}
+        if name not in {"cache_read", "cache_write", "audio_seconds"}
+    ]
+)
+_NO_RARER = _RARER(astuple(Usage()))
+
+
 def write_usage(usage: Usage) -> dict[str, object]:
     """The counts in OpenAI's shape: unknown numbers that it requires are 0, others are left out."""
-    given, output = usage.input or 0, usage.output or 0
-    total = usage.total if usage.total is not None else given + (usage.billed_output or 0)
+    given, output, total = usage.input or 0, usage.output or 0, usage.total
+    if total is None:
+        total = given + (usage.billed_output or 0 if usage.apart else output)
     wire: dict[str, object] = {
         "prompt_tokens": given,
         "completion_tokens": output,
         "total_tokens": total,
     }
+    rarer = _RARER(astuple(usage)) != _NO_RARER
     prompt: dict[str, int] = {}
     if usage.cache_read is not None:
         prompt["cached_tokens"] = usage.cache_read
     if usage.cache_write is not None:
         prompt["cache_write_tokens"] = usage.cache_write
-    if usage.audio_input is not None:
-        prompt["audio_tokens"] = usage.audio_input
-    if usage.image_input is not None:
-        prompt["image_tokens"] = usage.image_input
+    if rarer:
+        if usage.audio_input is not None:
+            prompt["audio_tokens"] = usage.audio_input
+        if usage.image_input is not None:
+            prompt["image_tokens"] = usage.image_input
     if prompt:
         wire["prompt_tokens_details"] = prompt
+    if rarer:
+        _write_rarer(wire, usage)
+    return wire
+
+
+def _write_rarer(wire: dict[str, object], usage: Usage) -> None:
+    """What few replies tell of their output, and their cost."""
     completion: dict[str, int] = {}
     if usage.reasoning is not None:
         completion["reasoning_tokens"] = usage.reasoning
@@ -157,7 +179,6 @@ def write_usage(usage: Usage) -> dict[str, object]:
         wire["completion_tokens_details"] = completion
     if usage.cost is not None:
         wire["cost"] = Raw(plain(usage.cost).encode())
-    return wire
 
 
 def with_cost(usage: Raw, cost: str) -> bytes:
