@@ -57,11 +57,10 @@ def write_plain(request: Request, target: Target) -> Outgoing | None:
         return None
     body: dict[str, object] = {"model": target.model, "max_tokens": limit}
     if request.system:
-        system = [_words(part) for part in request.system]
-        if None in system:
+        system = _system(request.system)
+        if system is None:
             return None
-        alone = len(system) == 1
-        body["system"] = system[0] if alone else [_block(words) for words in system]
+        body["system"] = system
     body["messages"] = turns
     temperature, top_p, top_k = options[:_COMMON]
     if temperature is not None:
@@ -87,7 +86,7 @@ def _turns(messages: tuple[Message, ...]) -> list[dict[str, str]] | None:
     before = ""
     for message in messages:
         role, parts = message.role, message.parts
-        if role in {before, "system"} or len(parts) != 1:
+        if role == "system" or role == before or len(parts) != 1:  # noqa: PLR1714  no set is made
             return None
         words = _words(parts[0])
         if words is None or message.name is not None or message.ext is not None:
@@ -99,16 +98,22 @@ def _turns(messages: tuple[Message, ...]) -> list[dict[str, str]] | None:
 
 def _words(part: Part) -> str | None:
     """What a part says that is nothing but text; None where it is more, or says nothing."""
-    if (
-        not isinstance(part, Text)
-        or part.citations
-        or part.cache is not None
-        or part.ext is not None
-    ):
+    if not isinstance(part, Text) or part.citations:
+        return None
+    if part.cache is not None or part.ext is not None:
         return None
     text = part.text
-    return None if not text or text.isspace() else text
+    return text if text and not text.isspace() else None
 
 
-def _block(words: str | None) -> dict[str, object]:
-    return {"type": "text", "text": words}
+def _system(parts: tuple[Part, ...]) -> str | list[dict[str, str]] | None:
+    """One text as a string, several as a block each; None where one is more than text, or says nothing."""
+    if len(parts) == 1:
+        return _words(parts[0])
+    blocks: list[dict[str, str]] = []
+    for part in parts:
+        words = _words(part)
+        if words is None:
+            return None
+        blocks.append({"type": "text", "text": words})
+    return blocks

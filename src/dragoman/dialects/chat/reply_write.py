@@ -30,7 +30,7 @@ from dragoman.dialects.chat.tool_calls import write_call
 from dragoman.dialects.chat.usage import TOLD, write_usage
 from dragoman.dialects.untold import usage_losses
 
-_ENCODER = msgspec.json.Encoder()
+_ENCODE = msgspec.json.Encoder().encode
 _FOREIGN_PREFIXES = ("msg_", "resp_")
 
 
@@ -41,22 +41,25 @@ def write_response(response: Response, context: Context) -> Written:
         UpstreamError: the answer ended in a failure, which chat has no finish reason for (P137).
     """
     losses: list[Loss] = []
+    choices = [_choice(choice, context, losses) for choice in response.choices]
     body: dict[str, object] = {
         "id": reply_id(response.id, context),
         "object": "chat.completion",
         "created": context.created if response.created is None else response.created,
         "model": response.model or context.model,
-        "choices": [_choice(choice, context, losses) for choice in response.choices],
+        "choices": choices,
     }
     if response.usage is not None:
         body["usage"] = write_usage(response.usage)
         losses += usage_losses(response.usage, TOLD)
-    if response.service_tier is not None or response.system_fingerprint is not None:
-        body |= origin(response.service_tier, response.system_fingerprint)
+    if response.service_tier is not None:
+        body["service_tier"] = response.service_tier
+    if response.system_fingerprint is not None:
+        body["system_fingerprint"] = response.system_fingerprint
     if context.flavour == "openrouter":
         # Its own client wants the member in every whole reply.
         body.setdefault("system_fingerprint", None)
-    return Written(_ENCODER.encode(body), tuple(losses))
+    return Written(_ENCODE(body), tuple(losses))
 
 
 def reply_id(given: str, context: Context) -> str:
@@ -83,7 +86,11 @@ def _choice(choice: Choice, context: Context, losses: list[Loss]) -> dict[str, o
     word = _PLAIN_ENDS.get(finish.reason)
     if word is not None and choice.ext is None and len(parts) == 1:
         said = parts[0]
-        if isinstance(said, Text) and not said.citations and _is_bare(finish):
+        if (
+            isinstance(said, Text)
+            and not said.citations
+            and finish == Finish(finish.reason, finish.raw)
+        ):
             # One text, and an end of which nothing more is told: nearly every answer.
             return {
                 "index": choice.index,
@@ -108,10 +115,6 @@ def _choice(choice: Choice, context: Context, losses: list[Loss]) -> dict[str, o
 
 _PLAIN_ENDS: dict[FinishReason, str] = {"stop": "stop", "length": "length"}
 """Ends that are told by one word, where nothing was called."""
-
-
-def _is_bare(finish: Finish) -> bool:
-    return finish.stop_sequence is None and finish.details is None and finish.explanation is None
 
 
 def is_legacy(context: Context) -> bool:
