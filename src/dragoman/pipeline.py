@@ -18,10 +18,15 @@ from msgspec.structs import replace
 
 from dragoman.accounting.account import Accountant
 from dragoman.accounting.account import Tab as Account
+from dragoman.accounting.ending import accounted, end_account, tell_failure
+from dragoman.accounting.tags import HEADER as TAGS_HEADER
+from dragoman.accounting.tags import MEMBER as TAGS_MEMBER
 from dragoman.accounting.tags import tags_of
 from dragoman.admission.admit import REQUEST, Cost, Gate, admit
 from dragoman.admission.afford import afford
 from dragoman.admission.budgets import Budgets
+from dragoman.admission.end_user import HEADERS as USER_HEADERS
+from dragoman.admission.end_user import MEMBERS as USER_MEMBERS
 from dragoman.admission.end_user import end_user
 from dragoman.admission.refusal import LimitError
 from dragoman.admission.settle import tokens_of
@@ -35,14 +40,13 @@ from dragoman.catalog.resolve import AUTO, LONGEST, ListingsNeeded
 from dragoman.core.ask import Ask, read_ask
 from dragoman.core.call import Allowed, Answer, Call, Caller, Hold, Limits, Outcome
 from dragoman.core.clock import Clock
-from dragoman.core.errors import CallerError, GatewayError, UpstreamError, code_of
+from dragoman.core.errors import CallerError, UpstreamError
 from dragoman.core.provider import Candidate, Family, Operation, Plan, Strategy
 from dragoman.credentials.book import Book
 from dragoman.credentials.own import NOTHING
 from dragoman.credentials.pool import Pools
 from dragoman.credentials.reached import Reached
 from dragoman.credentials.view import View, needs_more, view_of
-from dragoman.dialects.registry import DIALECTS
 from dragoman.health.health import Health
 from dragoman.identity.authenticate import IdentityMode, authenticate, recognise
 from dragoman.identity.permissions import Permission, permit
@@ -53,7 +57,7 @@ from dragoman.keeping.recall import Keeping, recall
 from dragoman.reuse.cached import give_cached
 from dragoman.reuse.give import give_recorded
 from dragoman.reuse.recorder import Recorder
-from dragoman.reuse.wish import read_wish
+from dragoman.reuse.wish import KEY, RESUMABLE, read_wish
 from dragoman.routing.confine import is_within
 from dragoman.routing.needs import needs_of
 from dragoman.routing.route import route
@@ -68,6 +72,9 @@ _SAYS_PROVIDER: frozenset[Family] = frozenset({"chat", "responses", "completions
 _STEERS = frozenset({"routing", "models"})
 """Members by which a request says who may answer it."""
 _STEERS_WITH_PROVIDER = _STEERS | {"provider"}
+_LABELS = frozenset({*USER_HEADERS, TAGS_HEADER})
+_SAY_LABELS = frozenset({*USER_MEMBERS, TAGS_MEMBER})
+"""Headers and members by which a request may say something for reports."""
 _USE_TOKENS: frozenset[Operation] = frozenset({"chat", "embeddings"})
 MOST_VIEWS = 1024
 MOST_PLANS = 4096
@@ -125,21 +132,47 @@ class House:
             self.views.pop(tenant, None)
 
 
-async def carry(call: Call, permission: Permission, house: House) -> Answer:
+def carry(call: Call, permission: Permission, house: House) -> Awaitable[Answer]:
     """Carries one call from its caller to a provider and back.
 
     Raises:
         GatewayError: the call was refused or failed.
     """
+    # No coroutine of its own where the key is known at once, as each is entered twice for every call.
+    caller = recognise(call.proof, house.keys, house.clock)
+    if caller is None:
+        return _carry_stranger(call, permission, house)
+    permit(caller, permission, call.dialect)
+    call.caller = caller
+    return enter(call, caller, house.accountant.open_tab(call, caller), house)
+
+
+async def _carry_stranger(call: Call, permission: Permission, house: House) -> Answer:
     caller = await identify(call, permission, house)
-    tab = house.accountant.open_tab(call, caller)
-    return await accounted(enter(call, caller, tab, house), call, tab)
+    return await enter(call, caller, house.accountant.open_tab(call, caller), house)
 
 
 async def enter(call: Call, caller: Caller, tab: Account, house: House) -> Answer:
-    """Lets the call in, and has it answered: by what it was answered before, where it asks for that."""
-    await let_in(call, caller, house)
-    body = await call.read_body()
+    """Lets the call in, has it answered, and brings its account to its end."""
+    answer: Answer | None = None
+    try:
+        await let_in(call, caller, house)
+        body = await call.read_body()
+        headers = call.headers
+        if KEY in headers or RESUMABLE in headers or house.recorder.policy.cache_s:
+            answer = await _reuse(call, caller, body, tab, house)
+        else:
+            answer = await serve(call, body, tab, house)
+    except Exception as error:
+        tell_failure(error, call)
+        raise
+    finally:
+        end_account(answer, call, tab)
+    return answer
+
+
+async def _reuse(call: Call, caller: Caller, body: bytes, tab: Account, house: House) -> Answer:
+    """The answer to a call that may ask for one that was made before, or to be given this one again."""
     wish = read_wish(call.headers, caller.key_id, house.recorder.policy)
     if wish is None:
         return await serve(call, body, tab, house)
@@ -166,54 +199,36 @@ def _left(hold: Hold, outcome: Outcome) -> None:
     hold.leave()
 
 
-async def accounted(answering: Awaitable[Answer], call: Call, tab: Tab) -> Answer:
-    """The answer, or the failure, with the account of the call brought to its end."""
-    answer: Answer | None = None
-    try:
-        answer = await answering
-    except GatewayError as error:
-        # The status in the caller's own dialect: Anthropic's have one of their own for who is overloaded.
-        note_failure(call, DIALECTS[call.dialect].error_status(error), code_of(error))
-        raise
-    except Exception:
-        note_failure(call, 500, "internal_error")
-        call.outcome.status = "house_error"
-        raise
-    finally:
-        # A stream ends its account itself, with its last piece.
-        if (answer is None or answer.pieces is None) and not call.outcome.accounted:
-            if call.outcome.status == "unknown" and not call.outcome.attempts:
-                call.outcome.status = "client_cut"
-            tab.finish()
-    return answer
-
-
 async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     """A new answer, by whoever can give it."""
-    assert call.caller is not None, "it was let in"
+    caller, outcome, operation = call.caller, call.outcome, call.operation
+    assert caller is not None, "it was let in"
     ask = read_ask(body, call.named, call.streams)
-    rules = house.gate.tiers.rules(call.caller)
-    if call.operation in _USE_TOKENS and not rules.tokens.is_open:
-        await reserve(ask, call, call.caller, house.gate)
-    call.outcome.requested_model = ask.model or ""
-    label(ask, call, tab)
-    call.outcome.stream = ask.stream and call.operation == "chat"
+    rules = house.gate.tiers.rules(caller)
+    if operation in _USE_TOKENS and not rules.tokens.is_open:
+        await reserve(ask, call, caller, house.gate)
+    outcome.requested_model = ask.model or ""
+    members = ask.members
+    # Views of keys are asked, which look for the fewer ones among the more.
+    if not (call.headers.keys().isdisjoint(_LABELS) and members.keys().isdisjoint(_SAY_LABELS)):
+        label(ask, call, tab)
+    outcome.stream = ask.stream and operation == "chat"
     if call.sampled:
-        call.asked = ask.members
-    plan = await choose(ask, call, rules.limits, house)
+        call.asked = members
+    plan = kept_plan(ask, call, caller, rules.limits, house)
+    if plan is None:
+        plan = await choose(ask, call, rules.limits, house)
     kept: Keeping | None = None
     if call.dialect == "responses":
-        ask, plan, kept = await recall(ask, plan, call, call.caller.tenant, house.keeper)
+        ask, plan, kept = await recall(ask, plan, call, caller.tenant, house.keeper)
     if house.budgets is not None and house.budgets.active:
         plan, ask = await set_aside(plan, ask, call, tab, house)
-    call.outcome.plan = plan
-    if call.operation == "count_tokens":
+    outcome.plan = plan
+    if operation == "count_tokens":
         answer = await count(plan, ask, call, tab, house)
     else:
         answer = await attempt(plan, ask, call, tab, house.means)
-    if kept is not None:
-        answer = await keep(answer, kept, call, house.keeper)
-    return answer
+    return answer if kept is None else await keep(answer, kept, call, house.keeper)
 
 
 def label(ask: Ask, call: Call, tab: Account) -> None:
@@ -268,6 +283,26 @@ async def reserve(ask: Ask, call: Call, caller: Caller, gate: Gate) -> None:
     call.ended += (settle,)
 
 
+def kept_plan(ask: Ask, call: Call, caller: Caller, limits: Limits, house: House) -> Plan | None:
+    """The plan of a request that asks for nothing but a model; None: ``choose`` says who may answer."""
+    known = house.plans.get((ask.model, call.operation, call.dialect, call.home))
+    tenant, bounds = caller.tenant, caller.bounds
+    if (
+        known is None
+        or tenant in house.holders
+        or tenant in house.tenants
+        or limits.require_score
+        or not ask.members.keys().isdisjoint(_steering(call.dialect))
+    ):
+        return None
+    return known if bounds is None or is_within(known, bounds) else None
+
+
+def _steering(dialect: Family) -> frozenset[str]:
+    """Members by which a request in this dialect says who may answer it."""
+    return _STEERS_WITH_PROVIDER if dialect in _SAYS_PROVIDER else _STEERS
+
+
 async def choose(ask: Ask, call: Call, limits: Limits, house: House) -> Plan:
     """Who may answer, in order; models that nobody knows yet are looked up once (D13).
 
@@ -278,7 +313,7 @@ async def choose(ask: Ask, call: Call, limits: Limits, house: House) -> Plan:
     short = ask.model is not None and len(ask.model) <= LONGEST
     assert call.caller is not None, "it was let in"
     window = window_of(limits)
-    steers = _STEERS_WITH_PROVIDER if call.dialect in _SAYS_PROVIDER else _STEERS
+    steers = _steering(call.dialect)
     plain = not window.required and short and steers.isdisjoint(members)
     # Another configuration brings other plans: what is made of this one must not be kept among them.
     plans, registry, pools = house.plans, house.registry, house.pools
@@ -413,10 +448,3 @@ async def count_here(ask: Ask, candidate: Candidate, call: Call) -> Answer:
     call.outcome.estimated = True
     call.outcome.status, call.outcome.http_status = "complete", head.status
     return Answer(head)
-
-
-def note_failure(call: Call, status: int, code: str) -> None:
-    """What the ledger will say of a call that got no answer."""
-    call.outcome.http_status, call.outcome.error_code = status, code
-    if not call.outcome.attempts:
-        call.outcome.status = "refused"

@@ -125,14 +125,12 @@ class Services:
                 await asyncio.shield(house.book.write(house.means.used))
 
 
-_dice = random.Random(os.urandom(32))  # noqa: S311  ids are unique, not secret
+_ids = ids.Ids(time.time, os.urandom)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _dice.seed(os.urandom(32)))
+    os.register_at_fork(after_in_child=_ids.forget)
 
-
-def new_id() -> str:
-    """A UUIDv7 of now."""
-    return ids.uuid7_of(time.time(), _dice.getrandbits(76))
+new_id = _ids.new
+"""A UUIDv7 of now."""
 
 
 def tell_refused(log: Log, built: Assembly) -> None:

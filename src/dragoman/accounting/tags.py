@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Raw
 
 HEADER = "x-dragoman-tags"
+MEMBER = "metadata"
 MOST_TAGS = 10
 LONGEST_TAG = 64
 _TAG = re.compile(r"[A-Za-z0-9_.:=/@+-]{1,64}")
@@ -24,7 +25,7 @@ _TAGS: msgspec.json.Decoder[str | list[str]] = msgspec.json.Decoder(str | list[s
 def tags_of(headers: Mapping[str, str], members: Mapping[str, Raw]) -> str:
     """The tags of a request: each once, sorted, joined by commas; empty where it has none."""
     said = headers.get(HEADER)
-    metadata = members.get("metadata")
+    metadata = members.get(MEMBER)
     if said is None and metadata is None:
         return ""
     words = said.split(",") if said else []

@@ -11,20 +11,17 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw
 
-_HEADERS = ("x-openwebui-user-id", "x-openwebui-user-email", "x-openwebui-user-name")
+HEADERS = ("x-openwebui-user-id", "x-openwebui-user-email", "x-openwebui-user-name")
 _MEMBERS = ("safety_identifier", "user")
-_SAYING = frozenset(_HEADERS)
-_SAID = frozenset({*_MEMBERS, "metadata"})
+MEMBERS = frozenset({*_MEMBERS, "metadata"})
+"""Where nothing of these is, nobody is named."""
 _TEXT = msgspec.json.Decoder(str)
 _METADATA = msgspec.json.Decoder(dict[str, Raw])
 
 
 def end_user(headers: Mapping[str, str], members: Mapping[str, Raw]) -> str:
     """The end user that a request names; empty where it names none."""
-    # Most requests name nobody, and then two looks at all names are enough.
-    if _SAYING.isdisjoint(headers) and _SAID.isdisjoint(members):
-        return ""
-    for name in _HEADERS:
+    for name in HEADERS:
         said = headers.get(name, "").strip()
         if said:
             return said

@@ -73,7 +73,10 @@ class Embodiment(Struct, eq=False):
         means = self._means
         if means.fetcher is None:
             return True
-        return self._call.dialect == candidate.provider.family and not means.fetched_for
+        if means.fetched_for:
+            return False
+        same = self._call.dialect == candidate.provider.family
+        return same or embodied_for(self._call, candidate) is None
 
     async def given(self, candidate: Candidate, left_s: float) -> Given | None:
         """The request with bytes for a candidate that it does not ``pass``; None where it is written as it came.

@@ -7,6 +7,9 @@ Pure, and apart from the rooms, so that admission, routing and accounting may al
 from __future__ import annotations
 
 from decimal import Context, Decimal
+from operator import itemgetter
+
+from msgspec.structs import astuple
 
 from dragoman.core.provider import Price
 from dragoman.core.usage import Usage
@@ -24,7 +27,10 @@ def cost_of(usage: Usage, price: Price) -> Decimal | None:
     """
     if usage.input is None:
         return None
-    price = _tier(price, usage.input)
+    if price.above:
+        price = _tier(price, usage.input)
+    if price.image_output is None and not any(_rare(astuple(usage))):
+        return _cost_of_words(usage, usage.input, price)
     parts = (
         _input(usage, price),
         _output(usage, price),
@@ -38,6 +44,47 @@ def cost_of(usage: Usage, price: Price) -> Decimal | None:
             return None
         total = _EXACT.add(total, part)
     return total
+
+
+_ORDINARY = frozenset(
+    {
+        "input",
+        "cache_read",
+        "cache_write",
+        "cache_write_1h",
+        "output",
+        "reasoning",
+        "total",
+        "cost",
+    }
+)
+_rare = itemgetter(*[n for n, name in enumerate(Usage.__struct_fields__) if name not in _ORDINARY])
+"""Counts of kinds that may have a price of their own."""
+
+
+def _cost_of_words(usage: Usage, tokens: int, price: Price) -> Decimal | None:
+    """``cost_of`` of words alone, as nearly all usage is: read, cached or written."""
+    output, read, written = usage.output, usage.cache_read or 0, usage.cache_write or 0
+    if output is None:
+        # An embedding has no output and no price for it.
+        if price.output:
+            return None
+        output = 0
+    if read or written:
+        cache_write = _first(price.cache_write, price.input)
+        hour = min(usage.cache_write_1h or 0, written)
+        total = _sum(
+            (max(0, tokens - read - written), price.input),
+            (output, price.output),
+            (read, _first(price.cache_read, price.input)),
+            (written - hour, cache_write),
+            (hour, _first(price.cache_write_1h, cache_write)),
+        )
+    else:
+        total = _sum((max(0, tokens), price.input), (output, price.output))
+    if total is None or not price.per_request:
+        return total
+    return _EXACT.add(total, price.per_request)
 
 
 def cost_of_text(tokens: int, written: int, price: Price) -> Decimal | None:
@@ -122,11 +169,10 @@ def _first(own: Decimal | None, wider: Decimal | None) -> Decimal | None:
 
 
 def _sum(*parts: tuple[int, Decimal | None]) -> Decimal | None:
-    total = Decimal(0)
+    total = _NOTHING
     for count, price in parts:
-        if count == 0:
-            continue
-        if price is None:
-            return None
-        total = _EXACT.add(total, _EXACT.multiply(price, Decimal(count)))
+        if count:
+            if price is None:
+                return None
+            total = _EXACT.fma(price, count, total)
     return total.scaleb(-_MILLION, _EXACT)

@@ -16,8 +16,16 @@ Streams: TypeAlias = Literal["if_said", "unless_said", "always", "never"]
 """When a request streams: most dialects say ``stream``, Ollama's means yes where it does not (P121),
 Gemini's says it in the path."""
 
-_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw]).decode
+_TEXT = msgspec.json.Decoder(str).decode
 _ANY = msgspec.json.Decoder()
+_UNSAID: dict[Streams, bool] = {
+    "if_said": False,
+    "unless_said": True,
+    "always": True,
+    "never": False,
+}
+"""Whether a request streams that does not say so."""
 
 
 class Ask(Struct, frozen=True):
@@ -42,7 +50,7 @@ def read_ask(body: bytes, named: str | None = None, streams: Streams = "if_said"
         CallerError: no JSON object, no model, or a member of the wrong type; the message says which.
     """
     try:
-        members = _MEMBERS.decode(body)
+        members = _MEMBERS(body)
     except msgspec.ValidationError as error:
         raise invalid(f"The request body must be a JSON object: {error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -52,10 +60,20 @@ def read_ask(body: bytes, named: str | None = None, streams: Streams = "if_said"
     except RecursionError:
         raise invalid("The request body is nested too deeply.") from None
     model = _model(members) if named is None else named
-    return Ask(body, members, model, _stream(members, streams))
+    stream = _stream(members, streams) if "stream" in members else _UNSAID[streams]
+    return Ask(body, members, model, stream)
 
 
 def _model(members: dict[str, Raw]) -> str | None:
+    try:
+        model = _TEXT(members["model"])
+    except (KeyError, msgspec.DecodeError, UnicodeDecodeError):
+        return _odd_model(members)
+    return model if model.strip() else _odd_model(members)
+
+
+def _odd_model(members: dict[str, Raw]) -> str | None:
+    """None where the request may do without one; else what is wrong with what it says."""
     value = members.get("model")
     model = None if value is None else _value(value, "model")
     if model is None and "models" in members:
@@ -71,18 +89,13 @@ def _model(members: dict[str, Raw]) -> str | None:
         raise invalid(
             f"model must be a string, not {_kind(model)}.", "model", "invalid_field_type"
         )
-    if not model.strip():
-        raise invalid("model is empty; say one as provider/model.", "model", "invalid_field_value")
-    return model
+    raise invalid("model is empty; say one as provider/model.", "model", "invalid_field_value")
 
 
 def _stream(members: dict[str, Raw], streams: Streams) -> bool:
     if streams in {"always", "never"}:
         return streams == "always"
-    value = members.get("stream")
-    if value is None:
-        return streams == "unless_said"
-    stream = _value(value, "stream")
+    stream = _value(members["stream"], "stream")
     if stream is None:
         return streams == "unless_said"
     if isinstance(stream, bool):

@@ -111,18 +111,28 @@ def is_sealed(state: str | None) -> bool:
 
 def open_thoughts(request: Request, envelope: Envelope | None) -> tuple[Request, tuple[Loss, ...]]:
     """The request with every envelope opened; what cannot be opened is left out and told (P93)."""
+    for message in request.messages:
+        for part in message.parts:
+            if part.__class__ is Thinking and _is_shut(part):
+                return _with_opened(request, envelope)
+    return request, ()
+
+
+def _is_shut(part: Part) -> bool:
+    return isinstance(part, Thinking) and part.family == SEALED
+
+
+def _with_opened(request: Request, envelope: Envelope | None) -> tuple[Request, tuple[Loss, ...]]:
     losses: list[Loss] = []
-    messages = [
+    messages = tuple(
         _opened(message, f"messages[{number}]", envelope, losses)
         for number, message in enumerate(request.messages)
-    ]
-    if all(new is old for new, old in zip(messages, request.messages, strict=True)):
-        return request, ()
-    return replace(request, messages=tuple(messages)), tuple(losses)
+    )
+    return replace(request, messages=messages), tuple(losses)
 
 
 def _opened(message: Message, at: str, envelope: Envelope | None, losses: list[Loss]) -> Message:
-    if not any(isinstance(part, Thinking) and part.family == SEALED for part in message.parts):
+    if not any(map(_is_shut, message.parts)):
         return message
     parts: list[Part] = []
     for number, part in enumerate(message.parts):

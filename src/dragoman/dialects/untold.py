@@ -6,6 +6,7 @@ Counts of zero and the usual service tier say nothing, so that nothing is lost w
 from __future__ import annotations
 
 from collections.abc import Container
+from functools import cache
 
 import msgspec
 from msgspec import Raw
@@ -28,14 +29,17 @@ _USUAL = frozenset({"default", "standard", "auto", "on_demand"})
 """Tiers, by whatever name, that are served to whoever asks for none."""
 
 
-def usage_losses(usage: Usage | None, told: Container[str]) -> list[Loss]:
+@cache
+def _untold(told: frozenset[str]) -> tuple[str, ...]:
+    return tuple(name for name in _COUNTS if name not in told)
+
+
+def usage_losses(usage: Usage | None, told: frozenset[str]) -> list[Loss]:
     """The counts that are not among ``told``; tokens in and out every dialect tells."""
     if usage is None:
         return []
     return [
-        Loss(f"usage.{name}", "not_in_dialect")
-        for name in _COUNTS
-        if name not in told and getattr(usage, name)
+        Loss(f"usage.{name}", "not_in_dialect") for name in _untold(told) if getattr(usage, name)
     ]
 
 

@@ -15,7 +15,7 @@ from dragoman.config.settings import Settings
 from dragoman.core.call import Call, Caller
 from dragoman.core.errors import HouseError
 from dragoman.library.answer import Came
-from dragoman.pipeline import accounted, enter
+from dragoman.pipeline import enter
 from dragoman.services import Services, new_id, open_services
 from dragoman.transport import blocking
 
@@ -104,7 +104,7 @@ class Inside:
         who = call.caller = Caller(KEY, TENANT, caller)
         tab = house.accountant.open_tab(call, who)
         try:
-            answer = await accounted(enter(call, who, tab, house), call, tab)
+            answer = await enter(call, who, tab, house)
         finally:
             if call.hold is not None:
                 call.hold.leave()

@@ -13,6 +13,7 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope
 
 from dragoman import __version__
+from dragoman.accounting.ending import accounted
 from dragoman.attempt.passing import pass_on
 from dragoman.attempt.ports import Tab
 from dragoman.catalog.service import PREFIX, target_of
@@ -21,7 +22,7 @@ from dragoman.core.errors import CallerError
 from dragoman.core.provider import Credential
 from dragoman.core.trace import span_of, write_traceparent
 from dragoman.credentials.reached import Reached, Shown
-from dragoman.pipeline import House, accounted, identify, let_in, look_through
+from dragoman.pipeline import House, identify, let_in, look_through
 from dragoman.surface.endpoint import Entry, call_endpoint, proof_of
 from dragoman.surface.route import Route
 from dragoman.surface.whole import Whole, whole_endpoint

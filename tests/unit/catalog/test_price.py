@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,29 @@ PRICE = Price(input=D("3"), output=D("15"), cache_read=D("0.3"), cache_write=D("
 
 def test_input_and_output_are_charged_per_million() -> None:
     assert cost_of(Usage(input=1_000_000, output=2), PRICE) == D("3.00003")
+
+
+_RATES = st.sampled_from([None, D(0), D("0.3"), D(3), D("1e-20")])
+_COUNTS = st.sampled_from([None, 0, 1, 7, 1000, 10**12])
+
+
+@given(
+    usage=st.builds(
+        Usage,
+        **dict.fromkeys(("input", "cache_read", "cache_write", "cache_write_1h"), _COUNTS),
+        **dict.fromkeys(("output", "reasoning", "total"), _COUNTS),
+    ),
+    price=st.builds(
+        Price,
+        **dict.fromkeys(("input", "output", "cache_read", "cache_write"), _RATES),
+        **dict.fromkeys(("cache_write_1h", "per_request", "audio_input"), _RATES),
+        above=st.sampled_from([(), ((5, PRICE),)]),
+    ),
+)
+def test_words_alone_cost_what_the_sum_of_every_kind_is(usage: Usage, price: Price) -> None:
+    short = cost_of(usage, price)
+    with patch("dragoman.catalog.price._rare", lambda _: (1,)):
+        assert short == cost_of(usage, price)
 
 
 def test_cached_tokens_are_part_of_the_input_and_have_their_own_price() -> None:

@@ -1,5 +1,6 @@
 """Money, ids, clocks, secrets, losses and the top level of a request."""
 
+import os
 import uuid
 from contextlib import suppress
 from decimal import Decimal
@@ -12,7 +13,7 @@ from dragoman.core.ask import read_ask
 from dragoman.core.call import Proof
 from dragoman.core.clock import ManualClock, SystemClock
 from dragoman.core.errors import STATUS, CallerError, UpstreamError
-from dragoman.core.ids import REQUEST_ID, uuid7
+from dragoman.core.ids import MANY, REQUEST_ID, Ids, uuid7
 from dragoman.core.loss import Loss, header
 from dragoman.core.money import from_pico, plain, to_pico
 from dragoman.core.secret import Secret
@@ -45,6 +46,36 @@ def test_ids_are_uuids_of_version_seven(wall, noise):
     assert made.version == 7
     assert made.variant == uuid.RFC_4122
     assert made.int >> 80 == int(wall * 1000) & (1 << 48) - 1
+
+
+@given(st.lists(st.floats(0, 10**11), min_size=1, max_size=2 * MANY))
+def test_ids_drawn_together_are_uuids_of_their_own_moments(walls):
+    moments = iter(walls)
+    maker = Ids(lambda: next(moments), os.urandom)
+    made = [maker.new() for _ in walls]
+    assert len(set(made)) == len(made)
+    for text, wall in zip(made, walls, strict=True):
+        one = uuid.UUID(text)
+        assert text == str(one)
+        assert (one.version, one.variant) == (7, uuid.RFC_4122)
+        assert one.int >> 80 == int(wall * 1000) & (1 << 48) - 1
+
+
+def test_all_random_bits_of_ids_are_random():
+    maker = Ids(lambda: 0.0, os.urandom)
+    numbers = [uuid.UUID(maker.new()).int for _ in range(4 * MANY)]
+    ever, always = 0, (1 << 128) - 1
+    for number in numbers:
+        ever, always = ever | number, always & number
+    assert (ever, always) == (0x0FFF_BFFF_FFFF_FFFF_FFFF | 0x7 << 76, 0x7 << 76 | 0x8 << 60)
+
+
+def test_a_forked_process_draws_its_own_ids():
+    noise = iter([b"\x01" * (10 * MANY), b"\x02" * (10 * MANY)])
+    maker = Ids(lambda: 0.0, lambda _: next(noise))
+    one = maker.new()
+    maker.forget()
+    assert maker.new() != one
 
 
 def test_a_request_id_is_taken_only_if_all_of_it_is_harmless():

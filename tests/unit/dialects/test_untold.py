@@ -33,9 +33,11 @@ def test_log_probabilities_are_told_as_lost(said):
 
 def test_counts_of_zero_and_counts_that_are_told_are_no_loss():
     usage = Usage(input=5, output=3, cache_read=0, reasoning=4, audio_input=2)
-    assert [loss.path for loss in usage_losses(usage, {"audio_input"})] == ["usage.reasoning"]
-    assert usage_losses(usage, {"audio_input", "reasoning"}) == []
-    assert usage_losses(None, ()) == []
+    assert [loss.path for loss in usage_losses(usage, frozenset({"audio_input"}))] == [
+        "usage.reasoning"
+    ]
+    assert usage_losses(usage, frozenset({"audio_input", "reasoning"})) == []
+    assert usage_losses(None, frozenset()) == []
 
 
 @pytest.mark.parametrize("tier", [None, "default", "standard", "auto", "on_demand"])

@@ -29,6 +29,7 @@ from dragoman.dialects.anthropic.envelope import is_native, wrap
 from dragoman.dialects.anthropic.error import read_stream_error
 from dragoman.dialects.anthropic.finish import BROKEN, read_finish, write_details, write_reason
 from dragoman.dialects.anthropic.read_blocks import read_block
+from dragoman.dialects.anthropic.regular import TIER_READ, read_regular
 from dragoman.dialects.anthropic.undo import undo_call
 from dragoman.dialects.anthropic.usage import TOLD, read_usage, write_usage
 from dragoman.dialects.anthropic.wire import DIALECT, WireError, encode
@@ -38,7 +39,6 @@ from dragoman.dialects.call_arguments import as_object
 from dragoman.dialects.halves import mended
 from dragoman.dialects.untold import logprob_losses, tier_losses, usage_losses
 
-TIER_READ = {"standard": "default", "priority": "priority", "batch": "batch"}
 TIER_WRITE = {
     "default": "standard",
     "standard": "standard",
@@ -89,6 +89,9 @@ def read_response(body: bytes, target: Target, undo: Undo) -> Response:
     Raises:
         UpstreamError: the body is an error, or no message of this dialect.
     """
+    regular = read_regular(body, target.model)
+    if regular is not None:
+        return regular
     try:
         message = _MESSAGE.decode(body)
     except wire.BAD_JSON:

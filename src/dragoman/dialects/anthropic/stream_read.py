@@ -23,7 +23,7 @@ from dragoman.dialects.anthropic import wire
 from dragoman.dialects.anthropic.error import read_stream_error
 from dragoman.dialects.anthropic.finish import read_finish
 from dragoman.dialects.anthropic.open_block import Delta, OpenBlock
-from dragoman.dialects.anthropic.response import TIER_READ
+from dragoman.dialects.anthropic.regular import TIER_READ
 from dragoman.dialects.anthropic.usage import read_usage
 from dragoman.dialects.anthropic.wire import DIALECT, WireError, encode
 from dragoman.dialects.base import Target, Undo

@@ -22,6 +22,7 @@ from dragoman.dialects.anthropic.write_messages import (
     write_turns,
 )
 from dragoman.dialects.anthropic.write_output import Form, write_form
+from dragoman.dialects.anthropic.write_plain import write_plain
 from dragoman.dialects.anthropic.write_reasoning import Plan, plan_reasoning
 from dragoman.dialects.anthropic.write_tools import write_tools
 from dragoman.dialects.base import Outgoing, Target, Undo
@@ -53,6 +54,9 @@ def write_request(request: Request, target: Target) -> Outgoing:
         CallerError: the request asks for what no Anthropic model can do, or its
             conversation is none that Anthropic accepts.
     """
+    plain = write_plain(request, target)
+    if plain is not None:
+        return plain
     draft = Draft(request, target)
     try:
         return _write(draft)

@@ -17,14 +17,18 @@ from dragoman.dialects.members import NULL, Object, members_of
 _ENCODE = msgspec.json.Encoder().encode
 _TRUE = Raw(b"true")
 _ASK_USAGE = Raw(b'{"include_usage":true}')
+_TOUCHED = frozenset({"routing", "models", "provider", "stream"})
+"""Members, the model apart, that may have to be another one."""
 
 
 def patch_request(members: dict[str, Raw], target: Target) -> Outgoing:
     """The request for the target, from the top level of the caller's."""
+    quirks = target.quirks
+    if _TOUCHED.isdisjoint(members) and not (quirks.drop or quirks.rename or quirks.steps):
+        return Outgoing(_ENCODE({**members, "model": target.model}))
     body: Object = dict(members)
     body["model"] = target.model
     body.pop("routing", None)
-    quirks = target.quirks
     losses: list[Loss] = []
     if quirks.flavour != "openrouter":
         body.pop("models", None)

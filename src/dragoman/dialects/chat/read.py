@@ -16,6 +16,7 @@ from dragoman.core.errors import invalid, unsupported
 from dragoman.core.parts import Ext, raw
 from dragoman.core.request import Output, Request, Sampling, retention
 from dragoman.dialects.chat.read_messages import read_messages
+from dragoman.dialects.chat.read_plain import NAMES, read_plain
 from dragoman.dialects.chat.read_tools import read_tool_choice, read_tools
 from dragoman.dialects.chat.reasoning import read_reasoning
 from dragoman.dialects.chat.wire import leftover, take_cache
@@ -44,8 +45,12 @@ def read_request(body: bytes) -> Request:
     Raises:
         CallerError: malformed JSON, a missing member or one of the wrong type; ``param`` is its path.
     """
+    members = top_level(body)
+    # Only where it may be one, as much would be decoded twice of a long request that is none.
+    if NAMES.issuperset(members) and (plain := read_plain(body)) is not None:
+        return plain
     try:
-        return _read(dict(top_level(body)))
+        return _read(dict(members))
     except RecursionError:  # what could just be decoded may be too deep to be kept in a bag
         raise invalid("The request body is nested too deeply.") from None
 
@@ -61,17 +66,6 @@ def _read(body: Object) -> Request:
     for name in ("routing", "models"):  # spoken to the gateway, which has read them
         body.pop(name, None)
     include_usage, options = _stream_options(body)
-    if options is None and _PLAIN.issuperset(body):
-        return Request(
-            model=model,
-            messages=turns,
-            stream=take(body, "stream", boolean) or False,
-            system=system,
-            sampling=_sampling(body),
-            max_tokens=_limit(body),
-            end_user=take(body, "user", string),
-            include_usage=include_usage,
-        )
     legacy = body.get("functions", NULL) != NULL
     request = Request(
         model=model,
@@ -102,24 +96,6 @@ def _read(body: Object) -> Request:
     if options is not None:
         ext = {"chat": {**(ext["chat"] if ext else {}), **options["chat"]}}
     return request if ext is None else structs.replace(request, ext=ext)
-
-
-_PLAIN = frozenset(
-    {
-        "stream",
-        "temperature",
-        "top_p",
-        "max_tokens",
-        "max_completion_tokens",
-        "stop",
-        "seed",
-        "n",
-        "frequency_penalty",
-        "presence_penalty",
-        "user",
-    }
-)
-"""What most requests stay within, model and messages apart; nobody looks for the other thirty then."""
 
 
 def _limit(body: Object) -> int | None:

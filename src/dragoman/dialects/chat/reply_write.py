@@ -20,7 +20,7 @@ from dragoman.core.parts import (
     ToolCall,
     ToolResult,
 )
-from dragoman.core.response import Choice, Finish, Response
+from dragoman.core.response import Choice, Finish, FinishReason, Response
 from dragoman.dialects.base import Context, Written
 from dragoman.dialects.chat.citations import write_annotation
 from dragoman.dialects.chat.finish import write_finish
@@ -51,7 +51,8 @@ def write_response(response: Response, context: Context) -> Written:
     if response.usage is not None:
         body["usage"] = write_usage(response.usage)
         losses += usage_losses(response.usage, TOLD)
-    body |= origin(response.service_tier, response.system_fingerprint)
+    if response.service_tier is not None or response.system_fingerprint is not None:
+        body |= origin(response.service_tier, response.system_fingerprint)
     if context.flavour == "openrouter":
         # Its own client wants the member in every whole reply.
         body.setdefault("system_fingerprint", None)
@@ -62,9 +63,8 @@ def reply_id(given: str, context: Context) -> str:
     """The provider's id under chat's prefix; one made of the call's where there is none (P134)."""
     if not given:
         return f"chatcmpl-{context.call_id.replace('-', '')}"
-    for prefix in _FOREIGN_PREFIXES:
-        if given.startswith(prefix):
-            return f"chatcmpl-{given.removeprefix(prefix)}"
+    if given.startswith(_FOREIGN_PREFIXES):
+        return f"chatcmpl-{given.partition('_')[2]}"
     return given
 
 
@@ -79,11 +79,22 @@ def origin(service_tier: str | None, system_fingerprint: str | None) -> dict[str
 
 
 def _choice(choice: Choice, context: Context, losses: list[Loss]) -> dict[str, object]:
+    finish, parts = choice.finish, choice.parts
+    word = _PLAIN_ENDS.get(finish.reason)
+    if word is not None and choice.ext is None and len(parts) == 1:
+        said = parts[0]
+        if isinstance(said, Text) and not said.citations and _is_bare(finish):
+            # One text, and an end of which nothing more is told: nearly every answer.
+            return {
+                "index": choice.index,
+                "message": {"role": "assistant", "content": said.text, "refusal": None},
+                "logprobs": choice.logprobs,
+                "finish_reason": word,
+            }
     at = f"choices[{choice.index}]"
     message = _Message(at, losses, legacy=is_legacy(context))
-    for part in choice.parts:
+    for part in parts:
         message.add(part)
-    finish = choice.finish
     losses += finish_losses(finish, at)
     written: dict[str, object] = {
         "index": choice.index,
@@ -93,6 +104,14 @@ def _choice(choice: Choice, context: Context, losses: list[Loss]) -> dict[str, o
     }
     written.update(beside_the_finish(finish))
     return written
+
+
+_PLAIN_ENDS: dict[FinishReason, str] = {"stop": "stop", "length": "length"}
+"""Ends that are told by one word, where nothing was called."""
+
+
+def _is_bare(finish: Finish) -> bool:
+    return finish.stop_sequence is None and finish.details is None and finish.explanation is None
 
 
 def is_legacy(context: Context) -> bool:

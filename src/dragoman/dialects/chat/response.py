@@ -18,7 +18,9 @@ from dragoman.dialects.chat.error import malformed
 from dragoman.dialects.chat.finish import failed_finish, read_finish
 from dragoman.dialects.chat.mend import mend_whole
 from dragoman.dialects.chat.pictures import read_image
+from dragoman.dialects.chat.regular import read_regular
 from dragoman.dialects.chat.reply_wire import (
+    REFUSED,
     REPLY,
     ChoiceWire,
     Oddity,
@@ -257,6 +259,16 @@ def tap_response(body: bytes, target: Target, context: Context) -> Tapped:
         UpstreamError: see ``open_reply``.
     """
     del context
+    try:
+        regular = read_regular(body)
+    except REFUSED:
+        return _tap_with_care(body, target)
+    usage, finish = regular.told()
+    return Tapped(body, usage, finish, regular.id or None)
+
+
+def _tap_with_care(body: bytes, target: Target) -> Tapped:
+    """A reply with anything about it that is not as in nearly all."""
     reply, oddity = open_reply(body)
     first = reply.choices[0] if reply.choices else _SILENT
     words = said(first)

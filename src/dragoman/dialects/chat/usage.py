@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from operator import itemgetter
+from typing import Any
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import astuple, replace
 
 from dragoman.core.money import plain
 from dragoman.core.usage import Usage, are_counts, count
@@ -24,8 +27,8 @@ def usage_of(reply: ReplyWire) -> Usage | None:
     return None
 
 
-def read_usage(wire: UsageWire) -> Usage:
-    """The counts in canonical form; 0 and unknown are what they are and need no ``count``."""
+def read_usage(wire: UsageWire, *, checked: bool = False) -> Usage:
+    """The counts in canonical form; ``checked``: each of them is known to be one that may be charged."""
     prompt = wire.prompt_tokens_details or _NONE
     completion = wire.completion_tokens_details or _NONE
     read, written = prompt.cached_tokens, prompt.cache_write_tokens
@@ -38,43 +41,50 @@ def read_usage(wire: UsageWire) -> Usage:
     reasoning = completion.reasoning_tokens
     if reasoning is None:
         reasoning = wire.reasoning_tokens
-    counts: tuple[int | None, ...] = (
+    # By position, as names cost three times as much; those between are told elsewhere or never.
+    usage = Usage(
         wire.prompt_tokens,
-        wire.completion_tokens,
-        wire.total_tokens,
         read,
         written,
+        None,
+        wire.completion_tokens,
+        None,
         reasoning,
         prompt.audio_tokens,
         completion.audio_tokens,
         completion.accepted_prediction_tokens,
         completion.rejected_prediction_tokens,
+        wire.total_tokens,
+        None,
+        None,
         prompt.image_tokens,
         completion.image_tokens,
     )
-    if not are_counts(counts):
-        counts = tuple([each and count(each) for each in counts])
-    given, output, total, read, written, reasoning, sound, spoken, accepted, rejected, *images = (
-        counts
-    )
+    if not (checked or are_counts(counts := astuple(usage))):
+        told: list[Any] = [each and count(each) for each in counts]
+        usage = Usage(*told)
+    if (
+        reasoning
+        or wire.cost is not ABSENT
+        or wire.prompt_audio_seconds is not None
+        or wire.cost_in_usd_ticks is not None
+    ):
+        return _with_rarer(usage, wire)
+    return usage
+
+
+def _with_rarer(usage: Usage, wire: UsageWire) -> Usage:
+    """What few replies tell beside: reasoning that is apart, seconds of sound, the cost."""
+    given, output, sound = usage.input, usage.output, usage.audio_input
     seconds = wire.prompt_audio_seconds
-    if seconds and sound and given is not None and total == given + sound + (output or 0):
+    if seconds and sound and given is not None and usage.total == given + sound + (output or 0):
         given += sound  # Mistral counts them beside the others
-    return Usage(
+    reasoning = usage.reasoning
+    return replace(
+        usage,
         input=given,
-        cache_read=read,
-        cache_write=written,
-        output=output,
-        apart=_apart(given, output, reasoning, total) if reasoning else None,
-        reasoning=reasoning,
-        audio_input=sound,
-        audio_output=spoken,
-        accepted_prediction=accepted,
-        rejected_prediction=rejected,
-        total=total,
+        apart=_apart(given, output, reasoning, usage.total) if reasoning else None,
         cost=_cost(wire),
-        image_input=images[0],
-        image_output=images[1],
         audio_seconds=seconds and count(seconds),
     )
 
@@ -113,26 +123,47 @@ TOLD = frozenset(
 """The counts that this dialect has a word for, beside tokens in and out."""
 
 
+_RARER = itemgetter(
+    *[
+        place
+        for place, name in enumerate(Usage.__struct_fields__)
+        if name.startswith(("audio_", "image_")) or name in TOLD | {"cost"}
+        if name not in {"cache_read", "cache_write", "audio_seconds"}
+    ]
+)
+_NO_RARER = _RARER(astuple(Usage()))
+
+
 def write_usage(usage: Usage) -> dict[str, object]:
     """The counts in OpenAI's shape: unknown numbers that it requires are 0, others are left out."""
-    given, output = usage.input or 0, usage.output or 0
-    total = usage.total if usage.total is not None else given + (usage.billed_output or 0)
+    given, output, total = usage.input or 0, usage.output or 0, usage.total
+    if total is None:
+        total = given + (usage.billed_output or 0 if usage.apart else output)
     wire: dict[str, object] = {
         "prompt_tokens": given,
         "completion_tokens": output,
         "total_tokens": total,
     }
+    rarer = _RARER(astuple(usage)) != _NO_RARER
     prompt: dict[str, int] = {}
     if usage.cache_read is not None:
         prompt["cached_tokens"] = usage.cache_read
     if usage.cache_write is not None:
         prompt["cache_write_tokens"] = usage.cache_write
-    if usage.audio_input is not None:
-        prompt["audio_tokens"] = usage.audio_input
-    if usage.image_input is not None:
-        prompt["image_tokens"] = usage.image_input
+    if rarer:
+        if usage.audio_input is not None:
+            prompt["audio_tokens"] = usage.audio_input
+        if usage.image_input is not None:
+            prompt["image_tokens"] = usage.image_input
     if prompt:
         wire["prompt_tokens_details"] = prompt
+    if rarer:
+        _write_rarer(wire, usage)
+    return wire
+
+
+def _write_rarer(wire: dict[str, object], usage: Usage) -> None:
+    """What few replies tell of their output, and their cost."""
     completion: dict[str, int] = {}
     if usage.reasoning is not None:
         completion["reasoning_tokens"] = usage.reasoning
@@ -148,7 +179,6 @@ def write_usage(usage: Usage) -> dict[str, object]:
         wire["completion_tokens_details"] = completion
     if usage.cost is not None:
         wire["cost"] = Raw(plain(usage.cost).encode())
-    return wire
 
 
 def with_cost(usage: Raw, cost: str) -> bytes:

@@ -134,7 +134,7 @@ def _write(response: Response, context: Context, shape: Shape) -> Written:
         losses += stop_losses(choice.finish, "message")
         body.update(own(choice.ext))
     body.update(reply.write_usage(response.usage))
-    losses += usage_losses(response.usage, ()) + tier_losses(response.service_tier)
+    losses += usage_losses(response.usage, frozenset()) + tier_losses(response.service_tier)
     losses += [answer_loss(more.index) for more in response.choices[1:]]
     return Written(encode(body), tuple(losses))
 

@@ -241,7 +241,7 @@ class OllamaStreamWriter:
         self._closed = True
         for loss in (
             *stop_losses(self._finish, "message"),
-            *usage_losses(self._usage, ()),
+            *usage_losses(self._usage, frozenset()),
             *tier_losses(self._tier),
         ):
             self._lose(loss)
