@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from binascii import hexlify
 from collections.abc import Callable
+from struct import Struct
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 """What a caller's own ``x-request-id`` may look like (D23)."""
+_groups_of = Struct("8s4s4s4s12s").unpack
 
 
 def uuid7(wall: float, dice: Callable[[int], bytes]) -> str:
@@ -19,5 +22,5 @@ def uuid7_of(wall: float, noise: int) -> str:
     stamp = int(wall * 1000) & 0xFFFF_FFFF_FFFF
     version_and_variant = 0x7000_8000_0000_0000_0000
     bits = stamp << 80 | version_and_variant | noise & 0x0FFF_3FFF_FFFF_FFFF_FFFF
-    text = bits.to_bytes(16, "big").hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    # Two are made for every call: one cut into five is half the steps of five slices.
+    return b"-".join(_groups_of(hexlify(bits.to_bytes(16, "big")))).decode()
