@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -244,9 +244,9 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
             limits=services.limits_kept(),
         )
 
-    def metrics() -> bytes:
+    def metrics() -> Callable[[], bytes]:
         _conditions(services)
-        return services.metrics.text()
+        return services.metrics.gathered()
 
     async def reload() -> bytes:
         outcome = await reloader.reload()
