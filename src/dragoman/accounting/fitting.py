@@ -24,7 +24,7 @@ def fit(text: str, longest: int = _LONGEST) -> str:
     return text.replace("\0", "\ufffd")[:longest]
 
 
-def _all_fit(texts: tuple[str, ...]) -> bool:
+def all_fit(texts: tuple[str, ...]) -> bool:
     """Whether ``fit`` would change none of them; one look at all of them is the usual case."""
     text = "".join(texts)
     return len(text) <= _LONGEST and text.isascii() and "\0" not in text
@@ -38,7 +38,7 @@ def _fit_about(about: About) -> About:
 def fit_begin(begin: Opened) -> Opened:
     """The record as any database takes it."""
     about, credential = begin.about, begin.credential
-    if _all_fit(
+    if all_fit(
         (
             about.request_id,
             about.trace_id,
@@ -69,9 +69,9 @@ def fit_end(end: Closed) -> Closed:
     """The record as any database takes it."""
     upstream_id = end.upstream_id
     numbers = [*filter(None, (*astuple(end.tokens), end.cost_pico))]
-    if _all_fit(
-        (upstream_id or "", end.losses, end.adjusted, end.error_code or "")
-    ) and _all_sound(numbers):
+    if all_fit((upstream_id or "", end.losses, end.adjusted, end.error_code or "")) and _all_sound(
+        numbers
+    ):
         return end
     return replace(
         end,
