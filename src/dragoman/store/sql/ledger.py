@@ -35,11 +35,11 @@ from dragoman.store.sql.ledger_rows import (
     statements,
 )
 from dragoman.store.sql.served_rows import (
+    PROVIDER,
     ServedRows,
     add_served,
     call_of,
     count_served,
-    provider_of,
     served_statements,
 )
 from dragoman.store.sql.summing import Summing
@@ -187,7 +187,7 @@ class SqlLedger:
         if not after_s:
             return []
         now_ms = int(asked.wall() * 1000)
-        at_once = (each.entry() for each in fresh.served if provider_of(each) in after_s)
+        at_once = (each.entry() for each in fresh.served if each.facts[PROVIDER] in after_s)
         return [
             question_values(row, now_ms + int(after_s[row.provider] * 1000), spelling)
             for entry in (*fresh.entries, *at_once)

@@ -101,7 +101,8 @@ def add_served(
 
 
 _PLACE = {name: place for place, name in enumerate(CALL)}
-_PROVIDER = _PLACE["provider"]
+PROVIDER = _PLACE["provider"]
+"""Where the facts say who has served."""
 _created = itemgetter(_PLACE["created_us"])
 _kind = itemgetter(
     *map(
@@ -126,11 +127,6 @@ _numbers = itemgetter(
 def call_of(served: Served) -> str:
     """The call's id."""
     return str(served.facts[0])
-
-
-def provider_of(served: Served) -> str:
-    """Who has served it."""
-    return str(served.facts[_PROVIDER])
 
 
 def count_served(sums: Added, served: Iterable[Served]) -> None:
