@@ -24,6 +24,12 @@ def fit(text: str, longest: int = _LONGEST) -> str:
     return text.replace("\0", "\ufffd")[:longest]
 
 
+def are_names(one: str, other: str) -> bool:
+    """Whether ``fit`` would change neither of two names, as is usual; one look at both."""
+    text = one + other
+    return len(text) <= LONGEST_NAME and text.isascii() and "\0" not in text
+
+
 def all_fit(text: str) -> bool:
     """Whether ``fit`` would change no part of this; one look at all text together is the usual case."""
     return len(text) <= _LONGEST and text.isascii() and "\0" not in text

@@ -54,7 +54,8 @@ class Usage(Struct, frozen=True, gc=False):
     @property
     def billed_output(self) -> int | None:
         """Every output token that is paid for."""
-        return self.output if self.output is None else self.output + (self.apart or 0)
+        apart = self.apart
+        return self.output + apart if apart and self.output is not None else self.output
 
     @property
     def uncached(self) -> int | None:
