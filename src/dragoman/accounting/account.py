@@ -221,8 +221,11 @@ class Tab(Struct, eq=False):
             if purse is not None:
                 purse.unmade(attempt)
             raise _storage_full() from error
-        if number != self._file or accounts.sync is not None:
-            self._in_file(number)
+        if number != self._file:
+            self._files += (number,)
+            self._file = number
+        if accounts.sync is not None:
+            accounts.sync.soon()
         self._records += (record,)
         self._open[attempt.id] = price
 
@@ -347,19 +350,14 @@ class Tab(Struct, eq=False):
         if not self._records and journal.held >= MOST_HELD:
             return  # nothing was consumed, and memory is no journal
         number = journal.append_or_hold(record, self._file)
-        if number != self._file or accounts.sync is not None:
-            self._in_file(number)
-        self._records += (record,)
-        if journal.full is not accounts.told_full:
-            accounts.tell_full(self._call.id)
-
-    def _in_file(self, number: int) -> None:
-        """The last record went into that file."""
-        if self._accounts.sync is not None:
-            self._accounts.sync.soon()
         if number != self._file:
             self._files += (number,)
             self._file = number
+        if accounts.sync is not None:
+            accounts.sync.soon()
+        self._records += (record,)
+        if journal.full is not accounts.told_full:
+            accounts.tell_full(self._call.id)
 
 
 def _storage_full() -> HouseError:

@@ -72,11 +72,12 @@ class Writer:
 
     def add(self, settled: Settled) -> None:
         """Takes a call that has ended; never waits."""
-        if len(self._waiting) >= self._most:
-            self._left_to_journal.update(settled.files)
-            return
-        self._waiting.append(settled)
-        if len(self._waiting) >= self._size:
+        waiting = self._waiting
+        waiting.append(settled)
+        number = len(waiting)
+        if number > self._most:
+            self._left_to_journal.update(waiting.pop().files)
+        elif number == self._size:
             self._due.set()
 
     async def flush(self) -> bool:
