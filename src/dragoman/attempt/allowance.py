@@ -37,15 +37,14 @@ class Allowance:
 
     def request(self, now: float) -> None:
         """A request has come."""
-        level = self._level
-        if level < self._idle:
+        if self._level == self._most:
+            self._seen = now  # as it is while nobody fails
+            return
+        if self._level < self._idle:
             self._refill(now)
-            level = self._level
         else:
             self._seen = now
-            if level == self._most:
-                return  # as it is while nobody fails
-        self._level = min(self._most, level + self._share)
+        self._level = min(self._most, self._level + self._share)
 
     def afford(self, now: float) -> bool:
         """Whether one further try is left."""

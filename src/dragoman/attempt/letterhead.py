@@ -21,7 +21,7 @@ from dragoman.core.provider import Candidate, Credential, Family, Operation, Pro
 from dragoman.core.secret import Secret
 from dragoman.credentials.own import is_own
 from dragoman.credentials.static import header_of
-from dragoman.dialects.base import Dialect, Target
+from dragoman.dialects.base import Context, Dialect, Target
 from dragoman.dialects.registry import DIALECTS
 from dragoman.health.breaker import Key
 from dragoman.health.health import key_of
@@ -55,6 +55,11 @@ class Letterhead(Struct, frozen=True):
     url: str
     takes_query: bool
     """Whether some of a caller's query goes behind the URL."""
+    context: Context | None
+    """Of a whole reply within one family: it stays the provider's own, and tells nothing of the call.
+
+    None where each call needs one that is its own.
+    """
     shared: Shared
     passed: frozenset[str]
     """Headers of a caller's that reach the provider."""
@@ -167,6 +172,7 @@ def letterhead_of(
         ),
         provider.base_url + path.replace("{model}", quote(candidate.model, safe="")),
         same and "?" not in path,
+        Context("", 0, candidate.model) if same and operation == "chat" and not stream else None,
         Shared(headers),
         passed,
         instead,

@@ -41,12 +41,15 @@ class UpstreamRequest(Struct, frozen=True):
     first_byte_timeout_s: float = 600.0
     """From the start of sending to the response's head."""
     shared: Shared | None = None
+    trace: str = ""
+    """Its ``traceparent``, where that stands by itself: it is another in every request."""
 
     @property
     def headers(self) -> dict[str, str]:
         """All headers of the request."""
         shared = self.shared
-        return self.own if shared is None else {**shared.headers, **self.own}
+        found = self.own if shared is None else {**shared.headers, **self.own}
+        return {**found, "traceparent": self.trace} if self.trace else found
 
     def __repr__(self) -> str:
         return f"UpstreamRequest({self.method} {self.url})"
@@ -66,7 +69,10 @@ class UpstreamReply(Protocol):
         ...
 
     async def read(self, limit: int) -> bytes:
-        """The whole body, at most ``limit`` bytes; more is an ``UpstreamError``."""
+        """The whole body, at most ``limit`` bytes; more is an ``UpstreamError``.
+
+        Once it is there the connection is given back, and ``close`` has nothing to do.
+        """
         ...
 
     async def next(self) -> bytes | None:

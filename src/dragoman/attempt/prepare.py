@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from urllib.parse import quote
 
 import msgspec
@@ -27,7 +28,7 @@ from dragoman.core.errors import CallerError, UpstreamError
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate, Operation
 from dragoman.core.request import Request
-from dragoman.core.trace import write_traceparent
+from dragoman.core.trace import traceparent_of
 from dragoman.core.usage import Usage
 from dragoman.credentials.static import header_of
 from dragoman.dialects.base import Context, Dialect, Outgoing, Relay, Tapped, Target, Written
@@ -108,16 +109,16 @@ def prepare(
     candidate: Candidate,
     letterhead: Letterhead,
     policy: Policy,
-    cost: Callable[[Usage], Decimal | None],
-    span_id: str,
+    cost: Callable[[Candidate, Usage], Decimal | None],
+    try_id: str,
     left_s: float,
     envelope: Envelope | None = None,
     given: Given | None = None,
 ) -> Prepared:
     """Writes the call for a candidate; ``left_s`` is what other candidates left of its time.
 
-    ``given`` is the caller's request where it was read already, to put bytes into it. ``span_id`` is
-    what the try is called in the trace.
+    ``given`` is the caller's request where it was read already, to put bytes into it. ``try_id`` names the
+    try, in the trace as well.
 
     Raises:
         CallerError: the candidate's dialect cannot say what is asked for, or ``x-dragoman-strict``
@@ -126,20 +127,19 @@ def prepare(
     target = letterhead.target
     request: Request | None = None
     crossing: Crossing | None = None
-    if call.operation != "chat":
+    if letterhead.same and given is None and call.operation == "chat":
+        outgoing = letterhead.provider.patch_request(ask.members, target)
+    elif call.operation != "chat":
         unary = UNARY.get((call.operation, candidate.provider.family))
         if unary is not None and letterhead.same:
             outgoing = unary.patch(ask.members, target)
         else:
             crossing = cross(call, ask, candidate, target, envelope, given)
             outgoing = crossing.outgoing
-    elif letterhead.same:
-        if given is None:
-            outgoing = letterhead.provider.patch_request(ask.members, target)
-        else:
-            outgoing = letterhead.provider.patch_request(given.members or ask.members, target)
-            if given.losses:
-                outgoing = replace(outgoing, losses=given.losses + outgoing.losses)
+    elif letterhead.same and given is not None:
+        outgoing = letterhead.provider.patch_request(given.members or ask.members, target)
+        if given.losses:
+            outgoing = replace(outgoing, losses=given.losses + outgoing.losses)
     else:
         given = given or _NOTHING_GIVEN
         read = given.request or letterhead.caller.read_request(ask.body)
@@ -158,26 +158,31 @@ def prepare(
             code="unsupported_feature",
             param=lost.path,
         )
-    context = Context(
-        call.id.replace("-", ""),
-        int(call.wall),
-        candidate.model,
-        request,
-        _include_usage(ask.members) if request is None else request.include_usage,
-        cost,
-        envelope,
-        call.request_id,
-        call.trace_id,
-        call.flavour,
-        call.dialect == "gemini" and call.query.get("alt") != "sse",
-    )
-    own = {"traceparent": write_traceparent(call.trace_id, span_id, sampled=call.told_sampled)}
+    context = letterhead.context
+    if context is None:
+        context = Context(
+            call.id.replace("-", ""),
+            int(call.wall),
+            candidate.model,
+            request,
+            _include_usage(ask.members) if request is None else request.include_usage,
+            partial(cost, candidate),
+            envelope,
+            call.request_id,
+            call.trace_id,
+            call.flavour,
+            call.dialect == "gemini" and call.query.get("alt") != "sse",
+        )
+    own: dict[str, str] = {}
+    trace = traceparent_of(call.trace_id, try_id, sampled=call.told_sampled)
     if (
         letterhead.varied
         or call.tracestate
         or outgoing.headers
         or not letterhead.passed.isdisjoint(call.headers)
     ):
+        own["traceparent"] = trace
+        trace = ""
         _vary(own, call, candidate, letterhead, outgoing)
     url = letterhead.url
     if call.query and letterhead.takes_query:
@@ -190,6 +195,7 @@ def prepare(
         policy.connect_s,
         max(_LEAST_S, left_s),
         letterhead.shared,
+        trace,
     )
     return Prepared(candidate, letterhead, context, outgoing, sent, ask.members, crossing)
 

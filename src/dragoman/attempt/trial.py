@@ -32,7 +32,6 @@ from dragoman.core.call import Attempt, Call, Head, Status
 from dragoman.core.errors import HouseError, UpstreamError, code_of
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate
-from dragoman.core.trace import span_of
 from dragoman.dialects.base import Relay, Tapped
 from dragoman.health.allowance import TOLD
 
@@ -94,37 +93,31 @@ class Trial(Struct, eq=False):
         """
         if not embodiment.passes(self.candidate):
             self.given = await embodiment.given(self.candidate, self.left_s())
+        letterhead = self._letterhead()
         # Within one dialect even 15 MB take less than 40 ms.
         size = len(self.ask.body) + (self.given.size if self.given is not None else 0)
-        if size > LARGE and self.call.dialect != self.candidate.provider.family:
-            self.prepared = await asyncio.to_thread(
-                self._prepare, self._letterhead(), self.left_s()
-            )
+        if size > LARGE and not letterhead.same:
+            self.prepared = await asyncio.to_thread(self._prepare, letterhead, self.left_s())
         else:
-            self.prepared = self._prepare(self._letterhead(), self.left_s())
+            self.prepared = self._prepare(letterhead, self.left_s())
         return self.prepared
 
     def _letterhead(self) -> Letterhead:
-        means, call, ask = self.means, self.call, self.ask
-        operation = call.operation
-        return means.letterheads.of(
-            self.candidate,
-            call.dialect,
-            operation,
-            ask.stream and operation == "chat",
-            means.user_agent,
-        )
+        means, call = self.means, self.call
+        family, operation = call.dialect, call.operation
+        stream = self.ask.stream and operation == "chat"
+        return means.letterheads.of(self.candidate, family, operation, stream, means.user_agent)
 
     def _prepare(self, letterhead: Letterhead, left_s: float) -> Prepared:
-        means, candidate = self.means, self.candidate
+        means = self.means
         return prepare(
             self.call,
             self.ask,
-            candidate,
+            self.candidate,
             letterhead,
             means.policy,
-            partial(self.tab.cost, candidate),
-            span_of(self.id),
+            self.tab.cost,
+            self.id,
             left_s,
             means.envelope,
             self.given,
@@ -265,7 +258,10 @@ class Trial(Struct, eq=False):
             body = b""
             if prepared.crossing is None:
                 body = await (await self.send()).read(means.policy.reply_limit)
-                self._has_come(body)
+                self.reply = None
+                record.answered_s = means.monotonic() - record.started
+                if not body:
+                    raise _empty()
                 tapped, losses = prepared.tap(operation, body)
             else:
                 tapped, losses = await self._crossed(prepared.crossing)
@@ -312,19 +308,13 @@ class Trial(Struct, eq=False):
         for further in (None, *crossing.further)[len(crossing.parts) :]:
             await self.hang_up()
             body = await (await self.send(further)).read(self.means.policy.reply_limit)
-            self._has_come(body)
+            self.record.answered_s = self.means.monotonic() - self.record.started
+            if not body:
+                raise _empty()
             size += len(body)
             # Known at once: what the first have consumed is paid for, though a later one fails.
             self.record.usage = await aside(len(body), partial(crossing.take, body))
         return await aside(size, partial(crossing.answer, self.prepared.context))
-
-    def _has_come(self, body: bytes) -> None:
-        record = self.record
-        record.answered_s = self.means.monotonic() - record.started
-        if not body:
-            raise UpstreamError(
-                "upstream", "The provider answered with an empty body.", code="provider_error"
-            )
 
     def answered(self) -> None:
         """Notes that the candidate has begun to answer, and how soon."""
@@ -467,3 +457,9 @@ class Trial(Struct, eq=False):
         """Gives the connection back, or closes it."""
         if self.reply is not None:
             await self.reply.close()
+
+
+def _empty() -> UpstreamError:
+    return UpstreamError(
+        "upstream", "The provider answered with an empty body.", code="provider_error"
+    )

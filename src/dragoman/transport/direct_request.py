@@ -80,11 +80,17 @@ def head_of(request: UpstreamRequest, place: Place) -> bytes:
     """
     method, own, body, shared = request.method, request.own, request.body, request.shared
     if shared is None:
-        lines = _lines(own)
-    elif own.keys().isdisjoint(shared.headers):
-        lines = (shared.lines or _look_through(shared)) + _lines(own)
-    else:
         lines = _lines(request.headers)
+    elif not own:
+        lines = shared.lines or _look_through(shared)
+        if trace := request.trace:
+            if not (trace.isascii() and trace.isprintable()):
+                raise ValueError("a trace is named in letters and digits")
+            lines = f"{lines}\r\ntraceparent: {trace}"
+    elif request.trace or not own.keys().isdisjoint(shared.headers):
+        lines = _lines(request.headers)
+    else:
+        lines = (shared.lines or _look_through(shared)) + _lines(own)
     if method not in _WITH_BODY:
         if not _TOKEN.fullmatch(method):
             raise ValueError("a method is a token")
@@ -96,6 +102,8 @@ def head_of(request: UpstreamRequest, place: Place) -> bytes:
 
 
 def _look_through(shared: Shared) -> str:
+    if "traceparent" in shared.headers:
+        raise ValueError("no two requests stand at the same place in a trace")
     lines = shared.lines = _lines(shared.headers)
     return lines
 

@@ -12,11 +12,11 @@ from dragoman.attempt.prepare import prepare
 from dragoman.core.ask import read_ask
 from dragoman.core.provider import Auth, Candidate, Credential, Provider, Quirks
 from dragoman.core.secret import LiveSecret, Secret
-from dragoman.core.trace import write_traceparent
+from dragoman.core.trace import span_of, write_traceparent
 
 BASE = "https://a.example/v1"
 ORIGIN = "https://a.example:443"
-SPAN = "1" * 16
+TRY = "01234567-89ab-7cde-8123-456789abcdef"
 NAMES = [
     "accept", "accept-encoding", "anthropic-beta", "anthropic-version", "content-type", "http-referer",
     "openai-beta", "traceparent", "tracestate", "user-agent", "x-api-key", "x-goog-api-client", "x-title",
@@ -43,7 +43,9 @@ def expected(candidate, call, *, stream):
     if stream:
         headers["accept"] = "text/event-stream"
     headers["user-agent"] = "dragoman/test"
-    headers["traceparent"] = write_traceparent(call.trace_id, SPAN, sampled=call.told_sampled)
+    headers["traceparent"] = write_traceparent(
+        call.trace_id, span_of(TRY), sampled=call.told_sampled
+    )
     headers |= provider.headers
     if stream:
         headers["accept-encoding"] = "identity"
@@ -65,7 +67,7 @@ def prepared(candidate, call, letterheads, *, stream):
     body = b'{"model":"m","max_tokens":9,"stream":%b,%b}' % (streamed, hello)
     letterhead = letterheads.of(candidate, call.dialect, "chat", stream, "dragoman/test")
     ask = read_ask(body)
-    return prepare(call, ask, candidate, letterhead, Policy(), lambda _: None, SPAN, 1.0)
+    return prepare(call, ask, candidate, letterhead, Policy(), lambda *_: None, TRY, 1.0)
 
 
 @given(

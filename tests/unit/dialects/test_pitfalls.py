@@ -92,7 +92,7 @@ def prepared(client: str, provider: str, said: dict[str, Any], **headers: str) -
     letterhead = letterhead_of(
         candidate, client, "chat", stream=ask.stream, user_agent="dragoman/test"
     )
-    return prepare(call, ask, candidate, letterhead, Policy(), lambda _: None, "0" * 16, 1.0)
+    return prepare(call, ask, candidate, letterhead, Policy(), lambda *_: None, "0" * 36, 1.0)
 
 
 BETAS = {
