@@ -170,7 +170,7 @@ ACCOUNT = ":"
 """Stands in the name of every account, and in that of no provider (``catalog/schema.py``)."""
 
 
-class Candidate(Struct, frozen=True):
+class Candidate(Struct, frozen=True, weakref=True):
     """One way to serve a call: this model at this provider with this credential."""
 
     provider: Provider
