@@ -171,7 +171,7 @@ class Metrics(Collector):
         served = kind.served
         served.ends[kind.end] += 1
         served.duration.observe(duration_s)
-        kind.overhead.observe(shares_of(call, call.received + duration_s).ours)
+        kind.overhead.observe(shares_of(call, call.received + duration_s)[0])
         plan = outcome.plan
         if plan is not None and plan.strategy is not None and plan.candidates:
             self._decisions[plan.strategy, plan.candidates[0].provider.name] += 1
