@@ -19,6 +19,8 @@ FILES = {
     "requirements-dev.txt": ["--extra", "all", "--group", "dev"],
     "requirements-programs.txt": ["--group", "programs", "--constraint", "requirements-dev.txt"],
 }
+UNDATED = ("helm-binary",)
+"""Of these an index may not say when they were released; their versions are read before they are taken."""
 INSTALLER = "uv"
 """What installs the rest: it has a file of its own, cut out of the others'."""
 
@@ -31,6 +33,7 @@ def main() -> int:
             sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", *options,
             "--universal", "--python-version", "3.11", "--generate-hashes", "--no-header",
             "--no-emit-index-url", "--no-annotate", "--quiet", "--exclude-newer", week_ago,
+            *(f"--exclude-newer-package={package}=false" for package in UNDATED),
             "--no-emit-package", "dragoman", "--output-file", name,
         ]  # fmt: skip
         subprocess.run(command, cwd=ROOT, check=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dragoman import memory
 from dragoman.accounting import ports
 from dragoman.accounting.explain import explained
 from dragoman.accounting.ports import Line, Sums
@@ -45,7 +45,6 @@ from dragoman.usage_pages import usage_pages
 GENERATIONS_S = 7 * 86_400
 """How far back a call is found by what it is called; by its own id it always is."""
 _PATIENCE_S = 3.0
-COLLECTOR = (100_000, 20, 50)
 
 
 class Application:
@@ -80,6 +79,7 @@ class Application:
 
     async def open(self) -> None:
         """Opens the services and builds the application."""
+        memory.gather()
         env = environment(self._env_file)
         services = await self._stack.enter_async_context(
             open_services(self.settings, env, workers=self._workers, folder=self._folder)
@@ -128,11 +128,7 @@ class Application:
         if services.first_admin_key is not None:
             # Told once, to whoever started the server, and in no log (R-AUTH-004).
             print(f"Admin key, shown this once: {services.first_admin_key}", flush=True)  # noqa: T201
-        # What is here now lives as long as the process: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        # A request leaves no cycles, so what the collector finds is rarely worth its walk.
-        gc.set_threshold(*COLLECTOR)
+        memory.settle()
 
     def reload(self) -> None:
         """Has the configuration file read again; the log tells what became of it."""
@@ -248,9 +244,9 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
             limits=services.limits_kept(),
         )
 
-    def metrics() -> bytes:
+    def metrics() -> Callable[[], bytes]:
         _conditions(services)
-        return services.metrics.text()
+        return services.metrics.gathered()
 
     async def reload() -> bytes:
         outcome = await reloader.reload()

@@ -14,22 +14,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from msgspec.structs import replace
-
 from dragoman.accounting.account import Accountant
 from dragoman.accounting.account import Tab as Account
 from dragoman.accounting.ending import accounted, end_account, tell_failure
 from dragoman.accounting.tags import HEADER as TAGS_HEADER
 from dragoman.accounting.tags import MEMBER as TAGS_MEMBER
 from dragoman.accounting.tags import tags_of
-from dragoman.admission.admit import REQUEST, Cost, Gate, admit
+from dragoman.admission import door
+from dragoman.admission.admit import Gate
 from dragoman.admission.afford import afford
 from dragoman.admission.budgets import Budgets
 from dragoman.admission.end_user import HEADERS as USER_HEADERS
 from dragoman.admission.end_user import MEMBERS as USER_MEMBERS
 from dragoman.admission.end_user import end_user
-from dragoman.admission.refusal import LimitError
-from dragoman.admission.settle import tokens_of
 from dragoman.attempt.attempt import attempt
 from dragoman.attempt.estimate import estimate, has_counter, lacks_counter
 from dragoman.attempt.means import Means
@@ -38,7 +35,7 @@ from dragoman.catalog.listing import ListingRequest
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import AUTO, LONGEST, ListingsNeeded
 from dragoman.core.ask import Ask, read_ask
-from dragoman.core.call import Allowed, Answer, Call, Caller, Hold, Limits, Outcome
+from dragoman.core.call import Answer, Call, Caller, Hold, Limits, Outcome
 from dragoman.core.clock import Clock
 from dragoman.core.errors import CallerError, UpstreamError
 from dragoman.core.provider import Candidate, Family, Operation, Plan, Strategy
@@ -59,7 +56,7 @@ from dragoman.reuse.give import give_recorded
 from dragoman.reuse.recorder import Recorder
 from dragoman.reuse.wish import KEY, RESUMABLE, read_wish
 from dragoman.routing.confine import is_within
-from dragoman.routing.needs import needs_of
+from dragoman.routing.needs import needs_of, tokens_asked
 from dragoman.routing.route import route
 from dragoman.routing.sieve import MOST_TOLD
 from dragoman.routing.sight import Sight
@@ -156,7 +153,8 @@ async def enter(call: Call, caller: Caller, tab: Account, house: House) -> Answe
     """Lets the call in, has it answered, and brings its account to its end."""
     answer: Answer | None = None
     try:
-        await let_in(call, caller, house)
+        if not door.let_in(call, caller, house.gate):
+            await door.let_in_later(call, caller, house.gate)
         body = await call.read_body()
         headers = call.headers
         if KEY in headers or RESUMABLE in headers or house.recorder.policy.cache_s:
@@ -206,7 +204,9 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     ask = read_ask(body, call.named, call.streams)
     rules = house.gate.tiers.rules(caller)
     if operation in _USE_TOKENS and not rules.tokens.is_open:
-        await reserve(ask, call, caller, house.gate)
+        tokens = max(1, tokens_asked(ask, call.dialect, operation))
+        if not door.reserve(tokens, call, caller, house.gate):
+            await door.reserve_later(tokens, call, caller, house.gate)
     outcome.requested_model = ask.model or ""
     members = ask.members
     # Views of keys are asked, which look for the fewer ones among the more.
@@ -255,32 +255,8 @@ async def find_caller(call: Call, house: House) -> Caller:
 
 async def let_in(call: Call, caller: Caller, house: House) -> None:
     """Counts the call against the caller's limits, before its body is read."""
-    try:
-        ticket = await admit(caller, REQUEST, house.gate)
-    except LimitError as error:
-        call.allowed = error.denied
-        raise
-    call.allowed = ticket.allowed
-    if ticket.holds_place:
-        call.hold = ticket
-
-
-async def reserve(ask: Ask, call: Call, caller: Caller, gate: Gate) -> None:
-    """Takes what the call may use of the caller's limits on tokens; what it did use is settled at its end."""
-    needs = needs_of(ask, call.dialect, call.operation)
-    cost = Cost(requests=0, tokens=max(1, needs.input_tokens + needs.output_tokens))
-    so_far = call.allowed.requests if call.allowed is not None else None
-    try:
-        ticket = await admit(caller, cost, gate)
-    except LimitError as error:
-        call.allowed = replace(error.denied, requests=so_far)
-        raise
-    call.allowed = Allowed(so_far, ticket.allowed.tokens)
-
-    def settle(outcome: Outcome) -> None:
-        ticket.settle(tokens_of(outcome, ticket.tokens))
-
-    call.ended += (settle,)
+    if not door.let_in(call, caller, house.gate):
+        await door.let_in_later(call, caller, house.gate)
 
 
 def kept_plan(ask: Ask, call: Call, caller: Caller, limits: Limits, house: House) -> Plan | None:

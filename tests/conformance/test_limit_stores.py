@@ -26,7 +26,7 @@ from dragoman.store.memory.limits import MemoryLimits
 from dragoman.store.redis.limits import RedisCounter
 from dragoman.store.shared.host import HostCounter
 from dragoman.store.shared.limits import SharedLimits
-from dragoman.store.shared.ports import PLACE_S, USED_S, Correction, Held
+from dragoman.store.shared.ports import PLACE_S, USED_S, Correction, Held, Leased
 from redis_server import URL, redis_prefix
 
 pytestmark = [pytest.mark.anyio, pytest.mark.req("R-TIER-001", "R-TIER-005")]
@@ -103,7 +103,7 @@ def failed(what: str, error: Exception | None) -> None:
 
 
 async def sent(limits: SharedLimits) -> None:
-    if limits._sending is not None:
+    while limits._sending is not None:
         await asyncio.wait({limits._sending})
 
 
@@ -347,15 +347,17 @@ async def compare(steps):
                 if what == "correct" and last:
                     ours, theirs = last.pop()
                     meter.correct(ours, amount - 15)
-                    await counter.correct([Correction("k", "requests", theirs, amount - 15)])
+                    await counter.correct(
+                        [Correction("k", "requests", ((theirs.at, amount - 15),))]
+                    )
                 elif what == "leave":
                     gone = f"p{number - amount}"
                     meter.places.pop(gone, None)
-                    await counter.correct([Correction("k", "requests", place=gone)])
+                    await counter.correct([Correction("k", "requests", places=((gone, 0),))])
                 else:
                     ours = meter.take(rule, amount, now, place_s=PLACE_S, used_s=USED_S, **said)
                     theirs = await counter.take("k", rule, amount, **said)
-                    assert type(ours) is type(theirs)
+                    assert isinstance(theirs, type(ours))
                     if ours is UNKNOWN:
                         said["past"] = Past(50, ((90_000.0, 4), (50_000.0, 7), (30.0, 20)))
                         ours = meter.take(
@@ -365,6 +367,69 @@ async def compare(steps):
                     assert alike(ours) == alike(theirs)
                     if isinstance(ours, Taken):
                         last.append((ours, theirs))
+
+
+grabs = st.lists(
+    st.tuples(
+        st.sampled_from(["take", "take", "take", "keep", "back", "renew", "wait"]),
+        st.integers(0, 9),
+        st.integers(1, 30),
+        st.integers(0, 30),
+    ),
+    max_size=30,
+)
+
+
+@given(grabs)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_places_are_held_in_redis_as_in_a_host_s_files_and_never_too_many(tmp_path_factory, grabs):
+    asyncio.run(hold_alike(grabs, tmp_path_factory.mktemp("host")))
+
+
+async def hold_alike(grabs, folder):
+    rule = Rule("requests", (Bound("rpm", 10_000, 60.0),), places=64)
+    clock = ManualClock(monotonic=START)
+    held: dict[str, tuple[int, float]] = {}
+    with redis_prefix() as prefix:
+        async with Redis.from_url(URL) as client:
+            counters = (HostCounter(folder, 1, clock.monotonic), timed(client, prefix))
+
+            async def both(do):
+                await client.set(f"{prefix}:clock", f'["{int(clock.monotonic())}", "0"]')
+                return [await do(counter) for counter in counters]
+
+            for number, (what, which, places, spare) in enumerate(grabs):
+                name, now = f"p{which}", clock.monotonic()
+                held = {place: it for place, it in held.items() if it[1] > now}
+                known = held.get(name, (0, 0.0))
+                if what == "take":
+                    said = {"place": f"p{number % 10}", "places": places, "spare": spare}
+                    if f"p{number % 10}" in held:
+                        continue
+                    said["back"] = [name]
+                    held.pop(name, None)
+                    ours, theirs = await both(
+                        lambda one, said=said: one.take("k", rule, 1, **said)
+                    )
+                    assert alike(ours) == alike(theirs)
+                    if isinstance(ours, Leased):
+                        assert ours.places == theirs.places
+                        held[f"p{number % 10}"] = (ours.places, now + PLACE_S)
+                    else:
+                        assert sum(it[0] for it in held.values()) == rule.places
+                elif what in ("keep", "back"):
+                    left = 0 if what == "back" else min(known[0], places)
+                    given = [Correction("k", "requests", places=((name, left),))]
+                    await both(lambda one, given=given: one.correct(given))
+                    held[name] = (left, known[1])
+                elif what == "renew" and known[0]:
+                    again = [Held("k", name, known[0])]
+                    await both(lambda one, again=again: one.renew(again))
+                    held[name] = (known[0], now + PLACE_S)
+                elif what == "wait":
+                    clock.advance(2.0 * places)
+                assert sum(it[0] for it in held.values()) <= rule.places
+            counters[0].close()
 
 
 def alike(found):
@@ -404,7 +469,7 @@ async def test_processes_count_together(kind, tmp_path):
         ]
         assert [isinstance(each, Taken) for each in found] == [True] * 5 + [False] * 3
         await other.renew([Held("k", "9")])
-        await one.correct([Correction("k", "requests", found[0], -1, "0")])
+        await one.correct([Correction("k", "requests", ((found[0].at, -1),), (("0", 0),))])
         assert isinstance(await other.take("k", rule, 1, place="5"), Taken)
         await one.processes()
         assert await other.processes() == 2

@@ -173,7 +173,22 @@ def test_four_gateways_on_one_redis_hold_a_limit_together_and_go_on_without_it(t
 def test_a_stream_holds_its_place_for_all_workers(tmp_path):
     with gateway_server(tmp_path, "--workers", "3") as server:
         key = new_api_key(server, "--name", "a", "--concurrency", "1")
-        found = fire([server.port], key, 300, at_once=12)
+        found = fire([server.port], key, 1500, at_once=50)
         assert set(found) == {200, 429}
         assert found[200] > 0
         assert until(lambda: server.chat(key=key).status == 200, 5)
+
+
+@pytest.mark.parametrize("places", [12, 1000])
+def test_whoever_asks_one_after_the_other_never_waits_for_a_place_of_their_own(tmp_path, places):
+    with (
+        redis_prefix() as prefix,
+        gateway_server(tmp_path, REDIS_URL=URL, REDIS_PREFIX=prefix) as server,
+    ):
+        wide = [
+            word
+            for name in ("rps", "rpm", "rpd", "tpm", "tpd")
+            for word in (f"--{name}", "2000000000")
+        ]
+        key = new_api_key(server, "--name", "a", *wide, "--concurrency", str(places))
+        assert fire([server.port], key, 2000, at_once=10) == {200: 2000}

@@ -327,3 +327,20 @@ def test_what_traces_cost_is_told_as_throughput_and_the_receiver_takes_them():
     while spent_ns(os.getpid()) == before and time.monotonic() < until:
         sum(range(100_000))
     assert spent_ns(os.getpid()) > before > 0
+
+
+@pytest.mark.parametrize("part", ["limits", "redis"])
+def test_what_limits_cost_is_told_against_the_key_of_the_bench(part, monkeypatch):
+    from contextlib import ExitStack
+
+    from costs import kinds
+    from gateway import LIMITS
+
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    with ExitStack() as stack:
+        off, on = kinds(part, stack)
+    assert (off.limits, off.file, off.environment) == (LIMITS, "", {})
+    names = {option.partition("=")[0] for option in on.limits}
+    assert names == {"--rps", "--rpm", "--rpd", "--tpm", "--tpd", "--concurrency"}
+    assert on.file.count("[budgets.") == 2
+    assert ("REDIS_URL" in on.environment) == (part == "redis")

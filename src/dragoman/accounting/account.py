@@ -32,14 +32,14 @@ from msgspec.structs import replace
 
 from dragoman.accounting.charging import OWN_UNSAID, Charging
 from dragoman.accounting.choice import choice_text
-from dragoman.accounting.counts import tokens_of
 from dragoman.accounting.drain import Drained, drain
 from dragoman.accounting.durability import GroupSync
-from dragoman.accounting.fitting import LONGEST_NAME, fit
+from dragoman.accounting.figures import settle_attempt
+from dragoman.accounting.fitting import LONGEST_NAME, are_names, fit
 from dragoman.accounting.journal import ROTATE_BYTES, Journal
 from dragoman.accounting.ledger import MOST, Settled, Writer
 from dragoman.accounting.ports import Ledger, Notice, Purse, silent
-from dragoman.accounting.price import settle
+from dragoman.accounting.price import Pinned, pinned, settle
 from dragoman.accounting.question import caller_named
 from dragoman.accounting.records import (
     About,
@@ -48,7 +48,7 @@ from dragoman.accounting.records import (
     Opened,
     Record,
 )
-from dragoman.core import ids, money
+from dragoman.core import ids
 from dragoman.core.call import Attempt, Call, Caller, Outcome
 from dragoman.core.clock import Clock
 from dragoman.core.errors import HouseError
@@ -89,10 +89,11 @@ class Accountant:
         self.sync = sync
         self.charging: Charging | None = None
         """What tenants are charged beside what it costs; None: the operator says nothing of it."""
-        self._priced: dict[tuple[str, str], Price | None] = {}
+        self._priced: dict[tuple[str, str], Pinned] = {}
         self._priced_at = 0
         self._draining = asyncio.Lock()
-        self._told_full = False
+        self.told_full = False
+        """Whether it was told that the disk is full."""
         self.drained: Drained | None = None
 
     @property
@@ -103,9 +104,9 @@ class Accountant:
     def tell_full(self, call_id: str) -> None:
         """Tells that the disk has filled, once until there is room again."""
         full = self.journal.full
-        if full and not self._told_full:
+        if full and not self.told_full:
             self.notice("records_held", 1, call_id)
-        self._told_full = full
+        self.told_full = full
 
     def open_tab(self, call: Call, caller: Caller) -> Tab:
         """Begins the account of an authenticated call; its ``outcome`` is read as it fills."""
@@ -124,15 +125,21 @@ class Accountant:
         return Tab(self, call, call.outcome, about, caller.tier)
 
     def price_at(self, wall: float, provider: str, model: str) -> Price | None:
-        """The price as it holds in the second of ``wall``; a busy process asks once a second."""
+        """The price as it holds in the second of ``wall``."""
+        return self.pinned_at(wall, provider, model).price
+
+    def pinned_at(self, wall: float, provider: str, model: str) -> Pinned:
+        """The same, made ready for a cost; a busy process asks for it once a second."""
         second = int(wall)
         if second != self._priced_at:
             self._priced.clear()
             self._priced_at = second
-        key = (provider, model)
-        if key not in self._priced:
-            self._priced[key] = self.prices(provider, model)
-        return self._priced[key]
+        known = self._priced.get((provider, model))
+        return known if known is not None else self._pin(provider, model)
+
+    def _pin(self, provider: str, model: str) -> Pinned:
+        found = self._priced[provider, model] = pinned(self.prices(provider, model))
+        return found
 
     def forget_prices(self) -> None:
         """Has prices asked for anew: there are others from now on."""
@@ -162,9 +169,11 @@ class Tab(Struct, eq=False):
     _outcome: Outcome
     _about: About
     _tier: str | None
-    _records: list[Record] = []
-    _files: list[int] = []
-    _open: dict[str, Price | None] = {}
+    _records: tuple[Record, ...] = ()
+    _files: tuple[int, ...] = ()
+    _file: int = 0
+    """The last of these; 0: none yet."""
+    _open: dict[str, Pinned] = {}
     _finishing: bool = False
     purse: Purse | None = None
     """What pays for the attempts, where a budget has to."""
@@ -184,32 +193,40 @@ class Tab(Struct, eq=False):
 
         Raises ``HouseError`` (503 ``storage_full``) where that cannot be written.
         """
-        accounts = self._accounts
-        price = accounts.price_at(attempt.wall, attempt.provider, attempt.model)
-        outcome = self._outcome
+        accounts, outcome, purse = self._accounts, self._outcome, self.purse
+        provider, model, requested = attempt.provider, attempt.model, outcome.requested_model
+        price = accounts.pinned_at(attempt.wall, provider, model)
+        if not are_names(requested, model):
+            requested, model = fit(requested, LONGEST_NAME), fit(model, LONGEST_NAME)
+        is_plain = accounts.charging is None and not attempt.own
         record = Opened(
             attempt.id,
             self._about,
-            fit(outcome.requested_model, LONGEST_NAME),
+            requested,
             outcome.stream,
             attempt.number,
-            attempt.provider,
-            fit(attempt.model, LONGEST_NAME),
+            provider,
+            model,
             attempt.credential,
             attempt.started - self._call.received,
-            price.source if price is not None else "",
-            price.effective_from if price is not None else "",
+            price.source,
+            price.effective_from,
             choice_text(outcome.plan, outcome.passed) if attempt.number == 1 else "",
-            self.purse.stake(attempt) if self.purse is not None else None,
-            self._terms(attempt),
+            None if purse is None else purse.stake(attempt),
+            "" if is_plain else self._terms(attempt),
         )
         try:
-            self._hold(accounts.journal.append(record, self._files[-1] if self._files else 0))
+            number = accounts.journal.append(record, self._file)
         except OSError as error:
-            if self.purse is not None:
-                self.purse.unmade(attempt)
+            if purse is not None:
+                purse.unmade(attempt)
             raise _storage_full() from error
-        self._records.append(record)
+        if number != self._file:
+            self._files += (number,)
+            self._file = number
+        if accounts.sync is not None:
+            accounts.sync.soon()
+        self._records += (record,)
         self._open[attempt.id] = price
 
     def _terms(self, attempt: Attempt) -> str:
@@ -225,7 +242,7 @@ class Tab(Struct, eq=False):
         beside = len(self._open) > 1
         for attempt_id, price in self._open.items():
             if not beside or self._is_at(attempt_id, candidate):
-                return settle(usage, price)[0]
+                return settle(usage, price.price)[0]
         return settle(usage, self._accounts.prices(candidate.provider.name, candidate.model))[0]
 
     def _is_at(self, attempt_id: str, candidate: Candidate) -> bool:
@@ -240,51 +257,40 @@ class Tab(Struct, eq=False):
 
     def closed(self, attempt: Attempt) -> None:
         """Settles ``attempt`` and writes down how it ended; a second time does nothing."""
-        if attempt.id not in self._open:
+        price = self._open.pop(attempt.id, None)
+        if price is None:
             return
-        price = self._open.pop(attempt.id)
         try:
-            self._settle(attempt, price)
-            spent = money.to_pico(attempt.cost) if attempt.cost is not None else None
-            held = self.purse.closed(attempt, spent) if self.purse is not None else 0
-            self._keep(self._closed(attempt, spent, held))
+            self._keep(self._closed(attempt, price))
         except Exception as error:  # noqa: BLE001 -- R-USE-013: never breaks the answer
             self._accounts.notice("accounting_failed", 1, f"{self._call.id}: {error!r}")
         if self._finishing and not self._open:
             self._end()
 
-    def _settle(self, attempt: Attempt, price: Price | None) -> None:
-        usage = attempt.estimated or attempt.usage
-        if usage is None:
-            return
-        if attempt.tokens_from == "none" and (usage.input is not None or usage.output is not None):
-            attempt.tokens_from = "reported"
-        if attempt.cost_from == "none":
-            estimated = attempt.tokens_from == "estimated"
-            attempt.cost, attempt.cost_from = settle(usage, price, estimated=estimated)
-
-    def _closed(self, attempt: Attempt, spent: int | None, held: int) -> Closed:
-        outcome = self._outcome
+    def _closed(self, attempt: Attempt, price: Pinned) -> Closed:
+        outcome, call, purse = self._outcome, self._call, self.purse
+        tokens, spent = settle_attempt(attempt, price)
+        upstream_id, losses = attempt.upstream_id, outcome.losses
         return Closed(
             attempt.id,
-            self._call.id,
+            call.id,
             attempt.status,
             outcome.http_status,
             attempt.upstream_status,
-            fit(attempt.upstream_id, LONGEST_NAME) if attempt.upstream_id else None,
+            fit(upstream_id, LONGEST_NAME) if upstream_id else None,
             attempt.error_kind,
-            tokens_of(attempt.estimated or attempt.usage),
+            tokens,
             attempt.tokens_from,
             spent,
             attempt.cost_from,
             attempt.first_event_s,
             attempt.duration_s,
-            self._accounts.clock.monotonic() - self._call.received,
-            header(outcome.losses) if outcome.losses else "",
+            self._accounts.clock.monotonic() - call.received,
+            header(losses) if losses else "",
             ", ".join(outcome.adjusted) if outcome.adjusted else "",
             choice_text(outcome.plan, outcome.passed) if outcome.passed else "",
             attempt.error_code,
-            held,
+            0 if purse is None else purse.closed(attempt, spent),
         )
 
     def finish(self) -> None:
@@ -300,20 +306,19 @@ class Tab(Struct, eq=False):
             self._end()
 
     def _end(self) -> None:
+        accounts, purse, records = self._accounts, self.purse, self._records
         try:
-            if self.purse is not None:
-                self.purse.finish()
-            if not self._is_complete():
+            if purse is not None:
+                purse.finish()
+            last = records[-1] if records else None
+            if type(last) is not Closed or last.status != "complete":
                 self._keep(self._finished())
-            self._accounts.writer.add(Settled(tuple(self._records), tuple(self._files)))
+                records = self._records
+            accounts.writer.add(Settled(records, self._files))
         except Exception as error:  # noqa: BLE001 -- R-USE-013: never breaks the answer
-            self._accounts.notice("accounting_failed", 1, f"{self._call.id}: {error!r}")
+            accounts.notice("accounting_failed", 1, f"{self._call.id}: {error!r}")
         for told in self._call.ended:
             told(self._outcome)
-
-    def _is_complete(self) -> bool:
-        last = self._records[-1] if self._records else None
-        return isinstance(last, Closed) and last.status == "complete"
 
     def _finished(self) -> Finished:
         outcome = self._outcome
@@ -340,18 +345,19 @@ class Tab(Struct, eq=False):
         return None if sync is None else sync.kept()
 
     def _keep(self, record: Record) -> None:
-        journal = self._accounts.journal
+        accounts = self._accounts
+        journal = accounts.journal
         if not self._records and journal.held >= MOST_HELD:
             return  # nothing was consumed, and memory is no journal
-        self._hold(journal.append_or_hold(record, self._files[-1] if self._files else 0))
-        self._records.append(record)
-        self._accounts.tell_full(self._call.id)
-
-    def _hold(self, number: int) -> None:
-        if self._accounts.sync is not None:
-            self._accounts.sync.soon()
-        if not self._files or self._files[-1] != number:
-            self._files.append(number)
+        number = journal.append_or_hold(record, self._file)
+        if number != self._file:
+            self._files += (number,)
+            self._file = number
+        if accounts.sync is not None:
+            accounts.sync.soon()
+        self._records += (record,)
+        if journal.full is not accounts.told_full:
+            accounts.tell_full(self._call.id)
 
 
 def _storage_full() -> HouseError:

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
+from msgspec.structs import astuple, replace
+
 from dragoman.accounting.records import Tokens
 from dragoman.core.usage import Usage, are_counts, count
 
-_NO_TOKENS = Tokens()
+NO_TOKENS = Tokens()
+_counts = itemgetter(*map(Usage.__struct_fields__.index, Tokens.__struct_fields__))
+"""The counts that the journal keeps, in its order."""
+
+
+def sound_tokens(usage: Usage) -> Tokens | None:
+    """The counts as they are, if all of them are sound, and no output is billed beside them."""
+    counts = _counts(astuple(usage))
+    return Tokens(*counts) if not usage.apart and are_counts(counts) else None
 
 
 def tokens_of(usage: Usage | None) -> Tokens:
     """The counts, each of them cleaned once more: a reader may have summed up hostile ones."""
     if usage is None:
-        return _NO_TOKENS
-    counts: tuple[int | None, ...] = (
-        usage.input,
-        usage.output if not usage.apart else usage.billed_output,
-        usage.cache_read,
-        usage.cache_write,
-        usage.cache_write_1h,
-        usage.reasoning,
-        usage.audio_input,
-        usage.audio_output,
-        usage.web_searches,
-        usage.image_input,
-        usage.image_output,
-        usage.images,
-        usage.audio_seconds,
-    )
-    if not are_counts(counts):
-        counts = tuple([each if each is None else count(each) for each in counts])
-    return Tokens(*counts)
+        return NO_TOKENS
+    sound = sound_tokens(usage)
+    if sound is not None:
+        return sound
+    if usage.apart:
+        usage = replace(usage, output=usage.billed_output)
+    cleaned = [each if each is None else count(each) for each in _counts(astuple(usage))]
+    return Tokens(*cleaned)

@@ -24,9 +24,14 @@ def fit(text: str, longest: int = _LONGEST) -> str:
     return text.replace("\0", "\ufffd")[:longest]
 
 
-def _all_fit(texts: tuple[str, ...]) -> bool:
-    """Whether ``fit`` would change none of them; one look at all of them is the usual case."""
-    text = "".join(texts)
+def are_names(one: str, other: str) -> bool:
+    """Whether ``fit`` would change neither of two names, as is usual; one look at both."""
+    text = one + other
+    return len(text) <= LONGEST_NAME and text.isascii() and "\0" not in text
+
+
+def all_fit(text: str) -> bool:
+    """Whether ``fit`` would change no part of this; one look at all text together is the usual case."""
     return len(text) <= _LONGEST and text.isascii() and "\0" not in text
 
 
@@ -38,7 +43,7 @@ def _fit_about(about: About) -> About:
 def fit_begin(begin: Opened) -> Opened:
     """The record as any database takes it."""
     about, credential = begin.about, begin.credential
-    if _all_fit(
+    text = "".join(
         (
             about.request_id,
             about.trace_id,
@@ -53,7 +58,8 @@ def fit_begin(begin: Opened) -> Opened:
             begin.model,
             credential or "",
         )
-    ):
+    )
+    if all_fit(text):
         return begin
     return replace(
         begin,
@@ -69,9 +75,8 @@ def fit_end(end: Closed) -> Closed:
     """The record as any database takes it."""
     upstream_id = end.upstream_id
     numbers = [*filter(None, (*astuple(end.tokens), end.cost_pico))]
-    if _all_fit(
-        (upstream_id or "", end.losses, end.adjusted, end.error_code or "")
-    ) and _all_sound(numbers):
+    text = "".join((upstream_id or "", end.losses, end.adjusted, end.error_code or ""))
+    if all_fit(text) and _all_sound(numbers):
         return end
     return replace(
         end,

@@ -21,7 +21,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -99,7 +99,7 @@ class Journal:
         self._write = write
         self._buffer = bytearray()
         self._held: deque[bytes] = deque()
-        self._needed: dict[int, int] = {}
+        self._needed: defaultdict[int, int] = defaultdict(int)
         self._unsynced: list[bytes] | None = [] if remember_unsynced else None
         self._number = 0
         self._descriptor = -1
@@ -137,15 +137,17 @@ class Journal:
         ``last`` is the number that the call's record before this one got: the call counts
         itself into a file once.
         """
-        frame_into(record, self._buffer)
-        while self._held:
-            self._put(self._held[0])
-            self._held.popleft()
-        self._put(self._buffer)
+        buffer = self._buffer
+        frame_into(record, buffer)
+        if self._held:
+            self._put_held()
+        self._put(buffer)
         self.full = False
         number = self._number
-        if number != last or self._size >= self._rotate_bytes:
-            return self._count_in(last)
+        if number != last:
+            self._needed[number] += 1
+        if self._size >= self._rotate_bytes:
+            self.rotate()
         return number
 
     def append_or_hold(self, record: Struct, last: int = 0) -> int:
@@ -154,14 +156,20 @@ class Journal:
             return self.append(record, last)
         except OSError:
             self._held.append(frame(record))
-            return self._count_in(last)
+            number = self._number
+            if number != last:
+                self._needed[number] += 1
+            return number
+
+    def _put_held(self) -> None:
+        while self._held:
+            self._put(self._held[0])
+            self._held.popleft()
 
     def write_held(self) -> bool:
         """Tries again to write what the full disk refused; whether nothing is held any more."""
         try:
-            while self._held:
-                self._put(self._held[0])
-                self._held.popleft()
+            self._put_held()
         except OSError:
             return False
         self.full = False
@@ -187,14 +195,6 @@ class Journal:
             os.ftruncate(self._descriptor, self._size)
         except OSError:
             self._begin_file()
-
-    def _count_in(self, last: int) -> int:
-        number = self._number
-        if number != last:
-            self._needed[number] = self._needed.get(number, 0) + 1
-        if self._size >= self._rotate_bytes and not self._held:
-            self.rotate()
-        return number
 
     def rotate(self) -> None:
         """Begins a new file; where that fails the old one simply grows on."""
@@ -237,7 +237,7 @@ class Journal:
             return True
         self._held.extendleft(reversed(self._unsynced))
         self._unsynced.clear()
-        self._needed[self._number] = self._needed.get(self._number, 0) + 1
+        self._needed[self._number] += 1
         try:
             self._begin_file()
         except OSError:

@@ -20,8 +20,9 @@ from msgspec import Struct
 from dragoman.accounting.drain import BATCH, write_all
 from dragoman.accounting.entry import Calls, Entry, entry_of
 from dragoman.accounting.journal import Journal
-from dragoman.accounting.ports import Ledger, Notice
+from dragoman.accounting.ports import EntryRefused, Ledger, Notice
 from dragoman.accounting.records import Record, read
+from dragoman.accounting.served import Served, served_of
 
 MOST = 20_000
 _SPREAD_S = 0.25
@@ -71,11 +72,12 @@ class Writer:
 
     def add(self, settled: Settled) -> None:
         """Takes a call that has ended; never waits."""
-        if len(self._waiting) >= self._most:
-            self._left_to_journal.update(settled.files)
-            return
-        self._waiting.append(settled)
-        if len(self._waiting) >= self._size:
+        waiting = self._waiting
+        waiting.append(settled)
+        number = len(waiting)
+        if number > self._most:
+            self._left_to_journal.update(waiting.pop().files)
+        elif number == self._size:
             self._due.set()
 
     async def flush(self) -> bool:
@@ -98,11 +100,16 @@ class Writer:
     async def _write_batch(self) -> int:
         batch = list(islice(self._waiting, _AT_ONCE))
         entries: list[Entry] = []
+        served: list[Served] = []
         for start in range(0, len(batch), _SLICE):
-            made = [entry_of(settled.records) for settled in batch[start : start + _SLICE]]
-            entries += filter(None, made)
+            for settled in batch[start : start + _SLICE]:
+                at_once = served_of(settled.records)
+                if at_once is not None:
+                    served.append(at_once)
+                elif entry := entry_of(settled.records):
+                    entries.append(entry)
             await asyncio.sleep(0)
-        refused = await self._write(entries)
+        refused = await self._write(entries, served)
         for _ in batch:
             self._waiting.popleft()
         if not refused:
@@ -111,9 +118,14 @@ class Writer:
                 self._journal.let_go(number, calls)
         return len(batch)
 
-    async def _write(self, entries: Sequence[Entry]) -> int:
+    async def _write(self, entries: Sequence[Entry], served: Sequence[Served] = ()) -> int:
         async with asyncio.timeout(_WRITE_TIMEOUT_S):
-            new, refused = await write_all(self.ledger, entries, self._notice)
+            try:
+                new, refused = await self.ledger.write(entries, served), 0
+            except EntryRefused:
+                # Whichever it is, it is found among entries.
+                every = [*entries, *(each.entry() for each in served)]
+                new, refused = await write_all(self.ledger, every, self._notice)
         self._notice("written", new, "")
         return refused
 

@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeAlias
 from msgspec import Struct
 
 from dragoman.accounting.entry import Entry
+from dragoman.accounting.served import Served
 from dragoman.core.budget import Stake
 from dragoman.core.call import Attempt
 from dragoman.core.provider import Candidate
@@ -161,7 +162,7 @@ class Line(Struct, frozen=True, gc=False):
 class Ledger(Protocol):
     """The record of what was consumed."""
 
-    async def write(self, entries: Sequence[Entry]) -> int:
+    async def write(self, entries: Sequence[Entry], served: Sequence[Served] = ()) -> int:
         """Writes what is not there yet, in one transaction; how many calls were new."""
         ...
 

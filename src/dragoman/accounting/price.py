@@ -12,15 +12,22 @@ integers, as exact and a fifth of the time; whatever is unusual goes the catalog
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import NamedTuple, TypeGuard
+from operator import itemgetter
+from typing import NamedTuple
 
-from dragoman.accounting.records import CostFrom
+from msgspec import Struct
+from msgspec.structs import astuple
+
+from dragoman.accounting.counts import sound_tokens
+from dragoman.accounting.records import CostFrom, Tokens
 from dragoman.catalog.price import cost_of
+from dragoman.core.money import to_pico
 from dragoman.core.provider import Price
-from dragoman.core.usage import LARGEST, Usage
+from dragoman.core.usage import Usage
 
 MOST_USD = Decimal(10_000)
 """No single attempt costs more; such a number is a provider's error, hence unknown (M11)."""
+_MOST_PICO = to_pico(MOST_USD)
 
 _MOST_TARIFFS = 1000
 _PLACES = 12
@@ -40,8 +47,46 @@ class Tariff(NamedTuple):
     request: int
 
 
+class Pinned(Struct, frozen=True, gc=False):
+    """A price as it was when an attempt began (M8), ready for what is asked of it at its end."""
+
+    price: Price | None
+    source: str
+    effective_from: str
+    tariff: Tariff | None
+    says: CostFrom
+    """Where a cost comes from that is reckoned by it."""
+
+
+UNPRICED = Pinned(None, "", "", None, "none")
+
 _tariffs: dict[int, tuple[Price, Tariff | None]] = {}
 """By the identity of a price, which the price beside it keeps from being another's."""
+
+
+def pinned(price: Price | None) -> Pinned:
+    """The price, made ready."""
+    if price is None:
+        return UNPRICED
+    says: CostFrom = "estimated" if price.estimate else "priced"
+    return Pinned(price, price.source, price.effective_from, tariff_of(price), says)
+
+
+def settle_at(
+    usage: Usage, tokens: Tokens | None, price: Pinned, *, estimated: bool
+) -> tuple[Decimal | None, CostFrom, int | None]:
+    """The cost of ``usage`` as ``settle`` has it, and in whole 10⁻¹² USD.
+
+    ``tokens`` are the same counts where all of them are sound (``counts.sound_tokens``).
+    """
+    tariff = price.tariff
+    if tokens is not None and tariff is not None and usage.cost is None:
+        pico = _whole(tokens, tariff)
+        if pico is not None and pico <= _MOST_PICO:
+            cost = Decimal(pico).scaleb(-_PLACES)
+            return cost, "estimated" if estimated else price.says, pico
+    told, source = settle(usage, price.price, estimated=estimated)
+    return told, source, None if told is None else to_pico(told)
 
 
 def settle(
@@ -71,7 +116,8 @@ def _cost(usage: Usage, price: Price) -> Decimal | None:
         if len(_tariffs) > _MOST_TARIFFS:
             _tariffs.clear()
     tariff = known[1]
-    pico = _whole(usage, tariff) if tariff is not None else None
+    tokens = sound_tokens(usage) if tariff is not None else None
+    pico = _whole(tokens, tariff) if tokens is not None and tariff is not None else None
     return cost_of(usage, price) if pico is None else Decimal(pico).scaleb(-_PLACES)
 
 
@@ -95,22 +141,24 @@ def tariff_of(price: Price) -> Tariff | None:
     return Tariff(*map(int, amounts))
 
 
-def _whole(usage: Usage, tariff: Tariff) -> int | None:
-    """The cost in 10⁻¹² USD; None for what only ``cost_of`` may judge."""
-    read, written = usage.input, usage.output
-    if usage.audio_input or usage.audio_output or usage.web_searches or usage.apart:
-        return None
-    if usage.image_input or usage.image_output or usage.images or usage.audio_seconds:
-        return None
-    if not (_is_count(read) and _is_count(written)):
+_FIRST_RARE = Tokens.__struct_fields__.index("audio_input")
+_rare = itemgetter(slice(_FIRST_RARE, None))
+"""Counts of kinds that have prices of their own, which a tariff does not have."""
+
+
+def _whole(tokens: Tokens, tariff: Tariff) -> int | None:
+    """The cost of sound counts in 10⁻¹² USD; None for what only ``cost_of`` may judge."""
+    read, written = tokens.input, tokens.output
+    if read is None or written is None or any(_rare(astuple(tokens))):
         return None
     total = read * tariff.input + written * tariff.output + tariff.request
-    if not (usage.cache_read or usage.cache_write):
+    if not (tokens.cache_read or tokens.cache_write):
         return total
-    cached, kept = usage.cache_read or 0, usage.cache_write or 0
-    hour = usage.cache_write_1h or 0
-    if not (_is_count(cached) and _is_count(kept) and _is_count(hour)):
-        return None
+    cached, kept, hour = (
+        tokens.cache_read or 0,
+        tokens.cache_write or 0,
+        tokens.cache_write_1h or 0,
+    )
     if hour > kept or cached + kept > read:
         return None
     return (
@@ -119,7 +167,3 @@ def _whole(usage: Usage, tariff: Tariff) -> int | None:
         + kept * (tariff.cache_write - tariff.input)
         + hour * (tariff.cache_write_1h - tariff.cache_write)
     )
-
-
-def _is_count(number: object) -> TypeGuard[int]:
-    return type(number) is int and 0 <= number <= LARGEST

@@ -31,7 +31,9 @@ from dragoman.core.call import Status
 VERSION = 1
 HEADER = 9
 _HEAD = struct.Struct("<II")
-_WHOLE_HEAD = struct.Struct("<IIB")
+_put_head = struct.Struct("<IIB").pack_into
+_put_crc = struct.Struct("<I").pack_into
+_CRC_AT = 4
 LONGEST = 1 << 20
 """A longer record is no record of ours; keeps a flipped length bit from reading far."""
 
@@ -150,7 +152,7 @@ class Finished(Struct, frozen=True, gc=False, array_like=True, tag="f"):
 
 Record: TypeAlias = Opened | Closed | Finished
 
-_encoder = msgspec.msgpack.Encoder(decimal_format="string")
+_encode_into = msgspec.msgpack.Encoder(decimal_format="string").encode_into
 _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
 
 
@@ -164,10 +166,9 @@ R = TypeVar("R", bound=Struct)
 
 def frame_into(record: Struct, buffer: bytearray) -> None:
     """Makes ``buffer`` the frame of ``record``; the buffer is reused, as this is the data path."""
-    _encoder.encode_into(record, buffer, HEADER)
-    length = len(buffer) - HEADER
-    _WHOLE_HEAD.pack_into(buffer, 0, length, 0, VERSION)
-    _HEAD.pack_into(buffer, 0, length, crc32(buffer))
+    _encode_into(record, buffer, HEADER)
+    _put_head(buffer, 0, len(buffer) - HEADER, 0, VERSION)
+    _put_crc(buffer, _CRC_AT, crc32(buffer))
 
 
 def frame(record: Struct) -> bytes:

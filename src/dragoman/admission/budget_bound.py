@@ -18,6 +18,7 @@ from msgspec import Raw, Struct
 from dragoman.core.ask import Ask
 from dragoman.core.money import PICO
 from dragoman.core.provider import Candidate, Family, Price
+from dragoman.core.signs import may_hold_media
 from dragoman.core.usage import Usage
 
 UNKNOWN_OUTPUT = 8192
@@ -49,7 +50,7 @@ _OURS = frozenset({"function", "custom", "bash", "text", "computer", "memory"})
 """First words of the types of tools that the caller runs itself."""
 _DECLARED = frozenset({"functionDeclarations", "function_declarations"})
 _FLAT = frozenset({"chat", "anthropic"})
-_BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_BOUNDS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
 _COPIES = ("n", "best_of", "candidateCount", "candidate_count")
 _INTRICATE = frozenset(
     {
@@ -58,8 +59,6 @@ _INTRICATE = frozenset(
     }
 )
 """Members that a request of text alone does not have."""
-_SIGNS = (b'"image', b'"input_', b'"audio', b'"file', b'"document', b'"inline')
-"""How the types of media begin."""
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _TOOLS = msgspec.json.Decoder(list[dict[str, Raw]])
 _ANY = msgspec.json.Decoder()
@@ -145,19 +144,16 @@ class Size(Struct, frozen=True, gc=False):
 def plain_size(ask: Ask, dialect: Family) -> Size | None:
     """The size of a request that is text alone, as most are; None: it has to be looked into."""
     members, body = ask.members, ask.body
-    if dialect not in _FLAT or not members.keys().isdisjoint(_INTRICATE):
+    if dialect not in _FLAT or not _INTRICATE.isdisjoint(members):
         return None
-    # In a letter's escape anything may hide.
-    if b"\\u" in body or (b'"type"' in body and any(sign in body for sign in _SIGNS)):
+    if may_hold_media(body):
         return None
-    said = [_value(members[name]) for name in _BOUNDS if name in members]
-    bounds = [each for each in said if type(each) is int and each > 0]
-    return Size(
-        input=len(body) + OVERHEAD,
-        output=max(bounds) if bounds else None,
-        caches=b"cache" in body,
-        dialect=dialect,
-    )
+    output: int | None = None
+    for name in _BOUNDS.intersection(members):
+        said = _value(members[name])
+        if type(said) is int and said > 0 and (output is None or said > output):
+            output = said
+    return Size(len(body) + OVERHEAD, output, caches=b"cache" in body, dialect=dialect)
 
 
 def size_of(ask: Ask, asked: Asked, dialect: Family) -> Size:

@@ -7,6 +7,7 @@ refusal says of when to come back is ``retry-after``, which belongs to the error
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import ceil
 
 from dragoman.core.call import Allowed, Denied, Gauge
@@ -15,47 +16,50 @@ from dragoman.core.provider import Family
 _TOKENS = frozenset({"tpm", "tpd", "max_tokens"})
 
 
-def limit_lines(
+def limit_text(
     verdict: Allowed | Denied, family: Family = "chat", wall: float = 0.0
-) -> list[str]:
-    """The rate-limit headers of an answer, each ``name: value``; none where the caller has no limit.
+) -> tuple[str, int]:
+    """The rate-limit headers of an answer, and how many they are; none where the caller has no limit.
 
-    A gauge tells when the whole limit is free again; that of a refusal, when what was asked for is.
-    ``wall`` is the Unix time of the answer.
+    Each is ``name: value`` with its line's end. A gauge tells when the whole limit is free again; that of a
+    refusal, when what was asked for is. ``wall`` is the Unix time of the answer.
     """
-    requests, tokens = gauges(verdict)
-    lines: list[str] = []
+    if isinstance(verdict, Allowed):
+        requests, tokens = verdict.requests, verdict.tokens
+    else:
+        requests, tokens = _refused(verdict)
+    text, number = "", 0
     if requests is not None:
-        lines += (
-            f"x-ratelimit-limit: {requests.limit}",
-            f"x-ratelimit-remaining: {requests.remaining}",
-            f"x-ratelimit-reset: {ceil(requests.reset_s)}",
+        text = (
+            f"x-ratelimit-limit: {requests.limit}\r\n"
+            f"x-ratelimit-remaining: {requests.remaining}\r\n"
+            f"x-ratelimit-reset: {ceil(requests.reset_s)}\r\n"
+            f"{_told('requests', requests, family, wall)}"
         )
-        lines += _told("requests", requests, family, wall)
+        number = 6
     if tokens is not None:
-        lines += _told("tokens", tokens, family, wall)
-    return lines
+        text += _told("tokens", tokens, family, wall)
+        number += 3
+    return text, number
 
 
-def _told(unit: str, gauge: Gauge, family: Family, wall: float) -> tuple[str, str, str]:
+def _told(unit: str, gauge: Gauge, family: Family, wall: float) -> str:
     """The limit, what remains of it, and its reset, in the names of the family's clients."""
     if family == "anthropic":
         return (
-            f"anthropic-ratelimit-{unit}-limit: {gauge.limit}",
-            f"anthropic-ratelimit-{unit}-remaining: {gauge.remaining}",
-            f"anthropic-ratelimit-{unit}-reset: {moment(wall + gauge.reset_s)}",
+            f"anthropic-ratelimit-{unit}-limit: {gauge.limit}\r\n"
+            f"anthropic-ratelimit-{unit}-remaining: {gauge.remaining}\r\n"
+            f"anthropic-ratelimit-{unit}-reset: {moment(wall + gauge.reset_s)}\r\n"
         )
     return (
-        f"x-ratelimit-limit-{unit}: {gauge.limit}",
-        f"x-ratelimit-remaining-{unit}: {gauge.remaining}",
-        f"x-ratelimit-reset-{unit}: {duration(gauge.reset_s)}",
+        f"x-ratelimit-limit-{unit}: {gauge.limit}\r\n"
+        f"x-ratelimit-remaining-{unit}: {gauge.remaining}\r\n"
+        f"x-ratelimit-reset-{unit}: {duration(gauge.reset_s)}\r\n"
     )
 
 
-def gauges(verdict: Allowed | Denied) -> tuple[Gauge | None, Gauge | None]:
-    """How the limits on requests and on tokens stand."""
-    if isinstance(verdict, Allowed):
-        return verdict.requests, verdict.tokens
+def _refused(verdict: Denied) -> tuple[Gauge | None, Gauge | None]:
+    """How the limits on requests and on tokens stand, of which one refuses."""
     refused = Gauge(verdict.limit, verdict.free, verdict.retry_after_s or 0.0)
     return (verdict.requests, refused) if verdict.limit_name in _TOKENS else (refused, None)
 
@@ -68,11 +72,15 @@ def moment(wall: float) -> str:
 def duration(seconds: float) -> str:
     """A duration as OpenAI writes it: ``120ms``, ``1.5s``, ``6m0s``, ``23h59m0s``."""
     ms = ceil(seconds * 1000)
-    if ms < 1000:
-        return f"{ms}ms"
-    minutes, ms = divmod(ms, 60_000)
-    if not minutes:
-        return f"{ms / 1000:g}s"
+    if ms >= 60_000:
+        return _minutes(ms // 1000)
+    return f"{ms}ms" if ms < 1000 else f"{ms / 1000:g}s"
+
+
+@lru_cache(maxsize=1024)
+def _minutes(seconds: int) -> str:
+    """From a minute on, whole seconds, of which many answers tell the same."""
+    minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
-    text = f"{minutes}m{ms // 1000}s"
+    text = f"{minutes}m{seconds}s"
     return f"{hours}h{text}" if hours else text

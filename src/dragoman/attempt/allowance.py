@@ -37,12 +37,14 @@ class Allowance:
 
     def request(self, now: float) -> None:
         """A request has come."""
+        if self._level == self._most:
+            self._seen = now  # as it is while nobody fails
+            return
         if self._level < self._idle:
             self._refill(now)
         else:
             self._seen = now
-        level = self._level + self._share
-        self._level = min(self._most, level)
+        self._level = min(self._most, self._level + self._share)
 
     def afford(self, now: float) -> bool:
         """Whether one further try is left."""
@@ -79,7 +81,7 @@ class Allowances:
         """A request is tried for the first time."""
         if ACCOUNT not in provider:
             self._all.request(now)
-        self._of(provider).request(now)
+        (self._each.get(provider) or self._of(provider)).request(now)
 
     def afford(self, provider: str, now: float) -> bool:
         """Whether a further try at the provider is left."""
@@ -103,15 +105,12 @@ class Allowances:
         """Whether the candidate's last word was a failure."""
         return key in self._failing
 
-    @property
-    def watching(self) -> bool:
-        """Whether anybody is failing or waited for; else who has answered need not be told."""
-        return bool(self._failing or self._awaited)
-
     def answered(self, key: Key) -> None:
         """The candidate has answered."""
-        self._failing.pop(key, None)
-        self._tell(key)
+        if self._failing:
+            self._failing.pop(key, None)
+        if self._awaited:
+            self._tell(key)
 
     def failed(self, key: Key) -> None:
         """The candidate has failed, in whatever way."""

@@ -46,29 +46,32 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
     Raises:
         GatewayError: no candidate answered.
     """
+    candidates, health, monotonic = plan.candidates, means.health, means.monotonic
     retries = 0
     position = 0
     failure: GatewayError | None = None
-    deadline = deadline_of(call, means.monotonic(), means.policy.first_event_s)
+    now = monotonic()
+    deadline = deadline_of(call, now, means.policy.first_event_s)
     hedging = is_wanted(plan, call, means)
     tried: set[int] = set()
     """Who was asked beside another one, and failed as well."""
     paid = True
     """Whether the next try costs nothing more: the first, and one that has been paid for."""
-    embodiment = Embodiment(ask, call, means)
+    embodiment: Embodiment | None = None
     done: list[Embeddings] = []
-    while position < len(plan.candidates):
-        now = means.monotonic()
+    while position < len(candidates):
+        if failure is not None:
+            now = monotonic()
         if now >= deadline.begin or (failure is not None and deadline.begin - now < _LEAST_S):
             failure = failure or late()
             break
-        candidate = plan.candidates[position]
-        more = position + 1 < len(plan.candidates)
+        candidate = candidates[position]
+        more = position + 1 < len(candidates)
         if position in tried:
             position += 1
             continue
-        if not means.health.admits(candidate, now):
-            failure = failure or resting(candidate, means.health.back_in_s(candidate, now))
+        if not health.admits(candidate, now):
+            failure = failure or resting(candidate, health.back_in_s(candidate, now))
             call.outcome.passed.append(Skipped(candidate.name, "its breaker was open"))
             position += 1
             continue
@@ -80,9 +83,12 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
             continue
         trial = Trial(candidate, ask, call, tab, means, deadline, means.new_id())
         try:
-            prepared = await trial.ready(embodiment)
+            prepared = trial.ready_at_once(now)
+            if prepared is None:
+                embodiment = embodiment or Embodiment(ask, call, means)
+                prepared = await trial.ready(embodiment)
         except CallerError as error:
-            means.health.abandoned(candidate)
+            health.abandoned(candidate)
             if failure is None and not more:
                 raise
             failure = failure or error
@@ -90,7 +96,7 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
             position += 1
             continue
         except BaseException:
-            means.health.abandoned(candidate)
+            health.abandoned(candidate)
             raise
         if tab.purse is not None and not await _granted(
             tab.purse.affords(candidate), candidate, means
@@ -103,20 +109,20 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
             prepared.crossing.resume(done)
         trial.open()
         try:
-            if more and means.health.is_probed(candidate, now):
-                return await raced(trial, plan, position, embodiment, tried, probing=True)
-            if hedging:
-                return await raced(trial, plan, position, embodiment, tried)
-            if ask.stream and call.operation == "chat":
+            probing = more and health.is_probed(candidate, now)
+            if probing or hedging:
+                embodiment = embodiment or Embodiment(ask, call, means)
+                return await raced(trial, plan, position, embodiment, tried, probing=probing)
+            if prepared.letterhead.target.stream:
                 return await open_stream(trial)
             return Answer(await trial.whole())
         except UpstreamError as error:
             failure = trial.tell(error)
             if plan.max_attempts is not None and len(call.outcome.attempts) >= plan.max_attempts:
                 break
-            now = means.monotonic()
+            now = monotonic()
             # Whose breaker it has opened is not waited for while there is another.
-            rests = more and means.health.back_in_s(candidate, now) > 0
+            rests = more and health.back_in_s(candidate, now) > 0
             decision = verdict(
                 error,
                 means.policy,
@@ -133,7 +139,7 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
                     retries += 1
                     done = [] if prepared.crossing is None else prepared.crossing.parts
                     await asyncio.sleep(pause)
-                    call.outcome.paused_s += means.monotonic() - now
+                    call.outcome.paused_s += monotonic() - now
                 case Next():
                     position += 1
                     paid = False

@@ -77,7 +77,7 @@ async def through_gate(trial: Trial) -> Opened:
         held, pending, ended = await gate(trial, reply, relay)
         if trial.claim is not None:
             await trial.claim(trial)
-        trial.answered(whole=False)
+        trial.answered()
         ready = True
         return Opened(reply, relay, held, pending, ended)
     except UpstreamError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from dragoman.attempt.allowance import MOST, Allowance, Allowances
+from dragoman.attempt.letterhead import Letterheads
 from dragoman.attempt.policy import Policy
 from dragoman.attempt.ports import Fetcher, Transport
 from dragoman.core.call import Attempt, Call
@@ -119,6 +120,8 @@ class Means:
     """What tries beside others cost."""
     own_hedges: dict[str, Allowance] = field(default_factory=dict)
     """The same of each account that is a tenant's own."""
+    letterheads: Letterheads = field(default_factory=Letterheads)
+    """What requests to candidates begin with."""
     used: dict[str, float] = field(default_factory=dict)
     """When tenants' own credentials were last sent, in Unix seconds, by their ids."""
 

@@ -18,16 +18,38 @@ from dragoman.core.provider import Candidate
 from dragoman.core.usage import Usage
 
 
+class Shared(Struct, eq=False):
+    """Headers that are the same in one request after the other: made once, for all of them."""
+
+    headers: dict[str, str] = {}
+    lines: str | None = None
+    """The same as they stand in a head, once a client that writes heads itself has looked through them."""
+
+    # One of them shows a credential.
+    __repr__ = object.__repr__
+
+
 class UpstreamRequest(Struct, frozen=True):
     """One HTTP request to a provider; header names lower case, the body complete."""
 
     method: str
     url: str
-    headers: dict[str, str]
+    own: dict[str, str]
+    """The headers of this request; they go before those that it shares."""
     body: bytes | None = None
     connect_timeout_s: float = 3.0
     first_byte_timeout_s: float = 600.0
     """From the start of sending to the response's head."""
+    shared: Shared | None = None
+    trace: str = ""
+    """Its ``traceparent``, where that stands by itself: it is another in every request."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """All headers of the request."""
+        shared = self.shared
+        found = self.own if shared is None else {**shared.headers, **self.own}
+        return {**found, "traceparent": self.trace} if self.trace else found
 
     def __repr__(self) -> str:
         return f"UpstreamRequest({self.method} {self.url})"
@@ -47,7 +69,10 @@ class UpstreamReply(Protocol):
         ...
 
     async def read(self, limit: int) -> bytes:
-        """The whole body, at most ``limit`` bytes; more is an ``UpstreamError``."""
+        """The whole body, at most ``limit`` bytes; more is an ``UpstreamError``.
+
+        Once it is there the connection is given back, and ``close`` has nothing to do.
+        """
         ...
 
     async def next(self) -> bytes | None:

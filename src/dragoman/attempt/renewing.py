@@ -98,7 +98,7 @@ def _with_credential(trial: Try, request: UpstreamRequest) -> UpstreamRequest:
     """The request with the credential of this moment."""
     candidate = trial.candidate
     shown = header_of(candidate.provider, candidate.credential)
-    return structs.replace(request, headers={**request.headers, **shown})
+    return structs.replace(request, own={**request.own, **shown})
 
 
 def _no_credential(words: Words) -> UpstreamError:

@@ -19,6 +19,7 @@ from dragoman.attempt.crossing import Crossing
 from dragoman.attempt.deadline import Deadline, late
 from dragoman.attempt.embody import Embodiment, Given
 from dragoman.attempt.endings import cut_short, status_of_cut, uncancel
+from dragoman.attempt.letterhead import Letterhead
 from dragoman.attempt.means import Means
 from dragoman.attempt.policy import LARGE
 from dragoman.attempt.ports import Tab, UpstreamReply
@@ -31,13 +32,12 @@ from dragoman.core.call import Attempt, Call, Head, Status
 from dragoman.core.errors import HouseError, UpstreamError, code_of
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate
-from dragoman.core.trace import span_of
-from dragoman.credentials.own import is_own
 from dragoman.dialects.base import Relay, Tapped
 from dragoman.health.allowance import TOLD
-from dragoman.health.health import key_of
 
 _LEAST_S = 0.001
+_HEEDED = TOLD.union(("x-request-id", "request-id", "x-generation-id"))
+"""Headers of a reply that are looked at whatever its status."""
 _NOT_YET: Any = None
 
 
@@ -70,34 +70,57 @@ class Trial(Struct, eq=False):
     # What it holds is a caller's own.
     __repr__ = object.__repr__
 
+    def ready_at_once(self, now: float) -> Prepared | None:
+        """Writes the call for the candidate, where nothing has to be waited for; else None.
+
+        Raises:
+            CallerError: it cannot be said to that candidate.
+        """
+        means = self.means
+        if self.call.dialect == self.candidate.provider.family:
+            if means.fetched_for and means.fetcher is not None:
+                return None
+        elif means.fetcher is not None or len(self.ask.body) > LARGE:
+            return None
+        prepared = self.prepared = self._prepare(self._letterhead(), self.deadline.begin - now)
+        return prepared
+
     async def ready(self, embodiment: Embodiment) -> Prepared:
-        """Writes the call for the candidate.
+        """Writes the call for the candidate, whatever has to be fetched for it.
 
         Raises:
             CallerError: it cannot be said to that candidate.
         """
         if not embodiment.passes(self.candidate):
             self.given = await embodiment.given(self.candidate, self.left_s())
+        letterhead = self._letterhead()
         # Within one dialect even 15 MB take less than 40 ms.
         size = len(self.ask.body) + (self.given.size if self.given is not None else 0)
-        if size > LARGE and self.call.dialect != self.candidate.provider.family:
-            self.prepared = await asyncio.to_thread(self._prepare)
+        if size > LARGE and not letterhead.same:
+            self.prepared = await asyncio.to_thread(self._prepare, letterhead, self.left_s())
         else:
-            self.prepared = self._prepare()
+            self.prepared = self._prepare(letterhead, self.left_s())
         return self.prepared
 
-    def _prepare(self) -> Prepared:
+    def _letterhead(self) -> Letterhead:
+        means, call = self.means, self.call
+        family, operation = call.dialect, call.operation
+        stream = self.ask.stream and operation == "chat"
+        return means.letterheads.of(self.candidate, family, operation, stream, means.user_agent)
+
+    def _prepare(self, letterhead: Letterhead, left_s: float) -> Prepared:
+        means = self.means
         return prepare(
             self.call,
             self.ask,
             self.candidate,
-            self.means.policy,
-            partial(self.tab.cost, self.candidate),
-            self.means.user_agent,
-            self.means.envelope,
-            self.left_s(),
+            letterhead,
+            means.policy,
+            self.tab.cost,
+            self.id,
+            left_s,
+            means.envelope,
             self.given,
-            span_of(self.id),
         )
 
     @property
@@ -130,41 +153,44 @@ class Trial(Struct, eq=False):
 
     def stand(self) -> None:
         """Makes what is told of the call its own: it is the one that answers, as far as is known."""
-        outcome = self.call.outcome
-        outcome.losses = self.prepared.outgoing.losses
-        outcome.adjusted = outcome.clamped + self.prepared.outgoing.adjusted
-        outcome.label_model = self.record.label
-        outcome.standing = self.record
+        outcome, outgoing, record = self.call.outcome, self.prepared.outgoing, self.record
+        outcome.losses = outgoing.losses
+        outcome.adjusted = outcome.clamped + outgoing.adjusted
+        outcome.label_model = record.label
+        outcome.standing = record
 
     def open(self) -> None:
         """Writes down that the try is about to be made."""
-        outcome, candidate = self.call.outcome, self.candidate
-        self.record = Attempt(
+        means, letterhead = self.means, self.prepared.letterhead
+        target, credential = letterhead.target, letterhead.credential
+        attempts = self.call.outcome.attempts
+        number = len(attempts) + 1
+        started, wall = means.monotonic(), means.wall()
+        record = self.record = Attempt(
             self.id,
-            len(outcome.attempts) + 1,
-            candidate.provider.name,
-            candidate.model,
-            candidate.credential.id if candidate.credential else None,
-            self.means.monotonic(),
-            self.means.wall(),
-            own=candidate.credential is not None and is_own(candidate.credential.id),
-            label=candidate.model if candidate.known else "other",
+            number,
+            target.provider,
+            target.model,
+            credential,
+            started,
+            wall,
+            own=letterhead.own,
+            label=letterhead.label,
         )
         try:
-            self.tab.opened(self.record)
+            self.tab.opened(record)
         except HouseError:
-            self.means.health.abandoned(candidate)
+            means.health.abandoned(self.candidate)
             raise
         self.stand()
         # Only now: a try that cannot be written down is not made.
-        outcome.attempts.append(self.record)
-        provider = candidate.provider
-        whose = provider.account or provider.name
-        self.means.health.busy.begun(whose, candidate.model)
-        if self.record.number == 1:
-            self.means.allowances.request(whose, self.record.started)
-        if provider.account and candidate.credential is not None:
-            self.means.used[candidate.credential.id] = self.record.wall
+        attempts.append(record)
+        whose = letterhead.key[0]
+        means.health.busy.begun(whose, target.model)
+        if number == 1:
+            means.allowances.request(whose, started)
+        if letterhead.is_account and credential is not None:
+            means.used[credential] = wall
 
     async def send(self, further: bytes | None = None) -> UpstreamReply:
         """Sends the request; a status that is no success is raised as the provider's error.
@@ -174,36 +200,42 @@ class Trial(Struct, eq=False):
         # In here, where a caller's leaving closes the record that is being waited for.
         if (keeping := self.tab.kept()) is not None:
             await keeping
-        means = self.means
-        transport = means.stub if self.candidate.provider.stub else means.transport
+        means, record, provider = self.means, self.record, self.candidate.provider
+        transport = means.stub if provider.stub else means.transport
         request = self.prepared.request
         if further is not None:
             left = max(_LEAST_S, self.left_s())
             request = structs.replace(request, body=further, first_byte_timeout_s=left)
-        self.record.may_cost = True
-        words = self.candidate.provider.words
+        record.may_cost = True
+        words = provider.words
         if words is None:
             reply = self.reply = await transport.send(request)
         else:
             reply = self.reply = await send_renewing(self._as_try(), words, transport, request)
-        self.record.upstream_status = reply.status
-        if not TOLD.isdisjoint(reply.headers):
-            means.health.heard(self.candidate, reply.headers, means.monotonic(), means.wall())
-        named = reply.headers.get("x-request-id") or reply.headers.get("request-id")
-        self.record.upstream_request = named
-        # OpenRouter says in its head what it calls the answer: a stream that is cut is found by it.
-        self.record.upstream_id = reply.headers.get("x-generation-id") or named
-        if 200 <= reply.status < 300:
+        status = record.upstream_status = reply.status
+        if not _HEEDED.isdisjoint(reply.headers):
+            self._heed(reply.headers)
+        elif further is not None:
+            record.upstream_request = record.upstream_id = None
+        if 200 <= status < 300:
             return reply
         read: bytes | None = None
         with suppress(UpstreamError):  # too long, or broken off: the status alone says enough
             read = await reply.read(means.policy.error_limit)
-        refusal = self.prepared.refusal(reply.status, reply.headers, read or b"")
+        refusal = self.prepared.refusal(status, reply.headers, read or b"")
         raise (
-            refusal
-            if words is None
-            else reworded(refusal, self._as_try(), words, reply.status, read)
+            refusal if words is None else reworded(refusal, self._as_try(), words, status, read)
         )
+
+    def _heed(self, headers: dict[str, str]) -> None:
+        """Takes over what the head of a reply says of us: what is left of a limit, and names."""
+        means, record = self.means, self.record
+        if not TOLD.isdisjoint(headers):
+            means.health.heard(self.candidate, headers, means.monotonic(), means.wall())
+        named = headers.get("x-request-id") or headers.get("request-id")
+        record.upstream_request = named
+        # OpenRouter says in its head what it calls the answer: a stream that is cut is found by it.
+        record.upstream_id = headers.get("x-generation-id") or named
 
     def _as_try(self) -> Try:
         return Try(self.candidate, self.call, self.ask, self.means)
@@ -220,28 +252,37 @@ class Trial(Struct, eq=False):
     async def whole(self) -> Head:
         """The whole reply."""
         status: Status = "client_cut"
+        means, record, prepared = self.means, self.record, self.prepared
+        operation = self.call.operation
         try:
             body = b""
-            if self.prepared.crossing is None:
-                body = await self._body()
-                tapped, losses = self.prepared.tap(self.call.operation, body)
+            if prepared.crossing is None:
+                body = await (await self.send()).read(means.policy.reply_limit)
+                self.reply = None
+                record.answered_s = means.monotonic() - record.started
+                if not body:
+                    raise _empty()
+                tapped, losses = prepared.tap(operation, body)
             else:
-                tapped, losses = await self._crossed(self.prepared.crossing)
+                tapped, losses = await self._crossed(prepared.crossing)
             if self.claim is not None:
                 await self.claim(self)
-            if self.means.policy.estimate_missing_usage:
-                self.words = await words_of(body, tapped.usage, self.call.operation, self.prepared)
-            self.call.outcome.losses += losses
-            self.record.usage, self.record.finish = tapped.usage, tapped.finish
-            self.record.upstream_id = tapped.id or self.record.upstream_id
-            self.record.first_event_s = self.means.monotonic() - self.record.started
+            if means.policy.estimate_missing_usage:
+                self.words = await words_of(body, tapped.usage, operation, prepared)
+            outcome = self.call.outcome
+            if losses:
+                outcome.losses += losses
+            record.usage, record.finish = tapped.usage, tapped.finish
+            record.upstream_id = tapped.id or record.upstream_id
+            now = means.monotonic()
+            record.first_event_s = now - record.started
             status = "complete"
-            self.answered(whole=True)
-            self.call.outcome.http_status = 200
-            self.close(status)
+            self._answered(now, whole=True)
+            outcome.http_status = 200
+            self._close(status, now)
             if (keeping := self.tab.kept()) is not None:
                 await keeping
-            return Head(200, self.prepared.caller.content_type, tapped.body)
+            return Head(200, prepared.letterhead.caller.content_type, tapped.body)
         except UpstreamError as error:
             self.failed(error)
             raise
@@ -266,30 +307,23 @@ class Trial(Struct, eq=False):
         size = 0
         for further in (None, *crossing.further)[len(crossing.parts) :]:
             await self.hang_up()
-            body = await self._body(further)
+            body = await (await self.send(further)).read(self.means.policy.reply_limit)
+            self.record.answered_s = self.means.monotonic() - self.record.started
+            if not body:
+                raise _empty()
             size += len(body)
             # Known at once: what the first have consumed is paid for, though a later one fails.
             self.record.usage = await aside(len(body), partial(crossing.take, body))
         return await aside(size, partial(crossing.answer, self.prepared.context))
 
-    async def _body(self, further: bytes | None = None) -> bytes:
-        reply = await self.send(further)
-        body = await reply.read(self.means.policy.reply_limit)
-        self.record.answered_s = self.means.monotonic() - self.record.started
-        if not body:
-            raise UpstreamError(
-                "upstream", "The provider answered with an empty body.", code="provider_error"
-            )
-        return body
+    def answered(self) -> None:
+        """Notes that the candidate has begun to answer, and how soon."""
+        self._answered(self.means.monotonic(), whole=False)
 
-    def answered(self, *, whole: bool) -> None:
-        """Notes that the candidate has answered, and how soon."""
+    def _answered(self, now: float, *, whole: bool) -> None:
         means = self.means
-        means.health.succeeded(
-            self.candidate, means.monotonic(), self.record.first_event_s, whole=whole
-        )
-        if means.allowances.watching:
-            means.allowances.answered(key_of(self.candidate))
+        means.health.succeeded(self.candidate, now, self.record.first_event_s, whole=whole)
+        means.allowances.answered(self.prepared.letterhead.key)
 
     def failed(self, error: UpstreamError) -> None:
         """Writes down a failure before the head."""
@@ -318,7 +352,7 @@ class Trial(Struct, eq=False):
                 again=self._again(),
             )
             if not is_about_the_request(error):
-                self.means.allowances.failed(key_of(self.candidate))
+                self.means.allowances.failed(self.prepared.letterhead.key)
         self.close("timeout" if error.kind == "timeout" else "upstream_error")
 
     def _again(self) -> bool:
@@ -333,7 +367,7 @@ class Trial(Struct, eq=False):
     def tell(self, error: UpstreamError) -> UpstreamError:
         """The error as the caller's dialect may say it (D10)."""
         upstream = error.upstream_status
-        if self.prepared.same:
+        if self.prepared.letterhead.same:
             if upstream is not None and 500 <= upstream < 600:
                 error.status = upstream
         else:
@@ -391,17 +425,18 @@ class Trial(Struct, eq=False):
 
     def close(self, status: Status) -> None:
         """Writes down how the try ended."""
+        self._close(status, self.means.monotonic())
+
+    def _close(self, status: Status, now: float) -> None:
         record = self.record
-        now = self.means.monotonic()
         record.status = status
         record.duration_s = now - record.started
         if not self.closed:
-            health = self.means.health
-            provider = self.candidate.provider
-            health.busy.over(provider.account or provider.name, record.model)
+            health, letterhead = self.means.health, self.prepared.letterhead
+            health.busy.over(letterhead.key[0], record.model)
             if status == "complete":
-                health.completed(self.candidate, record, now, whole=self.is_whole)
-        self.closed = True
+                health.completed(self.candidate, record, now, whole=not letterhead.target.stream)
+            self.closed = True
         if self.words is not None and self.words.came(status):
             self._estimate(self.words)
         self.tab.closed(record)
@@ -422,3 +457,9 @@ class Trial(Struct, eq=False):
         """Gives the connection back, or closes it."""
         if self.reply is not None:
             await self.reply.close()
+
+
+def _empty() -> UpstreamError:
+    return UpstreamError(
+        "upstream", "The provider answered with an empty body.", code="provider_error"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import lru_cache
 
 PICO = Decimal(10) ** 12
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
@@ -30,8 +31,12 @@ def from_pico(pico: int) -> Decimal:
     return _EXACT.divide(Decimal(pico), PICO)
 
 
+@lru_cache(1024)
 def plain(usd: Decimal) -> str:
-    """The amount as people and JSON read it: no exponent, no trailing zeros."""
+    """The amount as people and JSON read it: no exponent, no trailing zeros.
+
+    Remembered, as a call's cost is written in several places; equal amounts are written alike.
+    """
     text = str(usd)
     if "E" in text:
         text = f"{usd:f}"

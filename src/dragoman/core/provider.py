@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from dragoman.core.capability import Capability
 from dragoman.core.secret import Secret
@@ -169,7 +170,7 @@ ACCOUNT = ":"
 """Stands in the name of every account, and in that of no provider (``catalog/schema.py``)."""
 
 
-class Candidate(Struct, frozen=True):
+class Candidate(Struct, frozen=True, weakref=True):
     """One way to serve a call: this model at this provider with this credential."""
 
     provider: Provider
@@ -179,6 +180,14 @@ class Candidate(Struct, frozen=True):
     capability: Capability = Capability()
     known: bool = False
     """Whether the catalogue knows the model (metric labels, auto-disable)."""
+    place: tuple[str, str, str] = ("", "", "")
+    """Under what its health is kept: provider or account, model, credential; made of the rest."""
+
+    def __post_init__(self) -> None:
+        """Kept with it, for one candidate serves many calls, and each asks for it thrice."""
+        whose = self.provider.account or self.provider.name
+        credential = self.credential.id if self.credential else ""
+        force_setattr(self, "place", (whose, self.model, credential))
 
     @property
     def name(self) -> str:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from dragoman.core.call import Attempt, Call
 
 
-class Shares(NamedTuple):
-    """Seconds of a call, up to some moment."""
+def shares_of(call: Call, now: float) -> tuple[float, float]:
+    """Seconds of a call up to ``now``, monotonic seconds: the house's, and providers'.
 
-    ours: float
-    """All that is nobody else's."""
-    upstream: float
-    """That providers were waited for, tries beside each other counted once."""
-
-
-def shares_of(call: Call, now: float) -> Shares:
-    """The shares up to ``now``, monotonic seconds."""
+    The house's are all that are nobody else's. Tries beside each other are counted once.
+    """
     outcome = call.outcome
     attempts = outcome.attempts
     if len(attempts) == 1:  # as it nearly always is
@@ -27,7 +19,7 @@ def shares_of(call: Call, now: float) -> Shares:
     else:
         upstream = _together(attempts, now)
     ours = now - call.received - call.read_s - upstream - outcome.paused_s
-    return Shares(max(0.0, ours), upstream)
+    return max(0.0, ours), upstream
 
 
 def _together(attempts: list[Attempt], now: float) -> float:

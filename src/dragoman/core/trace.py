@@ -57,3 +57,8 @@ def span_of(uuid: str) -> str:
 def write_traceparent(trace_id: str, span_id: str, *, sampled: bool) -> str:
     """The header for whoever is called next."""
     return f"00-{trace_id}-{span_id}-{'01' if sampled else '00'}"
+
+
+def traceparent_of(trace_id: str, uuid: str, *, sampled: bool) -> str:
+    """The same from the id of the call or attempt whose span it is; at once, as for every request."""
+    return f"00-{trace_id}-{uuid[19:23]}{uuid[24:36]}-{'01' if sampled else '00'}"

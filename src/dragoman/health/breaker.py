@@ -13,7 +13,9 @@ Per model, because a provider's models fail apart; per credential, because limit
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Literal, TypeAlias, assert_never
 
 from msgspec import Struct
@@ -23,6 +25,8 @@ Key: TypeAlias = tuple[str, str, str]
 State: TypeAlias = Literal["closed", "open", "half_open"]
 GAUGE: dict[State, int] = {"closed": 0, "open": 1, "half_open": 2}
 """The value that metrics show (R-REL-002)."""
+MOST_NOTED = 64
+"""Answers of a breaker that wait to be counted."""
 
 
 class BreakerPolicy(Struct, frozen=True):
@@ -51,6 +55,8 @@ class _Cell:
     passed: int = 0
     seconds: list[tuple[int, int, int]] = field(default_factory=list)
     """Second, successes, failures; the newest last."""
+    answered: list[float] = field(default_factory=list)
+    """When requests were answered that are not counted yet: nobody asks before the next failure."""
 
 
 class Breakers:
@@ -59,6 +65,8 @@ class Breakers:
     def __init__(self, policy: BreakerPolicy | None = None) -> None:
         self._policy = policy or BreakerPolicy()
         self._cells: dict[Key, _Cell] = {}
+        self.opened: set[Key] = set()
+        """Whose breakers may not be closed; no other is missing."""
 
     def state(self, key: Key, now: float) -> State:
         """The state of a breaker; asking changes nothing."""
@@ -93,29 +101,37 @@ class Breakers:
 
     def succeeded(self, key: Key, now: float) -> None:
         """A request was answered."""
-        cell = self._cell(key)
-        cell.row = 0
-        cell.probing = None
+        cell = self._cells.get(key) or self._cell(key)
         if cell.opened is None:
-            self._count(cell, now, failed=False)
-        elif now >= cell.opened + self._policy.open_s:
+            answered = cell.answered
+            answered.append(now)
+            if len(answered) >= MOST_NOTED:
+                self._count_answered(cell)
+        else:
+            self._passed(key, cell, cell.opened, now)
+
+    def _passed(self, key: Key, cell: _Cell, opened: float, now: float) -> None:
+        """A request was answered though the breaker is not closed."""
+        cell.probing = None
+        if now >= opened + self._policy.open_s:
             cell.passed += 1
             if cell.passed >= self._policy.probes_to_close:
-                del self._cells[key]
+                self._drop(key)
 
     def failed(self, key: Key, now: float) -> None:
         """A request failed through the provider's fault."""
         cell = self._cell(key)
         if cell.opened is not None:
             if now >= cell.opened + self._policy.open_s:
-                self._open(cell, now)
+                self._open(key, cell, now)
             return
+        self._count_answered(cell)
         recent = now - cell.last_failure <= self._policy.failures_within_s
         cell.row = cell.row + 1 if recent else 1
         cell.last_failure = now
-        self._count(cell, now, failed=True)
+        self._count(cell, int(now), bad=1)
         if cell.row >= self._policy.failures or self._half_failed(cell):
-            self._open(cell, now)
+            self._open(key, cell, now)
 
     def abandoned(self, key: Key) -> None:
         """A request ended without a word about the provider: a probe may be made again."""
@@ -126,13 +142,17 @@ class Breakers:
     def forget(self, provider: str) -> None:
         """Closes all breakers of a provider."""
         for key in [key for key in self._cells if key[0] == provider]:
-            del self._cells[key]
+            self._drop(key)
 
     def states(self, now: float) -> dict[Key, State]:
         """Every breaker that is not closed."""
         # A copy of the keys: metrics are written in a thread while requests go on.
         found = {key: self.state(key, now) for key in list(self._cells)}
         return {key: state for key, state in found.items() if state != "closed"}
+
+    def _drop(self, key: Key) -> None:
+        del self._cells[key]
+        self.opened.discard(key)
 
     def _cell(self, key: Key) -> _Cell:
         cell = self._cells.get(key)
@@ -145,25 +165,33 @@ class Breakers:
     def _forget_one(self) -> None:
         """Makes room: the oldest closed one goes, else the oldest."""
         closed = (key for key, cell in self._cells.items() if cell.opened is None)
-        del self._cells[next(closed, next(iter(self._cells)))]
+        self._drop(next(closed, next(iter(self._cells))))
 
-    def _open(self, cell: _Cell, now: float) -> None:
+    def _open(self, key: Key, cell: _Cell, now: float) -> None:
+        self.opened.add(key)
         cell.opened = now
         cell.probing = None
         cell.passed = 0
         cell.row = 0
         cell.seconds.clear()
 
-    def _count(self, cell: _Cell, now: float, *, failed: bool) -> None:
-        second = int(now)
+    def _count_answered(self, cell: _Cell) -> None:
+        """Counts the answers that wait, each in its second, and none in one before the last."""
+        if cell.answered:
+            cell.row = 0
+            for second, good in Counter(accumulate(map(int, cell.answered), max)).items():
+                self._count(cell, second, good=good)
+            cell.answered.clear()
+
+    def _count(self, cell: _Cell, second: int, good: int = 0, bad: int = 0) -> None:
         seconds = cell.seconds
         if seconds and seconds[-1][0] >= second:
-            at, good, bad = seconds[-1]
-            seconds[-1] = (at, good + (not failed), bad + failed)
+            at, before, failed = seconds[-1]
+            seconds[-1] = (at, before + good, failed + bad)
             return
         while seconds and seconds[0][0] <= second - self._policy.window_s:
             del seconds[0]
-        seconds.append((second, int(not failed), int(failed)))
+        seconds.append((second, good, bad))
 
     def _half_failed(self, cell: _Cell) -> bool:
         bad = sum(item[2] for item in cell.seconds)

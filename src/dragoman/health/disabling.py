@@ -69,7 +69,8 @@ class Disabling:
         self.notice = notice
         self.switches: dict[Spot, Switch] = {}
         """Of all who are disabled, and of those who no longer are what others may not know yet."""
-        self._rows: dict[Spot, _Row] = {}
+        self.rows: dict[Spot, _Row] = {}
+        """Of failures, one for each model that has not answered since."""
 
     def is_off(self, provider: str, model: str, now: float) -> Literal["model", "provider"] | None:
         """Who had better not be asked now; where a probe is due, nobody."""
@@ -113,8 +114,7 @@ class Disabling:
 
     def answered(self, provider: str, model: str, now: float) -> None:
         """A request was answered to its end."""
-        if self._rows:
-            self._rows.pop((provider, model), None)
+        self.rows.pop((provider, model), None)
         if self.switches:
             self._turn((provider, model), now, off=False)
             self._turn((provider, ""), now, off=False)
@@ -124,11 +124,11 @@ class Disabling:
         if not self.policy.on:
             return
         spot = (provider, model)
-        row = self._rows.get(spot)
+        row = self.rows.get(spot)
         if row is None:
-            if len(self._rows) >= self.policy.most:
-                del self._rows[next(iter(self._rows))]
-            row = self._rows[spot] = _Row(0, now)
+            if len(self.rows) >= self.policy.most:
+                del self.rows[next(iter(self.rows))]
+            row = self.rows[spot] = _Row(0, now)
         row.count += 1
         if row.count < self.policy.failures or now - row.since < self.policy.over_s:
             return
@@ -159,8 +159,8 @@ class Disabling:
 
     def acquit(self, provider: str, now: float) -> None:
         """Enables a provider and all of its models: it is another one now."""
-        for spot in [spot for spot in self._rows if spot[0] == provider]:
-            del self._rows[spot]
+        for spot in [spot for spot in self.rows if spot[0] == provider]:
+            del self.rows[spot]
         for spot in [spot for spot in self.switches if spot[0] == provider]:
             self._turn(spot, now, off=False)
 

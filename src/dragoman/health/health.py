@@ -46,7 +46,9 @@ class Health:
 
     def admits(self, candidate: Candidate, now: float) -> bool:
         """Whether the candidate may be tried now; the probe that is due is claimed by asking."""
-        provider, model, _ = key = key_of(candidate)
+        if not (self.breakers.opened or self.disabling.switches):
+            return True
+        provider, model, _ = key = candidate.place
         if not self.breakers.admits(key, now):
             return False
         self.disabling.tried(provider, model, now)
@@ -54,11 +56,11 @@ class Health:
 
     def back_in_s(self, candidate: Candidate, now: float) -> float:
         """In how many seconds a candidate that was not admitted may be."""
-        return self.breakers.back_in_s(key_of(candidate), now)
+        return self.breakers.back_in_s(candidate.place, now)
 
     def is_probed(self, candidate: Candidate, now: float) -> bool:
         """Whether a try at the candidate is a probe: it was down, and whether it still is is not known."""
-        provider, model, _ = key = key_of(candidate)
+        provider, model, _ = key = candidate.place
         if self.breakers.state(key, now) != "closed":
             return True
         disabling = self.disabling
@@ -68,7 +70,7 @@ class Health:
 
     def back_at(self, candidate: Candidate, now: float) -> float:
         """When the candidate is one to be tried first; ``now``: it is. Asking changes nothing."""
-        provider, model, credential = key = key_of(candidate)
+        provider, model, credential = key = candidate.place
         rested = max(
             self.rests.back_at(provider, credential, model, now),
             self.spent.back_at(provider, credential, model, now),
@@ -79,7 +81,7 @@ class Health:
 
     def is_well(self, candidate: Candidate, now: float) -> bool:
         """Whether the candidate is one to be tried first; asking changes nothing."""
-        return self.knows_well(key_of(candidate), now)
+        return self.knows_well(candidate.place, now)
 
     def knows_well(self, key: Key, now: float) -> bool:
         """``is_well`` of whoever has that key."""
@@ -107,7 +109,7 @@ class Health:
         """The head of an answer says something of the key's allowance (D9), by one of ``allowance.TOLD``."""
         for_s = exhausted_for_s(headers, wall)
         if for_s is not None:
-            provider, model, credential = key_of(candidate)
+            provider, model, credential = candidate.place
             self.spent.cool(provider, credential, model, now, for_s)
 
     def succeeded(
@@ -119,27 +121,38 @@ class Health:
         whole: bool = False,
     ) -> None:
         """The candidate has begun to answer; of a whole reply ``first_event_s`` is all of its time."""
-        provider, model, credential = key_of(candidate)
-        self.breakers.succeeded((provider, model, credential), now)
-        self.rests.release(provider, credential, model, now)
-        self.paces.note(provider, model, failed=False, first_event_s=first_event_s, whole=whole)
+        provider, model, credential = place = candidate.place
+        self.breakers.succeeded(place, now)
+        if self.rests.ends:
+            self.rests.release(provider, credential, model, now)
+        if first_event_s is None:
+            self.paces.note(provider, model, failed=False, first_event_s=None, whole=whole)
+        else:
+            self.paces.answered(provider, model, first_event_s, whole=whole)
 
     def completed(
         self, candidate: Candidate, record: Attempt, now: float, *, whole: bool = False
     ) -> None:
         """The answer has come to its end; ``record`` says how long it took, and what it held."""
-        provider, model, credential = key_of(candidate)
+        place, disabling = candidate.place, self.disabling
+        if disabling.rows or disabling.switches:
+            disabling.answered(place[0], place[1], now)
         duration_s, usage = record.duration_s, record.usage
         tokens = None if usage is None else usage.billed_output
-        self.disabling.answered(provider, model, now)
+        time_s = duration_s if whole else record.first_event_s
+        if tokens and duration_s and time_s is not None:
+            speed = tokens / duration_s
+            self.statistics.timed(place, now, time_s, speed, whole=whole, known=candidate.known)
+            return
+        provider, model, credential = place
         self.statistics.answered(
             provider,
             model,
             credential,
             now,
             known=candidate.known,
-            first_event_s=None if whole else record.first_event_s,
-            reply_s=duration_s if whole and tokens else None,  # a count of tokens is no reply
+            first_event_s=None if whole else time_s,
+            reply_s=time_s if whole and tokens else None,  # a count of tokens is no reply
             tokens_per_s=tokens / duration_s if tokens and duration_s else None,
         )
 
@@ -156,7 +169,7 @@ class Health:
 
         ``again``: the same request has failed at this model before, and counts once.
         """
-        provider, model, credential = key = key_of(candidate)
+        provider, model, credential = key = candidate.place
         match blame(error):
             case "provider":
                 self.breakers.failed(key, now)
@@ -177,13 +190,13 @@ class Health:
 
     def late_s(self, candidate: Candidate, *, whole: bool) -> float | None:
         """After how many seconds its answer is unusually late; None: too little is known."""
-        provider, model, _ = key_of(candidate)
+        provider, model, _ = candidate.place
         pace = self.paces.of(provider, model, whole=whole)
         return None if pace is None else late_s(pace)
 
     def outrun(self, candidate: Candidate, now: float, after_s: float, *, whole: bool) -> None:
         """The try was ended after so many seconds, for another one was quicker: so slow at least."""
-        provider, model, _ = key = key_of(candidate)
+        provider, model, _ = key = candidate.place
         if self.breakers.state(key, now) == "half_open":
             # A probe that is outrun has failed, or each request in turn would be held up by one.
             self.breakers.failed(key, now)
@@ -193,13 +206,13 @@ class Health:
 
     def has_answered(self, candidate: Candidate) -> bool:
         """Whether the model has ever answered at its provider."""
-        provider, model, _ = key_of(candidate)
+        provider, model, _ = candidate.place
         paces = (self.paces.of(provider, model, whole=whole) for whole in (False, True))
         return any(pace is not None and pace.first_event_s is not None for pace in paces)
 
     def abandoned(self, candidate: Candidate) -> None:
         """The try ended without a word about the candidate's health."""
-        provider, model, _ = key = key_of(candidate)
+        provider, model, _ = key = candidate.place
         self.breakers.abandoned(key)
         self.disabling.unheard(provider, model)
 
@@ -222,13 +235,7 @@ class Health:
         moved = {name for name, mark in marks.items() if self.addresses.get(name, mark) != mark}
         self.addresses = marks
         if moved:
-            kept = Statistics()
-            kept.places = {
-                place: figures
-                for place, figures in self.statistics.places.items()
-                if place[0] not in moved
-            }
-            self.statistics = kept
+            self.statistics = self.statistics.without(moved)
 
     def states(self, now: float) -> dict[Key, State]:
         """Every breaker that is not closed, for metrics and ``/ready``."""
@@ -240,6 +247,4 @@ def key_of(candidate: Candidate) -> Key:
 
     What a tenant's own credential meets is kept apart: it says nothing of the provider to anybody else.
     """
-    provider, credential = candidate.provider, candidate.credential
-    whose = provider.account or provider.name
-    return (whose, candidate.model, credential.id if credential else "")
+    return candidate.place

@@ -6,8 +6,11 @@ that could be compared.
 
 from __future__ import annotations
 
-from array import array
+from collections import deque
 from dataclasses import dataclass, field
+
+from dragoman.health.smooth import MOST as MOST_NEW
+from dragoman.health.smooth import Smoothing
 
 ALPHA = 0.2
 """Weight of the newest: five requests are remembered well, twenty faintly."""
@@ -32,8 +35,24 @@ class Pace:
     requests: int = 0
     at: int = 0
     """How many requests of all models were over by the newest of this one: the smaller, the staler."""
-    recent: array[float] = field(default_factory=lambda: array("d"))
-    """The last times, in no order."""
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    """The last times."""
+    new: list[float] = field(default_factory=list)
+    """Times of requests that were answered, of which nothing else knows yet."""
+
+    def settle(self) -> None:
+        """Has everything know of the new times."""
+        new = self.new
+        if new:
+            self.requests += len(new)
+            self.errors = _SMOOTHING.faded(self.errors, len(new))
+            self.first_event_s = _SMOOTHING.after(self.first_event_s, new)
+            self.last_s = new[-1]
+            self.recent.extend(new)
+            new.clear()
+
+
+_SMOOTHING = Smoothing(ALPHA)
 
 
 class Paces:
@@ -42,6 +61,16 @@ class Paces:
     def __init__(self) -> None:
         self._paces: dict[tuple[str, str, bool], Pace] = {}
         self._over = 0
+
+    def answered(self, provider: str, model: str, first_event_s: float, *, whole: bool) -> None:
+        """One request was answered; of a whole reply ``first_event_s`` is all of its time."""
+        key = (provider, model, whole)
+        pace = self._paces.get(key) or self._pace(key)
+        pace.at = self._over = self._over + 1
+        new = pace.new
+        new.append(first_event_s)
+        if len(new) >= MOST_NEW:
+            pace.settle()
 
     def note(
         self,
@@ -52,22 +81,15 @@ class Paces:
         first_event_s: float | None,
         whole: bool = False,
     ) -> None:
-        """One request is over; of a whole reply ``first_event_s`` is all of its time."""
+        """One request is over, whichever way."""
+        if first_event_s is not None and not failed:
+            self.answered(provider, model, first_event_s, whole=whole)
+            return
         pace = self._pace((provider, model, whole))
-        self._over += 1
-        pace.at = self._over
+        pace.settle()
+        pace.at = self._over = self._over + 1
         pace.requests += 1
         pace.errors += ALPHA * (float(failed) - pace.errors)
-        if first_event_s is not None:
-            if len(pace.recent) < RECENT:
-                pace.recent.append(first_event_s)
-            else:
-                pace.recent[pace.requests % RECENT] = first_event_s
-            before = pace.first_event_s
-            pace.last_s = first_event_s
-            pace.first_event_s = (
-                first_event_s if before is None else before + ALPHA * (first_event_s - before)
-            )
 
     def begin(
         self, provider: str, model: str, first_event_s: float | None, errors: float, *, whole: bool
@@ -85,7 +107,10 @@ class Paces:
 
     def of(self, provider: str, model: str, *, whole: bool = False) -> Pace | None:
         """The pace of a model; None: it was not used yet."""
-        return self._paces.get((provider, model, whole))
+        pace = self._paces.get((provider, model, whole))
+        if pace is not None:
+            pace.settle()
+        return pace
 
     def _pace(self, key: tuple[str, str, bool]) -> Pace:
         pace = self._paces.get(key)

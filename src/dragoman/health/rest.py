@@ -21,7 +21,8 @@ class Rests:
     """Who rests until when."""
 
     def __init__(self) -> None:
-        self._until: dict[Spot, float] = {}
+        self.ends: dict[Spot, float] = {}
+        """When each rest ends; empty while nobody rests, so that asking costs nothing."""
         self.turned: dict[Spot, float] = {}
         """When each rest was last begun or ended early; of two reports the later one is true."""
 
@@ -31,7 +32,7 @@ class Rests:
         """The key met a rate limit for that model; who does not say for how long shortens no rest."""
         spot = (provider, credential, model)
         if for_s is None:
-            self._set(spot, now, max(now + DEFAULT_S, self._until.get(spot, now)))
+            self._set(spot, now, max(now + DEFAULT_S, self.ends.get(spot, now)))
         else:
             self._set(spot, now, now + min(max(for_s, 0.0), LONGEST_S))
 
@@ -41,39 +42,38 @@ class Rests:
 
     def release(self, provider: str, credential: str, model: str, now: float) -> None:
         """The key worked."""
-        if self._until:
-            for spot in ((provider, credential, model), (provider, credential, "")):
-                if self._until.pop(spot, None) is not None:
-                    self.turned[spot] = now
+        for spot in ((provider, credential, model), (provider, credential, "")):
+            if self.ends.pop(spot, None) is not None:
+                self.turned[spot] = now
 
     def end(self, provider: str, now: float) -> None:
         """Ends all rests of a provider's keys."""
-        for spot in [spot for spot in self._until if spot[0] == provider]:
-            del self._until[spot]
+        for spot in [spot for spot in self.ends if spot[0] == provider]:
+            del self.ends[spot]
             self.turned[spot] = now
 
     def rests(self, provider: str, credential: str, model: str, now: float) -> bool:
         """Whether the key had better not be used for that model now."""
-        return bool(self._until) and self.back_at(provider, credential, model, now) > now
+        return bool(self.ends) and self.back_at(provider, credential, model, now) > now
 
     def back_at(self, provider: str, credential: str, model: str, now: float) -> float:
         """When the key's rest is over; not later than ``now`` where it has none."""
-        if not self._until:
+        if not self.ends:
             return now
-        one = self._until.get((provider, credential, model), now)
-        whole = self._until.get((provider, credential, ""), now)
+        one = self.ends.get((provider, credential, model), now)
+        whole = self.ends.get((provider, credential, ""), now)
         return max(one, whole)
 
     def until(self, spot: Spot) -> float | None:
         """When a rest ends; None: it has ended early."""
-        return self._until.get(spot)
+        return self.ends.get(spot)
 
     def heard(self, spot: Spot, at: float, until: float | None, now: float) -> None:
         """What another process, or an earlier one, has told of a rest; None: it has ended early."""
         if at <= self.turned.get(spot, float("-inf")):
             return
         if until is None:
-            self._until.pop(spot, None)
+            self.ends.pop(spot, None)
             self.turned[spot] = at
         elif until > now:
             self._set(spot, now, min(until, now + LONGEST_S))
@@ -85,11 +85,11 @@ class Rests:
             self.turned = {spot: at for spot, at in self.turned.items() if at > before}
 
     def _set(self, spot: Spot, now: float, until: float) -> None:
-        if len(self._until) >= MOST:
-            self._until = {item: end for item, end in self._until.items() if end > now}
-        if len(self._until) >= MOST:
-            del self._until[next(iter(self._until))]
-        self._until[spot] = until
+        if len(self.ends) >= MOST:
+            self.ends = {item: end for item, end in self.ends.items() if end > now}
+        if len(self.ends) >= MOST:
+            del self.ends[next(iter(self.ends))]
+        self.ends[spot] = until
         if len(self.turned) >= 2 * MOST:
             self.turned.clear()
         self.turned[spot] = now

@@ -199,7 +199,7 @@ class Sharing:
         health = self._health
         for spot, state in ((entry.spot, entry.state) for entry in told):
             if isinstance(state, FiguresTold):
-                figures = health.statistics.places.get(_place(spot))
+                figures = health.statistics.of(*_place(spot))
                 if figures is not None and state.address == self._address(spot.provider):
                     figures.new_requests -= state.new_requests
                     figures.new_failures -= state.new_failures
@@ -257,7 +257,7 @@ class Sharing:
         statistics = self._health.statistics
         if _is_elsewhere(state, self._address(place[0])):
             return
-        mine = statistics.places.get(place) or statistics.made(place)
+        mine = statistics.of(*place) or statistics.made(place)
         mine.known = True
         mine.requests = state.requests + mine.new_requests
         mine.failures = state.failures + mine.new_failures

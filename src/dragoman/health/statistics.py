@@ -1,14 +1,21 @@
 """How providers, their models and our keys there have been doing: counts, and moving averages (R-PROV-003).
 
 One request that is over adds to three places at once: its provider, the model there, the model with that
-key. Who chooses by them asks for one place and finds it made; nothing is summed while a request waits.
+key. Most are only noted there, and are added up when somebody asks for the place or many wait; what is read
+is what it would be had each been added at once.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Iterable
+from itertools import compress
+from operator import not_
+from typing import Any, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
+
+from dragoman.health.smooth import MOST as MOST_NEW
+from dragoman.health.smooth import Smoothing
 
 Place: TypeAlias = tuple[str, ...]
 """A provider; with a model of it; with the credential, too."""
@@ -16,6 +23,9 @@ ALPHA = 0.1
 """Weight of the newest in an average: ten requests are remembered well, forty faintly."""
 MOST = 8192
 """Places kept; model names are foreign input."""
+Timed: TypeAlias = tuple[float, bool, float, float]
+"""When a request was over, whether its reply was whole, its time, and its output tokens a second."""
+_SMOOTHING = Smoothing(ALPHA)
 
 
 class Figures(Struct):
@@ -39,9 +49,47 @@ class Figures(Struct):
     new_requests: int = 0
     """Of ``requests``, those that the shared record does not have yet."""
     new_failures: int = 0
+    timed: list[Timed] = field(default_factory=list)
+    """Requests that were answered and are nowhere added yet."""
+
+    def settle(self) -> None:
+        """Adds up those that were answered."""
+        timed = self.timed
+        if not timed:
+            return
+        count, columns = len(timed), _columns(timed)
+        timed.clear()
+        over, wholes, times, speeds = columns
+        self.requests += count
+        self.new_requests += count
+        self.errors = _SMOOTHING.faded(self.errors, count)
+        self.at = over[-1]
+        replies = list(compress(times, wholes))
+        firsts = list(compress(times, map(not_, wholes))) if len(replies) < count else ()
+        self.reply_s = _SMOOTHING.after(self.reply_s, replies)
+        self.first_event_s = _SMOOTHING.after(self.first_event_s, firsts)
+        self.tokens_per_s = _SMOOTHING.after(self.tokens_per_s, speeds)
+
+    def answered(
+        self,
+        now: float,
+        first_event_s: float | None,
+        reply_s: float | None,
+        tokens_per_s: float | None,
+    ) -> None:
+        """A request was answered to its end."""
+        self.settle()
+        self.requests += 1
+        self.new_requests += 1
+        self.errors -= ALPHA * self.errors
+        self.at = now
+        self.first_event_s = _SMOOTHING.after_one(self.first_event_s, first_event_s)
+        self.reply_s = _SMOOTHING.after_one(self.reply_s, reply_s)
+        self.tokens_per_s = _SMOOTHING.after_one(self.tokens_per_s, tokens_per_s)
 
     def failed(self, now: float) -> None:
         """A request failed through the provider's fault."""
+        self.settle()
         self.requests += 1
         self.new_requests += 1
         self.failures += 1
@@ -50,23 +98,47 @@ class Figures(Struct):
         self.at = now
 
 
+_Chain: TypeAlias = tuple[Figures, Figures, Figures]
+
+
+def _columns(timed: list[Timed]) -> tuple[Any, ...]:
+    return tuple(zip(*timed, strict=True))
+
+
 class Statistics:
     """The figures of all places."""
 
     def __init__(self) -> None:
-        self.places: dict[Place, Figures] = {}
-        self._chains: dict[tuple[str, str, str], tuple[Figures, ...]] = {}
+        self._places: dict[Place, Figures] = {}
+        self._chains: dict[tuple[str, str, str], _Chain] = {}
         """Of a model with a key, the three places that its requests add to."""
 
     def of(self, *place: str) -> Figures | None:
         """The figures of a provider, of a model, or of a model with a key; None: there are none."""
-        return self.places.get(place)
+        figures = self._places.get(place)
+        if figures is not None and figures.timed:
+            figures.settle()
+        return figures
+
+    @property
+    def places(self) -> dict[Place, Figures]:
+        """All of them; whoever wants one asks ``of``."""
+        for figures in self._places.values():
+            figures.settle()
+        return self._places
+
+    def without(self, providers: Iterable[str]) -> Statistics:
+        """The same of all others."""
+        kept, gone = Statistics(), frozenset(providers)
+        kept._places = {place: each for place, each in self.places.items() if place[0] not in gone}
+        return kept
 
     def models_of(self, provider: str) -> list[tuple[str, Figures]]:
         """A provider's models that were used."""
-        every = list(self.places.items())
         return [
-            (place[1], each) for place, each in every if len(place) == 2 and place[0] == provider
+            (place[1], each)
+            for place, each in self.places.items()
+            if len(place) == 2 and place[0] == provider
         ]
 
     def keys_of(self, provider: str, model: str) -> list[str]:
@@ -93,34 +165,42 @@ class Statistics:
         tokens_per_s: float | None,
     ) -> None:
         """A request was answered to its end; None: not measured."""
-        # Spelt out, with no call for each of them: it stands at the end of every request.
         for figures in self._chain((provider, model, credential), known=known):
-            figures.requests += 1
-            figures.new_requests += 1
-            if figures.errors:
-                figures.errors -= ALPHA * figures.errors
-            figures.at = now
-            if first_event_s is not None:
-                old = figures.first_event_s
-                figures.first_event_s = (
-                    first_event_s if old is None else old + ALPHA * (first_event_s - old)
-                )
-            if reply_s is not None:
-                old = figures.reply_s
-                figures.reply_s = reply_s if old is None else old + ALPHA * (reply_s - old)
-            if tokens_per_s is not None:
-                old = figures.tokens_per_s
-                figures.tokens_per_s = (
-                    tokens_per_s if old is None else old + ALPHA * (tokens_per_s - old)
-                )
+            figures.answered(now, first_event_s, reply_s, tokens_per_s)
 
-    def _chain(self, key: tuple[str, str, str], *, known: bool) -> tuple[Figures, ...]:
+    def timed(
+        self,
+        place: tuple[str, str, str],
+        now: float,
+        time_s: float,
+        tokens_per_s: float,
+        *,
+        whole: bool,
+        known: bool,
+    ) -> None:
+        """The same where all was measured, as it nearly always is: it stands at the end of every request."""
+        provider, model, credential = self._chains.get(place) or self._chain(place, known=known)
+        if known and not credential.known:
+            self._chain(place, known=True)
+        note = (now, whole, time_s, tokens_per_s)
+        provider.timed.append(note)
+        model.timed.append(note)
+        timed = credential.timed
+        timed.append(note)
+        if len(timed) >= MOST_NEW:
+            self._settle(place)
+
+    def _settle(self, place: tuple[str, str, str]) -> None:
+        for figures in self._chains[place]:
+            figures.settle()
+
+    def _chain(self, key: tuple[str, str, str], *, known: bool) -> _Chain:
         chain = self._chains.get(key)
         if chain is None:
-            chain = tuple(
-                self.places.get(place) or self.made(place) for place in (key[:1], key[:2], key)
+            provider, model, credential = (
+                self._places.get(place) or self.made(place) for place in (key[:1], key[:2], key)
             )
-            self._chains[key] = chain
+            chain = self._chains[key] = (provider, model, credential)
         if known and not chain[2].known:
             for figures in chain:
                 figures.known = True
@@ -128,7 +208,7 @@ class Statistics:
 
     def made(self, place: Place) -> Figures:
         """The place, made; the oldest makes room for it."""
-        places = self.places
+        places = self._places
         if len(places) >= MOST:
             # A provider stays: of these there are as many as are configured.
             oldest = next((each for each in places if len(each) > 1), next(iter(places)))

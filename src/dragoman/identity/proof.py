@@ -25,14 +25,15 @@ def read_proof(headers: Mapping[str, str], query: Mapping[str, str]) -> Proof | 
     proof: Proof | None = None
     authorization = headers.get("authorization")
     if authorization is not None and authorization[:7].lower() == _BEARER:
-        proof = _joined(proof, authorization[7:], "authorization")
+        value = authorization[7:].strip()
+        if value:
+            proof = Proof(value, "authorization")
     if not _OTHERS.isdisjoint(headers):
         for name in _HEADERS:
-            value = headers.get(name)
-            if value is not None:
-                proof = _joined(proof, value, name)
-    if (value := query.get(_QUERY)) is not None:
-        proof = _joined(proof, value, "key")
+            if name in headers:
+                proof = _joined(proof, headers[name], name)
+    if _QUERY in query:
+        proof = _joined(proof, query[_QUERY], "key")
     return proof
 
 

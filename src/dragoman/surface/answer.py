@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from functools import lru_cache
+from typing import TypeAlias
 
-from dragoman.admission.headers import limit_lines
-from dragoman.core.call import UNLIMITED, Call, Origin
+from dragoman.admission.headers import limit_text
+from dragoman.core.call import UNLIMITED, Call, Origin, Outcome
 from dragoman.core.errors import (
     INFRASTRUCTURE,
     GatewayError,
@@ -24,17 +25,21 @@ from dragoman.dialects.registry import DIALECTS
 
 Headers = list[tuple[bytes, bytes]]
 
+Text: TypeAlias = tuple[str, int]
+"""Headers as they stand on the wire, each with its line's end, and how many they are."""
+
 _ALWAYS = (
-    "x-content-type-options: nosniff",
-    "cache-control: no-store",
+    "x-content-type-options: nosniff\r\n"
+    "cache-control: no-store\r\n"
     # Text of a model is data: opened in a browser it runs nothing, and stands in nobody's frame.
-    "content-security-policy: default-src 'none'; frame-ancestors 'none'",
+    "content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"
 )
 _STREAM = (
-    "x-content-type-options: nosniff",
-    "cache-control: no-cache, no-transform",
-    "x-accel-buffering: no",
+    "x-content-type-options: nosniff\r\n"
+    "cache-control: no-cache, no-transform\r\n"
+    "x-accel-buffering: no\r\n"
 )
+_FIRST = "x-dragoman-attempts: 1\r\nx-fallback-attempted: false\r\n"
 
 
 def answer_headers(
@@ -44,25 +49,32 @@ def answer_headers(
     now: float,
     extra: dict[str, str] | None = None,
 ) -> Headers:
-    """``answer_lines`` as ASGI wants them."""
-    lines = answer_lines(call, content_type, length, now, extra)
-    return as_headers(lines)
+    """``answer_text`` as ASGI wants it."""
+    return as_headers(answer_text(call, content_type, length, now, extra))
 
 
-def as_headers(lines: list[str]) -> Headers:
-    """Lines as pairs of bytes."""
-    pairs = (line.encode("latin-1").partition(b": ") for line in lines)
+def as_headers(told: Text) -> Headers:
+    """Text as pairs of bytes.
+
+    Raises:
+        ValueError: a header holds a line break.
+    """
+    text, number = told
+    lines = text.encode("latin-1").split(b"\r\n")
+    if len(lines) != number + 1:
+        raise ValueError("A header of an answer holds a line break.")
+    pairs = (line.partition(b": ") for line in lines[:-1])
     return [(name, value) for name, _, value in pairs]
 
 
-def answer_lines(
+def answer_text(
     call: Call,
     content_type: str,
     length: int | None,
     now: float,
     extra: dict[str, str] | None = None,
-) -> list[str]:
-    """Everything that is told beside the body (R-ADD-030 and the ``x-dragoman-*`` family), ``name: value``.
+) -> Text:
+    """Everything that is told beside the body (R-ADD-030 and the ``x-dragoman-*`` family).
 
     Args:
         call: with its outcome so far.
@@ -72,82 +84,96 @@ def answer_lines(
         extra: further headers.
     """
     outcome = call.outcome
+    attempts = outcome.attempts
     request_id = call.request_id
-    found = [
-        *(_STREAM if length is None else _ALWAYS),
-        f"content-type: {content_type}",
-        f"x-request-id: {request_id}",
-        f"x-trace-id: {call.trace_id}",
-        f"x-dragoman-call-id: {call.id}",
-        f"x-latency-ms: {(now - call.received) * 1000:.1f}",
-        f"server-timing: {timing(call, now)}",
-    ]
+    ours, upstream = shares_of(call, now)
+    text = (
+        f"{_STREAM if length is None else _ALWAYS}"
+        f"content-type: {content_type}\r\n"
+        f"x-request-id: {request_id}\r\n"
+        f"x-trace-id: {call.trace_id}\r\n"
+        f"x-dragoman-call-id: {call.id}\r\n"
+        f"x-latency-ms: {(now - call.received) * 1000:.1f}\r\n"
+        # Up to the head: ours is what is neither the request's arrival, nor providers' time, nor a pause.
+        f"server-timing: gw;dur={ours * 1000:.2f}, body;dur={call.read_s * 1000:.2f}"
+        f"{f', upstream;dur={upstream * 1000:.2f}' if attempts else ''}"
+        f"{f', pause;dur={outcome.paused_s * 1000:.2f}' if outcome.paused_s else ''}\r\n"
+    )
+    number = 9
     if length is not None:
-        found.append(f"content-length: {length}")
+        text += f"content-length: {length}\r\n"
+        number += 1
     if call.dialect == "anthropic":
-        found.append(f"request-id: {request_id}")
-    attempt = outcome.served
-    if attempt is not None:
-        found += (
-            *_names(attempt.provider, attempt.model),
-            f"x-dragoman-attempts: {len(outcome.attempts)}",
-            f"x-fallback-attempted: {'true' if fell_back(call) else 'false'}",
-        )
+        text += f"request-id: {request_id}\r\n"
+        number += 1
+    if attempts:
+        attempt = outcome.standing or attempts[-1]
+        tries = _FIRST if len(attempts) == 1 else _tries(len(attempts), again=fell_back(call))
+        text += _names(attempt.provider, attempt.model) + tries
+        number += 5
         if attempt.upstream_request:
-            found.append(f"x-dragoman-upstream-id: {_visible(attempt.upstream_request)}")
+            text += f"x-dragoman-upstream-id: {_visible(attempt.upstream_request)}\r\n"
+            number += 1
         if length is not None and attempt.cost is not None and attempt.estimated is None:
             cost = plain(attempt.cost)
-            found += (f"x-dragoman-cost-usd: {cost}", f"x-cost-usd: {cost}")
+            text += f"x-dragoman-cost-usd: {cost}\r\nx-cost-usd: {cost}\r\n"
+            number += 2
     elif outcome.origin is not None:
-        found += _told_again(outcome.origin, whole=length is not None)
-        if outcome.cache != "hit" and "idempotency-key" in call.headers:
-            found.append("idempotent-replayed: true")
+        again = _told_again(call, outcome.origin, whole=length is not None)
+        text, number = _joined(text, number, again)
     if outcome.cache is not None:
-        found.append(f"x-dragoman-cache: {outcome.cache}")
-        if outcome.cache == "hit":
-            found.append(f"age: {outcome.age_s}")
+        text, number = _joined(text, number, _of_cache(outcome))
     if outcome.requested_model:
-        found.append(f"x-dragoman-requested-model: {_visible(outcome.requested_model)}")
+        text += f"x-dragoman-requested-model: {_visible(outcome.requested_model)}\r\n"
+        number += 1
+    if outcome.losses or outcome.adjusted or outcome.estimated:
+        text, number = _joined(text, number, _changed(outcome))
+    allowed = call.allowed
+    if allowed is not None and allowed is not UNLIMITED:
+        limits, more = limit_text(allowed, call.dialect, call.wall + now - call.received)
+        text += limits
+        number += more
+    if extra:
+        text, number = _joined(text, number, [f"{name}: {extra[name]}" for name in extra])
+    return text, number
+
+
+def _joined(text: str, number: int, lines: list[str]) -> Text:
+    return text + "".join([f"{line}\r\n" for line in lines]), number + len(lines)
+
+
+def _told_again(call: Call, origin: Origin, *, whole: bool) -> list[str]:
+    """Of an answer that is given again: who made it, for which call, and that nothing was spent on it."""
+    found = [f"x-dragoman-replay-of: {_visible(origin.call_id)}"]
+    if origin.provider:
+        text = _names(origin.provider, origin.model) + _tries(
+            origin.attempts, again=origin.fell_back
+        )
+        found += text.split("\r\n")[:-1]
+    if origin.upstream_request:
+        found.append(f"x-dragoman-upstream-id: {_visible(origin.upstream_request)}")
+    if whole:
+        found += ("x-dragoman-cost-usd: 0", "x-cost-usd: 0")
+    if call.outcome.cache != "hit" and "idempotency-key" in call.headers:
+        found.append("idempotent-replayed: true")
+    return found
+
+
+def _of_cache(outcome: Outcome) -> list[str]:
+    """What the cache has done about the call."""
+    told = [f"x-dragoman-cache: {outcome.cache}"]
+    return [*told, f"age: {outcome.age_s}"] if outcome.cache == "hit" else told
+
+
+def _changed(outcome: Outcome) -> list[str]:
+    """Where the answer is not quite what was asked for."""
+    found = []
     if outcome.losses:
         found.append(f"x-dragoman-dropped: {losses_header(outcome.losses)}")
     if outcome.adjusted:
         found.append(f"x-dragoman-adjusted: {', '.join(map(_visible, outcome.adjusted))}")
     if outcome.estimated:
         found.append("x-dragoman-estimated: true")
-    if call.allowed is not None and call.allowed is not UNLIMITED:
-        found += limit_lines(call.allowed, call.dialect, call.wall + now - call.received)
-    if extra:
-        found += [f"{name}: {value}" for name, value in extra.items()]
-    return found
-
-
-def timing(call: Call, now: float) -> str:
-    """The value of ``server-timing``: ours, and what was waited for, in milliseconds up to the head.
-
-    ``body`` is the request's arrival, ``upstream`` providers' time, ``pause`` what lay between
-    attempts; ``gw`` is all the rest.
-    """
-    outcome = call.outcome
-    ours, upstream = shares_of(call, now)
-    told = f"gw;dur={ours * 1000:.2f}, body;dur={call.read_s * 1000:.2f}"
-    if outcome.attempts:
-        told += f", upstream;dur={upstream * 1000:.2f}"
-    if outcome.paused_s:
-        told += f", pause;dur={outcome.paused_s * 1000:.2f}"
-    return told
-
-
-def _told_again(origin: Origin, *, whole: bool) -> list[str]:
-    """Of an answer that is given again: who made it, for which call, and that nothing was spent on it."""
-    found = [f"x-dragoman-replay-of: {_visible(origin.call_id)}"]
-    if origin.provider:
-        found += _names(origin.provider, origin.model)
-        found.append(f"x-dragoman-attempts: {origin.attempts}")
-        found.append(f"x-fallback-attempted: {'true' if origin.fell_back else 'false'}")
-    if origin.upstream_request:
-        found.append(f"x-dragoman-upstream-id: {_visible(origin.upstream_request)}")
-    if whole:
-        found += ("x-dragoman-cost-usd: 0", "x-cost-usd: 0")
     return found
 
 
@@ -163,14 +189,19 @@ def fell_back(call: Call) -> bool | None:
     return (first.provider, first.model) != (served.provider, served.model)
 
 
+def _tries(number: int, *, again: bool | None) -> str:
+    told = "true" if again else "false"
+    return f"x-dragoman-attempts: {number}\r\nx-fallback-attempted: {told}\r\n"
+
+
 @lru_cache(maxsize=1024)
-def _names(provider: str, model: str) -> tuple[str, str, str]:
+def _names(provider: str, model: str) -> str:
     """Who answers, and with which model."""
     name = _visible(provider)
     return (
-        f"x-dragoman-provider: {name}",
-        f"x-provider: {name}",
-        f"x-dragoman-model: {_visible(f'{provider}/{model}')}",
+        f"x-dragoman-provider: {name}\r\n"
+        f"x-provider: {name}\r\n"
+        f"x-dragoman-model: {_visible(f'{provider}/{model}')}\r\n"
     )
 
 

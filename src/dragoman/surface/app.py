@@ -19,8 +19,9 @@ from dragoman.core.errors import CallerError, GatewayError
 from dragoman.core.provider import Family
 from dragoman.dialects.registry import DIALECTS
 from dragoman.pipeline import House
-from dragoman.surface.endpoint import Entry, data_endpoint, headers_of_scope, new_call
+from dragoman.surface.endpoint import Entry, data_endpoint, new_call
 from dragoman.surface.guards import Guards, cors_headers, guard, may_call, preflight
+from dragoman.surface.head import SEEN, Seen, headers_of_scope
 from dragoman.surface.managed import Management, managed_endpoint
 from dragoman.surface.pages import Desk, page_endpoint, spoken
 from dragoman.surface.responses import kept_endpoint
@@ -75,6 +76,7 @@ def build(surface: Surface, routes: tuple[Route, ...] = ROUTES) -> ASGIApp:
             exact[method, row.path] = endpoint
     router = _router(patterns, _unknown(surface, known))
     guards = surface.guards
+    guarded = guards.active
 
     def application(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # No coroutine of its own: each that stands between a request and its end is entered twice.
@@ -82,13 +84,17 @@ def build(surface: Surface, routes: tuple[Route, ...] = ROUTES) -> ASGIApp:
             if scope["type"] == "lifespan":
                 return surface.lifespan(scope, receive, send)
             return _close_websocket(receive, send)
-        if guards.active:
+        seen: Seen | None = scope.get(SEEN)
+        if guarded and (seen is None or not seen.may_pass):
             headers = headers_of_scope(scope)
             origin = headers.get("origin")
             refusal = guard(guards, headers, scope["path"])
             if refusal is not None:
                 return _refuse(refusal, surface, scope, receive, send)
-            if origin is not None:
+            if origin is None:
+                if seen is not None:
+                    seen.may_pass = True
+            else:
                 if scope["method"] == "OPTIONS":
                     return preflight(guards, headers, send)
                 if may_call(guards, origin, headers.get("host", "")):

@@ -27,22 +27,45 @@ async def read_body(
             408 when it comes too slowly; 415 when it is compressed.
         ClientGoneError: the caller left.
     """
-    encoding = headers.get("content-encoding")
-    if encoding is not None and encoding.strip().lower() not in {"", "identity"}:
+    body = body_at_hand(headers, cap, turn)
+    return await awaited_body(receive, cap) if body is None else body
+
+
+def body_at_hand(headers: dict[str, str], cap: int, turn: Turn | None) -> bytes | None:
+    """The whole body, where the ``turn`` has it; None where it is to be awaited.
+
+    Raises:
+        CallerError: 413 over the cap, 415 when it is compressed.
+    """
+    if "content-encoding" in headers:
+        _check_encoding(headers["content-encoding"])
+    body = None if turn is None else turn.whole_body()
+    if body is None:
+        declared = headers.get("content-length", "")
+        if declared.isdigit() and int(declared) > cap:
+            raise _too_large(cap)
+    elif len(body) > cap:
+        raise _too_large(cap)
+    return body
+
+
+def _check_encoding(encoding: str) -> None:
+    if encoding.strip().lower() not in {"", "identity"}:
         raise CallerError(
             "invalid_request",
             f"Compressed bodies ({encoding[:20]}) are not accepted; send the JSON as it is.",
             status=415,
             code="unsupported_media_type",
         )
-    declared = headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > cap:
-        raise _too_large(cap)
-    body = None if turn is None else turn.whole_body()
-    if body is not None:
-        if len(body) > cap:
-            raise _too_large(cap)
-        return body
+
+
+async def awaited_body(receive: Receive, cap: int) -> bytes:
+    """The whole body, as it comes.
+
+    Raises:
+        CallerError: 413 over the cap, 408 when it comes too slowly.
+        ClientGoneError: the caller left.
+    """
     patience = _Patience(SLOW_BODY_S)
     try:
         return await _gathered(receive, cap)

@@ -12,26 +12,26 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from dragoman.surface.head import HEAD_LIMIT, KnownHead, known_head, target_of
 from dragoman.surface.turn import TURN, Turn
 
 SELF = "dragoman.connection"
 """The member of a scope that holds its connection."""
-HEAD_LIMIT = 64 * 1024
-"""Bytes of a request line and its headers."""
 HEAD_S = 15.0
 """From a connection's first moment, or a head's first bytes, to the head's end."""
 DISCARD_LIMIT = 32 * 1024 * 1024
 """Bytes of a body that are still taken once the answer is out, for a caller that writes before it reads."""
 LINGER_S = 30.0
 """How long that body may go on once the answer is out."""
+MOST_UNKNOWN = 4
+"""Heads in a row of which each is another: whoever sends such sends more of them."""
 STALL_S = 60.0
 """How long a caller may take nothing of what waits for it."""
 
@@ -61,6 +61,20 @@ class Connection(HttpToolsProtocol):
         self._turn: Turn | None = None
         self._later: deque[Turn] = deque()
         """Requests that came before the answer to an earlier one was out."""
+        self._members: Scope = {}
+        """What the scopes of all its requests have."""
+        self._known: KnownHead | None = None
+        """That of the request before, where it is known again; None while the parser has a request half."""
+        self._learnt: KnownHead | None = None
+        """That of the request which the parser reads."""
+        self._unknown = 0
+        """How many heads in a row were not known."""
+        self._body_left = 0
+        """Bytes that are still to come of a body whose head was known."""
+        self._in_message = False
+        """Whether the parser has a request half."""
+        self._is_first = False
+        """Whether its request is what the piece begins with."""
         self._in_head = True
         self._head_size = 0
         self._big_piece = False
@@ -76,6 +90,16 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """A caller has connected, and is expected to say something."""
         super().connection_made(transport)
+        self._members = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": "",
+            SELF: self,
+        }
         self._head_timer = self.loop.call_later(HEAD_S, transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -88,6 +112,9 @@ class Connection(HttpToolsProtocol):
             if turn is not None:
                 turn.lose()
         self._later.clear()
+        # Else each connection would be a circle, and work for the collector.
+        self._members = {}
+        self._known = self._learnt = None
         if self.gone is not None:
             self.gone()
 
@@ -117,8 +144,61 @@ class Connection(HttpToolsProtocol):
     # --- heads
 
     def data_received(self, data: bytes) -> None:
-        """Feeds the parser; a head that is still open afterwards is watched."""
+        """Takes a request whose head is known as it is; all others are parsed."""
+        known = self._known
+        if self._body_left:
+            self._read_on(data)
+        elif known is None or not data.startswith(known.before):
+            self._parse(data)
+        else:
+            read = known.read(data)
+            if read is None:
+                self._parse(data)
+            else:
+                self._take(data, *read)
+
+    def _take(self, data: bytes, scope: Scope, start: int, end: int) -> None:
+        """A request whose head is known, and what is there of its body."""
+        self._unknown = 0
+        left = end - len(data)
+        turn = scope[TURN] = Turn(
+            scope,
+            self.transport,
+            self.flow,
+            self.server_state,
+            self._answered,
+            not self.server_state.leaving,
+            False,  # noqa: FBT003  by position, as names cost more for every request
+            left > 0,
+            [data[start:end]] if left <= 0 else [],
+        )
+        earlier, self._turn = self._turn, turn
+        if earlier is None or earlier.is_complete:
+            self._begin(turn)
+        else:
+            self.flow.pause_reading()
+            self._later.append(turn)
+        if left < 0:
+            self._parse(data[end:])
+        elif left:
+            self._body_left, self._discarded = left, 0
+            turn.take(data[start:])
+
+    def _read_on(self, data: bytes) -> None:
+        """More of a body whose length is known, and perhaps another request behind it."""
+        left = self._body_left - len(data)
+        self._body_left = max(0, left)
+        self.on_body(data if left >= 0 else data[:left])
+        if left <= 0:
+            assert self._turn is not None, "its body has ended"
+            self._turn.end()
+        if left < 0:
+            self._parse(data[left:])
+
+    def _parse(self, data: bytes) -> None:
+        """Feeds the parser that tells of each header; a head that is still open afterwards is watched."""
         was_open = self._in_head
+        self._is_first = not self._in_message
         self._big_piece = len(data) > HEAD_LIMIT
         self._piece = data
         try:
@@ -141,7 +221,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        self._in_head = True
+        self._in_head = self._in_message = True
+        self._known = self._learnt = None
         self._head_size = self._discarded = 0
         self.url = b""
         self.expect_100_continue = False
@@ -164,6 +245,9 @@ class Connection(HttpToolsProtocol):
             return
         version = parser.get_http_version()
         scope = self._scope(parser.get_method().decode("ascii"), version)
+        if self._is_first and self._unknown < MOST_UNKNOWN:
+            self._unknown += 1
+            self._learnt = known_head(self._piece, scope)
         turn = scope[TURN] = Turn(
             scope,
             self.transport,
@@ -183,27 +267,15 @@ class Connection(HttpToolsProtocol):
             self._later.append(turn)
 
     def _scope(self, method: str, version: str) -> Scope:
-        url = self.url
-        if b"?" in url or b"%" in url or not url.startswith(b"/"):
-            parsed = parse_url(url)
-            raw_path, query = parsed.path, parsed.query or b""
-            path = unquote(raw_path.decode("ascii"))
-        else:
-            raw_path, query, path = url, b"", url.decode("ascii")
+        path, raw_path, query = target_of(self.url)
         return {
-            "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            **self._members,
             "http_version": version,
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme,
             "method": method,
-            "root_path": "",
             "path": path,
             "raw_path": raw_path,
             "query_string": query,
             "headers": self.headers,
-            SELF: self,
         }
 
     def _begin(self, turn: Turn) -> None:
@@ -215,11 +287,16 @@ class Connection(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self._later:
             self._begin(self._later.popleft())
             return
         self._idle_since = self.loop.time()
+        if self._idle_timer is None or self._turn is None or self._turn.more_body:
+            self._set_idle_timer()
+
+    def _set_idle_timer(self) -> None:
         patience: float = self.timeout_keep_alive
         is_whole = self._turn is not None and not self._turn.more_body
         if not is_whole and patience > LINGER_S:
@@ -266,7 +343,7 @@ class Connection(HttpToolsProtocol):
             elif name not in _OFFER:
                 head += [name, b": ", value, b"\r\n"]
         self.parser = HttpRequestParser(self)
-        self.data_received(b"".join([*head, b"\r\n", self._piece[upgrade.args[0] :]]))
+        self._parse(b"".join([*head, b"\r\n", self._piece[upgrade.args[0] :]]))
 
     def send_400_response(self, msg: str) -> None:
         """Refuses what is no request that can be answered, as JSON, and closes."""
@@ -293,6 +370,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """A request is whole, unless it comes again without its offer."""
+        self._in_message = self._is_first = False
+        self._known = self._learnt
         if not self._offered and self._turn is not None:
             self._turn.end()
 

@@ -8,10 +8,9 @@ that leaves cancels everything at once, in whatever phase it is (D18).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -19,7 +18,7 @@ from msgspec import Struct
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.attempt.endings import cut_short
-from dragoman.core.call import Answer, Call, Proof, Shown
+from dragoman.core.call import Answer, Call, Head, Proof, Shown
 from dragoman.core.errors import CallerError, GatewayError, code_of
 from dragoman.core.ids import REQUEST_ID
 from dragoman.core.trace import TraceContext, read_traceparent, read_tracestate
@@ -27,16 +26,18 @@ from dragoman.identity.proof import read_proof
 from dragoman.keeping.bodies import Noting
 from dragoman.pipeline import House, carry
 from dragoman.surface.answer import (
-    answer_lines,
+    Text,
+    answer_text,
     as_gateway_error,
     as_headers,
     error_headers,
     error_reply,
     now,
 )
-from dragoman.surface.body import ClientGoneError, read_body
+from dragoman.surface.body import ClientGoneError, awaited_body, body_at_hand, read_body
 from dragoman.surface.connection import SELF, Connection
 from dragoman.surface.foreign_headers import FOREIGN, with_ours
+from dragoman.surface.head import SEEN, Seen, headers_of_scope
 from dragoman.surface.pulse import Pulse
 from dragoman.surface.route import Route
 from dragoman.surface.turn import TURN, Turn
@@ -86,25 +87,6 @@ class UnderWay(Protocol):
         ...
 
 
-_BY_NAME = "dragoman.headers"
-
-
-def headers_of_scope(scope: Scope) -> dict[str, str]:
-    """The request's headers; names come in lower case from the server, of repeated ones the last counts."""
-    headers: dict[str, str] | None = scope.get(_BY_NAME)
-    if headers is None:
-        headers = scope[_BY_NAME] = _by_name(scope["headers"])
-    return headers
-
-
-def _by_name(given: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    # Decoded all at once. What the parser lets through holds no NUL; should it ever, one by one.
-    words = b"\0".join(chain.from_iterable(given)).decode("latin-1").split("\0")
-    if len(words) == 2 * len(given):
-        return dict(zip(words[::2], words[1::2], strict=True))
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in given}
-
-
 _CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
 
 
@@ -114,6 +96,11 @@ def proof_of(call: Call, scope: Scope) -> Proof | None:
     Raises:
         CallerError: there are two different ones, in two headers or in one that is repeated (A18).
     """
+    known: Seen | None = scope.get(SEEN)
+    if known is not None:
+        if known.proof is None:
+            known.proof = read_proof(call.headers, call.query)  # none of its headers is repeated
+        return known.proof
     given = scope["headers"]
     if len(given) != len(headers_of_scope(scope)):
         seen: dict[bytes, bytes] = {}
@@ -129,37 +116,47 @@ def proof_of(call: Call, scope: Scope) -> Proof | None:
 
 def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call:
     """The call that a request makes; nothing is checked yet."""
+    call = _call_of(scope, route, entry)
+    headers = call.headers
+    call.read_body = lambda: read_body(receive, headers, entry.body_cap, scope.get(TURN))
+    return call
+
+
+def _call_of(scope: Scope, route: Route, entry: Entry) -> Call:
     headers = headers_of_scope(scope)
     if not FOREIGN.isdisjoint(headers):
         headers = with_ours(headers)
     call_id = entry.new_id()
-    given = headers.get("x-request-id", "")
+    bare = call_id.replace("-", "")
+    given = headers.get("x-request-id")
     trace = headers.get("traceparent")
     context = None if trace is None else read_traceparent(trace)
-    bare = call_id.replace("-", "")
     query = scope["query_string"]
     # What each has by position: names cost three times as much, for every call.
     call = Call(
         call_id,
-        given if given and REQUEST_ID.fullmatch(given) else f"req_{bare}",
+        f"req_{bare}" if given is None or not REQUEST_ID.fullmatch(given) else given,
         bare if context is None else context.trace_id,
         route.dialect,
         route.operation or "models",
         route.path,
         None,
         headers,
-        lambda: read_body(receive, headers, entry.body_cap, scope.get(TURN)),
+        _read_already,
         now(),
         entry.wall(),
         scope["method"],
-        strict="x-dragoman-strict" in headers
-        and headers["x-dragoman-strict"].strip().lower() in _YES,
-        named=scope["path_params"].get("model") if "path_params" in scope else None,
-        streams=route.streams,
-        query=dict(parse_qsl(query.decode("latin-1"))) if query else {},
-        home=route.home,
-        flavour=route.flavour,
-        client=scope.get("client"),
+        scope.get("client"),
+        "",
+        False,  # noqa: FBT003
+        True,  # noqa: FBT003
+        "",
+        "x-dragoman-strict" in headers and headers["x-dragoman-strict"].strip().lower() in _YES,
+        scope["path_params"].get("model") if "path_params" in scope else None,
+        route.streams,
+        dict(parse_qsl(query.decode("latin-1"))) if query else {},
+        route.home,
+        route.flavour,
     )
     if context is not None:
         call.parent_id, call.told_sampled = context.span_id, context.sampled
@@ -184,19 +181,25 @@ def data_endpoint(route: Route, house: House, entry: Entry) -> ASGIApp:
 
 def call_endpoint(route: Route, serve: Serve, entry: Entry) -> ASGIApp:
     """The ASGI application of a route whose calls are counted, logged and waited for at the end."""
+    # What other services are asked is nobody's prompt.
+    bodies = entry.bodies if route.operation is not None else None
+    live = entry.live
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
-        call = new_call(scope, receive, route, entry)
-        # What other services are asked is nobody's prompt.
-        bodies = entry.bodies if route.operation is not None else None
+        call = _call_of(scope, route, entry)
         exchange = _Exchange(
-            call, receive, send, call.read_body, scope.get(SELF), scope.get(TURN), bodies
+            call, receive, send, entry.body_cap, scope.get(SELF), scope.get(TURN), bodies
         )
+        call.read_body = exchange.read
         entry.started()
-        entry.live.add(exchange)
+        live.add(exchange)
         try:
             call.proof = proof_of(call, scope)
-            await exchange.run(serve, scope)
+            answer = await serve(call, scope)
+            if answer.pieces is None:
+                await exchange.give(answer.head)
+            else:
+                await exchange.pass_on(answer, answer.pieces)
         except ClientGoneError:
             call.outcome.status = "client_cut"
         except asyncio.CancelledError:
@@ -212,7 +215,7 @@ def call_endpoint(route: Route, serve: Serve, entry: Entry) -> ASGIApp:
             await exchange.refuse(error, entry)
         finally:
             exchange.stop()
-            entry.live.discard(exchange)
+            live.discard(exchange)
             if call.hold is not None:
                 call.hold.leave()
             entry.finished(call, now() - call.received)
@@ -230,7 +233,7 @@ class _Exchange(Struct, eq=False):
     _call: Call
     _receive: Receive
     _send: Send
-    _read: Callable[[], Awaitable[bytes]]
+    _cap: int
     _connection: Connection | None
     _turn: Turn | None
     _bodies: Callable[[Call, bytes], Noting | None] | None
@@ -249,24 +252,44 @@ class _Exchange(Struct, eq=False):
         """Whether anything of the answer was sent."""
         return self._started
 
-    async def run(self, serve: Serve, scope: Scope) -> None:
-        """Has the call answered and sends what comes of it."""
-        call = self._call
-        call.read_body = self._read_then_watch
-        answer = await serve(call, scope)
-        head, pieces = answer.head, answer.pieces
-        if pieces is None:
-            body = head.body or b""
-            lines = answer_lines(call, head.content_type, len(body), now(), head.extra)
-            await self._whole(head.status, lines, body)
-            return
+    async def read(self) -> bytes:
+        """The body; before it is read, ``receive`` belongs to the reader."""
+        call, turn, connection = self._call, self._turn, self._connection
+        body = body_at_hand(call.headers, self._cap, turn)
+        if body is None:
+            began = now()
+            body = await awaited_body(self._receive, self._cap)
+            call.read_s = now() - began
+        if call.shown is not None:
+            call.shown.body = body[:SNIPPET].decode("utf-8", "replace")
+        if self._bodies is not None:
+            self._noting = self._bodies(call, body)
+        self._task = asyncio.current_task() if turn is None else turn.task
+        if call.cut is not None:
+            raise call.cut
+        if connection is not None:
+            connection.gone = self._leave
+        else:
+            self._watcher = asyncio.get_running_loop().create_task(self._watch())
+        return body
+
+    async def give(self, head: Head) -> None:
+        """Sends a whole answer."""
+        body = head.body or b""
+        told = answer_text(self._call, head.content_type, len(body), now(), head.extra)
+        if not self._gave(head.status, told, body):
+            await self._send_whole(head.status, told, body)
+
+    async def pass_on(self, answer: Answer, pieces: AsyncGenerator[bytes, None]) -> None:
+        """Sends an answer as it comes."""
+        head = answer.head
         async with aclosing(pieces):
             self._started = True
-            call.outcome.http_status = head.status
-            lines = answer_lines(call, head.content_type, None, now(), head.extra)
+            self._call.outcome.http_status = head.status
+            told = answer_text(self._call, head.content_type, None, now(), head.extra)
             turn = self._turn
-            if turn is None or not turn.begin(head.status, lines):
-                headers = as_headers(lines)
+            if turn is None or not turn.begin(head.status, *told):
+                headers = as_headers(told)
                 await self._send(
                     {"type": "http.response.start", "status": head.status, "headers": headers}
                 )
@@ -291,34 +314,22 @@ class _Exchange(Struct, eq=False):
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
             self._finished = True
 
-    async def _read_then_watch(self) -> bytes:
-        """The body; before it is read, ``receive`` belongs to the reader."""
-        began = now()
-        body = await self._read()
-        call = self._call
-        call.read_s = now() - began
-        if call.shown is not None:
-            call.shown.body = body[:SNIPPET].decode("utf-8", "replace")
-        if self._bodies is not None:
-            self._noting = self._bodies(call, body)
-        self._task = asyncio.current_task() if self._turn is None else self._turn.task
-        if call.cut is not None:
-            raise call.cut
-        if self._connection is not None:
-            self._connection.gone = self._leave
-        else:
-            self._watcher = asyncio.get_running_loop().create_task(self._watch())
-        return body
-
-    async def _whole(self, status: int, lines: list[str], body: bytes) -> None:
+    def _gave(self, status: int, told: Text, body: bytes) -> bool:
+        """Whether the whole answer could be written at once."""
         self._ending = self._started = True
         self._call.outcome.http_status = status
         if self._noting is not None:
             self._noting.take(body)
-        if self._turn is None or not self._turn.answer(status, lines, body):
-            headers = as_headers(lines)
-            await self._send({"type": "http.response.start", "status": status, "headers": headers})
-            await self._send({"type": "http.response.body", "body": body})
+        turn = self._turn
+        if turn is None or not turn.answer(status, told[0], told[1], body):
+            return False
+        self._finished = True
+        return True
+
+    async def _send_whole(self, status: int, told: Text, body: bytes) -> None:
+        headers = as_headers(told)
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
         self._finished = True
 
     async def refuse(self, error: Exception, entry: Entry) -> None:
@@ -334,8 +345,9 @@ class _Exchange(Struct, eq=False):
             return
         reply = error_reply(told, call.dialect, call)
         extra = error_headers(told)
-        lines = answer_lines(call, reply.content_type, len(reply.body), now(), extra)
-        await self._whole(reply.status, lines, reply.body)
+        told_beside = answer_text(call, reply.content_type, len(reply.body), now(), extra)
+        if not self._gave(reply.status, told_beside, reply.body):
+            await self._send_whole(reply.status, told_beside, reply.body)
 
     async def _watch(self) -> None:
         """Waits for the caller to leave, where the server's connection does not tell."""
@@ -367,10 +379,11 @@ class _Exchange(Struct, eq=False):
         self._task = None
         if self._noting is not None:
             self._noting.end()
-        self._call.read_body = self._read = _read_already
-        if self._connection is not None:
-            self._connection.gone = None
+        self._call.read_body = _read_already
+        connection = self._connection
+        if connection is not None:
+            connection.gone = None
             if self._started and not self._finished:
-                self._connection.give_up()
+                connection.give_up()
         if self._watcher is not None:
             self._watcher.cancel()

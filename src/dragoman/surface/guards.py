@@ -42,8 +42,8 @@ def guard(guards: Guards, headers: dict[str, str], path: str = "") -> CallerErro
     if not guards.local:
         return None
     host = headers.get("host", "")
-    probe = path in PROBES and "host" not in headers
-    if not probe and not _own_host(host, guards.allowed_hosts):
+    is_probe = not host and path in PROBES and "host" not in headers
+    if not (is_probe or _own_host(host, guards.allowed_hosts)):
         return CallerError(
             "permission",
             f"The Host {host[:100]!r} is not this machine; list it in ALLOWED_HOSTS to allow it.",

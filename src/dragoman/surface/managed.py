@@ -17,7 +17,8 @@ from dragoman.core.errors import CallerError
 from dragoman.identity.permissions import permit
 from dragoman.pipeline import House, find_caller, let_in
 from dragoman.surface.body import read_body
-from dragoman.surface.endpoint import Entry, headers_of_scope, proof_of
+from dragoman.surface.endpoint import Entry, proof_of
+from dragoman.surface.head import headers_of_scope
 from dragoman.surface.route import Route
 from dragoman.surface.turn import TURN
 from dragoman.surface.whole import Whole, whole_endpoint

@@ -30,7 +30,7 @@ from dragoman.surface.listings import described, listed
 from dragoman.surface.route import Page, Route
 from dragoman.surface.spending import about_key, credit, generation
 from dragoman.surface.whole import Whole, begun, whole_endpoint
-from dragoman.telemetry.metrics import CONTENT_TYPE
+from dragoman.telemetry.exposition import CONTENT_TYPE
 
 _JSON = "application/json"
 Reach: TypeAlias = Literal["tenant", "all"]
@@ -89,7 +89,8 @@ class Desk:
     readiness: Callable[[], Awaitable[Readiness]]
     providers: Callable[[], dict[str, str]]
     """Provider → healthy, degraded or disabled."""
-    metrics: Callable[[], bytes]
+    metrics: Callable[[], Callable[[], bytes]]
+    """Gathers the numbers of this moment; what makes their text is called in a thread."""
     refresh: Callable[[], Awaitable[bytes]]
     """Has all providers' lists of models fetched anew."""
     reload: Callable[[], Awaitable[bytes]]
@@ -205,7 +206,7 @@ def page_endpoint(route: Route, page: Page, house: House, entry: Entry, desk: De
             case "ready":
                 return await _ready(desk)
             case "metrics":
-                text = await asyncio.get_running_loop().run_in_executor(None, desk.metrics)
+                text = await asyncio.get_running_loop().run_in_executor(None, desk.metrics())
                 return 200, CONTENT_TYPE, text
             case "refresh":
                 return 200, _JSON, await desk.refresh()

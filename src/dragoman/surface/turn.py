@@ -21,6 +21,7 @@ Headers = list[tuple[bytes, bytes]]
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _BODILESS = frozenset({204, 304})
+_BROKEN = "A header of an answer holds a line break."
 _log = logging.getLogger("uvicorn.error")
 
 TURN = "dragoman.turn"
@@ -40,12 +41,13 @@ class Turn(Struct, eq=False):
     wants_continue: bool
     more_body: bool = True
     """Whether more of the request's body is to come."""
+    _pieces: list[bytes] = []
+    """What of it waits for the application."""
     disconnected: bool = False
     is_started: bool = False
     is_complete: bool = False
     task: asyncio.Task[None] | None = None
     """In which the application runs; None once it has ended."""
-    _pieces: list[bytes] = []
     _size: int = 0
     _delivered: bool = False
     """Whether the application has the end of the body."""
@@ -114,12 +116,10 @@ class Turn(Struct, eq=False):
 
     def whole_body(self) -> bytes | None:
         """The body, where all of it is here and none of it was given out; it is given out by that."""
-        pieces = self._pieces
         if self.more_body or self._delivered or self.disconnected or self.is_complete:
             return None
         self._delivered = True
-        self._pieces = []
-        self._size = 0
+        pieces, self._pieces = self._pieces, []
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def receive(self) -> Message:
@@ -159,12 +159,13 @@ class Turn(Struct, eq=False):
         else:
             self._piece(message.get("body", b""), more=message.get("more_body", False))
 
-    def answer(self, status: int, lines: list[str], body: bytes) -> bool:
+    def answer(self, status: int, text: str, number: int, body: bytes) -> bool:
         """Writes a whole answer at once; False where it has to go through ``send``.
 
         Args:
             status: of the answer.
-            lines: its headers, each ``name: value`` in Latin-1, the body's length among them.
+            text: its headers in Latin-1, each ``name: value`` with its line's end, the body's length among them.
+            number: how many they are.
             body: all of it.
 
         Raises:
@@ -174,20 +175,25 @@ class Turn(Struct, eq=False):
             return False
         if self.scope["method"] == "HEAD":
             return False
-        text = "\r\n".join([*lines, ""]).encode("latin-1")
-        head = self._head(status, text, len(lines))
-        self.is_started = True
+        head = text.encode("latin-1")
+        if not head.count(b"\n") == head.count(b"\r") == number:
+            raise ValueError(_BROKEN)
+        self.is_started = self.is_complete = True
         self.wants_continue = False
-        self._transport.write(head + body)
-        self._complete()
+        always = _always(self._state)
+        self._transport.write(b"%b%b%b\r\n%b" % (STATUS_LINE[status], always, head, body))
+        if self._waiter is not None:
+            self._wake()
+        self._done()
         return True
 
-    def begin(self, status: int, lines: list[str]) -> bool:
+    def begin(self, status: int, text: str, number: int) -> bool:
         """Writes the head of a stream at once; False where it has to go through ``send``.
 
         Args:
             status: of the answer; one that has a body.
-            lines: its headers, each ``name: value`` in Latin-1; none of them frames the body.
+            text: its headers, as for ``answer``; none of them frames the body.
+            number: how many they are.
 
         Raises:
             ValueError: a header holds a line break.
@@ -196,8 +202,8 @@ class Turn(Struct, eq=False):
             return False
         if self.scope["method"] == "HEAD" or status in _BODILESS:
             return False
-        text = "\r\n".join([*lines, "transfer-encoding: chunked", ""]).encode("latin-1")
-        head = self._head(status, text, len(lines) + 1)
+        told = f"{text}transfer-encoding: chunked\r\n".encode("latin-1")
+        head = self._head(status, told, number + 1)
         self.is_started = self._chunked = True
         self.wants_continue = False
         self._transport.write(head)
@@ -213,7 +219,7 @@ class Turn(Struct, eq=False):
     def _head(self, status: int, text: bytes, number: int) -> bytes:
         """The head with so many lines of headers in ``text``, each with its end."""
         if not text.count(b"\n") == text.count(b"\r") == number:
-            raise ValueError("A header of an answer holds a line break.")
+            raise ValueError(_BROKEN)
         return b"%s%s%s\r\n" % (STATUS_LINE[status], _always(self._state), text)
 
     def _start(self, status: int, headers: Headers) -> None:

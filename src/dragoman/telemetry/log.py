@@ -1,7 +1,7 @@
 """Log lines: JSON or text to standard error, redacted, never in the way of a request.
 
-structlog builds the lines of the control side. The line of a request is written by ``access``,
-encoded once by msgspec (R-OBS-005), for it stands on the data path. A line that cannot be
+structlog builds the lines of the control side. The line of a request is taken by ``access``,
+and msgspec encodes all that wait at once (R-OBS-005), for it stands on the data path. A line that cannot be
 written (disk full, pipe closed or never read) is counted and dropped: serving goes on (D9).
 """
 
@@ -38,7 +38,7 @@ _MOST_WAITING = 256
 _LONGEST = 160
 """Characters of one word in a line for people."""
 
-_encode = msgspec.json.Encoder().encode
+_ENCODER = msgspec.json.Encoder()
 
 
 class AccessLine(msgspec.Struct, gc=False, omit_defaults=True):
@@ -81,7 +81,8 @@ class Log:
         self.later: Callable[[], object] | None = None
         """Has ``flush`` called soon; while it is None, every line is written at once."""
         self._told = 0
-        self._waiting: list[bytes] = []
+        self._unsaid = 0
+        self._waiting: list[AccessLine] = []
         renderer: Any = (
             structlog.dev.ConsoleRenderer(colors=False)
             if form == "text"
@@ -96,7 +97,7 @@ class Log:
     @property
     def lost(self) -> int:
         """Lines that could not be written."""
-        return self.outlet.lost
+        return self.outlet.lost + self._unsaid
 
     @property
     def waiting(self) -> int:
@@ -115,36 +116,53 @@ class Log:
             getattr(self._logger, level)(message, **members)
 
     def access(self, line: AccessLine) -> None:
+        """The line of one request, if its level is to be told."""
+        if LEVELS[line.level] >= self.threshold:
+            self.take(line)
+
+    def take(self, line: AccessLine) -> None:
         """The line of one request."""
-        if self.threshold > LEVELS[line.level]:
-            return
         if self.form == "text":
-            self._write(redact(_sentence(line)).encode("utf-8", "replace"))
+            self._write(redact(_sentence(line)).encode("utf-8", "replace") + b"\n")
         elif self.later is None:
-            self._write(_encode(line))
+            self._write(self._encoded([line]))
         else:
             waiting = self._waiting
-            if not waiting:
+            waiting.append(line)
+            if len(waiting) == 1:
                 self.later()
-            waiting.append(_encode(line))
-            if len(waiting) >= _MOST_WAITING:
+            elif len(waiting) >= _MOST_WAITING:
                 self.flush()
 
     def flush(self) -> None:
         """Writes the requests' lines that wait, all in one."""
         if self._waiting:
             lines, self._waiting = self._waiting, []
-            self._write(b"\n".join(lines), len(lines))
+            self._write(self._encoded(lines), len(lines))
 
-    def _write(self, line: bytes, lines: int = 1) -> None:
+    def _encoded(self, lines: list[AccessLine]) -> bytes:
+        try:
+            return _ENCODER.encode_lines(lines)
+        except UnicodeEncodeError:
+            return b"".join(map(self._encoded_if_it_can_be, lines))
+
+    def _encoded_if_it_can_be(self, line: AccessLine) -> bytes:
+        try:
+            return _ENCODER.encode(line) + b"\n"
+        except UnicodeEncodeError:  # half a character in a foreign name
+            self._unsaid += 1
+            return b""
+
+    def _write(self, piece: bytes, lines: int = 1) -> None:
         outlet = self.outlet
-        if outlet.put(line + b"\n", lines) and outlet.refused > self._told:
+        if outlet.put(piece, lines) and outlet.refused > self._told:
             number, self._told = outlet.refused - self._told, outlet.refused
             self.event("warn", "log lines were lost, as nobody read them", number=number)
 
     def msg(self, line: str | bytes) -> None:
         """What structlog calls with a finished line."""
-        self._write(line if isinstance(line, bytes) else line.encode("utf-8", "replace"))
+        piece = line if isinstance(line, bytes) else line.encode("utf-8", "replace")
+        self._write(piece + b"\n")
 
     debug = info = warn = warning = error = critical = msg
 
@@ -176,7 +194,10 @@ def _on_one_line(text: str) -> str:
 def timestamp(wall: float) -> str:
     """Milliseconds in UTC, ending in Z."""
     second = int(wall)
-    return f"{_second(second)}.{int((wall - second) * 1000):03d}Z"
+    return _second(second) + _MILLISECONDS[int((wall - second) * 1000)]
+
+
+_MILLISECONDS = tuple(f".{number:03d}Z" for number in range(1000))
 
 
 @lru_cache(maxsize=4)

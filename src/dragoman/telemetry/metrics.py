@@ -1,9 +1,10 @@
 """Prometheus metrics under the names of R-OBS-001, with labels that stay few.
 
 ``model`` is the id if the catalogue knows it, else ``other`` (D12): no caller can make series.
-What a request adds is a handful of additions to plain numbers of its label set, for it stands on
+What a request adds is noted in a list of those that have ended alike (``alike.py``), for it stands on
 the data path (prometheus_client's own counters take a lock and 1 µs each); the library
-makes the text of them when it is asked for. Numbers are only written in the event loop.
+makes the text of the numbers when it is asked for. They are read and written in the event loop alone:
+a thread gets a copy.
 """
 
 from __future__ import annotations
@@ -11,26 +12,13 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
-
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.exposition import generate_latest
-from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
 
 from dragoman.core.call import NO_FAILURE, Attempt, Call, Outcome
 from dragoman.core.timing import shares_of
-from dragoman.telemetry.families import (
-    afterwards,
-    budgets,
-    conventions,
-    counters,
-    health,
-    requests,
-)
+from dragoman.telemetry.alike import MOST, Alike
+from dragoman.telemetry.exposition import Moment, text_of
 from dragoman.telemetry.gen_ai import DURATION_BUCKETS, operation_of
 from dragoman.telemetry.numbers import (
     OVERHEAD_BUCKETS,
@@ -46,21 +34,12 @@ from dragoman.telemetry.numbers import (
 )
 from dragoman.telemetry.siblings import Siblings
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MOST_ERROR_WORDS = 64
 """Different words for errors in labels; further ones are ``other``."""
 _WORD = re.compile(r"[a-z][a-z0-9_.-]{0,47}")
 
 
-class _Kind(NamedTuple):
-    """Where requests are counted that have ended alike."""
-
-    served: Served
-    end: End
-    overhead: Histogram
-
-
-class Metrics(Collector):
+class Metrics:
     """The numbers of one process, or with ``siblings`` of all workers of one gateway."""
 
     def __init__(self, siblings: Siblings | None = None) -> None:
@@ -93,7 +72,7 @@ class Metrics(Collector):
         self._served: dict[tuple[str, str], Served] = {}
         self._spoken: dict[tuple[str, str, str], Spoken] = {}
         self._overhead: dict[bool, Histogram] = {}
-        self._kinds: dict[tuple[str, str, int, str, str, bool], _Kind] = {}
+        self._alike: dict[tuple[str | bool | int, ...], Alike] = {}
         self._attempts: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._fallbacks: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._decisions: defaultdict[tuple[str, str], int] = defaultdict(int)
@@ -103,12 +82,12 @@ class Metrics(Collector):
         self.alerts_untaken = 0
         self.drift: dict[tuple[str, str, str], float] = {}
         self._limited: defaultdict[str, int] = defaultdict(int)
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
         self.siblings = siblings
 
     def numbers(self) -> Numbers:
         """This process's own numbers, as they stand; not a copy."""
+        for alike in self._alike.values():
+            alike.add_up()
         return Numbers(
             active=self.active,
             breakers=self.breakers,
@@ -144,12 +123,7 @@ class Metrics(Collector):
         own = self.numbers()
         if self.siblings is None:
             return own, []
-        summed, alive = decode_numbers(encode_numbers(own)), [os.getpid()]
-        for pid, is_alive, numbers in self.siblings.read():
-            summed.add(numbers, alive=is_alive)
-            if is_alive:
-                alive.append(pid)
-        return summed, alive
+        return _summed(encode_numbers(own), self.siblings)
 
     def all_numbers(self) -> Numbers:
         """The numbers of all workers of this gateway."""
@@ -166,32 +140,79 @@ class Metrics(Collector):
     def finished(self, call: Call, duration_s: float) -> None:
         """A request is over."""
         outcome = call.outcome
-        error = outcome.error_code
-        kind = self._kind_of(call, "" if error is None else self._error_word(error))
-        served = kind.served
-        served.ends[kind.end] += 1
+        one = outcome.standing
+        if one is None or outcome.error_code is not None or outcome.attempts != [one]:
+            self._finished_oddly(call, duration_s)
+            return
+        alike = self._alike.get(
+            (
+                one.provider,
+                outcome.label_model,
+                one.label,
+                one.status,
+                outcome.http_status,
+                outcome.stream,
+                call.route,
+                call.operation,
+                call.dialect,
+            )
+        )
+        took = one.duration_s
+        if alike is None or took is None:
+            alike = self._alike_of(call, one)
+            if alike is None or took is None:
+                self._finished_oddly(call, duration_s)
+                return
+        plan = outcome.plan
+        if plan is not None and plan.strategy is not None:
+            self._decided(outcome)
+        waiting = alike.waiting
+        # What is ours of it is what ``shares_of`` says of a call with one attempt.
+        ours = duration_s - call.read_s - (one.answered_s or took) - outcome.paused_s
+        waiting.append(
+            (duration_s, ours if ours > 0 else 0.0, one.first_event_s, took, one.usage, one.cost)
+        )
+        if len(waiting) >= MOST:
+            alike.add_up()
+
+    def _alike_of(self, call: Call, one: Attempt) -> Alike | None:
+        """Whom a request with one try is counted with; None: it did not go well."""
+        if one.status not in NO_FAILURE:
+            return None
+        outcome, route = call.outcome, call.route
+        status, streaming, model = outcome.http_status, outcome.stream, outcome.label_model
+        key = (one.provider, model, one.label, one.status, status, streaming, route)
+        alike = self._alike[(*key, call.operation, call.dialect)] = Alike(
+            self._of(outcome),
+            End(status, route, "", streaming),
+            self._overhead_of(streaming),
+            spoken := self._spoken_of(call, one),
+            _took(spoken, ""),
+            self._attempts,
+            (one.provider, one.status),
+        )
+        return alike
+
+    def _finished_oddly(self, call: Call, duration_s: float) -> None:
+        """A request is over that had no try, or several, or went wrong."""
+        outcome = call.outcome
+        error = "" if outcome.error_code is None else self._error_word(outcome.error_code)
+        served = self._of(outcome)
+        end = End(outcome.http_status, call.route, error, outcome.stream)
+        served.ends[end] = served.ends.get(end, 0) + 1
         served.duration.observe(duration_s)
-        kind.overhead.observe(shares_of(call, call.received + duration_s).ours)
+        ours = shares_of(call, call.received + duration_s)[0]
+        self._overhead_of(outcome.stream).observe(ours)
+        self._decided(outcome)
+        self._consume(call, served)
+
+    def _decided(self, outcome: Outcome) -> None:
         plan = outcome.plan
         if plan is not None and plan.strategy is not None and plan.candidates:
             self._decisions[plan.strategy, plan.candidates[0].provider.name] += 1
-        self._consume(call, served)
 
-    def _kind_of(self, call: Call, error: str) -> _Kind:
-        """Where a request is counted: one look-up for all that have ended alike."""
-        outcome = call.outcome
-        attempt = outcome.served
-        provider = "none" if attempt is None else attempt.provider
-        model = "none" if attempt is None else outcome.label_model
-        status, streaming = outcome.http_status, outcome.stream
-        key = (provider, model, status, call.route, error, streaming)
-        kind = self._kinds.get(key)
-        if kind is None:
-            served, end = self._of(outcome), End(status, call.route, error, streaming)
-            served.ends.setdefault(end, 0)
-            overhead = self._overhead.setdefault(streaming, histogram(OVERHEAD_BUCKETS))
-            kind = self._kinds[key] = _Kind(served, end, overhead)
-        return kind
+    def _overhead_of(self, streaming: bool) -> Histogram:  # noqa: FBT001  a label, no switch
+        return self._overhead.setdefault(streaming, histogram(OVERHEAD_BUCKETS))
 
     def _of(self, outcome: Outcome) -> Served:
         attempt = outcome.served
@@ -223,16 +244,11 @@ class Metrics(Collector):
 
     def _speak(self, call: Call, attempt: Attempt) -> None:
         """One try, in the words of the conventions for generative AI."""
-        key = (operation_of(call), attempt.provider, attempt.label)
-        spoken = self._spoken.get(key)
-        if spoken is None:
-            spoken = self._spoken[key] = Spoken()
+        spoken = self._spoken_of(call, attempt)
         error = ""
         if attempt.status not in NO_FAILURE:
             error = self._error_word(attempt.error_code or attempt.error_kind or attempt.status)
-        took = spoken.took.get(error)
-        if took is None:
-            took = spoken.took[error] = histogram(DURATION_BUCKETS)
+        took = _took(spoken, error)
         took.observe(attempt.duration_s or 0.0)
         if call.outcome.stream and attempt.first_event_s is not None:
             spoken.first_chunk.observe(attempt.first_event_s)
@@ -242,6 +258,13 @@ class Metrics(Collector):
                 spoken.input.observe(usage.input)
             if (output := usage.billed_output) is not None:
                 spoken.output.observe(output)
+
+    def _spoken_of(self, call: Call, attempt: Attempt) -> Spoken:
+        key = (operation_of(call), attempt.provider, attempt.label)
+        spoken = self._spoken.get(key)
+        if spoken is None:
+            spoken = self._spoken[key] = Spoken()
+        return spoken
 
     def _error_word(self, code: str) -> str:
         """A label: providers have codes of their own, and could make series with them."""
@@ -253,32 +276,33 @@ class Metrics(Collector):
             return code
         return "other"
 
-    def collect(self) -> Iterator[Metric]:
-        """What the library asks for."""
-        now, workers = self._all()
-        yield from requests(now)
-        yield from conventions(now)
-        yield from counters(now)
-        yield from budgets(now)
-        yield from afterwards(now)
-        yield from health(now)
-        if self.shared_state != "none":
-            yield GaugeMetricFamily(
-                "dragoman_shared_state_up",
-                "1 while Redis is there, 0 while this gateway goes on without it",
-                value=int(self.shared_state == "up"),
-            )
-        if self.limits_kept != "memory":
-            yield GaugeMetricFamily(
-                "dragoman_limits_shared",
-                "1 while limits are counted by all processes together, 0 while this one goes by its part",
-                value=int(self.limits_kept != "alone"),
-            )
-        yield from _processes(workers) if workers else ProcessCollector(registry=None).collect()
+    def gathered(self) -> Callable[[], bytes]:
+        """What makes this moment's text in Prometheus' form, in whichever thread."""
+        own = encode_numbers(self.numbers())
+        return partial(_text, own, self.siblings, self.shared_state, self.limits_kept)
 
     def text(self) -> bytes:
         """All of it in Prometheus' text form."""
-        return generate_latest(self._registry)
+        return self.gathered()()
+
+
+def _text(own: bytes, siblings: Siblings | None, shared_state: str, limits_kept: str) -> bytes:
+    numbers, workers = (decode_numbers(own), []) if siblings is None else _summed(own, siblings)
+    return text_of(Moment(numbers, workers, shared_state, limits_kept))
+
+
+def _summed(own: bytes, siblings: Siblings) -> tuple[Numbers, list[int]]:
+    """One's own numbers with those of all others, and who is alive."""
+    summed, alive = decode_numbers(own), [os.getpid()]
+    for pid, is_alive, numbers in siblings.read():
+        summed.add(numbers, alive=is_alive)
+        if is_alive:
+            alive.append(pid)
+    return summed, alive
+
+
+def _took(spoken: Spoken, error: str) -> Histogram:
+    return spoken.took.setdefault(error, histogram(DURATION_BUCKETS))
 
 
 def _spend(spent: Served, attempt: Attempt) -> None:
@@ -289,16 +313,3 @@ def _spend(spent: Served, attempt: Attempt) -> None:
         spent.output += usage.billed_output or 0
     if attempt.cost is not None:
         spent.cost += float(attempt.cost)
-
-
-def _processes(pids: list[int]) -> Iterator[Metric]:
-    """What the system says of each worker: no sum of start times or limits means anything."""
-    found: dict[str, Metric] = {}
-    for pid in pids:
-        for metric in ProcessCollector(pid=partial(int, pid), registry=None).collect():
-            family = found.setdefault(
-                metric.name, Metric(metric.name, metric.documentation, metric.type)
-            )
-            for sample in metric.samples:
-                family.add_sample(sample.name, {"worker": str(pid)}, sample.value)
-    yield from found.values()

@@ -8,7 +8,7 @@ from typing import Protocol
 from dragoman.core.call import Call
 from dragoman.core.money import plain
 from dragoman.telemetry.error_line import error_line
-from dragoman.telemetry.log import AccessLine, Log, timestamp
+from dragoman.telemetry.log import LEVELS, AccessLine, Log, timestamp
 from dragoman.telemetry.metrics import Metrics
 from dragoman.telemetry.redact import redact, redact_url
 
@@ -52,27 +52,35 @@ def finished_with(
     traces: Traces | None = None,
 ) -> Callable[[Call, float], None]:
     """What is told of every request that is over; ``errors`` gets a line of those that failed."""
+    count, take = metrics.finished, log.take if log.threshold <= LEVELS["info"] else None
 
     def finished(call: Call, duration_s: float) -> None:
         metrics.active -= 1
-        outcome = call.outcome
-        if outcome.error_code is not None and errors is not None:
+        if call.outcome.error_code is not None and errors is not None:
             line = error_line(call, duration_s)
             if line is not None:
                 errors(line)
-        metrics.finished(call, duration_s)
+        count(call, duration_s)
         if traces is not None and call.sampled:
             traces.finished(call, duration_s)
-        log.access(_line(call, duration_s))
+        if take is not None:
+            take(line_of(call, duration_s))
 
     return finished
 
 
-def _line(call: Call, duration_s: float) -> AccessLine:
+def line_of(call: Call, duration_s: float) -> AccessLine:
     """The line of a request; what each has by position, as names cost three times as much, for every call."""
-    outcome, shown = call.outcome, call.shown
-    attempt = outcome.served
-    usage = attempt.usage if attempt else None
+    outcome = call.outcome
+    attempt = outcome.standing
+    if attempt is None or call.shown is not None:
+        return odd_line_of(call, duration_s)
+    caller, origin = call.caller, outcome.origin
+    first, usage, cost = attempt.first_event_s, attempt.usage, attempt.cost
+    tokens: dict[str, int] | None = None
+    if usage is not None:
+        written = usage.output if usage.apart is None else usage.billed_output
+        tokens = {"input": usage.input or 0, "output": written or 0}
     return AccessLine(
         timestamp(call.wall),
         "info",
@@ -84,12 +92,42 @@ def _line(call: Call, duration_s: float) -> AccessLine:
         round(duration_s * 1000, 3),
         "dragoman",
         call.id,
-        call.caller.key_id if call.caller else None,
-        attempt.provider if attempt else None,
-        attempt.model if attempt else None,
+        None if caller is None else caller.key_id,
+        attempt.provider,
+        attempt.model,
         outcome.stream,
         len(outcome.attempts),
-        first_event_ms=_ms(attempt.first_event_s) if attempt else None,
+        None if first is None else round(first * 1000, 3),
+        tokens,
+        None if cost is None else plain(cost),
+        outcome.error_code,
+        None if origin is None else origin.call_id,
+    )
+
+
+def odd_line_of(call: Call, duration_s: float) -> AccessLine:
+    """The line of any request: of one that nobody was asked for, too, and with its words where they are shown."""
+    outcome, shown = call.outcome, call.shown
+    attempt = outcome.served
+    usage = attempt.usage if attempt else None
+    first = attempt.first_event_s if attempt else None
+    return AccessLine(
+        timestamp=timestamp(call.wall),
+        level="info",
+        message="request",
+        request_id=call.request_id,
+        trace_id=call.trace_id,
+        route=call.route,
+        status=outcome.http_status,
+        duration_ms=round(duration_s * 1000, 3),
+        logger="dragoman",
+        call_id=call.id,
+        key=call.caller.key_id if call.caller else None,
+        provider=attempt.provider if attempt else None,
+        model=attempt.model if attempt else None,
+        stream=outcome.stream,
+        attempts=len(outcome.attempts),
+        first_event_ms=round(first * 1000, 3) if first is not None else None,
         tokens={"input": usage.input or 0, "output": usage.billed_output or 0} if usage else None,
         cost_usd=plain(attempt.cost) if attempt and attempt.cost is not None else None,
         error=outcome.error_code,
@@ -121,7 +159,3 @@ def paged_with(log: Log) -> Callable[[Call, int, float], None]:
         )
 
     return paged
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 3)

@@ -161,7 +161,8 @@ class AiohttpDriver:
 
     async def fetch(self, request: UpstreamRequest, *, fresh: bool) -> AiohttpArrival:
         """Sends the request and waits for the head."""
-        if "" in request.headers:
+        headers = request.headers
+        if "" in headers:
             raise ValueError("a header without a name, which aiohttp would write")
         session = self._sessions.get(fresh)
         if session is None:
@@ -170,7 +171,7 @@ class AiohttpDriver:
             request.method,
             URL(request.url, encoded=True),
             data=_body(request.body),
-            headers=request.headers,
+            headers=headers,
             allow_redirects=False,
             timeout=_timeout(request.connect_timeout_s),
         )

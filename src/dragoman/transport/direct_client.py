@@ -22,7 +22,7 @@ from dragoman.transport.deadline import Deadlines
 from dragoman.transport.direct_connection import DirectConnection
 from dragoman.transport.direct_dial import dial
 from dragoman.transport.direct_idle import Idle
-from dragoman.transport.direct_reply import DirectReply, UnderWay
+from dragoman.transport.direct_reply import LEFT, DirectReply, UnderWay
 from dragoman.transport.direct_request import Origin, head_of, place_of
 from dragoman.transport.failures import (
     BAD_REQUEST,
@@ -94,23 +94,32 @@ class DirectTransport:
             raise failure(CONNECTION_LIMIT, host)
         started = book.loop.time()
         reply = DirectReply(book, host, started + request.first_byte_timeout_s)
-        origin = place.origin
+        book.replies.add(reply)
+        origin, body, bodiless = place.origin, request.body, request.method == "HEAD"
         connection = idle.take(origin) or await self._dial(origin, reply, request)
-        bodiless = request.method == "HEAD"
-        connection.send(reply, head, request.body, bodiless=bodiless)
-        await reply.head()
-        if (
-            reply.fault is RESET
-            and connection.used
-            and not connection.heard
-            and book.loop.time() - started < STALE_S
-        ):
+        while True:
+            connection.send(reply, head, body, bodiless)
+            # Waited for in here: a coroutine of its own would cost every request its making.
+            book.deadlines.set(book.loop, reply)
+            try:
+                while not reply.status and reply.fault is None:
+                    await reply.more()
+            except LEFT:
+                reply.drop(LOST)
+                raise
+            finally:
+                book.deadlines.lift(reply)
+            if reply.status:
+                break
+            if (
+                reply.fault is not RESET
+                or not connection.used
+                or connection.heard
+                or book.loop.time() - started >= STALE_S
+            ):
+                raise reply.failure(cast("Fault", reply.fault))
             reply.again()
             connection = await self._dial(origin, reply, request)
-            connection.send(reply, head, request.body, bodiless=bodiless)
-            await reply.head()
-        if not reply.status:
-            raise reply.failure(cast("Fault", reply.fault))
         if "content-encoding" in reply.headers:
             return _inflated(reply)
         return reply

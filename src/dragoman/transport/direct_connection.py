@@ -30,6 +30,12 @@ LARGE_BODY = 64 * 1024
 HIGH_WATER = 256 * 1024
 """Bytes of a body that may wait for their reader; beyond it nothing more is read."""
 
+_NAMES: dict[bytes, str] = {}
+"""Names of headers as providers write them, and in lower case: they are the same in every reply."""
+_name_of = _NAMES.__getitem__
+_MOST_NAMES = 1000
+_LONGEST_NAME = 100
+
 
 class _StopError(Exception):
     """Ends the parsing from inside one of the parser's calls."""
@@ -97,16 +103,17 @@ class DirectConnection(asyncio.BufferedProtocol):
 
     # --- requests
 
-    def send(self, reply: DirectReply, head: bytes, body: bytes | None, *, bodiless: bool) -> None:
+    def send(self, reply: DirectReply, head: bytes, body: bytes | None, bodiless: bool) -> None:  # noqa: FBT001
         """Sends a request; what comes is the reply's. ``bodiless``: it will have no body."""
         transport = self._transport
-        self._whole = self.heard = False
+        self._whole = self._moved = self.heard = False
         if transport is None or transport.is_closing():
             reply.fail(RESET)
             return
         self._reply = reply
         reply.carrier = self
-        self._headers.clear()  # a reply before this one may have left its trailers
+        if self._headers:
+            self._headers.clear()  # a reply before this one has left its trailers
         self._in_head = True
         self._bodiless = bodiless
         self._dry = 0
@@ -160,9 +167,15 @@ class DirectConnection(asyncio.BufferedProtocol):
         body = self._body
         if body:
             reply.pieces += body
-            reply.size += nbytes
             body.clear()
+            if self._whole:
+                self._end(reply)
+                return
+            reply.size += nbytes
             self._moved = True
+        elif self._whole:
+            self._end(reply)
+            return
         if self._moved:
             self._moved = False
             self._dry = 0
@@ -170,9 +183,7 @@ class DirectConnection(asyncio.BufferedProtocol):
             self._dry += nbytes
             if self._dry > HEAD_LIMIT and fault is None:
                 fault = HEAD_TOO_LARGE if self._in_head else LOST
-        if self._whole:
-            self._end(reply)
-        elif fault is not None:
+        if fault is not None:
             self._break(reply, fault)
         elif not self._in_head:
             reply.arrived()
@@ -213,7 +224,8 @@ class DirectConnection(asyncio.BufferedProtocol):
         ):
             self.abort()
         else:
-            self.resume()
+            if self._paused:
+                self.resume()
             self.used = True
             self._idle.keep(self)
         reply.end()
@@ -270,16 +282,21 @@ class DirectConnection(asyncio.BufferedProtocol):
 
 
 def by_name(given: dict[bytes, bytes]) -> dict[str, str]:
-    """The lines of a head, names in lower case; all are decoded at once, as each by itself costs as much."""
-    names = b"\0".join(given).decode("latin-1").lower().split("\0")
+    """The lines of a head, names in lower case; all values are decoded at once, as each costs as much."""
     values = b"\0".join(map(bytes.rstrip, given.values())).decode("latin-1").split("\0")
-    if len(names) == len(values) == len(given):
-        return dict(zip(names, values, strict=True))
-    # None at all; or one holds a NUL, should the parser ever let it through.
-    return {
-        name.decode("latin-1").lower(): value.rstrip().decode("latin-1")
-        for name, value in given.items()
-    }
+    try:
+        # Else there are none at all; or one holds a NUL, should the parser ever let it through.
+        if len(values) == len(given):
+            return dict(zip(map(_name_of, given), values, strict=True))
+    except KeyError:
+        pass  # a name that nobody has sent before
+    headers: dict[str, str] = {}
+    for raw, value in given.items():
+        name = raw.decode("latin-1").lower()
+        headers[name] = value.rstrip().decode("latin-1")
+        if len(_NAMES) < _MOST_NAMES and len(raw) <= _LONGEST_NAME:
+            _NAMES[raw] = name
+    return headers
 
 
 def _size(headers: dict[str, str]) -> int:

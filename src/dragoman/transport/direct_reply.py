@@ -24,7 +24,7 @@ from dragoman.transport.failures import (
     failure,
 )
 
-_LEFT = (asyncio.CancelledError, GeneratorExit)
+LEFT = (asyncio.CancelledError, GeneratorExit)
 """How a coroutine is told that nobody waits for it any more."""
 
 
@@ -78,9 +78,6 @@ class DirectReply(Struct, eq=False):
     # What it holds is an answer.
     __repr__ = object.__repr__
 
-    def __post_init__(self) -> None:
-        self._book.replies.add(self)
-
     # --- what the connection says
 
     def end(self) -> None:
@@ -88,7 +85,9 @@ class DirectReply(Struct, eq=False):
         self.ended = True
         self.carrier = None
         self._book.replies.discard(self)
-        self.wake()
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def fail(self, fault: Fault) -> None:
         """Nothing more will come; what has come can still be read."""
@@ -125,18 +124,10 @@ class DirectReply(Struct, eq=False):
 
     # --- what the transport says
 
-    async def head(self) -> None:
-        """Returns when the head is there or never will be; bounded by the time of the request."""
-        deadlines = self._book.deadlines
-        deadlines.set(self._book.loop, self)
-        try:
-            while not self.status and self.fault is None:
-                await self._more()
-        except _LEFT:
-            self.drop(LOST)
-            raise
-        finally:
-            deadlines.lift(self)
+    def more(self) -> asyncio.Future[None]:
+        """Done when there is more to look at."""
+        self._waiter = waiter = self._book.loop.create_future()
+        return waiter
 
     def again(self) -> None:
         """The request is sent once more."""
@@ -171,8 +162,8 @@ class DirectReply(Struct, eq=False):
                     return None
                 if self.fault is not None:
                     raise self.failure(self.fault)
-                await self._more()
-        except _LEFT:
+                await self.more()
+        except LEFT:
             self.drop(LOST)
             raise
         if self.carrier is not None:
@@ -188,8 +179,8 @@ class DirectReply(Struct, eq=False):
             self._take = take
             try:
                 while self._refused is None and not (self.pieces or self.ended or self.fault):
-                    await self._more()
-            except _LEFT:
+                    await self.more()
+            except LEFT:
                 self.drop(LOST)
                 raise
             finally:
@@ -244,8 +235,3 @@ class DirectReply(Struct, eq=False):
         """Closes the connection, unless all of the body has come: then it is kept already."""
         if self.pieces or not self.ended:
             self.drop(self.fault or LOST)
-
-    def _more(self) -> asyncio.Future[None]:
-        """Done when there is more to look at."""
-        self._waiter = waiter = self._book.loop.create_future()
-        return waiter

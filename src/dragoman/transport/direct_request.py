@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from dragoman.attempt.ports import UpstreamRequest
+from dragoman.attempt.ports import Shared, UpstreamRequest
 
 _URL = re.compile(
     r"(?P<scheme>https?)://"
@@ -49,6 +49,8 @@ class Place(NamedTuple):
     authority: str
     """Host and port as the URL has them: what ``host`` says, and what errors name."""
     target: str
+    start: str
+    """What stands in a head behind the method, the line of ``host`` included."""
 
 
 @lru_cache(maxsize=1024)
@@ -64,7 +66,9 @@ def place_of(url: str) -> Place | None:
     target = found["target"]
     if not target.startswith("/"):
         target = "/" + target
-    return Place(Origin(found["host"].strip("[]"), port, secure), found["authority"], target)
+    authority = found["authority"]
+    start = f" {target} HTTP/1.1\r\nhost: {authority}"
+    return Place(Origin(found["host"].strip("[]"), port, secure), authority, target, start)
 
 
 def head_of(request: UpstreamRequest, place: Place) -> bytes:
@@ -74,21 +78,45 @@ def head_of(request: UpstreamRequest, place: Place) -> bytes:
         ValueError: the method or a header cannot be sent as it is.
         TypeError: a header is no text.
     """
-    method, headers, body = request.method, request.headers, request.body
+    method, own, body, shared = request.method, request.own, request.body, request.shared
+    if shared is None:
+        lines = _lines(request.headers)
+    elif not own:
+        lines = shared.lines or _look_through(shared)
+        if trace := request.trace:
+            if not (trace.isascii() and trace.isprintable()):
+                raise ValueError("a trace is named in letters and digits")
+            lines = f"{lines}\r\ntraceparent: {trace}"
+    elif request.trace or not own.keys().isdisjoint(shared.headers):
+        lines = _lines(request.headers)
+    else:
+        lines = (shared.lines or _look_through(shared)) + _lines(own)
+    if method not in _WITH_BODY:
+        if not _TOKEN.fullmatch(method):
+            raise ValueError("a method is a token")
+        if body is None:
+            return f"{method}{place.start}{lines}\r\n\r\n".encode("latin-1")
+    length = 0 if body is None else len(body)
+    head = f"{method}{place.start}{lines}\r\ncontent-length: {length}\r\n\r\n"
+    return head.encode("latin-1")
+
+
+def _look_through(shared: Shared) -> str:
+    if "traceparent" in shared.headers:
+        raise ValueError("no two requests stand at the same place in a trace")
+    lines = shared.lines = _lines(shared.headers)
+    return lines
+
+
+def _lines(headers: dict[str, str]) -> str:
+    """Headers as they stand in a head, a line's end before each."""
     if not _FIELDS.issuperset(headers):
         _learn(headers)
-    if method not in _WITH_BODY and not _TOKEN.fullmatch(method):
-        raise ValueError("a method is a token")
     values = "".join(headers.values())
     # The cheap look passes nearly all; a tab or a letter beyond ASCII needs the exact one.
     if not (values.isascii() and values.isprintable()) and not _VALUE.fullmatch(values):
         raise ValueError("a header's value holds a control character")
-    lines = [f"{method} {place.target} HTTP/1.1\r\nhost: {place.authority}"]
-    lines += map(": ".join, headers.items())
-    if body is not None or method in _WITH_BODY:
-        lines.append(f"content-length: {len(body or b'')}")
-    lines += ("", "")
-    return "\r\n".join(lines).encode("latin-1")
+    return "\r\n".join(["", *map(": ".join, headers.items())])
 
 
 def _learn(names: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from dragoman.accounting.entry import Entry
 from dragoman.accounting.ports import EntryRefused, Line, Scope, Sums
 from dragoman.accounting.records import About, Closed, Finished, Opened, Tokens
+from dragoman.accounting.served import Served
 from dragoman.core.call import Attempt, Call, Caller
 from dragoman.core.clock import ManualClock
 from dragoman.core.errors import HouseError
@@ -32,7 +33,8 @@ class MemoryLedger:
     refused: set[str] = field(default_factory=set)
     bug: bool = False
 
-    async def write(self, entries: Sequence[Entry]) -> int:
+    async def write(self, entries: Sequence[Entry], served: Sequence[Served] = ()) -> int:
+        entries = [*entries, *(each.entry() for each in served)]
         self.batches.append(len(entries))
         if self.bug:
             raise ZeroDivisionError

@@ -82,8 +82,8 @@ def test_a_ledger_that_hangs_is_given_up_and_asked_again(bench, begin, monkeypat
     monkeypatch.setattr(module, "_WRITE_TIMEOUT_S", 0.02)
     write = bench.ledger.write
 
-    async def hang(entries):
-        await write(entries)
+    async def hang(*batch):
+        await write(*batch)
         await asyncio.sleep(60)
 
     monkeypatch.setattr(bench.ledger, "write", hang)
@@ -220,9 +220,9 @@ def test_a_flush_ends_though_new_calls_keep_coming(bench, begin, monkeypatch):
     journal, writer, settle = begin()
     write = bench.ledger.write
 
-    async def busy(entries):
+    async def busy(*batch):
         settle(1000 + len(bench.ledger.batches))
-        return await write(entries)
+        return await write(*batch)
 
     monkeypatch.setattr(bench.ledger, "write", busy)
     settle(1)

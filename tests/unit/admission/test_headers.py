@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dragoman.admission.headers import duration, limit_lines
+from dragoman.admission.headers import duration, limit_text
 from dragoman.core.call import Allowed, Denied, Gauge
 
 
 def headers_of(*told):
     """The lines as the client that reads them has them."""
-    return dict(line.split(": ", 1) for line in limit_lines(*told))
+    text, number = limit_text(*told)
+    lines = text.split("\r\n")[:-1]
+    assert len(lines) == number
+    return dict(line.split(": ", 1) for line in lines)
 
 
 @pytest.mark.req("R-ADD-030")

@@ -163,9 +163,9 @@ def test_where_all_fail_the_firsts_error_is_told(stream):
 @both
 def test_too_little_is_known_or_the_tenth_is_spent(stream):
     means, providers = furnished({"p": [slow("a", 0.1, stream=stream)], "q": []})
-    means.health.paces.of("p", "m", whole=not stream).recent = means.health.paces.of(
-        "p", "m", whole=not stream
-    ).recent[:19]
+    recent = means.health.paces.of("p", "m", whole=not stream).recent
+    while len(recent) > 19:
+        recent.pop()
     run(means, stream=stream)
     assert providers.asked == ["p"]
     means, providers = furnished({"p": [slow("a", 0.1, stream=stream)], "q": []})

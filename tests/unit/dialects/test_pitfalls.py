@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dragoman.attempt.letterhead import letterhead_of
 from dragoman.attempt.policy import Policy
 from dragoman.attempt.prepare import Prepared, prepare
 from dragoman.catalog.load import load_providers
@@ -88,7 +89,10 @@ def prepared(client: str, provider: str, said: dict[str, Any], **headers: str) -
     )
     body = {"model": "x", "max_tokens": 5, "messages": HI, **said}
     ask = read_ask(json.dumps(body).encode())
-    return prepare(call, ask, candidate, Policy(), lambda _: None, "dragoman/test")
+    letterhead = letterhead_of(
+        candidate, client, "chat", stream=ask.stream, user_agent="dragoman/test"
+    )
+    return prepare(call, ask, candidate, letterhead, Policy(), lambda *_: None, "0" * 36, 1.0)
 
 
 BETAS = {

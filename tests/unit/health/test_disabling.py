@@ -103,4 +103,4 @@ def test_rows_do_not_fill_the_memory() -> None:
     table = Disabling(DisablingPolicy(most=3))
     for number in range(10):
         table.failed("p", f"m{number}", 0.0)
-    assert len(table._rows) == 3
+    assert len(table.rows) == 3

@@ -183,7 +183,7 @@ def test_an_answer_that_came_to_its_end_enables_and_is_measured() -> None:
     assert (found.requests, found.failures, found.tokens_per_s) == (7, 6, 50.0)
     assert (found.first_event_s, found.reply_s) == (0.5, None)
     health.completed(KNOWN, said, 105, whole=True)
-    assert found.reply_s == 4.0
+    assert health.statistics.of("p", "m", "key-1").reply_s == 4.0
     # A count of tokens is quick, and no reply.
     health.completed(KNOWN, record(first_event_s=0.01, duration_s=0.01), 106, whole=True)
     assert found.reply_s == 4.0

@@ -50,10 +50,10 @@ def test_rests_do_not_fill_the_memory(monkeypatch) -> None:
     for number in range(3):
         rests.cool("p", "k", f"m{number}", 0, 10)
     rests.cool("p", "k", "late", 20, 10)
-    assert list(rests._until) == [("p", "k", "late")]
+    assert list(rests.ends) == [("p", "k", "late")]
     for number in range(3):
         rests.cool("p", "k", f"n{number}", 20, 10)
-    assert len(rests._until) == 3
+    assert len(rests.ends) == 3
     assert rests.rests("p", "k", "n2", 21)
     assert not rests.rests("p", "k", "late", 21)
 

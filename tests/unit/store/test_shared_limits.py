@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections import Counter as Counted
 from contextlib import asynccontextmanager
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from dragoman.admission.meter import Meter
 from dragoman.admission.ports import Short, Taken
@@ -15,8 +19,11 @@ from dragoman.core.clock import ManualClock
 from dragoman.core.errors import HouseError
 from dragoman.store.limits import open_limits
 from dragoman.store.shared import limits as module
+from dragoman.store.shared.corrections import Corrections
 from dragoman.store.shared.host import HostCounter
-from dragoman.store.shared.limits import SharedLimits, lease_size, open_shared
+from dragoman.store.shared.leases import lease_size
+from dragoman.store.shared.limits import SharedLimits, open_shared
+from dragoman.store.shared.ports import Correction, Held, Leased, granted_places
 
 pytestmark = [pytest.mark.anyio, pytest.mark.req("R-TIER-005")]
 
@@ -34,7 +41,8 @@ class Counter:
         self.count = count
         self.meters: dict[str, Meter] = {}
         self.asked: list[tuple[int, int]] = []
-        self.renewed: list[str] = []
+        self.batches: list[list[Correction]] = []
+        self.renewed: list[Held] = []
         self.away = False
         self.slow_s = 0.0
 
@@ -44,23 +52,43 @@ class Counter:
         if self.away:
             raise HouseError("overloaded", "It is away.")
 
-    async def take(self, key_id, rule, amount, *, most=0, place=None, past=None):
+    async def take(
+        self, key_id, rule, amount, *, most=0, place=None, places=1, spare=0, past=None, back=()
+    ):
         await self._be()
         self.asked.append((amount, most))
         meter = self.meters.setdefault(f"{key_id}:{rule.unit}", Meter())
-        return meter.take(rule, amount, self.clock.monotonic(), most=most, place=place, past=past)
+        for name in back:
+            self.left(meter, name, 0)
+        found = meter.take(rule, amount, self.clock.monotonic(), most=most, place=place, past=past)
+        if place is None or not isinstance(found, Taken):
+            return found
+        granted = granted_places(rule.places - len(meter.places) + 1, places, spare)
+        meter.places |= {f"{place}#{number}": float("inf") for number in range(1, granted)}
+        return Leased(found.at, found.amount, found.gauge, found.which, granted)
 
     async def correct(self, corrections):
-        await self._be()
+        self.batches.append(list(corrections))
         for each in corrections:
+            await self._be()
             meter = self.meters.setdefault(f"{each.key_id}:{each.unit}", Meter())
-            if each.taken is not None:
-                meter.correct(each.taken, each.change)
-            meter.places.pop(each.place, None)
+            for at, change in each.changes:
+                meter.correct(Taken(at, 0), change)
+            for name, number in each.places:
+                self.left(meter, name, number)
+
+    def left(self, meter: Meter, name: str, number: int) -> None:
+        for place in list(meter.places):
+            first, _, more = place.partition("#")
+            if first == name and int(more or 0) >= number:
+                del meter.places[place]
+
+    def place_names(self, meter: str) -> list[str]:
+        return list(self.meters[meter].places) if meter in self.meters else []
 
     async def renew(self, held):
         await self._be()
-        self.renewed += [each.place for each in held]
+        self.renewed += held
 
     async def processes(self):
         await self._be()
@@ -309,7 +337,7 @@ async def test_what_is_held_is_renewed(rig, monkeypatch):
         await asyncio.sleep(0.05)
         rig.clock.advance(module.PLACE_S)
         await asyncio.sleep(0.05)
-    assert "a" in rig.counter.renewed
+    assert Held("k", "a") in rig.counter.renewed
 
 
 # ---------------------------------------------------------------- which store it is
@@ -382,3 +410,307 @@ async def test_few_files_are_open_whatever_the_number_of_keys(tmp_path, monkeypa
         found = await counter.take(f"k{number}", requests(rpm=8), 1)
         assert found.gauge.remaining == 6
     counter.close()
+
+
+# ---------------------------------------------------------------- what is set right, in batches
+
+
+async def calls_in_a_loop(rig, rules, times, at_once):
+    """Callers that each ask again as soon as they have been answered; who was refused, by which limit."""
+    refused, left, names = Counted(), times, itertools.count()
+
+    async def one():
+        nonlocal left
+        while left > 0:
+            left -= 1
+            place = f"p{next(names)}"
+            found = await rig.limits.take("k", rules.requests, 1, place=place)
+            if isinstance(found, Short):
+                refused[found.name] += 1
+                continue
+            used = await rig.limits.take("k", rules.tokens, 500)
+            await asyncio.sleep(0)
+            rig.limits.correct("k", rules.tokens, used, -400)
+            rig.limits.leave("k", rules.requests, place)
+
+    await asyncio.gather(*(one() for _ in range(at_once)))
+    return refused
+
+
+@pytest.mark.parametrize("rpm", [900_000, 2_000_000_000])
+@pytest.mark.parametrize("places", [8, 1000])
+async def test_a_slow_counter_keeps_nobody_s_places(rig, places, rpm):
+    rules = rules_of(Limits(rpm=rpm, tpm=999_999, concurrency=places))
+    rig.counter.slow_s = 0.002
+    assert await calls_in_a_loop(rig, rules, 2000, 8) == {}
+    await rig.limits.close()
+    await sent(rig)
+    assert rig.counter.meters["k:requests"].places == {}
+    assert rig.counter.meters["k:tokens"].windows["tpm"].used == 2000 * 100
+
+
+async def test_a_batch_is_one_correction_for_a_key_and_unit(rig):
+    rules = rules_of(Limits(rpm=900, tpm=900, concurrency=9))
+    taken = []
+    for number in range(5):
+        await rig.limits.take("k", rules.requests, 1, place=f"p{number}")
+        taken.append(await rig.limits.take("k", rules.tokens, 100))
+    for number, each in enumerate(taken):
+        rig.limits.leave("k", rules.requests, f"p{number}")
+        rig.limits.correct("k", rules.tokens, each, -90)
+    await sent(rig)
+    assert len(rig.counter.batches) == 1
+    found = {each.unit: each for each in rig.counter.batches[0]}
+    assert dict(found["requests"].places) == {f"p{number}": 0 for number in range(5)}
+    assert [change for _, change in found["tokens"].changes] == [-5 * 90]
+
+
+async def test_what_was_given_back_goes_with_the_next_request(rig):
+    rule = requests(concurrency=1)
+    for number in range(20):
+        assert isinstance(await rig.limits.take("k", rule, 1, place=f"p{number}"), Taken)
+        rig.limits.leave("k", rule, f"p{number}")
+    assert rig.counter.batches == []
+    await sent(rig)
+    assert rig.counter.meters["k:requests"].places == {}
+
+
+async def test_changes_are_kept_up_to_a_bound_and_places_all_of_them(rig, monkeypatch):
+    monkeypatch.setattr("dragoman.store.shared.corrections.MOST_CHANGES", 10)
+    waiting = Corrections(rig.tell)
+    for number in range(50):
+        waiting.change("k", "tokens", number * 1.0, -1)
+        waiting.change("k", "tokens", 0.0, -1)
+        waiting.place("k", "tokens", f"p{number}")
+    assert [what for what, _ in rig.told] == [
+        "limits are not set right any more by what calls did use"
+    ]
+    (sent_now,) = waiting.batch(5)
+    assert len(sent_now.changes) == 10
+    assert sent_now.changes[0] == (0.0, -51)
+    assert len(sent_now.places) == 50
+    waiting.failed()
+    waiting.change("k", "tokens", 7.0, 3)
+    (again,) = waiting.batch(5)
+    assert again.changes == ((7.0, 3),)
+    assert len(again.places) == 50
+    waiting.arrived()
+    assert not waiting
+
+
+async def test_what_came_to_less_goes_back_into_its_lease(rig):
+    rule = tokens(tpm=1_000_000)
+    first = await rig.limits.take("k", rule, 4000)
+    for _ in range(50):
+        rig.limits.correct("k", rule, first, -3900)
+        first = await rig.limits.take("k", rule, 4000)
+        assert isinstance(first, Taken)
+    rig.limits.correct("k", rule, first, 700)
+    assert len(rig.counter.asked) == 1
+    assert rig.counter.batches == []
+    await rig.limits.close()
+    await sent(rig)
+    assert rig.counter.meters["k:tokens"].windows["tpm"].used == 50 * 100 + 4700
+
+
+async def test_what_came_to_less_after_its_lease_is_told(rig):
+    rule = tokens(tpm=1_000_000)
+    taken = await rig.limits.take("k", rule, 4000)
+    rig.clock.advance(0.3)
+    await rig.limits.take("k", rule, 10)
+    rig.limits.correct("k", rule, taken, -3900)
+    await rig.limits.close()
+    await sent(rig)
+    assert rig.counter.meters["k:tokens"].windows["tpm"].used == 110
+
+
+# ---------------------------------------------------------------- places in leases
+
+
+async def test_many_places_are_taken_some_at_a_time(rig):
+    rule = requests(rpm=2_000_000, concurrency=5000)
+    for number in range(40):
+        assert isinstance(await rig.limits.take("k", rule, 1, place=f"p{number}"), Taken)
+    assert len(rig.counter.asked) == 2  # requests, and places
+    assert len(rig.counter.meters["k:requests"].places) == 51
+    for number in range(40):
+        rig.limits.leave("k", rule, f"p{number}")
+    await sent(rig)
+    assert len(rig.counter.meters["k:requests"].places) == 50
+    await asyncio.sleep(0.3)
+    await sent(rig)
+    assert rig.counter.meters["k:requests"].places == {}
+    assert rig.limits._places == {}
+
+
+async def test_many_who_come_at_once_take_their_places_together(rig):
+    rule = requests(concurrency=1000)
+    rig.counter.slow_s = 0.01
+    found = await asyncio.gather(
+        *(rig.limits.take("k", rule, 1, place=f"p{number}") for number in range(1200))
+    )
+    assert sum(isinstance(each, Taken) for each in found) == 1000
+    assert {each.name for each in found if isinstance(each, Short)} == {"concurrency"}
+    assert len(rig.counter.asked) <= 4
+    rig.limits.leave("k", rule, "p0")
+    assert isinstance(await rig.limits.take("k", rule, 1, place="again"), Taken)
+
+
+async def test_who_leaves_before_a_place_is_found_leaves_nothing_behind(rig):
+    rule = requests(rpm=2_000_000, concurrency=1000)
+    await rig.limits.take("k", rule, 1)
+    rig.counter.slow_s = 0.05
+    asking = asyncio.create_task(rig.limits.take("k", rule, 1, place="a"))
+    await asyncio.sleep(0.01)
+    asking.cancel()
+    await asyncio.wait({asking})
+    await rig.limits.close()
+    await sent(rig)
+    meter = rig.counter.meters["k:requests"]
+    assert (meter.places, meter.windows["rpm"].used) == ({}, 1)
+
+
+async def test_a_place_that_is_refused_counts_no_request_of_a_lease(rig):
+    rule = requests(rpm=2_000_000, concurrency=1000)
+    other = SharedLimits(rig.counter, rig.clock, rig.tell, 4)
+    for number in range(1000):
+        assert isinstance(await other.take("k", rule, 1, place=f"o{number}"), Taken)
+    for number in range(5):
+        found = await rig.limits.take("k", rule, 1, place=f"p{number}")
+        assert (found.name, found.limit) == ("concurrency", 1000)
+    for each in (rig.limits, other):
+        await each.close()
+    assert rig.counter.meters["k:requests"].windows["rpm"].used == 1000
+
+
+async def test_nobody_is_starved_by_places_that_others_hold_to_spare(rig):
+    rule = requests(concurrency=1000)
+    other = SharedLimits(rig.counter, rig.clock, rig.tell, 4)
+    for number in range(1000):
+        await other.take("k", rule, 1, place=f"o{number}")
+    assert isinstance(await rig.limits.take("k", rule, 1, place="a"), Short)
+    for number in range(3):
+        other.leave("k", rule, f"o{number}")
+    await asyncio.sleep(0.3)
+    for name in "abc":
+        assert isinstance(await rig.limits.take("k", rule, 1, place=name), Taken)
+    assert isinstance(await rig.limits.take("k", rule, 1, place="d"), Short)
+    await other.close()
+
+
+async def test_leased_places_are_renewed_while_they_are_held(rig, monkeypatch):
+    monkeypatch.setattr(module, "BEAT_S", 0.01)
+    await rig.limits.take("k", requests(concurrency=2000), 1, place="a")
+    async with open_shared(rig.limits):
+        await asyncio.sleep(0.02)
+        rig.counter.renewed.clear()
+        rig.clock.advance(module.PLACE_S)
+        await asyncio.sleep(0.05)
+        assert [(each.key_id, each.number) for each in rig.counter.renewed][:1] == [("k", 21)]
+
+
+async def test_places_outlive_a_counter_that_was_away(rig, monkeypatch):
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    rule = requests(rpm=2_000_000, concurrency=1000)
+    async with open_shared(rig.limits):
+        for name in "abc":
+            await rig.limits.take("k", rule, 1, place=name)
+        rig.counter.away = True
+        await rig.limits.take("k", requests(rpm=5), 1)
+        assert rig.limits.state == "alone"
+        assert rig.limits.take_now("k", rule, 1, "d") is None
+        rig.limits.leave("k", rule, "a")
+        await asyncio.sleep(0.3)
+        rig.counter.meters.clear()
+        rig.counter.away = False
+        await asyncio.sleep(0.05)
+        assert rig.limits.state == "shared"
+        assert [each.number for each in rig.counter.renewed[-1:]] == [2]
+
+
+async def test_those_who_wait_for_a_counter_that_hangs_wait_once(rig, monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE_S", 0.05)
+    rig.counter.slow_s = 5.0
+    began = asyncio.get_running_loop().time()
+    rule = requests(rpm=2_000_000, concurrency=2000)
+    found = await asyncio.gather(
+        *(rig.limits.take("k", rule, 1, place=f"p{number}") for number in range(50))
+    )
+    assert all(isinstance(each, Taken) for each in found)
+    assert asyncio.get_running_loop().time() - began < 0.2
+
+
+async def test_what_is_taken_now_is_what_would_be_taken(rig):
+    wide, narrow = requests(rpm=10_000, concurrency=2000), requests(rpm=50, concurrency=2000)
+    assert rig.limits.take_now("k", wide, 1, "a") is None
+    waited = await rig.limits.take("k", wide, 1, place="a")
+    assert rig.limits.take_now("k", wide, 1, "b") == waited
+    assert rig.limits.take_now("k", requests(rpm=10_000, concurrency=2000), 1, "c") is None
+    assert rig.limits.take_now("k", wide, 10_000, "c") is None
+    assert rig.limits.take_now("k", narrow, 1, "c") is None
+    rig.clock.advance(0.3)
+    assert rig.limits.take_now("k", wide, 1, "c") is None
+    assert await rig.limits.take("k", wide, 1, place="c")
+    for place in "abc":
+        rig.limits.leave("k", wide, place)
+    await rig.limits.close()
+    await sent(rig)
+    meter = rig.counter.meters["k:requests"]
+    assert (meter.places, meter.windows["rpm"].used) == ({}, 3)
+
+
+steps = st.lists(
+    st.tuples(
+        st.integers(0, 1),
+        st.sampled_from(["take", "take", "take", "leave", "leave", "settle", "wait", "idle"]),
+        st.integers(1, 400),
+    ),
+    max_size=60,
+)
+
+
+@given(steps)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_processes_never_hold_more_than_there_is(steps):
+    asyncio.run(hold_together(steps))
+
+
+async def hold_together(steps):
+    rules = rules_of(Limits(rpm=1500, tpm=20_000, concurrency=1000))
+    rig = Rig()
+    both = [SharedLimits(rig.counter, rig.clock, rig.tell, 2) for _ in range(2)]
+    held, used, names = ([], []), ([], []), itertools.count()
+    passed = []
+    for which, what, number in steps:
+        limits = both[which]
+        if what == "take":
+            for _ in range(number):
+                place = f"p{next(names)}"
+                if isinstance(await limits.take("k", rules.requests, 1, place=place), Taken):
+                    held[which].append(place)
+                    passed.append(rig.clock.monotonic())
+                found = await limits.take("k", rules.tokens, 100)
+                if isinstance(found, Taken):
+                    used[which].append(found)
+        elif what == "leave":
+            for _ in range(min(number, len(held[which]))):
+                limits.leave("k", rules.requests, held[which].pop())
+        elif what == "settle":
+            for _ in range(min(number, len(used[which]))):
+                limits.correct("k", rules.tokens, used[which].pop(), -90)
+        elif what == "wait":
+            rig.clock.advance(number / 10)
+        else:
+            for places in tuple(limits._places.values()):
+                limits._idle(places)
+            while limits._sending is not None:
+                await asyncio.wait({limits._sending})
+        assert sum(map(len, held)) <= len(rig.counter.place_names("k:requests")) <= 1000
+        for at in passed[-1:]:
+            assert sum(at - 59.7 < when <= at for when in passed) <= 1500
+    for limits in both:
+        await limits.close()
+        assert sum(len(each.holders) for each in limits._places.values()) == len(
+            held[both.index(limits)]
+        )
+    assert rig.told == []

@@ -26,10 +26,10 @@ async def answer(scope, receive, send):
         return
     if scope["path"].startswith("/at-once"):
         value = "a\r\nb" if scope["path"] == "/at-once/broken" else scope["path"]
-        lines = ["content-length: 4", f"x-path: {value}"]
+        text = f"content-length: 4\r\nx-path: {value}\r\n"
         headers = [(b"content-length", b"4"), (b"x-path", value.encode())]
         try:
-            written = scope[subject.TURN].answer(200, lines, b"once")
+            written = scope[subject.TURN].answer(200, text, 2, b"once")
         except ValueError:
             written, headers = False, headers[:1]
         if written:
@@ -39,7 +39,7 @@ async def answer(scope, receive, send):
         return
     if scope["path"] == "/stream":
         turn = scope[subject.TURN]
-        if not turn.begin(200, ["x-path: /stream"]):
+        if not turn.begin(200, "x-path: /stream\r\n", 1):
             headers = [(b"x-path", b"by-message")]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
         if not turn.push(b"one"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dragoman.surface.endpoint import headers_of_scope
+from dragoman.surface.head import headers_of_scope
 
 
 @pytest.mark.parametrize(

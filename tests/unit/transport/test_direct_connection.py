@@ -72,7 +72,8 @@ class Case:
 
     def ask(self, *, bodiless=False):
         self.reply = DirectReply(self.book, "a", 1e9)
-        self.connection.send(self.reply, b"HEAD", b"BODY", bodiless=bodiless)
+        self.book.replies.add(self.reply)
+        self.connection.send(self.reply, b"HEAD", b"BODY", bodiless)
 
     def hear(self, data):
         """Bytes arrive, unless the socket is closed."""

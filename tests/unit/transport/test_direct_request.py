@@ -5,7 +5,7 @@ from httptools import HttpRequestParser
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dragoman.attempt.ports import UpstreamRequest
+from dragoman.attempt.ports import Shared, UpstreamRequest
 from dragoman.transport.direct_request import Origin, head_of, place_of
 
 TOKEN = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -69,7 +69,8 @@ def test_a_head_is_what_http_asks_for_and_the_callers_headers_in_their_order():
     ],
 )
 def test_a_url_leads_to_one_place(url, origin, authority, target):
-    assert place_of(url) == (Origin(*origin), authority, target)
+    start = f" {target} HTTP/1.1\r\nhost: {authority}"
+    assert place_of(url) == (Origin(*origin), authority, target, start)
 
 
 @pytest.mark.parametrize(
@@ -156,3 +157,24 @@ def test_letters_beyond_ascii_go_out_as_the_bytes_they_came_in():
 def test_a_value_that_is_no_text_is_refused():
     with pytest.raises(TypeError):
         written({"x": 1})
+
+
+HEADERS = st.dictionaries(
+    st.sampled_from(["a", "b", "c", "host", "x y"]), st.sampled_from(["1", "é", "\t", "\r\n", ""])
+)
+
+
+def lines_of(own, shared):
+    place = place_of("https://api.example/v1")
+    request = UpstreamRequest("POST", "https://api.example/v1", own, b"{}", shared=shared)
+    try:
+        return sorted(head_of(request, place).split(b"\r\n"))
+    except ValueError:
+        return None
+
+
+@given(HEADERS, st.lists(HEADERS, min_size=1, max_size=3))
+def test_headers_that_requests_share_are_sent_and_refused_as_those_of_each_alone(shared, owns):
+    same = Shared(shared)
+    for own in owns:
+        assert lines_of(own, same) == lines_of({**shared, **own}, None)

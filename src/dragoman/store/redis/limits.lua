@@ -1,26 +1,33 @@
 -- Takes from a meter, as dragoman/admission/meter.py does; the state of a key and unit is one packed value:
 --   { w = { name = { slot, amount, slot, amount, … } }, t = used of the allowance, tu = until when that is
---     believed, p = { place = until when }, told = whether it knows what was in its long windows before }
+--     believed, p = { place = until when }, n = { place = how many, where it is more than one },
+--     told = whether it knows what was in its long windows before }
 -- KEYS[1]  the meter
--- ARGV     amount, most, place, seconds of a place, places, allowance, used (-1: not told), seconds of that,
---          seconds from which a window is long, what was used lately: [[seconds ago, amount], …],
---          then name, limit and seconds of each window
--- answers  { "taken", at, amount, which, limit, remaining, reset }
+-- ARGV[1]  packed: amount, most, { place, how many, how many to spare, how many there are, its seconds },
+--          places that are given back first, { allowance, used (-1: not told), seconds of that },
+--          { seconds from which a window is long, what was used lately: { { seconds ago, amount }, … } },
+--          windows: { { name =, limit =, seconds = }, … }
+-- answers  { "taken", at, amount, which, limit, remaining, reset, places }
 --          { "short", name, limit, free, wait (-1: never) }  or  { "unknown" }
-local SLOTS = 250
+local SLOTS, OF_FREE_PLACES = 250, 16
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
-local amount, most = tonumber(ARGV[1]), tonumber(ARGV[2])
-local place, place_s, places = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-local total, used, used_s = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local amount, most, about_place, back, about_total, before, windows = unpack(cmsgpack.unpack(ARGV[1]))
+local place, wanted, spare, places, place_s = unpack(about_place)
+local total, used, used_s = unpack(about_total)
+local long_s, lately = unpack(before)
 
-local long_s, lately = tonumber(ARGV[9]), cjson.decode(ARGV[10])
 local raw = redis.call('GET', KEYS[1])
 local meter = raw and cmsgpack.unpack(raw) or { w = {}, p = {} }
+meter.n = meter.n or {}
+local changed = false
+for _, name in ipairs(back) do
+  if meter.p[name] then meter.p[name], meter.n[name], changed = nil, nil, true end
+end
 
 local is_long, told = total > 0, false
-for at = 11, #ARGV, 3 do
-  if tonumber(ARGV[at + 2]) >= long_s then is_long = true end
+for _, window in ipairs(windows) do
+  if window.seconds >= long_s then is_long = true end
 end
 local wants_total = total > 0 and (meter.t == nil or now >= meter.tu)
 local wants_past = is_long and not meter.told
@@ -31,8 +38,8 @@ if wants_total or wants_past then
 end
 
 local bounds, kept_s = {}, total > 0 and 3600 or 0
-for at = 11, #ARGV, 3 do
-  local name, limit, seconds = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+for _, window in ipairs(windows) do
+  local name, limit, seconds = window.name, window.limit, window.seconds
   local width = seconds / SLOTS
   local slots, sum, first = meter.w[name] or {}, 0, 1
   local gone = math.floor(now / width) - SLOTS
@@ -67,11 +74,12 @@ local function left_after(bound, slot)
 end
 
 local function keep()
+  if next(meter.p) and kept_s < place_s then kept_s = place_s end
   redis.call('SET', KEYS[1], cmsgpack.pack(meter), 'PX', math.ceil(kept_s * 1000) + 1000)
 end
 
 local function refuse(answer)
-  if told then keep() end
+  if told or changed then keep() end
   return answer
 end
 
@@ -103,18 +111,22 @@ for _, bound in ipairs(bounds) do
   end
 end
 if short then return refuse(short) end
+local granted = 0
 if place ~= '' and places > 0 then
-  local count, held = 0, {}
+  local count, held, numbers = 0, {}, {}
   for name, till in pairs(meter.p) do
     if till > now then
-      held[name] = till
-      count = count + 1
+      held[name], numbers[name] = till, meter.n[name]
+      count = count + (numbers[name] or 1)
     end
   end
-  meter.p = held
-  if count >= places then return refuse({ 'short', 'concurrency', places, 0, '1' }) end
+  meter.p, meter.n = held, numbers
+  local left = places - count
+  if left < 1 then return refuse({ 'short', 'concurrency', places, 0, '1' }) end
+  granted = math.min(left, wanted)
+  granted = granted + math.min(spare, math.floor((left - granted) / OF_FREE_PLACES))
   held[place] = now + place_s
-  if kept_s < place_s then kept_s = place_s end
+  if granted > 1 then numbers[place] = granted end
 end
 
 if most > amount then amount = math.max(amount, math.min(most, free or 0)) end
@@ -135,7 +147,7 @@ end
 if total > 0 then meter.t = meter.t + amount end
 keep()
 
-local answer = { 'taken', string.format('%.6f', now), amount, which, 0, 0, '0' }
+local answer = { 'taken', string.format('%.6f', now), amount, which, 0, 0, '0', granted }
 if which >= 0 then
   local bound = bounds[which + 1]
   local newest = bound.slots[#bound.slots - 1]

@@ -20,14 +20,14 @@ from dragoman.admission.ports import UNKNOWN, Past, Short, Taken, Unknown
 from dragoman.admission.rules import LONG_S, SECONDS
 from dragoman.core.call import Gauge
 from dragoman.store.redis.connection import mapped
-from dragoman.store.shared.ports import PLACE_S, USED_S, Correction, Held
+from dragoman.store.shared.ports import PLACE_S, USED_S, Correction, Held, Leased, held_by_key
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from dragoman.admission.rules import Rule, Unit
 
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode
 _HERE = Path(__file__).parent
 SEEN_S = 20.0
 """Who has not said for so long that it is there, is not."""
@@ -46,7 +46,6 @@ class RedisCounter:
         self._take = client.register_script((_HERE / "limits.lua").read_text())
         self._correct = client.register_script((_HERE / "limits_correct.lua").read_text())
         self._names: dict[tuple[str, Unit], str] = {}
-        self._windows = [word for name, s in SECONDS.items() for word in (name, f"{s:g}")]
 
     async def take(
         self,
@@ -56,26 +55,31 @@ class RedisCounter:
         *,
         most: int = 0,
         place: str | None = None,
+        places: int = 1,
+        spare: int = 0,
         past: Past | None = None,
+        back: Sequence[str] = (),
     ) -> Taken | Short | Unknown:
         """Counts ``amount``, or as much up to ``most`` as there is room for, or nothing."""
-        said: list[str | int | float] = [
-            amount,
-            most,
-            place or "",
-            PLACE_S,
-            rule.places,
-            rule.total,
-        ]
-        said += [-1 if past is None else past.total, USED_S, LONG_S]
-        said.append("[]" if past is None else _encode(past.lately).decode())
-        for bound in rule.bounds:
-            said += [bound.name, bound.limit, f"{bound.seconds:g}"]
+        used, lately = (-1, ()) if past is None else (past.total, past.lately)
+        said = _encode(
+            (
+                amount,
+                most,
+                (place or "", places, spare, rule.places, PLACE_S),
+                back,
+                (rule.total, used, USED_S),
+                (LONG_S, lately),
+                rule.bounds,
+            )
+        )
         with mapped():
-            found: Any = await self._take(keys=[self._name(key_id, rule.unit)], args=said)
+            found: Any = await self._take(keys=[self._name(key_id, rule.unit)], args=[said])
         match found:
-            case [b"taken", at, granted, which, limit, remaining, reset]:
+            case [b"taken", at, granted, which, limit, remaining, reset, held]:
                 gauge = Gauge(limit, remaining, float(reset)) if limit else None
+                if held:
+                    return Leased(float(at), granted, gauge, which, held)
                 return Taken(float(at), granted, gauge, which)
             case [b"short", name, limit, free, wait]:
                 wait_s = float(wait)
@@ -85,25 +89,52 @@ class RedisCounter:
 
     async def correct(self, corrections: Sequence[Correction]) -> None:
         """Sets right what was taken."""
-        for each in corrections:
-            at = -1.0 if each.taken is None else each.taken.at
-            said: list[str | int | float] = [
-                f"{at:.6f}",
-                each.change,
-                each.place or "",
-                "",
-                0,
-                *self._windows,
+        await self._set_right(
+            [
+                (
+                    self._name(each.key_id, each.unit),
+                    _encode((each.changes, each.places, (), PLACE_S, SECONDS)),
+                )
+                for each in corrections
             ]
-            with mapped():
-                await self._correct(keys=[self._name(each.key_id, each.unit)], args=said)
+        )
 
     async def renew(self, held: Sequence[Held]) -> None:
         """Goes on holding places."""
-        for each in held:
-            said: list[str | int | float] = [-1, 0, "", each.place, PLACE_S]
+        await self._set_right(
+            [
+                (
+                    self._name(key_id, "requests"),
+                    _encode(((), (), tuple(names.items()), PLACE_S, SECONDS)),
+                )
+                for key_id, names in held_by_key(held).items()
+            ]
+        )
+
+    async def _set_right(self, calls: Sequence[tuple[str, bytes]]) -> None:
+        """One call of the script for each key, all of them at once."""
+        missing = await self._called(calls)
+        if missing:
             with mapped():
-                await self._correct(keys=[self._name(each.key_id, "requests")], args=said)
+                await self._client.script_load(self._correct.script)
+            await self._called(missing)
+
+    async def _called(self, calls: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+        """Those for which the script was missing."""
+        from redis.exceptions import NoScriptError  # noqa: PLC0415  whoever asks has opened one
+
+        with mapped():
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for name, said in calls:
+                    pipeline.evalsha(self._correct.sha, 1, name, said)
+                found = await pipeline.execute(raise_on_error=False)
+            missing = []
+            for call, answer in zip(calls, found, strict=True):
+                if isinstance(answer, NoScriptError):
+                    missing.append(call)
+                elif isinstance(answer, Exception):
+                    raise answer
+        return missing
 
     async def processes(self) -> int:
         """Says that this process is there; how many are, this one included."""

@@ -1,21 +1,20 @@
 -- Sets right what was taken from a meter (see limits.lua).
 -- KEYS[1]  the meter
--- ARGV     at (-1: nothing was more or less), change, place that is given back, place that is renewed, its seconds,
---          then name and seconds of every window that there may be
+-- ARGV[1]  packed: { { when it was taken, how much more or less it came to }, … },
+--          { { place, how many are still held under that name }, … }, { { place that is renewed, how many }, … },
+--          seconds of a place, { window = its seconds, … }
 local SLOTS = 250
+local changes, left, renewed, place_s, seconds = unpack(cmsgpack.unpack(ARGV[1]))
 local raw = redis.call('GET', KEYS[1])
-if not raw then
-  -- Of places alone something is worth beginning anew: Redis may have forgotten them.
-  if ARGV[4] == '' then return 0 end
-  raw = cmsgpack.pack({ w = {}, p = {} })
-end
-local meter = cmsgpack.unpack(raw)
-local at, change = tonumber(ARGV[1]), tonumber(ARGV[2])
-if at >= 0 then
-  for index = 6, #ARGV, 2 do
-    local slots = meter.w[ARGV[index]]
-    if slots then
-      local number = math.floor(at / (tonumber(ARGV[index + 1]) / SLOTS))
+-- Of places alone something is worth beginning anew: Redis may have forgotten them.
+if not raw and #renewed == 0 then return 0 end
+local meter = raw and cmsgpack.unpack(raw) or { w = {}, p = {} }
+meter.n = meter.n or {}
+for _, entry in ipairs(changes) do
+  local at, change = entry[1], entry[2]
+  for name, slots in pairs(meter.w) do
+    if seconds[name] then
+      local number = math.floor(at / (seconds[name] / SLOTS))
       for slot = #slots - 1, 1, -2 do
         if slots[slot] == number then slots[slot + 1] = math.max(0, slots[slot + 1] + change) end
         if slots[slot] <= number then break end
@@ -24,11 +23,22 @@ if at >= 0 then
   end
   if meter.t then meter.t = math.max(0, meter.t + change) end
 end
-if ARGV[3] ~= '' then meter.p[ARGV[3]] = nil end
-local kept_ms = redis.call('PTTL', KEYS[1])
-if ARGV[4] ~= '' then
-  meter.p[ARGV[4]] = tonumber(redis.call('TIME')[1]) + tonumber(ARGV[5])
-  kept_ms = math.max(kept_ms, tonumber(ARGV[5]) * 1000)
+for _, entry in ipairs(left) do
+  local name, number = entry[1], entry[2]
+  if number == 0 then
+    meter.p[name], meter.n[name] = nil, nil
+  elseif (meter.n[name] or 1) > number then
+    meter.n[name] = number
+  end
 end
-redis.call('SET', KEYS[1], cmsgpack.pack(meter), 'PX', math.max(1, kept_ms))
+local kept_ms = raw and redis.call('PTTL', KEYS[1]) or 0
+if #renewed > 0 then
+  local till = tonumber(redis.call('TIME')[1]) + place_s
+  for _, entry in ipairs(renewed) do
+    meter.p[entry[1]] = till
+    meter.n[entry[1]] = entry[2] > 1 and entry[2] or nil
+  end
+  kept_ms = math.max(kept_ms, place_s * 1000)
+end
+redis.call('SET', KEYS[1], cmsgpack.pack(meter), 'PX', math.max(1, math.ceil(kept_ms)))
 return 1

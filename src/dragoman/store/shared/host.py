@@ -19,11 +19,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dragoman.admission.meter import Meter, read_meter, write_meter
+from dragoman.admission.ports import Taken
 from dragoman.core.errors import HouseError
-from dragoman.store.shared.ports import PLACE_S, USED_S, Correction, Held
+from dragoman.store.shared.ports import (
+    PLACE_S,
+    USED_S,
+    Correction,
+    Held,
+    Leased,
+    granted_places,
+    held_by_key,
+)
 
 if TYPE_CHECKING:
-    from dragoman.admission.ports import Past, Short, Taken, Unknown
+    from dragoman.admission.ports import Past, Short, Unknown
     from dragoman.admission.rules import Rule, Unit
 
 MOST_OPEN = 512
@@ -51,35 +60,53 @@ class HostCounter:
         *,
         most: int = 0,
         place: str | None = None,
+        places: int = 1,
+        spare: int = 0,
         past: Past | None = None,
+        back: Sequence[str] = (),
     ) -> Taken | Short | Unknown:
         """Counts ``amount``, or as much up to ``most`` as there is room for, or nothing."""
+        now = self._monotonic()
         with self._meter(key_id, rule.unit) as meter:
-            return meter.take(
+            for name in back:
+                _keep(meter, name, 0)
+            found = meter.take(
                 rule,
                 amount,
-                self._monotonic(),
+                now,
                 most=most,
                 place=place,
                 place_s=PLACE_S,
                 past=past,
                 used_s=USED_S,
             )
+            if place is None or not (rule.places and isinstance(found, Taken)):
+                return found
+            granted = 1
+            if places + spare > 1:
+                meter.places = {name: until for name, until in meter.places.items() if until > now}
+                # One is taken already.
+                free = rule.places - len(meter.places) + 1
+                granted = granted_places(free, places, spare)
+                meter.places |= dict.fromkeys(_names(place, granted), now + PLACE_S)
+            return Leased(found.at, found.amount, found.gauge, found.which, granted)
 
     async def correct(self, corrections: Sequence[Correction]) -> None:
         """Sets right what was taken."""
         for each in corrections:
             with self._meter(each.key_id, each.unit) as meter:
-                if each.taken is not None:
-                    meter.correct(each.taken, each.change)
-                if each.place is not None:
-                    meter.places.pop(each.place, None)
+                for at, change in each.changes:
+                    meter.correct(Taken(at, 0), change)
+                for name, number in each.places:
+                    _keep(meter, name, number)
 
     async def renew(self, held: Sequence[Held]) -> None:
         """Goes on holding places."""
-        for each in held:
-            with self._meter(each.key_id, "requests") as meter:
-                meter.places[each.place] = self._monotonic() + PLACE_S
+        until = self._monotonic() + PLACE_S
+        for key_id, names in held_by_key(held).items():
+            with self._meter(key_id, "requests") as meter:
+                for name, number in names.items():
+                    meter.places |= dict.fromkeys(_names(name, number), until)
 
     async def processes(self) -> int:
         """How many workers there are, if what they have in common can be used."""
@@ -123,6 +150,21 @@ class HostCounter:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         file = self._open[name] = os.open(self._folder / f"{digest}.{unit}", flags, 0o600)
         return file
+
+
+def _names(place: str, number: int) -> list[str]:
+    """The names under which a meter holds so many places of one name: it counts one for each."""
+    return [place, *(f"{place}#{more}" for more in range(1, number))]
+
+
+def _keep(meter: Meter, place: str, number: int) -> None:
+    """So many of the places of that name are still held, and no more."""
+    places = meter.places
+    if not number:
+        places.pop(place, None)
+    more = max(1, number)
+    while places.pop(f"{place}#{more}", None) is not None:
+        more += 1
 
 
 def _lock(file: int) -> None:

@@ -3,7 +3,8 @@
 What costs a call is asked for seldom (D28):
 
 - A rule with nothing under a thousand is taken from in leases: at most a hundredth of its smallest limit, for a
-  quarter of a second; the nearer to the limit, the smaller; what is left of one is given back.
+  quarter of a second; the nearer to the limit, the smaller; what is left of one is given back. So are places:
+  whoever leaves one makes it free for the next, and what has been free for a quarter of a second goes back.
 - A refusal holds until there can be room again, and is not asked for twice.
 - What is given back, corrected or renewed goes in batches, which no request waits for.
 
@@ -15,55 +16,45 @@ again twice a second, beside the requests, and comes back by itself, with what i
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from dragoman.admission.ports import Past, Short, Taken, Unknown
-from dragoman.admission.rules import Bound, Rule, Unit
-from dragoman.core.call import Gauge
+from dragoman.admission.rules import Rule, Unit
 from dragoman.core.clock import Clock
 from dragoman.core.errors import HouseError
-from dragoman.store.memory.limits import MemoryLimits
-from dragoman.store.shared.ports import PLACE_S, Correction, Held, SharedCounter
+from dragoman.store.shared.corrections import Corrections
+from dragoman.store.shared.leases import (
+    LEASE_S,
+    Lease,
+    Places,
+    is_leased,
+    lease_size,
+    new_lease,
+    spare_places,
+)
+from dragoman.store.shared.part import OwnPart
+from dragoman.store.shared.ports import PLACE_S, Held, Leased, SharedCounter
+from dragoman.store.shared.refusals import Refusals
 
-LEASED_FROM = 1000
-"""The smallest limit of a rule that is taken from in leases."""
-LEASE_S = 0.25
-SHARE = 100
-"""A lease is at most this part of the smallest limit."""
-OF_FREE = 16
-"""And at most this part of what is free."""
 PATIENCE_S = 0.25
 """How long a request waits for the counter."""
 LOOK_S = 0.5
 """How often one that has failed is asked again."""
-USED_ALONE_S = 5.0
-"""Alone, how long what the ledger said of an allowance is believed."""
 BEAT_S = 5.0
 """How often processes say that they are there."""
-TOKENS_REFUSED_S = 0.25
-"""How long a refusal of tokens holds at most: others may give some back."""
-MOST_REMEMBERED = 10_000
-
-_NO_LIMIT = 2**52
+GATHER_S = 0.005
+"""How long what is to be set right waits for company."""
+BATCH = 500
+"""Of so many keys at once."""
+MOST_LEASES = 10_000
 
 Told = Callable[[str, Exception | None], None]
 State = Literal["shared", "alone"]
-
-
-@dataclass(slots=True)
-class _Lease:
-    """What was taken for requests that may come."""
-
-    rule: Rule
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    taken: Taken | None = None
-    left: int = 0
-    until: float = 0.0
-    free: int | None = None
-    """What was free when it was last asked."""
 
 
 class SharedLimits:
@@ -74,20 +65,44 @@ class SharedLimits:
         self.state: State = "shared"
         self.processes = processes
         self._shared = shared
-        self._clock = clock
+        self._now = clock.monotonic
         self._told = told
-        self._own = MemoryLimits(clock, USED_ALONE_S)
-        self._leases: dict[tuple[str, Unit], _Lease] = {}
-        self._refused: dict[tuple[str, Unit], tuple[float, Rule, int, Short]] = {}
-        self._meanwhile: dict[tuple[str, Unit], tuple[Rule, int]] = {}
-        """What was let through alone."""
-        self._pending: list[Correction] = []
-        self._sending: asyncio.Task[None] | None = None
+        self._own = OwnPart(clock)
+        self._leases: dict[tuple[str, Unit], Lease] = {}
+        self._places: dict[str, Places] = {}
+        """By key: what is held in leases."""
         self._held: dict[str, Held] = {}
-        self._timers: set[asyncio.TimerHandle] = set()
+        """Places that are held one by one, by their names."""
+        self._names = map(f"{os.urandom(6).hex()}-{{}}".format, itertools.count())
+        self._refusals = Refusals()
+        self._corrections = Corrections(told)
+        self._sending: asyncio.Task[None] | None = None
+        self._in_order = asyncio.Lock()
+        """Held while places are told of, so that nothing overtakes."""
         self._failed = asyncio.Event()
 
     # --- what admission asks for
+
+    def take_now(
+        self, key_id: str, rule: Rule, amount: int, place: str | None = None
+    ) -> Taken | None:
+        """As ``take`` does, where a lease holds enough: the regular case, which nobody waits for."""
+        lease = self._leases.get((key_id, rule.unit))
+        if (
+            lease is None
+            or lease.rule is not rule
+            or lease.left < amount
+            or self._now() >= lease.until
+        ):
+            return None
+        if place is not None:
+            places = lease.places
+            if places is None or not places.free:
+                return None
+            places.free -= 1
+            places.holders.add(place)
+        lease.left -= amount
+        return Taken(lease.at, amount, lease.gauge, lease.which)
 
     async def take(
         self,
@@ -99,74 +114,131 @@ class SharedLimits:
         past: Past | None = None,
     ) -> Taken | Short | Unknown:
         """Counts ``amount`` if every limit has room for it, and nothing if one has not."""
+        taken = self.take_now(key_id, rule, amount, place)
+        if taken is not None:
+            return taken
         if self.state == "alone":
-            return await self._alone(key_id, rule, amount, place, past)
-        refused = self._still_refused(key_id, rule, amount)
+            return await self._own.take_part(key_id, rule, amount, self.processes, place, past)
+        refused = self._refusals.of(key_id, rule, amount, self._now())
         if refused is not None:
             return refused
         try:
-            if place is None and is_leased(rule):
-                found = await self._leased(key_id, rule, amount, past)
+            if is_leased(rule, wants_place=place is not None):
+                found = await self._leased(key_id, rule, amount, place, past)
             else:
-                async with asyncio.timeout(PATIENCE_S):
-                    found = await self._shared.take(key_id, rule, amount, place=place, past=past)
+                found = await self._exactly(key_id, rule, amount, place, past)
         except (HouseError, TimeoutError) as error:
             self._fail(error)
-            self._give_up(key_id, rule, place)
-            return await self._alone(key_id, rule, amount, place, past)
-        except asyncio.CancelledError:
-            self._give_up(key_id, rule, place)
-            raise
-        if isinstance(found, Taken):
-            self._own.note(key_id, rule, amount)
-            if place is not None:
-                self._held[place] = Held(key_id, place)
-        elif isinstance(found, Short):
-            self._remember(key_id, rule, amount, found)
+            return await self._own.take_part(key_id, rule, amount, self.processes, place, past)
+        if isinstance(found, Short):
+            self._refusals.remember(key_id, rule, amount, found, self._now())
         return found
 
     def correct(self, key_id: str, rule: Rule, taken: Taken, change: int) -> None:
         """What was taken came to more, or to less."""
-        if self.state == "alone":
+        lease = self._leases.get((key_id, rule.unit))
+        if lease is not None and lease.at == taken.at and lease.left >= change:
+            lease.left -= change
+        elif self.state == "alone":
             self._own.correct(key_id, rule, taken, change)
         else:
-            self._send(Correction(key_id, rule.unit, taken, change))
+            self._corrections.change(key_id, rule.unit, taken.at, change)
+            self._send()
 
     def leave(self, key_id: str, rule: Rule, place: str) -> None:
         """Gives a place back."""
-        self._own.leave(key_id, rule, place)
-        if self._held.pop(place, None) is not None:
-            self._send(Correction(key_id, rule.unit, place=place))
+        places = self._places.get(key_id)
+        if places is None or place not in places.holders:
+            self._own.leave(key_id, rule, place)
+            if self._held.pop(place, None) is not None:
+                self._give_up(key_id, rule, place)
+            return
+        places.holders.remove(place)
+        places.free += 1
+        if places.timer is None:
+            places.timer = asyncio.get_running_loop().call_later(LEASE_S, self._idle, places)
+        if places.free > places.most:
+            self._give_places_back(places, places.free - places.most)
 
-    def _give_up(self, key_id: str, rule: Rule, place: str | None) -> None:
-        """Gives back a place that may have been taken, and nobody was told."""
-        if place is not None:
-            self._send(Correction(key_id, rule.unit, place=place))
+    # --- one call for each request
+
+    async def _exactly(
+        self, key_id: str, rule: Rule, amount: int, place: str | None, past: Past | None
+    ) -> Taken | Short | Unknown:
+        back = self._corrections.given_back(key_id, rule.unit) if rule.places else ()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                found = await self._shared.take(
+                    key_id, rule, amount, place=place, past=past, back=back
+                )
+        except BaseException:
+            if place is not None:
+                self._give_up(key_id, rule, place)
+            raise
+        if back and not isinstance(found, Unknown) and not self._in_order.locked():
+            self._corrections.heard(key_id, rule.unit, back)
+        if isinstance(found, Taken):
+            self._own.note(key_id, rule, amount)
+            if place is not None:
+                self._held[place] = Held(key_id, place)
+        return found
+
+    def _give_up(self, key_id: str, rule: Rule, place: str) -> None:
+        """Gives back what is held under a name, or may be and nobody was told."""
+        self._corrections.place(key_id, rule.unit, place)
+        self._send()
 
     # --- leases
 
     async def _leased(
-        self, key_id: str, rule: Rule, amount: int, past: Past | None
+        self, key_id: str, rule: Rule, amount: int, place: str | None, past: Past | None
     ) -> Taken | Short | Unknown:
+        lease = self._lease(key_id, rule)
+        found = lease.take(amount, self._now()) or await self._renewed(key_id, lease, amount, past)
+        if place is None or not rule.places or not isinstance(found, Taken):
+            return found
+        lease.places = places = self._places_of(key_id, rule)
+        refused: Short | Unknown | None = None
+        try:
+            if not places.free:
+                refused = await self._more_places(places, rule, past)
+        except BaseException:
+            self.correct(key_id, rule, found, -amount)
+            raise
+        if refused is not None:
+            self.correct(key_id, rule, found, -amount)
+            return refused
+        places.free -= 1
+        places.holders.add(place)
+        return found
+
+    def _lease(self, key_id: str, rule: Rule) -> Lease:
         name = (key_id, rule.unit)
         lease = self._leases.get(name)
-        if lease is None or lease.rule != rule:
-            if lease is not None:
-                self._give_back(key_id, lease)
-            if len(self._leases) >= MOST_REMEMBERED:
-                self._forget_leases()
-            lease = self._leases[name] = _Lease(rule)
-        found = self._from_lease(lease, amount)
-        if found is not None:
-            return found
+        if lease is not None and lease.rule == rule:
+            lease.rule = rule  # the next look is for this very one
+            return lease
+        if lease is not None:
+            self._end(key_id, lease)
+        if len(self._leases) >= MOST_LEASES:
+            self._forget_leases()
+        lease = self._leases[name] = new_lease(rule)
+        return lease
+
+    async def _renewed(
+        self, key_id: str, lease: Lease, amount: int, past: Past | None
+    ) -> Taken | Short | Unknown:
+        """So much of a new lease."""
+        rule = lease.rule
         async with lease.lock:
-            found = self._from_lease(lease, amount)
+            self._check()
+            found = lease.take(amount, self._now())
             if found is not None:
                 return found
-            refused = self._still_refused(key_id, rule, amount)
+            refused = self._refusals.of(key_id, rule, amount, self._now())
             if refused is not None:
                 return refused
-            self._give_back(key_id, lease)
+            self._end(key_id, lease)
             async with asyncio.timeout(PATIENCE_S):
                 taken = await self._shared.take(
                     key_id, rule, amount, most=lease_size(rule, lease.free), past=past
@@ -174,134 +246,160 @@ class SharedLimits:
             if not isinstance(taken, Taken):
                 lease.free = 0
                 return taken
-            lease.taken, lease.left = taken, taken.amount - amount
-            lease.until = self._clock.monotonic() + LEASE_S
-            lease.free = taken.gauge.remaining if taken.gauge is not None else None
-            if lease.left:
-                self._later(key_id, lease)
+            lease.begin(taken, amount, self._now() + LEASE_S)
+            loop = asyncio.get_running_loop()
+            lease.ends = loop.time() + LEASE_S
+            if lease.timer is None:
+                lease.timer = loop.call_at(lease.ends, self._over, key_id, lease)
             return Taken(taken.at, amount, taken.gauge, taken.which)
 
-    def _from_lease(self, lease: _Lease, amount: int) -> Taken | None:
-        taken = lease.taken
-        if taken is None or lease.left < amount or self._clock.monotonic() >= lease.until:
-            return None
-        lease.left -= amount
-        return Taken(taken.at, amount, taken.gauge, taken.which)
-
-    def _give_back(self, key_id: str, lease: _Lease) -> None:
-        taken, left = lease.taken, lease.left
-        lease.taken, lease.left = None, 0
-        if taken is not None and left:
-            self._send(Correction(key_id, lease.rule.unit, taken, -left))
-
-    def _later(self, key_id: str, lease: _Lease) -> None:
+    def _over(self, key_id: str, lease: Lease) -> None:
         """Gives back what is left of the lease when its time is over."""
-        taken = lease.taken
+        loop, lease.timer = asyncio.get_running_loop(), None
+        if loop.time() < lease.ends:
+            lease.timer = loop.call_at(lease.ends, self._over, key_id, lease)
+        else:
+            self._end(key_id, lease)
 
-        def over() -> None:
-            self._timers.discard(timer)
-            if lease.taken is taken:
-                self._give_back(key_id, lease)
-
-        timer = asyncio.get_running_loop().call_later(LEASE_S, over)
-        self._timers.add(timer)
+    def _end(self, key_id: str, lease: Lease) -> None:
+        if not lease.amount:
+            return
+        at, used, left = lease.end()
+        if used > 0:
+            self._own.note(key_id, lease.rule, used)
+        if left:
+            self._corrections.change(key_id, lease.rule.unit, at, -left)
+            self._send()
 
     def _forget_leases(self) -> None:
         for (key_id, _), lease in self._leases.items():
-            self._give_back(key_id, lease)
+            self._end(key_id, lease)
+            if lease.timer is not None:
+                lease.timer.cancel()
         self._leases.clear()
 
-    # --- refusals that hold
+    # --- leased places
 
-    def _still_refused(self, key_id: str, rule: Rule, amount: int) -> Short | None:
-        name = (key_id, rule.unit)
-        found = self._refused.get(name)
-        if found is None:
-            return None
-        until, of, asked, short = found
-        now = self._clock.monotonic()
-        if now >= until or of != rule:
-            del self._refused[name]
-            return None
-        if amount < asked:
-            return None
-        return Short(short.name, short.limit, short.free, until - now)
+    def _places_of(self, key_id: str, rule: Rule) -> Places:
+        places = self._places.get(key_id)
+        if places is None:
+            places = self._places[key_id] = Places(key_id, 0)
+        places.most = spare_places(rule)
+        return places
 
-    def _remember(self, key_id: str, rule: Rule, amount: int, short: Short) -> None:
-        # Without a wait it depends on what was asked; places come back at any time.
-        if short.wait_s is None or rule.places:
-            return
-        wait = short.wait_s if rule.unit == "requests" else min(short.wait_s, TOKENS_REFUSED_S)
-        if is_leased(rule):
-            wait = min(wait, LEASE_S)  # others may give back what is left of their leases
-        if len(self._refused) >= MOST_REMEMBERED:
-            self._refused.clear()
-        until = self._clock.monotonic() + wait
-        self._refused[key_id, rule.unit] = (until, rule, amount, short)
+    async def _more_places(
+        self, places: Places, rule: Rule, past: Past | None
+    ) -> Short | Unknown | None:
+        """At least one that is free, for all who wait; None: there is one."""
+        asked = places.asked
+        places.waiting += 1
+        try:
+            async with places.lock:
+                self._check()
+                if places.free:
+                    return None
+                if places.asked > asked and places.refused is not None:
+                    return places.refused  # since this one came, for all who waited
+                places.asked += 1
+                places.refused = None
+                found = await self._take_places(places, rule, past)
+                if isinstance(found, Short):
+                    places.refused = found
+                return None if isinstance(found, Taken) else found
+        finally:
+            places.waiting -= 1
+            self._forget_empty(places)
+
+    async def _take_places(
+        self, places: Places, rule: Rule, past: Past | None
+    ) -> Taken | Short | Unknown:
+        name = next(self._names)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                found = await self._shared.take(
+                    places.key_id,
+                    rule,
+                    0,
+                    place=name,
+                    places=places.waiting,
+                    spare=places.most,
+                    past=past,
+                )
+        except BaseException:
+            self._give_up(places.key_id, rule, name)
+            raise
+        if isinstance(found, Leased):
+            places.add(name, found.places)
+            if places.timer is None:
+                places.timer = asyncio.get_running_loop().call_later(LEASE_S, self._idle, places)
+        return found
+
+    def _idle(self, places: Places) -> None:
+        """Gives back what is free: nobody has had any use for it of late."""
+        places.timer = None
+        self._give_places_back(places, places.free)
+        self._forget_empty(places)
+
+    def _forget_empty(self, places: Places) -> None:
+        if not (places.held or places.waiting):
+            self._places.pop(places.key_id, None)
+
+    def _give_places_back(self, places: Places, number: int) -> None:
+        for name, left in places.give_back(number):
+            self._corrections.place(places.key_id, "requests", name, left)
+        self._send()
 
     # --- alone
 
-    async def _alone(
-        self, key_id: str, rule: Rule, amount: int, place: str | None, past: Past | None
-    ) -> Taken | Short | Unknown:
-        part = rule.shared_by(self.processes)
-        past = None if past is None else past.shared_by(self.processes)
-        found = await self._own.take(key_id, part, amount, place=place, past=past)
-        if isinstance(found, Unknown):
-            return found
-        if isinstance(found, Taken):
-            _, before = self._meanwhile.get((key_id, rule.unit), (rule, 0))
-            if len(self._meanwhile) >= MOST_REMEMBERED:
-                self._meanwhile.clear()
-            self._meanwhile[key_id, rule.unit] = (rule, before + amount)
-        return told_whole(found, rule, part)
+    def _check(self) -> None:
+        """Whoever has waited for its turn does not ask one that has failed meanwhile."""
+        if self.state == "alone":
+            raise HouseError("overloaded", "Limits are not shared now.")
 
     def _fail(self, error: Exception) -> None:
         if self.state == "alone":
             return
         self.state = "alone"
-        self._leases.clear()
-        self._refused.clear()
+        self._forget_leases()
+        self._refusals.clear()
         self._told("limits are no longer shared: each process goes by its part of them", error)
         self._failed.set()
 
     # --- what goes beside the requests
 
-    def _send(self, correction: Correction) -> None:
-        self._pending.append(correction)
-        if len(self._pending) > MOST_REMEMBERED:
-            del self._pending[0]
+    def _send(self) -> None:
         if self._sending is None and self.state == "shared":
             self._sending = asyncio.get_running_loop().create_task(self._sent())
 
     async def _sent(self) -> None:
+        corrections = self._corrections
         try:
-            while self._pending and self.state == "shared":
-                batch, self._pending = self._pending, []
-                async with asyncio.timeout(PATIENCE_S * 4):
-                    await self._shared.correct(batch)
+            while self.state == "shared" and corrections:
+                await asyncio.sleep(GATHER_S)
+                async with self._in_order, asyncio.timeout(PATIENCE_S * 4):
+                    await self._shared.correct(corrections.batch(BATCH))
+                corrections.arrived()
         except (HouseError, TimeoutError) as error:
+            corrections.failed()
             self._fail(error)
         finally:
             self._sending = None
 
     async def run(self) -> None:
         """Says that this process is there, renews its places, and looks for a counter that has failed."""
-        renewed = 0.0
+        renewed = float("-inf")
         while True:
             try:
                 async with asyncio.timeout(PATIENCE_S):
                     self.processes = await self._shared.processes()
-                now = self._clock.monotonic()
-                if self._held and now - renewed > PLACE_S / 4:
-                    renewed = now
-                    async with asyncio.timeout(BEAT_S):
-                        await self._shared.renew(list(self._held.values()))
-            except (HouseError, TimeoutError) as error:
-                self._fail(error)
-            else:
                 if self.state == "alone":
                     await self._come_back()
+                    renewed = float("-inf")
+                if self._now() - renewed > PLACE_S / 4:
+                    renewed = self._now()
+                    await self._renew()
+            except (HouseError, TimeoutError) as error:
+                self._fail(error)
             self._failed.clear()
             wait = BEAT_S if self.state == "shared" else LOOK_S
             try:
@@ -311,71 +409,34 @@ class SharedLimits:
             except TimeoutError:
                 pass
 
+    async def _renew(self) -> None:
+        """Goes on holding its places."""
+        async with self._in_order, asyncio.timeout(BEAT_S):
+            held = list(self._held.values())
+            for each in self._places.values():
+                held += itertools.starmap(partial(Held, each.key_id), each.held.items())
+            if held:
+                await self._shared.renew(held)
+
     async def _come_back(self) -> None:
+        """Tells the counter what was let through meanwhile; of what has left its windows it takes no notice."""
         self.state = "shared"
-        meanwhile, self._meanwhile = self._meanwhile, {}
-        try:
-            for (key_id, unit), (rule, amount) in meanwhile.items():
-                for bound in rule.bounds:
-                    counted = min(amount, self._own.used(key_id, unit, bound.name))
-                    if counted:
-                        # What is through is through: there is room for it, whatever the limit is.
-                        wide = Rule(unit, (Bound(bound.name, _NO_LIMIT, bound.seconds),))
-                        async with asyncio.timeout(PATIENCE_S):
-                            await self._shared.take(key_id, wide, counted)
-        except (HouseError, TimeoutError) as error:
-            self._fail(error)
-            return
-        # It was told late of some of it; of what has left its windows it takes no notice.
-        if self._pending:
-            self._sending = asyncio.get_running_loop().create_task(self._sent())
+        for key_id, wide, counted in self._own.meanwhile():
+            async with asyncio.timeout(PATIENCE_S):
+                await self._shared.take(key_id, wide, counted)
+        if self._corrections:
+            self._send()
         self._told("limits are shared again", None)
 
     async def close(self) -> None:
         """Gives back what is held and not used."""
-        for timer in self._timers:
-            timer.cancel()
         self._forget_leases()
+        for places in self._places.values():
+            if places.timer is not None:
+                places.timer.cancel()
+            self._give_places_back(places, places.free)
         if self._sending is not None:
             await asyncio.wait({self._sending}, timeout=1.0)
-
-
-def is_leased(rule: Rule) -> bool:
-    """Whether the rule is wide enough for leases: nothing of it is under a thousand."""
-    return bool(rule.bounds) and smallest(rule) >= LEASED_FROM
-
-
-def smallest(rule: Rule) -> int:
-    """The smallest limit of the rule."""
-    least = min((bound.limit for bound in rule.bounds), default=0)
-    return min(least, rule.total) if rule.total else least
-
-
-def lease_size(rule: Rule, free: int | None) -> int:
-    """How much is taken at once, where so much was free of late."""
-    most = smallest(rule) // SHARE
-    return most if free is None else min(most, free // OF_FREE)
-
-
-def told_whole(found: Taken | Short, rule: Rule, part: Rule) -> Taken | Short:
-    """What a part of the rule came to, in the numbers of the whole: callers know no parts."""
-    if isinstance(found, Short):
-        for whole, own in zip(rule.bounds, part.bounds, strict=True):
-            if whole.name == found.name:
-                free = found.free * whole.limit // own.limit
-                return Short(found.name, whole.limit, free, found.wait_s)
-        limit = rule.places if found.limit == part.places and rule.places else found.limit
-        return Short(found.name, limit, found.free, found.wait_s)
-    if found.gauge is None or found.which < 0:
-        return found
-    whole, own = rule.bounds[found.which], part.bounds[found.which]
-    remaining = found.gauge.remaining * whole.limit // own.limit
-    return Taken(
-        found.at,
-        found.amount,
-        Gauge(whole.limit, remaining, found.gauge.reset_s),
-        found.which,
-    )
 
 
 @asynccontextmanager

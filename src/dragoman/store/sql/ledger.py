@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from dragoman.accounting.entry import Entry
 from dragoman.accounting.ports import ANY, EntryRefused, Line, Only, Scope, Sums
+from dragoman.accounting.served import Served
 from dragoman.accounting.settling import is_unsettled
 from dragoman.core.errors import HouseError
 from dragoman.core.ids import uuid7_of
@@ -33,6 +33,14 @@ from dragoman.store.sql.ledger_rows import (
     entry_values,
     question_values,
     statements,
+)
+from dragoman.store.sql.served_rows import (
+    PROVIDER,
+    ServedRows,
+    add_served,
+    call_of,
+    count_served,
+    served_statements,
 )
 from dragoman.store.sql.summing import Summing
 from dragoman.store.sql.sums import only_terms, within
@@ -64,6 +72,29 @@ class Questions(NamedTuple):
     sample: float = 0.0
 
 
+class _Fresh(NamedTuple):
+    """Calls that are new to the ledger."""
+
+    entries: Sequence[Entry]
+    served: Sequence[Served]
+
+
+class _Rows(NamedTuple):
+    """The parameters of a batch, and what it adds to the sums."""
+
+    calls: list[Row]
+    tries: list[Row]
+    served: ServedRows
+    sums: Added
+
+
+T = TypeVar("T")
+
+
+def _slices(all_: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (all_[start : start + _SLICE] for start in range(0, len(all_), _SLICE))
+
+
 class SqlLedger:
     """A ``Ledger`` in SQLite or PostgreSQL."""
 
@@ -81,41 +112,28 @@ class SqlLedger:
         self._charged = charged
         self._questions = questions
         self._statements = statements(database.engine.dialect)
+        self._served = served_statements(database.engine.dialect)
         self._summing = Summing(database)
 
-    async def write(self, entries: Sequence[Entry]) -> int:
+    async def write(self, entries: Sequence[Entry], served: Sequence[Served] = ()) -> int:
         """Writes what is not there yet, in one transaction; how many calls were new."""
-        if not entries:
+        if not (entries or served):
             return 0
         batch = int.from_bytes(os.urandom(8), "big") >> 1
-        calls: list[Row] = []
-        tries: list[Row] = []
-        sums = Added()
-        spelling = self._statements.spelling
-        rest = iter(entries)
-        while some := list(islice(rest, _SLICE)):
-            for entry in some:
-                call, its_tries = entry_values(entry, batch, spelling)
-                calls.append(call)
-                tries += its_tries
-            sums.count([entry.request for entry in some])
-            await asyncio.sleep(0)
+        rows = await self._rows(entries, served, batch)
+        fresh, sums = _Fresh(entries, served), rows.sums
         try:
             async with self._database.write() as connection:
-                added = await connection.exec_driver_sql(self._statements.request, calls)
-                if tries:
-                    await connection.exec_driver_sql(self._statements.attempt, tries)
-                new = len(calls)
-                fresh: Sequence[Entry] = entries
-                if added.rowcount != new:
-                    fresh, sums = await self._only_new(connection, entries, batch)
-                    new = len(fresh)
+                new = len(entries) + len(served)
+                if await self._insert(connection, rows) != new:
+                    fresh, sums = await self._only_new(connection, fresh, batch)
+                    new = len(fresh.entries) + len(fresh.served)
                 if new:
                     await add_sums(connection, self._statements, sums.rows())
                 if self._questions is not None and (open_ := self._open(fresh)):
                     await connection.exec_driver_sql(self._statements.question, open_)
                 totals: Totals = {}
-                if paid := _charges(fresh):
+                if paid := _charges(fresh.entries):
                     totals = await charge(connection, self._statements.charge, paid)
         except (IntegrityError, OverflowError) as error:
             raise EntryRefused(type(error).__name__) from error
@@ -127,7 +145,41 @@ class SqlLedger:
             self._charged([attempt for _, attempt, _ in _charges(entries)], totals)
         return new
 
-    def _open(self, fresh: Sequence[Entry]) -> list[Row]:
+    async def _rows(self, entries: Sequence[Entry], served: Sequence[Served], batch: int) -> _Rows:
+        """The parameters of all rows, and what they add to the sums; others have their turn meanwhile."""
+        rows = _Rows([], [], ServedRows([], []), Added())
+        spelling, spelt = self._statements.spelling, self._served.spelt
+        for some in _slices(entries):
+            for entry in some:
+                call, its_tries = entry_values(entry, batch, spelling)
+                rows.calls.append(call)
+                rows.tries.extend(its_tries)
+            rows.sums.count([entry.request for entry in some])
+            await asyncio.sleep(0)
+        for few in _slices(served):
+            add_served(rows.served, few, batch, spelt)
+            count_served(rows.sums, few)
+            await asyncio.sleep(0)
+        return rows
+
+    async def _insert(self, connection: AsyncConnection, rows: _Rows) -> int:
+        """Inserts the rows that are not there yet; how many calls were new, where the driver counts."""
+        counted = 0
+        for statement, calls in (
+            (self._statements.request, rows.calls),
+            (self._served.call, rows.served.calls),
+        ):
+            if calls:
+                counted += (await connection.exec_driver_sql(statement, calls)).rowcount
+        for statement, tries in (
+            (self._statements.attempt, rows.tries),
+            (self._served.attempt, rows.served.tries),
+        ):
+            if tries:
+                await connection.exec_driver_sql(statement, tries)
+        return counted
+
+    def _open(self, fresh: _Fresh) -> list[Row]:
         """What is to be asked about of new calls."""
         assert self._questions is not None
         asked = self._questions
@@ -135,28 +187,35 @@ class SqlLedger:
         if not after_s:
             return []
         now_ms = int(asked.wall() * 1000)
+        at_once = (each.entry() for each in fresh.served if each.facts[PROVIDER] in after_s)
         return [
             question_values(row, now_ms + int(after_s[row.provider] * 1000), spelling)
-            for entry in fresh
+            for entry in (*fresh.entries, *at_once)
             for row in entry.attempts
             if row.provider in after_s and is_unsettled(row, entry.request.operation, sample)
         ]
 
     async def _only_new(
-        self, connection: AsyncConnection, entries: Sequence[Entry], batch: int
-    ) -> tuple[list[Entry], Added]:
-        """Which of the entries this batch has inserted, and their sums.
+        self, connection: AsyncConnection, given: _Fresh, batch: int
+    ) -> tuple[_Fresh, Added]:
+        """Which of the calls this batch has inserted, and their sums.
 
         Asked where some were there already, and always where the driver does not count.
         """
         # The first of those with the same id is the one that went in.
-        rows = {entry.request.call_id: entry for entry in reversed(entries)}
-        calls = calls_parameter(connection.dialect, list(rows))
+        served = {call_of(each): each for each in reversed(given.served)}
+        rows = {entry.request.call_id: entry for entry in reversed(given.entries)}
+        calls = calls_parameter(connection.dialect, list(served | rows))
         found = await connection.exec_driver_sql(self._statements.ours, (calls, batch))
+        new = {str(call) for call in found.scalars()}
+        fresh = _Fresh(
+            [entry for call, entry in rows.items() if call in new],
+            [each for call, each in served.items() if call in new and call not in rows],
+        )
         sums = Added()
-        new = [rows[call] for call in found.scalars()]
-        sums.count([entry.request for entry in new])
-        return new, sums
+        sums.count([entry.request for entry in fresh.entries])
+        count_served(sums, fresh.served)
+        return fresh, sums
 
     async def sums(self, scope: Scope) -> Sums:
         """The totals of a scope."""

@@ -333,6 +333,10 @@ class Added:
             if row.other_cost_pico:
                 sums[8] += row.other_cost_pico
 
+    def add(self, kind: Row, numbers: list[int]) -> None:
+        """Adds calls of one kind that are summed up already."""
+        _sum(self._kinds, kind, numbers)
+
     def rows(self) -> SumRows:
         """What is to be added to each of the tables."""
         by_hour: dict[Row, list[int]] = {}

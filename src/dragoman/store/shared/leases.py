@@ -1,0 +1,135 @@
+"""What a process has taken for requests that may come: of a key's windows, and of its places.
+
+A lease of windows is used up to its end and its rest given back. Places are all alike: who leaves one makes it
+free for the next, and what has been free for a while goes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from dragoman.admission.ports import Short, Taken
+from dragoman.admission.rules import Rule
+from dragoman.core.call import Gauge
+
+LEASED_FROM = 1000
+"""The smallest limit of a rule that is taken from in leases, and the fewest places."""
+LEASE_S = 0.25
+SHARE = 100
+"""A lease is at most this part of the smallest limit, or of the places."""
+OF_FREE = 16
+"""And at most this part of what is free."""
+MOST_SPARE = 100
+"""Places to spare are no more, however many there are."""
+NO_LIMIT = 2**52
+_NEVER = -1.0
+
+
+@dataclass(slots=True, eq=False)
+class Places:
+    """A key's places that this process holds in the counter: those under way, and those to spare."""
+
+    key_id: str
+    most: int
+    """How many it keeps to spare."""
+    holders: set[str] = field(default_factory=set)
+    free: int = 0
+    held: dict[str, int] = field(default_factory=dict)
+    """How many it holds under which name."""
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: int = 0
+    asked: int = 0
+    """How often the counter was asked."""
+    refused: Short | None = None
+    """What it said last."""
+    timer: asyncio.TimerHandle | None = None
+
+    def add(self, name: str, number: int) -> None:
+        """So many more were taken."""
+        self.held[name] = number
+        self.free += number
+
+    def give_back(self, number: int) -> list[tuple[str, int]]:
+        """So many of the free ones go: the names, and how many are still held under them."""
+        told: list[tuple[str, int]] = []
+        self.free -= number
+        while number:
+            name, held = self.held.popitem()
+            left = max(0, held - number)
+            number -= held - left
+            told.append((name, left))
+            if left:
+                self.held[name] = left
+        return told
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """What was taken of a key's windows."""
+
+    rule: Rule
+    places: Places | None = None
+    at: float = _NEVER
+    """When it was counted; what is taken from it and came to less goes back to it by that."""
+    amount: int = 0
+    left: int = 0
+    until: float = 0.0
+    gauge: Gauge | None = None
+    which: int = -1
+    free: int | None = None
+    """What was free when it was last asked."""
+    ends: float = 0.0
+    """Until when it lasts in the loop's time."""
+    timer: asyncio.TimerHandle | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def begin(self, taken: Taken, used: int, until: float) -> None:
+        """It was taken, and so much of it used at once."""
+        self.at, self.amount, self.left = taken.at, taken.amount, taken.amount - used
+        self.gauge, self.which, self.until = taken.gauge, taken.which, until
+        self.free = taken.gauge.remaining if taken.gauge is not None else None
+
+    def take(self, amount: int, now: float) -> Taken | None:
+        """So much of it, if there is."""
+        if self.left < amount or now >= self.until:
+            return None
+        self.left -= amount
+        return Taken(self.at, amount, self.gauge, self.which)
+
+    def end(self) -> tuple[float, int, int]:
+        """When it was counted, how much of it was used, and what is left of it."""
+        ended = self.at, self.amount - self.left, self.left
+        self.at, self.amount, self.left, self.until = _NEVER, 0, 0, 0.0
+        return ended
+
+
+def new_lease(rule: Rule) -> Lease:
+    """Nothing yet; where nothing but places is limited, as much as anybody may want, for ever."""
+    if rule.bounds:
+        return Lease(rule)
+    return Lease(rule, left=NO_LIMIT, until=float("inf"))
+
+
+def is_leased(rule: Rule, *, wants_place: bool = False) -> bool:
+    """Whether what is asked for is wide enough for leases: nothing of it is under a thousand."""
+    if wants_place and rule.places:
+        return rule.places >= LEASED_FROM and (not rule.bounds or smallest(rule) >= LEASED_FROM)
+    return bool(rule.bounds) and smallest(rule) >= LEASED_FROM
+
+
+def smallest(rule: Rule) -> int:
+    """The smallest limit of the rule."""
+    least = min((bound.limit for bound in rule.bounds), default=0)
+    return min(least, rule.total) if rule.total else least
+
+
+def lease_size(rule: Rule, free: int | None) -> int:
+    """How much is taken at once, where so much was free of late."""
+    most = smallest(rule) // SHARE
+    return most if free is None else min(most, free // OF_FREE)
+
+
+def spare_places(rule: Rule) -> int:
+    """How many places a process keeps for requests that may come."""
+    return min(rule.places // SHARE, MOST_SPARE)
