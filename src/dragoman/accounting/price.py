@@ -23,7 +23,7 @@ from dragoman.accounting.records import CostFrom, Tokens
 from dragoman.catalog.price import cost_of
 from dragoman.core.money import to_pico
 from dragoman.core.provider import Price
-from dragoman.core.usage import Usage
+from dragoman.core.usage import LARGEST, Usage
 
 MOST_USD = Decimal(10_000)
 """No single attempt costs more; such a number is a provider's error, hence unknown (M11)."""
@@ -45,6 +45,8 @@ class Tariff(NamedTuple):
     cache_write: int
     cache_write_1h: int
     request: int
+    most: int = LARGEST
+    """Up to how many tokens of input it holds: a price may rise in steps, and this is the first."""
 
 
 class Pinned(Struct, frozen=True, gc=False):
@@ -122,11 +124,11 @@ def _cost(usage: Usage, price: Price) -> Decimal | None:
 
 
 def tariff_of(price: Price) -> Tariff | None:
-    """The price in whole numbers; None where it has steps or fractions, or lacks an ordinary kind.
+    """The price in whole numbers; None where it has fractions, or lacks an ordinary kind.
 
     A kind without a price of its own costs what the wider kind does, as ``cost_of`` has it.
     """
-    if price.above or price.input is None or price.output is None:
+    if price.input is None or price.output is None:
         return None
     if price.image_output is not None:
         return None
@@ -138,7 +140,8 @@ def tariff_of(price: Price) -> Tariff | None:
     amounts = [*(amount * _PICO_A_TOKEN for amount in a_million), request * _PICO]
     if not all(amount.is_finite() and amount >= 0 and amount == int(amount) for amount in amounts):
         return None
-    return Tariff(*map(int, amounts))
+    tariff = Tariff(*map(int, amounts))
+    return tariff._replace(most=price.above[0][0]) if price.above else tariff
 
 
 _FIRST_RARE = Tokens.__struct_fields__.index("audio_input")
@@ -149,7 +152,7 @@ _rare = itemgetter(slice(_FIRST_RARE, None))
 def _whole(tokens: Tokens, tariff: Tariff) -> int | None:
     """The cost of sound counts in 10⁻¹² USD; None for what only ``cost_of`` may judge."""
     read, written = tokens.input, tokens.output
-    if read is None or written is None or any(_rare(astuple(tokens))):
+    if read is None or written is None or read > tariff.most or any(_rare(astuple(tokens))):
         return None
     total = read * tariff.input + written * tariff.output + tariff.request
     if not (tokens.cache_read or tokens.cache_write):

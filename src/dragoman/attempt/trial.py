@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 from dragoman.attempt.aside import aside
 from dragoman.attempt.crossing import Crossing
 from dragoman.attempt.deadline import Deadline, late
-from dragoman.attempt.embody import Embodiment, Given
+from dragoman.attempt.embody import Embodiment, Given, embodied_for
 from dragoman.attempt.endings import cut_short, status_of_cut, uncancel
 from dragoman.attempt.letterhead import Letterhead
 from dragoman.attempt.means import Means
@@ -80,7 +80,10 @@ class Trial(Struct, eq=False):
         if self.call.dialect == self.candidate.provider.family:
             if means.fetched_for and means.fetcher is not None:
                 return None
-        elif means.fetcher is not None or len(self.ask.body) > LARGE:
+        elif len(self.ask.body) > LARGE or (
+            means.fetcher is not None
+            and (means.fetched_for or embodied_for(self.call, self.candidate) is not None)
+        ):
             return None
         prepared = self.prepared = self._prepare(self._letterhead(), self.deadline.begin - now)
         return prepared

@@ -15,7 +15,7 @@ from dragoman.accounting.price import MOST_USD, settle, tariff_of
 from dragoman.catalog.price import cost_of
 from dragoman.core.money import from_pico, to_pico
 from dragoman.core.provider import Price
-from dragoman.core.usage import Usage, count
+from dragoman.core.usage import LARGEST, Usage, count
 
 PRICE = Price(
     input=Decimal(3),
@@ -169,7 +169,6 @@ def test_a_sum_of_whole_numbers_is_the_catalogues_own_cost(price, usage):
     "price",
     [
         msgspec.structs.replace(PRICE, output=None),
-        msgspec.structs.replace(PRICE, above=((1000, PRICE),)),
         msgspec.structs.replace(PRICE, input=Decimal("0.0000001")),
         msgspec.structs.replace(PRICE, input=Decimal("NaN")),
         msgspec.structs.replace(PRICE, per_request=Decimal(-1)),
@@ -177,7 +176,18 @@ def test_a_sum_of_whole_numbers_is_the_catalogues_own_cost(price, usage):
 )
 def test_a_price_that_whole_numbers_cannot_tell_has_no_tariff(price):
     assert tariff_of(price) is None
-    assert tariff_of(PRICE) == (3_000_000, 15_000_000, 300_000, 3_750_000, 6_000_000, 0)
+    assert tariff_of(PRICE) == (3_000_000, 15_000_000, 300_000, 3_750_000, 6_000_000, 0, LARGEST)
+
+
+def test_a_tariff_holds_up_to_where_the_price_rises():
+    dear = msgspec.structs.replace(PRICE, input=Decimal(6))
+    stepped = msgspec.structs.replace(PRICE, above=((1000, dear),))
+    tariff = tariff_of(stepped)
+    assert tariff is not None
+    assert tariff.most == 1000
+    for tokens in (999, 1000, 1001):
+        usage = Usage(input=tokens, output=0)
+        assert settle(usage, stepped)[0] == cost_of(usage, stepped)
 
 
 def test_tariffs_are_remembered_within_bounds(monkeypatch):
