@@ -13,6 +13,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import get_args
 
 from dragoman.accounting.account import Accountant
 from dragoman.accounting.account import Tab as Account
@@ -45,7 +46,7 @@ from dragoman.credentials.pool import Pools
 from dragoman.credentials.reached import Reached
 from dragoman.credentials.view import View, needs_more, view_of
 from dragoman.health.health import Health
-from dragoman.identity.authenticate import IdentityMode, authenticate, recognise
+from dragoman.identity.authenticate import IdentityMode, authenticate
 from dragoman.identity.permissions import Permission, permit
 from dragoman.identity.ports import KeyStore
 from dragoman.keeping.keep import keep
@@ -69,6 +70,10 @@ _SAYS_PROVIDER: frozenset[Family] = frozenset({"chat", "responses", "completions
 _STEERS = frozenset({"routing", "models"})
 """Members by which a request says who may answer it."""
 _STEERS_WITH_PROVIDER = _STEERS | {"provider"}
+_STEERING: dict[Family, frozenset[str]] = {
+    family: _STEERS_WITH_PROVIDER if family in _SAYS_PROVIDER else _STEERS
+    for family in get_args(Family)
+}
 _LABELS = frozenset({*USER_HEADERS, TAGS_HEADER})
 _SAY_LABELS = frozenset({*USER_MEMBERS, TAGS_MEMBER})
 """Headers and members by which a request may say something for reports."""
@@ -136,7 +141,8 @@ def carry(call: Call, permission: Permission, house: House) -> Awaitable[Answer]
         GatewayError: the call was refused or failed.
     """
     # No coroutine of its own where the key is known at once, as each is entered twice for every call.
-    caller = recognise(call.proof, house.keys, house.clock)
+    proof = call.proof
+    caller = None if proof is None else house.keys.known(proof.value)
     if caller is None:
         return _carry_stranger(call, permission, house)
     permit(caller, permission, call.dialect)
@@ -249,8 +255,9 @@ async def identify(call: Call, permission: Permission, house: House) -> Caller:
 
 async def find_caller(call: Call, house: House) -> Caller:
     """Who is calling, whatever they may do."""
-    known = recognise(call.proof, house.keys, house.clock)
-    return known or await authenticate(call.proof, house.keys, house.mode, house.clock)
+    proof, keys = call.proof, house.keys
+    known = None if proof is None else keys.known(proof.value)
+    return known or await authenticate(proof, keys, house.mode, house.clock)
 
 
 async def let_in(call: Call, caller: Caller, house: House) -> None:
@@ -268,15 +275,10 @@ def kept_plan(ask: Ask, call: Call, caller: Caller, limits: Limits, house: House
         or tenant in house.holders
         or tenant in house.tenants
         or limits.require_score
-        or not ask.members.keys().isdisjoint(_steering(call.dialect))
+        or not ask.members.keys().isdisjoint(_STEERING[call.dialect])
     ):
         return None
     return known if bounds is None or is_within(known, bounds) else None
-
-
-def _steering(dialect: Family) -> frozenset[str]:
-    """Members by which a request in this dialect says who may answer it."""
-    return _STEERS_WITH_PROVIDER if dialect in _SAYS_PROVIDER else _STEERS
 
 
 async def choose(ask: Ask, call: Call, limits: Limits, house: House) -> Plan:
@@ -289,7 +291,7 @@ async def choose(ask: Ask, call: Call, limits: Limits, house: House) -> Plan:
     short = ask.model is not None and len(ask.model) <= LONGEST
     assert call.caller is not None, "it was let in"
     window = window_of(limits)
-    steers = _steering(call.dialect)
+    steers = _STEERING[call.dialect]
     plain = not window.required and short and steers.isdisjoint(members)
     # Another configuration brings other plans: what is made of this one must not be kept among them.
     plans, registry, pools = house.plans, house.registry, house.pools

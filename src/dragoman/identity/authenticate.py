@@ -37,16 +37,6 @@ class IdentityMode(Struct, frozen=True):
     """Where its keys are stored; told to callers of this machine alone."""
 
 
-def recognise(proof: Proof | None, keys: KeyStore, clock: Clock) -> Caller | None:
-    """The caller, where the key is known at once; None: ``authenticate`` says who it is, or why not.
-
-    Raises:
-        CallerError: the key was revoked, has expired or is suspended.
-    """
-    record = None if proof is None else keys.known(proof.value)
-    return None if record is None else _caller(record, clock)
-
-
 async def authenticate(
     proof: Proof | None, keys: KeyStore, mode: IdentityMode, clock: Clock
 ) -> Caller:
@@ -90,6 +80,11 @@ def _caller(record: KeyRecord, clock: Clock) -> Caller:
         )
     if record.stopped is not None:
         raise _stopped(record.stopped)
+    return caller_of(record)
+
+
+def caller_of(record: KeyRecord) -> Caller:
+    """The caller whose key is stored so."""
     return Caller(
         record.id,
         record.tenant,

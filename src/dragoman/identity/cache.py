@@ -19,10 +19,12 @@ import asyncio
 import os
 from collections.abc import Coroutine
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from dragoman.core.call import Caller
 from dragoman.core.clock import Clock
 from dragoman.core.errors import GatewayError, HouseError
+from dragoman.identity.authenticate import caller_of
 from dragoman.identity.ports import Finding, KeyRecord, WatchedKeyStore
 
 REFRESH_S = 0.5
@@ -38,6 +40,21 @@ ASKING_S = 2.0
 CAPACITY = 10_000
 
 T = TypeVar("T")
+
+
+class _Known(NamedTuple):
+    """What is remembered of a key."""
+
+    finding: Finding
+    caller: Caller | None
+    """None: it is refused whoever calls, and the finding tells why."""
+    until: float | None
+    """When it expires, in Unix seconds."""
+
+
+def _known_of(finding: Finding, record: KeyRecord) -> _Known:
+    refused = record.revoked is not None or record.stopped is not None
+    return _Known(finding, None if refused else caller_of(record), record.expires)
 
 
 class CachedKeys:
@@ -56,7 +73,7 @@ class CachedKeys:
         self._clock = clock
         self._capacity = capacity
         self._salt = os.urandom(32)
-        self._known: dict[bytes, Finding] = {}
+        self._known: dict[bytes, _Known] = {}
         self._unknown: dict[bytes, tuple[float, Finding]] = {}
         self._asking: dict[bytes, asyncio.Task[Finding]] = {}
         self._generation: int | None = None
@@ -70,12 +87,15 @@ class CachedKeys:
         self._reading_since = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def known(self, credential: str) -> KeyRecord | None:
-        """The key, if it is remembered and the last reading of the generation is fresh."""
+    def known(self, credential: str) -> Caller | None:
+        """Whose key it is, if it is remembered, in force, and the last reading of the generation fresh."""
         if self._clock.monotonic() >= self._look_at:
             return None
-        finding = self._known.get(digest_of(credential, self._salt))
-        return None if finding is None else finding.record
+        known = self._known.get(digest_of(credential, self._salt))
+        if known is None:
+            return None
+        _, caller, until = known
+        return caller if until is None or self._clock.wall() < until else None
 
     async def find(self, credential: str, public_id: str | None) -> Finding:
         """What the store knows of ``credential``, from memory where that is fresh."""
@@ -85,7 +105,7 @@ class CachedKeys:
             await self._look(now)
         known = self._known.get(digest)
         if known is not None:
-            return known
+            return known.finding
         unknown = self._unknown.get(digest)
         if unknown is not None and now < unknown[0]:
             return unknown[1]
@@ -174,7 +194,7 @@ class CachedKeys:
 
     def _remember(self, digest: bytes, finding: Finding) -> None:
         if finding.record is not None:
-            _put(self._known, digest, finding, self._capacity)
+            _put(self._known, digest, _known_of(finding, finding.record), self._capacity)
         else:
             until = self._clock.monotonic() + UNKNOWN_S
             _put(self._unknown, digest, (until, finding), self._capacity)

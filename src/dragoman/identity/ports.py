@@ -6,7 +6,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from dragoman.core.call import DEFAULT_PROJECT, NO_LIMITS, Limits, Role
+from dragoman.core.call import DEFAULT_PROJECT, NO_LIMITS, Caller, Limits, Role
 from dragoman.core.scopes import NOTHING_SAID, Bounds, Scopes
 
 
@@ -99,8 +99,8 @@ class FindsKeys(Protocol):
 class KeyStore(FindsKeys, Protocol):
     """Finds keys, and knows at once those that it found before."""
 
-    def known(self, credential: str) -> KeyRecord | None:
-        """The key, if it is known without asking anybody; None: ``find`` it."""
+    def known(self, credential: str) -> Caller | None:
+        """Whose key it is, if that is known without asking anybody and it is in force; None: ``find`` it."""
         ...
 
 

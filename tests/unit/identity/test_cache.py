@@ -6,7 +6,9 @@ import asyncio
 import hashlib
 
 import pytest
+from msgspec.structs import replace
 
+from dragoman.core.call import Caller
 from dragoman.core.clock import ManualClock
 from dragoman.core.errors import HouseError
 from dragoman.identity import cache
@@ -345,3 +347,24 @@ def test_credentials_with_long_parts_in_common_are_remembered_apart():
     credentials |= {f"{n}{shared[-length:]}" for length in (20, 64, 200) for n in range(5000)}
     assert len({digest_of(each, b"salt") for each in credentials}) == len(credentials)
     assert digest_of("drg_test", b"salt") != digest_of("drg_test", b"other")
+
+
+async def test_who_calls_is_known_at_once_only_while_the_key_is_in_force(keys, store, clock):
+    now = clock.wall()
+    for name, more in {
+        "lasting-key": {},
+        "passing-key": {"expires": now + 0.3},
+        "revoked-key": {"revoked": 1.0},
+        "stopped-key": {"stopped": "project"},
+    }.items():
+        store.records[name] = KeyRecord("id", "acme", name, 1.0, tier="gold", **more)
+        assert keys.known(name) is None
+        await keys.find(name, None)
+    whose = Caller("id", "acme", "lasting-key", tier="gold")
+    assert keys.known("lasting-key") == whose
+    assert keys.known("lasting-key") is keys.known("lasting-key")
+    assert keys.known("passing-key") == replace(whose, name="passing-key")
+    assert keys.known("revoked-key") is keys.known("stopped-key") is None
+    clock.advance(0.3)
+    assert keys.known("passing-key") is None
+    assert keys.known("lasting-key") == whose
