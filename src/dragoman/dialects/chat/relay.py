@@ -20,6 +20,7 @@ from dragoman.dialects.chat.error import DONE, error_frames, malformed
 from dragoman.dialects.chat.finish import failed_finish, read_finish
 from dragoman.dialects.chat.frames import response_frames
 from dragoman.dialects.chat.mend import Repair, fragment_fix, mend_chunk
+from dragoman.dialects.chat.piece import read_piece
 from dragoman.dialects.chat.reply_wire import (
     REFUSED,
     REPLY,
@@ -44,7 +45,17 @@ _exact = REPLY.exact
 class ChatRelay:
     """One stream from provider to client; see ``base.Relay``."""
 
-    __slots__ = ("_calls", "_context", "_done", "_finishes", "_frames", "_own", "_whole", "facts")
+    __slots__ = (
+        "_calls",
+        "_context",
+        "_done",
+        "_finishes",
+        "_frames",
+        "_own",
+        "_steady",
+        "_whole",
+        "facts",
+    )
 
     def __init__(self, target: Target, context: Context) -> None:
         self.facts = Facts()
@@ -54,6 +65,8 @@ class ChatRelay:
         self._calls: dict[int, Calls] = {}
         self._finishes: dict[int, bool] = {}
         """Which choices have begun, and whether each has finished."""
+        self._steady = False
+        """Whether the last frame was a piece of text, and another one would change nothing here."""
         self._done = False
         self._whole: bytearray | None = bytearray()
         """Bytes of a body that is no event stream (P11); None once it is known to be one."""
@@ -71,7 +84,7 @@ class ChatRelay:
             data, self._whole = bytes(self._whole), None
         lone = self._frames.lone(data)
         if lone is not None:
-            return self._frame(lone)
+            return self._pass([lone])
         try:
             return self._pass(self._frames.feed(data))
         except UpstreamError as error:
@@ -121,17 +134,24 @@ class ChatRelay:
     # ------------------------------------------------------------------ frames
 
     def _pass(self, frames: list[Frame]) -> bytes:
-        if len(frames) == 1:
-            return self._frame(frames[0])
         sent: list[bytes] = []
         facts = self.facts
         for frame in frames:
+            if self._steady and frame.event is None:
+                try:
+                    read_piece(frame.data)
+                except REFUSED:
+                    pass
+                else:
+                    sent.append(frame.raw)
+                    continue
             sent.append(self._frame(frame))
             if self._done or facts.error is not None:
                 break
         return b"".join(sent)
 
     def _frame(self, frame: Frame) -> bytes:
+        self._steady = False
         data = frame.data
         if not data:
             return _comments(frame.raw)
@@ -164,7 +184,9 @@ class ChatRelay:
             return self._bare(chunk, usage, frame)
         repair = Repair(types=True) if oddity == "loose" else None
         if len(choices) == 1:
-            repair = self._choice(choices[0], 0, repair)
+            choice = choices[0]
+            repair = self._choice(choice, 0, repair)
+            self._steady = facts.content and facts.id is not None and _is_a_piece(choice)
             lacks_finish = not self._own and data.rfind(b'"finish_reason"') < 0
         else:
             for place, choice in enumerate(choices):
@@ -273,6 +295,12 @@ class ChatRelay:
                 repair = repair or Repair()
                 repair.calls[place, at] = fix
         return repair
+
+
+def _is_a_piece(choice: ChoiceWire) -> bool:
+    """Whether it says a piece of text, as the next one will then."""
+    words = choice.delta
+    return choice.index == 0 and words is not None and bool(words.content) and not words.tool_calls
 
 
 def says_something(words: Said) -> bool:

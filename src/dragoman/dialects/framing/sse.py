@@ -118,37 +118,30 @@ def _cut(buffer: bytes, search: int, frames: list[Frame]) -> int:
     """Cuts frames of LF lines alone, and gives where the rest begins.
 
     No blank line stands before ``search``. The two shapes that nearly every provider sends are
-    cut by the ends of their lines, which costs a third of looking for blank lines.
+    told by their first line, which costs a third of looking at each line.
     """
-    position = 0
     if search and buffer.find(b"\n\n", search) < 0:
-        return position
-    find, starts = buffer.find, buffer.startswith
-    last = len(buffer) - 1
-    while 0 <= (line := find(b"\n", position)) < last:
-        if buffer[line + 1] == _LF:
-            end = line + 2
-            if starts(b"data: ", position):
-                frames.append(Frame(buffer[position + 6 : line], None, buffer[position:end]))
-            else:
-                frames.append(parse_frame(buffer[position:end]))
-        elif (
-            0 <= (second := find(b"\n", line + 1)) < last
-            and buffer[second + 1] == _LF
-            and starts(b"event: ", position)
-            and starts(b"data: ", line + 1)
-        ):
-            end = second + 2
-            name, data = buffer[position + 7 : line], buffer[line + 7 : second]
-            frames.append(Frame(data, name, buffer[position:end]))
+        return 0
+    pieces = buffer.split(b"\n\n")
+    rest = pieces.pop()
+    for piece in pieces:
+        if piece[:6] == b"data: " and _LF not in piece:
+            frames.append(Frame(piece[6:], None, piece + b"\n\n"))
         else:
-            found_at = find(b"\n\n", line)
-            if found_at < 0:
-                break
-            end = found_at + 2
-            frames.append(parse_frame(buffer[position:end]))
-        position = end
-    return position
+            frames.append(_named(piece))
+    return len(buffer) - len(rest)
+
+
+def _named(piece: bytes) -> Frame:
+    """The frame of LF lines that ``piece`` is but for its blank line, most likely one with a name."""
+    line = piece.find(b"\n")
+    if (
+        piece[:7] == b"event: "
+        and piece.startswith(b"data: ", line + 1)
+        and piece.find(b"\n", line + 1) < 0 < line
+    ):
+        return Frame(piece[line + 7 :], piece[7:line], piece + b"\n\n")
+    return parse_frame(piece + b"\n\n")
 
 
 def parse_frame(raw: bytes) -> Frame:
