@@ -48,9 +48,14 @@ class Translation:
         return self._writer.send(Failure(error))
 
     def _write(self, events: list[_Event]) -> bytes:
-        facts = self.facts
+        facts, send = self.facts, self._writer.send
         pieces: list[bytes] = []
         for event in events:
+            if isinstance(event, PartDelta):  # as nearly all are
+                facts.content = True
+                if written := send(event):
+                    pieces.append(written)
+                continue
             if isinstance(event, Failure):
                 error = event.error
                 facts.error = (
@@ -60,8 +65,7 @@ class Translation:
                 )
                 break
             self._note(event)
-            written = self._writer.send(event)
-            if written:
+            if written := send(event):
                 pieces.append(written)
         lost = self._writer.losses
         if len(lost) > len(facts.losses):

@@ -54,14 +54,15 @@ class OpenBlock:
     """
 
     __slots__ = (
-        "_half",
         "_head",
         "_is_tool",
         "_pieces",
         "_said",
         "_start",
         "_take",
+        "half",
         "is_call",
+        "is_text",
         "number",
     )
 
@@ -70,12 +71,15 @@ class OpenBlock:
         self._take = take
         self._start = raw
         self._said = False
-        self._half = ""
+        self.half = ""
+        """Of a character, whose other half has not come yet."""
         self._pieces: list[str] = []
         part = read_block(raw, "content_block")
         self._is_tool = isinstance(part, ToolCall)
         """Whether the block is a call, though it may be told as the text of an answer (P64)."""
         self.is_call = False
+        self.is_text = isinstance(part, Text)
+        """Whether pieces of text are all that is said in it, but for citations."""
         self._head: Part = part
         match part:
             case ToolCall():
@@ -128,11 +132,11 @@ class OpenBlock:
 
     def say(self, words: str, field: Field, events: list[Event]) -> None:
         """Words of the part. Half of a character waits for its other half (D8)."""
-        if self._half or (words and "\ud800" <= words[-1] <= "\udbff"):
-            words = self._half + words
-            self._half = ""
+        if self.half or (words and "\ud800" <= words[-1] <= "\udbff"):
+            words = self.half + words
+            self.half = ""
             if "\ud800" <= words[-1] <= "\udbff":
-                self._half = words[-1]
+                self.half = words[-1]
                 words = words[:-1]
             words = mend(words)
         if words:
@@ -143,8 +147,8 @@ class OpenBlock:
         """The end of the block; nothing more comes for it."""
         head = self._head
         field: Field = "arguments" if isinstance(head, ToolCall) else "text"
-        if self._half:
-            self._half = ""
+        if self.half:
+            self.half = ""
             events.append(PartDelta(self.number, "\N{REPLACEMENT CHARACTER}", field))
         if isinstance(head, Opaque):
             self._begin(self._whole(head), events)

@@ -6,6 +6,8 @@ in which they begin. After ``message_stop`` or an error nothing is read any more
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -15,6 +17,7 @@ from dragoman.core.events import (
     Event,
     Failure,
     Finished,
+    PartDelta,
     Ping,
     Start,
     UsageNote,
@@ -50,6 +53,22 @@ class _Event(Struct, frozen=True):
 
 
 _EVENT = msgspec.json.Decoder(_Event)
+
+
+class _Words(Delta, frozen=True, kw_only=True):
+    type: Literal["text_delta"]
+    text: str
+
+
+class _Piece(_Event, frozen=True, kw_only=True):
+    """The delta that most of a stream is made of: a piece of text."""
+
+    type: Literal["content_block_delta"]
+    index: int
+    delta: _Words
+
+
+_read_piece = msgspec.json.Decoder(_Piece).decode
 
 _IMPLIED = {
     "text_delta": Raw(b'{"type":"text","text":""}'),
@@ -114,12 +133,27 @@ class AnthropicStreamReader:
             if self._ended:
                 break
             try:
-                self._frame(frame, events)
+                if frame.event != b"content_block_delta" or not self._piece(frame.data, events):
+                    self._frame(frame, events)
             except WireError:
                 return self._fail(events, not_understood("an event"))
             except UpstreamError as error:
                 return self._fail(events, error)
         return events
+
+    def _piece(self, data: bytes, events: list[Event]) -> bool:
+        """Reads a piece of an open text; False: it is something else, and was not read."""
+        try:
+            piece = _read_piece(data)
+        except wire.BAD_JSON:
+            return False
+        block = self._open.get(piece.index)
+        if block is None or not block.is_text or block.half:
+            return False
+        text = piece.delta.text
+        if text:
+            events.append(PartDelta(block.number, text))
+        return True
 
     def _fail(self, events: list[Event], error: UpstreamError) -> list[Event]:
         self._ended = True

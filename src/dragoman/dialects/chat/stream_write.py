@@ -88,11 +88,22 @@ class _Part:
 class _Choice:
     """What has been said of one choice."""
 
-    __slots__ = ("before", "calls", "cited", "length", "parts", "silent", "thought", "thoughts")
+    __slots__ = (
+        "before",
+        "before_words",
+        "calls",
+        "cited",
+        "length",
+        "parts",
+        "silent",
+        "thought",
+        "thoughts",
+    )
 
     def __init__(self, before: bytes) -> None:
         self.before = before
         """Everything that stands before a delta's members in a chunk of this choice."""
+        self.before_words = before + b'{"content":'
         self.parts: dict[int, _Part] = {}
         self.calls = 0
         self.cited = 0
@@ -108,6 +119,7 @@ class ChatStreamWriter:
 
     __slots__ = (
         "_after",
+        "_after_words",
         "_before",
         "_choices",
         "_closed",
@@ -174,6 +186,7 @@ class ChatStreamWriter:
         head |= origin(start.service_tier, start.system_fingerprint)
         self._before = b"data: " + _encode(head)[:-1] + b',"choices":['
         self._after = b'],"usage":null}\n\n' if context.include_usage else b"]}\n\n"
+        self._after_words = b'},"logprobs":null,"finish_reason":null}' + self._after
         if start.usage is not None:
             self._usage = merge(self._usage, start.usage)
         return b""
@@ -272,7 +285,11 @@ class ChatStreamWriter:
             return b""  # of a part that chat could not say
         match event.field:
             case "text":
-                return self._words(choice, part, event.text)
+                text = event.text
+                if text and isinstance(part.head, Text):
+                    choice.length += len(text)
+                    return choice.before_words + _encode(text) + self._after_words
+                return self._words(choice, part, text)
             case "arguments":
                 return self._argue(choice, part, event.text)
             case "signature" | "encrypted":

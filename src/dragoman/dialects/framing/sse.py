@@ -134,13 +134,9 @@ def _cut(buffer: bytes, search: int, frames: list[Frame]) -> int:
 
 def _named(piece: bytes) -> Frame:
     """The frame of LF lines that ``piece`` is but for its blank line, most likely one with a name."""
-    line = piece.find(b"\n")
-    if (
-        piece[:7] == b"event: "
-        and piece.startswith(b"data: ", line + 1)
-        and piece.find(b"\n", line + 1) < 0 < line
-    ):
-        return Frame(piece[line + 7 :], piece[7:line], piece + b"\n\n")
+    name, _, data = piece.partition(b"\n")
+    if name[:7] == b"event: " and data[:6] == b"data: " and _LF not in data:
+        return Frame(data[6:], name[7:], piece + b"\n\n")
     return parse_frame(piece + b"\n\n")
 
 
