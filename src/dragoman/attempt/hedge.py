@@ -31,8 +31,6 @@ from dragoman.health.health import key_of
 
 def is_wanted(plan: Plan, call: Call, means: Means) -> bool:
     """Whether the call may have a second try."""
-    if plan.hedge is None and means.policy.hedge != "always":
-        return False
     match means.policy.hedge:
         case "always":
             wanted = plan.hedge is not False

@@ -184,7 +184,7 @@ def prepare(
         own["traceparent"] = trace
         trace = ""
         _vary(own, call, candidate, letterhead, outgoing)
-    url = letterhead.url
+    url = letterhead.shared.url
     if call.query and letterhead.takes_query:
         url = _with_query(url, call)
     sent = UpstreamRequest(

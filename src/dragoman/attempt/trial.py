@@ -103,10 +103,8 @@ class Trial(Struct, eq=False):
         return self.prepared
 
     def _letterhead(self) -> Letterhead:
-        means, call = self.means, self.call
-        family, operation = call.dialect, call.operation
-        stream = self.ask.stream and operation == "chat"
-        return means.letterheads.of(self.candidate, family, operation, stream, means.user_agent)
+        means = self.means
+        return means.letterheads.of(self.candidate, self.call, self.ask, means.user_agent)
 
     def _prepare(self, letterhead: Letterhead, left_s: float) -> Prepared:
         means = self.means
@@ -274,12 +272,10 @@ class Trial(Struct, eq=False):
                 outcome.losses += losses
             record.usage, record.finish = tapped.usage, tapped.finish
             record.upstream_id = tapped.id or record.upstream_id
-            now = means.monotonic()
-            record.first_event_s = now - record.started
             status = "complete"
-            self._answered(now, whole=True)
             outcome.http_status = 200
-            self._close(status, now)
+            self._complete(record, prepared.letterhead)
+            outcome.status = status
             if (keeping := self.tab.kept()) is not None:
                 await keeping
             return Head(200, prepared.letterhead.caller.content_type, tapped.body)
@@ -316,13 +312,28 @@ class Trial(Struct, eq=False):
             self.record.usage = await aside(len(body), partial(crossing.take, body))
         return await aside(size, partial(crossing.answer, self.prepared.context))
 
+    def _complete(self, record: Attempt, letterhead: Letterhead) -> None:
+        """Writes down a whole reply: that the candidate has answered, and that this was all of it."""
+        means, candidate = self.means, self.candidate
+        health = means.health
+        now = means.monotonic()
+        record.first_event_s = record.duration_s = took = now - record.started
+        record.status = "complete"
+        health.succeeded(candidate, now, took, whole=True)
+        means.allowances.answered(letterhead.key)
+        health.busy.over(letterhead.key[0], record.model)
+        health.completed(candidate, record, now, whole=True)
+        self.closed = True
+        if self.words is not None:
+            self._estimate(self.words)
+        self.tab.closed(record)
+
     def answered(self) -> None:
         """Notes that the candidate has begun to answer, and how soon."""
-        self._answered(self.means.monotonic(), whole=False)
-
-    def _answered(self, now: float, *, whole: bool) -> None:
         means = self.means
-        means.health.succeeded(self.candidate, now, self.record.first_event_s, whole=whole)
+        means.health.succeeded(
+            self.candidate, means.monotonic(), self.record.first_event_s, whole=False
+        )
         means.allowances.answered(self.prepared.letterhead.key)
 
     def failed(self, error: UpstreamError) -> None:
@@ -425,17 +436,14 @@ class Trial(Struct, eq=False):
 
     def close(self, status: Status) -> None:
         """Writes down how the try ended."""
-        self._close(status, self.means.monotonic())
-
-    def _close(self, status: Status, now: float) -> None:
-        record = self.record
+        record, now = self.record, self.means.monotonic()
         record.status = status
         record.duration_s = now - record.started
         if not self.closed:
             health, letterhead = self.means.health, self.prepared.letterhead
             health.busy.over(letterhead.key[0], record.model)
             if status == "complete":
-                health.completed(self.candidate, record, now, whole=not letterhead.target.stream)
+                health.completed(self.candidate, record, now, whole=self.is_whole)
             self.closed = True
         if self.words is not None and self.words.came(status):
             self._estimate(self.words)
