@@ -53,6 +53,10 @@ class Letterhead(Struct, frozen=True):
     provider: Dialect
     same: bool
     """Whether both speak one family."""
+    patched: bool
+    """Whether it is a chat in one family: the caller's own request is sent, but for a few members."""
+    regular: bool
+    """Whether requests go over the network as they are written, and failures are told in our own words."""
     target: Target
     takes_query: bool
     """Whether some of a caller's query goes behind the URL."""
@@ -160,6 +164,8 @@ def letterhead_of(
         DIALECTS[family],
         dialect,
         same,
+        same and operation == "chat",
+        not provider.stub and provider.words is None,
         Target(
             provider.name,
             candidate.model,

@@ -93,10 +93,10 @@ class Prepared(Struct, frozen=True):
         """The way back of a whole reply: the caller's bytes, and what they said."""
         letterhead = self.letterhead
         provider = letterhead.provider
+        if letterhead.patched:
+            return provider.tap_response(body, letterhead.target, self.context), ()
         if operation != "chat":
             return UNARY[operation, provider.family].tap(body, self.members), ()
-        if letterhead.same:
-            return provider.tap_response(body, letterhead.target, self.context), ()
         response = provider.read_response(body, letterhead.target, self.outgoing.undo)
         written: Written = letterhead.caller.write_response(response, self.context)
         finish = response.choices[0].finish if response.choices else None
@@ -126,7 +126,7 @@ def prepare(
     """
     request: Request | None = None
     crossing: Crossing | None = None
-    if letterhead.same and given is None and call.operation == "chat":
+    if given is None and letterhead.patched:
         outgoing = letterhead.provider.patch_request(ask.members, letterhead.target)
     elif call.operation == "chat":
         outgoing, request = _written(ask, letterhead, envelope, given or _NOTHING_GIVEN)

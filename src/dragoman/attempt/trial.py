@@ -22,7 +22,7 @@ from dragoman.attempt.endings import cut_short, status_of_cut, uncancel
 from dragoman.attempt.letterhead import Letterhead
 from dragoman.attempt.means import Means
 from dragoman.attempt.policy import LARGE
-from dragoman.attempt.ports import Tab, UpstreamReply
+from dragoman.attempt.ports import Tab, UpstreamReply, UpstreamRequest
 from dragoman.attempt.prepare import Prepared, prepare
 from dragoman.attempt.renewing import Try, reworded, send_renewing
 from dragoman.attempt.untold import Words, completed, words_of
@@ -185,8 +185,8 @@ class Trial(Struct, eq=False):
         except HouseError:
             means.health.abandoned(self.candidate)
             raise
-        self.stand()
         # Only now: a try that cannot be written down is not made.
+        self.stand()
         attempts.append(record)
         whose = letterhead.key[0]
         means.health.busy.begun(whose, target.model)
@@ -203,18 +203,16 @@ class Trial(Struct, eq=False):
         # In here, where a caller's leaving closes the record that is being waited for.
         if (keeping := self.tab.kept()) is not None:
             await keeping
-        means, record, provider = self.means, self.record, self.candidate.provider
-        transport = means.stub if provider.stub else means.transport
-        request = self.prepared.request
+        record, prepared = self.record, self.prepared
+        request = prepared.request
         if further is not None:
             left = max(_LEAST_S, self.left_s())
             request = structs.replace(request, body=further, first_byte_timeout_s=left)
         record.may_cost = True
-        words = provider.words
-        if words is None:
-            reply = self.reply = await transport.send(request)
+        if prepared.letterhead.regular:
+            reply = self.reply = await self.means.transport.send(request)
         else:
-            reply = self.reply = await send_renewing(self._as_try(), words, transport, request)
+            reply = self.reply = await self._send_otherwise(request)
         status = record.upstream_status = reply.status
         if not _HEEDED.isdisjoint(reply.headers):
             self._heed(reply.headers)
@@ -222,9 +220,10 @@ class Trial(Struct, eq=False):
             record.upstream_request = record.upstream_id = None
         if 200 <= status < 300:
             return reply
+        words = self.candidate.provider.words
         read: bytes | None = None
         with suppress(UpstreamError):  # too long, or broken off: the status alone says enough
-            read = await reply.read(means.policy.error_limit)
+            read = await reply.read(self.means.policy.error_limit)
         refusal = self.prepared.refusal(status, reply.headers, read or b"")
         raise (
             refusal if words is None else reworded(refusal, self._as_try(), words, status, read)
@@ -239,6 +238,14 @@ class Trial(Struct, eq=False):
         record.upstream_request = named
         # OpenRouter says in its head what it calls the answer: a stream that is cut is found by it.
         record.upstream_id = headers.get("x-generation-id") or named
+
+    async def _send_otherwise(self, request: UpstreamRequest) -> UpstreamReply:
+        """Sends it to whom nothing is sent over the network, or whose credential may have to be renewed."""
+        means, provider = self.means, self.candidate.provider
+        transport = means.stub if provider.stub else means.transport
+        if provider.words is None:
+            return await transport.send(request)
+        return await send_renewing(self._as_try(), provider.words, transport, request)
 
     def _as_try(self) -> Try:
         return Try(self.candidate, self.call, self.ask, self.means)
