@@ -29,6 +29,7 @@ from dragoman.attempt.means import Means
 from dragoman.attempt.ports import Tab
 from dragoman.attempt.trial import Trial
 from dragoman.attempt.verdict import GiveUp, Next, Retry, verdict
+from dragoman.attempt.whole import whole
 from dragoman.core.ask import Ask
 from dragoman.core.call import Answer, Call
 from dragoman.core.errors import CallerError, GatewayError, UpstreamError, code_of
@@ -79,7 +80,7 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
     try:
         if prepared.letterhead.target.stream:
             return await open_stream(trial)
-        return Answer(await trial.whole())
+        return Answer(await whole(trial))
     except UpstreamError as error:
         failed = trial, error
     return await _walk(plan, ask, call, tab, means, deadline, failed, embodiment)
@@ -159,7 +160,7 @@ async def _walk(
                     return await raced(trial, plan, position, embodiment, tried, probing=probing)
                 if prepared.letterhead.target.stream:
                     return await open_stream(trial)
-                return Answer(await trial.whole())
+                return Answer(await whole(trial))
             except UpstreamError as error:
                 failed = trial, error
         trial, trouble = failed

@@ -1,4 +1,4 @@
-"""One try at one candidate: what is written down of it, and the way of a whole reply.
+"""One try at one candidate: what is sent, and what is written down of it.
 
 A record stands in the journal before the provider hears of the call, and another before the last
 byte of its answer is released (D26).
@@ -14,25 +14,20 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from dragoman.attempt.aside import aside
-from dragoman.attempt.crossing import Crossing
 from dragoman.attempt.deadline import Deadline, late
 from dragoman.attempt.embody import Embodiment, Given, passes
-from dragoman.attempt.endings import cut_short, status_of_cut, uncancel
-from dragoman.attempt.letterhead import Letterhead
 from dragoman.attempt.means import Means
 from dragoman.attempt.policy import LARGE
 from dragoman.attempt.ports import Tab, UpstreamReply, UpstreamRequest
 from dragoman.attempt.prepare import Prepared, prepare
 from dragoman.attempt.renewing import Try, reworded, send_renewing
-from dragoman.attempt.untold import Words, completed, words_of
+from dragoman.attempt.untold import Words, completed
 from dragoman.attempt.verdict import is_about_the_request
 from dragoman.core.ask import Ask
-from dragoman.core.call import Attempt, Call, Head, Status
+from dragoman.core.call import Attempt, Call, Status
 from dragoman.core.errors import HouseError, UpstreamError, code_of
-from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate
-from dragoman.dialects.base import Relay, Tapped
+from dragoman.dialects.base import Relay
 from dragoman.health.allowance import TOLD
 
 _LEAST_S = 0.001
@@ -259,86 +254,22 @@ class Trial(Struct, eq=False):
         words.facts = relay.facts
         return relay
 
-    async def whole(self) -> Head:
-        """The whole reply."""
-        status: Status = "client_cut"
-        means, record, prepared = self.means, self.record, self.prepared
-        operation = self.call.operation
-        try:
-            body = b""
-            if prepared.crossing is None:
-                body = await (await self.send()).read(means.policy.reply_limit)
-                self.reply = None
-                record.answered_s = means.monotonic() - record.started
-                if not body:
-                    raise _empty()
-                tapped, losses = prepared.tap(operation, body)
-            else:
-                tapped, losses = await self._crossed(prepared.crossing)
-            if self.claim is not None:
-                await self.claim(self)
-            if means.policy.estimate_missing_usage:
-                self.words = await words_of(body, tapped.usage, operation, prepared)
-            outcome = self.call.outcome
-            if losses:
-                outcome.losses += losses
-            record.usage, record.finish = tapped.usage, tapped.finish
-            record.upstream_id = tapped.id or record.upstream_id
-            status = "complete"
-            outcome.http_status = 200
-            self._complete(record, prepared.letterhead)
-            outcome.status = status
-            if (keeping := self.tab.kept()) is not None:
-                await keeping
-            return Head(200, prepared.letterhead.caller.content_type, tapped.body)
-        except UpstreamError as error:
-            self.failed(error)
-            raise
-        except asyncio.CancelledError:
-            if self.call.gone or self.lost:
-                raise
-            # The server shuts down and its patience is over (R2).
-            uncancel()
-            status = status_of_cut(self.call)
-            raise cut_short(self.call) from None
-        except Exception:
-            status = "house_error"
-            raise
-        finally:
-            if not self.closed:
-                self.give_up(status)
-            if self.reply is not None:
-                await self.reply.close()
-
-    async def _crossed(self, crossing: Crossing) -> tuple[Tapped, tuple[Loss, ...]]:
-        """What the caller gets, and what it cost, where it takes several requests in order."""
-        size = 0
-        for further in (None, *crossing.further)[len(crossing.parts) :]:
-            await self.hang_up()
-            body = await (await self.send(further)).read(self.means.policy.reply_limit)
-            self.record.answered_s = self.means.monotonic() - self.record.started
-            if not body:
-                raise _empty()
-            size += len(body)
-            # Known at once: what the first have consumed is paid for, though a later one fails.
-            self.record.usage = await aside(len(body), partial(crossing.take, body))
-        return await aside(size, partial(crossing.answer, self.prepared.context))
-
-    def _complete(self, record: Attempt, letterhead: Letterhead) -> None:
+    def complete(self) -> None:
         """Writes down a whole reply: that the candidate has answered, and that this was all of it."""
-        means, candidate = self.means, self.candidate
-        health = means.health
+        means, candidate, record = self.means, self.candidate, self.record
+        health, key = means.health, self.prepared.letterhead.key
         now = means.monotonic()
         record.first_event_s = record.duration_s = took = now - record.started
         record.status = "complete"
         health.succeeded(candidate, now, took, whole=True)
-        means.allowances.answered(letterhead.key)
-        health.busy.over(letterhead.key[0], record.model)
+        means.allowances.answered(key)
+        health.busy.over(key[0], record.model)
         health.completed(candidate, record, now, whole=True)
         self.closed = True
         if self.words is not None:
             self._estimate(self.words)
         self.tab.closed(record)
+        self.call.outcome.status = "complete"
 
     def answered(self) -> None:
         """Notes that the candidate has begun to answer, and how soon."""
@@ -477,9 +408,3 @@ class Trial(Struct, eq=False):
         """Gives the connection back, or closes it."""
         if self.reply is not None:
             await self.reply.close()
-
-
-def _empty() -> UpstreamError:
-    return UpstreamError(
-        "upstream", "The provider answered with an empty body.", code="provider_error"
-    )
