@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 
-from dragoman.attempt.deadline import deadline_of, late
+from dragoman.attempt.deadline import Deadline, deadline_of, late
 from dragoman.attempt.embody import Embodiment
 from dragoman.attempt.endings import resting, unpaid
 from dragoman.attempt.further import may_try
@@ -29,6 +29,7 @@ from dragoman.attempt.means import Means
 from dragoman.attempt.ports import Tab
 from dragoman.attempt.trial import Trial
 from dragoman.attempt.verdict import GiveUp, Next, Retry, verdict
+from dragoman.attempt.whole import whole
 from dragoman.core.ask import Ask
 from dragoman.core.call import Answer, Call
 from dragoman.core.errors import CallerError, GatewayError, UpstreamError, code_of
@@ -39,6 +40,8 @@ from dragoman.health.health import key_of
 _LEAST_S = 0.05
 """Nobody else answers in less: a timer that is a little early leaves no time for another candidate."""
 
+_UNPAID = "the budget was used up"
+
 
 async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> Answer:
     """The answer to a call; a stream's pieces end the tab, whichever way they end.
@@ -46,106 +49,152 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
     Raises:
         GatewayError: no candidate answered.
     """
+    candidates, policy, health = plan.candidates, means.policy, means.health
+    now = means.monotonic()
+    deadline = deadline_of(call, now, policy.first_event_s)
+    if (
+        len(candidates) != 1
+        or plan.hedge is not None
+        or policy.hedge == "always"
+        or now >= deadline.begin
+        or not health.admits(candidates[0], now)
+    ):
+        return await _walk(plan, ask, call, tab, means, deadline)
+    # There is nobody to choose among, and it is the first try: most calls need no more than this.
+    candidate = candidates[0]
+    trial = Trial(candidate, ask, call, tab, means, deadline, means.new_id())
+    embodiment: Embodiment | None = None
+    try:
+        prepared = trial.ready_at_once(now)
+        if prepared is None:
+            embodiment = Embodiment(ask, call, means)
+            prepared = await trial.ready(embodiment)
+    except BaseException:
+        health.abandoned(candidate)
+        raise
+    purse = tab.purse
+    if purse is not None and not await _granted(purse.affords(candidate), candidate, means):
+        call.outcome.passed.append(Skipped(candidate.name, _UNPAID))
+        raise unpaid()
+    trial.open()
+    try:
+        if prepared.letterhead.target.stream:
+            return await open_stream(trial)
+        return Answer(await whole(trial))
+    except UpstreamError as error:
+        failed = trial, error
+    return await _walk(plan, ask, call, tab, means, deadline, failed, embodiment)
+
+
+async def _walk(
+    plan: Plan,
+    ask: Ask,
+    call: Call,
+    tab: Tab,
+    means: Means,
+    deadline: Deadline,
+    failed: tuple[Trial, UpstreamError] | None = None,
+    embodiment: Embodiment | None = None,
+) -> Answer:
+    """Every try, or each after the very first, which then has ``failed``."""
     candidates, health, monotonic = plan.candidates, means.health, means.monotonic
     retries = 0
     position = 0
     failure: GatewayError | None = None
-    now = monotonic()
-    deadline = deadline_of(call, now, means.policy.first_event_s)
     hedging = is_wanted(plan, call, means)
     tried: set[int] = set()
     """Who was asked beside another one, and failed as well."""
     paid = True
     """Whether the next try costs nothing more: the first, and one that has been paid for."""
-    embodiment: Embodiment | None = None
+    embodiment = embodiment or Embodiment(ask, call, means)
     done: list[Embeddings] = []
     while position < len(candidates):
-        if failure is not None:
-            now = monotonic()
-        if now >= deadline.begin or (failure is not None and deadline.begin - now < _LEAST_S):
-            failure = failure or late()
-            break
         candidate = candidates[position]
         more = position + 1 < len(candidates)
-        if position in tried:
-            position += 1
-            continue
-        if not health.admits(candidate, now):
-            failure = failure or resting(candidate, health.back_in_s(candidate, now))
-            call.outcome.passed.append(Skipped(candidate.name, "its breaker was open"))
-            position += 1
-            continue
-        if not (
-            paid or await _granted(may_try(candidate, means, deadline.begin), candidate, means)
-        ):
-            call.outcome.passed.append(Skipped(candidate.name, "further tries were used up"))
-            position += 1
-            continue
-        trial = Trial(candidate, ask, call, tab, means, deadline, means.new_id())
-        try:
-            prepared = trial.ready_at_once(now)
-            if prepared is None:
-                embodiment = embodiment or Embodiment(ask, call, means)
-                prepared = await trial.ready(embodiment)
-        except CallerError as error:
-            health.abandoned(candidate)
-            if failure is None and not more:
-                raise
-            failure = failure or error
-            call.outcome.passed.append(Skipped(candidate.name, _unsaid(error)))
-            position += 1
-            continue
-        except BaseException:
-            health.abandoned(candidate)
-            raise
-        if tab.purse is not None and not await _granted(
-            tab.purse.affords(candidate), candidate, means
-        ):
-            failure = failure or unpaid()
-            call.outcome.passed.append(Skipped(candidate.name, "the budget was used up"))
-            position += 1
-            continue
-        if done and prepared.crossing is not None:
-            prepared.crossing.resume(done)
-        trial.open()
-        try:
-            probing = more and health.is_probed(candidate, now)
-            if probing or hedging:
-                embodiment = embodiment or Embodiment(ask, call, means)
-                return await raced(trial, plan, position, embodiment, tried, probing=probing)
-            if prepared.letterhead.target.stream:
-                return await open_stream(trial)
-            return Answer(await trial.whole())
-        except UpstreamError as error:
-            failure = trial.tell(error)
-            if plan.max_attempts is not None and len(call.outcome.attempts) >= plan.max_attempts:
-                break
+        if failed is None:
             now = monotonic()
-            # Whose breaker it has opened is not waited for while there is another.
-            rests = more and health.back_in_s(candidate, now) > 0
-            decision = verdict(
-                error,
-                means.policy,
-                retries=retries,
-                affordable=not rests and means.allowances.afford(key_of(candidate)[0], now),
-                more=more,
-                dice=means.dice(),
-                left_s=deadline.begin - now,
-            )
-            match decision:
-                case Retry(after_s=pause):
-                    means.allowances.spend(key_of(candidate)[0])
-                    paid = True
-                    retries += 1
-                    done = [] if prepared.crossing is None else prepared.crossing.parts
-                    await asyncio.sleep(pause)
-                    call.outcome.paused_s += monotonic() - now
-                case Next():
-                    position += 1
-                    paid = False
-                    done = []
-                case GiveUp():
-                    break
+            if now >= deadline.begin or (failure is not None and deadline.begin - now < _LEAST_S):
+                failure = failure or late()
+                break
+            if position in tried:
+                position += 1
+                continue
+            if not health.admits(candidate, now):
+                failure = failure or resting(candidate, health.back_in_s(candidate, now))
+                call.outcome.passed.append(Skipped(candidate.name, "its breaker was open"))
+                position += 1
+                continue
+            if not (
+                paid or await _granted(may_try(candidate, means, deadline.begin), candidate, means)
+            ):
+                call.outcome.passed.append(Skipped(candidate.name, "further tries were used up"))
+                position += 1
+                continue
+            trial = Trial(candidate, ask, call, tab, means, deadline, means.new_id())
+            try:
+                prepared = trial.ready_at_once(now) or await trial.ready(embodiment)
+            except CallerError as error:
+                health.abandoned(candidate)
+                if failure is None and not more:
+                    raise
+                failure = failure or error
+                call.outcome.passed.append(Skipped(candidate.name, _unsaid(error)))
+                position += 1
+                continue
+            except BaseException:
+                health.abandoned(candidate)
+                raise
+            if tab.purse is not None and not await _granted(
+                tab.purse.affords(candidate), candidate, means
+            ):
+                failure = failure or unpaid()
+                call.outcome.passed.append(Skipped(candidate.name, _UNPAID))
+                position += 1
+                continue
+            if done and prepared.crossing is not None:
+                prepared.crossing.resume(done)
+            trial.open()
+            try:
+                probing = more and health.is_probed(candidate, now)
+                if probing or hedging:
+                    return await raced(trial, plan, position, embodiment, tried, probing=probing)
+                if prepared.letterhead.target.stream:
+                    return await open_stream(trial)
+                return Answer(await whole(trial))
+            except UpstreamError as error:
+                failed = trial, error
+        trial, trouble = failed
+        failed = None
+        failure = trial.tell(trouble)
+        if plan.max_attempts is not None and len(call.outcome.attempts) >= plan.max_attempts:
+            break
+        now = monotonic()
+        # Whose breaker it has opened is not waited for while there is another.
+        rests = more and health.back_in_s(candidate, now) > 0
+        decision = verdict(
+            trouble,
+            means.policy,
+            retries=retries,
+            affordable=not rests and means.allowances.afford(key_of(candidate)[0], now),
+            more=more,
+            dice=means.dice(),
+            left_s=deadline.begin - now,
+        )
+        match decision:
+            case Retry(after_s=pause):
+                means.allowances.spend(key_of(candidate)[0])
+                paid = True
+                retries += 1
+                crossing = trial.prepared.crossing
+                done = [] if crossing is None else crossing.parts
+                await asyncio.sleep(pause)
+                call.outcome.paused_s += monotonic() - now
+            case Next():
+                position += 1
+                paid = False
+                done = []
+            case GiveUp():
+                break
     assert failure is not None, "a plan has at least one candidate"
     raise failure
 

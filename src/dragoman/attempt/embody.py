@@ -55,6 +55,21 @@ class Given(Struct, frozen=True):
     members: dict[str, Raw] | None = None
 
 
+def passes(call: Call, candidate: Candidate, means: Means) -> bool:
+    """Whether it is plain at once that the request is written for the candidate as it came."""
+    if means.fetcher is None:
+        return True
+    if call.dialect == candidate.provider.family:
+        return not means.fetched_for
+    return embodied_for(call, candidate, by_choice=_is_chosen(candidate, means)) is None
+
+
+def _is_chosen(candidate: Candidate, means: Means) -> bool:
+    """Whether the operator has the provider's pictures fetched here."""
+    chosen, provider = means.fetched_for, candidate.provider
+    return bool(chosen) and not provider.stub and (provider.name in chosen or "*" in chosen)
+
+
 class Embodiment(Struct, eq=False):
     """What has been read and fetched for one call."""
 
@@ -68,18 +83,8 @@ class Embodiment(Struct, eq=False):
     # What it holds is a caller's own.
     __repr__ = object.__repr__
 
-    def passes(self, candidate: Candidate) -> bool:
-        """Whether it is plain at once that the request is written for the candidate as it came."""
-        means = self._means
-        if means.fetcher is None:
-            return True
-        if means.fetched_for:
-            return False
-        same = self._call.dialect == candidate.provider.family
-        return same or embodied_for(self._call, candidate) is None
-
     async def given(self, candidate: Candidate, left_s: float) -> Given | None:
-        """The request with bytes for a candidate that it does not ``pass``; None where it is written as it came.
+        """The request with bytes, for who does not get it as it came for certain; None: it does.
 
         Raises:
             CallerError: something cannot be fetched, in whatever time is left.
@@ -88,9 +93,8 @@ class Embodiment(Struct, eq=False):
         assert fetcher is not None, "else it passes"
         if self._call.dialect == candidate.provider.family:
             return await self._passed_on(candidate, fetcher, left_s)
-        rules = embodied_for(self._call, candidate, by_choice=self._is_chosen(candidate))
-        if rules is None:
-            return None
+        rules = embodied_for(self._call, candidate, by_choice=_is_chosen(candidate, self._means))
+        assert rules is not None, "else it passes"
         request = self._request
         if request is None:
             request = self._request = await self._read()
@@ -105,7 +109,7 @@ class Embodiment(Struct, eq=False):
     ) -> Given | None:
         """The caller's own members with pictures in them, where the operator wants that."""
         family, members = self._call.dialect, self._ask.members
-        if not self._is_chosen(candidate) or self._call.operation != "chat":
+        if not _is_chosen(candidate, self._means) or self._call.operation != "chat":
             return None
         if not may_hold_pictures(family, members):
             return None
@@ -116,11 +120,6 @@ class Embodiment(Struct, eq=False):
         return await aside(
             len(self._ask.body), partial(_with_pictures, family, members, self._found)
         )
-
-    def _is_chosen(self, candidate: Candidate) -> bool:
-        """Whether the operator has the provider's pictures fetched here."""
-        chosen, provider = self._means.fetched_for, candidate.provider
-        return bool(chosen) and not provider.stub and (provider.name in chosen or "*" in chosen)
 
     async def _fetch(self, wanted: tuple[Wanted, ...], fetcher: Fetcher, left_s: float) -> None:
         """Fetches what this call has not fetched yet."""

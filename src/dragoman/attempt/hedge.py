@@ -23,6 +23,7 @@ from dragoman.attempt.further import is_answering
 from dragoman.attempt.gate import Opened, flow, through_gate
 from dragoman.attempt.means import Means
 from dragoman.attempt.trial import Trial
+from dragoman.attempt.whole import whole
 from dragoman.core.call import Answer, Call, Head
 from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.core.provider import Candidate, Plan
@@ -31,8 +32,6 @@ from dragoman.health.health import key_of
 
 def is_wanted(plan: Plan, call: Call, means: Means) -> bool:
     """Whether the call may have a second try."""
-    if plan.hedge is None and means.policy.hedge != "always":
-        return False
     match means.policy.hedge:
         case "always":
             wanted = plan.hedge is not False
@@ -232,4 +231,4 @@ class _Race:
 
 
 async def _brought(trial: Trial) -> Head | Opened:
-    return await trial.whole() if trial.is_whole else await through_gate(trial)
+    return await whole(trial) if trial.is_whole else await through_gate(trial)

@@ -16,6 +16,8 @@ from msgspec import Struct
 
 from dragoman.attempt.ports import Shared
 from dragoman.catalog.base_url import origin_of
+from dragoman.core.ask import Ask
+from dragoman.core.call import Call
 from dragoman.core.errors import unsupported
 from dragoman.core.provider import Candidate, Credential, Family, Operation, Provider
 from dragoman.core.secret import Secret
@@ -51,8 +53,11 @@ class Letterhead(Struct, frozen=True):
     provider: Dialect
     same: bool
     """Whether both speak one family."""
+    patched: bool
+    """Whether it is a chat in one family: the caller's own request is sent, but for a few members."""
+    regular: bool
+    """Whether requests go over the network as they are written, and failures are told in our own words."""
     target: Target
-    url: str
     takes_query: bool
     """Whether some of a caller's query goes behind the URL."""
     context: Context | None
@@ -93,26 +98,22 @@ class Letterheads:
     def of(
         self,
         candidate: Candidate,
-        family: Family,
-        operation: Operation,
-        stream: bool,  # noqa: FBT001  by position, as for every request
+        call: Call,
+        ask: Ask,
         user_agent: str,
     ) -> Letterhead:
-        """What a caller of that family has written to the candidate.
+        """What the call's requests to the candidate begin with.
 
         Raises:
             CallerError: the provider does not serve the operation.
         """
-        kind = (id(candidate), family, operation, stream)
-        made = self._made.get(kind)
-        if made is None:
-            made = letterhead_of(
-                candidate, family, operation, stream=stream, user_agent=user_agent
-            )
-            self._keep(kind, candidate, made)
-        return made
+        kind = (id(candidate), call.dialect, call.operation, ask.stream)
+        return self._made.get(kind) or self._make(kind, candidate, user_agent)
 
-    def _keep(self, kind: _Kind, candidate: Candidate, made: Letterhead) -> None:
+    def _make(self, kind: _Kind, candidate: Candidate, user_agent: str) -> Letterhead:
+        _, family, operation, stream = kind
+        stream = stream and operation == "chat"
+        made = letterhead_of(candidate, family, operation, stream=stream, user_agent=user_agent)
         all_made, living = self._made, self._living
 
         def forget(_: ref[Candidate]) -> None:
@@ -121,6 +122,7 @@ class Letterheads:
 
         living[kind] = ref(candidate, forget)
         all_made[kind] = made
+        return made
 
 
 def letterhead_of(
@@ -162,6 +164,8 @@ def letterhead_of(
         DIALECTS[family],
         dialect,
         same,
+        same and operation == "chat",
+        not provider.stub and provider.words is None,
         Target(
             provider.name,
             candidate.model,
@@ -170,10 +174,11 @@ def letterhead_of(
             candidate.capability.max_output_tokens or DEFAULT_RESERVE,
             stream,
         ),
-        provider.base_url + path.replace("{model}", quote(candidate.model, safe="")),
         same and "?" not in path,
         Context("", 0, candidate.model) if same and operation == "chat" and not stream else None,
-        Shared(headers),
+        Shared(
+            provider.base_url + path.replace("{model}", quote(candidate.model, safe="")), headers
+        ),
         passed,
         instead,
         live,

@@ -19,11 +19,15 @@ from dragoman.core.usage import Usage
 
 
 class Shared(Struct, eq=False):
-    """Headers that are the same in one request after the other: made once, for all of them."""
+    """What is the same in one request after the other: made once, for all of them."""
 
-    headers: dict[str, str] = {}
+    url: str
+    """Where most of them go; some may add a query."""
+    headers: dict[str, str]
     lines: str | None = None
-    """The same as they stand in a head, once a client that writes heads itself has looked through them."""
+    """The headers as they stand in a head, once a client that writes heads itself has looked through them."""
+    start: str | None = None
+    """The first line of a POST to ``url``, and what follows it: ``lines`` as well."""
 
     # One of them shows a credential.
     __repr__ = object.__repr__

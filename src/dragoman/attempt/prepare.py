@@ -93,10 +93,10 @@ class Prepared(Struct, frozen=True):
         """The way back of a whole reply: the caller's bytes, and what they said."""
         letterhead = self.letterhead
         provider = letterhead.provider
+        if letterhead.patched:
+            return provider.tap_response(body, letterhead.target, self.context), ()
         if operation != "chat":
             return UNARY[operation, provider.family].tap(body, self.members), ()
-        if letterhead.same:
-            return provider.tap_response(body, letterhead.target, self.context), ()
         response = provider.read_response(body, letterhead.target, self.outgoing.undo)
         written: Written = letterhead.caller.write_response(response, self.context)
         finish = response.choices[0].finish if response.choices else None
@@ -124,40 +124,21 @@ def prepare(
         CallerError: the candidate's dialect cannot say what is asked for, or ``x-dragoman-strict``
             forbids what would be lost.
     """
-    target = letterhead.target
     request: Request | None = None
     crossing: Crossing | None = None
-    if letterhead.same and given is None and call.operation == "chat":
-        outgoing = letterhead.provider.patch_request(ask.members, target)
-    elif call.operation != "chat":
+    if given is None and letterhead.patched:
+        outgoing = letterhead.provider.patch_request(ask.members, letterhead.target)
+    elif call.operation == "chat":
+        outgoing, request = _written(ask, letterhead, envelope, given or _NOTHING_GIVEN)
+    else:
         unary = UNARY.get((call.operation, candidate.provider.family))
         if unary is not None and letterhead.same:
-            outgoing = unary.patch(ask.members, target)
+            outgoing = unary.patch(ask.members, letterhead.target)
         else:
-            crossing = cross(call, ask, candidate, target, envelope, given)
+            crossing = cross(call, ask, candidate, letterhead.target, envelope, given)
             outgoing = crossing.outgoing
-    elif letterhead.same and given is not None:
-        outgoing = letterhead.provider.patch_request(given.members or ask.members, target)
-        if given.losses:
-            outgoing = replace(outgoing, losses=given.losses + outgoing.losses)
-    else:
-        given = given or _NOTHING_GIVEN
-        read = given.request or letterhead.caller.read_request(ask.body)
-        request, unopened = open_thoughts(read, envelope)
-        if request.stream != target.stream:  # Gemini says so in the path
-            request = replace(request, stream=target.stream)
-        outgoing = letterhead.provider.write_request(request, target)
-        if before := given.losses + unopened:
-            outgoing = replace(outgoing, losses=before + outgoing.losses)
     if outgoing.losses and call.strict:
-        lost = outgoing.losses[0]
-        raise CallerError(
-            "unsupported_feature",
-            f"x-dragoman-strict is set, and {lost.path} would be {lost.action} on the way to "
-            f"{target.provider}: {lost.reason}.",
-            code="unsupported_feature",
-            param=lost.path,
-        )
+        raise _strict(outgoing.losses[0], letterhead.target)
     context = letterhead.context
     if context is None:
         context = Context(
@@ -184,7 +165,7 @@ def prepare(
         own["traceparent"] = trace
         trace = ""
         _vary(own, call, candidate, letterhead, outgoing)
-    url = letterhead.url
+    url = letterhead.shared.url
     if call.query and letterhead.takes_query:
         url = _with_query(url, call)
     sent = UpstreamRequest(
@@ -198,6 +179,36 @@ def prepare(
         trace,
     )
     return Prepared(candidate, letterhead, context, outgoing, sent, ask.members, crossing)
+
+
+def _written(
+    ask: Ask, letterhead: Letterhead, envelope: Envelope | None, given: Given
+) -> tuple[Outgoing, Request | None]:
+    """A chat request for another family, or with what was put into it; and what was read for that."""
+    target = letterhead.target
+    if letterhead.same:
+        outgoing = letterhead.provider.patch_request(given.members or ask.members, target)
+        if given.losses:
+            outgoing = replace(outgoing, losses=given.losses + outgoing.losses)
+        return outgoing, None
+    read = given.request or letterhead.caller.read_request(ask.body)
+    request, unopened = open_thoughts(read, envelope)
+    if request.stream != target.stream:  # Gemini says so in the path
+        request = replace(request, stream=target.stream)
+    outgoing = letterhead.provider.write_request(request, target)
+    if before := given.losses + unopened:
+        outgoing = replace(outgoing, losses=before + outgoing.losses)
+    return outgoing, request
+
+
+def _strict(lost: Loss, target: Target) -> CallerError:
+    return CallerError(
+        "unsupported_feature",
+        f"x-dragoman-strict is set, and {lost.path} would be {lost.action} on the way to "
+        f"{target.provider}: {lost.reason}.",
+        code="unsupported_feature",
+        param=lost.path,
+    )
 
 
 def _include_usage(members: dict[str, Raw]) -> bool:

@@ -1,4 +1,4 @@
-"""One try at one candidate: what is written down of it, and the way of a whole reply.
+"""One try at one candidate: what is sent, and what is written down of it.
 
 A record stands in the journal before the provider hears of the call, and another before the last
 byte of its answer is released (D26).
@@ -14,25 +14,20 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from dragoman.attempt.aside import aside
-from dragoman.attempt.crossing import Crossing
 from dragoman.attempt.deadline import Deadline, late
-from dragoman.attempt.embody import Embodiment, Given, embodied_for
-from dragoman.attempt.endings import cut_short, status_of_cut, uncancel
-from dragoman.attempt.letterhead import Letterhead
+from dragoman.attempt.embody import Embodiment, Given, passes
 from dragoman.attempt.means import Means
 from dragoman.attempt.policy import LARGE
-from dragoman.attempt.ports import Tab, UpstreamReply
+from dragoman.attempt.ports import Tab, UpstreamReply, UpstreamRequest
 from dragoman.attempt.prepare import Prepared, prepare
 from dragoman.attempt.renewing import Try, reworded, send_renewing
-from dragoman.attempt.untold import Words, completed, words_of
+from dragoman.attempt.untold import Words, completed
 from dragoman.attempt.verdict import is_about_the_request
 from dragoman.core.ask import Ask
-from dragoman.core.call import Attempt, Call, Head, Status
+from dragoman.core.call import Attempt, Call, Status
 from dragoman.core.errors import HouseError, UpstreamError, code_of
-from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate
-from dragoman.dialects.base import Relay, Tapped
+from dragoman.dialects.base import Relay
 from dragoman.health.allowance import TOLD
 
 _LEAST_S = 0.001
@@ -76,16 +71,25 @@ class Trial(Struct, eq=False):
         Raises:
             CallerError: it cannot be said to that candidate.
         """
-        means = self.means
-        if self.call.dialect == self.candidate.provider.family:
+        means, candidate, call, ask = self.means, self.candidate, self.call, self.ask
+        if call.dialect == candidate.provider.family:
             if means.fetched_for and means.fetcher is not None:
                 return None
-        elif len(self.ask.body) > LARGE or (
-            means.fetcher is not None
-            and (means.fetched_for or embodied_for(self.call, self.candidate) is not None)
-        ):
+        elif len(ask.body) > LARGE or not passes(call, candidate, means):
             return None
-        prepared = self.prepared = self._prepare(self._letterhead(), self.deadline.begin - now)
+        letterhead = means.letterheads.of(candidate, call, ask, means.user_agent)
+        left_s = self.deadline.begin - now
+        prepared = self.prepared = prepare(
+            call,
+            ask,
+            candidate,
+            letterhead,
+            means.policy,
+            self.tab.cost,
+            self.id,
+            left_s,
+            means.envelope,
+        )
         return prepared
 
     async def ready(self, embodiment: Embodiment) -> Prepared:
@@ -94,26 +98,12 @@ class Trial(Struct, eq=False):
         Raises:
             CallerError: it cannot be said to that candidate.
         """
-        if not embodiment.passes(self.candidate):
+        if not passes(self.call, self.candidate, self.means):
             self.given = await embodiment.given(self.candidate, self.left_s())
-        letterhead = self._letterhead()
-        # Within one dialect even 15 MB take less than 40 ms.
-        size = len(self.ask.body) + (self.given.size if self.given is not None else 0)
-        if size > LARGE and not letterhead.same:
-            self.prepared = await asyncio.to_thread(self._prepare, letterhead, self.left_s())
-        else:
-            self.prepared = self._prepare(letterhead, self.left_s())
-        return self.prepared
-
-    def _letterhead(self) -> Letterhead:
-        means, call = self.means, self.call
-        family, operation = call.dialect, call.operation
-        stream = self.ask.stream and operation == "chat"
-        return means.letterheads.of(self.candidate, family, operation, stream, means.user_agent)
-
-    def _prepare(self, letterhead: Letterhead, left_s: float) -> Prepared:
         means = self.means
-        return prepare(
+        letterhead = means.letterheads.of(self.candidate, self.call, self.ask, means.user_agent)
+        write = partial(
+            prepare,
             self.call,
             self.ask,
             self.candidate,
@@ -121,10 +111,15 @@ class Trial(Struct, eq=False):
             means.policy,
             self.tab.cost,
             self.id,
-            left_s,
+            self.left_s(),
             means.envelope,
             self.given,
         )
+        # Within one dialect even 15 MB take less than 40 ms.
+        size = len(self.ask.body) + (self.given.size if self.given is not None else 0)
+        is_slow = size > LARGE and not letterhead.same
+        self.prepared = await asyncio.to_thread(write) if is_slow else write()
+        return self.prepared
 
     @property
     def drains(self) -> bool:
@@ -185,8 +180,8 @@ class Trial(Struct, eq=False):
         except HouseError:
             means.health.abandoned(self.candidate)
             raise
-        self.stand()
         # Only now: a try that cannot be written down is not made.
+        self.stand()
         attempts.append(record)
         whose = letterhead.key[0]
         means.health.busy.begun(whose, target.model)
@@ -203,18 +198,16 @@ class Trial(Struct, eq=False):
         # In here, where a caller's leaving closes the record that is being waited for.
         if (keeping := self.tab.kept()) is not None:
             await keeping
-        means, record, provider = self.means, self.record, self.candidate.provider
-        transport = means.stub if provider.stub else means.transport
-        request = self.prepared.request
+        record, prepared = self.record, self.prepared
+        request = prepared.request
         if further is not None:
             left = max(_LEAST_S, self.left_s())
             request = structs.replace(request, body=further, first_byte_timeout_s=left)
         record.may_cost = True
-        words = provider.words
-        if words is None:
-            reply = self.reply = await transport.send(request)
+        if prepared.letterhead.regular:
+            reply = self.reply = await self.means.transport.send(request)
         else:
-            reply = self.reply = await send_renewing(self._as_try(), words, transport, request)
+            reply = self.reply = await self._send_otherwise(request)
         status = record.upstream_status = reply.status
         if not _HEEDED.isdisjoint(reply.headers):
             self._heed(reply.headers)
@@ -222,9 +215,10 @@ class Trial(Struct, eq=False):
             record.upstream_request = record.upstream_id = None
         if 200 <= status < 300:
             return reply
+        words = self.candidate.provider.words
         read: bytes | None = None
         with suppress(UpstreamError):  # too long, or broken off: the status alone says enough
-            read = await reply.read(means.policy.error_limit)
+            read = await reply.read(self.means.policy.error_limit)
         refusal = self.prepared.refusal(status, reply.headers, read or b"")
         raise (
             refusal if words is None else reworded(refusal, self._as_try(), words, status, read)
@@ -240,6 +234,14 @@ class Trial(Struct, eq=False):
         # OpenRouter says in its head what it calls the answer: a stream that is cut is found by it.
         record.upstream_id = headers.get("x-generation-id") or named
 
+    async def _send_otherwise(self, request: UpstreamRequest) -> UpstreamReply:
+        """Sends it to whom nothing is sent over the network, or whose credential may have to be renewed."""
+        means, provider = self.means, self.candidate.provider
+        transport = means.stub if provider.stub else means.transport
+        if provider.words is None:
+            return await transport.send(request)
+        return await send_renewing(self._as_try(), provider.words, transport, request)
+
     def _as_try(self) -> Try:
         return Try(self.candidate, self.call, self.ask, self.means)
 
@@ -252,80 +254,29 @@ class Trial(Struct, eq=False):
         words.facts = relay.facts
         return relay
 
-    async def whole(self) -> Head:
-        """The whole reply."""
-        status: Status = "client_cut"
-        means, record, prepared = self.means, self.record, self.prepared
-        operation = self.call.operation
-        try:
-            body = b""
-            if prepared.crossing is None:
-                body = await (await self.send()).read(means.policy.reply_limit)
-                self.reply = None
-                record.answered_s = means.monotonic() - record.started
-                if not body:
-                    raise _empty()
-                tapped, losses = prepared.tap(operation, body)
-            else:
-                tapped, losses = await self._crossed(prepared.crossing)
-            if self.claim is not None:
-                await self.claim(self)
-            if means.policy.estimate_missing_usage:
-                self.words = await words_of(body, tapped.usage, operation, prepared)
-            outcome = self.call.outcome
-            if losses:
-                outcome.losses += losses
-            record.usage, record.finish = tapped.usage, tapped.finish
-            record.upstream_id = tapped.id or record.upstream_id
-            now = means.monotonic()
-            record.first_event_s = now - record.started
-            status = "complete"
-            self._answered(now, whole=True)
-            outcome.http_status = 200
-            self._close(status, now)
-            if (keeping := self.tab.kept()) is not None:
-                await keeping
-            return Head(200, prepared.letterhead.caller.content_type, tapped.body)
-        except UpstreamError as error:
-            self.failed(error)
-            raise
-        except asyncio.CancelledError:
-            if self.call.gone or self.lost:
-                raise
-            # The server shuts down and its patience is over (R2).
-            uncancel()
-            status = status_of_cut(self.call)
-            raise cut_short(self.call) from None
-        except Exception:
-            status = "house_error"
-            raise
-        finally:
-            if not self.closed:
-                self.give_up(status)
-            if self.reply is not None:
-                await self.reply.close()
-
-    async def _crossed(self, crossing: Crossing) -> tuple[Tapped, tuple[Loss, ...]]:
-        """What the caller gets, and what it cost, where it takes several requests in order."""
-        size = 0
-        for further in (None, *crossing.further)[len(crossing.parts) :]:
-            await self.hang_up()
-            body = await (await self.send(further)).read(self.means.policy.reply_limit)
-            self.record.answered_s = self.means.monotonic() - self.record.started
-            if not body:
-                raise _empty()
-            size += len(body)
-            # Known at once: what the first have consumed is paid for, though a later one fails.
-            self.record.usage = await aside(len(body), partial(crossing.take, body))
-        return await aside(size, partial(crossing.answer, self.prepared.context))
+    def complete(self) -> None:
+        """Writes down a whole reply: that the candidate has answered, and that this was all of it."""
+        means, candidate, record = self.means, self.candidate, self.record
+        health, key = means.health, self.prepared.letterhead.key
+        now = means.monotonic()
+        record.first_event_s = record.duration_s = took = now - record.started
+        record.status = "complete"
+        health.succeeded(candidate, now, took, whole=True)
+        means.allowances.answered(key)
+        health.busy.over(key[0], record.model)
+        health.completed(candidate, record, now, whole=True)
+        self.closed = True
+        if self.words is not None:
+            self._estimate(self.words)
+        self.tab.closed(record)
+        self.call.outcome.status = "complete"
 
     def answered(self) -> None:
         """Notes that the candidate has begun to answer, and how soon."""
-        self._answered(self.means.monotonic(), whole=False)
-
-    def _answered(self, now: float, *, whole: bool) -> None:
         means = self.means
-        means.health.succeeded(self.candidate, now, self.record.first_event_s, whole=whole)
+        means.health.succeeded(
+            self.candidate, means.monotonic(), self.record.first_event_s, whole=False
+        )
         means.allowances.answered(self.prepared.letterhead.key)
 
     def failed(self, error: UpstreamError) -> None:
@@ -428,17 +379,14 @@ class Trial(Struct, eq=False):
 
     def close(self, status: Status) -> None:
         """Writes down how the try ended."""
-        self._close(status, self.means.monotonic())
-
-    def _close(self, status: Status, now: float) -> None:
-        record = self.record
+        record, now = self.record, self.means.monotonic()
         record.status = status
         record.duration_s = now - record.started
         if not self.closed:
             health, letterhead = self.means.health, self.prepared.letterhead
             health.busy.over(letterhead.key[0], record.model)
             if status == "complete":
-                health.completed(self.candidate, record, now, whole=not letterhead.target.stream)
+                health.completed(self.candidate, record, now, whole=self.is_whole)
             self.closed = True
         if self.words is not None and self.words.came(status):
             self._estimate(self.words)
@@ -460,9 +408,3 @@ class Trial(Struct, eq=False):
         """Gives the connection back, or closes it."""
         if self.reply is not None:
             await self.reply.close()
-
-
-def _empty() -> UpstreamError:
-    return UpstreamError(
-        "upstream", "The provider answered with an empty body.", code="provider_error"
-    )

@@ -92,7 +92,8 @@ class DirectTransport:
             book, idle = self._open()
         if len(book.replies) >= self._limit:
             raise failure(CONNECTION_LIMIT, host)
-        started = book.loop.time()
+        loop, deadlines = book.loop, book.deadlines
+        started = loop.time()
         reply = DirectReply(book, host, started + request.first_byte_timeout_s)
         book.replies.add(reply)
         origin, body, bodiless = place.origin, request.body, request.method == "HEAD"
@@ -100,22 +101,23 @@ class DirectTransport:
         while True:
             connection.send(reply, head, body, bodiless)
             # Waited for in here: a coroutine of its own would cost every request its making.
-            book.deadlines.set(book.loop, reply)
+            deadlines.set(loop, reply)
             try:
                 while not reply.status and reply.fault is None:
-                    await reply.more()
+                    reply.waiter = waiter = loop.create_future()
+                    await waiter
             except LEFT:
                 reply.drop(LOST)
                 raise
             finally:
-                book.deadlines.lift(reply)
+                deadlines.lift(reply)
             if reply.status:
                 break
             if (
                 reply.fault is not RESET
                 or not connection.used
                 or connection.heard
-                or book.loop.time() - started >= STALE_S
+                or loop.time() - started >= STALE_S
             ):
                 raise reply.failure(cast("Fault", reply.fault))
             reply.again()

@@ -285,11 +285,11 @@ def by_name(given: dict[bytes, bytes]) -> dict[str, str]:
     """The lines of a head, names in lower case; all values are decoded at once, as each costs as much."""
     values = b"\0".join(map(bytes.rstrip, given.values())).decode("latin-1").split("\0")
     try:
-        # Else there are none at all; or one holds a NUL, should the parser ever let it through.
-        if len(values) == len(given):
-            return dict(zip(map(_name_of, given), values, strict=True))
+        return dict(zip(map(_name_of, given), values, strict=True))
     except KeyError:
         pass  # a name that nobody has sent before
+    except ValueError:
+        pass  # none at all; or one holds a NUL, should the parser ever let it through
     headers: dict[str, str] = {}
     for raw, value in given.items():
         name = raw.decode("latin-1").lower()

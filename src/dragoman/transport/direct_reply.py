@@ -69,7 +69,8 @@ class DirectReply(Struct, eq=False):
     fault: Fault | None = None
     """Why nothing more will come."""
     carrier: Carrier | None = None
-    _waiter: asyncio.Future[None] | None = None
+    waiter: asyncio.Future[None] | None = None
+    """Done when there is more to look at; see ``more``."""
     _take: Callable[[bytes], bool] | None = None
     """Who is given the pieces while a reader waits in ``pour``."""
     _refused: bytes | BaseException | None = None
@@ -85,7 +86,7 @@ class DirectReply(Struct, eq=False):
         self.ended = True
         self.carrier = None
         self._book.replies.discard(self)
-        waiter = self._waiter
+        waiter = self.waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
@@ -98,13 +99,13 @@ class DirectReply(Struct, eq=False):
 
     def wake(self) -> None:
         """Whoever waits looks again."""
-        waiter = self._waiter
+        waiter = self.waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
     def arrived(self) -> None:
         """There is more of the body, and more is to come."""
-        take, waiter, pieces = self._take, self._waiter, self.pieces
+        take, waiter, pieces = self._take, self.waiter, self.pieces
         if take is None or not pieces or waiter is None or waiter.done():
             self.wake()
             return
@@ -126,7 +127,7 @@ class DirectReply(Struct, eq=False):
 
     def more(self) -> asyncio.Future[None]:
         """Done when there is more to look at."""
-        self._waiter = waiter = self._book.loop.create_future()
+        self.waiter = waiter = self._book.loop.create_future()
         return waiter
 
     def again(self) -> None:

@@ -254,6 +254,16 @@ def test_candidates_share_what_was_fetched():
     assert fetcher.asked == [[URL]]
 
 
+def test_the_only_candidate_is_tried_again_with_what_was_fetched():
+    fetcher = Fetcher()
+    transport, means = house(fetcher, status=503)
+    means.policy = Policy(max_retries=2, backoff_s=0.0)
+    with pytest.raises(Exception, match=r".+"):
+        answer(means, [at("ollama")], URL)
+    assert len(transport.asked) == 3
+    assert fetcher.asked == [[URL]]
+
+
 def test_a_caller_who_leaves_ends_the_fetch():
     fetcher = Fetcher(pause_s=60)
     transport, means = house(fetcher)

@@ -4,7 +4,6 @@ import gc
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.scripted import call_of
 
 from dragoman.attempt.letterhead import Letterheads
 from dragoman.attempt.policy import Policy
@@ -13,6 +12,7 @@ from dragoman.core.ask import read_ask
 from dragoman.core.provider import Auth, Candidate, Credential, Provider, Quirks
 from dragoman.core.secret import LiveSecret, Secret
 from dragoman.core.trace import span_of, write_traceparent
+from scripted import call_of
 
 BASE = "https://a.example/v1"
 ORIGIN = "https://a.example:443"
@@ -65,8 +65,8 @@ def prepared(candidate, call, letterheads, *, stream):
     streamed = b"true" if stream else b"false"
     hello = b'"messages":[{"role":"user","content":"x"}]'
     body = b'{"model":"m","max_tokens":9,"stream":%b,%b}' % (streamed, hello)
-    letterhead = letterheads.of(candidate, call.dialect, "chat", stream, "dragoman/test")
     ask = read_ask(body)
+    letterhead = letterheads.of(candidate, call, ask, "dragoman/test")
     return prepare(call, ask, candidate, letterhead, Policy(), lambda *_: None, TRY, 1.0)
 
 
@@ -109,8 +109,9 @@ def test_what_was_worked_out_is_kept_as_long_as_its_candidate_and_no_longer():
     provider = Provider("p", "chat", BASE, {"chat": "/x"})
     candidate = Candidate(provider, "m", Credential("c", Secret("key"), ORIGIN))
     for stream in (False, True):
-        first = letterheads.of(candidate, "chat", "chat", stream, "a")
-        assert letterheads.of(candidate, "chat", "chat", stream, "a") is first
+        ask = read_ask(b'{"model":"m","stream":%b}' % (b"true" if stream else b"false"))
+        first = letterheads.of(candidate, call_of(), ask, "a")
+        assert letterheads.of(candidate, call_of(), ask, "a") is first
         assert first.target.stream is stream
     del candidate
     gc.collect()

@@ -164,9 +164,10 @@ HEADERS = st.dictionaries(
 )
 
 
-def lines_of(own, shared):
-    place = place_of("https://api.example/v1")
-    request = UpstreamRequest("POST", "https://api.example/v1", own, b"{}", shared=shared)
+def lines_of(own, shared, trace=""):
+    url = "https://api.example/v1" if shared is None else shared.url
+    place = place_of(url)
+    request = UpstreamRequest("POST", url, own, b"{}", shared=shared, trace=trace)
     try:
         return sorted(head_of(request, place).split(b"\r\n"))
     except ValueError:
@@ -175,6 +176,10 @@ def lines_of(own, shared):
 
 @given(HEADERS, st.lists(HEADERS, min_size=1, max_size=3))
 def test_headers_that_requests_share_are_sent_and_refused_as_those_of_each_alone(shared, owns):
-    same = Shared(shared)
+    same = Shared("https://api.example/v1", shared)
     for own in owns:
         assert lines_of(own, same) == lines_of({**shared, **own}, None)
+        for trace in ("00-1-2-01", "\r\n", "é"):
+            traced = {**shared, **own, "traceparent": trace}
+            assert lines_of(own, same, trace) == lines_of(traced, None)
+            assert lines_of({}, same, trace) == lines_of({**shared, "traceparent": trace}, None)
