@@ -194,7 +194,7 @@ class Metrics:
         end = End(outcome.http_status, call.route, error, outcome.stream)
         served.ends[end] = served.ends.get(end, 0) + 1
         served.duration.observe(duration_s)
-        ours = shares_of(call, call.received + duration_s).ours
+        ours = shares_of(call, call.received + duration_s)[0]
         self._overhead_of(outcome.stream).observe(ours)
         self._decided(outcome)
         self._consume(call, served)
