@@ -66,15 +66,14 @@ class Application:
         self._siblings = Siblings(folder) if folder is not None and workers > 1 else None
         self._reloading: set[asyncio.Task[Outcome]] = set()
         self._stack = AsyncExitStack()
-        self._app: ASGIApp | None = None
+        self._app: ASGIApp = self._lifespan
+        """Until it is open, nothing but its start."""
         self.services: Services | None = None
         self.reloader: Reloader | None = None
         self.bodies: BodyPages | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """One connection's scope."""
-        if self._app is None:
-            return self._lifespan(scope, receive, send)
         return self._app(scope, receive, send)
 
     async def open(self) -> None:

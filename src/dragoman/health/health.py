@@ -138,7 +138,9 @@ class Health:
         if disabling.rows or disabling.switches:
             disabling.answered(place[0], place[1], now)
         duration_s, usage = record.duration_s, record.usage
-        tokens = None if usage is None else usage.billed_output
+        tokens: int | None = None
+        if usage is not None:
+            tokens = usage.output if usage.apart is None else usage.billed_output
         time_s = duration_s if whole else record.first_event_s
         if tokens and duration_s and time_s is not None:
             speed = tokens / duration_s

@@ -69,7 +69,7 @@ class Alike:
         if self._end.streaming:
             spoken.first_chunk.observe_all(first)
         known: list[Usage] = _said(usages)
-        read = _said([usage.input for usage in known])
+        read = [number for usage in known if (number := usage.input) is not None]
         written = [
             usage.output if usage.apart is None else usage.output + usage.apart
             for usage in known

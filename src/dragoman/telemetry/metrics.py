@@ -144,25 +144,23 @@ class Metrics:
         if one is None or outcome.error_code is not None or outcome.attempts != [one]:
             self._finished_oddly(call, duration_s)
             return
-        alike = self._alike.get(
-            (
-                one.provider,
-                outcome.label_model,
-                one.label,
-                one.status,
-                outcome.http_status,
-                outcome.stream,
-                call.route,
-                call.operation,
-                call.dialect,
-            )
+        key = (
+            one.provider,
+            outcome.label_model,
+            one.label,
+            one.status,
+            outcome.http_status,
+            outcome.stream,
+            call.route,
+            call.operation,
+            call.dialect,
         )
-        took = one.duration_s
+        alike, took = self._alike.get(key), one.duration_s
+        if alike is None and one.status in NO_FAILURE:
+            alike = self._alike[key] = self._alike_of(call, one)
         if alike is None or took is None:
-            alike = self._alike_of(call, one)
-            if alike is None or took is None:
-                self._finished_oddly(call, duration_s)
-                return
+            self._finished_oddly(call, duration_s)
+            return
         plan = outcome.plan
         if plan is not None and plan.strategy is not None:
             self._decided(outcome)
@@ -175,23 +173,18 @@ class Metrics:
         if len(waiting) >= MOST:
             alike.add_up()
 
-    def _alike_of(self, call: Call, one: Attempt) -> Alike | None:
-        """Whom a request with one try is counted with; None: it did not go well."""
-        if one.status not in NO_FAILURE:
-            return None
-        outcome, route = call.outcome, call.route
-        status, streaming, model = outcome.http_status, outcome.stream, outcome.label_model
-        key = (one.provider, model, one.label, one.status, status, streaming, route)
-        alike = self._alike[(*key, call.operation, call.dialect)] = Alike(
+    def _alike_of(self, call: Call, one: Attempt) -> Alike:
+        """Where a request with one try that went well is counted."""
+        outcome, spoken = call.outcome, self._spoken_of(call, one)
+        return Alike(
             self._of(outcome),
-            End(status, route, "", streaming),
-            self._overhead_of(streaming),
-            spoken := self._spoken_of(call, one),
+            End(outcome.http_status, call.route, "", outcome.stream),
+            self._overhead_of(outcome.stream),
+            spoken,
             _took(spoken, ""),
             self._attempts,
             (one.provider, one.status),
         )
-        return alike
 
     def _finished_oddly(self, call: Call, duration_s: float) -> None:
         """A request is over that had no try, or several, or went wrong."""
@@ -212,12 +205,18 @@ class Metrics:
             self._decisions[plan.strategy, plan.candidates[0].provider.name] += 1
 
     def _overhead_of(self, streaming: bool) -> Histogram:  # noqa: FBT001  a label, no switch
-        return self._overhead.setdefault(streaming, histogram(OVERHEAD_BUCKETS))
+        found = self._overhead.get(streaming)
+        if found is None:
+            found = self._overhead[streaming] = histogram(OVERHEAD_BUCKETS)
+        return found
 
     def _of(self, outcome: Outcome) -> Served:
         attempt = outcome.served
         key = ("none", "none") if attempt is None else (attempt.provider, outcome.label_model)
-        return self._served.setdefault(key, Served())
+        served = self._served.get(key)
+        if served is None:
+            served = self._served[key] = Served()
+        return served
 
     def consumed(self, call: Call) -> None:
         """What the attempts of a request came to; its own end is told apart where it left before."""
@@ -302,7 +301,10 @@ def _summed(own: bytes, siblings: Siblings) -> tuple[Numbers, list[int]]:
 
 
 def _took(spoken: Spoken, error: str) -> Histogram:
-    return spoken.took.setdefault(error, histogram(DURATION_BUCKETS))
+    took = spoken.took.get(error)
+    if took is None:
+        took = spoken.took[error] = histogram(DURATION_BUCKETS)
+    return took
 
 
 def _spend(spent: Served, attempt: Attempt) -> None:

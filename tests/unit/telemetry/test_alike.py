@@ -59,10 +59,15 @@ def rounded(found):
     return [rounded(each) for each in found] if isinstance(found, list) else found
 
 
-@given(st.lists(calls(), max_size=12), st.integers(0, 12))
-def test_what_is_read_is_the_same_as_if_each_were_counted_at_once(some, look_after) -> None:
+@given(
+    st.lists(calls(), min_size=1, max_size=5),
+    st.lists(st.integers(0, 4), max_size=20),
+    st.integers(0, 20),
+)
+def test_what_is_read_is_the_same_as_if_each_were_counted_at_once(some, order, look_after) -> None:
     noted, counted = Metrics(), Metrics()
-    for number, (call, took) in enumerate(some):
+    for number, place in enumerate(order):
+        call, took = some[place % len(some)]
         noted.finished(call, took)
         counted._finished_oddly(call, took)
         if number == look_after:
@@ -80,6 +85,15 @@ def test_many_observations_fall_where_each_alone_would(values) -> None:
     other.observe_all(values[7:])
     assert one.counts == other.counts
     assert one.total == pytest.approx(other.total)
+
+
+def test_one_that_has_not_ended_costs_those_that_wait_nothing() -> None:
+    metrics = Metrics()
+    for duration_s in (1.0, None, 1.0):
+        one = Attempt("a", 1, "p", "m", None, 0, 0, status="complete", duration_s=duration_s)
+        outcome = Outcome(attempts=[one], standing=one, http_status=200, label_model="m")
+        metrics.finished(finished_call(outcome), 1.5)
+    assert sum(metrics.numbers().served["p", "m"].ends.values()) == 3
 
 
 def test_few_wait_to_be_added_up() -> None:
