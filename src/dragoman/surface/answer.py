@@ -19,7 +19,7 @@ from dragoman.core.errors import (
 from dragoman.core.loss import header as losses_header
 from dragoman.core.money import plain
 from dragoman.core.provider import Family
-from dragoman.core.timing import shares_of
+from dragoman.core.timing import upstream_of
 from dragoman.dialects.base import ErrorContext, ErrorReply
 from dragoman.dialects.registry import DIALECTS
 
@@ -86,14 +86,16 @@ def answer_text(
     outcome = call.outcome
     attempts = outcome.attempts
     request_id = call.request_id
-    ours, upstream = shares_of(call, now)
+    elapsed = now - call.received
+    upstream = upstream_of(attempts, now)
+    ours = max(0.0, elapsed - call.read_s - upstream - outcome.paused_s)
     text = (
         f"{_STREAM if length is None else _ALWAYS}"
         f"content-type: {content_type}\r\n"
         f"x-request-id: {request_id}\r\n"
         f"x-trace-id: {call.trace_id}\r\n"
         f"x-dragoman-call-id: {call.id}\r\n"
-        f"x-latency-ms: {(now - call.received) * 1000:.1f}\r\n"
+        f"x-latency-ms: {elapsed * 1000:.1f}\r\n"
         # Up to the head: ours is what is neither the request's arrival, nor providers' time, nor a pause.
         f"server-timing: gw;dur={ours * 1000:.2f}, body;dur={call.read_s * 1000:.2f}"
         f"{f', upstream;dur={upstream * 1000:.2f}' if attempts else ''}"
@@ -130,7 +132,7 @@ def answer_text(
         text, number = _joined(text, number, _changed(outcome))
     allowed = call.allowed
     if allowed is not None and allowed is not UNLIMITED:
-        limits, more = limit_text(allowed, call.dialect, call.wall + now - call.received)
+        limits, more = limit_text(allowed, call.dialect, call.wall + elapsed)
         text += limits
         number += more
     if extra:
