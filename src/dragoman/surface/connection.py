@@ -148,17 +148,17 @@ class Connection(HttpToolsProtocol):
         known = self._known
         if self._body_left:
             self._read_on(data)
-        elif known is None or not data.startswith(known.before):
+        elif known is None or not data.startswith(known.before) or not self._take(data, known):
             self._parse(data)
-        else:
-            read = known.read(data)
-            if read is None:
-                self._parse(data)
-            else:
-                self._take(data, *read)
 
-    def _take(self, data: bytes, scope: Scope, start: int, end: int) -> None:
-        """A request whose head is known, and what is there of its body."""
+    def _take(self, data: bytes, known: KnownHead) -> bool:
+        """A request that begins as a known one, and what is there of its body; False if its head is another."""
+        length = known.length(data)
+        if not length:
+            return False
+        scope = known.scope(length)
+        start = known.size + len(length)
+        end = start + int(length)
         self._unknown = 0
         left = end - len(data)
         turn = scope[TURN] = Turn(
@@ -183,6 +183,7 @@ class Connection(HttpToolsProtocol):
         elif left:
             self._body_left, self._discarded = left, 0
             turn.take(data[start:])
+        return True
 
     def _read_on(self, data: bytes) -> None:
         """More of a body whose length is known, and perhaps another request behind it."""

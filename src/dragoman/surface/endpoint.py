@@ -45,6 +45,8 @@ from dragoman.surface.turn import TURN, Turn
 SNIPPET = 1000
 """Bytes of a body that the log tells, where it tells of any."""
 _YES = frozenset({"true", "1", "yes"})
+_TOLD = FOREIGN | {"x-request-id", "traceparent", "x-dragoman-strict"}
+"""Headers by which a caller says what it wants its call to be named, to be part of, or to hold to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +126,26 @@ def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call
 
 def _call_of(scope: Scope, route: Route, entry: Entry) -> Call:
     headers: dict[str, str] = scope[BY_NAME] if BY_NAME in scope else headers_of_scope(scope)
-    if not FOREIGN.isdisjoint(headers):
-        headers = with_ours(headers)
     call_id = entry.new_id()
-    bare = call_id.replace("-", "")
-    given = headers.get("x-request-id")
-    trace = headers.get("traceparent")
-    context = None if trace is None else read_traceparent(trace)
+    bare = trace_id = call_id.replace("-", "")
+    request_id = f"req_{bare}"
+    context: TraceContext | None = None
+    strict = False
+    if not _TOLD.isdisjoint(headers):
+        if not FOREIGN.isdisjoint(headers):
+            headers = with_ours(headers)
+        given, trace = headers.get("x-request-id", ""), headers.get("traceparent")
+        if REQUEST_ID.fullmatch(given):
+            request_id = given
+        if trace is not None and (context := read_traceparent(trace)) is not None:
+            trace_id = context.trace_id
+        strict = headers.get("x-dragoman-strict", "").strip().lower() in _YES
     query = scope["query_string"]
     # What each has by position: names cost three times as much, for every call.
     call = Call(
         call_id,
-        f"req_{bare}" if given is None or not REQUEST_ID.fullmatch(given) else given,
-        bare if context is None else context.trace_id,
+        request_id,
+        trace_id,
         route.dialect,
         route.operation or "models",
         route.path,
@@ -151,7 +160,7 @@ def _call_of(scope: Scope, route: Route, entry: Entry) -> Call:
         False,  # noqa: FBT003
         True,  # noqa: FBT003
         "",
-        "x-dragoman-strict" in headers and headers["x-dragoman-strict"].strip().lower() in _YES,
+        strict,
         scope["path_params"].get("model") if "path_params" in scope else None,
         route.streams,
         dict(parse_qsl(query.decode("latin-1"))) if query else {},

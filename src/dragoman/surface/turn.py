@@ -219,8 +219,8 @@ class Turn(Struct, eq=False):
         if len(text.splitlines()) != number:
             raise ValueError(_BROKEN)
         headers = self._state.default_headers
-        begun = _begun if _begun[0] is headers else _begin(headers)
-        return b"%b%b\r\n" % (begun[1][status], text)
+        always = _always[1] if _always[0] is headers else _keep(headers)
+        return b"%b%b%b\r\n" % (STATUS_LINE[status], always, text)
 
     def _start(self, status: int, headers: Headers) -> None:
         if self.is_started:
@@ -272,15 +272,14 @@ class Turn(Struct, eq=False):
         self._done()
 
 
-def _begin(headers: Headers) -> tuple[Headers, dict[int, bytes]]:
-    """Keeps what every answer begins with, by its status; the server says something else each second."""
-    global _begun  # noqa: PLW0603  one server a process
-    always = _text(headers)
-    _begun = headers, {status: line + always for status, line in STATUS_LINE.items()}
-    return _begun
+def _keep(headers: Headers) -> bytes:
+    """Keeps what the server says with every answer; it is another list each second."""
+    global _always  # noqa: PLW0603  one server a process
+    _always = headers, _text(headers)
+    return _always[1]
 
 
-_begun: tuple[Headers, dict[int, bytes]] = ([], {})
+_always: tuple[Headers, bytes] = ([], b"")
 
 
 def _text(headers: Headers) -> bytes:
