@@ -34,7 +34,7 @@ from dragoman.surface.answer import (
     error_reply,
     now,
 )
-from dragoman.surface.body import ClientGoneError, awaited_body, body_at_hand, read_body
+from dragoman.surface.body import ClientGoneError, read_body, too_large
 from dragoman.surface.connection import SELF, Connection
 from dragoman.surface.foreign_headers import FOREIGN, with_ours
 from dragoman.surface.head import BY_NAME, SEEN, Seen, headers_of_scope
@@ -262,11 +262,14 @@ class _Exchange(Struct, eq=False):
     async def read(self) -> bytes:
         """The body; before it is read, ``receive`` belongs to the reader."""
         call, turn, connection = self._call, self._turn, self._connection
-        body = body_at_hand(call.headers, self._cap, turn)
+        headers = call.headers
+        body = None if turn is None or "content-encoding" in headers else turn.whole_body()
         if body is None:
             began = now()
-            body = await awaited_body(self._receive, self._cap)
+            body = await read_body(self._receive, headers, self._cap, turn)
             call.read_s = now() - began
+        elif len(body) > self._cap:
+            raise too_large(self._cap)
         if call.shown is not None:
             call.shown.body = body[:SNIPPET].decode("utf-8", "replace")
         if self._bodies is not None:
