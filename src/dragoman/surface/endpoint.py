@@ -331,9 +331,11 @@ class _Exchange(Struct, eq=False):
                                 {"type": "http.response.body", "body": piece, "more_body": True}
                             )
             finally:
-                await pulse.stop()
+                if (sending := pulse.stop()) is not None:
+                    await sending
             self._ending = True
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            if turn is None or not turn.finish():
+                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
             self._finished = True
 
     async def refuse(self, error: Exception, entry: Entry) -> None:

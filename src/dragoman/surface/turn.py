@@ -120,7 +120,7 @@ class Turn(Struct, eq=False):
             return None
         self._delivered = True
         pieces, self._pieces = self._pieces, []
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return b"".join(pieces)  # one alone is not copied
 
     async def receive(self) -> Message:
         """The body as far as it has come, or that the caller has left or has its answer."""
@@ -137,7 +137,7 @@ class Turn(Struct, eq=False):
         pieces, self._pieces = self._pieces, []
         self._size = 0
         self._delivered = not self.more_body
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        body = b"".join(pieces)
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
     async def _wait(self) -> None:
@@ -211,6 +211,14 @@ class Turn(Struct, eq=False):
         if self._flow.write_paused or self.disconnected or not self._chunked or self.is_complete:
             return False
         self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        return True
+
+    def finish(self) -> bool:
+        """Ends a stream at once; False where that has to go through ``send``."""
+        if self._flow.write_paused or self.disconnected or not self._chunked or self.is_complete:
+            return False
+        self._transport.write(b"0\r\n\r\n")
+        self._complete()
         return True
 
     def _head(self, status: int, text: bytes, number: int) -> bytes:
