@@ -28,19 +28,16 @@ def limit_text(
         requests, tokens = verdict.requests, verdict.tokens
     else:
         requests, tokens = _refused(verdict)
-    text, number = "", 0
-    if requests is not None:
-        text = (
-            f"x-ratelimit-limit: {requests.limit}\r\n"
-            f"x-ratelimit-remaining: {requests.remaining}\r\n"
-            f"x-ratelimit-reset: {ceil(requests.reset_s)}\r\n"
-            f"{_told('requests', requests, family, wall)}"
-        )
-        number = 6
-    if tokens is not None:
-        text += _told("tokens", tokens, family, wall)
-        number += 3
-    return text, number
+    beside = "" if tokens is None else _told("tokens", tokens, family, wall)
+    if requests is None:
+        return beside, 3 if beside else 0
+    text = (
+        f"x-ratelimit-limit: {requests.limit}\r\n"
+        f"x-ratelimit-remaining: {requests.remaining}\r\n"
+        f"x-ratelimit-reset: {ceil(requests.reset_s)}\r\n"
+        f"{_told('requests', requests, family, wall)}{beside}"
+    )
+    return text, 9 if beside else 6
 
 
 def _told(unit: str, gauge: Gauge, family: Family, wall: float) -> str:

@@ -11,15 +11,18 @@ def shares_of(call: Call, now: float) -> tuple[float, float]:
     The house's are all that are nobody else's. Tries beside each other are counted once.
     """
     outcome = call.outcome
-    attempts = outcome.attempts
-    if len(attempts) == 1:  # as it nearly always is
-        one = attempts[0]
-        took = one.answered_s or one.duration_s
-        upstream = now - one.started if took is None else took
-    else:
-        upstream = _together(attempts, now)
+    upstream = upstream_of(outcome.attempts, now)
     ours = now - call.received - call.read_s - upstream - outcome.paused_s
     return max(0.0, ours), upstream
+
+
+def upstream_of(attempts: list[Attempt], now: float) -> float:
+    """Seconds for which providers were waited for up to ``now``, monotonic seconds."""
+    if len(attempts) != 1:
+        return _together(attempts, now)
+    one = attempts[0]  # as it nearly always is
+    took = one.answered_s or one.duration_s
+    return now - one.started if took is None else took
 
 
 def _together(attempts: list[Attempt], now: float) -> float:

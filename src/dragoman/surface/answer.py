@@ -19,7 +19,7 @@ from dragoman.core.errors import (
 from dragoman.core.loss import header as losses_header
 from dragoman.core.money import plain
 from dragoman.core.provider import Family
-from dragoman.core.timing import shares_of
+from dragoman.core.timing import upstream_of
 from dragoman.dialects.base import ErrorContext, ErrorReply
 from dragoman.dialects.registry import DIALECTS
 
@@ -28,7 +28,7 @@ Headers = list[tuple[bytes, bytes]]
 Text: TypeAlias = tuple[str, int]
 """Headers as they stand on the wire, each with its line's end, and how many they are."""
 
-_ALWAYS = (
+_WHOLE = (
     "x-content-type-options: nosniff\r\n"
     "cache-control: no-store\r\n"
     # Text of a model is data: opened in a browser it runs nothing, and stands in nobody's frame.
@@ -39,7 +39,8 @@ _STREAM = (
     "cache-control: no-cache, no-transform\r\n"
     "x-accel-buffering: no\r\n"
 )
-_FIRST = "x-dragoman-attempts: 1\r\nx-fallback-attempted: false\r\n"
+_LONGEST = 128
+"""Characters of a model's name that is kept with who has served it: callers may ask for any."""
 
 
 def answer_headers(
@@ -86,31 +87,38 @@ def answer_text(
     outcome = call.outcome
     attempts = outcome.attempts
     request_id = call.request_id
-    ours, upstream = shares_of(call, now)
+    elapsed = now - call.received
+    upstream = upstream_of(attempts, now)
+    ours = max(0.0, elapsed - call.read_s - upstream - outcome.paused_s)
+    if length is None:
+        start, number = f"{_STREAM}content-type: {content_type}\r\n", 9
+    else:
+        start, number = f"{_WHOLE}content-type: {content_type}\r\ncontent-length: {length}\r\n", 10
     text = (
-        f"{_STREAM if length is None else _ALWAYS}"
-        f"content-type: {content_type}\r\n"
+        f"{start}"
         f"x-request-id: {request_id}\r\n"
         f"x-trace-id: {call.trace_id}\r\n"
         f"x-dragoman-call-id: {call.id}\r\n"
-        f"x-latency-ms: {(now - call.received) * 1000:.1f}\r\n"
+        f"x-latency-ms: {elapsed * 1000:.1f}\r\n"
         # Up to the head: ours is what is neither the request's arrival, nor providers' time, nor a pause.
         f"server-timing: gw;dur={ours * 1000:.2f}, body;dur={call.read_s * 1000:.2f}"
         f"{f', upstream;dur={upstream * 1000:.2f}' if attempts else ''}"
         f"{f', pause;dur={outcome.paused_s * 1000:.2f}' if outcome.paused_s else ''}\r\n"
     )
-    number = 9
-    if length is not None:
-        text += f"content-length: {length}\r\n"
-        number += 1
     if call.dialect == "anthropic":
         text += f"request-id: {request_id}\r\n"
         number += 1
+    requested = outcome.requested_model
     if attempts:
         attempt = outcome.standing or attempts[-1]
-        tries = _FIRST if len(attempts) == 1 else _tries(len(attempts), again=fell_back(call))
-        text += _names(attempt.provider, attempt.model) + tries
-        number += 5
+        if len(attempts) == 1 and len(requested) <= _LONGEST:
+            served, more = _served(attempt.provider, attempt.model, requested)
+        else:
+            tries = _tries(len(attempts), again=fell_back(call))
+            served = _names(attempt.provider, attempt.model) + tries + _requested(requested)
+            more = 6 if requested else 5
+        text += served
+        number += more
         if attempt.upstream_request:
             text += f"x-dragoman-upstream-id: {_visible(attempt.upstream_request)}\r\n"
             number += 1
@@ -118,23 +126,24 @@ def answer_text(
             cost = plain(attempt.cost)
             text += f"x-dragoman-cost-usd: {cost}\r\nx-cost-usd: {cost}\r\n"
             number += 2
-    elif outcome.origin is not None:
-        again = _told_again(call, outcome.origin, whole=length is not None)
-        text, number = _joined(text, number, again)
+    else:
+        if outcome.origin is not None:
+            again = _told_again(call, outcome.origin, whole=length is not None)
+            text, number = _joined(text, number, again)
+        if requested:
+            text += _requested(requested)
+            number += 1
     if outcome.cache is not None:
         text, number = _joined(text, number, _of_cache(outcome))
-    if outcome.requested_model:
-        text += f"x-dragoman-requested-model: {_visible(outcome.requested_model)}\r\n"
-        number += 1
     if outcome.losses or outcome.adjusted or outcome.estimated:
         text, number = _joined(text, number, _changed(outcome))
     allowed = call.allowed
     if allowed is not None and allowed is not UNLIMITED:
-        limits, more = limit_text(allowed, call.dialect, call.wall + now - call.received)
+        limits, more = limit_text(allowed, call.dialect, call.wall + elapsed)
         text += limits
         number += more
     if extra:
-        text, number = _joined(text, number, [f"{name}: {extra[name]}" for name in extra])
+        text, number = _joined(text, number, list(map(": ".join, extra.items())))
     return text, number
 
 
@@ -187,6 +196,17 @@ def fell_back(call: Call) -> bool | None:
         return False
     # A plan never comes back to a candidate that it has left.
     return (first.provider, first.model) != (served.provider, served.model)
+
+
+@lru_cache(maxsize=1024)
+def _served(provider: str, model: str, requested: str) -> Text:
+    """Who answers as the first that was asked, and what was asked for."""
+    told = _requested(requested)
+    return _names(provider, model) + _tries(1, again=False) + told, 6 if told else 5
+
+
+def _requested(model: str) -> str:
+    return f"x-dragoman-requested-model: {_visible(model)}\r\n" if model else ""
 
 
 def _tries(number: int, *, again: bool | None) -> str:

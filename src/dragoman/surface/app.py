@@ -80,28 +80,30 @@ def build(surface: Surface, routes: tuple[Route, ...] = ROUTES) -> ASGIApp:
 
     def application(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # No coroutine of its own: each that stands between a request and its end is entered twice.
+        seen: Seen | None = scope.get(SEEN)
+        if seen is not None and seen.endpoint is not None:
+            return seen.endpoint(scope, receive, send)
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 return surface.lifespan(scope, receive, send)
             return _close_websocket(receive, send)
-        seen: Seen | None = scope.get(SEEN)
-        if guarded and (seen is None or not seen.may_pass):
+        endpoint = exact.get((scope["method"], scope["path"]))
+        if guarded:
             headers = headers_of_scope(scope)
             origin = headers.get("origin")
             refusal = guard(guards, headers, scope["path"])
             if refusal is not None:
                 return _refuse(refusal, surface, scope, receive, send)
-            if origin is None:
-                if seen is not None:
-                    seen.may_pass = True
-            else:
+            if origin is not None:
+                seen = None
                 if scope["method"] == "OPTIONS":
                     return preflight(guards, headers, send)
                 if may_call(guards, origin, headers.get("host", "")):
                     send = cors_headers(origin, send)
                     # The short way of a whole answer passes ``send`` by, and its headers with it.
                     scope = {name: value for name, value in scope.items() if name != TURN}
-        endpoint = exact.get((scope["method"], scope["path"]))
+        if seen is not None:
+            seen.endpoint = endpoint
         return (endpoint or router)(scope, receive, send)
 
     return application

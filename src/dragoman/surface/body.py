@@ -27,25 +27,16 @@ async def read_body(
             408 when it comes too slowly; 415 when it is compressed.
         ClientGoneError: the caller left.
     """
-    body = body_at_hand(headers, cap, turn)
-    return await awaited_body(receive, cap) if body is None else body
-
-
-def body_at_hand(headers: dict[str, str], cap: int, turn: Turn | None) -> bytes | None:
-    """The whole body, where the ``turn`` has it; None where it is to be awaited.
-
-    Raises:
-        CallerError: 413 over the cap, 415 when it is compressed.
-    """
     if "content-encoding" in headers:
         _check_encoding(headers["content-encoding"])
+    declared = headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > cap:
+        raise too_large(cap)
     body = None if turn is None else turn.whole_body()
     if body is None:
-        declared = headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > cap:
-            raise _too_large(cap)
-    elif len(body) > cap:
-        raise _too_large(cap)
+        return await _awaited(receive, cap)
+    if len(body) > cap:
+        raise too_large(cap)
     return body
 
 
@@ -59,13 +50,7 @@ def _check_encoding(encoding: str) -> None:
         )
 
 
-async def awaited_body(receive: Receive, cap: int) -> bytes:
-    """The whole body, as it comes.
-
-    Raises:
-        CallerError: 413 over the cap, 408 when it comes too slowly.
-        ClientGoneError: the caller left.
-    """
+async def _awaited(receive: Receive, cap: int) -> bytes:
     patience = _Patience(SLOW_BODY_S)
     try:
         return await _gathered(receive, cap)
@@ -92,7 +77,7 @@ async def _gathered(receive: Receive, cap: int) -> bytes:
         piece: bytes = message.get("body", b"")
         size += len(piece)
         if size > cap:
-            raise _too_large(cap)
+            raise too_large(cap)
         pieces.append(piece)
         if not message.get("more_body", False):
             return b"".join(pieces) if len(pieces) > 1 else piece
@@ -122,7 +107,8 @@ class _Patience:
         self._handle.cancel()
 
 
-def _too_large(cap: int) -> CallerError:
+def too_large(cap: int) -> CallerError:
+    """Why a body over the cap is refused."""
     return CallerError(
         "too_large",
         f"The request body is larger than the {cap} bytes that this gateway takes.",

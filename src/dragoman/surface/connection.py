@@ -19,7 +19,13 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from dragoman.surface.head import HEAD_LIMIT, KnownHead, known_head, target_of
+from dragoman.surface.head import (
+    HEAD_LIMIT,
+    KnownHead,
+    headers_of_scope,
+    known_head,
+    target_of,
+)
 from dragoman.surface.turn import TURN, Turn
 
 SELF = "dragoman.connection"
@@ -148,17 +154,17 @@ class Connection(HttpToolsProtocol):
         known = self._known
         if self._body_left:
             self._read_on(data)
-        elif known is None or not data.startswith(known.before):
+        elif known is None or not data.startswith(known.before) or not self._take(data, known):
             self._parse(data)
-        else:
-            read = known.read(data)
-            if read is None:
-                self._parse(data)
-            else:
-                self._take(data, *read)
 
-    def _take(self, data: bytes, scope: Scope, start: int, end: int) -> None:
-        """A request whose head is known, and what is there of its body."""
+    def _take(self, data: bytes, known: KnownHead) -> bool:
+        """A request that begins as a known one, and what is there of its body; False if its head is another."""
+        length = known.length(data)
+        if not length:
+            return False
+        scope = known.scope(length)
+        start = known.size + len(length)
+        end = start + int(length)
         self._unknown = 0
         left = end - len(data)
         turn = scope[TURN] = Turn(
@@ -183,6 +189,7 @@ class Connection(HttpToolsProtocol):
         elif left:
             self._body_left, self._discarded = left, 0
             turn.take(data[start:])
+        return True
 
     def _read_on(self, data: bytes) -> None:
         """More of a body whose length is known, and perhaps another request behind it."""
@@ -225,8 +232,11 @@ class Connection(HttpToolsProtocol):
         self._known = self._learnt = None
         self._head_size = self._discarded = 0
         self.url = b""
-        self.expect_100_continue = False
         self.headers = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; that one of them expects an answer before the body is seen when all are here."""
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """A head is whole."""
@@ -244,7 +254,17 @@ class Connection(HttpToolsProtocol):
             self._offered = True
             return
         version = parser.get_http_version()
-        scope = self._scope(parser.get_method().decode("ascii"), version)
+        path, raw_path, query = target_of(self.url)
+        scope = {
+            **self._members,
+            "http_version": version,
+            "method": parser.get_method().decode("ascii"),
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self.headers,
+        }
+        expects = headers_of_scope(scope).get("expect")
         if self._is_first and self._unknown < MOST_UNKNOWN:
             self._unknown += 1
             self._learnt = known_head(self._piece, scope)
@@ -257,7 +277,7 @@ class Connection(HttpToolsProtocol):
             keep_alive=version != "1.0"
             and parser.should_keep_alive()
             and not self.server_state.leaving,
-            wants_continue=self.expect_100_continue,
+            wants_continue=expects is not None and expects.lower() == "100-continue",
         )
         earlier, self._turn = self._turn, turn
         if earlier is None or earlier.is_complete:
@@ -265,18 +285,6 @@ class Connection(HttpToolsProtocol):
         else:
             self.flow.pause_reading()
             self._later.append(turn)
-
-    def _scope(self, method: str, version: str) -> Scope:
-        path, raw_path, query = target_of(self.url)
-        return {
-            **self._members,
-            "http_version": version,
-            "method": method,
-            "path": path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "headers": self.headers,
-        }
 
     def _begin(self, turn: Turn) -> None:
         turn.task = self.loop.create_task(turn.run(self.app, self.tasks))

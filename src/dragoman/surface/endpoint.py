@@ -26,7 +26,7 @@ from dragoman.identity.proof import read_proof
 from dragoman.keeping.bodies import Noting
 from dragoman.pipeline import House, carry
 from dragoman.surface.answer import (
-    Text,
+    Headers,
     answer_text,
     as_gateway_error,
     as_headers,
@@ -34,10 +34,10 @@ from dragoman.surface.answer import (
     error_reply,
     now,
 )
-from dragoman.surface.body import ClientGoneError, awaited_body, body_at_hand, read_body
+from dragoman.surface.body import ClientGoneError, read_body, too_large
 from dragoman.surface.connection import SELF, Connection
 from dragoman.surface.foreign_headers import FOREIGN, with_ours
-from dragoman.surface.head import SEEN, Seen, headers_of_scope
+from dragoman.surface.head import BY_NAME, SEEN, Seen, headers_of_scope
 from dragoman.surface.pulse import Pulse
 from dragoman.surface.route import Route
 from dragoman.surface.turn import TURN, Turn
@@ -45,6 +45,8 @@ from dragoman.surface.turn import TURN, Turn
 SNIPPET = 1000
 """Bytes of a body that the log tells, where it tells of any."""
 _YES = frozenset({"true", "1", "yes"})
+_TOLD = FOREIGN | {"x-request-id", "traceparent", "x-dragoman-strict"}
+"""Headers by which a caller says what it wants its call to be named, to be part of, or to hold to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +125,27 @@ def new_call(scope: Scope, receive: Receive, route: Route, entry: Entry) -> Call
 
 
 def _call_of(scope: Scope, route: Route, entry: Entry) -> Call:
-    headers = headers_of_scope(scope)
-    if not FOREIGN.isdisjoint(headers):
-        headers = with_ours(headers)
+    headers: dict[str, str] = scope[BY_NAME] if BY_NAME in scope else headers_of_scope(scope)
     call_id = entry.new_id()
-    bare = call_id.replace("-", "")
-    given = headers.get("x-request-id")
-    trace = headers.get("traceparent")
-    context = None if trace is None else read_traceparent(trace)
+    bare = trace_id = call_id.replace("-", "")
+    request_id = f"req_{bare}"
+    context: TraceContext | None = None
+    strict = False
+    if not _TOLD.isdisjoint(headers):
+        if not FOREIGN.isdisjoint(headers):
+            headers = with_ours(headers)
+        given, trace = headers.get("x-request-id", ""), headers.get("traceparent")
+        if REQUEST_ID.fullmatch(given):
+            request_id = given
+        if trace is not None and (context := read_traceparent(trace)) is not None:
+            trace_id = context.trace_id
+        strict = headers.get("x-dragoman-strict", "").strip().lower() in _YES
     query = scope["query_string"]
     # What each has by position: names cost three times as much, for every call.
     call = Call(
         call_id,
-        f"req_{bare}" if given is None or not REQUEST_ID.fullmatch(given) else given,
-        bare if context is None else context.trace_id,
+        request_id,
+        trace_id,
         route.dialect,
         route.operation or "models",
         route.path,
@@ -151,7 +160,7 @@ def _call_of(scope: Scope, route: Route, entry: Entry) -> Call:
         False,  # noqa: FBT003
         True,  # noqa: FBT003
         "",
-        "x-dragoman-strict" in headers and headers["x-dragoman-strict"].strip().lower() in _YES,
+        strict,
         scope["path_params"].get("model") if "path_params" in scope else None,
         route.streams,
         dict(parse_qsl(query.decode("latin-1"))) if query else {},
@@ -183,23 +192,21 @@ def call_endpoint(route: Route, serve: Serve, entry: Entry) -> ASGIApp:
     """The ASGI application of a route whose calls are counted, logged and waited for at the end."""
     # What other services are asked is nobody's prompt.
     bodies = entry.bodies if route.operation is not None else None
-    live = entry.live
+    live, started, finished, cap = entry.live, entry.started, entry.finished, entry.body_cap
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         call = _call_of(scope, route, entry)
-        exchange = _Exchange(
-            call, receive, send, entry.body_cap, scope.get(SELF), scope.get(TURN), bodies
-        )
+        exchange = _Exchange(call, receive, send, cap, scope.get(SELF), scope.get(TURN), bodies)
         call.read_body = exchange.read
-        entry.started()
+        started()
         live.add(exchange)
         try:
             call.proof = proof_of(call, scope)
             answer = await serve(call, scope)
-            if answer.pieces is None:
-                await exchange.give(answer.head)
-            else:
+            if answer.pieces is not None:
                 await exchange.pass_on(answer, answer.pieces)
+            elif (rest := exchange.give(answer.head)) is not None:
+                await rest
         except ClientGoneError:
             call.outcome.status = "client_cut"
         except asyncio.CancelledError:
@@ -218,7 +225,7 @@ def call_endpoint(route: Route, serve: Serve, entry: Entry) -> ASGIApp:
             live.discard(exchange)
             if call.hold is not None:
                 call.hold.leave()
-            entry.finished(call, now() - call.received)
+            finished(call, now() - call.received)
 
     return endpoint
 
@@ -255,11 +262,14 @@ class _Exchange(Struct, eq=False):
     async def read(self) -> bytes:
         """The body; before it is read, ``receive`` belongs to the reader."""
         call, turn, connection = self._call, self._turn, self._connection
-        body = body_at_hand(call.headers, self._cap, turn)
+        headers = call.headers
+        body = None if turn is None or "content-encoding" in headers else turn.whole_body()
         if body is None:
             began = now()
-            body = await awaited_body(self._receive, self._cap)
+            body = await read_body(self._receive, headers, self._cap, turn)
             call.read_s = now() - began
+        elif len(body) > self._cap:
+            raise too_large(self._cap)
         if call.shown is not None:
             call.shown.body = body[:SNIPPET].decode("utf-8", "replace")
         if self._bodies is not None:
@@ -273,12 +283,24 @@ class _Exchange(Struct, eq=False):
             self._watcher = asyncio.get_running_loop().create_task(self._watch())
         return body
 
-    async def give(self, head: Head) -> None:
-        """Sends a whole answer."""
-        body = head.body or b""
-        told = answer_text(self._call, head.content_type, len(body), now(), head.extra)
-        if not self._gave(head.status, told, body):
-            await self._send_whole(head.status, told, body)
+    def give(self, head: Head) -> Awaitable[None] | None:
+        """Sends a whole answer; None where it could be written at once."""
+        call, body = self._call, head.body or b""
+        text, number = answer_text(call, head.content_type, len(body), now(), head.extra)
+        self._ending = self._started = True
+        call.outcome.http_status = head.status
+        if self._noting is not None:
+            self._noting.take(body)
+        turn = self._turn
+        if turn is None or not turn.answer(head.status, text, number, body):
+            return self._send_whole(head.status, as_headers((text, number)), body)
+        self._finished = True
+        return None
+
+    async def _send_whole(self, status: int, headers: Headers, body: bytes) -> None:
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+        self._finished = True
 
     async def pass_on(self, answer: Answer, pieces: AsyncGenerator[bytes, None]) -> None:
         """Sends an answer as it comes."""
@@ -309,28 +331,12 @@ class _Exchange(Struct, eq=False):
                                 {"type": "http.response.body", "body": piece, "more_body": True}
                             )
             finally:
-                await pulse.stop()
+                if (sending := pulse.stop()) is not None:
+                    await sending
             self._ending = True
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            if turn is None or not turn.finish():
+                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
             self._finished = True
-
-    def _gave(self, status: int, told: Text, body: bytes) -> bool:
-        """Whether the whole answer could be written at once."""
-        self._ending = self._started = True
-        self._call.outcome.http_status = status
-        if self._noting is not None:
-            self._noting.take(body)
-        turn = self._turn
-        if turn is None or not turn.answer(status, told[0], told[1], body):
-            return False
-        self._finished = True
-        return True
-
-    async def _send_whole(self, status: int, told: Text, body: bytes) -> None:
-        headers = as_headers(told)
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
-        self._finished = True
 
     async def refuse(self, error: Exception, entry: Entry) -> None:
         """Tells the caller of a failure, if the answer has not begun yet."""
@@ -344,10 +350,10 @@ class _Exchange(Struct, eq=False):
         if self._started:
             return
         reply = error_reply(told, call.dialect, call)
-        extra = error_headers(told)
-        told_beside = answer_text(call, reply.content_type, len(reply.body), now(), extra)
-        if not self._gave(reply.status, told_beside, reply.body):
-            await self._send_whole(reply.status, told_beside, reply.body)
+        head = Head(reply.status, reply.content_type, reply.body, None, error_headers(told))
+        rest = self.give(head)
+        if rest is not None:
+            await rest
 
     async def _watch(self) -> None:
         """Waits for the caller to leave, where the server's connection does not tell."""

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from httptools import parse_url
 from msgspec import Struct
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 
 from dragoman.core.call import Proof
 
@@ -66,9 +66,10 @@ def target_of(url: bytes) -> tuple[str, bytes, bytes]:
 class Seen(Struct):
     """What hangs on nothing but a head, once a request with it has found it."""
 
-    may_pass: bool = False
-    """Whether the guards let it pass, as it comes from no page."""
+    endpoint: ASGIApp | None = None
+    """What answers it, where it comes from no page, and the guards let it pass."""
     proof: Proof | None = None
+    """The one credential in it."""
 
 
 class KnownHead(Struct, eq=False):
@@ -84,25 +85,26 @@ class KnownHead(Struct, eq=False):
     at: int
     """Where the length stands among the given headers."""
     headers: dict[str, str]
+    size: int
+    """Bytes of both."""
 
     # What it holds is a caller's own.
     __repr__ = object.__repr__
 
-    def read(self, data: bytes) -> tuple[Scope, int, int] | None:
-        """The scope of a request that begins with ``before``, where its body begins, and where it ends.
-
-        None if its head is another, or not all of it is there.
-        """
+    def length(self, data: bytes) -> bytes:
+        """The length in ``data``, which begins with ``before``; empty if its head is another, or not whole."""
         start = len(self.before)
-        end = data.find(b"\r", start, start + _DIGITS)
-        length = data[start:end]
-        if end < 0 or not length.isdigit() or not data.startswith(self.after, end):
-            return None
+        length = data[start : data.find(b"\r", start, start + _DIGITS)]
+        if length.isdigit() and data.startswith(self.after, start + len(length)):
+            return length
+        return b""
+
+    def scope(self, length: bytes) -> Scope:
+        """The scope of a request with such a head, whose body has that length."""
         headers, given = self.headers.copy(), self.given.copy()
         headers["content-length"] = length.decode("ascii")
         given[self.at] = (_LENGTH, length)
-        body = end + len(self.after)
-        return {**self.members, "headers": given, BY_NAME: headers}, body, body + int(length)
+        return {**self.members, "headers": given, BY_NAME: headers}
 
 
 def known_head(data: bytes, scope: Scope) -> KnownHead | None:
@@ -127,4 +129,5 @@ def known_head(data: bytes, scope: Scope) -> KnownHead | None:
     members = {name: scope[name] for name in scope if name not in {"headers", BY_NAME}}
     members[SEEN] = Seen()
     after = data[stop : end + len(_END)]
-    return KnownHead(data[:start], after, members, given.copy(), at, headers.copy())
+    size = start + len(after)
+    return KnownHead(data[:start], after, members, given.copy(), at, headers.copy(), size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from starlette.types import Send
 
@@ -32,12 +33,13 @@ class Pulse:
         """A frame is being sent."""
         self._beat = self._loop.time()
 
-    async def stop(self) -> None:
-        """The stream ends: no heartbeat may follow its last frame."""
+    def stop(self) -> Awaitable[object] | None:
+        """The stream ends, and no heartbeat may follow its last frame: what has to be awaited before that."""
         if self._handle is not None:
             self._handle.cancel()
         if self._sending is not None and not self._sending.done():
-            await asyncio.wait({self._sending}, timeout=1)
+            return asyncio.wait({self._sending}, timeout=1)
+        return None
 
     def _look(self) -> None:
         last = self._beat if self._outlet is None else max(self._beat, self._outlet.at)

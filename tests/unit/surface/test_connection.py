@@ -44,7 +44,8 @@ async def answer(scope, receive, send):
             await send({"type": "http.response.start", "status": 200, "headers": headers})
         if not turn.push(b"one"):
             await send({"type": "http.response.body", "body": b"one", "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        if not turn.finish():
+            await send({"type": "http.response.body", "body": b""})
         return
     if scope["path"] == "/farewell":
         headers = [(b"content-length", b"3"), (b"connection", b"close")]

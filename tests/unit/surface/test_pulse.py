@@ -27,6 +27,11 @@ def play(story):
     return sent
 
 
+async def stopped(beat):
+    if (sending := beat.stop()) is not None:
+        await sending
+
+
 @pytest.mark.pitfall(15)
 def test_silence_is_filled_and_frames_keep_it_quiet():
     async def story(send):
@@ -36,7 +41,7 @@ def test_silence_is_filled_and_frames_keep_it_quiet():
             beat.beat()
         await send({"body": b"frame"})
         await asyncio.sleep(1.0)
-        await beat.stop()
+        await stopped(beat)
         await asyncio.sleep(0.1)
 
     sent = play(story)
@@ -49,7 +54,7 @@ def test_dialects_whose_clients_break_on_it_get_none():
     async def story(send):
         beat = Pulse(send, None)
         await asyncio.sleep(0.9)
-        await beat.stop()
+        await stopped(beat)
 
     assert play(story) == []
 
@@ -62,7 +67,7 @@ def test_no_heartbeat_follows_the_end():
 
         beat = Pulse(slow, b"x")
         await asyncio.sleep(0.5)
-        await beat.stop()
+        await stopped(beat)
         await send({"body": b"end"})
         await asyncio.sleep(0.1)
 
@@ -79,7 +84,7 @@ def test_frames_that_go_out_past_the_task_keep_it_quiet_as_well():
             outlet.at = asyncio.get_running_loop().time()
         await send({"body": b"frame"})
         await asyncio.sleep(1.0)
-        await beat.stop()
+        await stopped(beat)
 
     sent = play(story)
     assert sent[0] == b"frame"
