@@ -1,7 +1,6 @@
-"""What every request of one kind to one candidate begins with: worked out once, for as long as it lives.
+"""What every request of one kind to one candidate begins with: worked out once, and kept.
 
-A candidate lives as long as the plan that names it, which is kept from call to call where there is
-nobody to choose among. What is said here of headers is written to the provider as it stands, so what
+What is said here of headers is written to the provider as it stands, so what
 may be another from one call to the next is none of it: the trace, what callers send along, and a
 credential that somebody keeps fresh.
 """
@@ -18,6 +17,7 @@ from dragoman.attempt.ports import Shared
 from dragoman.catalog.base_url import origin_of
 from dragoman.core.ask import Ask
 from dragoman.core.call import Call
+from dragoman.core.capability import Capability
 from dragoman.core.errors import unsupported
 from dragoman.core.provider import Candidate, Credential, Family, Operation, Provider
 from dragoman.core.secret import Secret
@@ -28,6 +28,8 @@ from dragoman.dialects.registry import DIALECTS
 from dragoman.health.breaker import Key
 from dragoman.health.health import key_of
 
+MOST = 1024
+"""Letterheads that are kept; model names are foreign input."""
 DEFAULT_RESERVE = 8192
 """Tokens reserved for a model whose bound nobody knows (D27)."""
 
@@ -85,44 +87,54 @@ class Letterhead(Struct, frozen=True):
     """The model's id if the catalogue knows it: a metric label (D12)."""
 
 
-_Kind: TypeAlias = tuple[int, Family, Operation, bool]
+_Kind: TypeAlias = tuple[int, int, int, str, bool, Family, Operation, bool]
+"""Candidates are made anew for each call that has a choice: what they are made of lives longer."""
 
 
 class Letterheads:
-    """Those that were made, each until its candidate is gone: no credential outlives it here."""
+    """Those that were made; no credential outlives here whoever holds it."""
 
     def __init__(self) -> None:
         self._made: dict[_Kind, Letterhead] = {}
-        self._living: dict[_Kind, ref[Candidate]] = {}
+        self._held: dict[_Kind, tuple[Provider, Capability, ref[Credential] | None]] = {}
+        """What is known by its place in memory, which so stays its own."""
 
-    def of(
-        self,
-        candidate: Candidate,
-        call: Call,
-        ask: Ask,
-        user_agent: str,
-    ) -> Letterhead:
+    def of(self, candidate: Candidate, call: Call, ask: Ask, user_agent: str) -> Letterhead:
         """What the call's requests to the candidate begin with.
 
         Raises:
             CallerError: the provider does not serve the operation.
         """
-        kind = (id(candidate), call.dialect, call.operation, ask.stream)
+        kind = (
+            id(candidate.provider),
+            id(candidate.credential),
+            id(candidate.capability),
+            candidate.model,
+            candidate.known,
+            call.dialect,
+            call.operation,
+            ask.stream,
+        )
         return self._made.get(kind) or self._make(kind, candidate, user_agent)
 
     def _make(self, kind: _Kind, candidate: Candidate, user_agent: str) -> Letterhead:
-        _, family, operation, stream = kind
+        *_, family, operation, stream = kind
         stream = stream and operation == "chat"
-        made = letterhead_of(candidate, family, operation, stream=stream, user_agent=user_agent)
-        all_made, living = self._made, self._living
+        new = letterhead_of(candidate, family, operation, stream=stream, user_agent=user_agent)
+        made, held = self._made, self._held
+        if len(made) >= MOST:
+            made.clear()
+            held.clear()
 
-        def forget(_: ref[Candidate]) -> None:
-            all_made.pop(kind, None)
-            living.pop(kind, None)
+        def forget(_: ref[Credential]) -> None:
+            made.pop(kind, None)
+            held.pop(kind, None)
 
-        living[kind] = ref(candidate, forget)
-        all_made[kind] = made
-        return made
+        credential = candidate.credential
+        living = None if credential is None else ref(credential, forget)
+        held[kind] = (candidate.provider, candidate.capability, living)
+        made[kind] = new
+        return new
 
 
 def letterhead_of(

@@ -18,7 +18,7 @@ from dragoman.attempt.deadline import Deadline, late
 from dragoman.attempt.embody import Embodiment, Given, passes
 from dragoman.attempt.means import Means
 from dragoman.attempt.policy import LARGE
-from dragoman.attempt.ports import Tab, UpstreamReply, UpstreamRequest
+from dragoman.attempt.ports import Tab, UpstreamReply
 from dragoman.attempt.prepare import Prepared, prepare
 from dragoman.attempt.renewing import Try, reworded, send_renewing
 from dragoman.attempt.untold import Words, completed
@@ -190,39 +190,51 @@ class Trial(Struct, eq=False):
         if letterhead.is_account and credential is not None:
             means.used[credential] = wall
 
-    async def send(self, further: bytes | None = None) -> UpstreamReply:
-        """Sends the request; a status that is no success is raised as the provider's error.
+    async def send(self) -> UpstreamReply:
+        """Sends the request; a status that is no success is raised as the provider's error."""
+        reply = self.reply = await self.sending()
+        if not self.accepts(reply):
+            raise await self.refusal(reply)
+        return reply
+
+    def sending(self, further: bytes | None = None) -> Awaitable[UpstreamReply]:
+        """The request on its way: a reply of whatever status.
 
         ``further`` is the body of one of the requests that follow it.
         """
+        prepared, keeping = self.prepared, self.tab.kept()
+        if keeping is not None or further is not None or not prepared.letterhead.regular:
+            return self._send_otherwise(keeping, further)
+        self.record.may_cost = True
+        return self.means.transport.send(prepared.request)
+
+    async def _send_otherwise(
+        self, keeping: Awaitable[None] | None, further: bytes | None
+    ) -> UpstreamReply:
         # In here, where a caller's leaving closes the record that is being waited for.
-        if (keeping := self.tab.kept()) is not None:
+        if keeping is not None:
             await keeping
-        record, prepared = self.record, self.prepared
-        request = prepared.request
+        means, record, provider = self.means, self.record, self.candidate.provider
+        request = self.prepared.request
         if further is not None:
             left = max(_LEAST_S, self.left_s())
             request = structs.replace(request, body=further, first_byte_timeout_s=left)
         record.may_cost = True
-        if prepared.letterhead.regular:
-            reply = self.reply = await self.means.transport.send(request)
+        transport = means.stub if provider.stub else means.transport
+        if provider.words is None:
+            reply = await transport.send(request)
         else:
-            reply = self.reply = await self._send_otherwise(request)
-        status = record.upstream_status = reply.status
-        if not _HEEDED.isdisjoint(reply.headers):
-            self._heed(reply.headers)
-        elif further is not None:
-            record.upstream_request = record.upstream_id = None
-        if 200 <= status < 300:
-            return reply
-        words = self.candidate.provider.words
-        read: bytes | None = None
-        with suppress(UpstreamError):  # too long, or broken off: the status alone says enough
-            read = await reply.read(self.means.policy.error_limit)
-        refusal = self.prepared.refusal(status, reply.headers, read or b"")
-        raise (
-            refusal if words is None else reworded(refusal, self._as_try(), words, status, read)
-        )
+            reply = await send_renewing(self._as_try(), provider.words, transport, request)
+        record.upstream_request = record.upstream_id = None  # what is told is of this one
+        return reply
+
+    def accepts(self, reply: UpstreamReply) -> bool:
+        """Takes over what the head of a reply says; whether that is a success."""
+        status = self.record.upstream_status = reply.status
+        headers = reply.headers
+        if not _HEEDED.isdisjoint(headers):
+            self._heed(headers)
+        return 200 <= status < 300
 
     def _heed(self, headers: dict[str, str]) -> None:
         """Takes over what the head of a reply says of us: what is left of a limit, and names."""
@@ -234,13 +246,16 @@ class Trial(Struct, eq=False):
         # OpenRouter says in its head what it calls the answer: a stream that is cut is found by it.
         record.upstream_id = headers.get("x-generation-id") or named
 
-    async def _send_otherwise(self, request: UpstreamRequest) -> UpstreamReply:
-        """Sends it to whom nothing is sent over the network, or whose credential may have to be renewed."""
-        means, provider = self.means, self.candidate.provider
-        transport = means.stub if provider.stub else means.transport
-        if provider.words is None:
-            return await transport.send(request)
-        return await send_renewing(self._as_try(), provider.words, transport, request)
+    async def refusal(self, reply: UpstreamReply) -> UpstreamError:
+        """The provider's error, of a reply that is no success."""
+        words, status = self.candidate.provider.words, reply.status
+        read: bytes | None = None
+        with suppress(UpstreamError):  # too long, or broken off: the status alone says enough
+            read = await reply.read(self.means.policy.error_limit)
+        refusal = self.prepared.refusal(status, reply.headers, read or b"")
+        if words is None:
+            return refusal
+        return reworded(refusal, self._as_try(), words, status, read)
 
     def _as_try(self) -> Try:
         return Try(self.candidate, self.call, self.ask, self.means)

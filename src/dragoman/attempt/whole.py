@@ -23,7 +23,11 @@ async def whole(trial: Trial) -> Head:
     try:
         body = b""
         if prepared.crossing is None:
-            body = await (await trial.send()).read(means.policy.reply_limit)
+            # Awaited in here, as far as it can be: each step between would cost every request.
+            reply = trial.reply = await trial.sending()
+            if not trial.accepts(reply):
+                raise await trial.refusal(reply)
+            body = await reply.read(means.policy.reply_limit)
             trial.reply = None  # its connection has been given back
             record.answered_s = means.monotonic() - record.started
             if not body:
@@ -72,7 +76,10 @@ async def _crossed(trial: Trial, crossing: Crossing) -> tuple[Tapped, tuple[Loss
     size = 0
     for further in (None, *crossing.further)[len(crossing.parts) :]:
         await trial.hang_up()
-        body = await (await trial.send(further)).read(means.policy.reply_limit)
+        reply = trial.reply = await trial.sending(further)
+        if not trial.accepts(reply):
+            raise await trial.refusal(reply)
+        body = await reply.read(means.policy.reply_limit)
         record.answered_s = means.monotonic() - record.started
         if not body:
             raise _empty()

@@ -153,7 +153,7 @@ class Renewal(Protocol):
         ...
 
 
-class Credential(Struct, frozen=True):
+class Credential(Struct, frozen=True, weakref=True):
     """One key of ours at a provider; ``id`` is safe to log.
 
     ``origin`` is the only place that the secret may be sent to (``https://api.example.com``).
@@ -170,7 +170,7 @@ ACCOUNT = ":"
 """Stands in the name of every account, and in that of no provider (``catalog/schema.py``)."""
 
 
-class Candidate(Struct, frozen=True, weakref=True):
+class Candidate(Struct, frozen=True):
     """One way to serve a call: this model at this provider with this credential."""
 
     provider: Provider

@@ -210,7 +210,7 @@ class DirectReply(Struct, eq=False):
         if not self.ended:
             return await self.gather(self.next, limit)
         body = b"".join(self.pieces)
-        self.pieces.clear()
+        self.pieces = []
         if len(body) > limit:
             raise self.failure(TOO_LARGE)
         return body

@@ -5,10 +5,11 @@ import gc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dragoman.attempt.letterhead import Letterheads
+from dragoman.attempt.letterhead import MOST, Letterheads
 from dragoman.attempt.policy import Policy
 from dragoman.attempt.prepare import prepare
 from dragoman.core.ask import read_ask
+from dragoman.core.capability import Capability
 from dragoman.core.provider import Auth, Candidate, Credential, Provider, Quirks
 from dragoman.core.secret import LiveSecret, Secret
 from dragoman.core.trace import span_of, write_traceparent
@@ -104,16 +105,50 @@ def test_a_credential_that_is_kept_fresh_is_shown_as_it_is_at_the_moment():
         assert found.headers["authorization"] == f"Bearer {each}"
 
 
-def test_what_was_worked_out_is_kept_as_long_as_its_candidate_and_no_longer():
+def made_for(letterheads, candidate, *, stream=False):
+    ask = read_ask(b'{"model":"m","stream":%b}' % (b"true" if stream else b"false"))
+    return letterheads.of(candidate, call_of(), ask, "a")
+
+
+def test_what_was_worked_out_is_kept_as_long_as_its_credential_and_no_longer():
     letterheads = Letterheads()
     provider = Provider("p", "chat", BASE, {"chat": "/x"})
-    candidate = Candidate(provider, "m", Credential("c", Secret("key"), ORIGIN))
+    credential = Credential("c", Secret("key"), ORIGIN)
+    capability = Capability()
     for stream in (False, True):
-        ask = read_ask(b'{"model":"m","stream":%b}' % (b"true" if stream else b"false"))
-        first = letterheads.of(candidate, call_of(), ask, "a")
-        assert letterheads.of(candidate, call_of(), ask, "a") is first
+        first = made_for(
+            letterheads, Candidate(provider, "m", credential, capability), stream=stream
+        )
+        again = Candidate(provider, "m", credential, capability)
+        assert made_for(letterheads, again, stream=stream) is first
         assert first.target.stream is stream
-    del candidate
+    del again, credential
     gc.collect()
     assert not letterheads._made
-    assert not letterheads._living
+    assert not letterheads._held
+
+
+def test_another_credential_provider_or_model_has_its_own():
+    letterheads = Letterheads()
+    provider = Provider("p", "chat", BASE, {"chat": "/x"})
+    keys = [Credential("c", Secret(each), ORIGIN) for each in ("one", "other")]
+    shown = [
+        made_for(letterheads, Candidate(provider, "m", key)).shared.headers["authorization"]
+        for key in keys
+    ]
+    assert shown == ["Bearer one", "Bearer other"]
+    assert "authorization" not in made_for(letterheads, Candidate(provider, "m")).shared.headers
+    other = Provider("p", "chat", "https://b.example", {"chat": "/x"})
+    assert made_for(letterheads, Candidate(other, "m")).shared.url == "https://b.example/x"
+    small = Candidate(provider, "m", capability=Capability(max_output_tokens=7))
+    assert made_for(letterheads, small).target.reserved_output == 7
+    assert made_for(letterheads, Candidate(provider, "n")).target.model == "n"
+    assert made_for(letterheads, Candidate(provider, "n", known=True)).label == "n"
+
+
+def test_names_of_models_do_not_fill_the_memory():
+    letterheads = Letterheads()
+    provider = Provider("p", "chat", BASE, {"chat": "/x"})
+    for number in range(MOST + 9):
+        made_for(letterheads, Candidate(provider, f"m{number}"))
+    assert len(letterheads._made) == len(letterheads._held) == 9
