@@ -14,12 +14,13 @@ Text and numbers are made fit for any SQL on the way (``fitting.py``).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from dragoman.accounting.charging import charge_of
-from dragoman.accounting.fitting import fit, fit_begin, fit_end, fit_finished
+from dragoman.accounting.fitting import all_fit, fit, fit_begin, fit_end, fit_finished
 from dragoman.accounting.records import (
     About,
     Closed,
@@ -321,19 +322,19 @@ def _attempt(
         end.first_event_s if end else None,
         end.duration_s if end else None,
         _micros(about.wall + begin.after_s),
-        _charge(begin, end) if begin.stake is not None else None,
+        charge_for(begin, end) if begin.stake is not None else None,
         served,
         begin.terms,
         charged(status, http_status, consumed.cost_pico, begin.terms, served=served),
     )
 
 
-def _charge(begin: Opened, end: Closed | None) -> Charge:
+def charge_for(begin: Opened, end: Closed | None) -> Charge:
     """What budgets pay: the ledger's number, or what they hold where it has none (D27)."""
     stake = begin.stake
     assert stake is not None, "only who has set something aside is charged"
-    payers = tuple([Payer(*map(fit, payer)) for payer in stake.payers])
-    if payers != stake.payers:
+    if not all_fit("".join(chain.from_iterable(stake.payers))):
+        payers = tuple([Payer(*map(fit, payer)) for payer in stake.payers])
         stake = replace(stake, payers=payers)
     if end is None:
         return Charge(stake, begin.about.wall, 0, stake.pico)
