@@ -14,17 +14,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from msgspec.structs import replace
-
 from dragoman.accounting.account import Accountant
 from dragoman.accounting.account import Tab as Account
 from dragoman.accounting.tags import tags_of
-from dragoman.admission.admit import REQUEST, Cost, Gate, admit
-from dragoman.admission.afford import afford
+from dragoman.admission import door
+from dragoman.admission.admit import Gate
+from dragoman.admission.afford import afford, afford_now, paying
+from dragoman.admission.budget_bound import Size, plain_size
+from dragoman.admission.budget_rules import Payment
 from dragoman.admission.budgets import Budgets
 from dragoman.admission.end_user import end_user
-from dragoman.admission.refusal import LimitError
-from dragoman.admission.settle import tokens_of
 from dragoman.attempt.attempt import attempt
 from dragoman.attempt.estimate import estimate, has_counter, lacks_counter
 from dragoman.attempt.means import Means
@@ -33,10 +32,10 @@ from dragoman.catalog.listing import ListingRequest
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import AUTO, LONGEST, ListingsNeeded
 from dragoman.core.ask import Ask, read_ask
-from dragoman.core.call import Allowed, Answer, Call, Caller, Hold, Limits, Outcome
+from dragoman.core.call import Answer, Call, Caller, Hold, Limits, Outcome
 from dragoman.core.clock import Clock
 from dragoman.core.errors import CallerError, GatewayError, UpstreamError, code_of
-from dragoman.core.provider import Candidate, Family, Operation, Plan, Strategy
+from dragoman.core.provider import Candidate, Family, Operation, Plan, Price, Strategy
 from dragoman.credentials.book import Book
 from dragoman.credentials.own import NOTHING
 from dragoman.credentials.pool import Pools
@@ -55,7 +54,7 @@ from dragoman.reuse.give import give_recorded
 from dragoman.reuse.recorder import Recorder
 from dragoman.reuse.wish import read_wish
 from dragoman.routing.confine import is_within
-from dragoman.routing.needs import needs_of
+from dragoman.routing.needs import needs_of, tokens_asked, tokens_of_text
 from dragoman.routing.route import route
 from dragoman.routing.sieve import MOST_TOLD
 from dragoman.routing.sight import Sight
@@ -138,7 +137,8 @@ async def carry(call: Call, permission: Permission, house: House) -> Answer:
 
 async def enter(call: Call, caller: Caller, tab: Account, house: House) -> Answer:
     """Lets the call in, and has it answered: by what it was answered before, where it asks for that."""
-    await let_in(call, caller, house)
+    if not door.let_in(call, caller, house.gate):
+        await door.let_in_later(call, caller, house.gate)
     body = await call.read_body()
     wish = read_wish(call.headers, caller.key_id, house.recorder.policy)
     if wish is None:
@@ -193,8 +193,11 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     assert call.caller is not None, "it was let in"
     ask = read_ask(body, call.named, call.streams)
     rules = house.gate.tiers.rules(call.caller)
+    size: Size | None = None
     if call.operation in _USE_TOKENS and not rules.tokens.is_open:
-        await reserve(ask, call, call.caller, house.gate)
+        size, tokens = measure(ask, call)
+        if not door.reserve(tokens, rules.tokens, call, call.caller, house.gate):
+            await door.reserve_later(tokens, call, call.caller, house.gate)
     call.outcome.requested_model = ask.model or ""
     label(ask, call, tab)
     call.outcome.stream = ask.stream and call.operation == "chat"
@@ -204,8 +207,14 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     kept: Keeping | None = None
     if call.dialect == "responses":
         ask, plan, kept = await recall(ask, plan, call, call.caller.tenant, house.keeper)
-    if house.budgets is not None and house.budgets.active:
-        plan, ask = await set_aside(plan, ask, call, tab, house)
+    budgets = house.budgets
+    if budgets is not None and budgets.active:
+        payers = paying(ask, call, call.caller, budgets)
+        if payers is not None:
+            price = partial(price_now, house)
+            tab.purse = afford_now(plan, ask, call, payers, budgets, needs_of, price, size)
+            if tab.purse is None:
+                plan, ask = await set_aside(plan, ask, call, payers, tab, house)
     call.outcome.plan = plan
     if call.operation == "count_tokens":
         answer = await count(plan, ask, call, tab, house)
@@ -240,32 +249,8 @@ async def find_caller(call: Call, house: House) -> Caller:
 
 async def let_in(call: Call, caller: Caller, house: House) -> None:
     """Counts the call against the caller's limits, before its body is read."""
-    try:
-        ticket = await admit(caller, REQUEST, house.gate)
-    except LimitError as error:
-        call.allowed = error.denied
-        raise
-    call.allowed = ticket.allowed
-    if ticket.holds_place:
-        call.hold = ticket
-
-
-async def reserve(ask: Ask, call: Call, caller: Caller, gate: Gate) -> None:
-    """Takes what the call may use of the caller's limits on tokens; what it did use is settled at its end."""
-    needs = needs_of(ask, call.dialect, call.operation)
-    cost = Cost(requests=0, tokens=max(1, needs.input_tokens + needs.output_tokens))
-    so_far = call.allowed.requests if call.allowed is not None else None
-    try:
-        ticket = await admit(caller, cost, gate)
-    except LimitError as error:
-        call.allowed = replace(error.denied, requests=so_far)
-        raise
-    call.allowed = Allowed(so_far, ticket.allowed.tokens)
-
-    def settle(outcome: Outcome) -> None:
-        ticket.settle(tokens_of(outcome, ticket.tokens))
-
-    call.ended += (settle,)
+    if not door.let_in(call, caller, house.gate):
+        await door.let_in_later(call, caller, house.gate)
 
 
 async def choose(ask: Ask, call: Call, limits: Limits, house: House) -> Plan:
@@ -371,28 +356,28 @@ async def look_through(tenant: str, house: House) -> View:
         return view
 
 
+def measure(ask: Ask, call: Call) -> tuple[Size | None, int]:
+    """How large the request is, where that is told by a glance, and the tokens that it asks for."""
+    size = plain_size(ask, call.dialect) if call.operation == "chat" else None
+    if size is not None:
+        return size, tokens_of_text(len(ask.body), size.output)
+    return None, max(1, tokens_asked(ask, call.dialect, call.operation))
+
+
 async def set_aside(
-    plan: Plan, ask: Ask, call: Call, tab: Account, house: House
+    plan: Plan, ask: Ask, call: Call, payers: Payment, tab: Account, house: House
 ) -> tuple[Plan, Ask]:
-    """Sets aside what the call may cost, where a budget has to pay; who is asked then, and for what (D16)."""
-    assert call.caller is not None, "it was let in"
+    """Sets aside what the call may cost, where that takes a second look; who is asked then, and for what (D16)."""
     assert house.budgets is not None, "there are budgets"
-    accountant = house.accountant
-    afforded = await afford(
-        plan,
-        ask,
-        call,
-        call.caller,
-        house.budgets,
-        partial(needs_of, ask, call.dialect, call.operation),
-        lambda candidate: accountant.price_at(
-            house.clock.wall(), candidate.provider.name, candidate.model
-        ),
-    )
-    if afforded is None:
-        return plan, ask
+    price = partial(price_now, house)
+    afforded = await afford(plan, ask, call, payers, house.budgets, needs_of, price)
     tab.purse = afforded.purse
     return afforded.plan, afforded.ask
+
+
+def price_now(house: House, candidate: Candidate) -> Price | None:
+    """What the candidate costs."""
+    return house.accountant.price_at(house.clock.wall(), candidate.provider.name, candidate.model)
 
 
 async def count(plan: Plan, ask: Ask, call: Call, tab: Tab, house: House) -> Answer:

@@ -14,13 +14,13 @@ Text and numbers are made fit for any SQL on the way (``fitting.py``).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from functools import lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from dragoman.accounting.charging import charge_of
-from dragoman.accounting.fitting import all_fit, fit, fit_begin, fit_end, fit_finished
+from dragoman.accounting.fitting import fit, fit_begin, fit_end, fit_finished
 from dragoman.accounting.records import (
     About,
     Closed,
@@ -333,14 +333,20 @@ def charge_for(begin: Opened, end: Closed | None) -> Charge:
     """What budgets pay: the ledger's number, or what they hold where it has none (D27)."""
     stake = begin.stake
     assert stake is not None, "only who has set something aside is charged"
-    if not all_fit("".join(chain.from_iterable(stake.payers))):
-        payers = tuple([Payer(*map(fit, payer)) for payer in stake.payers])
+    payers = _fit_payers(stake.payers)
+    if payers is not stake.payers and payers != stake.payers:
         stake = replace(stake, payers=payers)
     if end is None:
         return Charge(stake, begin.about.wall, 0, stake.pico)
     if end.cost_pico is not None:
         return Charge(stake, begin.about.wall, end.cost_pico, 0)
     return Charge(stake, begin.about.wall, 0, end.held_pico)
+
+
+@lru_cache(maxsize=1024)
+def _fit_payers(payers: tuple[Payer, ...]) -> tuple[Payer, ...]:
+    """The same few at nearly every call."""
+    return tuple(Payer(*map(fit, payer)) for payer in payers)
 
 
 def _consumed(end: Closed) -> Consumed:

@@ -1,7 +1,8 @@
 """Says whether a caller may use so much now, and if not, when: the one door for every surface.
 
-    ticket = await admit(caller, Cost(requests=1, place=True), gate)      before a request's body is read
-    ticket = await admit(caller, Cost(requests=0, tokens=1200), gate)     once it is known what it may use
+    ticket = admit_request(caller, gate)                                  before a request's body is read
+    ticket = admit_tokens(caller, 1200, rule, gate)                        once it is known what it may use
+    ticket = await admit(caller, cost, gate)                              where either has to wait: None
     ticket.settle(870)                                                    when it is known what it did use
     ticket.leave()                                                        with the last piece of the answer
 
@@ -20,10 +21,11 @@ from functools import partial
 from msgspec import Struct
 
 from dragoman.admission.ports import NO_PAST, LimitStore, Past, Short, Taken, Unknown
-from dragoman.admission.refusal import refusal
+from dragoman.admission.refusal import LimitError, refusal
 from dragoman.admission.rules import NO_RULES, Rule
+from dragoman.admission.settle import tokens_of
 from dragoman.admission.tiers import Tiers
-from dragoman.core.call import UNLIMITED, Allowed, Caller, Denied, Gauge
+from dragoman.core.call import UNLIMITED, Allowed, Caller, Denied, Gauge, Outcome
 from dragoman.core.errors import HouseError
 
 AskPast = Callable[[Caller, Rule], Awaitable[Past]]
@@ -63,12 +65,17 @@ class Ticket(Struct, eq=False):
     """Tokens that are reserved."""
     _correct: Callable[[int], None] | None = None
     _leave: Callable[[], None] | None = None
+    holds_place: bool = False
+    """Whether it is counted among those under way."""
     _holders: int = 1
 
-    @property
-    def holds_place(self) -> bool:
-        """Whether it is counted among those under way."""
-        return self._leave is not None
+    def end(self, outcome: Outcome) -> None:
+        """Settles it to what the call came to."""
+        correct, self._correct = self._correct, None
+        if correct is not None:
+            change = tokens_of(outcome, self.tokens) - self.tokens
+            if change:
+                correct(change)
 
     def settle(self, tokens: int) -> None:
         """What was used in the place of what was reserved; a second time does nothing."""
@@ -85,6 +92,7 @@ class Ticket(Struct, eq=False):
         self._holders -= 1
         if self._holders <= 0 and self._leave is not None:
             leave, self._leave = self._leave, None
+            self.holds_place = False
             leave()
 
 
@@ -98,6 +106,41 @@ if hasattr(os, "register_at_fork"):
 
     os.register_at_fork(after_in_child=_renamed)
 _numbers = itertools.count()
+
+
+def admit_request(caller: Caller, gate: Gate) -> Ticket | None:
+    """What ``admit`` says of a request, where nothing has to be waited for; None: it has, nothing is counted.
+
+    Raises:
+        CallerError: 429, a limit is reached.
+        HouseError: the caller's key has a tier that there is not.
+    """
+    rule = gate.tiers.rules(caller).requests
+    if rule.is_open:
+        return _FREE
+    place = f"{_PROCESS}{next(_numbers)}" if rule.places else None
+    taken = gate.store.take_now(caller.key_id, rule, 1, place)
+    if isinstance(taken, Short):
+        raise _refusal(taken, 1, gate)
+    if taken is None:
+        return None
+    if place is None:
+        return Ticket(Allowed(taken.gauge))
+    leave = partial(gate.store.leave, caller.key_id, rule, place)
+    return Ticket(Allowed(taken.gauge), 0, None, leave, holds_place=True)
+
+
+def admit_tokens(caller: Caller, tokens: int, rule: Rule, gate: Gate) -> Ticket | None:
+    """The same of so many tokens, by the rule for the caller's."""
+    name = counted_as(caller, rule) if rule.total else caller.key_id
+    store = gate.store
+    taken = store.take_now(name, rule, tokens)
+    if isinstance(taken, Short):
+        raise _refusal(taken, tokens, gate)
+    if taken is None:
+        return None
+    correct = partial(store.correct, name, rule, taken)
+    return Ticket(Allowed(None, taken.gauge), taken.amount, correct)
 
 
 async def admit(caller: Caller, cost: Cost, gate: Gate) -> Ticket:
@@ -120,7 +163,7 @@ async def admit(caller: Caller, cost: Cost, gate: Gate) -> Ticket:
         if place is not None:
             leave = partial(store.leave, key_id, rules.requests, place)
     if cost.tokens <= 0 or rules.tokens.is_open:
-        return Ticket(Allowed(requests), 0, None, leave)
+        return Ticket(Allowed(requests), 0, None, leave, holds_place=leave is not None)
     try:
         taken = await _take(caller, rules.tokens, cost.tokens, gate)
     except BaseException:
@@ -128,7 +171,8 @@ async def admit(caller: Caller, cost: Cost, gate: Gate) -> Ticket:
             leave()
         raise
     correct = partial(store.correct, counted_as(caller, rules.tokens), rules.tokens, taken)
-    return Ticket(Allowed(requests, taken.gauge), taken.amount, correct, leave)
+    allowed = Allowed(requests, taken.gauge)
+    return Ticket(allowed, taken.amount, correct, leave, holds_place=leave is not None)
 
 
 def counted_as(caller: Caller, rule: Rule) -> str:
@@ -157,5 +201,9 @@ async def _take(
     if isinstance(found, Taken):
         return found
     assert isinstance(found, Short), "it has been told what is used"
+    raise _refusal(found, amount, gate)
+
+
+def _refusal(found: Short, amount: int, gate: Gate) -> LimitError:
     gate.limited(found.name)
-    raise refusal(Denied(found.name, found.limit, found.wait_s, amount, found.free))
+    return refusal(Denied(found.name, found.limit, found.wait_s, amount, found.free))

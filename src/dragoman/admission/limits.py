@@ -18,7 +18,7 @@ SLOTS = 250
 class Window:
     """The requests or tokens of one caller in one sliding window; time is passed in."""
 
-    __slots__ = ("_newest", "_newest_until", "_slots", "_width", "turns_at", "used")
+    __slots__ = ("_slots", "_width", "newest", "newest_until", "turns_at", "used")
 
     def __init__(self, seconds: float, slots: Iterable[tuple[int, int]] = ()) -> None:
         self._width = seconds / SLOTS
@@ -28,8 +28,8 @@ class Window:
         """What is in the window, as of the last ``turn``."""
         self.turns_at = 0.0
         """Before this moment nothing leaves the window: a ``turn`` would change nothing."""
-        self._newest: list[int] = []
-        self._newest_until = 0.0
+        self.newest: list[int] = []
+        self.newest_until = -inf
         """What comes before this moment counts into the newest slot."""
 
     def turn(self, now: float) -> None:
@@ -41,19 +41,19 @@ class Window:
         if slots:
             self.turns_at = (slots[0][0] + SLOTS + 1) * self._width
         else:
-            self.turns_at, self._newest_until = inf, 0.0
+            self.turns_at, self.newest_until = inf, -inf
 
     def count(self, now: float, amount: int = 1) -> None:
         """Counts so much at ``now``."""
         # A clock that stood still or went back a little counts into the newest slot.
-        if now < self._newest_until:
-            self._newest[1] += amount
+        if now < self.newest_until:
+            self.newest[1] += amount
         else:
-            self._count_anew(now, amount)
+            self.open_slot(now, amount)
         self.used += amount
 
-    def _count_anew(self, now: float, amount: int) -> None:
-        """Counts into a slot of its own, unless it is the newest all the same."""
+    def open_slot(self, now: float, amount: int) -> None:
+        """Puts so much into a slot of its own, unless it is the newest all the same; ``used`` is the caller's."""
         number = int(now / self._width)
         slots = self._slots
         if slots and slots[-1][0] >= number:
@@ -61,19 +61,25 @@ class Window:
         else:
             slots.append([number, amount])
             self.turns_at = min(self.turns_at, (number + SLOTS + 1) * self._width)
-        self._newest = slots[-1]
-        self._newest_until = (self._newest[0] + 1) * self._width
+        self.newest = slots[-1]
+        self.newest_until = (self.newest[0] + 1) * self._width
 
-    def correct(self, at: float, change: int) -> None:
-        """What was counted at a moment was more or less; what has left the window is the past."""
+    def newest_since(self) -> float:
+        """When the newest slot began."""
+        return self.newest[0] * self._width
+
+    def correct(self, at: float, change: int) -> int:
+        """What was counted at a moment was more or less; by how much it is now, what has left being the past."""
         number = int(at / self._width)
         for slot in reversed(self._slots):
-            if slot[0] == number:
+            if slot[0] <= number:
+                if slot[0] != number:
+                    return 0
                 change = max(change, -slot[1])
                 slot[1] += change
                 self.used += change
-            if slot[0] <= number:
-                return
+                return change
+        return 0
 
     def room_after(self, now: float, amount: int = 1, limit: int = 0) -> float:
         """Seconds until there is room for ``amount`` under ``limit``; without a limit, until any leaves."""
@@ -87,6 +93,10 @@ class Window:
     def empty_after(self, now: float) -> float:
         """Seconds until the newest request leaves the window, 0 where it is empty."""
         return self._left_after(self._slots[-1][0], now) if self._slots else 0.0
+
+    def empty_at(self) -> float:
+        """When the newest request leaves the window, which is not empty."""
+        return (self._slots[-1][0] + SLOTS + 1) * self._width
 
     def slots(self) -> list[tuple[int, int]]:
         """What it holds, for a window made of it elsewhere."""

@@ -32,12 +32,35 @@ _decode = msgspec.msgpack.Decoder(_State).decode
 
 
 class Meter:
-    """The state of one key and unit."""
+    """The state of one key and unit.
 
-    __slots__ = ("_of_rule", "_rule", "is_told", "places", "total", "total_until", "windows")
+    Between the moments at which a window's slot begins or ends nothing but sums changes. So what is taken
+    meanwhile is only added up (``take_now``), and counted into the windows when they are looked at next:
+    a *lull*, of which is known beforehand how much may be taken until a limit or the gauge is another.
+    """
+
+    __slots__ = (
+        "_gauged",
+        "_limit",
+        "_lull_from",
+        "_lull_room",
+        "_lull_until",
+        "_of_rule",
+        "_remaining",
+        "_reset_at",
+        "_room",
+        "_room_most",
+        "_rule",
+        "is_told",
+        "places",
+        "total",
+        "total_until",
+        "windows",
+    )
 
     def __init__(self) -> None:
         self.windows: dict[str, Window] = {}
+        """As they were before the lull; ``rouse`` brings them up to date."""
         self.is_told = False
         """Whether it knows what was in its long windows before it began."""
         self.total: int | None = None
@@ -47,6 +70,24 @@ class Meter:
         self._of_rule: list[tuple[Bound, Window]] = []
         self.places: dict[str, float] = {}
         """Who holds a place, and until when unless it is renewed."""
+        self._lull_from, self._lull_until = FOREVER, -FOREVER
+        self._lull_room = self._room = self._room_most = 0
+        """How much could be taken when the lull began, can be now, and could be if much is given back."""
+        self._gauged, self._limit, self._remaining, self._reset_at = -1, 0, 0, 0.0
+        """The tightest bound during the lull: which, its limit, what remains of it beyond the room, its end."""
+
+    def take_now(self, rule: Rule, amount: int, now: float, place: str | None) -> Taken | None:
+        """What ``take`` would say, where that is known without a look at the windows; else nothing is counted."""
+        room = self._room - amount
+        if room < 0 or now >= self._lull_until or rule is not self._rule:
+            return None
+        if place is not None and rule.places:
+            if len(self.places) >= rule.places:
+                return None
+            self.places[place] = FOREVER
+        self._room = room
+        gauge = Gauge(self._limit, room + self._remaining, self._reset_at - now)
+        return Taken(now, amount, gauge, self._gauged)
 
     def take(
         self,
@@ -72,24 +113,22 @@ class Meter:
             past: what the ledger knows of the time before.
             used_s: how long that is believed of the allowance.
         """
+        self.rouse()
         if not self._knows(rule, now):
             if past is None:
                 return UNKNOWN
             self._learn(rule, past, now, used_s)
-        windows = self._windows(rule, now)
-        short = self._short(rule, windows, amount, now, wants_place=place is not None)
-        if short is not None:
-            return short
+        if self._is_short(rule, amount, now, place):
+            short = self._short(rule, amount, now, wants_place=place is not None)
+            if short is not None:
+                return short
         if most > amount:
-            amount = max(amount, min(most, self._free(rule, windows)))
-        if amount:
-            for _, window in windows:
-                window.count(now, amount)
-            if self.total is not None:
-                self.total += amount
+            amount = max(amount, min(most, self._free(rule)))
+        if self.total is not None:
+            self.total += amount
         if place is not None and rule.places:
             self.places[place] = now + place_s
-        return self._taken(rule, windows, amount, now)
+        return self._counted(rule, amount, now)
 
     def _knows(self, rule: Rule, now: float) -> bool:
         if rule.total and (self.total is None or now >= self.total_until):
@@ -110,19 +149,52 @@ class Meter:
 
     def correct(self, taken: Taken, change: int) -> None:
         """What was taken came to more, or to less."""
+        at, room = taken.at, self._room - change
+        if room <= self._room_most:
+            if at >= self._lull_from:
+                self._room = room
+                return
+            if self._lull_from < FOREVER and self._corrected_before(at, change):
+                return
+        self.rouse()
         for window in self.windows.values():
-            window.correct(taken.at, change)
+            window.correct(at, change)
         if self.total is not None:
             self.total = max(0, self.total + change)
 
+    def _corrected_before(self, at: float, change: int) -> bool:
+        """Corrects what was taken before the lull, which goes on; False: it cannot, and nothing is done."""
+        windows = self.windows.values()
+        for window in windows:
+            if window.newest[1] + change < 0:
+                return False
+        if self.total is not None:
+            if self.total + change < 0:
+                return False
+            self.total += change
+        even = True
+        for window in windows:
+            if window.correct(at, change) != change:
+                even = False
+        if not even:
+            # They are no longer as far apart as they were.
+            self.rouse()
+            return True
+        self._room -= change
+        self._lull_room -= change
+        self._room_most = min(self._room_most, self._room_most - change)
+        return True
+
     def note(self, rule: Rule, amount: int, now: float) -> None:
         """Counts what was let through elsewhere, room or not."""
+        self.rouse()
         self.is_told = True  # of the others it knows nothing, and its part is its own
         for bound in rule.bounds:
             self._window(bound, now).count(now, amount)
 
     def idle(self, now: float) -> bool:
         """Whether nothing of it is worth keeping."""
+        self.rouse()
         for window in self.windows.values():
             window.turn(now)
         return not (
@@ -131,15 +203,17 @@ class Meter:
             or any(each.used for each in self.windows.values())
         )
 
-    def _windows(self, rule: Rule, now: float) -> list[tuple[Bound, Window]]:
-        """The windows of the rule, which is the same one at most times."""
-        if rule is not self._rule:
-            self._rule = rule
-            self._of_rule = [(bound, self._window(bound, now)) for bound in rule.bounds]
-        for _, window in self._of_rule:
-            if now >= window.turns_at:
-                window.turn(now)
-        return self._of_rule
+    def rouse(self) -> None:
+        """Ends the lull: what was taken in it is counted."""
+        self._lull_from, self._lull_until = FOREVER, -FOREVER
+        amount = self._lull_room - self._room
+        if amount:
+            self._room = self._lull_room
+            for _, window in self._of_rule:
+                window.newest[1] += amount
+                window.used += amount
+            if self.total is not None:
+                self.total += amount
 
     def _window(self, bound: Bound, now: float) -> Window:
         window = self.windows.get(bound.name)
@@ -148,20 +222,27 @@ class Meter:
         window.turn(now)
         return window
 
-    def _short(
-        self,
-        rule: Rule,
-        windows: list[tuple[Bound, Window]],
-        amount: int,
-        now: float,
-        *,
-        wants_place: bool,
-    ) -> Short | None:
+    def _is_short(self, rule: Rule, amount: int, now: float, place: str | None) -> bool:
+        """Whether any of the limits may refuse; has the windows of the rule at hand, and turned."""
+        if rule is not self._rule:
+            self._rule = rule
+            self._of_rule = [(bound, self._window(bound, now)) for bound in rule.bounds]
+        short = rule.total > 0
+        if place is not None and rule.places:
+            short = short or len(self.places) >= rule.places
+        for bound, window in self._of_rule:
+            if now >= window.turns_at:
+                window.turn(now)
+            if window.used + amount > bound.limit:
+                short = True
+        return short
+
+    def _short(self, rule: Rule, amount: int, now: float, *, wants_place: bool) -> Short | None:
         """The limit that refuses, of several the one that does so for the longest time."""
         if rule.total and self.total is not None and self.total + amount > rule.total:
             return Short(ALLOWANCE, rule.total, max(0, rule.total - self.total), None)
         found: Short | None = None
-        for bound, window in windows:
+        for bound, window in self._of_rule:
             if window.used + amount <= bound.limit:
                 continue
             free = max(0, bound.limit - window.used)
@@ -177,32 +258,71 @@ class Meter:
                 return Short(CONCURRENCY, rule.places, 0, PLACE_WAIT_S)
         return found
 
-    def _free(self, rule: Rule, windows: list[tuple[Bound, Window]]) -> int:
-        free = [bound.limit - window.used for bound, window in windows]
+    def _free(self, rule: Rule) -> int:
+        free = [bound.limit - window.used for bound, window in self._of_rule]
         if rule.total and self.total is not None:
             free.append(rule.total - self.total)
         return min(free, default=0)
 
-    def _taken(
-        self, rule: Rule, windows: list[tuple[Bound, Window]], amount: int, now: float
-    ) -> Taken:
-        """With how the limit stands of which the least is left."""
-        gauge: Gauge | None = None
-        which, least = -1, 2.0
-        for place, (bound, window) in enumerate(windows):
-            left = 1 - window.used / bound.limit
+    def _counted(self, rule: Rule, amount: int, now: float) -> Taken:
+        """Counts so much, and says how the limit stands of which the least is left."""
+        tightest: tuple[Bound, Window] | None = None
+        which, place, least, is_lull = -1, 0, 2.0, amount > 0
+        for each in self._of_rule:
+            bound, window = each
+            if now < window.newest_until:
+                window.newest[1] += amount
+            elif amount:
+                window.open_slot(now, amount)
+                is_lull = False
+            used = window.used = window.used + amount
+            left = 1 - used / bound.limit
             if left < least:
-                least, which = left, place
-        if which >= 0:
-            bound, window = windows[which]
-            gauge = Gauge(bound.limit, max(0, bound.limit - window.used), window.empty_after(now))
-        elif rule.total and self.total is not None:
-            gauge = Gauge(rule.total, max(0, rule.total - self.total), 0.0)
+                least, which, tightest = left, place, each
+            place += 1
+        if tightest is None:
+            gauge: Gauge | None = None
+            if rule.total and self.total is not None:
+                gauge = Gauge(rule.total, max(0, rule.total - self.total), 0.0)
+            return Taken(now, amount, gauge)
+        bound, window = tightest
+        if is_lull and len(self.windows) == place:
+            # The second within the same slots: more will come.
+            self._rest(rule, which, bound, window)
+        limit = bound.limit
+        gauge = Gauge(limit, max(0, limit - window.used), window.empty_after(now))
         return Taken(now, amount, gauge, which)
+
+    def _rest(self, rule: Rule, which: int, bound: Bound, window: Window) -> None:
+        """Begins a lull in which that bound stays the tightest."""
+        limit, used = bound.limit, window.used
+        room, back, since, until = limit - used, used, -FOREVER, FOREVER
+        for place, (other, its) in enumerate(self._of_rule):
+            room, back = min(room, other.limit - its.used), min(back, its.newest[1])
+            since, until = (
+                max(since, its.newest_since()),
+                min(until, its.newest_until, its.turns_at),
+            )
+            # The narrower one comes nearer to its end with what is taken, and the wider one goes further from it.
+            ahead = used * other.limit - its.used * limit - (place < which)
+            if other.limit < limit:
+                room = min(room, ahead // (limit - other.limit))
+            elif other.limit > limit:
+                back = min(back, ahead // (other.limit - limit))
+        if self.total is not None:
+            back = min(back, self.total)
+            if rule.total:
+                room, until = min(room, rule.total - self.total), min(until, self.total_until)
+        self._lull_from, self._lull_until = since, until
+        self._lull_room = self._room = room
+        self._room_most = room + back
+        self._gauged, self._limit, self._reset_at = which, limit, window.empty_at()
+        self._remaining = limit - used - room
 
 
 def write_meter(meter: Meter) -> bytes:
     """The state as bytes."""
+    meter.rouse()
     windows = {name: window.slots() for name, window in meter.windows.items()}
     return _encode(_State(windows, meter.total, meter.total_until, meter.places, meter.is_told))
 

@@ -62,6 +62,12 @@ class LimitStore(Protocol):
     share (D27).
     """
 
+    def take_now(
+        self, key_id: str, rule: Rule, amount: int, place: str | None = None
+    ) -> Taken | Short | None:
+        """What ``take`` would say, where nothing has to be waited for; None: it has, and nothing is counted."""
+        ...
+
     async def take(
         self,
         key_id: str,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from dragoman.core.call import NO_LIMITS, Limits
 
@@ -41,16 +41,16 @@ class Rule(Struct, frozen=True):
     """The allowance; 0: none."""
     places: int = 0
     """How many may be under way at once; 0: as many as come."""
+    is_long: bool = False
+    """Whether something of it goes further back than a process does; follows from the others, as the next."""
+    is_open: bool = False
+    """Whether nothing is limited."""
 
-    @property
-    def is_long(self) -> bool:
-        """Whether something of it goes further back than a process does."""
-        return self.total > 0 or (len(self.bounds) > 0 and self.bounds[-1].seconds >= LONG_S)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether nothing is limited."""
-        return not (self.bounds or self.total or self.places)
+    def __post_init__(self) -> None:
+        """Every call asks for these two."""
+        is_long = self.total > 0 or (len(self.bounds) > 0 and self.bounds[-1].seconds >= LONG_S)
+        force_setattr(self, "is_long", is_long)
+        force_setattr(self, "is_open", not (self.bounds or self.total or self.places))
 
     def shared_by(self, processes: int) -> Rule:
         """The part of one of so many processes, each of which counts alone: at least 1."""

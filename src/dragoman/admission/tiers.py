@@ -29,18 +29,20 @@ class Tiers:
         Raises:
             HouseError: the key has a tier that there is not: it fails closed.
         """
+        found = self._made.get((id(caller.limits), caller.tier))
+        return self._rules(caller.limits, caller.tier) if found is None else found[1]
+
+    def _rules(self, limits: Limits, tier: str | None) -> Rules:
         if self._everyone is not None:
-            return self._everyone
-        limits, tier = caller.limits, caller.tier
-        if tier is None and limits is NO_LIMITS:
-            return NO_RULES
-        found = self._made.get((id(limits), tier))
-        if found is None:
-            if len(self._made) >= MOST_REMEMBERED:
-                self._made.clear()
+            rules = self._everyone
+        elif tier is None and limits is NO_LIMITS:
+            rules = NO_RULES
+        else:
             rules = rules_of(merged(limits, self._limits_of(tier)))
-            found = self._made[id(limits), tier] = (limits, rules)
-        return found[1]
+        if len(self._made) >= MOST_REMEMBERED:
+            self._made.clear()
+        self._made[id(limits), tier] = (limits, rules)
+        return rules
 
     def _limits_of(self, tier: str | None) -> Limits:
         if tier is None:

@@ -92,8 +92,10 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
         except BaseException:
             means.health.abandoned(candidate)
             raise
-        if tab.purse is not None and not await _granted(
-            tab.purse.affords(candidate), candidate, means
+        purse = tab.purse
+        if purse is not None and not (
+            purse.affords_now(candidate)
+            or await _granted(purse.affords(candidate), candidate, means)
         ):
             failure = failure or unpaid()
             call.outcome.passed.append(Skipped(candidate.name, "the budget was used up"))

@@ -15,6 +15,7 @@ from msgspec import Raw, Struct
 
 from dragoman.core.ask import Ask
 from dragoman.core.provider import Family, Operation
+from dragoman.core.signs import may_hold_media
 from dragoman.routing.members import peek, peek_value
 
 Members: TypeAlias = Mapping[str, Raw]
@@ -68,6 +69,29 @@ _MIME = {"image": "images", "audio": "audio", "application": "documents", "text"
 _NESTED = ("content", "output", "parts")
 _BRACKET, _BRACE = b"[{"
 _QUIET = (None, "none", False, "disabled", "off")
+_BOUNDS = frozenset(
+    {
+        "max_completion_tokens",
+        "max_tokens",
+        "max_output_tokens",
+        "maxOutputTokens",
+        "num_predict",
+    }
+)
+_SHAPES = frozenset(
+    {
+        *("text", "output_config", "response_format", "output_format", "format"),
+        *("responseSchema", "responseJsonSchema", "response_schema", "response_json_schema"),
+        *("responseMimeType", "response_mime_type"),
+    }
+)
+"""Members that may ask for an answer of a certain form."""
+_THINKING = frozenset(
+    {
+        *("reasoning_effort", "thinking", "reasoning", "think"),
+        *("thinkingConfig", "thinking_config"),
+    }
+)
 
 
 def needs_of(ask: Ask, family: Family, operation: Operation) -> Needs:
@@ -78,13 +102,9 @@ def needs_of(ask: Ask, family: Family, operation: Operation) -> Needs:
         return Needs(
             input_tokens=size // BYTES_A_TOKEN, output_tokens=0, bounded=True, text_bytes=size
         )
-    media: list[tuple[str, int]] = []
-    for name in ("messages", "contents", "input"):
-        if name in members:
-            media += _media(members[name])
-    media += [("images", len(item)) for item in _items(members.get("images"))]
+    media = _media_of(ask)
     kinds = {kind for kind, _ in media}
-    text = max(0, len(ask.body) - sum(size for _, size in media))
+    text = max(0, len(ask.body) - sum([size for _, size in media]))
     options = _options(members, family)
     bound = _bound(options)
     return Needs(
@@ -94,16 +114,44 @@ def needs_of(ask: Ask, family: Family, operation: Operation) -> Needs:
         tools=bool(_items(members.get("tools")) or _items(members.get("functions"))),
         structured=_structured(members, options),
         reasoning=_reasoning(members, options),
-        sampling=any(
-            peek_value(options.get(name)) is not None for name in ("temperature", "top_p", "topP")
-        ),
+        sampling=_samples(options),
         input_tokens=text // BYTES_A_TOKEN + MEDIA_TOKENS * len(media),
         output_tokens=TYPICAL_OUTPUT if bound is None else bound,
         bounded=bound is not None,
         text_bytes=text,
-        pictures=sum(kind == "images" for kind, _ in media),
-        audio_bytes=sum(size for kind, size in media if kind == "audio"),
+        pictures=len([kind for kind, _ in media if kind == "images"]),
+        audio_bytes=sum([size for kind, size in media if kind == "audio"]),
     )
+
+
+def tokens_asked(ask: Ask, family: Family, operation: Operation) -> int:
+    """What a request and its answer may use together: that of its needs, and nothing else is looked at."""
+    if operation == "embeddings":
+        return len(ask.body) // BYTES_A_TOKEN
+    bound = _bound(_options(ask.members, family))
+    media = _media_of(ask)
+    if not media:
+        return tokens_of_text(len(ask.body), bound)
+    text = max(0, len(ask.body) - sum([size for _, size in media]))
+    return tokens_of_text(text, bound) + MEDIA_TOKENS * len(media)
+
+
+def tokens_of_text(size: int, bound: int | None) -> int:
+    """What so many bytes of text and an answer of so many tokens at most may use."""
+    return size // BYTES_A_TOKEN + (TYPICAL_OUTPUT if bound is None else bound)
+
+
+def _media_of(ask: Ask) -> list[tuple[str, int]]:
+    """Kind and bytes of all that is no text."""
+    media: list[tuple[str, int]] = []
+    if not may_hold_media(ask.body):
+        return media
+    members = ask.members
+    for name in ("messages", "contents", "input"):
+        if name in members:
+            media += _media(members[name])
+    media += [("images", len(item)) for item in _items(members.get("images"))]
+    return media
 
 
 def _options(members: Members, family: Family) -> Members:
@@ -116,21 +164,26 @@ def _options(members: Members, family: Family) -> Members:
 
 
 def _bound(options: Members) -> int | None:
-    names = (
-        "max_completion_tokens",
-        "max_tokens",
-        "max_output_tokens",
-        "maxOutputTokens",
-        "num_predict",
-    )
-    values = [peek_value(options.get(name)) for name in names]
+    most: int | None = None
     # Which of several counts is the provider's to say.
-    bounds = [each for each in values if type(each) is int and each > 0]
-    return max(bounds, default=None)
+    for name in _BOUNDS.intersection(options):
+        value = peek_value(options[name])
+        if type(value) is int and value > 0 and (most is None or value > most):
+            most = value
+    return most
+
+
+def _samples(options: Members) -> bool:
+    for name in ("temperature", "top_p", "topP"):
+        if name in options and peek_value(options[name]) is not None:
+            return True
+    return False
 
 
 def _structured(members: Members, options: Members) -> bool:
     """A schema, or at least JSON, is asked for."""
+    if _SHAPES.isdisjoint(members) and _SHAPES.isdisjoint(options):
+        return False
     for outer in ("text", "output_config"):
         form = _object(_object(members.get(outer)).get("format"))
         if peek_value(form.get("type")) in {"json_schema", "json_object"}:
@@ -147,6 +200,8 @@ def _structured(members: Members, options: Members) -> bool:
 
 def _reasoning(members: Members, options: Members) -> bool:
     """Thinking is asked for; that none be done needs nothing."""
+    if _THINKING.isdisjoint(members) and _THINKING.isdisjoint(options):
+        return False
     if peek_value(members.get("reasoning_effort")) not in (*_QUIET, "minimal"):
         return True
     thinking = _object(members.get("thinking"))

@@ -109,3 +109,14 @@ def test_memory_is_bounded_by_the_slots():
         window.count(step / 10_000)
     assert len(window._slots) <= SLOTS + 1
     assert window.used == sum(count for _, count in window._slots)
+
+
+def test_what_was_before_the_machine_began_is_counted_too():
+    """A monotonic clock may count from the start of the machine, which may be younger than a window."""
+    window = Window(86_400.0)
+    window.turn(100.0)
+    window.count(100.0 - 7200.0, 3)
+    window.count(100.0, 2)
+    assert window.used == 5
+    window.turn(100.0 + 86_400.0 - 7200.0 + 700.0)
+    assert window.used == 2

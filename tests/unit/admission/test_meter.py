@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.admission.limits import Window
 from dragoman.admission.meter import Meter, read_meter, write_meter
-from dragoman.admission.ports import Short, Taken
+from dragoman.admission.ports import NO_PAST, Short, Taken
 from dragoman.admission.rules import Bound, Rule
 
 RULE = Rule("requests", (Bound("rps", 5, 1.0), Bound("rpm", 40, 60.0)), total=0, places=2)
@@ -57,3 +57,65 @@ def test_a_window_takes_back_no_more_than_was_counted():
     window.correct(30.0, 5)
     window.correct(45.0, 5)  # nothing was counted then
     assert window.used == 7
+
+
+LAWS = st.sampled_from(
+    [
+        Rule(
+            "requests", (Bound("rps", 40, 1.0), Bound("rpm", 45, 60.0), Bound("rpd", 90, 86_400.0))
+        ),
+        Rule("requests", (Bound("rps", 30, 1.0), Bound("rpm", 60, 60.0)), places=3),
+        Rule("tokens", (Bound("tpm", 70, 60.0), Bound("tpd", 70, 86_400.0)), total=150),
+        Rule("tokens", (Bound("tpd", 90, 86_400.0),)),
+        Rule("tokens", (), total=60),
+        Rule("requests", (), places=2),
+    ]
+)
+acts = st.tuples(
+    st.sampled_from(["take", "take", "take", "place", "correct", "note", "leave", "clock back"]),
+    st.integers(0, 9),
+    st.sampled_from([0.0, 0.0, 0.0, 0.0005, 0.002, 0.01, 0.3, 2.0, 70.0]),
+)
+
+
+@given(st.lists(LAWS, min_size=1, max_size=2), st.lists(acts, max_size=80))
+@settings(max_examples=400, deadline=None)
+def test_a_lull_changes_nothing(rules, acts):
+    quick, slow, now = Meter(), Meter(), 1000.0
+    taken = []
+    for number, (what, amount, wait) in enumerate(acts):
+        now += -wait / 100 if what == "clock back" else wait
+        rule = rules[number * len(rules) // len(acts)]
+        place = f"p{number}" if what == "place" else None
+        match what:
+            case "correct" if taken:
+                last = taken.pop()
+                for meter in (quick, slow):
+                    meter.correct(last, amount - 5)
+            case "note":
+                for meter in (quick, slow):
+                    meter.note(rule, amount, now)
+            case "leave":
+                for meter in (quick, slow):
+                    meter.places.pop(f"p{number - amount}", None)
+            case _:
+                said = {"place": place, "past": NO_PAST}
+                found = slow.take(rule, amount, now, **said)
+                at_once = quick.take_now(rule, amount, now, place)
+                assert found == (at_once or quick.take(rule, amount, now, **said))
+                if isinstance(found, Taken):
+                    taken.append(found)
+    assert write_meter(quick) == write_meter(slow)
+
+
+def test_of_many_at_once_few_look_at_the_windows():
+    meter = Meter()
+    rule = Rule("requests", (Bound("rps", 1000, 1.0), Bound("rpm", 30_000, 60.0)))
+    at_once = 0
+    for _ in range(1000):
+        found = meter.take_now(rule, 1, 1000.001, None)
+        at_once += found is not None
+        assert isinstance(found or meter.take(rule, 1, 1000.001), Taken)
+    assert at_once == 998
+    assert meter.take_now(rule, 1, 1000.001, None) is None
+    assert isinstance(meter.take(rule, 1, 1000.001), Short)

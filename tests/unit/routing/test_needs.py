@@ -10,7 +10,7 @@ from msgspec import Raw
 from dragoman.core.ask import Ask, read_ask
 from dragoman.core.errors import CallerError
 from dragoman.routing.conversation import conversation_of
-from dragoman.routing.needs import TYPICAL_OUTPUT, needs_of
+from dragoman.routing.needs import TYPICAL_OUTPUT, _media, needs_of, tokens_asked
 
 CHAT = {"messages": [{"role": "user", "content": "Hello"}]}
 
@@ -178,3 +178,50 @@ def test_what_is_nested_too_deeply_needs_nothing_and_breaks_nothing(opening) -> 
     found = needs_of(Ask(deep, members, "m", stream=False), "chat", "chat")
     assert not found.tools
     assert len(conversation_of(members)) == 32
+
+
+part = st.sampled_from(
+    [
+        {"type": "text", "text": "an image of a file"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+        {"type": "input_audio", "input_audio": {"data": "AAAA"}},
+        {"type": "input_file", "file_id": "f"},
+        {"type": "document", "source": {}},
+        {"inlineData": {"mimeType": "audio/wav", "data": "AAAA"}},
+        {"file_data": {"mime_type": "application/pdf"}},
+        {"images": ["AAAA", "BBBB"]},
+    ]
+)
+asked = st.fixed_dictionaries(
+    {},
+    optional={
+        "messages": st.lists(st.fixed_dictionaries({"content": st.lists(part, max_size=3)})),
+        "contents": st.lists(st.fixed_dictionaries({"parts": st.lists(part, max_size=3)})),
+        "input": st.lists(part, max_size=3),
+        "images": st.lists(st.just("AAAA"), max_size=2),
+        "max_tokens": st.sampled_from([7, 0, -1, None, "x", 1.5, True]),
+        "max_completion_tokens": st.sampled_from([9, None]),
+        "options": st.sampled_from([{"num_predict": 5}, {}, 3]),
+        "generationConfig": st.sampled_from([{"maxOutputTokens": 6}, []]),
+        "text": st.sampled_from(["é", "日本", "\x01"]),
+    },
+)
+
+
+@given(asked, st.sampled_from(["chat", "gemini", "ollama", "responses"]), st.booleans())
+def test_the_tokens_that_are_asked_for_are_those_of_the_needs(members, family, escaped):
+    body = json.dumps(members, ensure_ascii=escaped).encode()
+    if escaped:
+        body = body.replace(b'"type": "im', b'"type": "\\u0069m')
+    ask = read_ask(body, "m")
+    needs = needs_of(ask, family, "chat")
+    assert tokens_asked(ask, family, "chat") == needs.input_tokens + needs.output_tokens
+    if escaped:
+        return
+    found = [
+        item
+        for name in ("messages", "contents", "input")
+        for item in _media(ask.members.get(name, Raw(b"[]")))
+    ]
+    found += [("images", 6)] * len(members.get("images", ()))
+    assert needs.text_bytes == len(body) - sum(size for _, size in found)

@@ -23,6 +23,20 @@ class MemoryLimits:
         self._meters: dict[tuple[str, Unit], Meter] = {}
         self._sweep_at = _SWEEP_FROM
 
+    def take_now(
+        self, key_id: str, rule: Rule, amount: int, place: str | None = None
+    ) -> Taken | Short | None:
+        """What ``take`` would say, unless the ledger has to be asked first."""
+        now = self._clock.monotonic()
+        meter = self._meters.get((key_id, rule.unit))
+        if meter is None:
+            return None
+        taken = meter.take_now(rule, amount, now, place)
+        if taken is not None:
+            return taken
+        found = meter.take(rule, amount, now, place=place)
+        return None if isinstance(found, Unknown) else found
+
     async def take(
         self,
         key_id: str,
@@ -62,7 +76,10 @@ class MemoryLimits:
     def used(self, key_id: str, unit: Unit, window: str) -> int:
         """What is in one of a key's windows."""
         meter = self._meters.get((key_id, unit))
-        found = None if meter is None else meter.windows.get(window)
+        if meter is None:
+            return 0
+        meter.rouse()
+        found = meter.windows.get(window)
         if found is None:
             return 0
         found.turn(self._clock.monotonic())

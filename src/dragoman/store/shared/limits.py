@@ -89,6 +89,19 @@ class SharedLimits:
 
     # --- what admission asks for
 
+    def take_now(
+        self, key_id: str, rule: Rule, amount: int, place: str | None = None
+    ) -> Taken | None:
+        """What ``take`` would say, where there is a lease of which so much is left."""
+        name = (key_id, rule.unit)
+        lease = self._leases.get(name)
+        if lease is None or lease.rule is not rule or place is not None or name in self._refused:
+            return None
+        found = self._from_lease(lease, amount)
+        if found is not None:
+            self._own.note(key_id, rule, amount)
+        return found
+
     async def take(
         self,
         key_id: str,

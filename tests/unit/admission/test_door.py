@@ -1,0 +1,98 @@
+"""What admission notes at a call that it lets in: the same, whether or not something had to be waited for."""
+
+from __future__ import annotations
+
+import pytest
+
+from dragoman.admission import door
+from dragoman.admission.admit import Gate
+from dragoman.admission.ports import Past
+from dragoman.admission.refusal import LimitError
+from dragoman.admission.tiers import Tiers
+from dragoman.core.call import Attempt, Caller, Limits
+from dragoman.core.clock import ManualClock
+from dragoman.core.usage import Usage
+from dragoman.store.memory.limits import MemoryLimits
+from scripted import call_of
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+class Slow(MemoryLimits):
+    """A store that has to be waited for."""
+
+    def take_now(self, *args):
+        return None
+
+
+class Rig:
+    def __init__(self, store) -> None:
+        self.hits: list[str] = []
+        self.gate = Gate(Tiers(), store(ManualClock()), self.past, self.hits.append)
+
+    async def past(self, caller, rule) -> Past:
+        return Past(10, ((7200.0, 10),))
+
+    async def let_in(self, caller: Caller):
+        call = call_of()
+        if not door.let_in(call, caller, self.gate):
+            await door.let_in_later(call, caller, self.gate)
+        return call
+
+    async def reserve(self, call, tokens: int, caller: Caller) -> None:
+        rule = self.gate.tiers.rules(caller).tokens
+        if not door.reserve(tokens, rule, call, caller, self.gate):
+            await door.reserve_later(tokens, call, caller, self.gate)
+
+
+def caller(**limits) -> Caller:
+    return Caller("k", "t", limits=Limits(**limits))
+
+
+@pytest.mark.parametrize("store", [MemoryLimits, Slow])
+async def test_a_call_is_let_in_with_what_is_left_and_its_place(store):
+    rig = Rig(store)
+    whose = caller(rpm=5, rpd=100, concurrency=2)
+    calls = [await rig.let_in(whose) for _ in range(2)]
+    assert [call.allowed.requests.remaining for call in calls] == [4, 3]
+    refused = call_of()
+    with pytest.raises(LimitError):
+        if not door.let_in(refused, whose, rig.gate):
+            await door.let_in_later(refused, whose, rig.gate)
+    assert refused.allowed.limit_name == "concurrency"
+    assert (refused.hold, rig.hits) == (None, ["concurrency"])
+    calls[0].hold.leave()
+    assert (await rig.let_in(whose)).hold.holds_place
+
+
+@pytest.mark.parametrize("store", [MemoryLimits, Slow])
+async def test_tokens_are_reserved_and_settled_at_the_end_of_the_call(store):
+    rig = Rig(store)
+    whose = caller(rpm=5, tpm=1000, max_tokens=2000)
+    call = await rig.let_in(whose)
+    await rig.reserve(call, 900, whose)
+    assert (call.allowed.requests.remaining, call.allowed.tokens.remaining) == (4, 100)
+    other = await rig.let_in(whose)
+    with pytest.raises(LimitError):
+        await rig.reserve(other, 200, whose)
+    assert (other.allowed.limit_name, other.allowed.free) == ("tpm", 100)
+    assert other.allowed.requests.remaining == 3
+    usage = Usage(input=200, output=100)
+    call.outcome.attempts.append(
+        Attempt("a", 1, "p", "m", None, 0.0, 0.0, status="complete", usage=usage)
+    )
+    for told in call.ended:
+        told(call.outcome)
+    await rig.reserve(other, 700, whose)
+    assert other.allowed.tokens.remaining == 0
+
+
+async def test_who_is_not_limited_has_nothing_noted_but_that():
+    call = await Rig(MemoryLimits).let_in(caller())
+    assert call.allowed.requests is None
+    assert (call.hold, call.ended) == (None, ())
