@@ -29,7 +29,7 @@ MOST_USD = Decimal(10_000)
 """No single attempt costs more; such a number is a provider's error, hence unknown (M11)."""
 _MOST_PICO = to_pico(MOST_USD)
 
-_MOST_PINNED = 1000
+_MOST_TARIFFS = 1000
 _PLACES = 12
 _PICO = Decimal(10) ** _PLACES
 _PICO_A_TOKEN = Decimal(10) ** 6
@@ -53,40 +53,40 @@ class Pinned(Struct, frozen=True, gc=False):
     price: Price | None
     source: str
     effective_from: str
+    tariff: Tariff | None
     says: CostFrom
     """Where a cost comes from that is reckoned by it."""
-    tariff: Tariff | None
-    """None: the catalogue's own way is the only one."""
-    above: tuple[tuple[int, Tariff], ...] = ()
-    """Those of more input tokens than the number, falling."""
 
 
-UNPRICED = Pinned(None, "", "", "none", None)
+UNPRICED = Pinned(None, "", "", None, "none")
 
-_pinned: dict[int, Pinned] = {}
-"""By the identity of a price, which the one within keeps from being another's."""
+_tariffs: dict[int, tuple[Price, Tariff | None]] = {}
+"""By the identity of a price, which the price beside it keeps from being another's."""
 
 
 def pinned(price: Price | None) -> Pinned:
     """The price, made ready."""
     if price is None:
         return UNPRICED
-    known = _pinned.get(id(price))
-    if known is None:
-        known = _pinned[id(price)] = _pin(price)
-        if len(_pinned) > _MOST_PINNED:
-            _pinned.clear()
-    return known
-
-
-def _pin(price: Price) -> Pinned:
     says: CostFrom = "estimated" if price.estimate else "priced"
-    lowest = tariff_of(price)
-    above = [(start, tariff_of(dearer)) for start, dearer in reversed(price.above)]
-    whole = [(start, tariff) for start, tariff in above if tariff is not None]
-    if len(whole) < len(above):
-        lowest = None
-    return Pinned(price, price.source, price.effective_from, says, lowest, tuple(whole))
+    return Pinned(price, price.source, price.effective_from, tariff_of(price), says)
+
+
+def settle_at(
+    usage: Usage, tokens: Tokens | None, price: Pinned, *, estimated: bool
+) -> tuple[Decimal | None, CostFrom, int | None]:
+    """The cost of ``usage`` as ``settle`` has it, and in whole 10⁻¹² USD.
+
+    ``tokens`` are the same counts where all of them are sound (``counts.sound_tokens``).
+    """
+    tariff = price.tariff
+    if tokens is not None and tariff is not None and usage.cost is None:
+        pico = _whole(tokens, tariff)
+        if pico is not None and pico <= _MOST_PICO:
+            cost = Decimal(pico).scaleb(-_PLACES)
+            return cost, "estimated" if estimated else price.says, pico
+    told, source = settle(usage, price.price, estimated=estimated)
+    return told, source, None if told is None else to_pico(told)
 
 
 def settle(
@@ -95,55 +95,38 @@ def settle(
     """The cost of ``usage`` in USD, and where the number comes from."""
     if usage is None:
         return None, "none"
-    cost, source, _ = settle_at(usage, sound_tokens(usage), pinned(price), estimated=estimated)
-    return cost, source
-
-
-def settle_at(
-    usage: Usage, tokens: Tokens | None, price: Pinned, *, estimated: bool
-) -> tuple[Decimal | None, CostFrom, int | None]:
-    """The cost of ``usage`` in USD, where the number comes from, and the same in whole 10⁻¹² USD.
-
-    ``tokens`` are the same counts where all of them are sound (``counts.sound_tokens``).
-    """
-    tariff = price.tariff
-    if tokens is not None and tariff is not None and usage.cost is None:
-        if price.above:
-            tariff = _dearer(price, tokens) or tariff
-        pico = _whole(tokens, tariff)
-        if pico is not None and pico <= _MOST_PICO:
-            cost = Decimal(pico).scaleb(-_PLACES)
-            return cost, "estimated" if estimated else price.says, pico
-    return _settle_unusual(usage, price, estimated=estimated)
-
-
-def _dearer(price: Pinned, tokens: Tokens) -> Tariff | None:
-    """The tariff of so many input tokens, where it is another than the lowest."""
-    read = tokens.input or 0
-    return next((tariff for start, tariff in price.above if read > start), None)
-
-
-def _settle_unusual(
-    usage: Usage, price: Pinned, *, estimated: bool
-) -> tuple[Decimal | None, CostFrom, int | None]:
     if usage.cost is not None and _is_sound(usage.cost):
-        return usage.cost, "provider", to_pico(usage.cost)
-    cost = None if price.price is None else cost_of(usage, price.price)
+        return usage.cost, "provider"
+    if price is None:
+        return None, "none"
+    cost = _cost(usage, price)
     if cost is None or not _is_sound(cost):
-        return None, "none", None
-    return cost, "estimated" if estimated else price.says, to_pico(cost)
+        return None, "none"
+    return cost, "estimated" if estimated or price.estimate else "priced"
 
 
 def _is_sound(cost: Decimal) -> bool:
     return cost.is_finite() and 0 <= cost <= MOST_USD
 
 
+def _cost(usage: Usage, price: Price) -> Decimal | None:
+    known = _tariffs.get(id(price))
+    if known is None:
+        known = _tariffs[id(price)] = (price, tariff_of(price))
+        if len(_tariffs) > _MOST_TARIFFS:
+            _tariffs.clear()
+    tariff = known[1]
+    tokens = sound_tokens(usage) if tariff is not None else None
+    pico = _whole(tokens, tariff) if tokens is not None and tariff is not None else None
+    return cost_of(usage, price) if pico is None else Decimal(pico).scaleb(-_PLACES)
+
+
 def tariff_of(price: Price) -> Tariff | None:
-    """The price before its steps in whole numbers; None where it has fractions, or lacks an ordinary kind.
+    """The price in whole numbers; None where it has steps or fractions, or lacks an ordinary kind.
 
     A kind without a price of its own costs what the wider kind does, as ``cost_of`` has it.
     """
-    if price.input is None or price.output is None:
+    if price.above or price.input is None or price.output is None:
         return None
     if price.image_output is not None:
         return None

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.accounting import price as module
-from dragoman.accounting.price import MOST_USD, pinned, settle, tariff_of
+from dragoman.accounting.price import MOST_USD, settle, tariff_of
 from dragoman.catalog.price import cost_of
 from dragoman.core.money import from_pico, to_pico
 from dragoman.core.provider import Price
@@ -24,10 +24,6 @@ PRICE = Price(
     cache_write=Decimal("3.75"),
     cache_write_1h=Decimal(6),
 )
-DEAR = msgspec.structs.replace(
-    PRICE, input=Decimal(7), cache_read=None, per_request=Decimal("0.1")
-)
-ODD = msgspec.structs.replace(PRICE, output=Decimal("0.0000001"))
 
 
 def test_the_providers_own_cost_comes_first():
@@ -154,7 +150,7 @@ _FEW = st.none() | st.integers(-3, 50) | st.sampled_from([True, 10**7, 10**12 + 
         **dict.fromkeys(("input", "output", "cache_read", "cache_write", "cache_write_1h"), _KIND),
         audio_input=_KIND,
         per_request=_KIND,
-        above=st.sampled_from([(), ((20, PRICE),), ((20, PRICE), (40, DEAR)), ((20, ODD),)]),
+        above=st.sampled_from([(), ((20, PRICE),)]),
     ),
     usage=st.builds(
         Usage,
@@ -173,7 +169,7 @@ def test_a_sum_of_whole_numbers_is_the_catalogues_own_cost(price, usage):
     "price",
     [
         msgspec.structs.replace(PRICE, output=None),
-        msgspec.structs.replace(PRICE, image_output=Decimal(1)),
+        msgspec.structs.replace(PRICE, above=((1000, PRICE),)),
         msgspec.structs.replace(PRICE, input=Decimal("0.0000001")),
         msgspec.structs.replace(PRICE, input=Decimal("NaN")),
         msgspec.structs.replace(PRICE, per_request=Decimal(-1)),
@@ -184,18 +180,11 @@ def test_a_price_that_whole_numbers_cannot_tell_has_no_tariff(price):
     assert tariff_of(PRICE) == (3_000_000, 15_000_000, 300_000, 3_750_000, 6_000_000, 0)
 
 
-def test_a_price_with_steps_has_a_tariff_for_each_of_them_or_none_at_all():
-    stepped = pinned(msgspec.structs.replace(PRICE, above=((20, PRICE), (40, DEAR))))
-    assert stepped.tariff == tariff_of(PRICE)
-    assert stepped.above == ((40, tariff_of(DEAR)), (20, tariff_of(PRICE)))
-    assert pinned(msgspec.structs.replace(PRICE, above=((20, ODD), (40, DEAR)))).tariff is None
-
-
 def test_tariffs_are_remembered_within_bounds(monkeypatch):
-    monkeypatch.setattr(module, "_MOST_PINNED", 2)
-    monkeypatch.setattr(module, "_pinned", {})
+    monkeypatch.setattr(module, "_MOST_TARIFFS", 2)
+    monkeypatch.setattr(module, "_tariffs", {})
     usage = Usage(input=1_000_000, output=0)
     prices = [Price(input=Decimal(number), output=Decimal(1)) for number in range(1, 5)]
     for _ in range(2):
         assert [settle(usage, price)[0] for price in prices] == [1, 2, 3, 4]
-        assert len(module._pinned) <= 2
+        assert len(module._tariffs) <= 2
