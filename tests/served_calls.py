@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from dragoman.accounting.records import About, Closed, Opened, Tokens
-from dragoman.core.budget import Stake
+from dragoman.core.budget import Payer, Stake
 from dragoman.core.usage import LARGEST
 
 _NAME = st.sampled_from(["", "me", "a->b", "tenant-1", "gpt-5-mini", "é", "a\0b", "x" * 300])
@@ -27,6 +27,9 @@ def _abouts(user: st.SearchStrategy[str]) -> st.SearchStrategy[About]:
 _TOKENS = st.builds(Tokens, *[_COUNT] * 9, *[st.sampled_from([None, None, None, 2])] * 4)
 _USUAL_TOKENS = st.builds(Tokens, *[_COUNT] * 9)
 _CHOICE = st.sampled_from(["", '{"candidates":["a/m","b/m"]}'])
+_BUDGET = st.sampled_from(["", "team", "é", "a\0b", "x" * 128])
+_PAYERS = st.lists(st.builds(Payer, _BUDGET, _BUDGET), min_size=1, max_size=2).map(tuple)
+_STAKES = st.none() | st.builds(Stake, st.just("holder"), st.integers(0, 10**15), _PAYERS)
 _TERMS = st.sampled_from(["", "1.2", "1.2 0.001", "own 0"])
 
 
@@ -41,7 +44,7 @@ def _opened(draw: st.DrawFn, user: st.SearchStrategy[str], *, stake: Stake | Non
 @st.composite
 def served_calls(draw: st.DrawFn) -> tuple[Opened, Closed]:
     """A call that is served at once, as this process writes it."""
-    begin = _opened(draw, _FIT, stake=None)
+    begin = _opened(draw, _FIT, stake=draw(_STAKES))
     end = Closed(
         begin.attempt_id, begin.about.call_id, "complete", draw(st.sampled_from([0, 200])),
         draw(st.sampled_from([None, 200])), draw(st.none() | _FIT), None, draw(_USUAL_TOKENS),
@@ -56,8 +59,7 @@ def served_calls(draw: st.DrawFn) -> tuple[Opened, Closed]:
 @st.composite
 def any_calls(draw: st.DrawFn) -> tuple[Opened, Closed]:
     """A call of two records, of which each member may be out of the ordinary."""
-    stakes = st.sampled_from([None, None, None, Stake("h", 5, ())])
-    begin = _opened(draw, _NAME, stake=draw(stakes))
+    begin = _opened(draw, _NAME, stake=draw(_STAKES))
     same = draw(st.sampled_from([True, True, True, False]))
     end = Closed(
         begin.attempt_id if same else draw(_ID), begin.about.call_id,

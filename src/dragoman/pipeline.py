@@ -23,7 +23,9 @@ from dragoman.accounting.tags import MEMBER as TAGS_MEMBER
 from dragoman.accounting.tags import tags_of
 from dragoman.admission import door
 from dragoman.admission.admit import Gate
-from dragoman.admission.afford import afford
+from dragoman.admission.afford import afford, afford_now, paying
+from dragoman.admission.budget_bound import Size, plain_size
+from dragoman.admission.budget_rules import Payment
 from dragoman.admission.budgets import Budgets
 from dragoman.admission.end_user import HEADERS as USER_HEADERS
 from dragoman.admission.end_user import MEMBERS as USER_MEMBERS
@@ -39,7 +41,7 @@ from dragoman.core.ask import Ask, read_ask
 from dragoman.core.call import Answer, Call, Caller, Hold, Limits, Outcome
 from dragoman.core.clock import Clock
 from dragoman.core.errors import CallerError, UpstreamError
-from dragoman.core.provider import Candidate, Family, Operation, Plan, Strategy
+from dragoman.core.provider import Candidate, Family, Operation, Plan, Price, Strategy
 from dragoman.credentials.book import Book
 from dragoman.credentials.own import NOTHING
 from dragoman.credentials.pool import Pools
@@ -57,7 +59,7 @@ from dragoman.reuse.give import give_recorded
 from dragoman.reuse.recorder import Recorder
 from dragoman.reuse.wish import KEY, RESUMABLE, read_wish
 from dragoman.routing.confine import is_within
-from dragoman.routing.needs import needs_of, tokens_asked
+from dragoman.routing.needs import needs_of, tokens_asked, tokens_of_text
 from dragoman.routing.route import route
 from dragoman.routing.sieve import MOST_TOLD
 from dragoman.routing.sight import Sight
@@ -209,9 +211,10 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     assert caller is not None, "it was let in"
     ask = read_ask(body, call.named, call.streams)
     rules = house.gate.tiers.rules(caller)
+    size: Size | None = None
     if operation in _USE_TOKENS and not rules.tokens.is_open:
-        tokens = max(1, tokens_asked(ask, call.dialect, operation))
-        if not door.reserve(tokens, call, caller, house.gate):
+        size, tokens = measure(ask, call)
+        if not door.reserve(tokens, rules.tokens, call, caller, house.gate):
             await door.reserve_later(tokens, call, caller, house.gate)
     outcome.requested_model = ask.model or ""
     members = ask.members
@@ -227,8 +230,14 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     kept: Keeping | None = None
     if call.dialect == "responses":
         ask, plan, kept = await recall(ask, plan, call, caller.tenant, house.keeper)
-    if house.budgets is not None and house.budgets.active:
-        plan, ask = await set_aside(plan, ask, call, tab, house)
+    budgets = house.budgets
+    if budgets is not None and budgets.active:
+        payers = paying(ask, call, caller, budgets)
+        if payers is not None:
+            price = partial(price_now, house)
+            tab.purse = afford_now(plan, ask, call, payers, budgets, needs_of, price, size)
+            if tab.purse is None:
+                plan, ask = await set_aside(plan, ask, call, payers, tab, house)
     outcome.plan = plan
     if operation == "count_tokens":
         answer = await count(plan, ask, call, tab, house)
@@ -384,28 +393,28 @@ async def look_through(tenant: str, house: House) -> View:
         return view
 
 
+def measure(ask: Ask, call: Call) -> tuple[Size | None, int]:
+    """How large the request is, where that is told by a glance, and the tokens that it asks for."""
+    size = plain_size(ask, call.dialect) if call.operation == "chat" else None
+    if size is not None:
+        return size, tokens_of_text(len(ask.body), size.output)
+    return None, max(1, tokens_asked(ask, call.dialect, call.operation))
+
+
 async def set_aside(
-    plan: Plan, ask: Ask, call: Call, tab: Account, house: House
+    plan: Plan, ask: Ask, call: Call, payers: Payment, tab: Account, house: House
 ) -> tuple[Plan, Ask]:
-    """Sets aside what the call may cost, where a budget has to pay; who is asked then, and for what (D16)."""
-    assert call.caller is not None, "it was let in"
+    """Sets aside what the call may cost, where that takes a second look; who is asked then, and for what (D16)."""
     assert house.budgets is not None, "there are budgets"
-    accountant = house.accountant
-    afforded = await afford(
-        plan,
-        ask,
-        call,
-        call.caller,
-        house.budgets,
-        partial(needs_of, ask, call.dialect, call.operation),
-        lambda candidate: accountant.price_at(
-            house.clock.wall(), candidate.provider.name, candidate.model
-        ),
-    )
-    if afforded is None:
-        return plan, ask
+    price = partial(price_now, house)
+    afforded = await afford(plan, ask, call, payers, house.budgets, needs_of, price)
     tab.purse = afforded.purse
     return afforded.plan, afforded.ask
+
+
+def price_now(house: House, candidate: Candidate) -> Price | None:
+    """What the candidate costs."""
+    return house.accountant.price_at(house.clock.wall(), candidate.provider.name, candidate.model)
 
 
 async def count(plan: Plan, ask: Ask, call: Call, tab: Tab, house: House) -> Answer:

@@ -8,38 +8,43 @@ from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import Phase, given, settings
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from databases import KINDS, database_url
 from dragoman.accounting.ports import Scope
 from dragoman.accounting.served import Served, served_of
+from dragoman.store.budget_tables import charges, pots
 from dragoman.store.engine import Database
 from dragoman.store.ledger_tables import attempts, hours, requests
 from dragoman.store.schema import open_upgraded
 from dragoman.store.settling_tables import unsettled
 from dragoman.store.sql.ledger import Questions, SqlLedger
-from dragoman.store.sql.served_rows import call_of
 from dragoman.store.usage_tables import days, labels
 from served_calls import served_calls
 
-TABLES = (requests, attempts, hours, days, labels, unsettled)
-MANY = 40
+TABLES = (requests, attempts, hours, days, labels, unsettled, charges, pots)
+MANY = 120
 
 
 @pytest.fixture(scope="module")
 def calls() -> list[Served]:
     """Calls of every kind, no two of one id."""
-    found: dict[str, Served] = {}
+    found: list[Served] = []
 
     @settings(max_examples=MANY, database=None, derandomize=True, phases=[Phase.generate])
     @given(served_calls())
     def collect(records):
-        served = served_of(records)
+        begin, end = records
+        call, attempt = f"call-{len(found)}", f"{len(found):08x}"
+        about = replace(begin.about, call_id=call)
+        begin = replace(begin, attempt_id=attempt, about=about)
+        served = served_of((begin, replace(end, attempt_id=attempt, call_id=call)))
         assert served is not None
-        found.setdefault(call_of(served), served)
+        found.append(served)
 
     collect()
-    return list(found.values())
+    return found
 
 
 @asynccontextmanager

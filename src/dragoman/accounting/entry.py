@@ -14,6 +14,7 @@ Text and numbers are made fit for any SQL on the way (``fitting.py``).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -321,25 +322,31 @@ def _attempt(
         end.first_event_s if end else None,
         end.duration_s if end else None,
         _micros(about.wall + begin.after_s),
-        _charge(begin, end) if begin.stake is not None else None,
+        charge_for(begin, end) if begin.stake is not None else None,
         served,
         begin.terms,
         charged(status, http_status, consumed.cost_pico, begin.terms, served=served),
     )
 
 
-def _charge(begin: Opened, end: Closed | None) -> Charge:
+def charge_for(begin: Opened, end: Closed | None) -> Charge:
     """What budgets pay: the ledger's number, or what they hold where it has none (D27)."""
     stake = begin.stake
     assert stake is not None, "only who has set something aside is charged"
-    payers = tuple([Payer(*map(fit, payer)) for payer in stake.payers])
-    if payers != stake.payers:
+    payers = _fit_payers(stake.payers)
+    if payers is not stake.payers and payers != stake.payers:
         stake = replace(stake, payers=payers)
     if end is None:
         return Charge(stake, begin.about.wall, 0, stake.pico)
     if end.cost_pico is not None:
         return Charge(stake, begin.about.wall, end.cost_pico, 0)
     return Charge(stake, begin.about.wall, 0, end.held_pico)
+
+
+@lru_cache(maxsize=1024)
+def _fit_payers(payers: tuple[Payer, ...]) -> tuple[Payer, ...]:
+    """The same few at nearly every call."""
+    return tuple(Payer(*map(fit, payer)) for payer in payers)
 
 
 def _consumed(end: Closed) -> Consumed:

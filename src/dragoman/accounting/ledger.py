@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 
@@ -102,12 +102,11 @@ class Writer:
         entries: list[Entry] = []
         served: list[Served] = []
         for start in range(0, len(batch), _SLICE):
-            for settled in batch[start : start + _SLICE]:
-                at_once = served_of(settled.records)
-                if at_once is not None:
-                    served.append(at_once)
-                elif entry := entry_of(settled.records):
-                    entries.append(entry)
+            some = batch[start : start + _SLICE]
+            made = [served_of(settled.records) for settled in some]
+            served += filter(None, made)
+            if not all(made):
+                entries += _others(some, made)
             await asyncio.sleep(0)
         refused = await self._write(entries, served)
         for _ in batch:
@@ -164,3 +163,10 @@ class Writer:
                 self._journal.write_held()
             failures = 0 if await self.flush() else failures + 1
             await asyncio.sleep(_SPREAD_S)
+
+
+def _others(some: Sequence[Settled], served: Sequence[Served | None]) -> Iterator[Entry]:
+    """The entries of calls that were not served at once."""
+    for settled, at_once in zip(some, served, strict=True):
+        if at_once is None and (entry := entry_of(settled.records)) is not None:
+            yield entry

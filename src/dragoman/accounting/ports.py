@@ -43,6 +43,10 @@ def silent(happening: Happening, number: int, detail: str) -> None:
 class Purse(Protocol):
     """What a call may spend of its caller's budgets; admission implements it."""
 
+    def affords_now(self, candidate: Candidate) -> bool:
+        """Whether what is set aside pays for one more try there; False: ``affords`` sees to it."""
+        ...
+
     async def affords(self, candidate: Candidate) -> bool:
         """Whether one more try there is paid for; it is then set aside."""
         ...

@@ -2,7 +2,7 @@
 
 ``entry.py`` says what the ledger shows of any call; of such a one the same is told here in one flat tuple, at a
 quarter of the work, and the ledger makes its two rows of that. What is out of the ordinary is none
-of these: two attempts, a budget's stake, a loss, text that has yet to be made fit.
+of these: two attempts, a loss, text that has yet to be made fit.
 
 Counts and amounts are taken as they are, as this process has cleaned them when it wrote the records
 (``counts.py``, ``price.py``); records out of a dead process's files come through ``entry.py`` alone.
@@ -18,9 +18,10 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from dragoman.accounting.charging import charge_of
-from dragoman.accounting.entry import Entry, entry_of
+from dragoman.accounting.entry import Entry, charge_for, entry_of
 from dragoman.accounting.fitting import all_fit
 from dragoman.accounting.records import About, Closed, Opened, Record, Tokens
+from dragoman.core.budget import Charge
 
 Facts: TypeAlias = tuple[Any, ...]
 
@@ -83,6 +84,8 @@ class Served(Struct, frozen=True, gc=False):
 
     facts: Facts
     records: Sequence[Record]
+    charge: Charge | None = None
+    """What budgets pay for it."""
 
     def entry(self) -> Entry:
         """The same as the ledger is told of any call."""
@@ -135,10 +138,10 @@ _facts = _each_of(
 """The facts in the order of ``CALL`` and ``ATTEMPT``."""
 _rest = _each_of(
     "end.http_status end.status end.error_kind end.losses end.adjusted end.choice end.error_code"
-    " end.held_pico begin.stake tokens.image_input tokens.image_output tokens.images"
+    " tokens.image_input tokens.image_output tokens.images"
     " tokens.audio_seconds"
 )
-_REST = ("complete", None, "", "", "", None, 0, None, None, None, None, None)
+_REST = ("complete", None, "", "", "", None, None, None, None, None)
 _REGULAR = ((_GOOD, *_REST), (0, *_REST))
 """What all other members are; a regular end without a status was a 200."""
 _TWO = 2
@@ -166,4 +169,5 @@ def served_of(records: Sequence[Record]) -> Served | None:
         charge_of(cost_pico, terms) if terms else cost_pico,
         round((wall + after_s) * _MILLION),
     )
-    return Served(_facts(members + made), records)
+    charge = None if begin.stake is None else charge_for(begin, end)
+    return Served(_facts(members + made), records, charge)

@@ -1,7 +1,7 @@
 """Says whether a caller may use so much now, and if not, when: the one door for every surface.
 
     ticket = admit_request(caller, gate)                                  before a request's body is read
-    ticket = admit_tokens(caller, 1200, gate)                             once it is known what it may use
+    ticket = admit_tokens(caller, 1200, rule, gate)                        once it is known what it may use
     ticket = await admit(caller, cost, gate)                              where either has to wait: None
     ticket.settle(870)                                                    when it is known what it did use
     ticket.leave()                                                        with the last piece of the answer
@@ -71,7 +71,11 @@ class Ticket(Struct, eq=False):
 
     def end(self, outcome: Outcome) -> None:
         """Settles it to what the call came to."""
-        self.settle(tokens_of(outcome, self.tokens))
+        correct, self._correct = self._correct, None
+        if correct is not None:
+            change = tokens_of(outcome, self.tokens) - self.tokens
+            if change:
+                correct(change)
 
     def settle(self, tokens: int) -> None:
         """What was used in the place of what was reserved; a second time does nothing."""
@@ -126,9 +130,8 @@ def admit_request(caller: Caller, gate: Gate) -> Ticket | None:
     return Ticket(Allowed(taken.gauge), 0, None, leave, holds_place=True)
 
 
-def admit_tokens(caller: Caller, tokens: int, gate: Gate) -> Ticket | None:
-    """The same of so many tokens, of a caller that is limited in them."""
-    rule = gate.tiers.rules(caller).tokens
+def admit_tokens(caller: Caller, tokens: int, rule: Rule, gate: Gate) -> Ticket | None:
+    """The same of so many tokens, by the rule for the caller's."""
     name = counted_as(caller, rule) if rule.total else caller.key_id
     store = gate.store
     taken = store.take_now(name, rule, tokens)

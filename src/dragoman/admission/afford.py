@@ -7,6 +7,7 @@ answer is made shorter; else the call is refused before a provider hears of it, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,6 +16,7 @@ from dragoman.admission.budget_bound import (
     LEAST_OUTPUT,
     Asked,
     Size,
+    bound_of,
     output_for,
     plain_size,
     size_of,
@@ -29,7 +31,7 @@ from dragoman.core.ask import Ask
 from dragoman.core.budget import ends_at, time_of
 from dragoman.core.call import Call, Caller
 from dragoman.core.errors import CallerError
-from dragoman.core.provider import Candidate, Plan, Price, Skipped
+from dragoman.core.provider import Candidate, Family, Operation, Plan, Price, Skipped
 
 _SPAN = {"day": "daily", "month": "monthly", "total": "total"}
 _FREE = frozenset({"count_tokens", "models"})
@@ -44,31 +46,69 @@ class Afforded(Struct, frozen=True):
     purse: Purse
 
 
-async def afford(
-    plan: Plan,
-    ask: Ask,
-    call: Call,
-    caller: Caller,
-    budgets: Budgets,
-    asked: Callable[[], Asked],
-    price: Callable[[Candidate], Price | None],
-) -> Afforded | None:
-    """Sets aside what the call may cost at most; None where no budget covers it.
+Look: TypeAlias = Callable[[Ask, Family, Operation], Asked]
+"""Looks into a request for what is known of its size."""
+PriceOf: TypeAlias = Callable[[Candidate], Price | None]
 
-    Raises:
-        CallerError: a budget does not pay for it, or would have to without knowing the price.
-        HouseError: nobody can say whether it does.
-    """
+
+def paying(ask: Ask, call: Call, caller: Caller, budgets: Budgets) -> Payment | None:
+    """What pays for the call; None where no budget covers it."""
     rules, payers = budgets.covering(caller)
     if not rules or call.operation in _FREE:
         return None
     if payers is None:
         payers = payment(rules, caller, end_user(call.headers, ask.members))
-    if not payers.rules:
+    return payers if payers.rules else None
+
+
+def afford_now(
+    plan: Plan,
+    ask: Ask,
+    call: Call,
+    payers: Payment,
+    budgets: Budgets,
+    look: Look,
+    price: PriceOf,
+    size: Size | None = None,
+) -> Purse | None:
+    """What ``afford`` comes to where all is known and the lease pays for anybody of the plan, as most times.
+
+    None: it has to be looked into, and nothing is set aside. ``size`` is the request's, where it is known.
+    """
+    if payers.clamps:
         return None
-    size = plain_size(ask, call.dialect) if call.operation == "chat" else None
     if size is None:
-        size = size_of(ask, asked(), call.dialect)
+        size = _sized(ask, call, look)
+    bounds: dict[int, tuple[Candidate, int]] = {}
+    dearest = 0
+    for candidate in plan.candidates:
+        bound = bound_of(size, candidate, price(candidate))
+        if bound is None:
+            return None
+        bounds[id(candidate)] = (candidate, bound)
+        dearest = max(dearest, bound)
+    counters = budgets.counters(payers, call.wall)
+    if dearest and not budgets.take(counters, dearest):
+        return None
+    return Purse(budgets, payers, size, price, call.wall, bounds, dearest, counters)
+
+
+async def afford(
+    plan: Plan,
+    ask: Ask,
+    call: Call,
+    payers: Payment,
+    budgets: Budgets,
+    look: Look,
+    price: PriceOf,
+) -> Afforded:
+    """Sets aside what the call may cost at most.
+
+    Raises:
+        CallerError: a budget does not pay for it, or would have to without knowing the price.
+        HouseError: nobody can say whether it does.
+    """
+    size = _sized(ask, call, look)
     if payers.strict:
         plan = _priced(plan, payers.rules, price)
     clamp: _Clamp | None = None
@@ -98,6 +138,13 @@ async def afford(
     raise refused(exhausted, payers, min(map(purse.bound, plan.candidates)))
 
 
+def _sized(ask: Ask, call: Call, look: Look) -> Size:
+    size = plain_size(ask, call.dialect) if call.operation == "chat" else None
+    if size is None:
+        size = size_of(ask, look(ask, call.dialect, call.operation), call.dialect)
+    return size
+
+
 class _Clamp:
     """The request as it may be sent: with a shorter answer, where a budget wants that."""
 
@@ -122,7 +169,7 @@ class _Clamp:
         if wanted != self.size.output:
             self._set(wanted)
 
-    def fits(self, left: int, price: Callable[[Candidate], Price | None]) -> bool:
+    def fits(self, left: int, price: PriceOf) -> bool:
         """Whether the answer could be made so short that what is left pays for it."""
         found = [
             output_for(left, self.size, each, known)
@@ -142,7 +189,7 @@ class _Clamp:
         self._call.outcome.clamped = (told,)
 
 
-def _priced(plan: Plan, rules: Sequence[Rule], price: Callable[[Candidate], Price | None]) -> Plan:
+def _priced(plan: Plan, rules: Sequence[Rule], price: PriceOf) -> Plan:
     """The plan without models of which nobody knows what they cost, unless a budget takes them (M13)."""
     known = tuple(
         each for each in plan.candidates if each.provider.stub or price(each) is not None

@@ -56,6 +56,7 @@ _INTRICATE = frozenset(
     {
         *("tools", "functions", "reasoning_effort", "reasoning", "thinking", "think", "audio"),
         *("modalities", *_REFERENCES, *_HOSTED, *_COPIES),
+        *("maxOutputTokens", "num_predict"),
     }
 )
 """Members that a request of text alone does not have."""
@@ -125,13 +126,16 @@ class Size(Struct, frozen=True, gc=False):
 
     def output_at(self, candidate: Candidate) -> int:
         """Tokens of one answer of the candidate, at most."""
+        output = self.output
+        if output is not None and not self.reasons:
+            return output if output >= LEAST_OUTPUT or not output else LEAST_OUTPUT
         most = candidate.capability.max_output_tokens or UNKNOWN_OUTPUT
-        if self.output is None:
+        if output is None:
             return most
-        if self.reasons and candidate.provider.family != self.dialect:
+        if candidate.provider.family != self.dialect:
             # A translation puts the thinking on top of the answer.
-            return max(most, self.output)
-        return max(self.output, LEAST_OUTPUT) if self.output else 0
+            return max(most, output)
+        return max(output, LEAST_OUTPUT) if output else 0
 
     def input_at(self, candidate: Candidate) -> int:
         """Tokens of the request at the candidate, at most."""
@@ -150,7 +154,7 @@ def plain_size(ask: Ask, dialect: Family) -> Size | None:
         return None
     output: int | None = None
     for name in _BOUNDS.intersection(members):
-        said = _value(members[name])
+        said = _read(_ANY, members[name], None)
         if type(said) is int and said > 0 and (output is None or said > output):
             output = said
     return Size(len(body) + OVERHEAD, output, caches=b"cache" in body, dialect=dialect)
@@ -197,9 +201,15 @@ def bound_of(size: Size, candidate: Candidate, price: Price | None) -> int | Non
         return 0
     if price is None:
         return None
-    tokens, written = size.input_at(candidate), size.output_at(candidate) * size.copies
+    tokens, written, window = size.input, size.output, candidate.capability.context_tokens
+    if tokens is None or (window is not None and window < tokens):
+        tokens = size.input_at(candidate)
+    if written is None or written < LEAST_OUTPUT or size.reasons:
+        written = size.output_at(candidate)
+    written *= size.copies
+    known = _rates.get((id(price), size.caches, size.audio, size.speaks, size.searches))
     most = 0
-    for above, read, wrote, request in _rates_of(price, size):
+    for above, read, wrote, request in _rated(price, size) if known is None else known[1]:
         if tokens > above:
             if (read is None and tokens) or (wrote is None and written):
                 return None
@@ -207,16 +217,18 @@ def bound_of(size: Size, candidate: Candidate, price: Price | None) -> int | Non
     return most
 
 
-def _rates_of(price: Price, size: Size) -> tuple[_Rates, ...]:
+def _rated(price: Price, size: Size) -> tuple[_Rates, ...]:
+    """The rates of a price, made once for each kind of request."""
     key = (id(price), size.caches, size.audio, size.speaks, size.searches)
     known = _rates.get(key)
-    if known is None:
-        if len(_rates) >= _MOST_RATES:
-            _rates.clear()
-        tiers = ((-1, price), *price.above)
-        made = tuple(_tier(start, each, size) for start, each in tiers)
-        known = _rates[key] = (price, made)
-    return known[1]
+    if known is not None:
+        return known[1]
+    if len(_rates) >= _MOST_RATES:
+        _rates.clear()
+    tiers = ((-1, price), *price.above)
+    made = tuple(_tier(start, each, size) for start, each in tiers)
+    _rates[key] = (price, made)
+    return made
 
 
 def _tier(start: int, price: Price, size: Size) -> _Rates:
@@ -251,7 +263,7 @@ def output_for(left: int, size: Size, candidate: Candidate, price: Price) -> int
         return 0
     tokens = size.input_at(candidate)
     fits = []
-    for above, read, wrote, request in _rates_of(price, size):
+    for above, read, wrote, request in _rated(price, size):
         if tokens > above and wrote:
             fits.append((left - (read or 0) * tokens - request) // (wrote * size.copies))
     return min(fits, default=size.output_at(candidate))

@@ -8,7 +8,9 @@ whose cost nobody knows the stake is held, less what is known of it, until someb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+
+from msgspec import Struct
 
 from dragoman.admission.budget_bound import Size, bound_of, known_usage
 from dragoman.admission.budget_lease import Counter
@@ -22,45 +24,24 @@ from dragoman.core.errors import HouseError
 from dragoman.core.provider import Candidate, Price
 
 
-class Purse:
-    """What one call may spend."""
+class Purse(Struct, eq=False):
+    """What one call may spend; a Struct, as one is made for every call."""
 
-    __slots__ = (
-        "_assigned",
-        "_bounds",
-        "_budgets",
-        "_counters",
-        "_next",
-        "_payment",
-        "_pocket",
-        "_price",
-        "_size",
-        "_wall",
-    )
-
-    def __init__(
-        self,
-        budgets: Budgets,
-        payment: Payment,
-        size: Size,
-        price: Callable[[Candidate], Price | None],
-        wall: float,
-    ) -> None:
-        self._budgets = budgets
-        self._payment = payment
-        self._size = size
-        self._price = price
-        self._wall = wall
-        self._bounds: dict[int, tuple[Candidate, int]] = {}
-        """By the identity of a candidate, which the candidate beside it keeps from being another's."""
-        self._pocket = 0
-        """Set aside, and with no attempt."""
-        self._counters: tuple[Counter, ...] = ()
-        """Where the pocket was set aside."""
-        self._next: tuple[Candidate, int] | None = None
-        """Who is asked next, and what it takes from the pocket."""
-        self._assigned: dict[str, tuple[Candidate, int, Sequence[Counter]]] = {}
-        """By attempt: at whom, what it has taken, and from which pots."""
+    _budgets: Budgets
+    _payment: Payment
+    _size: Size
+    _price: Callable[[Candidate], Price | None]
+    _wall: float
+    _bounds: dict[int, tuple[Candidate, int]] = {}
+    """By the identity of a candidate, which the candidate beside it keeps from being another's."""
+    _pocket: int = 0
+    """Set aside, and with no attempt."""
+    _counters: tuple[Counter, ...] = ()
+    """Where the pocket was set aside."""
+    _next: tuple[Candidate, int] | None = None
+    """Who is asked next, and what it takes from the pocket."""
+    _assigned: dict[str, tuple[Candidate, int, tuple[Counter, ...]]] = {}
+    """By attempt: at whom, what it has taken, and from which pots."""
 
     async def fill(self, amount: int) -> None:
         """Sees to it that the pocket holds the amount.
@@ -86,6 +67,14 @@ class Purse:
             found = bound_of(self._size, candidate, self._price(candidate)) or 0
             known = self._bounds[id(candidate)] = (candidate, found)
         return known[1]
+
+    def affords_now(self, candidate: Candidate) -> bool:
+        """Whether the pocket pays for one more try there; it is then set aside."""
+        known = self._bounds.get(id(candidate))
+        if known is None or known[1] > self._pocket or not self._counters:
+            return False
+        self._next = known
+        return True
 
     async def affords(self, candidate: Candidate) -> bool:
         """Whether one more try there is paid for; it is then set aside."""
@@ -115,8 +104,10 @@ class Purse:
     def closed(self, attempt: Attempt, spent: int | None) -> int:
         """Settles an attempt that has ended at its cost, if that is known; what of its stake is held."""
         candidate, amount, counters = self._assigned.pop(attempt.id)
-        held = self._held(attempt, candidate, amount) if spent is None else 0
-        covered = min(amount, (spent or 0) + held)
+        held = 0
+        if spent is None:
+            spent = held = self._held(attempt, candidate, amount)
+        covered = min(amount, spent)
         if counters is self._counters:
             # What is left of it pays for the next one.
             self._budgets.settle(attempt.id, counters, covered, covered)
@@ -130,11 +121,13 @@ class Purse:
 
         An attempt whose end could not be written down stays as it stands in the journal: opened, hence held.
         """
-        for attempt_id, (_, amount, counters) in self._assigned.items():
-            self._budgets.settle(attempt_id, counters, amount, amount)
-        self._assigned.clear()
-        self._budgets.release(self._counters, self._pocket)
-        self._pocket = 0
+        if self._assigned:
+            for attempt_id, (_, amount, counters) in self._assigned.items():
+                self._budgets.settle(attempt_id, counters, amount, amount)
+            self._assigned.clear()
+        if self._pocket:
+            self._budgets.release(self._counters, self._pocket)
+            self._pocket = 0
 
     def _held(self, attempt: Attempt, candidate: Candidate, amount: int) -> int:
         if not attempt.may_cost:

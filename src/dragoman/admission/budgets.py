@@ -86,7 +86,7 @@ class Budgets:
         self._idle_s = ALONE_IDLE_S if alone else IDLE_S
         self._covered: dict[tuple[str, str, str], Covered] = {}
         self._counters: dict[Pot, Counter] = {}
-        self._found: dict[tuple[Payer, ...], tuple[int, tuple[Counter, ...]]] = {}
+        self._found: dict[tuple[Payer, ...], tuple[float, tuple[Counter, ...]]] = {}
         """By payers: the day, and their counters then; until one of them is forgotten."""
         self._unwritten: dict[str, tuple[Sequence[Counter], int]] = {}
         self._waiting: dict[Counter, list[int]] = {}
@@ -129,7 +129,7 @@ class Budgets:
 
         Who has nothing set aside in them asks anew: what is idle is forgotten.
         """
-        day = int(wall // DAY_S)
+        day = wall // DAY_S
         known = self._found.get(payment.payers)
         if known is not None and known[0] == day:
             return known[1]

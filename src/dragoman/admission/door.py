@@ -11,12 +11,12 @@ from dragoman.admission.admit import (
     REQUEST,
     Cost,
     Gate,
-    Ticket,
     admit,
     admit_request,
     admit_tokens,
 )
 from dragoman.admission.refusal import LimitError
+from dragoman.admission.rules import Rule
 from dragoman.core.call import Allowed, Call, Caller, Gauge
 
 
@@ -51,20 +51,23 @@ async def let_in_later(call: Call, caller: Caller, gate: Gate) -> None:
         call.hold = ticket
 
 
-def reserve(tokens: int, call: Call, caller: Caller, gate: Gate) -> bool:
+def reserve(tokens: int, rule: Rule, call: Call, caller: Caller, gate: Gate) -> bool:
     """Takes what the call may use of the caller's limits on tokens; what it did use is settled at its end.
+
+    ``rule`` is what holds for the caller's tokens.
 
     Raises:
         CallerError: 429, a limit is reached.
     """
     try:
-        ticket = admit_tokens(caller, tokens, gate)
+        ticket = admit_tokens(caller, tokens, rule, gate)
     except LimitError as error:
         call.allowed = replace(error.denied, requests=_requests(call))
         raise
     if ticket is None:
         return False
-    _reserved(ticket, call)
+    call.allowed = Allowed(_requests(call), ticket.allowed.tokens)
+    call.ended += (ticket.end,)
     return True
 
 
@@ -75,10 +78,6 @@ async def reserve_later(tokens: int, call: Call, caller: Caller, gate: Gate) -> 
     except LimitError as error:
         call.allowed = replace(error.denied, requests=_requests(call))
         raise
-    _reserved(ticket, call)
-
-
-def _reserved(ticket: Ticket, call: Call) -> None:
     call.allowed = Allowed(_requests(call), ticket.allowed.tokens)
     call.ended += (ticket.end,)
 

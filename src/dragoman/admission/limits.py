@@ -68,16 +68,18 @@ class Window:
         """When the newest slot began."""
         return self.newest[0] * self._width
 
-    def correct(self, at: float, change: int) -> None:
-        """What was counted at a moment was more or less; what has left the window is the past."""
+    def correct(self, at: float, change: int) -> int:
+        """What was counted at a moment was more or less; by how much it is now, what has left being the past."""
         number = int(at / self._width)
         for slot in reversed(self._slots):
-            if slot[0] == number:
+            if slot[0] <= number:
+                if slot[0] != number:
+                    return 0
                 change = max(change, -slot[1])
                 slot[1] += change
                 self.used += change
-            if slot[0] <= number:
-                return
+                return change
+        return 0
 
     def room_after(self, now: float, amount: int = 1, limit: int = 0) -> float:
         """Seconds until there is room for ``amount`` under ``limit``; without a limit, until any leaves."""

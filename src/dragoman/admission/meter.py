@@ -49,6 +49,7 @@ class Meter:
         "_remaining",
         "_reset_at",
         "_room",
+        "_room_most",
         "_rule",
         "is_told",
         "places",
@@ -70,8 +71,8 @@ class Meter:
         self.places: dict[str, float] = {}
         """Who holds a place, and until when unless it is renewed."""
         self._lull_from, self._lull_until = FOREVER, -FOREVER
-        self._lull_room = self._room = 0
-        """How much could be taken when the lull began, and can be now."""
+        self._lull_room = self._room = self._room_most = 0
+        """How much could be taken when the lull began, can be now, and could be if much is given back."""
         self._gauged, self._limit, self._remaining, self._reset_at = -1, 0, 0, 0.0
         """The tightest bound during the lull: which, its limit, what remains of it beyond the room, its end."""
 
@@ -148,17 +149,41 @@ class Meter:
 
     def correct(self, taken: Taken, change: int) -> None:
         """What was taken came to more, or to less."""
-        at = taken.at
-        if at >= self._lull_from:
-            room = self._room - change
-            if room <= self._lull_room:
+        at, room = taken.at, self._room - change
+        if room <= self._room_most:
+            if at >= self._lull_from:
                 self._room = room
+                return
+            if self._lull_from < FOREVER and self._corrected_before(at, change):
                 return
         self.rouse()
         for window in self.windows.values():
             window.correct(at, change)
         if self.total is not None:
             self.total = max(0, self.total + change)
+
+    def _corrected_before(self, at: float, change: int) -> bool:
+        """Corrects what was taken before the lull, which goes on; False: it cannot, and nothing is done."""
+        windows = self.windows.values()
+        for window in windows:
+            if window.newest[1] + change < 0:
+                return False
+        if self.total is not None:
+            if self.total + change < 0:
+                return False
+            self.total += change
+        even = True
+        for window in windows:
+            if window.correct(at, change) != change:
+                even = False
+        if not even:
+            # They are no longer as far apart as they were.
+            self.rouse()
+            return True
+        self._room -= change
+        self._lull_room -= change
+        self._room_most = min(self._room_most, self._room_most - change)
+        return True
 
     def note(self, rule: Rule, amount: int, now: float) -> None:
         """Counts what was let through elsewhere, room or not."""
@@ -202,7 +227,9 @@ class Meter:
         if rule is not self._rule:
             self._rule = rule
             self._of_rule = [(bound, self._window(bound, now)) for bound in rule.bounds]
-        short = rule.total > 0 or place is not None
+        short = rule.total > 0
+        if place is not None and rule.places:
+            short = short or len(self.places) >= rule.places
         for bound, window in self._of_rule:
             if now >= window.turns_at:
                 window.turn(now)
@@ -269,21 +296,26 @@ class Meter:
     def _rest(self, rule: Rule, which: int, bound: Bound, window: Window) -> None:
         """Begins a lull in which that bound stays the tightest."""
         limit, used = bound.limit, window.used
-        room, since, until = limit - used, -FOREVER, FOREVER
+        room, back, since, until = limit - used, used, -FOREVER, FOREVER
         for place, (other, its) in enumerate(self._of_rule):
-            room = min(room, other.limit - its.used)
+            room, back = min(room, other.limit - its.used), min(back, its.newest[1])
             since, until = (
                 max(since, its.newest_since()),
                 min(until, its.newest_until, its.turns_at),
             )
+            # The narrower one comes nearer to its end with what is taken, and the wider one goes further from it.
+            ahead = used * other.limit - its.used * limit - (place < which)
             if other.limit < limit:
-                # A narrower one comes nearer to its end with each that is taken, and then is the tightest.
-                ahead = used * other.limit - its.used * limit - (place < which)
                 room = min(room, ahead // (limit - other.limit))
-        if rule.total and self.total is not None:
-            room, until = min(room, rule.total - self.total), min(until, self.total_until)
+            elif other.limit > limit:
+                back = min(back, ahead // (other.limit - limit))
+        if self.total is not None:
+            back = min(back, self.total)
+            if rule.total:
+                room, until = min(room, rule.total - self.total), min(until, self.total_until)
         self._lull_from, self._lull_until = since, until
         self._lull_room = self._room = room
+        self._room_most = room + back
         self._gauged, self._limit, self._reset_at = which, limit, window.empty_at()
         self._remaining = limit - used - room
 

@@ -73,7 +73,9 @@ async def attempt(plan: Plan, ask: Ask, call: Call, tab: Tab, means: Means) -> A
         health.abandoned(candidate)
         raise
     purse = tab.purse
-    if purse is not None and not await _granted(purse.affords(candidate), candidate, means):
+    if purse is not None and not (
+        purse.affords_now(candidate) or await _granted(purse.affords(candidate), candidate, means)
+    ):
         call.outcome.passed.append(Skipped(candidate.name, _UNPAID))
         raise unpaid()
     trial.open()
@@ -144,8 +146,10 @@ async def _walk(
             except BaseException:
                 health.abandoned(candidate)
                 raise
-            if tab.purse is not None and not await _granted(
-                tab.purse.affords(candidate), candidate, means
+            purse = tab.purse
+            if purse is not None and not (
+                purse.affords_now(candidate)
+                or await _granted(purse.affords(candidate), candidate, means)
             ):
                 failure = failure or unpaid()
                 call.outcome.passed.append(Skipped(candidate.name, _UNPAID))

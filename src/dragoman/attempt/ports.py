@@ -180,6 +180,10 @@ class Fetcher(Protocol):
 class Purse(Protocol):
     """What the call may spend; admission implements it."""
 
+    def affords_now(self, candidate: Candidate) -> bool:
+        """Whether what is set aside pays for one more try there; False: ``affords`` sees to it."""
+        ...
+
     async def affords(self, candidate: Candidate) -> bool:
         """Whether one more try there is paid for; it is then set aside, for the try that is opened next."""
         ...

@@ -126,16 +126,19 @@ def needs_of(ask: Ask, family: Family, operation: Operation) -> Needs:
 
 def tokens_asked(ask: Ask, family: Family, operation: Operation) -> int:
     """What a request and its answer may use together: that of its needs, and nothing else is looked at."""
-    text = len(ask.body)
     if operation == "embeddings":
-        return text // BYTES_A_TOKEN
-    others = 0
-    if may_hold_media(ask.body):
-        media = _media_of(ask)
-        text = max(0, text - sum([size for _, size in media]))
-        others = MEDIA_TOKENS * len(media)
+        return len(ask.body) // BYTES_A_TOKEN
     bound = _bound(_options(ask.members, family))
-    return text // BYTES_A_TOKEN + others + (TYPICAL_OUTPUT if bound is None else bound)
+    media = _media_of(ask)
+    if not media:
+        return tokens_of_text(len(ask.body), bound)
+    text = max(0, len(ask.body) - sum([size for _, size in media]))
+    return tokens_of_text(text, bound) + MEDIA_TOKENS * len(media)
+
+
+def tokens_of_text(size: int, bound: int | None) -> int:
+    """What so many bytes of text and an answer of so many tokens at most may use."""
+    return size // BYTES_A_TOKEN + (TYPICAL_OUTPUT if bound is None else bound)
 
 
 def _media_of(ask: Ask) -> list[tuple[str, int]]:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.accounting import price as module
-from dragoman.accounting.price import MOST_USD, settle, tariff_of
+from dragoman.accounting.counts import sound_tokens
+from dragoman.accounting.price import MOST_USD, pinned, settle, settle_at, tariff_of
 from dragoman.catalog.price import cost_of
 from dragoman.core.money import from_pico, to_pico
 from dragoman.core.provider import Price
@@ -163,6 +164,9 @@ def test_a_sum_of_whole_numbers_is_the_catalogues_own_cost(price, usage):
     if expected is not None and not 0 <= expected <= MOST_USD:
         expected = None
     assert settle(usage, price)[0] == expected
+    cost, source, pico = settle_at(usage, sound_tokens(usage), pinned(price), estimated=False)
+    assert (cost, source) == settle(usage, price)
+    assert pico == (None if cost is None else to_pico(cost))
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,9 @@ class Purse:
 
     heard: list[str] = field(default_factory=list)
 
+    def affords_now(self, candidate):
+        return False
+
     async def affords(self, candidate) -> bool:
         raise NotImplementedError
 

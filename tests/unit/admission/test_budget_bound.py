@@ -31,7 +31,7 @@ from dragoman.core.ask import read_ask
 from dragoman.core.capability import Capability
 from dragoman.core.provider import Candidate, Price, Provider
 from dragoman.core.usage import Usage
-from dragoman.routing.needs import needs_of
+from dragoman.routing.needs import needs_of, tokens_asked, tokens_of_text
 
 PRICE = Price(input=Decimal(2), output=Decimal(10))
 
@@ -240,6 +240,8 @@ def test_the_short_way_to_a_size_leads_where_the_long_way_does(body, dialect):
     short = plain_size(ask, dialect)
     if short is not None:
         assert short == size_of(ask, needs_of(ask, dialect, "chat"), dialect)
+        tokens = tokens_of_text(len(ask.body), short.output)
+        assert tokens == tokens_asked(ask, dialect, "chat")
 
 
 def test_what_is_more_than_text_has_to_be_looked_into():

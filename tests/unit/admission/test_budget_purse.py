@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from dragoman.admission.afford import afford
+from dragoman.admission.afford import Afforded, afford, afford_now, paying
 from dragoman.admission.budget_alerts import Alerts
 from dragoman.admission.budget_purse import Purse
 from dragoman.admission.budget_rules import Payment, Rule
@@ -50,20 +50,23 @@ class House:
     def price(self, candidate: Candidate) -> Price | None:
         return PRICES.get(candidate.provider.name)
 
-    async def afford(self, *candidates, body=None, caller=CALLER, operation="chat"):
+    def asked(self, plan: Plan, body, caller, operation):
+        """What is said to both ways to afford it; None: nobody has to pay."""
         self.call = call_of()
         self.call.operation = operation
         self.call.wall = self.clock.wall()
         ask = read_ask(msgspec.json.encode({"model": "m", "max_tokens": 100, **(body or {})}))
-        return await afford(
-            Plan("m", candidates),
-            ask,
-            self.call,
-            caller,
-            self.budgets,
-            lambda: needs_of(ask, "chat", operation),
-            self.price,
-        )
+        payers = paying(ask, self.call, caller, self.budgets)
+        return payers and (plan, ask, self.call, payers, self.budgets, needs_of, self.price)
+
+    async def afford(self, *candidates, body=None, caller=CALLER, operation="chat", quick=True):
+        said = self.asked(Plan("m", candidates), body, caller, operation)
+        if said is None:
+            return None
+        self.at_once = afford_now(*said) if quick else None
+        if self.at_once is not None:
+            return Afforded(said[0], said[1], self.at_once)
+        return await afford(*said)
 
     def attempt(self, at: Candidate, **members) -> Attempt:
         self.attempts += 1
@@ -349,5 +352,45 @@ def test_a_purse_that_is_filled_again_after_a_long_while_counts_in_the_same_pots
         assert house.counter.reserved == stake.pico
         purse.finish()
         assert house.counter.reserved == 0
+
+    run(go)
+
+
+@pytest.mark.parametrize("body", [{}, {"max_tokens": None}, {"tools": []}, {"n": 3}])
+@pytest.mark.parametrize("plan", [(CHEAP,), (DEAR, CHEAP)])
+def test_what_is_set_aside_at_once_is_what_would_be_at_a_second_look(plan, body):
+    async def go():
+        found = []
+        for quick in (True, False):
+            house = House(Rule("team", monthly=99 * USD), Rule("each", each="key", daily=99 * USD))
+            await house.afford(CHEAP)  # the lease is there
+            assert house.at_once is None
+            before = house.counter.reserved
+            afforded = await house.afford(*plan, body=body, quick=quick)
+            assert (house.at_once is not None) is quick
+            purse = afforded.purse
+            assert purse.affords_now(plan[0])
+            stake = purse.stake(house.attempt(plan[0]))
+            found.append((house.counter.reserved - before, stake, purse.bound(plan[-1])))
+            purse.finish()
+        assert found[0] == found[1]
+
+    run(go)
+
+
+def test_what_is_not_paid_for_at_once_sets_nothing_aside():
+    async def go():
+        unpriced = candidate("unpriced")
+        for rule, plan in (
+            (Rule("team", monthly=USD), (CHEAP, unpriced)),
+            (Rule("team", monthly=USD, clamp_output=True), (CHEAP,)),
+            (Rule("team", monthly=5000 * 10**6), (DEAR,)),
+        ):
+            house = House(rule)
+            await house.afford(CHEAP)
+            before = house.counter.reserved
+            said = house.asked(Plan("m", plan), {}, CALLER, "chat")
+            assert afford_now(*said) is None
+            assert house.counter.reserved == before
 
     run(go)

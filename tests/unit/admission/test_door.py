@@ -45,7 +45,8 @@ class Rig:
         return call
 
     async def reserve(self, call, tokens: int, caller: Caller) -> None:
-        if not door.reserve(tokens, call, caller, self.gate):
+        rule = self.gate.tiers.rules(caller).tokens
+        if not door.reserve(tokens, rule, call, caller, self.gate):
             await door.reserve_later(tokens, call, caller, self.gate)
 
 

@@ -289,6 +289,9 @@ class Broke(Books):
         self.purse = self
         self.asked = []
 
+    def affords_now(self, at):
+        return False
+
     async def affords(self, at):
         self.asked.append(at.provider.name)
         return len(self.asked) == 1

@@ -6,15 +6,14 @@ together stay what they were; what a provider asks for beyond that is spent as w
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dragoman.core.budget import Charge, Payer, Pot, pots_of
+from dragoman.core.budget import DAY_S, Charge, Payer, Pot, pots_of
 from dragoman.store.budget_tables import leases, pots
 
 if TYPE_CHECKING:
@@ -28,28 +27,67 @@ Charged: TypeAlias = tuple[str, str, Charge]
 
 _AT_ONCE = 100
 """Pots in one question."""
+_NAMES = ("of_budget", "of_subject", "of_span", "of_since")
+_COVERED = (
+    update(leases)
+    .where(
+        *(leases.c[name.removeprefix("of_")] == bindparam(name) for name in _NAMES),
+        leases.c.holder == bindparam("of_holder"),
+    )
+    .values(granted_pico=leases.c.granted_pico - bindparam("amount"))
+)
+"""What had been set aside leaves its lease."""
 _payers = msgspec.json.Decoder(tuple[Payer, ...])
 _encode = msgspec.json.Encoder().encode
 
 
 async def charge(connection: AsyncConnection, insert: str, charged: Sequence[Charged]) -> Totals:
     """Writes charges of attempts that are new, by ``Statements.charge``; how their pots stand then."""
-    spent: defaultdict[Pot, list[int]] = defaultdict(lambda: [0, 0])
-    covered: defaultdict[tuple[Pot, str], int] = defaultdict(int)
-    for _, _, each in charged:
-        for pot in pots_of(each.stake.payers, each.wall):
-            sums = spent[pot]
-            sums[0] += each.spent
-            sums[1] += each.held
-            covered[pot, each.stake.holder] += each.covered
-    await connection.exec_driver_sql(insert, [_row(*each) for each in charged])
+    spent, covered = _summed(charged)
+    words: dict[tuple[Payer, ...], str] = {}
+    await connection.exec_driver_sql(
+        insert,
+        [_row(call_id, attempt_id, each, words) for call_id, attempt_id, each in charged],
+    )
     await add_to_pots(connection, spent)
-    for (pot, holder), amount in sorted(covered.items()):
-        if amount:
-            lease = and_(is_pot(leases, pot), leases.c.holder == holder)
-            left = leases.c.granted_pico - amount
-            await connection.execute(update(leases).where(lease).values(granted_pico=left))
+    if covered:
+        await connection.execute(
+            _COVERED,
+            [
+                {**_named(pot), "of_holder": holder, "amount": amount}
+                for (pot, holder), amount in sorted(covered.items())
+            ],
+        )
     return await totals_of(connection, sorted(spent))
+
+
+def _summed(
+    charged: Sequence[Charged],
+) -> tuple[dict[Pot, list[int]], dict[tuple[Pot, str], int]]:
+    """What is spent and held of each pot, and what of it each process had set aside.
+
+    Calls of one day and the same payers pay from the same pots, so those are found once for all of them.
+    """
+    alike: dict[tuple[tuple[Payer, ...], float, str], list[int]] = {}
+    for _, _, each in charged:
+        stake, spent, held = each.stake, each.spent, each.held
+        key = (stake.payers, each.wall // DAY_S, stake.holder)
+        sums = alike.get(key)
+        if sums is None:
+            sums = alike[key] = [0, 0, 0]
+        sums[0] += spent
+        sums[1] += held
+        sums[2] += min(stake.pico, spent + held)
+    pots_spent: dict[Pot, list[int]] = {}
+    pots_covered: dict[tuple[Pot, str], int] = {}
+    for (payers, day, holder), (spent, held, covered) in alike.items():
+        for pot in pots_of(payers, day * DAY_S):
+            sums = pots_spent.setdefault(pot, [0, 0])
+            sums[0] += spent
+            sums[1] += held
+            if covered:
+                pots_covered[pot, holder] = pots_covered.get((pot, holder), 0) + covered
+    return pots_spent, pots_covered
 
 
 async def add_to_pots(connection: AsyncConnection, added: Mapping[Pot, Sequence[int]]) -> None:
@@ -98,13 +136,23 @@ def read_payers(text: str) -> tuple[Payer, ...]:
     return _payers.decode(text)
 
 
-def _row(call_id: str, attempt_id: str, each: Charge) -> tuple[Any, ...]:
-    """The parameters of a charge's row, in the order of its columns."""
+def _named(pot: Pot) -> dict[str, str | int]:
+    """The parameters by which a statement finds a row of the pot."""
+    return dict(zip(_NAMES, pot, strict=True))
+
+
+def _row(
+    call_id: str, attempt_id: str, each: Charge, words: dict[tuple[Payer, ...], str]
+) -> tuple[Any, ...]:
+    """The parameters of a charge's row, in the order of its columns; ``words``: payers as they are written."""
     stake = each.stake
+    payers = words.get(stake.payers)
+    if payers is None:
+        payers = words[stake.payers] = _encode(stake.payers).decode()
     return (
         call_id,
         attempt_id,
-        _encode(stake.payers).decode(),
+        payers,
         stake.holder,
         round(each.wall * 1_000_000),
         stake.pico,

@@ -38,6 +38,7 @@ from dragoman.store.sql.served_rows import (
     PROVIDER,
     ServedRows,
     add_served,
+    attempt_of,
     call_of,
     count_served,
     served_statements,
@@ -72,8 +73,8 @@ class Questions(NamedTuple):
     sample: float = 0.0
 
 
-class _Fresh(NamedTuple):
-    """Calls that are new to the ledger."""
+class _Calls(NamedTuple):
+    """Calls of a batch: all of them, or those that are new to the ledger."""
 
     entries: Sequence[Entry]
     served: Sequence[Served]
@@ -121,7 +122,8 @@ class SqlLedger:
             return 0
         batch = int.from_bytes(os.urandom(8), "big") >> 1
         rows = await self._rows(entries, served, batch)
-        fresh, sums = _Fresh(entries, served), rows.sums
+        every = fresh = _Calls(entries, served)
+        sums = rows.sums
         try:
             async with self._database.write() as connection:
                 new = len(entries) + len(served)
@@ -133,7 +135,7 @@ class SqlLedger:
                 if self._questions is not None and (open_ := self._open(fresh)):
                     await connection.exec_driver_sql(self._statements.question, open_)
                 totals: Totals = {}
-                if paid := _charges(fresh.entries):
+                if paid := _charges(fresh):
                     totals = await charge(connection, self._statements.charge, paid)
         except (IntegrityError, OverflowError) as error:
             raise EntryRefused(type(error).__name__) from error
@@ -142,7 +144,7 @@ class SqlLedger:
                 raise EntryRefused(type(error.__cause__).__name__) from error
             raise
         if self._charged is not None:
-            self._charged([attempt for _, attempt, _ in _charges(entries)], totals)
+            self._charged([attempt for _, attempt, _ in _charges(every)], totals)
         return new
 
     async def _rows(self, entries: Sequence[Entry], served: Sequence[Served], batch: int) -> _Rows:
@@ -179,7 +181,7 @@ class SqlLedger:
                 await connection.exec_driver_sql(statement, tries)
         return counted
 
-    def _open(self, fresh: _Fresh) -> list[Row]:
+    def _open(self, fresh: _Calls) -> list[Row]:
         """What is to be asked about of new calls."""
         assert self._questions is not None
         asked = self._questions
@@ -196,8 +198,8 @@ class SqlLedger:
         ]
 
     async def _only_new(
-        self, connection: AsyncConnection, given: _Fresh, batch: int
-    ) -> tuple[_Fresh, Added]:
+        self, connection: AsyncConnection, given: _Calls, batch: int
+    ) -> tuple[_Calls, Added]:
         """Which of the calls this batch has inserted, and their sums.
 
         Asked where some were there already, and always where the driver does not count.
@@ -208,7 +210,7 @@ class SqlLedger:
         calls = calls_parameter(connection.dialect, list(served | rows))
         found = await connection.exec_driver_sql(self._statements.ours, (calls, batch))
         new = {str(call) for call in found.scalars()}
-        fresh = _Fresh(
+        fresh = _Calls(
             [entry for call, entry in rows.items() if call in new],
             [each for call, each in served.items() if call in new and call not in rows],
         )
@@ -286,13 +288,20 @@ class SqlLedger:
             page = query.where(_older(lines[-1].created_us, lines[-1].call_id))
 
 
-def _charges(entries: Sequence[Entry]) -> list[Charged]:
-    return [
+def _charges(calls: _Calls) -> list[Charged]:
+    """What budgets pay for calls."""
+    paid = [
         (row.call_id, row.attempt_id, row.charge)
-        for entry in entries
+        for entry in calls.entries
         for row in entry.attempts
         if row.charge is not None
     ]
+    paid += [
+        (call_of(each), attempt_of(each), each.charge)
+        for each in calls.served
+        if each.charge is not None
+    ]
+    return paid
 
 
 async def _find(
