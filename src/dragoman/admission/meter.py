@@ -194,10 +194,13 @@ class Meter:
 
     def note(self, rule: Rule, amount: int, now: float) -> None:
         """Counts what was let through elsewhere, room or not."""
-        self.rouse()
         self.is_told = True  # of the others it knows nothing, and its part is its own
-        for bound in rule.bounds:
-            self._window(bound, now).count(now, amount)
+        if now < self._lull_until and rule is self._rule and self.total is None:
+            self._room -= amount
+            return
+        self.rouse()
+        self._is_short(rule, amount, now, None)  # whether or not, its windows are up to date
+        self._counted(rule, amount, now)
 
     def idle(self, now: float) -> bool:
         """Whether nothing of it is worth keeping."""
@@ -319,8 +322,10 @@ class Meter:
                 even = min(even, ahead // (other.limit - limit))
         if self.total is not None:
             back = min(back, self.total)
-            if rule.total:
-                room, until = min(room, rule.total - self.total), min(until, self.total_until)
+        if rule.total:
+            if self.total is None:
+                return  # it was only noted, and who takes has to know
+            room, until = min(room, rule.total - self.total), min(until, self.total_until)
         self._lull_from, self._lull_until = since, until
         self._lull_room = self._room = room
         self._slot_most, self._even_most = room + back, room + even

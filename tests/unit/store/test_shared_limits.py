@@ -389,3 +389,19 @@ async def test_few_files_are_open_whatever_the_number_of_keys(tmp_path, monkeypa
         found = await counter.take(f"k{number}", requests(rpm=8), 1)
         assert found.gauge.remaining == 6
     counter.close()
+
+
+async def test_what_a_lease_pays_for_is_told_at_once(rig):
+    rule = requests(rpm=10_000)
+    assert rig.limits.take_now("k", rule, 1) is None, "there is no lease yet"
+    first = await rig.limits.take("k", rule, 1)
+    for _ in range(99):
+        found = rig.limits.take_now("k", rule, 1)
+        assert found == first
+    assert rig.limits.take_now("k", rule, 1) is None, "all of it is taken"
+    assert rig.limits.take_now("k", requests(rpm=20_000), 1) is None, "it is another rule's"
+    assert rig.limits._own.used("k", "requests", "rpm") == 100
+    assert await rig.fire(rule, 1) == 1
+    assert rig.limits.take_now("k", rule, 1, "place") is None, "places are the counter's"
+    rig.clock.advance(0.26)
+    assert rig.limits.take_now("k", rule, 1) is None, "it is over"
