@@ -40,6 +40,7 @@ class Meter:
     """
 
     __slots__ = (
+        "_even_most",
         "_gauged",
         "_limit",
         "_lull_from",
@@ -51,6 +52,7 @@ class Meter:
         "_room",
         "_room_most",
         "_rule",
+        "_slot_most",
         "is_told",
         "places",
         "total",
@@ -71,8 +73,12 @@ class Meter:
         self.places: dict[str, float] = {}
         """Who holds a place, and until when unless it is renewed."""
         self._lull_from, self._lull_until = FOREVER, -FOREVER
-        self._lull_room = self._room = self._room_most = 0
-        """How much could be taken when the lull began, can be now, and could be if much is given back."""
+        self._lull_room = self._room = 0
+        """How much could be taken when the lull began, and can be now."""
+        self._slot_most = 0
+        self._room_most: float = 0
+        self._even_most: float = -FOREVER
+        """Up to which room the newest slots hold what is given back, that bound is the tightest; or both."""
         self._gauged, self._limit, self._remaining, self._reset_at = -1, 0, 0, 0.0
         """The tightest bound during the lull: which, its limit, what remains of it beyond the room, its end."""
 
@@ -150,12 +156,11 @@ class Meter:
     def correct(self, taken: Taken, change: int) -> None:
         """What was taken came to more, or to less."""
         at, room = taken.at, self._room - change
-        if room <= self._room_most:
-            if at >= self._lull_from:
-                self._room = room
-                return
-            if self._lull_from < FOREVER and self._corrected_before(at, change):
-                return
+        if at >= self._lull_from and room <= self._room_most:
+            self._room = room
+            return
+        if room <= self._even_most and self._corrected_before(at, change):
+            return
         self.rouse()
         for window in self.windows.values():
             window.correct(at, change)
@@ -165,11 +170,12 @@ class Meter:
     def _corrected_before(self, at: float, change: int) -> bool:
         """Corrects what was taken before the lull, which goes on; False: it cannot, and nothing is done."""
         windows = self.windows.values()
+        kept = self._slot_most - self._lull_room - change
         for window in windows:
-            if window.newest[1] + change < 0:
+            if window.newest[1] < kept and at >= window.newest_since():
                 return False
         if self.total is not None:
-            if self.total + change < 0:
+            if self.total < kept:
                 return False
             self.total += change
         even = True
@@ -182,15 +188,19 @@ class Meter:
             return True
         self._room -= change
         self._lull_room -= change
-        self._room_most = min(self._room_most, self._room_most - change)
+        self._slot_most -= change
+        self._room_most = min(self._slot_most, self._even_most)
         return True
 
     def note(self, rule: Rule, amount: int, now: float) -> None:
         """Counts what was let through elsewhere, room or not."""
-        self.rouse()
         self.is_told = True  # of the others it knows nothing, and its part is its own
-        for bound in rule.bounds:
-            self._window(bound, now).count(now, amount)
+        if now < self._lull_until and rule is self._rule and self.total is None:
+            self._room -= amount
+            return
+        self.rouse()
+        self._is_short(rule, amount, now, None)  # whether or not, its windows are up to date
+        self._counted(rule, amount, now)
 
     def idle(self, now: float) -> bool:
         """Whether nothing of it is worth keeping."""
@@ -205,7 +215,7 @@ class Meter:
 
     def rouse(self) -> None:
         """Ends the lull: what was taken in it is counted."""
-        self._lull_from, self._lull_until = FOREVER, -FOREVER
+        self._lull_from, self._lull_until, self._even_most = FOREVER, -FOREVER, -FOREVER
         amount = self._lull_room - self._room
         if amount:
             self._room = self._lull_room
@@ -297,6 +307,7 @@ class Meter:
         """Begins a lull in which that bound stays the tightest."""
         limit, used = bound.limit, window.used
         room, back, since, until = limit - used, used, -FOREVER, FOREVER
+        even = FOREVER
         for place, (other, its) in enumerate(self._of_rule):
             room, back = min(room, other.limit - its.used), min(back, its.newest[1])
             since, until = (
@@ -308,14 +319,17 @@ class Meter:
             if other.limit < limit:
                 room = min(room, ahead // (limit - other.limit))
             elif other.limit > limit:
-                back = min(back, ahead // (other.limit - limit))
+                even = min(even, ahead // (other.limit - limit))
         if self.total is not None:
             back = min(back, self.total)
-            if rule.total:
-                room, until = min(room, rule.total - self.total), min(until, self.total_until)
+        if rule.total:
+            if self.total is None:
+                return  # it was only noted, and who takes has to know
+            room, until = min(room, rule.total - self.total), min(until, self.total_until)
         self._lull_from, self._lull_until = since, until
         self._lull_room = self._room = room
-        self._room_most = room + back
+        self._slot_most, self._even_most = room + back, room + even
+        self._room_most = min(self._slot_most, self._even_most)
         self._gauged, self._limit, self._reset_at = which, limit, window.empty_at()
         self._remaining = limit - used - room
 

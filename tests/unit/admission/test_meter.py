@@ -93,8 +93,11 @@ def test_a_lull_changes_nothing(rules, acts):
                 for meter in (quick, slow):
                     meter.correct(last, amount - 5)
             case "note":
-                for meter in (quick, slow):
-                    meter.note(rule, amount, now)
+                quick.note(rule, amount + 1, now)
+                slow.rouse()
+                slow.is_told = True
+                for bound in rule.bounds:
+                    slow._window(bound, now).count(now, amount + 1)
             case "leave":
                 for meter in (quick, slow):
                     meter.places.pop(f"p{number - amount}", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections import Counter as Counted
 from contextlib import asynccontextmanager
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dragoman.admission.meter import Meter
+from dragoman.admission.meter import Meter, read_meter, write_meter
 from dragoman.admission.ports import Short, Taken
 from dragoman.admission.rules import rules_of
 from dragoman.core.call import Limits
@@ -130,13 +131,6 @@ async def sent(rig):
         await asyncio.wait({rig.limits._sending})
 
 
-def used(rig, name: str, window: str) -> int:
-    """What the counter has in a window."""
-    meter = rig.counter.meters[name]
-    meter.rouse()
-    return meter.windows[window].used
-
-
 async def test_narrow_limits_cost_a_call_for_each_request(rig):
     assert await rig.fire(requests(rpm=999), 50) == 50
     assert rig.counter.asked == [(1, 0)] * 50
@@ -151,11 +145,11 @@ async def test_wide_limits_are_taken_from_in_leases_of_a_hundredth(rig):
 async def test_a_lease_is_over_after_a_quarter_of_a_second_and_its_rest_given_back(rig):
     rule = requests(rpm=10_000)
     await rig.fire(rule, 1)
-    assert used(rig, "k:requests", "rpm") == 100
+    assert rig.counter.meters["k:requests"].windows["rpm"].used == 100
     rig.clock.advance(0.26)
     await rig.fire(rule, 1)
     await sent(rig)
-    assert used(rig, "k:requests", "rpm") == 101
+    assert rig.counter.meters["k:requests"].windows["rpm"].used == 101
     assert len(rig.counter.asked) == 2
 
 
@@ -163,7 +157,7 @@ async def test_the_rest_is_given_back_even_where_nobody_comes_any_more(rig):
     await rig.fire(requests(rpm=10_000), 1)
     await asyncio.sleep(0.3)
     await sent(rig)
-    assert used(rig, "k:requests", "rpm") == 1
+    assert rig.counter.meters["k:requests"].windows["rpm"].used == 1
 
 
 async def test_many_at_once_take_one_lease(rig):
@@ -188,7 +182,8 @@ async def test_leases_of_tokens_serve_requests_of_any_size(rig):
     found = [await rig.limits.take("k", rule, amount) for amount in (10, 9000, 20_000, 700)]
     assert all(isinstance(each, Taken) for each in found)
     await rig.limits.close()
-    assert used(rig, "k:tokens", "tpm") == 29_710
+    used = rig.counter.meters["k:tokens"].windows["tpm"].used
+    assert used == 29_710
 
 
 async def test_a_refusal_is_not_asked_for_twice(rig):
@@ -331,7 +326,6 @@ async def test_what_was_let_through_alone_is_told_when_it_comes_back(rig, monkey
         rig.counter.away = False
         await asyncio.sleep(0.1)
         assert rig.limits.state == "shared"
-    rig.counter.meters["k:requests"].rouse()
     windows = rig.counter.meters["k:requests"].windows
     assert windows["rpm"].used == 25
     assert windows["rps"].used == 10  # of the last second there was nothing to tell
@@ -422,6 +416,11 @@ async def test_few_files_are_open_whatever_the_number_of_keys(tmp_path, monkeypa
 # ---------------------------------------------------------------- what is set right, in batches
 
 
+def counted(rig, unit, window):
+    """What stands in a window, as it would be written."""
+    return read_meter(write_meter(rig.counter.meters[f"k:{unit}"])).windows[window].used
+
+
 async def calls_in_a_loop(rig, rules, times, at_once):
     """Callers that each ask again as soon as they have been answered; who was refused, by which limit."""
     refused, left, names = Counted(), times, itertools.count()
@@ -453,7 +452,7 @@ async def test_a_slow_counter_keeps_nobody_s_places(rig, places, rpm):
     await rig.limits.close()
     await sent(rig)
     assert rig.counter.meters["k:requests"].places == {}
-    assert rig.counter.meters["k:tokens"].windows["tpm"].used == 2000 * 100
+    assert counted(rig, "tokens", "tpm") == 2000 * 100
 
 
 async def test_a_batch_is_one_correction_for_a_key_and_unit(rig):
@@ -517,7 +516,7 @@ async def test_what_came_to_less_goes_back_into_its_lease(rig):
     assert rig.counter.batches == []
     await rig.limits.close()
     await sent(rig)
-    assert rig.counter.meters["k:tokens"].windows["tpm"].used == 50 * 100 + 4700
+    assert counted(rig, "tokens", "tpm") == 50 * 100 + 4700
 
 
 async def test_what_came_to_less_after_its_lease_is_told(rig):
@@ -528,7 +527,7 @@ async def test_what_came_to_less_after_its_lease_is_told(rig):
     rig.limits.correct("k", rule, taken, -3900)
     await rig.limits.close()
     await sent(rig)
-    assert rig.counter.meters["k:tokens"].windows["tpm"].used == 110
+    assert counted(rig, "tokens", "tpm") == 110
 
 
 # ---------------------------------------------------------------- places in leases
@@ -547,7 +546,7 @@ async def test_many_places_are_taken_some_at_a_time(rig):
     await asyncio.sleep(0.3)
     await sent(rig)
     assert rig.counter.meters["k:requests"].places == {}
-    assert rig.limits._places == {}
+    assert rig.limits._places._by_key == {}
 
 
 async def test_many_who_come_at_once_take_their_places_together(rig):
@@ -573,8 +572,8 @@ async def test_who_leaves_before_a_place_is_found_leaves_nothing_behind(rig):
     await asyncio.wait({asking})
     await rig.limits.close()
     await sent(rig)
-    meter = rig.counter.meters["k:requests"]
-    assert (meter.places, meter.windows["rpm"].used) == ({}, 1)
+    assert rig.counter.meters["k:requests"].places == {}
+    assert counted(rig, "requests", "rpm") == 1
 
 
 async def test_a_place_that_is_refused_counts_no_request_of_a_lease(rig):
@@ -587,7 +586,7 @@ async def test_a_place_that_is_refused_counts_no_request_of_a_lease(rig):
         assert (found.name, found.limit) == ("concurrency", 1000)
     for each in (rig.limits, other):
         await each.close()
-    assert rig.counter.meters["k:requests"].windows["rpm"].used == 1000
+    assert counted(rig, "requests", "rpm") == 1000
 
 
 async def test_nobody_is_starved_by_places_that_others_hold_to_spare(rig):
@@ -635,11 +634,13 @@ async def test_places_outlive_a_counter_that_was_away(rig, monkeypatch):
         assert [each.number for each in rig.counter.renewed[-1:]] == [2]
 
 
-async def test_those_who_wait_for_a_counter_that_hangs_wait_once(rig, monkeypatch):
-    monkeypatch.setattr(module, "PATIENCE_S", 0.05)
+@pytest.mark.parametrize("limits", [{"rpm": 2_000_000}, {}])
+async def test_those_who_wait_for_a_counter_that_hangs_wait_once(rig, monkeypatch, limits):
+    for where in ("limits", "places"):
+        monkeypatch.setattr(f"dragoman.store.shared.{where}.PATIENCE_S", 0.05)
     rig.counter.slow_s = 5.0
     began = asyncio.get_running_loop().time()
-    rule = requests(rpm=2_000_000, concurrency=2000)
+    rule = requests(concurrency=2000, **limits)
     found = await asyncio.gather(
         *(rig.limits.take("k", rule, 1, place=f"p{number}") for number in range(50))
     )
@@ -662,8 +663,8 @@ async def test_what_is_taken_now_is_what_would_be_taken(rig):
         rig.limits.leave("k", wide, place)
     await rig.limits.close()
     await sent(rig)
-    meter = rig.counter.meters["k:requests"]
-    assert (meter.places, meter.windows["rpm"].used) == ({}, 3)
+    assert rig.counter.meters["k:requests"].places == {}
+    assert counted(rig, "requests", "rpm") == 3
 
 
 steps = st.lists(
@@ -708,8 +709,8 @@ async def hold_together(steps):
         elif what == "wait":
             rig.clock.advance(number / 10)
         else:
-            for places in tuple(limits._places.values()):
-                limits._idle(places)
+            for places in tuple(limits._places._by_key.values()):
+                limits._places.idle(places)
             while limits._sending is not None:
                 await asyncio.wait({limits._sending})
         assert sum(map(len, held)) <= len(rig.counter.place_names("k:requests")) <= 1000
@@ -717,7 +718,63 @@ async def hold_together(steps):
             assert sum(at - 59.7 < when <= at for when in passed) <= 1500
     for limits in both:
         await limits.close()
-        assert sum(len(each.holders) for each in limits._places.values()) == len(
+        assert sum(len(each.holders) for each in limits._places._by_key.values()) == len(
             held[both.index(limits)]
         )
     assert rig.told == []
+
+
+async def test_a_lease_that_comes_too_late_is_given_back(rig, monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE_S", 0.02)
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    rule = requests(rpm=1_000_000)
+    async with open_shared(rig.limits):
+        await asyncio.sleep(0.01)
+        rig.counter.slow_s = 0.05
+        leaving = asyncio.create_task(rig.limits.take("k", rule, 1))
+        await asyncio.sleep(0.01)
+        leaving.cancel()
+        await asyncio.sleep(0.06)
+        assert counted(rig, "requests", "rpm") == 10_000
+        late = asyncio.create_task(rig.limits.take("k", rule, 1))
+        await asyncio.sleep(0.06)
+        assert isinstance(late.result(), Taken)
+        assert rig.limits.state == "alone"
+        rig.counter.slow_s = 0.0
+        await asyncio.sleep(0.1)
+        await sent(rig)
+    assert rig.limits.state == "shared"
+    assert counted(rig, "requests", "rpm") == 1
+
+
+async def test_a_lease_in_use_is_followed_by_the_next_and_nobody_waits(rig):
+    rule = requests(rpm=1_000_000, concurrency=1000)
+    await rig.limits.take("k", rule, 1, place="first")
+    began, missed = asyncio.get_running_loop().time(), 0
+    while asyncio.get_running_loop().time() - began < 1.1:
+        for number in range(8):
+            missed += rig.limits.take_now("k", rule, 1, f"p{number}") is None
+        await asyncio.sleep(0.002)
+        for number in range(8):
+            rig.limits.leave("k", rule, f"p{number}")
+    assert missed == 0
+    assert 5 <= len(rig.counter.asked) <= 8, "one for the places"
+    rig.limits.leave("k", rule, "first")
+    await asyncio.sleep(0.35)
+    await sent(rig)
+    passed = counted(rig, "requests", "rpm")
+    assert passed == rig.limits._own.used("k", "requests", "rpm")
+    assert rig.counter.meters["k:requests"].places == {}
+    asked = len(rig.counter.asked)
+    await asyncio.sleep(0.3)
+    assert len(rig.counter.asked) == asked, "nobody uses it any more"
+
+
+@pytest.mark.parametrize("rule", [requests(rpm=5), requests(rpm=5000), requests(concurrency=1000)])
+async def test_a_process_that_was_held_up_itself_does_not_blame_the_counter(rig, rule):
+    rig.counter.slow_s = 0.02
+    asking = asyncio.create_task(rig.limits.take("k", rule, 1, place="a"))
+    await asyncio.sleep(0.01)
+    time.sleep(2 * module.PATIENCE_S)  # noqa: ASYNC251  nobody else has a turn
+    assert isinstance(await asking, Taken)
+    assert rig.limits.state == "shared"
