@@ -540,7 +540,7 @@ async def test_many_places_are_taken_some_at_a_time(rig):
     await asyncio.sleep(0.3)
     await sent(rig)
     assert rig.counter.meters["k:requests"].places == {}
-    assert rig.limits._places == {}
+    assert rig.limits._places._by_key == {}
 
 
 async def test_many_who_come_at_once_take_their_places_together(rig):
@@ -628,11 +628,13 @@ async def test_places_outlive_a_counter_that_was_away(rig, monkeypatch):
         assert [each.number for each in rig.counter.renewed[-1:]] == [2]
 
 
-async def test_those_who_wait_for_a_counter_that_hangs_wait_once(rig, monkeypatch):
-    monkeypatch.setattr(module, "PATIENCE_S", 0.05)
+@pytest.mark.parametrize("limits", [{"rpm": 2_000_000}, {}])
+async def test_those_who_wait_for_a_counter_that_hangs_wait_once(rig, monkeypatch, limits):
+    for where in ("limits", "places"):
+        monkeypatch.setattr(f"dragoman.store.shared.{where}.PATIENCE_S", 0.05)
     rig.counter.slow_s = 5.0
     began = asyncio.get_running_loop().time()
-    rule = requests(rpm=2_000_000, concurrency=2000)
+    rule = requests(concurrency=2000, **limits)
     found = await asyncio.gather(
         *(rig.limits.take("k", rule, 1, place=f"p{number}") for number in range(50))
     )
@@ -701,8 +703,8 @@ async def hold_together(steps):
         elif what == "wait":
             rig.clock.advance(number / 10)
         else:
-            for places in tuple(limits._places.values()):
-                limits._idle(places)
+            for places in tuple(limits._places._by_key.values()):
+                limits._places.idle(places)
             while limits._sending is not None:
                 await asyncio.wait({limits._sending})
         assert sum(map(len, held)) <= len(rig.counter.place_names("k:requests")) <= 1000
@@ -710,7 +712,30 @@ async def hold_together(steps):
             assert sum(at - 59.7 < when <= at for when in passed) <= 1500
     for limits in both:
         await limits.close()
-        assert sum(len(each.holders) for each in limits._places.values()) == len(
+        assert sum(len(each.holders) for each in limits._places._by_key.values()) == len(
             held[both.index(limits)]
         )
     assert rig.told == []
+
+
+async def test_a_lease_that_comes_too_late_is_given_back(rig, monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE_S", 0.02)
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    rule = requests(rpm=1_000_000)
+    async with open_shared(rig.limits):
+        await asyncio.sleep(0.01)
+        rig.counter.slow_s = 0.05
+        leaving = asyncio.create_task(rig.limits.take("k", rule, 1))
+        await asyncio.sleep(0.01)
+        leaving.cancel()
+        await asyncio.sleep(0.06)
+        assert rig.counter.meters["k:requests"].windows["rpm"].used == 10_000
+        late = asyncio.create_task(rig.limits.take("k", rule, 1))
+        await asyncio.sleep(0.06)
+        assert isinstance(late.result(), Taken)
+        assert rig.limits.state == "alone"
+        rig.counter.slow_s = 0.0
+        await asyncio.sleep(0.1)
+        await sent(rig)
+    assert rig.limits.state == "shared"
+    assert rig.counter.meters["k:requests"].windows["rpm"].used == 1
