@@ -739,3 +739,26 @@ async def test_a_lease_that_comes_too_late_is_given_back(rig, monkeypatch):
         await sent(rig)
     assert rig.limits.state == "shared"
     assert rig.counter.meters["k:requests"].windows["rpm"].used == 1
+
+
+async def test_a_lease_in_use_is_followed_by_the_next_and_nobody_waits(rig):
+    rule = requests(rpm=1_000_000, concurrency=1000)
+    await rig.limits.take("k", rule, 1, place="first")
+    began, missed = asyncio.get_running_loop().time(), 0
+    while asyncio.get_running_loop().time() - began < 1.1:
+        for number in range(8):
+            missed += rig.limits.take_now("k", rule, 1, f"p{number}") is None
+        await asyncio.sleep(0.002)
+        for number in range(8):
+            rig.limits.leave("k", rule, f"p{number}")
+    assert missed == 0
+    assert 5 <= len(rig.counter.asked) <= 8, "one for the places"
+    rig.limits.leave("k", rule, "first")
+    await asyncio.sleep(0.35)
+    await sent(rig)
+    passed = rig.counter.meters["k:requests"].windows["rpm"].used
+    assert passed == rig.limits._own.used("k", "requests", "rpm")
+    assert rig.counter.meters["k:requests"].places == {}
+    asked = len(rig.counter.asked)
+    await asyncio.sleep(0.3)
+    assert len(rig.counter.asked) == asked, "nobody uses it any more"

@@ -42,6 +42,7 @@ class Lease:
     ends: float = 0.0
     """Until when it lasts in the loop's time."""
     timer: asyncio.TimerHandle | None = None
+    renewing: asyncio.Task[None] | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def begin(self, taken: Taken, used: int, until: float) -> None:
