@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dragoman.admission.meter import Meter
+from dragoman.admission.meter import Meter, read_meter, write_meter
 from dragoman.admission.ports import Short, Taken
 from dragoman.admission.rules import rules_of
 from dragoman.core.call import Limits
@@ -415,6 +415,11 @@ async def test_few_files_are_open_whatever_the_number_of_keys(tmp_path, monkeypa
 # ---------------------------------------------------------------- what is set right, in batches
 
 
+def counted(rig, unit, window):
+    """What stands in a window, as it would be written."""
+    return read_meter(write_meter(rig.counter.meters[f"k:{unit}"])).windows[window].used
+
+
 async def calls_in_a_loop(rig, rules, times, at_once):
     """Callers that each ask again as soon as they have been answered; who was refused, by which limit."""
     refused, left, names = Counted(), times, itertools.count()
@@ -446,7 +451,7 @@ async def test_a_slow_counter_keeps_nobody_s_places(rig, places, rpm):
     await rig.limits.close()
     await sent(rig)
     assert rig.counter.meters["k:requests"].places == {}
-    assert rig.counter.meters["k:tokens"].windows["tpm"].used == 2000 * 100
+    assert counted(rig, "tokens", "tpm") == 2000 * 100
 
 
 async def test_a_batch_is_one_correction_for_a_key_and_unit(rig):
@@ -510,7 +515,7 @@ async def test_what_came_to_less_goes_back_into_its_lease(rig):
     assert rig.counter.batches == []
     await rig.limits.close()
     await sent(rig)
-    assert rig.counter.meters["k:tokens"].windows["tpm"].used == 50 * 100 + 4700
+    assert counted(rig, "tokens", "tpm") == 50 * 100 + 4700
 
 
 async def test_what_came_to_less_after_its_lease_is_told(rig):
@@ -521,7 +526,7 @@ async def test_what_came_to_less_after_its_lease_is_told(rig):
     rig.limits.correct("k", rule, taken, -3900)
     await rig.limits.close()
     await sent(rig)
-    assert rig.counter.meters["k:tokens"].windows["tpm"].used == 110
+    assert counted(rig, "tokens", "tpm") == 110
 
 
 # ---------------------------------------------------------------- places in leases
@@ -566,8 +571,8 @@ async def test_who_leaves_before_a_place_is_found_leaves_nothing_behind(rig):
     await asyncio.wait({asking})
     await rig.limits.close()
     await sent(rig)
-    meter = rig.counter.meters["k:requests"]
-    assert (meter.places, meter.windows["rpm"].used) == ({}, 1)
+    assert rig.counter.meters["k:requests"].places == {}
+    assert counted(rig, "requests", "rpm") == 1
 
 
 async def test_a_place_that_is_refused_counts_no_request_of_a_lease(rig):
@@ -580,7 +585,7 @@ async def test_a_place_that_is_refused_counts_no_request_of_a_lease(rig):
         assert (found.name, found.limit) == ("concurrency", 1000)
     for each in (rig.limits, other):
         await each.close()
-    assert rig.counter.meters["k:requests"].windows["rpm"].used == 1000
+    assert counted(rig, "requests", "rpm") == 1000
 
 
 async def test_nobody_is_starved_by_places_that_others_hold_to_spare(rig):
@@ -657,8 +662,8 @@ async def test_what_is_taken_now_is_what_would_be_taken(rig):
         rig.limits.leave("k", wide, place)
     await rig.limits.close()
     await sent(rig)
-    meter = rig.counter.meters["k:requests"]
-    assert (meter.places, meter.windows["rpm"].used) == ({}, 3)
+    assert rig.counter.meters["k:requests"].places == {}
+    assert counted(rig, "requests", "rpm") == 3
 
 
 steps = st.lists(
@@ -729,7 +734,7 @@ async def test_a_lease_that_comes_too_late_is_given_back(rig, monkeypatch):
         await asyncio.sleep(0.01)
         leaving.cancel()
         await asyncio.sleep(0.06)
-        assert rig.counter.meters["k:requests"].windows["rpm"].used == 10_000
+        assert counted(rig, "requests", "rpm") == 10_000
         late = asyncio.create_task(rig.limits.take("k", rule, 1))
         await asyncio.sleep(0.06)
         assert isinstance(late.result(), Taken)
@@ -738,7 +743,7 @@ async def test_a_lease_that_comes_too_late_is_given_back(rig, monkeypatch):
         await asyncio.sleep(0.1)
         await sent(rig)
     assert rig.limits.state == "shared"
-    assert rig.counter.meters["k:requests"].windows["rpm"].used == 1
+    assert counted(rig, "requests", "rpm") == 1
 
 
 async def test_a_lease_in_use_is_followed_by_the_next_and_nobody_waits(rig):
@@ -756,7 +761,7 @@ async def test_a_lease_in_use_is_followed_by_the_next_and_nobody_waits(rig):
     rig.limits.leave("k", rule, "first")
     await asyncio.sleep(0.35)
     await sent(rig)
-    passed = rig.counter.meters["k:requests"].windows["rpm"].used
+    passed = counted(rig, "requests", "rpm")
     assert passed == rig.limits._own.used("k", "requests", "rpm")
     assert rig.counter.meters["k:requests"].places == {}
     asked = len(rig.counter.asked)
