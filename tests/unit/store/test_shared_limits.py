@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections import Counter as Counted
 from contextlib import asynccontextmanager
 
@@ -767,3 +768,13 @@ async def test_a_lease_in_use_is_followed_by_the_next_and_nobody_waits(rig):
     asked = len(rig.counter.asked)
     await asyncio.sleep(0.3)
     assert len(rig.counter.asked) == asked, "nobody uses it any more"
+
+
+@pytest.mark.parametrize("rule", [requests(rpm=5), requests(rpm=5000), requests(concurrency=1000)])
+async def test_a_process_that_was_held_up_itself_does_not_blame_the_counter(rig, rule):
+    rig.counter.slow_s = 0.02
+    asking = asyncio.create_task(rig.limits.take("k", rule, 1, place="a"))
+    await asyncio.sleep(0.01)
+    time.sleep(2 * module.PATIENCE_S)  # noqa: ASYNC251  nobody else has a turn
+    assert isinstance(await asking, Taken)
+    assert rig.limits.state == "shared"

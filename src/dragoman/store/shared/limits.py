@@ -29,6 +29,7 @@ from dragoman.core.errors import HouseError
 from dragoman.store.shared.corrections import Corrections
 from dragoman.store.shared.leases import LEASE_S, Lease, is_leased, lease_size, new_lease
 from dragoman.store.shared.part import OwnPart
+from dragoman.store.shared.patience import patiently
 from dragoman.store.shared.places import LeasedPlaces
 from dragoman.store.shared.ports import PATIENCE_S, PLACE_S, Held, SharedCounter
 from dragoman.store.shared.refusals import Refusals
@@ -154,10 +155,8 @@ class SharedLimits:
     ) -> Taken | Short | Unknown:
         back = self._corrections.given_back(key_id, rule.unit) if rule.places else ()
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                found = await self._shared.take(
-                    key_id, rule, amount, place=place, past=past, back=back
-                )
+            asked = self._shared.take(key_id, rule, amount, place=place, past=past, back=back)
+            found = await patiently(asked, PATIENCE_S)
         except BaseException:
             if place is not None:
                 self._keep(key_id, place, 0)  # it may have been taken, and nobody was told
@@ -282,8 +281,7 @@ class SharedLimits:
             self._shared.take(key_id, rule, amount, most=most, past=past)
         )
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                return await asyncio.shield(asking)
+            return await patiently(asyncio.shield(asking), PATIENCE_S)
         except (TimeoutError, asyncio.CancelledError):
             asking.add_done_callback(partial(self._unheard, key_id, rule))
             raise
@@ -341,10 +339,10 @@ class SharedLimits:
         try:
             while self.state == "shared" and corrections:
                 await asyncio.sleep(GATHER_S)
-                async with self._in_order, asyncio.timeout(PATIENCE_S * 4):
+                async with self._in_order:
                     batch = corrections.batch(BATCH)
                     if batch:
-                        await self._shared.correct(batch)
+                        await patiently(self._shared.correct(batch), PATIENCE_S * 4)
                 corrections.arrived()
         except (HouseError, TimeoutError) as error:
             corrections.failed()
@@ -357,8 +355,7 @@ class SharedLimits:
         renewed = float("-inf")
         while True:
             try:
-                async with asyncio.timeout(PATIENCE_S):
-                    self.processes = await self._shared.processes()
+                self.processes = await patiently(self._shared.processes(), PATIENCE_S)
                 if self.state == "alone":
                     await self._come_back()
                     renewed = float("-inf")
@@ -387,8 +384,7 @@ class SharedLimits:
         """Tells the counter what was let through meanwhile; of what has left its windows it takes no notice."""
         self.state = "shared"
         for key_id, wide, counted in self._own.meanwhile():
-            async with asyncio.timeout(PATIENCE_S):
-                await self._shared.take(key_id, wide, counted)
+            await patiently(self._shared.take(key_id, wide, counted), PATIENCE_S)
         if self._corrections:
             self._send()
         self._told("limits are shared again", None)

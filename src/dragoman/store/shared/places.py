@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from dragoman.admission.ports import Past, Short, Taken, Unknown
 from dragoman.admission.rules import Rule
+from dragoman.store.shared.patience import patiently
 from dragoman.store.shared.ports import PATIENCE_S, Held, Leased, SharedCounter
 
 IDLE_S = 0.125
@@ -138,10 +139,10 @@ class LeasedPlaces:
         name, key_id = next(self._names), places.key_id
         wanted, spare = places.waiting, places.most
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                found = await self._shared.take(
-                    key_id, rule, 0, place=name, places=wanted, spare=spare, past=past
-                )
+            asked = self._shared.take(
+                key_id, rule, 0, place=name, places=wanted, spare=spare, past=past
+            )
+            found = await patiently(asked, PATIENCE_S)
         except BaseException:
             self._keep(key_id, name, 0)  # they may have been taken, and nobody was told
             raise
