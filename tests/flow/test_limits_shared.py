@@ -180,15 +180,17 @@ def test_a_stream_holds_its_place_for_all_workers(tmp_path):
 
 
 @pytest.mark.parametrize("places", [12, 1000])
-def test_whoever_asks_one_after_the_other_never_waits_for_a_place_of_their_own(tmp_path, places):
-    with (
-        redis_prefix() as prefix,
-        gateway_server(tmp_path, REDIS_URL=URL, REDIS_PREFIX=prefix) as server,
-    ):
-        wide = [
-            word
-            for name in ("rps", "rpm", "rpd", "tpm", "tpd")
-            for word in (f"--{name}", "2000000000")
-        ]
+@pytest.mark.parametrize("kind", ["redis", "host"])
+def test_whoever_asks_one_after_the_other_never_waits_for_a_place_of_their_own(
+    tmp_path, kind, places
+):
+    wide = [f"--{name}=2000000000" for name in ("rps", "rpm", "rpd", "tpm", "tpd")]
+    with ExitStack() as stack:
+        options, environment = ("--workers", "2"), {}
+        if kind == "redis":
+            prefix = stack.enter_context(redis_prefix())
+            options, environment = (), {"REDIS_URL": URL, "REDIS_PREFIX": prefix}
+        server = stack.enter_context(gateway_server(tmp_path, *options, **environment))
+        assert readiness(server)["limits"] == kind
         key = new_api_key(server, "--name", "a", *wide, "--concurrency", str(places))
         assert fire([server.port], key, 2000, at_once=10) == {200: 2000}

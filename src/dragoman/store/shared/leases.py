@@ -1,7 +1,6 @@
-"""What a process has taken for requests that may come: of a key's windows, and of its places.
+"""What a process has taken of a key's windows for requests that may come.
 
-A lease of windows is used up to its end and its rest given back. Places are all alike: who leaves one makes it
-free for the next, and what has been free for a while goes back.
+A lease is used up to its end, and its rest given back; what a call did not need of it goes back into it.
 """
 
 from __future__ import annotations
@@ -9,9 +8,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from dragoman.admission.ports import Short, Taken
+from dragoman.admission.ports import Taken
 from dragoman.admission.rules import Rule
 from dragoman.core.call import Gauge
+from dragoman.store.shared.places import Places
 
 LEASED_FROM = 1000
 """The smallest limit of a rule that is taken from in leases, and the fewest places."""
@@ -20,48 +20,8 @@ SHARE = 100
 """A lease is at most this part of the smallest limit, or of the places."""
 OF_FREE = 16
 """And at most this part of what is free."""
-MOST_SPARE = 100
-"""Places to spare are no more, however many there are."""
 NO_LIMIT = 2**52
 _NEVER = -1.0
-
-
-@dataclass(slots=True, eq=False)
-class Places:
-    """A key's places that this process holds in the counter: those under way, and those to spare."""
-
-    key_id: str
-    most: int
-    """How many it keeps to spare."""
-    holders: set[str] = field(default_factory=set)
-    free: int = 0
-    held: dict[str, int] = field(default_factory=dict)
-    """How many it holds under which name."""
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    waiting: int = 0
-    asked: int = 0
-    """How often the counter was asked."""
-    refused: Short | None = None
-    """What it said last."""
-    timer: asyncio.TimerHandle | None = None
-
-    def add(self, name: str, number: int) -> None:
-        """So many more were taken."""
-        self.held[name] = number
-        self.free += number
-
-    def give_back(self, number: int) -> list[tuple[str, int]]:
-        """So many of the free ones go: the names, and how many are still held under them."""
-        told: list[tuple[str, int]] = []
-        self.free -= number
-        while number:
-            name, held = self.held.popitem()
-            left = max(0, held - number)
-            number -= held - left
-            told.append((name, left))
-            if left:
-                self.held[name] = left
-        return told
 
 
 @dataclass(slots=True, eq=False)
@@ -82,6 +42,7 @@ class Lease:
     ends: float = 0.0
     """Until when it lasts in the loop's time."""
     timer: asyncio.TimerHandle | None = None
+    renewing: asyncio.Task[None] | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def begin(self, taken: Taken, used: int, until: float) -> None:
@@ -128,8 +89,3 @@ def lease_size(rule: Rule, free: int | None) -> int:
     """How much is taken at once, where so much was free of late."""
     most = smallest(rule) // SHARE
     return most if free is None else min(most, free // OF_FREE)
-
-
-def spare_places(rule: Rule) -> int:
-    """How many places a process keeps for requests that may come."""
-    return min(rule.places // SHARE, MOST_SPARE)

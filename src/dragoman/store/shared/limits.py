@@ -3,8 +3,9 @@
 What costs a call is asked for seldom (D28):
 
 - A rule with nothing under a thousand is taken from in leases: at most a hundredth of its smallest limit, for a
-  quarter of a second; the nearer to the limit, the smaller; what is left of one is given back. So are places:
-  whoever leaves one makes it free for the next, and what has been free for a quarter of a second goes back.
+  quarter of a second; the nearer to the limit, the smaller; what is left of one is given back. One that is much in
+  use is followed by the next before it is over, and no request waits. So it is with places: whoever leaves one
+  makes it free for the next, and what nobody has needed for a quarter of a second goes back.
 - A refusal holds until there can be room again, and is not asked for twice.
 - What is given back, corrected or renewed goes in batches, which no request waits for.
 
@@ -16,8 +17,6 @@ again twice a second, beside the requests, and comes back by itself, with what i
 from __future__ import annotations
 
 import asyncio
-import itertools
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -28,25 +27,21 @@ from dragoman.admission.rules import Rule, Unit
 from dragoman.core.clock import Clock
 from dragoman.core.errors import HouseError
 from dragoman.store.shared.corrections import Corrections
-from dragoman.store.shared.leases import (
-    LEASE_S,
-    Lease,
-    Places,
-    is_leased,
-    lease_size,
-    new_lease,
-    spare_places,
-)
+from dragoman.store.shared.leases import LEASE_S, Lease, is_leased, lease_size, new_lease
 from dragoman.store.shared.part import OwnPart
-from dragoman.store.shared.ports import PLACE_S, Held, Leased, SharedCounter
+from dragoman.store.shared.patience import patiently
+from dragoman.store.shared.places import LeasedPlaces
+from dragoman.store.shared.ports import PATIENCE_S, PLACE_S, Held, SharedCounter
 from dragoman.store.shared.refusals import Refusals
 
-PATIENCE_S = 0.25
-"""How long a request waits for the counter."""
 LOOK_S = 0.5
 """How often one that has failed is asked again."""
 BEAT_S = 5.0
 """How often processes say that they are there."""
+AHEAD_S = 0.05
+"""So long before a lease that is in use is over, the next one is asked for."""
+GLANCE_S = 0.075
+"""It is in use where somebody takes from it within this time."""
 GATHER_S = 0.005
 """How long what is to be set right waits for company."""
 BATCH = 500
@@ -69,11 +64,9 @@ class SharedLimits:
         self._told = told
         self._own = OwnPart(clock)
         self._leases: dict[tuple[str, Unit], Lease] = {}
-        self._places: dict[str, Places] = {}
-        """By key: what is held in leases."""
+        self._places = LeasedPlaces(shared, self._check, self._keep)
         self._held: dict[str, Held] = {}
         """Places that are held one by one, by their names."""
-        self._names = map(f"{os.urandom(6).hex()}-{{}}".format, itertools.count())
         self._refusals = Refusals()
         self._corrections = Corrections(told)
         self._sending: asyncio.Task[None] | None = None
@@ -99,7 +92,9 @@ class SharedLimits:
             places = lease.places
             if places is None or not places.free:
                 return None
-            places.free -= 1
+            free = places.free = places.free - 1
+            if free < places.least:  # noqa: PLR1730  the regular case, and `min` is a call
+                places.least = free
             places.holders.add(place)
         lease.left -= amount
         return Taken(lease.at, amount, lease.gauge, lease.which)
@@ -147,18 +142,11 @@ class SharedLimits:
 
     def leave(self, key_id: str, rule: Rule, place: str) -> None:
         """Gives a place back."""
-        places = self._places.get(key_id)
-        if places is None or place not in places.holders:
-            self._own.leave(key_id, rule, place)
-            if self._held.pop(place, None) is not None:
-                self._give_up(key_id, rule, place)
+        if self._places.leave(key_id, place):
             return
-        places.holders.remove(place)
-        places.free += 1
-        if places.timer is None:
-            places.timer = asyncio.get_running_loop().call_later(LEASE_S, self._idle, places)
-        if places.free > places.most:
-            self._give_places_back(places, places.free - places.most)
+        self._own.leave(key_id, rule, place)
+        if self._held.pop(place, None) is not None:
+            self._keep(key_id, place, 0)
 
     # --- one call for each request
 
@@ -167,13 +155,11 @@ class SharedLimits:
     ) -> Taken | Short | Unknown:
         back = self._corrections.given_back(key_id, rule.unit) if rule.places else ()
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                found = await self._shared.take(
-                    key_id, rule, amount, place=place, past=past, back=back
-                )
+            asked = self._shared.take(key_id, rule, amount, place=place, past=past, back=back)
+            found = await patiently(asked, PATIENCE_S)
         except BaseException:
             if place is not None:
-                self._give_up(key_id, rule, place)
+                self._keep(key_id, place, 0)  # it may have been taken, and nobody was told
             raise
         if back and not isinstance(found, Unknown) and not self._in_order.locked():
             self._corrections.heard(key_id, rule.unit, back)
@@ -183,9 +169,9 @@ class SharedLimits:
                 self._held[place] = Held(key_id, place)
         return found
 
-    def _give_up(self, key_id: str, rule: Rule, place: str) -> None:
-        """Gives back what is held under a name, or may be and nobody was told."""
-        self._corrections.place(key_id, rule.unit, place)
+    def _keep(self, key_id: str, place: str, left: int) -> None:
+        """So many places are still held under that name, and no more."""
+        self._corrections.place(key_id, "requests", place, left)
         self._send()
 
     # --- leases
@@ -197,19 +183,18 @@ class SharedLimits:
         found = lease.take(amount, self._now()) or await self._renewed(key_id, lease, amount, past)
         if place is None or not rule.places or not isinstance(found, Taken):
             return found
-        lease.places = places = self._places_of(key_id, rule)
+        lease.places = places = self._places.of(key_id, rule)
         refused: Short | Unknown | None = None
         try:
             if not places.free:
-                refused = await self._more_places(places, rule, past)
+                refused = await self._places.more(places, rule, past)
         except BaseException:
             self.correct(key_id, rule, found, -amount)
             raise
         if refused is not None:
             self.correct(key_id, rule, found, -amount)
             return refused
-        places.free -= 1
-        places.holders.add(place)
+        places.hold(place)
         return found
 
     def _lease(self, key_id: str, rule: Rule) -> Lease:
@@ -222,7 +207,7 @@ class SharedLimits:
             self._end(key_id, lease)
         if len(self._leases) >= MOST_LEASES:
             self._forget_leases()
-        lease = self._leases[name] = new_lease(rule)
+        self._leases[name] = lease = new_lease(rule)
         return lease
 
     async def _renewed(
@@ -239,27 +224,76 @@ class SharedLimits:
             if refused is not None:
                 return refused
             self._end(key_id, lease)
-            async with asyncio.timeout(PATIENCE_S):
-                taken = await self._shared.take(
-                    key_id, rule, amount, most=lease_size(rule, lease.free), past=past
-                )
+            taken = await self._asked(key_id, lease, amount, past)
             if not isinstance(taken, Taken):
                 lease.free = 0
                 return taken
-            lease.begin(taken, amount, self._now() + LEASE_S)
-            loop = asyncio.get_running_loop()
-            lease.ends = loop.time() + LEASE_S
-            if lease.timer is None:
-                lease.timer = loop.call_at(lease.ends, self._over, key_id, lease)
+            self._begin(key_id, lease, taken, amount)
             return Taken(taken.at, amount, taken.gauge, taken.which)
 
-    def _over(self, key_id: str, lease: Lease) -> None:
-        """Gives back what is left of the lease when its time is over."""
-        loop, lease.timer = asyncio.get_running_loop(), None
-        if loop.time() < lease.ends:
-            lease.timer = loop.call_at(lease.ends, self._over, key_id, lease)
-        else:
-            self._end(key_id, lease)
+    async def _renew_ahead(self, key_id: str, lease: Lease) -> None:
+        """Another lease in the place of one that is still good, so that nobody has to wait for it."""
+        async with lease.lock:
+            try:
+                self._check()
+                taken = await self._asked(key_id, lease, 0, None)
+            except (HouseError, TimeoutError) as error:
+                self._fail(error)
+                return
+            if isinstance(taken, Taken) and taken.amount:
+                self._end(key_id, lease)
+                self._begin(key_id, lease, taken, 0)
+
+    def _begin(self, key_id: str, lease: Lease, taken: Taken, used: int) -> None:
+        lease.begin(taken, used, self._now() + LEASE_S)
+        lease.ends = asyncio.get_running_loop().time() + LEASE_S
+        if lease.timer is None:
+            self._watch(key_id, lease)
+
+    def _watch(self, key_id: str, lease: Lease) -> None:
+        """Towards the lease's end it is seen whether anybody is using it."""
+        loop, ends = asyncio.get_running_loop(), lease.ends
+
+        def look() -> None:
+            lease.timer = loop.call_at(ends - AHEAD_S, soon_over, lease.left)
+
+        def soon_over(left: int) -> None:
+            lease.timer = loop.call_at(ends, over)
+            is_used = lease.amount > 0 and lease.left != left
+            if is_used and lease.ends == ends and not lease.lock.locked():
+                lease.renewing = loop.create_task(self._renew_ahead(key_id, lease))
+
+        def over() -> None:
+            lease.timer = None
+            if lease.ends == ends:
+                self._end(key_id, lease)
+            else:
+                self._watch(key_id, lease)
+
+        lease.timer = loop.call_at(ends - AHEAD_S - GLANCE_S, look)
+
+    async def _asked(
+        self, key_id: str, lease: Lease, amount: int, past: Past | None
+    ) -> Taken | Short | Unknown:
+        """What the counter says; what it says too late, or to nobody, is given back."""
+        rule, most = lease.rule, lease_size(lease.rule, lease.free)
+        asking = asyncio.ensure_future(
+            self._shared.take(key_id, rule, amount, most=most, past=past)
+        )
+        try:
+            return await patiently(asyncio.shield(asking), PATIENCE_S)
+        except (TimeoutError, asyncio.CancelledError):
+            asking.add_done_callback(partial(self._unheard, key_id, rule))
+            raise
+
+    def _unheard(
+        self, key_id: str, rule: Rule, asked: asyncio.Future[Taken | Short | Unknown]
+    ) -> None:
+        if not (asked.cancelled() or asked.exception()):
+            found = asked.result()
+            if isinstance(found, Taken):
+                self._corrections.change(key_id, rule.unit, found.at, -found.amount)
+                self._send()
 
     def _end(self, key_id: str, lease: Lease) -> None:
         if not lease.amount:
@@ -277,77 +311,6 @@ class SharedLimits:
             if lease.timer is not None:
                 lease.timer.cancel()
         self._leases.clear()
-
-    # --- leased places
-
-    def _places_of(self, key_id: str, rule: Rule) -> Places:
-        places = self._places.get(key_id)
-        if places is None:
-            places = self._places[key_id] = Places(key_id, 0)
-        places.most = spare_places(rule)
-        return places
-
-    async def _more_places(
-        self, places: Places, rule: Rule, past: Past | None
-    ) -> Short | Unknown | None:
-        """At least one that is free, for all who wait; None: there is one."""
-        asked = places.asked
-        places.waiting += 1
-        try:
-            async with places.lock:
-                self._check()
-                if places.free:
-                    return None
-                if places.asked > asked and places.refused is not None:
-                    return places.refused  # since this one came, for all who waited
-                places.asked += 1
-                places.refused = None
-                found = await self._take_places(places, rule, past)
-                if isinstance(found, Short):
-                    places.refused = found
-                return None if isinstance(found, Taken) else found
-        finally:
-            places.waiting -= 1
-            self._forget_empty(places)
-
-    async def _take_places(
-        self, places: Places, rule: Rule, past: Past | None
-    ) -> Taken | Short | Unknown:
-        name = next(self._names)
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                found = await self._shared.take(
-                    places.key_id,
-                    rule,
-                    0,
-                    place=name,
-                    places=places.waiting,
-                    spare=places.most,
-                    past=past,
-                )
-        except BaseException:
-            self._give_up(places.key_id, rule, name)
-            raise
-        if isinstance(found, Leased):
-            places.add(name, found.places)
-            if places.timer is None:
-                places.timer = asyncio.get_running_loop().call_later(LEASE_S, self._idle, places)
-        return found
-
-    def _idle(self, places: Places) -> None:
-        """Gives back what is free: nobody has had any use for it of late."""
-        places.timer = None
-        self._give_places_back(places, places.free)
-        self._forget_empty(places)
-
-    def _forget_empty(self, places: Places) -> None:
-        if not (places.held or places.waiting):
-            self._places.pop(places.key_id, None)
-
-    def _give_places_back(self, places: Places, number: int) -> None:
-        for name, left in places.give_back(number):
-            self._corrections.place(places.key_id, "requests", name, left)
-        self._send()
 
     # --- alone
 
@@ -376,8 +339,10 @@ class SharedLimits:
         try:
             while self.state == "shared" and corrections:
                 await asyncio.sleep(GATHER_S)
-                async with self._in_order, asyncio.timeout(PATIENCE_S * 4):
-                    await self._shared.correct(corrections.batch(BATCH))
+                async with self._in_order:
+                    batch = corrections.batch(BATCH)
+                    if batch:
+                        await patiently(self._shared.correct(batch), PATIENCE_S * 4)
                 corrections.arrived()
         except (HouseError, TimeoutError) as error:
             corrections.failed()
@@ -390,8 +355,7 @@ class SharedLimits:
         renewed = float("-inf")
         while True:
             try:
-                async with asyncio.timeout(PATIENCE_S):
-                    self.processes = await self._shared.processes()
+                self.processes = await patiently(self._shared.processes(), PATIENCE_S)
                 if self.state == "alone":
                     await self._come_back()
                     renewed = float("-inf")
@@ -412,9 +376,7 @@ class SharedLimits:
     async def _renew(self) -> None:
         """Goes on holding its places."""
         async with self._in_order, asyncio.timeout(BEAT_S):
-            held = list(self._held.values())
-            for each in self._places.values():
-                held += itertools.starmap(partial(Held, each.key_id), each.held.items())
+            held = [*self._held.values(), *self._places.held()]
             if held:
                 await self._shared.renew(held)
 
@@ -422,19 +384,17 @@ class SharedLimits:
         """Tells the counter what was let through meanwhile; of what has left its windows it takes no notice."""
         self.state = "shared"
         for key_id, wide, counted in self._own.meanwhile():
-            async with asyncio.timeout(PATIENCE_S):
-                await self._shared.take(key_id, wide, counted)
+            await patiently(self._shared.take(key_id, wide, counted), PATIENCE_S)
         if self._corrections:
             self._send()
         self._told("limits are shared again", None)
 
     async def close(self) -> None:
         """Gives back what is held and not used."""
+        renewing = [each.renewing for each in self._leases.values() if each.renewing is not None]
+        await asyncio.gather(*renewing, return_exceptions=True)
         self._forget_leases()
-        for places in self._places.values():
-            if places.timer is not None:
-                places.timer.cancel()
-            self._give_places_back(places, places.free)
+        self._places.close()
         if self._sending is not None:
             await asyncio.wait({self._sending}, timeout=1.0)
 

@@ -14,6 +14,8 @@ PLACE_S = 60.0
 """How long a place is held unless it is renewed: by then a process that was killed has lost all of its own."""
 USED_S = 600.0
 """How long what the ledger said of an allowance is believed; what processes died with is forgotten then."""
+PATIENCE_S = 0.25
+"""How long a request waits for the counter."""
 OF_FREE_PLACES = 16
 """Places to spare are given up to this part of those that are free."""
 
