@@ -71,9 +71,9 @@ def surround(accounts: Accountant, database: Database, fate: Fate) -> None:
         begin_file()
         fate.reach("rotate.after")
 
-    async def write_entries(entries: Any) -> int:
+    async def write_entries(*calls: Any) -> int:
         fate.reach("batch.begin")
-        new = await write_batch(entries)
+        new = await write_batch(*calls)
         fate.reach("batch.written")
         return new
 
