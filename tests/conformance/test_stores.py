@@ -351,6 +351,7 @@ async def test_a_key_revoked_by_another_process_is_refused_within_a_second(datab
     record, secret = await keys.create(NewKey("one"))
     cached = CachedKeys(keys, clock)
     proof = Proof(secret.reveal(), "authorization")
+    await authenticate(proof, cached, IdentityMode(), clock)
     code = f"""
 import sqlite3, time
 with sqlite3.connect({str(tmp_path / "dragoman.db")!r}, timeout=5) as connection:

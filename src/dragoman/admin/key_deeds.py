@@ -51,9 +51,13 @@ async def page(desk: Desk, asked: Asked, search: KeySearch) -> Listed[KeyShown]:
     )
 
 
-def _check_tier(desk: Desk, tier: str | None) -> None:
-    if tier and tier not in desk.tiers():
-        known = ", ".join(sorted(desk.tiers())) or "none"
+async def _check_tier(desk: Desk, tier: str | None) -> None:
+    if not tier or tier in desk.tiers():
+        return
+    # What another process has stored is in force here a moment later.
+    names = {*desk.tiers(), *(each.name for each in await desk.stored_tiers.all())}
+    if tier not in names:
+        known = ", ".join(sorted(names)) or "none"
         raise invalid(
             f"There is no tier {tier!a}; there are: {known}.", "tier", "invalid_field_value"
         )
@@ -61,7 +65,7 @@ def _check_tier(desk: Desk, tier: str | None) -> None:
 
 async def make(desk: Desk, call: Call, like: KeyRecord) -> KeyMade:
     """Makes a key."""
-    _check_tier(desk, like.tier)
+    await _check_tier(desk, like.tier)
     await check_grant(desk, caller_of(call), like, limits=True)
     await check_end(desk, caller_of(call), like.expires, "expires_in_s")
     async with deed(desk, call, "api_key.create", "", tenant=like.tenant) as note:
@@ -91,7 +95,7 @@ async def update(desk: Desk, call: Call, record: KeyRecord, said: UpdateSaid) ->
     """Changes what is said of a key."""
     caller = caller_of(call)
     check_rank(caller, record.role)
-    _check_tier(desk, said.tier)
+    await _check_tier(desk, said.tier)
     change = KeyChange(
         name=said.name,
         role=said.role,
