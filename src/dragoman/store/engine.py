@@ -41,6 +41,8 @@ POOL_TIMEOUT_S = 1.0
 """A drained pool fails fast (`reliability.md` D3)."""
 QUERY_TIMEOUT_S = 2.0
 
+_BREATH = 500
+"""Steps of SQLite's machine; a row of the ledger takes some hundred."""
 _WRITES = "dragoman_writes"
 _FILE = "dragoman_file"
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -77,6 +79,25 @@ class Database:
                 await connection.execution_options(**{_WRITES: True})
                 async with connection.begin():
                     yield connection
+
+    @asynccontextmanager
+    async def write_behind(self) -> AsyncIterator[AsyncConnection]:
+        """As ``write``, for many rows at once behind requests.
+
+        SQLite works for milliseconds then, in a thread. Where the event loop has the same core, a request
+        would wait for the end of the thread's slice: every few rows it lets others go first.
+        """
+        async with self.write() as connection:
+            if self.backend != "sqlite" or not hasattr(os, "sched_yield"):
+                yield connection
+                return
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None, "it was taken just now"
+            await driver.set_progress_handler(os.sched_yield, _BREATH)
+            try:
+                yield connection
+            finally:
+                await driver.set_progress_handler(None, 0)
 
     async def glance(self, query: str) -> list[Any]:
         """The rows of one query, of SQLite alone: a statement by itself needs no transaction, and one trip."""

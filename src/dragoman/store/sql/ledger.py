@@ -125,7 +125,7 @@ class SqlLedger:
         every = fresh = _Calls(entries, served)
         sums = rows.sums
         try:
-            async with self._database.write() as connection:
+            async with self._database.write_behind() as connection:
                 new = len(entries) + len(served)
                 if await self._insert(connection, rows) != new:
                     fresh, sums = await self._only_new(connection, fresh, batch)
