@@ -105,6 +105,18 @@ def test_leaving_in_a_stream_closes_the_upstream(gateway, mock, path, model):
     assert row["status"] == "client_cut"
 
 
+def test_leaving_in_the_middle_of_the_upload_is_nobodys_failure(gateway):
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as caller:
+        caller.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer drg_test\r\n"
+            b"x-request-id: gone-uploading\r\ncontent-type: application/json\r\n"
+            b'content-length: 5000\r\n\r\n{"model":'
+        )
+        time.sleep(0.2)
+    row = wait_for(lambda: [r for r in gateway.rows() if r["request_id"] == "gone-uploading"])[0]
+    assert row["status"] == "client_cut"
+
+
 def test_leaving_between_two_retries_starts_no_further_attempt(gateway, mock):
     model = "groq/llama-x--mock-status-429--mock-retry-after-3"
     connection = connect(gateway, "/v1/chat/completions", request_body(model), "gone-between")

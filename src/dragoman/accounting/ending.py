@@ -25,6 +25,8 @@ async def accounted(answering: Awaitable[Answer], call: Call, tab: Tab) -> Answe
 
 def tell_failure(error: Exception, call: Call) -> None:
     """What the ledger will say of a call that got no answer."""
+    if call.gone and not call.outcome.attempts:
+        return  # before anybody was asked, and nobody is told of it: ``end_account`` says the rest
     if isinstance(error, GatewayError):
         # The status in the caller's own dialect: Anthropic's have one of their own for who is overloaded.
         _note(call, DIALECTS[call.dialect].error_status(error), code_of(error))

@@ -118,7 +118,8 @@ class Connection(HttpToolsProtocol):
             if turn is not None:
                 turn.lose()
         self._later.clear()
-        # Else each connection would be a circle, and work for the collector.
+        # Else each connection would be a circle, and work for the collector; the turn's scope holds it, too.
+        self._turn = None
         self._members = {}
         self._known = self._learnt = None
         if self.gone is not None:

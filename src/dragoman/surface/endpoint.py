@@ -266,7 +266,11 @@ class _Exchange(Struct, eq=False):
         body = None if turn is None or "content-encoding" in headers else turn.whole_body()
         if body is None:
             began = now()
-            body = await read_body(self._receive, headers, self._cap, turn)
+            try:
+                body = await read_body(self._receive, headers, self._cap, turn)
+            except ClientGoneError:
+                call.gone = True
+                raise
             call.read_s = now() - began
         elif len(body) > self._cap:
             raise too_large(self._cap)

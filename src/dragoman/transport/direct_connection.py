@@ -106,7 +106,7 @@ class DirectConnection(asyncio.BufferedProtocol):
     def send(self, reply: DirectReply, head: bytes, body: bytes | None, bodiless: bool) -> None:  # noqa: FBT001
         """Sends a request; what comes is the reply's. ``bodiless``: it will have no body."""
         transport = self._transport
-        self._whole = self._moved = self.heard = False
+        self._whole = self._moved = self.heard = self._until_closed = False
         if transport is None or transport.is_closing():
             reply.fail(RESET)
             return

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dragoman.admission.meter import Meter, read_meter, write_meter
-from dragoman.admission.ports import Short, Taken
+from dragoman.admission.ports import Past, Short, Taken
 from dragoman.admission.rules import rules_of
 from dragoman.core.call import Limits
 from dragoman.core.clock import ManualClock
@@ -329,6 +329,22 @@ async def test_what_was_let_through_alone_is_told_when_it_comes_back(rig, monkey
     windows = rig.counter.meters["k:requests"].windows
     assert windows["rpm"].used == 25
     assert windows["rps"].used == 10  # of the last second there was nothing to tell
+
+
+async def test_an_allowance_knows_what_was_let_through_alone(rig, monkeypatch):
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    rule = tokens(max_tokens=1000)
+    past = Past(total=0)
+    assert isinstance(await rig.limits.take("k", rule, 100, past=past), Taken)
+    async with open_shared(rig.limits):
+        rig.counter.away = True
+        assert isinstance(await rig.limits.take("k", rule, 300, past=past), Taken)
+        rig.counter.away = False
+        await asyncio.sleep(0.1)
+        assert rig.limits.state == "shared"
+    found = await rig.limits.take("k", rule, 700)
+    assert isinstance(found, Short)
+    assert found.free == 600
 
 
 async def test_what_is_held_is_renewed(rig, monkeypatch):

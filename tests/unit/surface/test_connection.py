@@ -1,6 +1,7 @@
 """A caller's connection, in front of a real uvicorn: heads, discarded bodies, and who never reads."""
 
 import asyncio
+import gc
 import json
 import socket
 from contextlib import asynccontextmanager, suppress
@@ -403,5 +404,23 @@ def test_a_caller_that_does_not_read_what_is_left_of_such_an_answer_is_cut_off(m
                     deaf.sendall(b"GET /half%d HTTP/1.1\r\n" % size + HOST + b"\r\n")
                     await asyncio.sleep(0.6)
                     assert not server.server_state.connections
+
+    asyncio.run(story())
+
+
+def test_a_connection_that_is_gone_leaves_nothing_for_the_collector():
+    async def story():
+        async with serving() as (_, port):
+            gc.collect()
+            gc.disable()
+            try:
+                for _ in range(3):
+                    async with dialled(port) as (reader, writer):
+                        writer.write(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+                        await asyncio.wait_for(reader.readuntil(b"ok"), 5)
+                await asyncio.sleep(0.1)
+                assert not [each for each in gc.get_objects() if isinstance(each, Connection)]
+            finally:
+                gc.enable()
 
     asyncio.run(story())

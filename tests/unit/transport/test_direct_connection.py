@@ -126,6 +126,15 @@ def test_a_request_is_one_write_and_its_connection_is_kept_when_the_reply_is_who
     assert case.book.replies == set()
 
 
+def test_a_reply_that_breaks_off_is_none_also_after_one_without_a_body(loop):
+    case = heard(loop, b"HTTP/1.1 204 No Content\r\n\r\n")
+    assert case.read() == (204, {}, b"", "whole")
+    case.ask()
+    case.hear(OK + b"content-length: 100\r\n\r\nhi")
+    case.end()
+    assert case.read() == (200, {"content-length": "100"}, b"hi", LOST)
+
+
 REPLIES = st.sampled_from(
     [
         OK + b"content-length: 0\r\n\r\n",

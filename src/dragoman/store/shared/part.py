@@ -59,6 +59,8 @@ class OwnPart(MemoryLimits):
                         Rule(unit, (Bound(bound.name, NO_LIMIT, bound.seconds),)),
                         counted,
                     )
+            if rule.total:
+                yield key_id, Rule(unit, total=NO_LIMIT), amount
 
 
 def told_whole(found: Taken | Short, rule: Rule, part: Rule) -> Taken | Short:
