@@ -89,14 +89,17 @@ class Tracer:
             if attempt.duration_s is None:
                 call.ended += (partial(self._late, call, duration_s),)
                 return
+        self._put(call, duration_s)
+
+    def _late(self, call: Call, duration_s: float, outcome: Outcome) -> None:
+        del outcome
+        self._put(call, duration_s)
+
+    def _put(self, call: Call, duration_s: float) -> None:
         call.asked = told_of(call.asked)
         self._over.append((call, duration_s))
         if len(self._over) >= AT_ONCE:
             self._write()
-
-    def _late(self, call: Call, duration_s: float, outcome: Outcome) -> None:
-        del outcome
-        self.finished(call, duration_s)
 
     def _write(self) -> None:
         """Makes the spans of all calls that wait for it; the loop and the exporter's thread may both do so."""
