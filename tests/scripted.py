@@ -52,6 +52,12 @@ class Scripted:
         await asyncio.sleep(pause)
         return piece
 
+    def at_hand(self):
+        """What is there is told by ``next`` alone."""
+
+    def is_over(self):
+        return False
+
     async def pour(self, take):
         return await pour_by_next(self.next, take)
 

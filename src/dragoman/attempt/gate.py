@@ -119,18 +119,17 @@ async def gate(
     held: list[bytes] = []
     sniffed = False
     while True:
-        pending = asyncio.ensure_future(reply.next())
-        try:
-            await asyncio.wait({pending}, timeout=max(0.0, deadline - loop.time()))
-        except BaseException:
-            await _drop(pending)
-            raise
-        if not pending.done():
-            if is_last:
-                await _drop(pending)
-                raise unheard(means.policy.first_event_s)
-            return b"".join(held), pending, False
-        piece = pending.result()
+        # A task is made only where there is something to wait for.
+        piece = reply.at_hand()
+        if piece is None:
+            pending = asyncio.ensure_future(reply.next())
+            await _wait_for(pending, deadline - loop.time())
+            if not pending.done():
+                if is_last:
+                    await _drop(pending)
+                    raise unheard(means.policy.first_event_s)
+                return b"".join(held), pending, False
+            piece = pending.result()
         if piece is not None and not sniffed:
             start = piece.lstrip(_WHITE)[:1]
             sniffed = bool(start)
@@ -153,6 +152,15 @@ async def gate(
             if is_last:
                 raise unheard(means.policy.first_event_s)
             return b"".join(held), None, False
+
+
+async def _wait_for(pending: asyncio.Future[bytes | None], wait_s: float) -> None:
+    """Returns when the read is done, or the time over; ends the read where nobody waits any more."""
+    try:
+        await asyncio.wait({pending}, timeout=max(0.0, wait_s))
+    except BaseException:
+        await _drop(pending)
+        raise
 
 
 async def _drop(pending: asyncio.Future[bytes | None]) -> None:

@@ -87,6 +87,14 @@ class UpstreamReply(Protocol):
         """
         ...
 
+    def at_hand(self) -> bytes | None:
+        """The next piece, where it is there without any waiting; else None, and ``next`` tells more."""
+        ...
+
+    def is_over(self) -> bool:
+        """Whether it is known that ``next`` would say None, and would do no more than that."""
+        ...
+
     async def pour(self, take: Callable[[bytes], bool]) -> bytes | None:
         """Gives each piece to ``take``, at best in the moment in which it arrives.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from math import inf
 from typing import Protocol
 
 from dragoman.attempt.deadline import late
@@ -95,7 +96,8 @@ async def under_way(
     means = trial.means
     policy = means.policy
     facts = relay.facts
-    dog = Watchdog(policy.idle_s, policy.write_s, trial.left_s(), facts, trial.end_s())
+    first_s = inf if facts.content else trial.left_s()
+    dog = Watchdog(policy.idle_s, policy.write_s, first_s, facts, trial.end_s())
     over = ended or facts.over
     tail: list[bytes] = []
     status: Status = "client_cut"
@@ -129,10 +131,11 @@ async def under_way(
             tail.append(held)
         elif held:
             yield held
-        dog.reading()
-        if tail and not over:
-            dog.tighten(policy.linger_s)
         failure = facts.error
+        if not over:
+            dog.reading()
+            if tail:
+                dog.tighten(policy.linger_s)
         while not over and failure is None:
             try:
                 is_read = False
@@ -191,7 +194,7 @@ async def under_way(
             yield relay.fail(failure)
         else:
             yield b"".join(tail)
-            if not ended:
+            if not (ended or reply.is_over()):
                 dog.reading()
                 dog.tighten(policy.reuse_s)
                 await _read_out(reply)

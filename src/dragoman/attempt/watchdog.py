@@ -47,25 +47,26 @@ class Watchdog:
         facts: Facts | None = None,
         end_s: float = inf,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None, "a stream runs in a task"
         self._task = task
         self._waiting: Literal["upstream", "caller"] = "upstream"
         self._limit = idle_s
         self.write_s = write_s
-        self.since = self._loop.time()
+        self.since = loop.time()
         """When the wait began; whoever sees a piece pass may set it anew."""
         self.fired: Who | None = None
         self._facts = facts
         self._begin_by = inf
+        self._end_by = self.since + end_s
+        wait_s = min(idle_s, write_s)
         if facts is not None and not facts.content:
             self._begin_by = self.since + first_s
-        else:
-            first_s = inf
-        self._end_by = self.since + end_s
-        wait_s = min(idle_s, write_s, max(0.0, first_s), max(0.0, end_s))
-        self._handle = self._loop.call_later(wait_s, self._look)
+            wait_s = min(wait_s, max(0.0, first_s))
+        if end_s < wait_s:
+            wait_s = max(0.0, end_s)
+        self._handle = loop.call_later(wait_s, self._look)
 
     def reading(self) -> None:
         """From now on the provider is waited for."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import parse_qsl
@@ -309,7 +308,7 @@ class _Exchange(Struct, eq=False):
     async def pass_on(self, answer: Answer, pieces: AsyncGenerator[bytes, None]) -> None:
         """Sends an answer as it comes."""
         head = answer.head
-        async with aclosing(pieces):
+        try:
             self._started = True
             self._call.outcome.http_status = head.status
             told = answer_text(self._call, head.content_type, None, now(), head.extra)
@@ -341,6 +340,8 @@ class _Exchange(Struct, eq=False):
             if turn is None or not turn.finish():
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
             self._finished = True
+        finally:
+            await pieces.aclose()
 
     async def refuse(self, error: Exception, entry: Entry) -> None:
         """Tells the caller of a failure, if the answer has not begun yet."""

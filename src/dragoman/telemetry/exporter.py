@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from dragoman.telemetry.sending import Sending, SendingError
 
@@ -73,13 +74,15 @@ class Exporter:
         self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
         self._thread.start()
 
-    def put(self, spans: Sequence[bytes]) -> None:
-        """Takes the spans of one call, all or none of them."""
+    def put(self, spans: Sequence[bytes], each: int = 0) -> None:
+        """Takes the spans of one call, or of several with so many each: all or none of those of a call."""
         queue = self._queue
-        if len(queue) + len(spans) > self._bounds.queue:
+        room = self._bounds.queue - len(queue)
+        if len(spans) > room:
+            fit = max(0, room) // each * each if each else 0
             with self._counting:
-                self._refused += len(spans)
-            return
+                self._refused += len(spans) - fit
+            spans = spans[:fit]
         queue.extend(spans)
         if len(queue) >= self._bounds.batch and not self._woken.is_set():
             self._woken.set()
@@ -109,7 +112,7 @@ class Exporter:
                 self._tell(type(error).__name__)
         queue = self._queue
         while len(queue) >= at_least:
-            batch = [queue.popleft() for _ in range(min(len(queue), self._bounds.batch))]
+            batch = list(islice(iter(queue.popleft, None), min(len(queue), self._bounds.batch)))
             taken = [self._send(sending, batch) for sending in self._sendings]
             if all(taken):
                 self.sent += len(batch)

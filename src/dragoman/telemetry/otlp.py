@@ -17,7 +17,7 @@ Value: TypeAlias = str | bool | int | float | Sequence[str]
 Kind: TypeAlias = Literal["internal", "server", "client"]
 
 _KINDS: dict[Kind, bytes] = {"internal": b"\x30\x01", "server": b"\x30\x02", "client": b"\x30\x03"}
-_SPAN_STATUS_ERROR = b"\x7a\x02\x18\x02"
+FAILED = b"\x7a\x02\x18\x02"
 _TIMES = struct.Struct("<BQBQ")
 _DOUBLE = struct.Struct("<d")
 _FLAGS = struct.Struct("<I")
@@ -29,8 +29,8 @@ _LONGEST = 1024
 SAMPLED = 0x1
 _KNOWS_ORIGIN = 0x100
 _FROM_ELSEWHERE = 0x200
-_LOCAL = b"\x85\x01" + _FLAGS.pack(SAMPLED | _KNOWS_ORIGIN)
-_REMOTE = b"\x85\x01" + _FLAGS.pack(SAMPLED | _KNOWS_ORIGIN | _FROM_ELSEWHERE)
+LOCAL = b"\x85\x01" + _FLAGS.pack(SAMPLED | _KNOWS_ORIGIN)
+REMOTE = b"\x85\x01" + _FLAGS.pack(SAMPLED | _KNOWS_ORIGIN | _FROM_ELSEWHERE)
 
 
 def varint(number: int) -> bytes:
@@ -158,20 +158,32 @@ def span(
             if parent_id
             else f"0a10{trace_id}1208{span_id}"
         ),
-        _named(name, kind),
+        named(name, kind),
         _TIMES.pack(0x39, start_ns, 0x41, max(start_ns, end_ns)),
         *said,
-        _REMOTE if is_entry and parent_id else _LOCAL,
+        REMOTE if is_entry and parent_id else LOCAL,
     ]
     if state:
-        pieces.append(_sized(b"\x1a", state.encode()))
+        pieces.append(state_said(state))
     if failed:
-        pieces.append(_SPAN_STATUS_ERROR)
+        pieces.append(FAILED)
     return _sized(b"\x12", b"".join(pieces))
 
 
+@lru_cache(maxsize=4096)
+def head_of(size: int) -> bytes:
+    """The beginning of a span of so many bytes."""
+    return b"\x12" + varint(size)
+
+
+def state_said(state: str) -> bytes:
+    """The trace state that came with the request."""
+    return _sized(b"\x1a", state.encode())
+
+
 @lru_cache(maxsize=2048)
-def _named(name: str, kind: Kind) -> bytes:
+def named(name: str, kind: Kind) -> bytes:
+    """What a span is called, and whose side it is."""
     return _sized(b"\x2a", name.encode("utf-8", "replace")) + _KINDS[kind]
 
 

@@ -9,22 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from functools import lru_cache
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Raw
 
-from dragoman.core.call import NO_FAILURE, Attempt, Call, Fetching
+from dragoman.core.call import NO_FAILURE, Attempt, Call, Fetching, Outcome
 from dragoman.core.money import plain
 from dragoman.core.trace import read_tracestate, span_of
+from dragoman.core.usage import Usage
 from dragoman.telemetry.gen_ai import finish_word, operation_of, provider_word
 from dragoman.telemetry.otlp import Value, attribute, attributes, beginning, count, span
 
 Addresses = Callable[[str], str | None]
 """A provider's base URL."""
 
-_NS = 1_000_000_000
-_LONGEST = 200
+NS = 1_000_000_000
+LONGEST = 200
+"""Characters of what callers choose."""
 _NUMBERS = {
     "max_completion_tokens": "gen_ai.request.max_tokens",
     "max_output_tokens": "gen_ai.request.max_tokens",
@@ -37,6 +40,8 @@ _NUMBERS = {
     "seed": "gen_ai.request.seed",
     "n": "gen_ai.request.choice.count",
 }
+ASKED = _NUMBERS.keys()
+"""Members of a request that are told of."""
 _WHOLE = frozenset(
     {"gen_ai.request.max_tokens", "gen_ai.request.seed", "gen_ai.request.choice.count"}
 )
@@ -45,7 +50,8 @@ _FIGURES = 32
 """Bytes of a number that are looked at."""
 _NUMBER = msgspec.json.Decoder(int | float)
 _UUID = 36
-_CALL_ID = beginning("dragoman.call_id", _UUID)
+CALL_ID = beginning("dragoman.call_id", _UUID)
+"""A call's id, up to its text."""
 
 
 def spans_of(call: Call, duration_s: float, addresses: Addresses) -> list[bytes]:
@@ -63,7 +69,7 @@ def tries_of(call: Call, addresses: Addresses) -> list[bytes]:
     operation = operation_of(call)
     found: list[bytes] = []
     before: Attempt | None = None
-    numbers = _numbers(call.asked) if call.asked else b""
+    numbers = numbers_of(call.asked) if call.asked else b""
     for attempt in outcome.attempts:
         found.append(
             _try(call, attempt, own, operation, numbers, addresses, _cause(attempt, before))
@@ -83,32 +89,7 @@ def _cause(attempt: Attempt, before: Attempt | None) -> str:
 
 
 def _entry(call: Call, duration_s: float, own: str) -> bytes:
-    outcome, caller = call.outcome, call.caller
-    said = [
-        _call_block(
-            call.method,
-            call.route,
-            operation_of(call),
-            outcome.http_status,
-            outcome.error_code,
-            outcome.requested_model[:_LONGEST],
-            outcome.stream,
-            caller.tenant if caller else None,
-            caller.key_id if caller else None,
-            outcome.status,
-            len(outcome.attempts),
-        ),
-        _CALL_ID + call.id.encode()
-        if len(call.id) == _UUID
-        else attribute("dragoman.call_id", call.id),
-    ]
-    if "x-request-id" in call.headers:
-        said.append(attribute("dragoman.request_id", call.request_id))
-    if outcome.cache is not None:
-        said.append(attribute("dragoman.cache", outcome.cache))
-    if outcome.origin is not None:
-        said.append(attribute("dragoman.replay_of", outcome.origin.call_id))
-    start = int(call.wall * _NS)
+    start = int(call.wall * NS)
     return span(
         call.trace_id,
         own,
@@ -116,12 +97,53 @@ def _entry(call: Call, duration_s: float, own: str) -> bytes:
         f"{call.method} {call.route}",
         "server",
         start,
-        start + int(duration_s * _NS),
-        said,
-        failed=outcome.http_status >= 500 or outcome.status in _BROKEN,
+        start + int(duration_s * NS),
+        (
+            said_alike(call),
+            CALL_ID + call.id.encode()
+            if len(call.id) == _UUID
+            else attribute("dragoman.call_id", call.id),
+            said_apart(call),
+        ),
+        failed=has_failed(call.outcome),
         is_entry=True,
         state=read_tracestate(call.headers) if call.parent_id else "",
     )
+
+
+def said_alike(call: Call) -> bytes:
+    """What a call's own span says as those of many calls do."""
+    outcome, caller = call.outcome, call.caller
+    return _call_block(
+        call.method,
+        call.route,
+        operation_of(call),
+        outcome.http_status,
+        outcome.error_code,
+        outcome.requested_model[:LONGEST],
+        outcome.stream,
+        caller.tenant if caller else None,
+        caller.key_id if caller else None,
+        outcome.status,
+        len(outcome.attempts),
+    )
+
+
+def said_apart(call: Call) -> bytes:
+    """What only some calls say."""
+    outcome, said = call.outcome, b""
+    if "x-request-id" in call.headers:
+        said = attribute("dragoman.request_id", call.request_id)
+    if outcome.cache is not None:
+        said += attribute("dragoman.cache", outcome.cache)
+    if outcome.origin is not None:
+        said += attribute("dragoman.replay_of", outcome.origin.call_id)
+    return said
+
+
+def has_failed(outcome: Outcome) -> bool:
+    """Whether a call's own span is one of an error."""
+    return outcome.http_status >= 500 or outcome.status in _BROKEN
 
 
 _BROKEN = frozenset({"upstream_cut", "timeout", "house_error", "upstream_error"})
@@ -168,66 +190,65 @@ def _try(
     addresses: Addresses,
     cause: str,
 ) -> bytes:
-    finish = attempt.finish
-    failed = attempt.status not in NO_FAILURE
-    error = attempt.error_code or attempt.error_kind
-    if error is None and failed:
-        error = attempt.status
     said = [
-        _try_block(
-            attempt.provider,
-            attempt.model[:_LONGEST],
-            operation,
-            call.outcome.stream,
-            addresses(attempt.provider),
-            None if finish is None else finish.reason,
-            attempt.status,
-            attempt.upstream_status,
-            error if failed else None,
-            cause,
-            attempt.cost_from,
-            attempt.number,
-        ),
+        try_said(addresses(attempt.provider), *words_of(call, attempt, operation, cause)),
         numbers,
     ]
-    usage = attempt.usage
-    if usage is not None:
-        said.append(
-            _usage_block(
-                usage.input,
-                usage.billed_output,
-                usage.cache_read,
-                usage.cache_write,
-                usage.reasoning,
-            )
-        )
+    if attempt.usage is not None:
+        said.append(usage_said(attempt.usage))
     if attempt.upstream_id:
-        said.append(attribute("gen_ai.response.id", attempt.upstream_id[:_LONGEST]))
+        said.append(attribute("gen_ai.response.id", attempt.upstream_id[:LONGEST]))
     if call.outcome.stream and attempt.first_event_s is not None:
         said.append(attribute("gen_ai.response.time_to_first_chunk", attempt.first_event_s))
     if attempt.cost is not None:
-        said.append(_cost(attempt.cost))
-    start = int(attempt.wall * _NS)
+        said.append(cost_said(attempt.cost))
+    start = int(attempt.wall * NS)
     return span(
         call.trace_id,
         span_of(attempt.id),
         own,
-        f"{operation} {attempt.model[:_LONGEST]}",
+        f"{operation} {attempt.model[:LONGEST]}",
         "client",
         start,
-        start + int((attempt.duration_s or 0.0) * _NS),
+        start + int((attempt.duration_s or 0.0) * NS),
         said,
-        failed=failed,
+        failed=attempt.status not in NO_FAILURE,
+    )
+
+
+Words: TypeAlias = tuple[
+    str, str, str, bool, str | None, str, int | None, str | None, str, str, int
+]
+"""What a try says as many do, but for the address of its provider."""
+
+
+def words_of(call: Call, attempt: Attempt, operation: str, cause: str) -> Words:
+    """Those of a try."""
+    finish, error = attempt.finish, None
+    if attempt.status not in NO_FAILURE:
+        error = attempt.error_code or attempt.error_kind or attempt.status
+    return (
+        attempt.provider,
+        attempt.model[:LONGEST],
+        operation,
+        call.outcome.stream,
+        None if finish is None else finish.reason,
+        attempt.status,
+        attempt.upstream_status,
+        error,
+        cause,
+        attempt.cost_from,
+        attempt.number,
     )
 
 
 @lru_cache(maxsize=4096)
-def _try_block(
+def try_said(
+    address: str | None,
     provider: str,
     model: str,
     operation: str,
     stream: bool,  # noqa: FBT001  the key of a cache
-    address: str | None,
     finish: str | None,
     status: str,
     upstream_status: int | None,
@@ -259,13 +280,21 @@ def _try_block(
 
 
 @lru_cache(maxsize=1024)
-def _cost(usd: Decimal) -> bytes:
+def cost_said(usd: Decimal) -> bytes:
+    """What it cost."""
     return attribute("dragoman.cost_usd", plain(usd))
 
 
 @lru_cache(maxsize=1024)
-def _usage_block(*numbers: int | None) -> bytes:
+def usage_said(usage: Usage) -> bytes:
     """Tokens; short calls are often of the same size."""
+    numbers = (
+        usage.input,
+        usage.billed_output,
+        usage.cache_read,
+        usage.cache_write,
+        usage.reasoning,
+    )
     told = zip(_USED, numbers, strict=True)
     return b"".join([count(name, number) for name, number in told if number is not None])
 
@@ -291,7 +320,7 @@ def _host_of(address: str | None) -> tuple[str | None, int | None]:
 
 
 def _fetching(call: Call, each: Fetching, own: str) -> bytes:
-    start = int(each.wall * _NS)
+    start = int(each.wall * NS)
     members: dict[str, Value | None] = {
         "dragoman.fetch.items": each.items,
         "dragoman.fetch.bytes": each.size,
@@ -304,7 +333,7 @@ def _fetching(call: Call, each: Fetching, own: str) -> bytes:
         "fetch",
         "client",
         start,
-        start + int(each.duration_s * _NS),
+        start + int(each.duration_s * NS),
         (attributes(members),),
         failed=each.error is not None,
     )
@@ -312,18 +341,16 @@ def _fetching(call: Call, each: Fetching, own: str) -> bytes:
 
 def told_of(members: dict[str, Raw] | None) -> dict[str, Raw]:
     """What a span tells of a request, without holding all of the request."""
-    if members is None or _NUMBERS.keys().isdisjoint(members):
+    if members is None or ASKED.isdisjoint(members):
         return {}
-    wanted = _NUMBERS.keys() & members.keys()
-    return {name: Raw(bytes(members[name])[:_FIGURES]) for name in wanted}
+    return {name: Raw(bytes(members[name])[:_FIGURES]) for name in ASKED & members.keys()}
 
 
-def _numbers(members: dict[str, Raw]) -> bytes:
+def numbers_of(members: dict[str, Raw]) -> bytes:
     """The few numbers that a request sets at its top level; words are nobody's business."""
     found = b""
-    for member in members:
-        if member in _NUMBERS:
-            found += _number(member, bytes(members[member])[:_FIGURES])
+    for member in ASKED & members.keys():
+        found += _number(member, bytes(members[member])[:_FIGURES])
     return found
 
 

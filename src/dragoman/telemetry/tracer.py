@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from dragoman import __version__
 from dragoman.core.call import Call, Outcome
@@ -20,8 +22,10 @@ from dragoman.telemetry.sending import (
     HttpSending,
     Sending,
 )
+from dragoman.telemetry.span_pairs import Note, Pairs
 from dragoman.telemetry.spans import Addresses, spans_of, told_of, tries_of
 
+_T = TypeVar("_T")
 AT_ONCE = 32
 """Calls whose spans are written in one go: one by one, between other work, each takes twice the time."""
 
@@ -57,16 +61,30 @@ class Tracer:
         self.sample = sampler
         self.exporter = exporter
         self._addresses = addresses
+        self._pairs = Pairs(addresses)
+        self._note = self._pairs.note
+        self._notes: deque[Note] = deque()
         self._over: deque[tuple[Call, float]] = deque()
+        """Calls that are none of a pair."""
         exporter.more = self._write
 
     @property
     def waiting(self) -> int:
         """Spans that wait to be sent, and calls that wait to become spans."""
-        return self.exporter.waiting + len(self._over)
+        return self.exporter.waiting + len(self._notes) + len(self._over)
 
     def finished(self, call: Call, duration_s: float) -> None:
         """A call has been answered; where a try outlives that, it is told once that has ended too."""
+        note = self._note(call, duration_s)
+        if note is None:
+            self._finished_oddly(call, duration_s)
+            return
+        notes = self._notes
+        notes.append(note)
+        if len(notes) >= AT_ONCE:
+            self._write()
+
+    def _finished_oddly(self, call: Call, duration_s: float) -> None:
         for attempt in call.outcome.attempts:
             if attempt.duration_s is None:
                 call.ended += (partial(self._late, call, duration_s),)
@@ -85,17 +103,23 @@ class Tracer:
 
     def _write(self) -> None:
         """Makes the spans of all calls that wait for it; the loop and the exporter's thread may both do so."""
-        over = self._over
-        while over:
-            try:
-                call, duration_s = over.popleft()
-            except IndexError:  # the other one was quicker
-                return
+        notes = _all_of(self._notes)
+        if notes:
+            self.exporter.put(self._pairs.spans(notes), 2)
+        for call, duration_s in _all_of(self._over):
             self.exporter.put(spans_of(call, duration_s, self._addresses))
 
     def consumed(self, call: Call) -> None:
         """The tries of a call whose own end was told before."""
         self.exporter.put(tries_of(call, self._addresses))
+
+
+def _all_of(waiting: deque[_T]) -> list[_T]:
+    """Takes what waits, of which another thread may take some, too."""
+    found: list[_T] = []
+    with suppress(IndexError):
+        found.extend(iter(waiting.popleft, None))
+    return found
 
 
 def open_tracer(

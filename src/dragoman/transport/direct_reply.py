@@ -171,6 +171,18 @@ class DirectReply(Struct, eq=False):
             self.carrier.resume()
         return self._taken_out()
 
+    def at_hand(self) -> bytes | None:
+        """All that has come since the last piece; None where that is nothing."""
+        if not self.pieces:
+            return None
+        if self.carrier is not None:
+            self.carrier.resume()
+        return self._taken_out()
+
+    def is_over(self) -> bool:
+        """Whether all of the body was read, and the connection given back."""
+        return self.ended and not self.pieces
+
     async def pour(self, take: Callable[[bytes], bool]) -> bytes | None:
         """Each piece to ``take`` as it arrives, without another turn of the loop; see the contract."""
         while True:

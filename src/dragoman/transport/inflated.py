@@ -77,6 +77,14 @@ class InflatedReply:
         """The whole body, at most ``limit`` bytes, within the time that the request was given."""
         return await self._reply.gather(self.next, limit)
 
+    def at_hand(self) -> bytes | None:
+        """None: what is there is told by ``next`` alone."""
+        return None
+
+    def is_over(self) -> bool:
+        """False, as that is told by ``next`` alone."""
+        return False
+
     async def pour(self, take: Callable[[bytes], bool]) -> bytes | None:
         """Each piece to ``take``, until it refuses one."""
         return await pour_by_next(self.next, take)

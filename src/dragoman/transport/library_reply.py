@@ -95,6 +95,14 @@ class Reply:
             fault = self._driver.fault(error, in_body=True)
         raise self.failure(fault)
 
+    def at_hand(self) -> bytes | None:
+        """None: what is there is told by ``next`` alone."""
+        return None
+
+    def is_over(self) -> bool:
+        """False, as that is told by ``next`` alone."""
+        return False
+
     async def pour(self, take: Callable[[bytes], bool]) -> bytes | None:
         """Each piece to ``take``, until it refuses one."""
         return await pour_by_next(self.next, take)

@@ -47,6 +47,14 @@ class _StubReply:
         """The next piece."""
         return self._pieces.pop(0) if self._pieces else None
 
+    def at_hand(self) -> bytes | None:
+        """None: what is there is told by ``next`` alone."""
+        return None
+
+    def is_over(self) -> bool:
+        """False, as that is told by ``next`` alone."""
+        return False
+
     async def pour(self, take: Callable[[bytes], bool]) -> bytes | None:
         """Each piece to ``take``, until it refuses one."""
         return await pour_by_next(self.next, take)

@@ -205,3 +205,54 @@ def test_a_whole_reply_of_gemini_becomes_a_stream_and_its_error_an_error():
         with pytest.raises(UpstreamError) as failure:
             asyncio.run(streamed(means_of(Again([(0, body)])), candidates=google))
         assert failure.value.kind == "rate_limit"
+
+
+class There(Scripted):
+    """What comes without a pause is there already, all of it at once."""
+
+    def at_hand(self):
+        found = b""
+        while self.pieces and self.pieces[0][0] == 0:
+            found += self.pieces.pop(0)[1]
+        return found or None
+
+    def is_over(self):
+        return not self.pieces
+
+    async def next(self):
+        assert not (self.pieces and self.pieces[0][0] == 0), "it was there"
+        return await super().next()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        [(0, ROLE), (0, words("a")), (0, finish()), (0, DONE)],
+        [(0, ROLE), (0.01, words("a")), (0.01, finish() + DONE), (0.01, b"\n")],
+        [(0, ROLE), (0, words("a")), (0.01, finish() + DONE)],
+        [(0, ROLE), (0, words("a"))],
+        [(0, ROLE + words("a")), (EVER, b"")],
+        [(0, PING), (0.3, words("a")), (0.01, finish() + DONE)],
+    ],
+)
+def test_what_is_there_already_is_told_as_what_is_waited_for(script):
+    policy = Policy(gate_s=0.05, idle_s=0.4)
+    ends = []
+    for kind in Scripted, There:
+        call = call_of()
+        pieces = asyncio.run(streamed(means_of(kind(list(script)), policy), call))
+        ends.append((told(pieces), call.outcome.status, call.outcome.error_code))
+    assert ends[0] == ends[1]
+
+
+def test_a_stream_that_is_there_already_makes_no_task():
+    async def tasks():
+        made = []
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(
+            lambda loop, work, **more: made.append(work) or asyncio.Task(work, loop=loop, **more)
+        )
+        await streamed(means_of(There([(0, ROLE + words("a") + finish() + DONE)])))
+        return list(made)  # the loop makes some when it ends
+
+    assert asyncio.run(tasks()) == []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 from msgspec import Raw
 
-from dragoman.core.call import Attempt
+from dragoman.core.call import Attempt, Caller
 from dragoman.telemetry.exporter import Bounds, Exporter
 from dragoman.telemetry.otlp import read_fields, told
 from dragoman.telemetry.tracer import AT_ONCE, Tracer
@@ -17,7 +19,7 @@ def tracer():
     return Tracer(lambda *_: True, exporter, lambda _: None), exporter
 
 
-def finished(made, **asked):
+def finished(made, *, standing=False, **asked):
     call = call_of()
     call.id = "0193f2c4-a1b2-7e7d-9d3c-6a5b4f3e2d1c"
     call.sampled = True
@@ -25,6 +27,8 @@ def finished(made, **asked):
     tried = Attempt(call.id, 1, "openai", "m", None, 0.0, 0.0, status="complete")
     tried.duration_s = 0.1
     call.outcome.attempts.append(tried)
+    if standing:
+        call.caller, call.outcome.standing = Caller("k", "t"), tried
     made.finished(call, 0.2)
     return call
 
@@ -75,3 +79,21 @@ def test_a_try_that_goes_on_is_waited_for():
         each(call.outcome)
     exporter.more()
     assert exporter.waiting == 2
+
+
+def test_calls_with_one_try_that_went_well_wait_without_their_requests():
+    made, exporter = tracer()
+    for number in range(AT_ONCE):
+        assert (exporter.waiting, made.waiting) == (0, number)
+        call = finished(made, standing=True, messages="x" * 100_000, temperature=0.5)
+        assert sys.getrefcount(call) == 2
+    assert exporter.waiting == made.waiting == 2 * AT_ONCE
+    assert told(exporter._queue[1])["attributes"]["gen_ai.request.temperature"] == 0.5
+
+
+def test_of_many_calls_those_are_dropped_for_whose_spans_there_is_no_room():
+    exporter = Exporter([], Bounds(queue=7), lambda *_: None)
+    exporter.put([b"x"] * 10, 2)
+    assert (exporter.waiting, exporter.dropped) == (6, 4)
+    exporter.put([b"x"] * 2, 2)
+    assert (exporter.waiting, exporter.dropped) == (6, 6)

@@ -312,3 +312,17 @@ def test_a_connection_that_ends_while_idle_is_not_taken(loop, how):
 )  # fmt: skip
 def test_the_lines_of_a_head_are_read_all_at_once_as_each_by_itself(given, expected):
     assert by_name(given) == expected
+
+
+def test_what_has_come_is_at_hand_and_then_all_of_it_is_over(loop):
+    case = Case(loop)
+    case.hear(CHUNKED)
+    assert (case.reply.at_hand(), case.reply.is_over()) == (None, False)
+    case.hear(b"2\r\nab\r\n1\r\nc\r\n")
+    assert case.reply.at_hand() == b"abc"
+    assert (case.reply.at_hand(), case.reply.is_over()) == (None, False)
+    case.hear(b"1\r\nd\r\n0\r\n\r\n")
+    assert not case.reply.is_over(), "a piece of it was not read"
+    assert case.reply.at_hand() == b"d"
+    assert (case.reply.at_hand(), case.reply.is_over()) == (None, True)
+    assert loop.run_until_complete(case.reply.next()) is None

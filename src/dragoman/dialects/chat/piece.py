@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from dragoman.dialects.chat.reply_wire import Said
+from dragoman.dialects.chat.reply_wire import REFUSED, Said
 
 
 class _Delta(Said, gc=False):
@@ -42,5 +42,22 @@ class Piece(Struct, gc=False):
     system_fingerprint: str | None = None
 
 
-read_piece = msgspec.json.Decoder(Piece).decode
+_decoder = msgspec.json.Decoder(Piece)
+_read_lines = _decoder.decode_lines
+read_piece = _decoder.decode
 """The piece in a frame; a frame that holds none is refused as ``reply_wire.REFUSED``."""
+
+
+def are_pieces(told: list[bytes]) -> bool:
+    """Whether each of these frames holds a piece, looked at in one go; none of them has a line end.
+
+    No value goes on in the next line: no text holds a line end, and between ``}`` and ``{`` no value does.
+    So as many values as lines are one in each.
+    """
+    lines = b"\n".join(told)
+    if lines[:1] != b"{" or lines[-1:] != b"}" or lines.count(b"}\n{") != len(told) - 1:
+        return False
+    try:
+        return len(_read_lines(lines)) == len(told)
+    except REFUSED:
+        return False

@@ -20,7 +20,7 @@ from dragoman.dialects.chat.error import DONE, error_frames, malformed
 from dragoman.dialects.chat.finish import failed_finish, read_finish
 from dragoman.dialects.chat.frames import response_frames
 from dragoman.dialects.chat.mend import Repair, fragment_fix, mend_chunk
-from dragoman.dialects.chat.piece import read_piece
+from dragoman.dialects.chat.piece import are_pieces, read_piece
 from dragoman.dialects.chat.reply_wire import (
     REFUSED,
     REPLY,
@@ -40,6 +40,8 @@ from dragoman.dialects.openai_errors import known_of, truncated
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _exact = REPLY.exact
+_AT_ONCE = 16
+"""Pieces that are looked at in one go; where one of them is something else, each is looked at alone."""
 
 
 class ChatRelay:
@@ -85,6 +87,9 @@ class ChatRelay:
         lone = self._frames.lone(data)
         if lone is not None:
             return self._pass([lone])
+        told = self._frames.plain(data)
+        if told is not None:
+            return self._pass_plain(told)
         try:
             return self._pass(self._frames.feed(data))
         except UpstreamError as error:
@@ -146,6 +151,28 @@ class ChatRelay:
                     sent.append(frame.raw)
                     continue
             sent.append(self._frame(frame))
+            if self._done or facts.error is not None:
+                break
+        return b"".join(sent)
+
+    def _pass_plain(self, told: list[bytes]) -> bytes:
+        """The same of frames of one ``data`` line each; where that may be, several are looked at in one go."""
+        sent: list[bytes] = []
+        facts = self.facts
+        at, end = 0, len(told)
+        # Most often the last three are the finish, the usage and [DONE].
+        pieces = end - 3 if told[-1][:6] == b"[DONE]" else end
+        while at < end:
+            if self._steady and at < pieces:
+                few = told[at : min(at + _AT_ONCE, pieces)]
+                at += len(few)
+                if are_pieces(few):
+                    sent.append(b"data: %b\n\n" % b"\n\ndata: ".join(few))
+                    continue
+                sent.append(self._pass([_plain(data) for data in few]))
+            else:
+                sent.append(self._frame(_plain(told[at])))
+                at += 1
             if self._done or facts.error is not None:
                 break
         return b"".join(sent)
@@ -295,6 +322,11 @@ class ChatRelay:
                 repair = repair or Repair()
                 repair.calls[place, at] = fix
         return repair
+
+
+def _plain(data: bytes) -> Frame:
+    """The frame that says that in one line."""
+    return Frame(data, None, b"data: %b\n\n" % data)
 
 
 def _is_a_piece(choice: ChoiceWire) -> bool:

@@ -156,3 +156,30 @@ def test_what_is_less_or_more_than_one_frame_is_none(data):
     reader = SseFrames()
     reader.feed(b"data: 0\n\n")
     assert reader.lone(data) is None
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"data: a\n\n",
+                b"data: b\n\n",
+                b"data: \n\n",
+                b"data:c\n\n",
+                b"event: e\n",
+                b"\n",
+                b": c\n",
+                b"\r",
+            ]
+        ),
+        min_size=1,
+        max_size=6,
+    ).map(b"".join)
+)
+def test_frames_of_one_line_each_are_what_feed_makes_of_them(data):
+    told, frames = SseFrames().plain(data), SseFrames().feed(data)
+    if told is not None:
+        assert [Frame(each, None, b"data: %b\n\n" % each) for each in told] == frames
+    else:
+        usual = [frame for frame in frames if frame.raw == b"data: %b\n\n" % frame.data]
+        assert usual != frames or not frames or not data.endswith(frames[-1].raw)
