@@ -1,4 +1,7 @@
-"""Charges of budgets, written in the ledger's own transaction: a row each, and their sums in the pots.
+"""Charges of budgets, written in the ledger's own transaction: who has paid, and their sums in the pots.
+
+What nearly every attempt has cost is spent at once, and its own row says by whom (``payers``). Only what is
+held for an attempt is a row of the charges' table, by which it is found until somebody knows its cost.
 
 What a charge covers leaves the lease of the process that had set it aside, so that spent, held and leased
 together stay what they were; what a provider asks for beyond that is spent as well.
@@ -7,6 +10,7 @@ together stay what they were; what a provider asks for beyond that is spent as w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -42,13 +46,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def charge(connection: AsyncConnection, insert: str, charged: Sequence[Charged]) -> Totals:
-    """Writes charges of attempts that are new, by ``Statements.charge``; how their pots stand then."""
+    """Charges attempts that are new; how their pots stand then. ``insert``: ``Statements.charge``."""
     spent, covered = _summed(charged)
-    words: dict[tuple[Payer, ...], str] = {}
-    await connection.exec_driver_sql(
-        insert,
-        [_row(call_id, attempt_id, each, words) for call_id, attempt_id, each in charged],
-    )
+    held = [_row(*each) for each in charged if each[2].held]
+    if held:
+        await connection.exec_driver_sql(insert, held)
     await add_to_pots(connection, spent)
     if covered:
         await connection.execute(
@@ -136,23 +138,35 @@ def read_payers(text: str) -> tuple[Payer, ...]:
     return _payers.decode(text)
 
 
+def paid(charge: Charge | None) -> tuple[int, str] | None:
+    """What an attempt's own row says of its charge: ``reserved_pico`` and ``payers``.
+
+    None where there is none, or one that is held.
+    """
+    if charge is None or charge.held:
+        return None
+    stake = charge.stake
+    return stake.pico, _words(stake.payers)
+
+
+@lru_cache(maxsize=1024)
+def _words(payers: tuple[Payer, ...]) -> str:
+    """Payers as they are written: the same few at nearly every call."""
+    return _encode(payers).decode()
+
+
 def _named(pot: Pot) -> dict[str, str | int]:
     """The parameters by which a statement finds a row of the pot."""
     return dict(zip(_NAMES, pot, strict=True))
 
 
-def _row(
-    call_id: str, attempt_id: str, each: Charge, words: dict[tuple[Payer, ...], str]
-) -> tuple[Any, ...]:
-    """The parameters of a charge's row, in the order of its columns; ``words``: payers as they are written."""
+def _row(call_id: str, attempt_id: str, each: Charge) -> tuple[Any, ...]:
+    """The parameters of a charge's row, in the order of its columns."""
     stake = each.stake
-    payers = words.get(stake.payers)
-    if payers is None:
-        payers = words[stake.payers] = _encode(stake.payers).decode()
     return (
         call_id,
         attempt_id,
-        payers,
+        _words(stake.payers),
         stake.holder,
         round(each.wall * 1_000_000),
         stake.pico,

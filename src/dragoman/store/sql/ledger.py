@@ -149,7 +149,7 @@ class SqlLedger:
 
     async def _rows(self, entries: Sequence[Entry], served: Sequence[Served], batch: int) -> _Rows:
         """The parameters of all rows, and what they add to the sums; others have their turn meanwhile."""
-        rows = _Rows([], [], ServedRows([], []), Added())
+        rows = _Rows([], [], ServedRows([], [], []), Added())
         spelling, spelt = self._statements.spelling, self._served.spelt
         for some in _slices(entries):
             for entry in some:
@@ -176,6 +176,7 @@ class SqlLedger:
         for statement, tries in (
             (self._statements.attempt, rows.tries),
             (self._served.attempt, rows.served.tries),
+            (self._served.paid, rows.served.paid),
         ):
             if tries:
                 await connection.exec_driver_sql(statement, tries)
