@@ -89,8 +89,9 @@ class Purse(Struct, eq=False):
 
     def stake(self, attempt: Attempt) -> Stake:
         """What the attempt that is about to be made takes with it."""
-        assert self._next is not None, "who is tried was asked for"
-        candidate, amount = self._next
+        following = self._next
+        assert following is not None, "who is tried was asked for"
+        candidate, amount = following
         self._next = None
         self._pocket -= amount
         self._assigned[attempt.id] = (candidate, amount, self._counters)
@@ -108,7 +109,7 @@ class Purse(Struct, eq=False):
         if spent is None:
             spent = held = self._held(attempt, candidate, amount)
         covered = min(amount, spent)
-        if counters is self._counters:
+        if attempt.status != "complete" and counters is self._counters:
             # What is left of it pays for the next one.
             self._budgets.settle(attempt.id, counters, covered, covered)
             self._pocket += amount - covered

@@ -70,20 +70,23 @@ def _summed(
 
     Calls of one day and the same payers pay from the same pots, so those are found once for all of them.
     """
-    alike: dict[tuple[tuple[Payer, ...], float, str], list[int]] = {}
+    # The payers of a caller's calls are one object, and their names are hashed once for all of them.
+    alike: dict[tuple[int, float, str], list[int]] = {}
+    of: dict[int, tuple[Payer, ...]] = {}
     for _, _, each in charged:
-        stake, spent, held = each.stake, each.spent, each.held
-        key = (stake.payers, each.wall // DAY_S, stake.holder)
+        stake, spent, held, payers = each.stake, each.spent, each.held, each.stake.payers
+        key = (id(payers), each.wall // DAY_S, stake.holder)
         sums = alike.get(key)
         if sums is None:
             sums = alike[key] = [0, 0, 0]
+            of[id(payers)] = payers
         sums[0] += spent
         sums[1] += held
         sums[2] += min(stake.pico, spent + held)
     pots_spent: dict[Pot, list[int]] = {}
     pots_covered: dict[tuple[Pot, str], int] = {}
-    for (payers, day, holder), (spent, held, covered) in alike.items():
-        for pot in pots_of(payers, day * DAY_S):
+    for (whose, day, holder), (spent, held, covered) in alike.items():
+        for pot in pots_of(of[whose], day * DAY_S):
             sums = pots_spent.setdefault(pot, [0, 0])
             sums[0] += spent
             sums[1] += held

@@ -114,7 +114,8 @@ def add_served(
 _PLACE = {name: place for place, name in enumerate(CALL)}
 PROVIDER = _PLACE["provider"]
 """Where the facts say who has served."""
-_ATTEMPT = SURE + OWN + ATTEMPT.index("attempt_id")
+ATTEMPT_ID = SURE + OWN + ATTEMPT.index("attempt_id")
+"""Where the facts say the attempt's id; the call's is the first of them."""
 _created = itemgetter(_PLACE["created_us"])
 _kind = itemgetter(
     *map(
@@ -139,11 +140,6 @@ _numbers = itemgetter(
 def call_of(served: Served) -> str:
     """The call's id."""
     return str(served.facts[0])
-
-
-def attempt_of(served: Served) -> str:
-    """The attempt's id."""
-    return str(served.facts[_ATTEMPT])
 
 
 def count_served(sums: Added, served: Iterable[Served]) -> None:
