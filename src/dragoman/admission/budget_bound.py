@@ -19,7 +19,7 @@ from msgspec import Raw, Struct
 from dragoman.core.ask import Ask
 from dragoman.core.money import PICO
 from dragoman.core.provider import Candidate, Family, Price
-from dragoman.core.signs import may_hold_media
+from dragoman.core.signs import signs_of_media
 from dragoman.core.usage import Usage
 
 UNKNOWN_OUTPUT = 8192
@@ -153,7 +153,10 @@ class Size(Struct, frozen=True, gc=False):
 def plain_size(ask: Ask, dialect: Family) -> Size | None:
     """The size of a request that is text alone, as most are; None: it has to be looked into."""
     members, body = ask.members, ask.body
-    if dialect not in _FLAT or not _INTRICATE.isdisjoint(members) or may_hold_media(body):
+    if dialect not in _FLAT or not _INTRICATE.isdisjoint(members):
+        return None
+    text = str(body, "latin-1")
+    if signs_of_media(text):
         return None
     output: int | None = None
     for name in _BOUNDS.intersection(members):
@@ -163,7 +166,7 @@ def plain_size(ask: Ask, dialect: Family) -> Size | None:
             continue
         if type(said) is int and said > 0 and (output is None or said > output):
             output = said
-    if b"cache" in body:
+    if "cache" in text:
         return Size(len(body) + OVERHEAD, output, caches=True, dialect=dialect)
     tokens = len(body) + OVERHEAD
     return Size(tokens, output, dialect=dialect, text=tokens)

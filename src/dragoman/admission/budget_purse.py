@@ -89,9 +89,8 @@ class Purse(Struct, eq=False):
 
     def stake(self, attempt: Attempt) -> Stake:
         """What the attempt that is about to be made takes with it."""
-        following = self._next
-        assert following is not None, "who is tried was asked for"
-        candidate, amount = following
+        assert self._next is not None, "who is tried was asked for"
+        candidate, amount = self._next
         self._next = None
         self._pocket -= amount
         self._assigned[attempt.id] = (candidate, amount, self._counters)
