@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -22,6 +23,7 @@ from dragoman.store.budget_tables import leases, pots
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
+    from sqlalchemy.engine import Dialect
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 Totals: TypeAlias = dict[Pot, tuple[int, int]]
@@ -97,20 +99,9 @@ def _summed(
 
 async def add_to_pots(connection: AsyncConnection, added: Mapping[Pot, Sequence[int]]) -> None:
     """Adds to what is spent and held, in one order for all processes, so that none deadlock."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = make(pots)
-    more = statement.on_conflict_do_update(
-        index_elements=list(pots.primary_key),
-        set_={
-            name: pots.c[name] + statement.excluded[name] for name in ("spent_pico", "held_pico")
-        },
-    )
-    rows = [
-        {**pot._asdict(), "spent_pico": sums[0], "held_pico": sums[1]}
-        for pot, sums in sorted(added.items())
-    ]
+    rows = [(*pot, *sums) for pot, sums in sorted(added.items())]
     if rows:
-        await connection.execute(more, rows)
+        await connection.exec_driver_sql(_adding(connection.dialect), rows)
 
 
 async def totals_of(connection: AsyncConnection, wanted: Sequence[Pot]) -> Totals:
@@ -118,11 +109,44 @@ async def totals_of(connection: AsyncConnection, wanted: Sequence[Pot]) -> Total
     found: Totals = {}
     for start in range(0, len(wanted), _AT_ONCE):
         some = wanted[start : start + _AT_ONCE]
-        query = select(pots).where(or_(*(is_pot(pots, pot) for pot in some)))
-        for row in (await connection.execute(query)).all():
+        query = _standing(connection.dialect, len(some))
+        given = tuple(chain.from_iterable(some))
+        for row in (await connection.exec_driver_sql(query, given)).all():
             pot = Pot(row.budget, row.subject, row.span, row.since)
             found[pot] = (row.spent_pico, row.held_pico)
     return found
+
+
+# Both are asked with every batch of calls, and are the same each time.
+
+
+@lru_cache
+def _adding(dialect: Dialect) -> str:
+    """Adds to a pot; the parameters are the table's columns in their order."""
+    make = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
+    statement = make(pots)
+    more = statement.on_conflict_do_update(
+        index_elements=list(pots.primary_key),
+        set_={
+            name: pots.c[name] + statement.excluded[name] for name in ("spent_pico", "held_pico")
+        },
+    )
+    return str(more.compile(dialect=dialect))
+
+
+@lru_cache(maxsize=_AT_ONCE)
+def _standing(dialect: Dialect, number: int) -> str:
+    """Asks for so many pots; the parameters are theirs, one after the other."""
+    names = [column.name for column in pots.primary_key]
+    query = select(pots).where(
+        or_(
+            *(
+                and_(*(pots.c[name] == bindparam(f"{name}_{place}") for name in names))
+                for place in range(number)
+            )
+        )
+    )
+    return str(query.compile(dialect=dialect))
 
 
 def is_pot(table: Table, pot: Pot) -> ColumnElement[bool]:
