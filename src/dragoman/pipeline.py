@@ -23,7 +23,7 @@ from dragoman.accounting.tags import MEMBER as TAGS_MEMBER
 from dragoman.accounting.tags import tags_of
 from dragoman.admission import door
 from dragoman.admission.admit import Gate
-from dragoman.admission.afford import afford, afford_now, paying
+from dragoman.admission.afford import afford, afford_now, paid_now, paying
 from dragoman.admission.budget_bound import Size, plain_size
 from dragoman.admission.budget_rules import Payment
 from dragoman.admission.budgets import Budgets
@@ -41,7 +41,7 @@ from dragoman.core.ask import Ask, read_ask
 from dragoman.core.call import Answer, Call, Caller, Hold, Limits, Outcome
 from dragoman.core.clock import Clock
 from dragoman.core.errors import CallerError, UpstreamError
-from dragoman.core.provider import Candidate, Family, Operation, Plan, Price, Strategy
+from dragoman.core.provider import Candidate, Family, Operation, Plan, Strategy
 from dragoman.credentials.book import Book
 from dragoman.credentials.own import NOTHING
 from dragoman.credentials.pool import Pools
@@ -232,9 +232,10 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
         ask, plan, kept = await recall(ask, plan, call, caller.tenant, house.keeper)
     budgets = house.budgets
     if budgets is not None and budgets.active:
-        payers = paying(ask, call, caller, budgets)
+        price = house.accountant.price_now
+        tab.purse = paid_now(plan, ask, call, caller, budgets, price, size)
+        payers = None if tab.purse is not None else paying(ask, call, caller, budgets)
         if payers is not None:
-            price = partial(price_now, house)
             tab.purse = afford_now(plan, ask, call, payers, budgets, needs_of, price, size)
             if tab.purse is None:
                 plan, ask = await set_aside(plan, ask, call, payers, tab, house)
@@ -406,15 +407,10 @@ async def set_aside(
 ) -> tuple[Plan, Ask]:
     """Sets aside what the call may cost, where that takes a second look; who is asked then, and for what (D16)."""
     assert house.budgets is not None, "there are budgets"
-    price = partial(price_now, house)
+    price = house.accountant.price_now
     afforded = await afford(plan, ask, call, payers, house.budgets, needs_of, price)
     tab.purse = afforded.purse
     return afforded.plan, afforded.ask
-
-
-def price_now(house: House, candidate: Candidate) -> Price | None:
-    """What the candidate costs."""
-    return house.accountant.price_at(house.clock.wall(), candidate.provider.name, candidate.model)
 
 
 async def count(plan: Plan, ask: Ask, call: Call, tab: Tab, house: House) -> Answer:

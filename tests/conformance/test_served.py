@@ -14,7 +14,7 @@ from sqlalchemy import select
 from databases import KINDS, database_url
 from dragoman.accounting.ports import Scope
 from dragoman.accounting.served import Served, served_of
-from dragoman.store.budget_tables import charges, pots
+from dragoman.store.budget_tables import pots
 from dragoman.store.engine import Database
 from dragoman.store.ledger_tables import attempts, hours, requests
 from dragoman.store.schema import open_upgraded
@@ -23,7 +23,7 @@ from dragoman.store.sql.ledger import Questions, SqlLedger
 from dragoman.store.usage_tables import days, labels
 from served_calls import served_calls
 
-TABLES = (requests, attempts, hours, days, labels, unsettled, charges, pots)
+TABLES = (requests, attempts, hours, days, labels, unsettled, pots)
 MANY = 120
 
 

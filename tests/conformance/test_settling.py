@@ -58,6 +58,11 @@ async def one(database, query):
         return (await connection.execute(query)).one()
 
 
+async def count(database, table) -> int:
+    async with database.read() as connection:
+        return len((await connection.execute(select(table))).all())
+
+
 TOLD = Usage(input=100, output=20, cache_read=7, cost=Decimal("0.5"))
 HALF = 500_000_000_000
 
@@ -115,6 +120,36 @@ def test_all_that_hangs_on_a_figure_changes_with_it(play):
         pot = await one(database, select(pots).where(pots.c.span == "month"))
         assert (pot.spent_pico, pot.held_pico) == (HALF, 0)
         assert told[0][month] == (HALF, 0)
+
+    play(story)
+
+
+@pytest.mark.req("M14", "M3")
+def test_what_was_spent_at_once_finds_its_payers_when_its_figure_changes(play):
+    used = msgspec.structs.replace(
+        NOTHING, input_tokens=1, output_tokens=1, tokens_from="estimated", cost_pico=9,
+        cost_from="estimated",
+    )  # fmt: skip
+    paid = Charge(Stake("p1", 900, (TEAM, Payer("each", "k1"))), WALL, 9, 0)
+
+    async def story(database) -> None:
+        ledger = SqlLedger(database, questions=questions(openrouter=0.0))
+        row = attempt(1, 0, consumed=used, charged_pico=9, charge=paid)
+        await ledger.write([entry(1, row)])
+        assert await count(database, charges) == 0
+        kept = await ledger.entry(MINE, row.call_id)
+        assert kept.attempts[0].charge == msgspec.structs.replace(
+            paid, stake=Stake("", 900, paid.stake.payers)
+        )
+        (question,) = await SqlSettling(database).due(int(WALL * 1000), 10)
+        assert await SqlSettling(database).settle(question, deciding(question))
+        for name in ("team", "each"):
+            pot = await one(
+                database, select(pots).where(pots.c.span == "month", pots.c.budget == name)
+            )
+            assert (pot.spent_pico, pot.held_pico) == (HALF, 0)
+        kept = await ledger.entry(MINE, row.call_id)
+        assert (kept.attempts[0].charge.spent, kept.attempts[0].charge.held) == (HALF, 0)
 
     play(story)
 

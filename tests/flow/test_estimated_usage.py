@@ -87,9 +87,10 @@ def test_sums_of_estimates_stand_apart_and_budgets_pay_them(mock, tmp_path):
         assert D(apart["cost_usd"]) == guessed
         sheet = server.ask("GET", "/v1/usage?group=model&format=csv").body.decode()
         assert "estimated_cost_usd" in sheet.splitlines()[0]
-        paid = rows(server, "SELECT * FROM budget_charges WHERE call_id = ?", one["call_id"])
-        assert [(each["spent_pico"], each["held_pico"]) for each in paid] == [
-            (int(D(one["cost_usd"]) * 10**12), 0)
+        assert not rows(server, "SELECT * FROM budget_charges WHERE call_id = ?", one["call_id"])
+        paid = rows(server, "SELECT * FROM ledger_attempts WHERE call_id = ?", one["call_id"])
+        assert [(each["cost_pico"], bool(each["payers"])) for each in paid] == [
+            (int(D(one["cost_usd"]) * 10**12), True)
         ]
         metrics = server.ask("GET", "/metrics").body.decode().splitlines()
         counted = [
@@ -193,5 +194,9 @@ def test_what_the_provider_tells_later_takes_the_estimates_place(house, mock):
     after = house.ask("GET", "/v1/usage").json()
     assert after["estimated"] == before["estimated"]
     assert after["input_tokens"] - before["input_tokens"] == entry["input"]
-    (paid,) = rows(house, "SELECT * FROM budget_charges WHERE call_id = ?", row["call_id"])
-    assert (paid["held_pico"], paid["spent_pico"]) == (0, int(D(row["cost_usd"]) * 10**12))
+    (paid,) = rows(house, "SELECT * FROM ledger_attempts WHERE call_id = ?", row["call_id"])
+    assert paid["payers"]
+    assert paid["cost_pico"] == int(D(row["cost_usd"]) * 10**12)
+    (pot,) = rows(house, "SELECT * FROM budget_pots WHERE span = 'total'")
+    spent = sum(each["cost_pico"] or 0 for each in rows(house, "SELECT * FROM ledger_attempts"))
+    assert pot["spent_pico"] == spent

@@ -146,3 +146,22 @@ async def _dies(url, at):
     finally:
         await database.close()
     return False
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_who_has_paid_is_a_charge_again_for_an_older_version(kind, tmp_path):
+    async def emptied(database):
+        await fill(database)
+        async with database.write() as connection:
+            await connection.execute(text("DELETE FROM budget_charges WHERE call_id <> 'v0'"))
+
+    async with database_url(kind, tmp_path) as url:
+        await reopened(url, emptied)
+        before = (await reopened(url, contents))["budget_charges"]
+        await downgrade(url, "0021")
+        after = (await reopened(url, contents))["budget_charges"]
+    # Of three attempts one has a charge, and one was paid by nobody.
+    assert len(before) == 1
+    assert before[0] in after
+    (made,) = [row for row in after if row not in before]
+    assert (made[0], made[3], made[7]) == ("v2", "", 0)

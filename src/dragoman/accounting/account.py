@@ -124,12 +124,12 @@ class Accountant:
         )
         return Tab(self, call, call.outcome, about, caller.tier)
 
-    def price_at(self, wall: float, provider: str, model: str) -> Price | None:
-        """The price as it holds in the second of ``wall``."""
-        return self.pinned_at(wall, provider, model).price
+    def price_now(self, candidate: Candidate) -> Price | None:
+        """What the candidate costs in this second."""
+        return self.pinned_at(self.clock.wall(), candidate.provider.name, candidate.model).price
 
     def pinned_at(self, wall: float, provider: str, model: str) -> Pinned:
-        """The same, made ready for a cost; a busy process asks for it once a second."""
+        """The price as it holds in the second of ``wall``, made ready; a busy process asks once a second."""
         second = int(wall)
         if second != self._priced_at:
             self._priced.clear()

@@ -334,7 +334,7 @@ def charge_for(begin: Opened, end: Closed | None) -> Charge:
     stake = begin.stake
     assert stake is not None, "only who has set something aside is charged"
     payers = _fit_payers(stake.payers)
-    if payers is not stake.payers and payers != stake.payers:
+    if payers is not stake.payers:
         stake = replace(stake, payers=payers)
     if end is None:
         return Charge(stake, begin.about.wall, 0, stake.pico)
@@ -346,7 +346,8 @@ def charge_for(begin: Opened, end: Closed | None) -> Charge:
 @lru_cache(maxsize=1024)
 def _fit_payers(payers: tuple[Payer, ...]) -> tuple[Payer, ...]:
     """The same few at nearly every call."""
-    return tuple(Payer(*map(fit, payer)) for payer in payers)
+    fitting = tuple(Payer(*map(fit, payer)) for payer in payers)
+    return payers if fitting == payers else fitting
 
 
 def _consumed(end: Closed) -> Consumed:

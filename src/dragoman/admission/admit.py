@@ -130,17 +130,19 @@ def admit_request(caller: Caller, gate: Gate) -> Ticket | None:
     return Ticket(Allowed(taken.gauge), 0, None, leave, holds_place=True)
 
 
-def admit_tokens(caller: Caller, tokens: int, rule: Rule, gate: Gate) -> Ticket | None:
-    """The same of so many tokens, by the rule for the caller's."""
+def admit_tokens(
+    caller: Caller, tokens: int, rule: Rule, gate: Gate, requests: Gauge | None = None
+) -> Ticket | None:
+    """The same of so many tokens, by the rule for the caller's; ``requests``: how its limits on those stand."""
     name = counted_as(caller, rule) if rule.total else caller.key_id
     store = gate.store
     taken = store.take_now(name, rule, tokens)
-    if isinstance(taken, Short):
-        raise _refusal(taken, tokens, gate)
     if taken is None:
         return None
+    if isinstance(taken, Short):
+        raise _refusal(taken, tokens, gate)
     correct = partial(store.correct, name, rule, taken)
-    return Ticket(Allowed(None, taken.gauge), taken.amount, correct)
+    return Ticket(Allowed(requests, taken.gauge), taken.amount, correct)
 
 
 async def admit(caller: Caller, cost: Cost, gate: Gate) -> Ticket:

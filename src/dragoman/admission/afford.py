@@ -20,6 +20,7 @@ from dragoman.admission.budget_bound import (
     output_for,
     plain_size,
     size_of,
+    text_rates,
 )
 from dragoman.admission.budget_clamp import bounded_to
 from dragoman.admission.budget_purse import Purse
@@ -56,8 +57,9 @@ def paying(ask: Ask, call: Call, caller: Caller, budgets: Budgets) -> Payment | 
     rules, payers = budgets.covering(caller)
     if not rules or call.operation in _FREE:
         return None
-    if payers is None:
-        payers = payment(rules, caller, end_user(call.headers, ask.members))
+    if payers is not None:
+        return payers
+    payers = payment(rules, caller, end_user(call.headers, ask.members))
     return payers if payers.rules else None
 
 
@@ -90,7 +92,55 @@ def afford_now(
     counters = budgets.counters(payers, call.wall)
     if dearest and not budgets.take(counters, dearest):
         return None
+    if len(plan.candidates) == 1 and size.text:
+        _keep_fare(plan, call, payers, budgets, price, size)
     return Purse(budgets, payers, size, price, call.wall, bounds, dearest, counters)
+
+
+def _keep_fare(
+    plan: Plan, call: Call, payers: Payment, budgets: Budgets, price: PriceOf, size: Size
+) -> None:
+    """Has ``paid_now`` pay for the caller's next calls like this one."""
+    caller, candidate = call.caller, plan.candidates[0]
+    rates = text_rates(size, candidate, price(candidate))
+    if rates is not None and caller is not None and call.operation == "chat":
+        budgets.keep_fare(caller, plan, candidate, payers, call.wall, rates)
+
+
+def paid_now(
+    plan: Plan,
+    ask: Ask,
+    call: Call,
+    caller: Caller,
+    budgets: Budgets,
+    price: PriceOf,
+    size: Size | None = None,
+) -> Purse | None:
+    """What ``afford_now`` comes to where one of the caller's calls to the plan was paid for lately.
+
+    None: it is to be asked, and nothing is set aside.
+    """
+    fare = budgets.fares.get((id(caller), id(plan)))
+    wall = call.wall
+    if fare is None or wall < fare.since or budgets.monotonic() >= fare.until:
+        return None
+    if size is None:
+        size = plain_size(ask, call.dialect)
+        if size is None:
+            return None
+    read, written = size.text, size.output
+    if written is None:
+        written = fare.longest
+    # Neither cut off by the window, nor raised to what providers take at least.
+    if not 0 < read <= fare.window or written < LEAST_OUTPUT:
+        return None
+    amount = fare.read * read + fare.wrote * written + fare.request
+    counters = fare.counters
+    if not budgets.take(counters, amount):
+        return None
+    candidate = fare.candidate
+    bounds = {id(candidate): (candidate, amount)}
+    return Purse(budgets, fare.payment, size, price, wall, bounds, amount, counters)
 
 
 async def afford(

@@ -8,6 +8,7 @@ model's own bound (D27). Prices are the dearest of those that may apply: a long 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, NamedTuple, Protocol
@@ -18,7 +19,7 @@ from msgspec import Raw, Struct
 from dragoman.core.ask import Ask
 from dragoman.core.money import PICO
 from dragoman.core.provider import Candidate, Family, Price
-from dragoman.core.signs import may_hold_media
+from dragoman.core.signs import signs_of_media
 from dragoman.core.usage import Usage
 
 UNKNOWN_OUTPUT = 8192
@@ -63,6 +64,8 @@ _INTRICATE = frozenset(
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _TOOLS = msgspec.json.Decoder(list[dict[str, Raw]])
 _ANY = msgspec.json.Decoder()
+_decoded = _ANY.decode
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Asked(Protocol):
@@ -123,6 +126,8 @@ class Size(Struct, frozen=True, gc=False):
     searches: int = 0
     reasons: bool = False
     dialect: Family = "chat"
+    text: int = 0
+    """``input`` again, where there is nothing but text, of which nothing is cached, and one answer is wanted."""
 
     def output_at(self, candidate: Candidate) -> int:
         """Tokens of one answer of the candidate, at most."""
@@ -150,14 +155,21 @@ def plain_size(ask: Ask, dialect: Family) -> Size | None:
     members, body = ask.members, ask.body
     if dialect not in _FLAT or not _INTRICATE.isdisjoint(members):
         return None
-    if may_hold_media(body):
+    text = str(body, "latin-1")
+    if signs_of_media(text):
         return None
     output: int | None = None
     for name in _BOUNDS.intersection(members):
-        said = _read(_ANY, members[name], None)
+        try:
+            said = _decoded(members[name])
+        except _UNREADABLE:
+            continue
         if type(said) is int and said > 0 and (output is None or said > output):
             output = said
-    return Size(len(body) + OVERHEAD, output, caches=b"cache" in body, dialect=dialect)
+    if "cache" in text:
+        return Size(len(body) + OVERHEAD, output, caches=True, dialect=dialect)
+    tokens = len(body) + OVERHEAD
+    return Size(tokens, output, dialect=dialect, text=tokens)
 
 
 def size_of(ask: Ask, asked: Asked, dialect: Family) -> Size:
@@ -193,6 +205,31 @@ class _Rates(NamedTuple):
 
 _rates: dict[tuple[int, bool, bool, bool, int], tuple[Price, tuple[_Rates, ...]]] = {}
 """By the identity of a price, which the price beside it keeps from being another's, and what is asked."""
+
+
+class TextRates(NamedTuple):
+    """What requests of text alone cost at a candidate that has one price for any size."""
+
+    window: int
+    longest: int
+    """Tokens of an answer that its request does not bound."""
+    read: int
+    """10⁻¹² USD for a token of the request."""
+    wrote: int
+    """For one of the answer."""
+    request: int
+
+
+def text_rates(size: Size, candidate: Candidate, price: Price | None) -> TextRates | None:
+    """What requests like that one, which is text alone, cost at the candidate; None: that is no one sum."""
+    if price is None or candidate.provider.stub or not size.text:
+        return None
+    (_, read, wrote, request), *others = _rated(price, size)
+    if others or read is None or wrote is None:
+        return None
+    of = candidate.capability
+    window, longest = of.context_tokens or sys.maxsize, of.max_output_tokens or UNKNOWN_OUTPUT
+    return TextRates(window, longest, read, wrote, request)
 
 
 def bound_of(size: Size, candidate: Candidate, price: Price | None) -> int | None:
@@ -316,5 +353,5 @@ def _value(raw: Any) -> Any:
 def _read(decoder: msgspec.json.Decoder[Any], raw: Raw, otherwise: Any) -> Any:
     try:
         return decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _UNREADABLE:
         return otherwise

@@ -108,7 +108,7 @@ class Purse(Struct, eq=False):
         if spent is None:
             spent = held = self._held(attempt, candidate, amount)
         covered = min(amount, spent)
-        if counters is self._counters:
+        if attempt.status != "complete" and counters is self._counters:
             # What is left of it pays for the next one.
             self._budgets.settle(attempt.id, counters, covered, covered)
             self._pocket += amount - covered

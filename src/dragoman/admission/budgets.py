@@ -9,17 +9,21 @@ transaction that writes the ledger's rows, so a process that dies leaves either 
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from dragoman.admission.budget_alerts import Alerts
+from dragoman.admission.budget_bound import TextRates
 from dragoman.admission.budget_lease import Counter
 from dragoman.admission.budget_ports import Back, LeaseStore, RuleStore, Want
 from dragoman.admission.budget_rules import Payment, Rule, covering, payment
+from dragoman.admission.fare import Fare
 from dragoman.core.budget import DAY_S, Payer, Pot, since_of
 from dragoman.core.call import Caller
 from dragoman.core.clock import Clock
 from dragoman.core.errors import GatewayError, HouseError
+from dragoman.core.provider import Candidate, Plan
 
 Untold: TypeAlias = Callable[[str, Exception], None]
 """Tells the log of a failure behind the calls."""
@@ -36,6 +40,9 @@ IDLE_S = 2.0
 ALONE_IDLE_S = 60.0
 """After so long without a call what is left of a lease is given back."""
 MOST_CALLERS = 10_000
+MOST_FARES = 2000
+_NOTHING: tuple[tuple[Counter, ...], int] = ((), 0)
+"""Of an attempt that nothing is known of."""
 
 
 class Covered(NamedTuple):
@@ -88,7 +95,10 @@ class Budgets:
         self._counters: dict[Pot, Counter] = {}
         self._found: dict[tuple[Payer, ...], tuple[float, tuple[Counter, ...]]] = {}
         """By payers: the day, and their counters then; until one of them is forgotten."""
-        self._unwritten: dict[str, tuple[Sequence[Counter], int]] = {}
+        self.fares: dict[tuple[int, int], Fare] = {}
+        """By the identities of a caller and a plan, which the fare keeps from being another's."""
+        self.monotonic = clock.monotonic
+        self._unwritten: dict[str, tuple[tuple[Counter, ...], int]] = {}
         self._waiting: dict[Counter, list[int]] = {}
         self._round: asyncio.Future[None] | None = None
         self._asking: asyncio.Task[None] | None = None
@@ -104,7 +114,7 @@ class Budgets:
         self.rules = (*self.said, *(rule for rule in self._defined if rule.name not in names))
         self.active = bool(self.rules)
         self._covered.clear()
-        self._found.clear()
+        self._forget_found()
         limits = {(rule.name, span): limit for rule in self.rules for span, limit in rule.bounds}
         for counter in self._counters.values():
             counter.limit = limits.get((counter.pot.budget, counter.pot.span), 0)
@@ -147,6 +157,32 @@ class Budgets:
         self._found[payment.payers] = (day, counters)
         return counters
 
+    def keep_fare(
+        self,
+        caller: Caller,
+        plan: Plan,
+        candidate: Candidate,
+        payment: Payment,
+        wall: float,
+        rates: TextRates,
+    ) -> None:
+        """Keeps what the caller's calls of a plan cost, unless that depends on who is behind it."""
+        now, day = self._clock.wall(), wall // DAY_S
+        if self.covering(caller).payment is not payment or now // DAY_S != day:
+            return
+        if len(self.fares) >= MOST_FARES:
+            self.fares.clear()
+        # A price holds for a second of the wall clock, and no day ends within one.
+        until = self.monotonic() + 1 - now % 1
+        counters = self.counters(payment, wall)
+        self.fares[id(caller), id(plan)] = Fare(
+            caller, plan, candidate, until, day * DAY_S, payment, counters, *rates
+        )
+
+    def _forget_found(self) -> None:
+        self._found.clear()
+        self.fares.clear()
+
     # --- setting aside
 
     def take(self, counters: Sequence[Counter], amount: int) -> bool:
@@ -154,7 +190,7 @@ class Budgets:
         for counter in counters:
             if counter.granted - counter.reserved - counter.unwritten < amount:
                 return False
-        now = self._clock.monotonic()
+        now = self.monotonic()
         for counter in counters:
             counter.reserved += amount
             counter.used_at = now
@@ -181,7 +217,7 @@ class Budgets:
             counter.reserved -= amount
 
     def settle(
-        self, attempt_id: str, counters: Sequence[Counter], reserved: int, covered: int
+        self, attempt_id: str, counters: tuple[Counter, ...], reserved: int, covered: int
     ) -> None:
         """Notes that of what was reserved for an attempt so much is spent or held, once the row is written."""
         for counter in counters:
@@ -194,8 +230,12 @@ class Budgets:
 
         Of an attempt that it had already, or that another process has made, nothing changes here.
         """
+        taken, nothing = self._unwritten.pop, _NOTHING
+        sums: defaultdict[tuple[Counter, ...], int] = defaultdict(int)
         for attempt_id in attempt_ids:
-            counters, covered = self._unwritten.pop(attempt_id, ((), 0))
+            counters, covered = taken(attempt_id, nothing)
+            sums[counters] += covered
+        for counters, covered in sums.items():
             for counter in counters:
                 counter.granted -= covered
                 counter.unwritten -= covered
@@ -346,7 +386,7 @@ class Budgets:
                     backs.append(Back(pot, free, counter.is_idle))
                 if counter.is_idle:
                     del self._counters[pot]
-                    self._found.clear()
+                    self._forget_found()
             if backs:
                 await self._store.give_back(self.holder, sorted(backs, key=lambda back: back.pot))
 

@@ -59,14 +59,16 @@ def reserve(tokens: int, rule: Rule, call: Call, caller: Caller, gate: Gate) -> 
     Raises:
         CallerError: 429, a limit is reached.
     """
+    allowed = call.allowed
+    requests = None if allowed is None else allowed.requests
     try:
-        ticket = admit_tokens(caller, tokens, rule, gate)
+        ticket = admit_tokens(caller, tokens, rule, gate, requests)
     except LimitError as error:
-        call.allowed = replace(error.denied, requests=_requests(call))
+        call.allowed = replace(error.denied, requests=requests)
         raise
     if ticket is None:
         return False
-    call.allowed = Allowed(_requests(call), ticket.allowed.tokens)
+    call.allowed = ticket.allowed
     call.ended += (ticket.end,)
     return True
 

@@ -28,6 +28,19 @@ def limit_text(
         requests, tokens = verdict.requests, verdict.tokens
     else:
         requests, tokens = _refused(verdict)
+    if family != "anthropic" and requests is not None and tokens is not None:
+        reset_s = requests.reset_s
+        return (
+            f"x-ratelimit-limit: {requests.limit}\r\n"
+            f"x-ratelimit-remaining: {requests.remaining}\r\n"
+            f"x-ratelimit-reset: {ceil(reset_s)}\r\n"
+            f"x-ratelimit-limit-requests: {requests.limit}\r\n"
+            f"x-ratelimit-remaining-requests: {requests.remaining}\r\n"
+            f"x-ratelimit-reset-requests: {duration(reset_s)}\r\n"
+            f"x-ratelimit-limit-tokens: {tokens.limit}\r\n"
+            f"x-ratelimit-remaining-tokens: {tokens.remaining}\r\n"
+            f"x-ratelimit-reset-tokens: {duration(tokens.reset_s)}\r\n"
+        ), 9
     beside = "" if tokens is None else _told("tokens", tokens, family, wall)
     if requests is None:
         return beside, 3 if beside else 0

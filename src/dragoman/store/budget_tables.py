@@ -1,4 +1,4 @@
-"""The tables of budgets: what is defined, what is spent and leased of each pot, what each attempt was charged.
+"""The tables of budgets: what is defined, what is spent and leased of each pot, what is held for attempts.
 
 Amounts are whole 10⁻¹² USD, times whole Unix milliseconds; ``since`` is the first UTC day of a stretch, counted
 from 1970. Of each pot, what is spent, held and leased together never exceeds what it holds; a charge moves its
@@ -65,7 +65,11 @@ charges = Table(
     Column("held_pico", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""A row for each attempt that a budget has paid for; ``payers`` is a JSON list of budget and subject."""
+"""A row for each attempt that budgets have held something for; ``payers`` is a JSON list of budget and subject.
+
+Of all others, which are most, the attempt's own row says who has paid its cost (``payers``); of gateways
+before that was so, there is a row here of each.
+"""
 Index(
     "ix_budget_charges_held",
     charges.c.call_id,

@@ -129,11 +129,14 @@ attempts = Table(
     Column("settled_us", BigInteger, nullable=True),
     Column("settled_from", Text, nullable=True),
     Column("former", Text, nullable=True),
+    Column("reserved_pico", BigInteger, nullable=True),
+    Column("payers", Text, nullable=True),
     sqlite_with_rowid=False,
 )
 """One row a try: what each of them consumed, whether or not it served.
 
-Where a later figure has taken the place of the first, ``former`` keeps that one.
+Where a later figure has taken the place of the first, ``former`` keeps that one. ``payers`` are the budgets
+that have spent its cost, where they held nothing for it, and ``reserved_pico`` is what they had set aside.
 """
 
 SETTLED = ("settled_us", "settled_from", "former")

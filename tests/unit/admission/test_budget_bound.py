@@ -239,7 +239,10 @@ def test_the_short_way_to_a_size_leads_where_the_long_way_does(body, dialect):
     ask = read_ask(msgspec.json.encode({"model": "m", **body}))
     short = plain_size(ask, dialect)
     if short is not None:
-        assert short == size_of(ask, needs_of(ask, dialect, "chat"), dialect)
+        assert short.text in {0, short.input}
+        assert msgspec.structs.replace(short, text=0) == size_of(
+            ask, needs_of(ask, dialect, "chat"), dialect
+        )
         tokens = tokens_of_text(len(ask.body), short.output)
         assert tokens == tokens_asked(ask, dialect, "chat")
 

@@ -7,8 +7,10 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from dragoman.admission.afford import Afforded, afford, afford_now, paying
+from dragoman.admission.afford import Afforded, afford, afford_now, paid_now, paying
 from dragoman.admission.budget_alerts import Alerts
 from dragoman.admission.budget_purse import Purse
 from dragoman.admission.budget_rules import Payment, Rule
@@ -19,7 +21,7 @@ from dragoman.core.budget import Payer, Pot, since_of
 from dragoman.core.call import Attempt, Caller
 from dragoman.core.clock import ManualClock
 from dragoman.core.errors import CallerError, HouseError
-from dragoman.core.provider import Candidate, Plan, Price
+from dragoman.core.provider import Candidate, Capability, Plan, Price
 from dragoman.core.usage import Usage
 from dragoman.routing.needs import needs_of
 from memory_budgets import MemoryLeases
@@ -394,3 +396,84 @@ def test_what_is_not_paid_for_at_once_sets_nothing_aside():
             assert house.counter.reserved == before
 
     run(go)
+
+
+BODIES = st.fixed_dictionaries(
+    {"model": st.just("m"), "messages": st.just([{"role": "user", "content": "Hello"}])},
+    optional={
+        "max_tokens": st.integers(-1, 40) | st.none(),
+        "max_completion_tokens": st.integers(0, 4000),
+        "n": st.integers(1, 3),
+        "prompt_cache_key": st.just("k"),
+        "reasoning_effort": st.just("low"),
+        "tools": st.just([]),
+        "user": st.text(max_size=3000),
+    },
+)
+CANDIDATES = [
+    CHEAP,
+    Candidate(DEAR.provider, "m", capability=Capability(context_tokens=300, max_output_tokens=50)),
+    candidate("unknown"),
+]
+
+
+@settings(deadline=None)
+@given(st.lists(BODIES, min_size=1, max_size=6), st.sampled_from(CANDIDATES))
+def test_who_has_paid_lately_pays_the_same_at_once(bodies, at):
+    house = House(Rule("team", monthly=USD), Rule("each", each="key", daily=USD))
+    plan = Plan("m", (at,))
+    body = {"max_tokens": 9 * 10**5}
+    asyncio.run(house.afford(CHEAP, body=body)).purse.finish()  # a lease that pays for all of them
+    found = 0
+    for body in [bodies[0], *bodies]:
+        said = house.asked(plan, body, CALLER, "chat")
+        house.call.caller = CALLER
+        quick = paid_now(plan, said[1], house.call, CALLER, house.budgets, house.price)
+        taken = house.counter.reserved
+        if quick is not None:
+            found += 1
+            assert quick.affords_now(at)
+            quick.finish()
+        slow = afford_now(*said)
+        if quick is not None:
+            assert house.counter.reserved == taken
+        if slow is not None:
+            slow.finish()
+        assert house.counter.reserved == 0
+    plain = {"model", "messages", "max_completion_tokens", "user"}
+    bounded = bodies[0].get("max_completion_tokens", 16) >= 16
+    if at is CHEAP and bodies[0].keys() <= plain and bounded:
+        assert found
+
+
+def test_a_fare_holds_for_its_second_and_day_and_as_long_as_its_budgets():
+    house = House(Rule("team", monthly=USD))
+    plan = Plan("m", (CHEAP,))
+
+    def at_once() -> bool:
+        said = house.asked(plan, None, CALLER, "chat")
+        house.call.caller = CALLER
+        quick = paid_now(plan, said[1], house.call, CALLER, house.budgets, house.price)
+        slow = afford_now(*said) or run_of(house.afford(CHEAP))
+        assert slow is not None
+        return quick is not None
+
+    def run_of(going):
+        return asyncio.run(going)
+
+    at_once()
+    at_once()
+    assert at_once()
+    assert run_of(house.afford(CHEAP, body={"prompt_cache_key": "k"}))
+    house.clock.advance(1)
+    assert not at_once()
+    assert at_once()
+    house.budgets.configure((Rule("team", monthly=USD),))
+    assert not at_once()
+    assert at_once()
+    house.call.wall -= 86_400
+    said = house.asked(plan, None, CALLER, "chat")
+    house.call.wall -= 86_400
+    assert paid_now(plan, said[1], house.call, CALLER, house.budgets, house.price) is None
+    other = Caller("k2", "acme")
+    assert paid_now(plan, said[1], house.call, other, house.budgets, house.price) is None

@@ -94,3 +94,13 @@ def test_a_duration_is_never_shorter_than_the_wait_by_a_second(seconds):
     assert "".join(number + unit for number, unit in parts) == text
     total = sum(float(number) * units[unit] for number, unit in parts)
     assert total == pytest.approx(seconds, abs=1.0)
+
+
+@pytest.mark.parametrize("family", ["chat", "anthropic"])
+def test_of_requests_and_tokens_is_told_what_is_told_of_each(family):
+    requests, tokens = Gauge(10, 9, 1.5), Gauge(1000, 1, 86_399.2)
+    both = limit_text(Allowed(requests, tokens), family, 1.0)
+    parts = [
+        limit_text(Allowed(*each), family, 1.0) for each in ((requests, None), (None, tokens))
+    ]
+    assert both == (parts[0][0] + parts[1][0], parts[0][1] + parts[1][1])

@@ -37,10 +37,13 @@ def test_they_add_to_the_sums_what_their_entries_add(first, second):
 @given(served_calls())
 def test_what_a_driver_is_slow_with_is_spelt_otherwise_and_nothing_else(records):
     made = served_statements(sqlite.dialect())
-    plain, spelt = ServedRows([], []), ServedRows([], [])
+    plain, spelt = ServedRows([], [], []), ServedRows([], [], [])
     add_served(plain, served([records]), 7, {})
     add_served(spelt, served([records]), 7, made.spelt)
-    for kept, told in zip(plain.calls + plain.tries, spelt.calls + spelt.tries, strict=True):
+    assert len(plain.tries) + len(plain.paid) == 1
+    for kept, told in zip(
+        plain.calls + plain.tries + plain.paid, spelt.calls + spelt.tries + spelt.paid, strict=True
+    ):
         assert not {type(None), bool} & set(map(type, told))
         for value, driven in zip(kept, told, strict=True):
             assert driven == (-1 if value is None else value)
@@ -53,7 +56,10 @@ def test_each_statement_has_a_place_for_each_parameter_and_names_every_column():
         sign = "$" if dialect.name == "postgresql" else "?"
         assert made.call.count(sign) == len(CALL) + 1
         assert made.attempt.count(sign) == len(ATTEMPT)
-        for statement, table in ((made.call, requests), (made.attempt, attempts)):
+        assert made.paid.count(sign) == len(ATTEMPT) + 2
+        for statement, table in (
+            (made.call, requests), (made.attempt, attempts), (made.paid, attempts),
+        ):  # fmt: skip
             named = statement.partition("(")[2].partition(")")[0].split(", ")
             assert sorted(named) == sorted(column.name for column in inserted(table))
             assert statement.endswith("ON CONFLICT DO NOTHING")

@@ -1,4 +1,7 @@
-"""Charges of budgets, written in the ledger's own transaction: a row each, and their sums in the pots.
+"""Charges of budgets, written in the ledger's own transaction: who has paid, and their sums in the pots.
+
+What nearly every attempt has cost is spent at once, and its own row says by whom (``payers``). Only what is
+held for an attempt is a row of the charges' table, by which it is found until somebody knows its cost.
 
 What a charge covers leaves the lease of the process that had set it aside, so that spent, held and leased
 together stay what they were; what a provider asks for beyond that is spent as well.
@@ -7,6 +10,8 @@ together stay what they were; what a provider asks for beyond that is spent as w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -18,6 +23,7 @@ from dragoman.store.budget_tables import leases, pots
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
+    from sqlalchemy.engine import Dialect
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 Totals: TypeAlias = dict[Pot, tuple[int, int]]
@@ -42,13 +48,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def charge(connection: AsyncConnection, insert: str, charged: Sequence[Charged]) -> Totals:
-    """Writes charges of attempts that are new, by ``Statements.charge``; how their pots stand then."""
+    """Charges attempts that are new; how their pots stand then. ``insert``: ``Statements.charge``."""
     spent, covered = _summed(charged)
-    words: dict[tuple[Payer, ...], str] = {}
-    await connection.exec_driver_sql(
-        insert,
-        [_row(call_id, attempt_id, each, words) for call_id, attempt_id, each in charged],
-    )
+    held = [_row(*each) for each in charged if each[2].held]
+    if held:
+        await connection.exec_driver_sql(insert, held)
     await add_to_pots(connection, spent)
     if covered:
         await connection.execute(
@@ -68,20 +72,23 @@ def _summed(
 
     Calls of one day and the same payers pay from the same pots, so those are found once for all of them.
     """
-    alike: dict[tuple[tuple[Payer, ...], float, str], list[int]] = {}
+    # The payers of a caller's calls are one object, and their names are hashed once for all of them.
+    alike: dict[tuple[int, float, str], list[int]] = {}
+    of: dict[int, tuple[Payer, ...]] = {}
     for _, _, each in charged:
-        stake, spent, held = each.stake, each.spent, each.held
-        key = (stake.payers, each.wall // DAY_S, stake.holder)
+        stake, spent, held, payers = each.stake, each.spent, each.held, each.stake.payers
+        key = (id(payers), each.wall // DAY_S, stake.holder)
         sums = alike.get(key)
         if sums is None:
             sums = alike[key] = [0, 0, 0]
+            of[id(payers)] = payers
         sums[0] += spent
         sums[1] += held
         sums[2] += min(stake.pico, spent + held)
     pots_spent: dict[Pot, list[int]] = {}
     pots_covered: dict[tuple[Pot, str], int] = {}
-    for (payers, day, holder), (spent, held, covered) in alike.items():
-        for pot in pots_of(payers, day * DAY_S):
+    for (whose, day, holder), (spent, held, covered) in alike.items():
+        for pot in pots_of(of[whose], day * DAY_S):
             sums = pots_spent.setdefault(pot, [0, 0])
             sums[0] += spent
             sums[1] += held
@@ -92,20 +99,9 @@ def _summed(
 
 async def add_to_pots(connection: AsyncConnection, added: Mapping[Pot, Sequence[int]]) -> None:
     """Adds to what is spent and held, in one order for all processes, so that none deadlock."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = make(pots)
-    more = statement.on_conflict_do_update(
-        index_elements=list(pots.primary_key),
-        set_={
-            name: pots.c[name] + statement.excluded[name] for name in ("spent_pico", "held_pico")
-        },
-    )
-    rows = [
-        {**pot._asdict(), "spent_pico": sums[0], "held_pico": sums[1]}
-        for pot, sums in sorted(added.items())
-    ]
+    rows = [(*pot, *sums) for pot, sums in sorted(added.items())]
     if rows:
-        await connection.execute(more, rows)
+        await connection.exec_driver_sql(_adding(connection.dialect), rows)
 
 
 async def totals_of(connection: AsyncConnection, wanted: Sequence[Pot]) -> Totals:
@@ -113,11 +109,44 @@ async def totals_of(connection: AsyncConnection, wanted: Sequence[Pot]) -> Total
     found: Totals = {}
     for start in range(0, len(wanted), _AT_ONCE):
         some = wanted[start : start + _AT_ONCE]
-        query = select(pots).where(or_(*(is_pot(pots, pot) for pot in some)))
-        for row in (await connection.execute(query)).all():
+        query = _standing(connection.dialect, len(some))
+        given = tuple(chain.from_iterable(some))
+        for row in (await connection.exec_driver_sql(query, given)).all():
             pot = Pot(row.budget, row.subject, row.span, row.since)
             found[pot] = (row.spent_pico, row.held_pico)
     return found
+
+
+# Both are asked with every batch of calls, and are the same each time.
+
+
+@lru_cache
+def _adding(dialect: Dialect) -> str:
+    """Adds to a pot; the parameters are the table's columns in their order."""
+    make = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
+    statement = make(pots)
+    more = statement.on_conflict_do_update(
+        index_elements=list(pots.primary_key),
+        set_={
+            name: pots.c[name] + statement.excluded[name] for name in ("spent_pico", "held_pico")
+        },
+    )
+    return str(more.compile(dialect=dialect))
+
+
+@lru_cache(maxsize=_AT_ONCE)
+def _standing(dialect: Dialect, number: int) -> str:
+    """Asks for so many pots; the parameters are theirs, one after the other."""
+    names = [column.name for column in pots.primary_key]
+    query = select(pots).where(
+        or_(
+            *(
+                and_(*(pots.c[name] == bindparam(f"{name}_{place}") for name in names))
+                for place in range(number)
+            )
+        )
+    )
+    return str(query.compile(dialect=dialect))
 
 
 def is_pot(table: Table, pot: Pot) -> ColumnElement[bool]:
@@ -136,23 +165,35 @@ def read_payers(text: str) -> tuple[Payer, ...]:
     return _payers.decode(text)
 
 
+def paid(charge: Charge | None) -> tuple[int, str] | None:
+    """What an attempt's own row says of its charge: ``reserved_pico`` and ``payers``.
+
+    None where there is none, or one that is held.
+    """
+    if charge is None or charge.held:
+        return None
+    stake = charge.stake
+    return stake.pico, _words(stake.payers)
+
+
+@lru_cache(maxsize=1024)
+def _words(payers: tuple[Payer, ...]) -> str:
+    """Payers as they are written: the same few at nearly every call."""
+    return _encode(payers).decode()
+
+
 def _named(pot: Pot) -> dict[str, str | int]:
     """The parameters by which a statement finds a row of the pot."""
     return dict(zip(_NAMES, pot, strict=True))
 
 
-def _row(
-    call_id: str, attempt_id: str, each: Charge, words: dict[tuple[Payer, ...], str]
-) -> tuple[Any, ...]:
-    """The parameters of a charge's row, in the order of its columns; ``words``: payers as they are written."""
+def _row(call_id: str, attempt_id: str, each: Charge) -> tuple[Any, ...]:
+    """The parameters of a charge's row, in the order of its columns."""
     stake = each.stake
-    payers = words.get(stake.payers)
-    if payers is None:
-        payers = words[stake.payers] = _encode(stake.payers).decode()
     return (
         call_id,
         attempt_id,
-        payers,
+        _words(stake.payers),
         stake.holder,
         round(each.wall * 1_000_000),
         stake.pico,

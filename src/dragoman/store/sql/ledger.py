@@ -35,10 +35,10 @@ from dragoman.store.sql.ledger_rows import (
     statements,
 )
 from dragoman.store.sql.served_rows import (
+    ATTEMPT_ID,
     PROVIDER,
     ServedRows,
     add_served,
-    attempt_of,
     call_of,
     count_served,
     served_statements,
@@ -135,7 +135,8 @@ class SqlLedger:
                 if self._questions is not None and (open_ := self._open(fresh)):
                     await connection.exec_driver_sql(self._statements.question, open_)
                 totals: Totals = {}
-                if paid := _charges(fresh):
+                paid = _charges(fresh)
+                if paid:
                     totals = await charge(connection, self._statements.charge, paid)
         except (IntegrityError, OverflowError) as error:
             raise EntryRefused(type(error).__name__) from error
@@ -144,12 +145,14 @@ class SqlLedger:
                 raise EntryRefused(type(error.__cause__).__name__) from error
             raise
         if self._charged is not None:
-            self._charged([attempt for _, attempt, _ in _charges(every)], totals)
+            if fresh is not every:
+                paid = _charges(every)
+            self._charged([attempt for _, attempt, _ in paid], totals)
         return new
 
     async def _rows(self, entries: Sequence[Entry], served: Sequence[Served], batch: int) -> _Rows:
         """The parameters of all rows, and what they add to the sums; others have their turn meanwhile."""
-        rows = _Rows([], [], ServedRows([], []), Added())
+        rows = _Rows([], [], ServedRows([], [], []), Added())
         spelling, spelt = self._statements.spelling, self._served.spelt
         for some in _slices(entries):
             for entry in some:
@@ -176,6 +179,7 @@ class SqlLedger:
         for statement, tries in (
             (self._statements.attempt, rows.tries),
             (self._served.attempt, rows.served.tries),
+            (self._served.paid, rows.served.paid),
         ):
             if tries:
                 await connection.exec_driver_sql(statement, tries)
@@ -297,7 +301,7 @@ def _charges(calls: _Calls) -> list[Charged]:
         if row.charge is not None
     ]
     paid += [
-        (call_of(each), attempt_of(each), each.charge)
+        (each.facts[0], each.facts[ATTEMPT_ID], each.charge)
         for each in calls.served
         if each.charge is not None
     ]

@@ -21,8 +21,14 @@ _CONSUMED = [field.name for field in fields(Consumed)]
 def entry_of_rows(
     request: Row[Any], attempts: Sequence[Row[Any]], charges: Sequence[Row[Any]] = ()
 ) -> Entry:
-    """The entry of a call's row, its attempts' rows and what budgets paid, with all of their tables' columns."""
+    """The entry of a call's row, its attempts' rows and what budgets held, with all of their tables' columns."""
     charged = {row.attempt_id: _charge(row) for row in charges}
+    for row in attempts:
+        if row.payers is not None and row.attempt_id not in charged:
+            # Who had set it aside is not kept; all else is the call's and the attempt's.
+            stake = Stake("", row.reserved_pico, read_payers(row.payers))
+            wall = request.created_us / 1_000_000
+            charged[row.attempt_id] = Charge(stake, wall, row.cost_pico or 0, 0)
     return Entry(
         request_of_row(request),
         tuple(

@@ -21,6 +21,7 @@ from dragoman.accounting.entry import AttemptRow, Consumed, Entry, RequestRow
 from dragoman.store.budget_tables import charges
 from dragoman.store.ledger_tables import SETTLED, SUMS, attempts, hours, requests
 from dragoman.store.settling_tables import unsettled
+from dragoman.store.sql.budget_charges import paid
 from dragoman.store.usage_tables import days, labels
 
 if TYPE_CHECKING:
@@ -250,6 +251,7 @@ def _attempt_values(row: AttemptRow, used: Row, spelling: Spelling) -> Row:
         flags[row.served],
         row.terms,
         unknown if row.charged_pico is None else row.charged_pico,
+        *(paid(row.charge) or (unknown, unknown)),
     )
 
 

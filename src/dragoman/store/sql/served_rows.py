@@ -22,6 +22,7 @@ from dragoman.accounting.served import (
     Served,
 )
 from dragoman.store.ledger_tables import attempts, requests
+from dragoman.store.sql.budget_charges import paid as paid_by
 from dragoman.store.sql.ledger_rows import HOUR_US, UNKNOWN, Added, Row, inserted
 
 if TYPE_CHECKING:
@@ -29,13 +30,16 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
 _BATCH = "batch"
+_PAID = ("reserved_pico", "payers")
 
 
 class ServedRows(NamedTuple):
-    """The parameters of both statements."""
+    """The parameters of the statements."""
 
     calls: list[Row]
     tries: list[Row]
+    paid: list[Row]
+    """Attempts that budgets have paid for."""
 
 
 class ServedStatements(NamedTuple):
@@ -43,6 +47,8 @@ class ServedStatements(NamedTuple):
 
     call: str
     attempt: str
+    paid: str
+    """An attempt that budgets have paid for."""
     spelt: Mapping[Any, Any]
     """What the driver is given in the place of what it is slow with; empty: nothing is."""
 
@@ -52,7 +58,8 @@ def served_statements(dialect: Dialect) -> ServedStatements:
     plain = dialect.name == "postgresql"
     return ServedStatements(
         _insert(requests, (*CALL, _BATCH), CALL_ALWAYS, numbered=plain),
-        _insert(attempts, ATTEMPT, ATTEMPT_ALWAYS, numbered=plain),
+        _insert(attempts, ATTEMPT, ATTEMPT_ALWAYS | dict.fromkeys(_PAID), numbered=plain),
+        _insert(attempts, (*ATTEMPT, *_PAID), ATTEMPT_ALWAYS, numbered=plain),
         {} if plain else {None: UNKNOWN, False: 0, True: 1},
     )
 
@@ -88,7 +95,7 @@ def add_served(
     rows: ServedRows, served: Iterable[Served], batch: int, spelt: Mapping[Any, Any]
 ) -> None:
     """Adds the parameters of such calls."""
-    calls, tries = rows.calls.append, rows.tries.append
+    calls, tries, paid = rows.calls.append, rows.tries.append, rows.paid.append
     spell = spelt.get
     its = (batch,)
     for each in served:
@@ -97,13 +104,18 @@ def add_served(
         if spelt:
             said = tuple(map(spell, said, said))
         calls(facts[:SURE] + said[:_CALLS] + its)
-        tries(said[OWN:] + facts[_END:])
+        its_payers = paid_by(each.charge)
+        if its_payers is None:
+            tries(said[OWN:] + facts[_END:])
+        else:
+            paid(said[OWN:] + facts[_END:] + its_payers)
 
 
 _PLACE = {name: place for place, name in enumerate(CALL)}
 PROVIDER = _PLACE["provider"]
 """Where the facts say who has served."""
-_ATTEMPT = SURE + OWN + ATTEMPT.index("attempt_id")
+ATTEMPT_ID = SURE + OWN + ATTEMPT.index("attempt_id")
+"""Where the facts say the attempt's id; the call's is the first of them."""
 _created = itemgetter(_PLACE["created_us"])
 _kind = itemgetter(
     *map(
@@ -128,11 +140,6 @@ _numbers = itemgetter(
 def call_of(served: Served) -> str:
     """The call's id."""
     return str(served.facts[0])
-
-
-def attempt_of(served: Served) -> str:
-    """The attempt's id."""
-    return str(served.facts[_ATTEMPT])
 
 
 def count_served(sums: Added, served: Iterable[Served]) -> None:
