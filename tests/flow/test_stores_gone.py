@@ -64,6 +64,9 @@ def test_known_keys_go_on_as_long_as_the_operator_said_and_no_longer(mock, tmp_p
     with gateway_server(tmp_path, **settings) as server:
         key = new_api_key(server, "--name", "alice")
         assert server.chat(key=key).status == 200
+        # That there is a new key is heard of within a second, and known ones are asked for anew then.
+        time.sleep(1.5)
+        assert server.chat(key=key).status == 200
         postgres.stop()
         began = time.monotonic()
         statuses: list[tuple[float, int]] = []
