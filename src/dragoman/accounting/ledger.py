@@ -1,7 +1,7 @@
 """The buffer between the data path and SQL: settled calls wait in memory and go in batches.
 
 A batch goes when ``size`` calls wait or ``interval_s`` has passed, but size alone triggers at
-most every ``_SPREAD_S``: a busy process writes few large transactions. While SQL fails, calls
+most every ``_SPREAD_S``, or ``_MANY`` calls: a busy process writes few large transactions. While SQL fails, calls
 wait, and tries are spaced out. The buffer is bounded: over ``most`` calls the newcomers are
 left to the journal alone, and are read back from it when SQL takes rows again. A call's
 journal files are let go only when SQL has its rows, so nothing is lost whatever ends first.
@@ -26,6 +26,8 @@ from dragoman.accounting.served import Served, served_of
 
 MOST = 20_000
 _SPREAD_S = 0.25
+_MANY = 700
+"""Calls that do not wait for so long: a busy process would hold some megabytes of them."""
 _AT_ONCE = 2000
 """Calls of one transaction: all that a busy process has in ``_SPREAD_S``, for one fsync."""
 _SLICE = 500
@@ -64,6 +66,7 @@ class Writer:
         self._left_to_journal: Counter[int] = Counter()
         self._writing = asyncio.Lock()
         self._due = asyncio.Event()
+        self._many = asyncio.Event()
 
     @property
     def waiting(self) -> int:
@@ -79,6 +82,8 @@ class Writer:
             self._left_to_journal.update(waiting.pop().files)
         elif number == self._size:
             self._due.set()
+        elif number == _MANY:
+            self._many.set()
 
     async def flush(self) -> bool:
         """Writes all that waits now; whether SQL has it. Never raises."""
@@ -162,7 +167,11 @@ class Writer:
             if self._journal.full:
                 self._journal.write_held()
             failures = 0 if await self.flush() else failures + 1
-            await asyncio.sleep(_SPREAD_S)
+            if len(self._waiting) < _MANY or failures:
+                self._many.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SPREAD_S):
+                    await self._many.wait()
 
 
 def _others(some: Sequence[Settled], served: Sequence[Served | None]) -> Iterator[Entry]:

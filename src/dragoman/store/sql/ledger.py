@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 _PAGE = 5000
 _SLICE = 500
 """Entries between two looks at what else the event loop has to do: a millisecond or so."""
+_GENTLY = 800
+"""Calls of a batch up to which it lets requests go first."""
 _SLACK_S = 60
 """By how much an id may be older than the moment that its row tells."""
 _REFUSALS = ("22", "23")
@@ -125,8 +127,11 @@ class SqlLedger:
         every = fresh = _Calls(entries, served)
         sums = rows.sums
         try:
-            async with self._database.write_behind() as connection:
-                new = len(entries) + len(served)
+            new = len(entries) + len(served)
+            # A process that is busier must not fall behind: its requests wait for one another anyway.
+            database = self._database
+            writing = database.write_behind() if new <= _GENTLY else database.write()
+            async with writing as connection:
                 if await self._insert(connection, rows) != new:
                     fresh, sums = await self._only_new(connection, fresh, batch)
                     new = len(fresh.entries) + len(fresh.served)
