@@ -159,6 +159,7 @@ async def _carry_stranger(call: Call, permission: Permission, house: House) -> A
 
 async def enter(call: Call, caller: Caller, tab: Account, house: House) -> Answer:
     """Lets the call in, has it answered, and brings its account to its end."""
+    # As ``accounted`` does; without it, as every call would enter one coroutine more.
     answer: Answer | None = None
     try:
         if not door.let_in(call, caller, house.gate):

@@ -221,12 +221,7 @@ class Tab(Struct, eq=False):
             if purse is not None:
                 purse.unmade(attempt)
             raise _storage_full() from error
-        if number != self._file:
-            self._files += (number,)
-            self._file = number
-        if accounts.sync is not None:
-            accounts.sync.soon()
-        self._records += (record,)
+        self._written(record, number)
         self._open[attempt.id] = price
 
     def _terms(self, attempt: Attempt) -> str:
@@ -350,14 +345,19 @@ class Tab(Struct, eq=False):
         if not self._records and journal.held >= MOST_HELD:
             return  # nothing was consumed, and memory is no journal
         number = journal.append_or_hold(record, self._file)
+        self._written(record, number)
+        if journal.full is not accounts.told_full:
+            accounts.tell_full(self._call.id)
+
+    def _written(self, record: Record, number: int) -> None:
+        """A record stands in the journal's file of that number."""
         if number != self._file:
             self._files += (number,)
             self._file = number
-        if accounts.sync is not None:
-            accounts.sync.soon()
+        sync = self._accounts.sync
+        if sync is not None:
+            sync.soon()
         self._records += (record,)
-        if journal.full is not accounts.told_full:
-            accounts.tell_full(self._call.id)
 
 
 def _storage_full() -> HouseError:
