@@ -17,6 +17,7 @@ from typing import get_args
 
 from dragoman.accounting.account import Accountant
 from dragoman.accounting.account import Tab as Account
+from dragoman.accounting.dearer import SAY_TIERS, Priced, priced_for
 from dragoman.accounting.ending import accounted, end_account, tell_failure
 from dragoman.accounting.tags import HEADER as TAGS_HEADER
 from dragoman.accounting.tags import MEMBER as TAGS_MEMBER
@@ -233,7 +234,7 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
         ask, plan, kept = await recall(ask, plan, call, caller.tenant, house.keeper)
     budgets = house.budgets
     if budgets is not None and budgets.active:
-        price = house.accountant.price_now
+        price = prices_for(ask, house)
         tab.purse = paid_now(plan, ask, call, caller, budgets, price, size)
         payers = None if tab.purse is not None else paying(ask, call, caller, budgets)
         if payers is not None:
@@ -403,12 +404,19 @@ def measure(ask: Ask, call: Call) -> tuple[Size | None, int]:
     return None, max(1, tokens_asked(ask, call.dialect, call.operation))
 
 
+def prices_for(ask: Ask, house: House) -> Priced:
+    """The prices by which money is set aside for a request."""
+    price: Priced = house.accountant.price_now
+    members = ask.members
+    return price if members.keys().isdisjoint(SAY_TIERS) else priced_for(members, price)
+
+
 async def set_aside(
     plan: Plan, ask: Ask, call: Call, payers: Payment, tab: Account, house: House
 ) -> tuple[Plan, Ask]:
     """Sets aside what the call may cost, where that takes a second look; who is asked then, and for what (D16)."""
     assert house.budgets is not None, "there are budgets"
-    price = house.accountant.price_now
+    price = prices_for(ask, house)
     afforded = await afford(plan, ask, call, payers, house.budgets, needs_of, price)
     tab.purse = afforded.purse
     return afforded.plan, afforded.ask

@@ -82,7 +82,7 @@ def settle_at(
     ``tokens`` are the same counts where all of them are sound (``counts.sound_tokens``).
     """
     tariff = price.tariff
-    if tokens is not None and tariff is not None and usage.cost is None:
+    if tokens is not None and tariff is not None and usage.cost is None and not usage.tier:
         pico = _whole(tokens, tariff)
         if pico is not None and pico <= _MOST_PICO:
             cost = Decimal(pico).scaleb(-_PLACES)
@@ -112,6 +112,8 @@ def _is_sound(cost: Decimal) -> bool:
 
 
 def _cost(usage: Usage, price: Price) -> Decimal | None:
+    if usage.tier:
+        return cost_of(usage, price)
     known = _tariffs.get(id(price))
     if known is None:
         known = _tariffs[id(price)] = (price, tariff_of(price))

@@ -29,7 +29,7 @@ from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate, Operation
 from dragoman.core.request import Request
 from dragoman.core.trace import traceparent_of
-from dragoman.core.usage import Usage
+from dragoman.core.usage import USUAL_TIERS, Usage, in_tier
 from dragoman.credentials.static import header_of
 from dragoman.dialects.base import Context, Dialect, Outgoing, Relay, Tapped, Target, Written
 from dragoman.dialects.overheard import Hearer
@@ -98,6 +98,9 @@ class Prepared(Struct, frozen=True):
         if operation != "chat":
             return UNARY[operation, provider.family].tap(body, self.members), ()
         response = provider.read_response(body, letterhead.target, self.outgoing.undo)
+        tier = response.service_tier
+        if tier is not None and tier not in USUAL_TIERS:
+            response = replace(response, usage=in_tier(response.usage, tier))
         written: Written = letterhead.caller.write_response(response, self.context)
         finish = response.choices[0].finish if response.choices else None
         return Tapped(written.body, response.usage, finish, response.id), written.losses

@@ -16,18 +16,20 @@ from datetime import date, time
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dragoman.catalog.genai.bundled import bundled_version, read_bundled
 from dragoman.catalog.schema import Definition
 from dragoman.catalog.tariff import Units, price_of
 from dragoman.core.provider import Price
+from dragoman.core.usage import USUAL_TIERS
 
 VERSION = re.compile(r"(?:-\d{4}-\d{2}-\d{2}|[-@]\d{8}|-latest)$")
 _SHORT_VERSION = re.compile(r"-\d{3,4}$")
 """``-2506``, ``-001``: a version only behind a name for which the catalogue takes any ending."""
 _DAY_S = 86_400
-_ORDINARY = frozenset({"", "auto", "default", "standard", "on_demand", "standard_only"})
-"""Service tiers at the ordinary price."""
+_TIERS = {("processing", "batch"): "batch", ("speed", "fast"): "fast"}
+"""Variants of a price that providers tell as a service tier, or beside it, under another name here."""
 
 
 class When(Struct, frozen=True):
@@ -66,36 +68,35 @@ class Model:
     dated: tuple[Dated, ...]
     variants: tuple[Dated, ...] = ()
     source: str = ""
-    _made: dict[tuple[int, int], Price | None] = field(default_factory=dict, repr=False)
+    tiers_alike: tuple[str, ...] = ()
+    """Service tiers that cost what the usual one does."""
+    _made: dict[tuple[int, ...], Price | None] = field(default_factory=dict, repr=False)
 
-    def price(self, wall: float, tier: str | None = None) -> Price | None:
-        """The price at a Unix time for a service tier; None: unknown."""
+    def price(self, wall: float) -> Price | None:
+        """The price at a Unix time, with those of other service tiers; None: unknown."""
         if not self.dated:
             return None
         # Of several the last that holds counts; where none does, the first (genai-prices' rule).
         index = next(
             (at for at in range(len(self.dated) - 1, -1, -1) if self.dated[at].when.holds(wall)), 0
         )
-        variant = -1
-        if tier is not None and tier not in _ORDINARY:
-            variant = next(
-                (
-                    at
-                    for at, item in enumerate(self.variants)
-                    if item.tier == tier and item.when.holds(wall)
-                ),
-                -1,
-            )
-            if variant < 0:
-                return None
-        key = (index, variant)
+        variants = self.variants
+        key = (index, *[at for at, item in enumerate(variants) if item.when.holds(wall)])
         if key not in self._made:
-            chosen = self.dated[index]
-            units = chosen.units
-            if variant >= 0:
-                units = {**units, **self.variants[variant].units}
-            self._made[key] = price_of(units, self.source, chosen.when.start)
+            self._made[key] = self._price(self.dated[index], [variants[at] for at in key[1:]])
         return self._made[key]
+
+    def _price(self, chosen: Dated, variants: list[Dated]) -> Price | None:
+        start = chosen.when.start
+        usual = price_of(chosen.units, self.source, start)
+        if usual is None:
+            return None
+        tiers = dict.fromkeys(self.tiers_alike, usual)
+        for item in reversed(variants):  # of several of one tier the first counts
+            other = price_of({**chosen.units, **item.units}, self.source, start)
+            if other is not None:
+                tiers[item.tier] = other
+        return replace(usual, tiers=tiers)
 
 
 @dataclass(slots=True)
@@ -152,6 +153,7 @@ def _shelf(models: Iterable[Any], definition: Definition, source: str) -> Shelf:
             dated=tuple(_dated(info.prices)),
             variants=tuple(_variants(info.price_variants or ())),
             source=source,
+            tiers_alike=definition.tiers_alike,
         )
         own_ids[info.id.lower()] = model
         spellings = [info.id]
@@ -209,8 +211,12 @@ def _dated(prices: Any) -> Iterator[Dated]:
 
 def _variants(variants: Iterable[Any]) -> Iterator[Dated]:
     for item in variants:
-        if set(item.when) == {"service_tier"}:
-            yield Dated(_units(item.prices), _when(item.constraint), item.when["service_tier"])
+        if len(item.when) != 1:
+            continue
+        [(name, value)] = item.when.items()
+        tier = value if name == "service_tier" else _TIERS.get((name, value))
+        if tier is not None and tier not in USUAL_TIERS:
+            yield Dated(_units(item.prices), _when(item.constraint), tier)
 
 
 def _when(constraint: Any) -> When:

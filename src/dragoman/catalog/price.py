@@ -27,8 +27,13 @@ def cost_of(usage: Usage, price: Price) -> Decimal | None:
     """
     if usage.input is None:
         return None
+    if usage.tier:
+        served = at_tier(price, usage.tier)
+        if served is None:
+            return None
+        price = served
     if price.above:
-        price = _tier(price, usage.input)
+        price = _step(price, usage.input)
     if price.image_output is None and not any(_rare(astuple(usage))):
         return _cost_of_words(usage, usage.input, price)
     parts = (
@@ -56,6 +61,7 @@ _ORDINARY = frozenset(
         "reasoning",
         "total",
         "cost",
+        "tier",
     }
 )
 _rare = itemgetter(*[n for n, name in enumerate(Usage.__struct_fields__) if name not in _ORDINARY])
@@ -92,7 +98,7 @@ def cost_of_text(tokens: int, written: int, price: Price) -> Decimal | None:
 
     Routing asks it for hundreds of models at once.
     """
-    price = _tier(price, tokens)
+    price = _step(price, tokens)
     total = price.per_request or _NOTHING
     for count, rate in ((tokens, price.input), (written, price.output)):
         if count:
@@ -102,7 +108,12 @@ def cost_of_text(tokens: int, written: int, price: Price) -> Decimal | None:
     return total
 
 
-def _tier(price: Price, tokens: int) -> Price:
+def at_tier(price: Price, tier: str) -> Price | None:
+    """The price in a service tier that is not the usual one; None: nobody says it."""
+    return price if price.tiers is None else price.tiers.get(tier)
+
+
+def _step(price: Price, tokens: int) -> Price:
     for start, dearer in reversed(price.above):
         if tokens > start:
             return dearer

@@ -156,15 +156,13 @@ class Registry:
             return True
         return self.facts(provider, model) is not None
 
-    def price(
-        self, provider: str, model: str, wall: float, service_tier: str | None = None
-    ) -> Price | None:
+    def price(self, provider: str, model: str, wall: float) -> Price | None:
         """The price of a model at a Unix time; None: unknown, and never guessed."""
         own = self.overrides.get(f"{provider}/{model}")
         if own is not None:
             return own
         facts = self.facts(provider, model)
-        price = facts.price(wall, service_tier) if facts is not None else None
+        price = facts.price(wall) if facts is not None else None
         return self._estimate(provider) if price is None else price
 
     def _estimate(self, provider: str) -> Price | None:

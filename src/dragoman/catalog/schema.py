@@ -100,6 +100,8 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True):
     report: Report | None = None
     sold_elsewhere: tuple[str, ...] = ()
     """Beginnings of ids that genai-prices has under the provider's name, and its address does not serve."""
+    tiers_alike: tuple[str, ...] = ()
+    """Service tiers that cost what the usual one does."""
 
 
 class KeyRow(Struct, frozen=True, forbid_unknown_fields=True):

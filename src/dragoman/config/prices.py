@@ -38,6 +38,20 @@ def read_prices(tables: Mapping[str, dict[str, Any]]) -> dict[str, Price]:
 
 
 def _price(row: dict[str, Any], name: str) -> Price:
+    usual = _of_tier({member: said for member, said in row.items() if member != "tiers"}, name)
+    tiers = row.get("tiers")
+    if tiers is None:
+        return usual
+    if not isinstance(tiers, dict) or not all(isinstance(said, dict) for said in tiers.values()):
+        raise ConfigError(f"[prices.{name!r}.tiers]: a table for each service tier.")
+    since = {"effective_from": usual.effective_from}
+    said = {
+        tier.lower(): _of_tier(since | one, f"{name}.tiers.{tier}") for tier, one in tiers.items()
+    }
+    return replace(usual, tiers=said)
+
+
+def _of_tier(row: dict[str, Any], name: str) -> Price:
     known = (*_MONEY, "effective_from")
     unknown = [member for member in row if member not in known]
     if unknown:

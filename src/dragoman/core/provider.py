@@ -123,6 +123,9 @@ class Price(Struct, frozen=True):
     """USD of one second of sound that was listened to."""
     above: tuple[tuple[int, Price], ...] = ()
     """Prices that hold for the whole of a request with more input tokens than the number; rising."""
+    tiers: dict[str, Price] | None = None
+    """Prices by service tier, where another than the usual one has its own: of one that is not among them
+    the price is unknown. None: nothing is said of tiers, and the price holds in each."""
     source: str = ""
     effective_from: str = ""
     estimate: bool = False

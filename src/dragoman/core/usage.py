@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 
 class Usage(Struct, frozen=True, gc=False):
@@ -44,6 +44,9 @@ class Usage(Struct, frozen=True, gc=False):
     """Pictures that were made."""
     audio_seconds: int | None = None
     """Seconds of sound that were listened to, where they are billed by their length (Mistral)."""
+    tier: str | None = None
+    """How it was served, where that has prices of its own: ``flex``, ``priority`` …; empty: as usual, though
+    something else was asked for; None: nothing is said."""
 
     @property
     def known(self) -> bool:
@@ -74,8 +77,25 @@ def merge(earlier: Usage | None, later: Usage) -> Usage:
 
 def add(one: Usage, other: Usage) -> Usage:
     """What two requests consumed together; a number that one of them does not say is unknown."""
-    pairs = zip(astuple(one), astuple(other), strict=True)
-    return Usage(*[None if a is None or b is None else a + b for a, b in pairs])
+    pairs = zip(astuple(one)[:-1], astuple(other)[:-1], strict=True)
+    counts = [None if a is None or b is None else a + b for a, b in pairs]
+    return replace(Usage(*counts), tier=one.tier or other.tier)
+
+
+USUAL_TIERS = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand"})
+"""How those are served, by whatever name, who ask for nothing else: at the usual prices."""
+
+
+def in_tier(usage: Usage | None, tier: str | None) -> Usage | None:
+    """What was consumed, where the provider says that it was served in this tier."""
+    if tier is None or usage is None or tier in USUAL_TIERS:
+        return usage
+    return served(usage, tier)
+
+
+def served(usage: Usage, tier: str | None) -> Usage:
+    """The same, though what was told before is another tier."""
+    return replace(usage, tier="" if tier is None or tier in USUAL_TIERS else tier.lower())
 
 
 _BYTES_PER_TOKEN = 4

@@ -6,6 +6,8 @@ relayed one look alike (``base.Relay``).
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.core.events import (
     Cited,
@@ -21,18 +23,20 @@ from dragoman.core.events import (
 )
 from dragoman.core.events import Event as _Event
 from dragoman.core.parts import Part, Refusal, Text, Thinking
-from dragoman.core.usage import merge
+from dragoman.core.usage import in_tier, merge
 from dragoman.dialects.base import Facts, StreamReader, StreamWriter
 
 
 class Translation:
     """A ``Relay`` across two dialects."""
 
-    __slots__ = ("_reader", "_writer", "facts")
+    __slots__ = ("_reader", "_tier", "_writer", "facts")
 
     def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._tier: str | None = None
+        """How the provider says that it serves, where that has prices of its own."""
         self.facts = Facts()
 
     def feed(self, data: bytes) -> bytes:
@@ -64,6 +68,8 @@ class Translation:
                     else UpstreamError(error.kind, error.message, code=error.code)
                 )
                 break
+            if isinstance(event, Start | UsageNote):
+                event = self._in_tier(event)  # noqa: PLW2901  the writer tells its cost
             self._note(event)
             if written := send(event):
                 pieces.append(written)
@@ -71,6 +77,16 @@ class Translation:
         if len(lost) > len(facts.losses):
             facts.losses = tuple(lost)
         return b"".join(pieces) if len(pieces) != 1 else pieces[0]
+
+    def _in_tier(self, event: Start | UsageNote) -> Start | UsageNote:
+        """Usage in the tier that the stream has told at its start."""
+        if isinstance(event, Start):
+            self._tier = event.service_tier
+        usage = event.usage
+        if usage is None or usage.tier is not None or self._tier is None:
+            return event
+        told = in_tier(usage, self._tier)
+        return event if told is usage else replace(event, usage=told)
 
     def _note(self, event: _Event) -> None:
         facts = self.facts

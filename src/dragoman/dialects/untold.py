@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from dragoman.core.loss import Loss
 from dragoman.core.response import Finish
-from dragoman.core.usage import Usage
+from dragoman.core.usage import USUAL_TIERS, Usage
 
 _COUNTS = (
     "cache_read",
@@ -25,8 +25,6 @@ _COUNTS = (
     "rejected_prediction",
     "web_searches",
 )
-_USUAL = frozenset({"default", "standard", "auto", "on_demand"})
-"""Tiers, by whatever name, that are served to whoever asks for none."""
 
 
 @cache
@@ -45,7 +43,7 @@ def usage_losses(usage: Usage | None, told: frozenset[str]) -> list[Loss]:
 
 def tier_losses(tier: str | None, told: Container[str] = ()) -> list[Loss]:
     """A service tier that is neither usual nor among ``told``."""
-    if tier is None or tier in _USUAL or tier in told:
+    if tier is None or tier in USUAL_TIERS or tier in told:
         return []
     return [Loss("service_tier", "not_in_dialect")]
 

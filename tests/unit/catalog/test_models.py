@@ -1,5 +1,6 @@
 """An id has a price only if the catalogue says so; never a guess."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta, timezone
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from dragoman.catalog.files import definitions
 from dragoman.catalog.genai import types
 from dragoman.catalog.models import Dated, Model, Shelf, When, _seconds, _shelf, read_shelves
+from dragoman.catalog.price import at_tier
 
 OPENAI = definitions()["openai"]
 SHELVES = read_shelves(
@@ -158,15 +160,27 @@ def test_where_no_price_holds_yet_the_first_counts() -> None:
     assert found.input == 2
 
 
+def in_tier(wall, tier):
+    price = MODEL.price(wall)
+    assert price is not None
+    return at_tier(price, tier)
+
+
 def test_a_service_tier_has_its_own_price_or_none_that_is_known() -> None:
     noon = DAY + 12 * 3600
-    assert MODEL.price(noon, "flex").input == 9
-    assert MODEL.price(noon, "flex").output == 0
-    assert MODEL.price(noon, "priority").input == 8
-    assert MODEL.price(DAY - 12 * 3600, "flex") is None
-    assert MODEL.price(noon, "scale") is None
-    for ordinary in (None, "", "auto", "default", "standard"):
-        assert MODEL.price(noon, ordinary).input == 2
+    assert in_tier(noon, "flex").input == 9
+    assert in_tier(noon, "flex").output == 0
+    assert in_tier(noon, "priority").input == 8
+    assert in_tier(DAY - 12 * 3600, "flex") is None
+    assert in_tier(noon, "scale") is None
+    assert MODEL.price(noon).input == 2
+
+
+def test_a_tier_that_costs_what_the_usual_one_does_has_its_price() -> None:
+    model = replace(MODEL, tiers_alike=("flex", "calm"), _made={})
+    price = model.price(DAY + 12 * 3600)
+    assert at_tier(price, "calm").input == 2
+    assert at_tier(price, "flex").input == 9, "what is said of it counts more"
 
 
 def test_a_model_without_prices_has_none() -> None:
@@ -239,14 +253,27 @@ def test_an_empty_shelf_finds_nothing() -> None:
     assert Shelf().find("x") is None
 
 
-def test_only_variants_by_service_tier_are_read() -> None:
-    cheap = types.ModelPrice(input_mtok=Decimal("0.5"))
+def test_variants_by_what_an_answer_tells_are_read_and_no_others() -> None:
+    def said(**when: str) -> types.PriceVariant:
+        return types.PriceVariant(when=when, prices=types.ModelPrice(input_mtok=Decimal("0.5")))
+
     variants = [
-        types.PriceVariant(when={"processing": "batch"}, prices=cheap),
-        types.PriceVariant(when={"service_tier": "flex"}, prices=cheap),
+        said(processing="batch"),
+        said(service_tier="flex"),
+        said(service_tier="default"),
+        said(speed="fast"),
+        said(route="mistral/eu"),
+        said(service_tier="flex", processing="batch"),
     ]
     model = _shelf(
         [info("m", types.ClauseEquals(equals="m"), price_variants=variants)], OPENAI, "test"
     ).find("m")
-    assert [item.tier for item in model.variants] == ["flex"]
-    assert model.price(WALL, "flex").input == Decimal("0.5")
+    assert [item.tier for item in model.variants] == ["batch", "flex", "fast"]
+    assert model.price(WALL).tiers["flex"].input == Decimal("0.5")
+
+
+def test_groqs_flexible_tier_costs_what_the_usual_one_does() -> None:
+    shelf = read_shelves([definitions()["groq"]])["groq"]
+    usual = shelf.find("llama-3.3-70b-versatile").price(WALL)
+    assert at_tier(usual, "flex").input == usual.input
+    assert at_tier(usual, "performance") is None

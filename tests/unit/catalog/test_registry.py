@@ -6,6 +6,7 @@ import pytest
 
 from dragoman.catalog.listing import Listed
 from dragoman.catalog.load import load_providers
+from dragoman.catalog.price import at_tier
 from dragoman.catalog.registry import STUB_MODELS, with_stub
 from dragoman.catalog.schema import OperatorRow
 from dragoman.core.provider import Price
@@ -60,9 +61,11 @@ def test_the_operators_price_goes_before_the_bundled_one() -> None:
 
 
 def test_a_service_tier_of_which_no_price_is_known_has_none() -> None:
-    registry = load_providers(ENV)
-    assert registry.price("openai", "gpt-4o", WALL, "default") is not None
-    assert registry.price("openai", "gpt-4o", WALL, "unheard-of") is None
+    price = load_providers(ENV).price("openai", "gpt-4o", WALL)
+    assert price is not None
+    assert at_tier(price, "unheard-of") is None
+    own = Price(input=Decimal(1), output=Decimal(2), source="operator")
+    assert at_tier(own, "unheard-of") is own
 
 
 def test_capability_takes_the_context_from_the_bundle_or_the_listing() -> None:

@@ -16,6 +16,7 @@ from dragoman.core.response import Choice, Finish, Response
 from dragoman.core.usage import LARGEST, Usage
 from dragoman.dialects.anthropic import wire
 from dragoman.dialects.anthropic.finish import READ
+from dragoman.dialects.anthropic.usage import tier_of
 
 _Count = Annotated[int, Meta(ge=0, le=LARGEST)]
 """What ``core.usage.count`` leaves as it is."""
@@ -49,6 +50,7 @@ class _Usage(Struct, gc=False):
     output_tokens_details: _Details | None = None
     server_tool_use: _Searches | None = None
     service_tier: str | None = None
+    speed: str | None = None
     iterations: None = None
 
 
@@ -68,7 +70,7 @@ class _Regular(Struct, gc=False):
 
 _DECODE = msgspec.json.Decoder(_Regular).decode
 _ENDS = {word: Finish(READ[word], word) for word in READ}
-TIER_READ = {"standard": "default", "priority": "priority", "batch": "batch"}
+TIER_READ = {"standard": "default", "priority": "priority", "batch": "batch", "fast": "fast"}
 """Service tiers in our words."""
 
 
@@ -80,7 +82,7 @@ def read_regular(body: bytes, asked: str) -> Response | None:
         return None
     reason, sequence, usage = reply.stop_reason, reply.stop_sequence, reply.usage
     finish = _ENDS[reason] if sequence is None else Finish(READ[reason], reason, sequence)
-    tier = usage.service_tier
+    tier = tier_of(usage.service_tier, usage.speed)
     return Response(
         reply.id or "",
         reply.model or asked,

@@ -12,12 +12,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from dragoman.core.errors import GatewayError, UpstreamError
-from dragoman.core.usage import merge
+from dragoman.core.usage import in_tier, merge
 from dragoman.dialects.anthropic import wire
 from dragoman.dialects.anthropic.error import error_frame, read_stream_error
 from dragoman.dialects.anthropic.finish import read_finish
 from dragoman.dialects.anthropic.stream_write import frame as write_frame
-from dragoman.dialects.anthropic.usage import read_usage
+from dragoman.dialects.anthropic.usage import read_usage, served_in
 from dragoman.dialects.anthropic.wire import WireError, encode
 from dragoman.dialects.base import Context, Facts, Target
 from dragoman.dialects.broken import is_garbled, not_understood, truncated
@@ -166,7 +166,7 @@ class AnthropicRelay:
             return one.raw
         self.facts.id = self.facts.id or message.id
         self._start_usage = message.usage
-        usage = read_usage(message.usage)
+        usage = in_tier(read_usage(message.usage), served_in(message.usage))
         if usage is not None:
             self.facts.usage = merge(self.facts.usage, usage)
         if message.model is not None:

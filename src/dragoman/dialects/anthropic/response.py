@@ -22,7 +22,7 @@ from dragoman.core.parts import (
     ToolResult,
 )
 from dragoman.core.response import Choice, Response
-from dragoman.core.usage import Usage
+from dragoman.core.usage import Usage, in_tier
 from dragoman.dialects.anthropic import wire
 from dragoman.dialects.anthropic.draft import own
 from dragoman.dialects.anthropic.envelope import is_native, wrap
@@ -31,7 +31,7 @@ from dragoman.dialects.anthropic.finish import BROKEN, read_finish, write_detail
 from dragoman.dialects.anthropic.read_blocks import read_block
 from dragoman.dialects.anthropic.regular import TIER_READ, read_regular
 from dragoman.dialects.anthropic.undo import undo_call
-from dragoman.dialects.anthropic.usage import TOLD, read_usage, write_usage
+from dragoman.dialects.anthropic.usage import TOLD, read_usage, served_in, write_usage
 from dragoman.dialects.anthropic.wire import DIALECT, WireError, encode
 from dragoman.dialects.base import Context, Tapped, Target, Undo, Written
 from dragoman.dialects.broken import not_understood
@@ -115,13 +115,12 @@ def read_response(body: bytes, target: Target, undo: Undo) -> Response:
     if not (message.container is message.context_management is message.diagnostics is wire.NULL):
         of_message = ((name, getattr(message, name)) for name in MESSAGE_EXT)
         extra = {name: raw for name, raw in of_message if not wire.is_null(raw)}
-    tier = message.usage.service_tier if message.usage else None
     return Response(
         id=message.id or "",
         model=message.model or target.model,
         choices=(Choice(tuple(parts), finish, ext={DIALECT: extra} if extra else None),),
         usage=read_usage(message.usage),
-        service_tier=TIER_READ.get(tier or ""),
+        service_tier=TIER_READ.get(served_in(message.usage) or ""),
     )
 
 
@@ -298,7 +297,7 @@ def tap_response(body: bytes, target: Target, context: Context) -> Tapped:
     if probe.model is None:
         members = wire.members(body, "")
         body = encode({**members, "model": context.model or target.model})
-    usage: Usage | None = read_usage(probe.usage)
+    usage: Usage | None = in_tier(read_usage(probe.usage), served_in(probe.usage))
     finish = read_finish(
         probe.stop_reason,
         probe.stop_sequence,

@@ -27,7 +27,7 @@ from dragoman.dialects.anthropic.error import read_stream_error
 from dragoman.dialects.anthropic.finish import read_finish
 from dragoman.dialects.anthropic.open_block import Delta, OpenBlock
 from dragoman.dialects.anthropic.regular import TIER_READ
-from dragoman.dialects.anthropic.usage import read_usage
+from dragoman.dialects.anthropic.usage import read_usage, served_in
 from dragoman.dialects.anthropic.wire import DIALECT, WireError, encode
 from dragoman.dialects.base import Target, Undo
 from dragoman.dialects.broken import not_understood, told_the_end, truncated
@@ -208,12 +208,11 @@ class AnthropicStreamReader:
         self._started = True
         self._id = message.id
         self._start_usage = message.usage
-        tier = message.usage.service_tier if message.usage else None
         start = Start(
             id=message.id or "",
             model=message.model or self._target.model,
             usage=read_usage(message.usage),
-            service_tier=TIER_READ.get(tier or ""),
+            service_tier=TIER_READ.get(served_in(message.usage) or ""),
         )
         # ``Start`` is first, whatever a broken proxy sent before it.
         events.append(start)

@@ -66,6 +66,16 @@ def _with_compaction(counted: Usage, iterations: list[Iteration]) -> Usage:
     )
 
 
+def tier_of(tier: str | None, speed: object) -> str | None:
+    """How it was served: ``fast`` has prices of its own, as a tier has, and is told beside it."""
+    return "fast" if speed == "fast" else tier
+
+
+def served_in(usage: WireUsage | None) -> str | None:
+    """The service tier that an answer tells."""
+    return None if usage is None else tier_of(usage.service_tier, usage.speed)
+
+
 TOLD = frozenset({"cache_read", "cache_write", "reasoning", "web_searches"})
 """The counts that this dialect has a word for, beside tokens in and out."""
 

@@ -181,6 +181,7 @@ class WireUsage(Struct, frozen=True, gc=False):
     output_tokens_details: OutputDetails | None = None
     server_tool_use: ServerToolUse | None = None
     service_tier: str | None = None
+    speed: Any = None
     iterations: list[Iteration] | None = None
 
 

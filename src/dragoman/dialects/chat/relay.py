@@ -14,7 +14,7 @@ import msgspec
 from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.core.money import plain
 from dragoman.core.response import Finish
-from dragoman.core.usage import Usage, merge
+from dragoman.core.usage import Usage, in_tier, merge
 from dragoman.dialects.base import Context, Facts, Target
 from dragoman.dialects.chat.error import DONE, error_frames, malformed
 from dragoman.dialects.chat.finish import failed_finish, read_finish
@@ -55,6 +55,7 @@ class ChatRelay:
         "_frames",
         "_own",
         "_steady",
+        "_tier",
         "_whole",
         "facts",
     )
@@ -70,6 +71,8 @@ class ChatRelay:
         self._steady = False
         """Whether the last frame was a piece of text, and another one would change nothing here."""
         self._done = False
+        self._tier: str | None = None
+        """How the provider says that it serves."""
         self._whole: bytearray | None = bytearray()
         """Bytes of a body that is no event stream (P11); None once it is known to be one."""
 
@@ -201,9 +204,11 @@ class ChatRelay:
                 return b""
         if facts.id is None:
             facts.id = chunk.id or None
+        if chunk.service_tier is not None:
+            self._tier = chunk.service_tier
         usage = None
         if chunk.usage is not None or chunk.x_groq is not None:
-            usage = usage_of(chunk)
+            usage = in_tier(usage_of(chunk), self._tier)
             if usage is not None:
                 facts.usage = merge(facts.usage, usage)
         choices = chunk.choices

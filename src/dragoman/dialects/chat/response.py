@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from dragoman.core.errors import UpstreamError
 from dragoman.core.parts import Citation, Ext, Opaque, Part, Refusal, Text, Thinking, ToolCall, raw
 from dragoman.core.response import Choice, Response
+from dragoman.core.usage import USUAL_TIERS, in_tier
 from dragoman.dialects.base import Context, Tapped, Target, Undo
 from dragoman.dialects.chat.citations import read_annotation
 from dragoman.dialects.chat.error import malformed
@@ -264,6 +265,9 @@ def tap_response(body: bytes, target: Target, context: Context) -> Tapped:
     except REFUSED:
         return _tap_with_care(body, target)
     usage, finish = regular.told()
+    tier = regular.service_tier
+    if tier is not None and tier not in USUAL_TIERS:
+        usage = in_tier(usage, tier)
     return Tapped(body, usage, finish, regular.id or None)
 
 
@@ -275,7 +279,7 @@ def _tap_with_care(body: bytes, target: Target) -> Tapped:
     has_calls = words is not None and bool(words.tool_calls or words.function_call)
     return Tapped(
         body=mend_whole(body, reply, loose=oddity == "loose", target=target),
-        usage=usage_of(reply),
+        usage=in_tier(usage_of(reply), reply.service_tier),
         finish=read_finish(first.finish_reason, has_calls=has_calls),
         id=reply.id or None,
     )

@@ -16,7 +16,7 @@ from dragoman.dialects.gemini.error import error_json
 from dragoman.dialects.gemini.finish import read_finish, word
 from dragoman.dialects.gemini.frames import Chunk, Chunks, Frames
 from dragoman.dialects.gemini.response import Probe, has_call, probe
-from dragoman.dialects.gemini.usage import of_wire
+from dragoman.dialects.gemini.usage import told_usage
 from dragoman.dialects.gemini.wire import WireError
 
 
@@ -115,7 +115,7 @@ class GeminiRelay:
     def _note(self, found: Probe) -> None:
         facts = self.facts
         facts.id = facts.id or found.responseId
-        usage = of_wire(found.usageMetadata)
+        usage = told_usage(found.usageMetadata)
         if usage is not None:
             facts.usage = merge(facts.usage, usage)
         if found.promptFeedback is not None and found.promptFeedback.blockReason is not None:

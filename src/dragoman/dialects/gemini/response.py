@@ -22,7 +22,7 @@ from dragoman.dialects.gemini.grounding import write_grounding
 from dragoman.dialects.gemini.logprobs import write_logprobs
 from dragoman.dialects.gemini.reply_parts import PartsOut
 from dragoman.dialects.gemini.stream_read import GeminiStreamReader
-from dragoman.dialects.gemini.usage import TOLD, WireUsage, of_wire, write_usage
+from dragoman.dialects.gemini.usage import TOLD, WireUsage, told_usage, write_usage
 from dragoman.dialects.gemini.wire import WireError, encode
 from dragoman.dialects.untold import stop_losses, tier_losses, usage_losses
 
@@ -188,4 +188,4 @@ def tap_response(body: bytes, target: Target, context: Context) -> Tapped:
     calls = has_call(first.content.parts if first.content else None)
     raw = word(first.finishReason) if found.candidates else "SAFETY"
     finish = read_finish(raw, has_calls=calls)
-    return Tapped(body, of_wire(found.usageMetadata), finish, found.responseId)
+    return Tapped(body, told_usage(found.usageMetadata), finish, found.responseId)

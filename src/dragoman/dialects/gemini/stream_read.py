@@ -19,10 +19,9 @@ from dragoman.dialects.gemini import wire
 from dragoman.dialects.gemini.error import read_stream_error
 from dragoman.dialects.gemini.frames import Chunk, Chunks
 from dragoman.dialects.gemini.read_candidate import Candidate
-from dragoman.dialects.gemini.usage import WireUsage, of_wire, read_usage
+from dragoman.dialects.gemini.usage import WireUsage, of_wire, read_usage, tier_of
 from dragoman.dialects.gemini.wire import WireError
 
-_TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
 _LAST_INDEX = 64
 
 
@@ -206,6 +205,6 @@ class GeminiStreamReader:
             Start(
                 id=self._seed,
                 model=wire.opt_text(found, "modelVersion", "") or self._target.model,
-                service_tier=_TIERS.get(tier.lower()) if isinstance(tier, str) else None,
+                service_tier=tier_of(tier),
             )
         )

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from dragoman.core.usage import Usage, count
+from dragoman.core.usage import Usage, count, in_tier
 from dragoman.dialects.gemini import wire
 
 
@@ -29,6 +29,7 @@ class WireUsage(Struct, frozen=True):
     totalTokenCount: Any = None  # noqa: N815
     promptTokensDetails: list[ModalityCount] | None = None  # noqa: N815
     candidatesTokensDetails: list[ModalityCount] | None = None  # noqa: N815
+    serviceTier: Any = None  # noqa: N815
 
 
 _DECODER = msgspec.json.Decoder(WireUsage)
@@ -64,6 +65,22 @@ def of_wire(usage: WireUsage | None) -> Usage | None:
         image_output=_of_kind("IMAGE", usage.candidatesTokensDetails),
     )
     return None if found == Usage() else found
+
+
+def told_usage(usage: WireUsage | None) -> Usage | None:
+    """Canonical counts, and in which tier they were served."""
+    return None if usage is None else in_tier(of_wire(usage), tier_of(usage.serviceTier))
+
+
+TIERS = {"standard": "default", "flex": "flex", "priority": "priority"}
+"""Service tiers in our words."""
+
+
+def tier_of(said: object) -> str | None:
+    """The service tier that an answer tells."""
+    if not isinstance(said, str):
+        return None
+    return TIERS.get(said.lower().removeprefix("service_tier_"))
 
 
 def _of_kind(kind: str, details: list[ModalityCount] | None) -> int | None:

@@ -13,7 +13,7 @@ from msgspec import Raw, Struct
 
 from dragoman.core.parts import Part, ToolCall
 from dragoman.core.response import Choice, Finish, Response
-from dragoman.core.usage import Usage
+from dragoman.core.usage import Usage, in_tier
 from dragoman.dialects.base import Context, Tapped, Target, Undo
 from dragoman.dialects.halves import mended
 from dragoman.dialects.members import NULL
@@ -107,7 +107,7 @@ def kinds_of(output: list[Raw] | None) -> list[str]:
 
 def usage_and_finish(reply: Reply, kinds: list[str]) -> tuple[Usage | None, Finish]:
     """What a finished response says of its cost and its end."""
-    usage = read_usage(reply.usage, kinds)
+    usage = in_tier(read_usage(reply.usage, kinds), reply.service_tier)
     has_calls = not CALLS.isdisjoint(kinds)
     return usage, read_finish(reply.status, reply.reason, has_calls=has_calls)
 

@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 
 from dragoman.core.errors import UpstreamError
 from dragoman.core.events import End, Event, Failure, Finished, Ping, Start, UsageNote
+from dragoman.core.usage import served
 from dragoman.dialects.base import Target, Undo
 from dragoman.dialects.broken import told_the_end
 from dragoman.dialects.framing.sse import Frame, SseFrames
@@ -83,6 +84,7 @@ class ResponsesStreamReader:
         "_started",
         "_stops",
         "_target",
+        "_tier",
         "_undo",
     )
 
@@ -90,6 +92,8 @@ class ResponsesStreamReader:
         self._target = target
         self._undo = undo
         self._frames = SseFrames()
+        self._tier: str | None = None
+        """The service tier that was told at the start."""
         self._started = False
         self._ended = False
         self._items: dict[int, OpenItem] = {}
@@ -174,13 +178,14 @@ class ResponsesStreamReader:
         reply = read_reply(raw) if raw is not NULL else read_reply(b"{}")
         if reply.status in FAILED:
             raise read_stream_error(bytes(raw))
+        # What is said at the start is what was asked for, not what will serve.
+        self._tier = None if reply.service_tier == "auto" else reply.service_tier
         events.append(
             Start(
                 id=reply.id or "",
                 model=reply.model or self._target.model,
                 created=reply.created,
-                # What is said at the start is what was asked for, not what will serve.
-                service_tier=None if reply.service_tier == "auto" else reply.service_tier,
+                service_tier=self._tier,
             )
         )
 
@@ -296,6 +301,8 @@ class ResponsesStreamReader:
             self._stop(number, NULL, events)
         usage = read_usage(reply.usage, kinds_of(output))
         if usage is not None:
+            if reply.service_tier != self._tier:
+                usage = served(usage, reply.service_tier)
             events.append(UsageNote(usage))
         status = reply.status or kind.removeprefix("response.")
         finish = read_finish(status, reply.reason, has_calls=self._calls)

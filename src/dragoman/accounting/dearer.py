@@ -1,0 +1,43 @@
+"""By which price money is set aside for a request that asks to be served sooner: that may cost twice the usual.
+
+What an answer costs is told by the answer. A tier that is cheaper is not counted on, as not every request gets the
+tier that it asks for; one of which no price is known leaves the usual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Raw
+
+from dragoman.catalog.price import at_tier
+from dragoman.core.provider import Candidate, Price
+
+Priced: TypeAlias = Callable[[Candidate], Price | None]
+
+SAY_TIERS = frozenset({"service_tier", "serviceTier", "speed"})
+"""Members of a request, in whatever dialect."""
+_read_word = msgspec.json.Decoder(str).decode
+
+
+def priced_for(members: Mapping[str, Raw], price: Priced) -> Priced:
+    """The prices by which money is set aside for a request of these members."""
+    words = [_word(members[name]) for name in SAY_TIERS & members.keys()]
+
+    def dearest(candidate: Candidate) -> Price | None:
+        usual = price(candidate)
+        if usual is None or usual.tiers is None:
+            return usual
+        asked = [found for word in words if (found := at_tier(usual, word)) is not None]
+        return max([usual, *asked], key=lambda each: each.output or each.input or 0)
+
+    return dearest
+
+
+def _word(raw: Raw) -> str:
+    try:
+        return _read_word(raw).lower().removeprefix("service_tier_")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
