@@ -52,9 +52,20 @@ def run(arguments: Sequence[str]) -> int:
         app = make_app(named)
         if named is None and VARIABLE not in os.environ:
             _bare(app)
-        return _ended(app, list(arguments))
+        return _ended(app, _json_behind(list(arguments), named))
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+
+
+def _json_behind(arguments: list[str], command: str | None) -> list[str]:
+    """The same with ``--json`` behind the command, which it is for wherever it stands."""
+    at = arguments.index(command) if command is not None else 0
+    if "--json" not in arguments[:at]:
+        return arguments
+    before = [word for word in arguments[:at] if word != "--json"]
+    rest = arguments[at:]
+    end = rest.index("--") if "--" in rest else len(rest)
+    return [*before, *rest[:end], "--json", *rest[end:]]
 
 
 def _ended(app: typer.Typer, arguments: list[str]) -> int:

@@ -114,6 +114,21 @@ def test_the_same_as_json(dragoman):
     ]
 
 
+@pytest.mark.parametrize(
+    "words", ["--json list-providers", "list-providers --json", "--json keys --prefix"]
+)
+def test_json_may_be_asked_for_before_the_command_as_well(dragoman, words):
+    code, out, _ = dragoman(*words.split())
+    assert isinstance(json.loads(out), dict)
+    assert code == (2 if "keys" in words else 0), "a wrong call is told as JSON, too"
+
+
+def test_what_stands_behind_two_dashes_is_no_option(dragoman):
+    code, out, _ = dragoman("--json", "recommend", "--", "--json")
+    assert code == 0
+    assert json.loads(out)["task"]
+
+
 def test_the_version_is_said_to_people_and_to_programs(dragoman):
     assert dragoman("--version")[:2] == (0, f"dragoman {__version__}\n")
     assert json.loads(dragoman("--json", "--version")[1]) == {
