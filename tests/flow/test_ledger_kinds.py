@@ -207,6 +207,12 @@ def test_every_kind_of_token_has_its_column(house, mock, usage, counts, cost):
     assert D(shown["cost_usd"]) == D(cost) == D(shown["charged_usd"])
     holds(attempt, {"price_source": "dragoman.toml", "price_from": "2026-01-02", "served": 1})
     holds(row, {"charged_pico": expected["cost_pico"], "other_cost_pico": 0})
+    kinds = {name: expected[name] for name in expected if name.endswith("_tokens")}
+    holds(shown, kinds)
+    explained = house.ask("GET", f"/v1/requests/{shown['call_id']}/explain").json()
+    tokens = explained["attempts"][0]["tokens"]
+    for name, number in kinds.items():
+        assert tokens.get(name.removesuffix("_tokens")) == number
 
 
 def _with_no_pictures(usage):
@@ -227,7 +233,7 @@ def test_how_much_is_pictures_has_to_be_said(house, mock):
 
 def test_sound_that_is_billed_by_its_length(house, mock):
     usage = {"prompt_tokens": 400, "completion_tokens": 20, "prompt_audio_seconds": 30}
-    _, row, attempt = told(
+    shown, row, attempt = told(
         house,
         mock,
         "/chat/completions",
@@ -237,6 +243,12 @@ def test_sound_that_is_billed_by_its_length(house, mock):
     # 400 at 0.1 and 20 at 0.3 a million, 30 at 0.00005
     for each in (row, attempt):
         holds(each, {"units": "audio_seconds=30", "cost_pico": 1_546_000_000})
+    assert shown["units"] == "audio_seconds=30"
+    explained = house.ask("GET", f"/v1/requests/{shown['call_id']}/explain").json()
+    assert explained["attempts"][0]["tokens"]["units"] == "audio_seconds=30"
+    sheet = house.ask("GET", "/v1/usage?group=request&format=csv").body.decode().splitlines()
+    assert "audio_seconds=30" in sheet[1]
+    assert "cache_write_1h_tokens" in sheet[0]
 
 
 def test_pictures_that_a_tool_has_made(house, mock):

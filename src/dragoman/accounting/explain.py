@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
 from dragoman.accounting.choice import Choice, read_choice
@@ -43,13 +43,21 @@ class Stand(Struct, frozen=True):
 
 
 class Tokens(Struct, frozen=True):
-    """What was consumed, by kind."""
+    """What was consumed, by kind; what few models count is there where it was told."""
 
     input: int | None
     output: int | None
     cache_read: int | None
     cache_write: int | None
     reasoning: int | None
+    cache_write_1h: int | UnsetType = UNSET
+    audio_input: int | UnsetType = UNSET
+    audio_output: int | UnsetType = UNSET
+    image_input: int | UnsetType = UNSET
+    image_output: int | UnsetType = UNSET
+    web_searches: int | UnsetType = UNSET
+    units: str | UnsetType = UNSET
+    """As ``images=2 audio_seconds=7``."""
 
 
 class Paid(Struct, frozen=True):
@@ -277,7 +285,18 @@ def _tokens(used: Consumed) -> Tokens:
         used.cache_read_tokens,
         used.cache_write_tokens,
         used.reasoning_tokens,
+        _told(used.cache_write_1h_tokens),
+        _told(used.audio_input_tokens),
+        _told(used.audio_output_tokens),
+        _told(used.image_input_tokens),
+        _told(used.image_output_tokens),
+        _told(used.web_searches),
+        used.units or UNSET,
     )
+
+
+def _told(number: int | None) -> int | UnsetType:
+    return UNSET if number is None else number
 
 
 def _since(row: RequestRow, attempt: AttemptRow) -> float:

@@ -161,6 +161,13 @@ class Line(Struct, frozen=True, gc=False):
     project: str = ""
     end_user: str = ""
     tags: str = ""
+    cache_write_1h_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    image_input_tokens: int | None = None
+    image_output_tokens: int | None = None
+    web_searches: int | None = None
+    units: str = ""
 
 
 class Ledger(Protocol):

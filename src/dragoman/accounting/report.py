@@ -93,6 +93,14 @@ class Shown(Struct, frozen=True, gc=False):
     project: str = ""
     end_user: str = ""
     tags: list[str] = []
+    cache_write_1h_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    image_input_tokens: int | None = None
+    image_output_tokens: int | None = None
+    web_searches: int | None = None
+    units: str = ""
+    """What is counted otherwise than in tokens, as ``images=2 audio_seconds=7``."""
 
 
 def parse_moment(name: str, text: str | None) -> int | None:
@@ -213,6 +221,13 @@ def shown(line: Line) -> Shown:
         project=line.project,
         end_user=line.end_user,
         tags=line.tags.split(",") if line.tags else [],
+        cache_write_1h_tokens=line.cache_write_1h_tokens,
+        audio_input_tokens=line.audio_input_tokens,
+        audio_output_tokens=line.audio_output_tokens,
+        image_input_tokens=line.image_input_tokens,
+        image_output_tokens=line.image_output_tokens,
+        web_searches=line.web_searches,
+        units=line.units,
     )
 
 
