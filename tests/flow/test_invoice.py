@@ -120,6 +120,7 @@ def asking(place, callers, wishes, many=12, **settings):
 def verdict(place, callers, *, may_lose=False):
     history = place.history()
     history.heard = callers.heard
+    history.harmed = may_lose
     add_sqlite(history, place.home / "dragoman.db")
     report = check(history)
     assert not report.findings, str(report)
@@ -221,4 +222,6 @@ def test_a_network_that_does_harm_on_both_sides_loses_and_doubles_nothing(tmp_pa
         report = verdict(place, callers, may_lose=True)
     assert set(behind.struck) == set(before.struck) == set(KINDS)
     assert report.answered > many // 2
+    # Cut off just between an answer's end and its usage: some bytes of some thousand.
+    assert report.untold <= max(1, many // 500)
     assert len(report.statuses) > 3

@@ -10,7 +10,8 @@ from decimal import Decimal
 
 import pytest
 
-from servers import gateway_server, new_api_key, providers_at, until
+from raw_upstream import STREAM, raw_upstream
+from servers import beside, gateway_server, new_api_key, providers_at, until
 
 D = Decimal
 PRICES = """
@@ -426,3 +427,30 @@ def test_who_leaves_is_accounted_and_its_usage_unknown(house):
     row = until(lambda: next((r for r in house.rows() if r["request_id"] == "leaves-early"), None))
     assert (row["status"], row["tokens_from"], row["cost_usd"]) == ("client_cut", "none", None)
     assert row["charged_usd"] is None
+
+
+@pytest.mark.req("M6", "D25", "D1", "B-09")
+def test_an_answer_whose_usage_is_cut_off_behind_its_end_is_whole_and_unknown(tmp_path):
+    """The caller has all of it; what it cost nobody has told, and the budget holds what was set aside."""
+    text = '{"index":0,"delta":{"role":"assistant","content":"hi"},"finish_reason":%s}'
+    chunk = 'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[%s]}\n\n'
+    cut = STREAM + (chunk % (text % "null") + chunk % (text % '"stop"')).encode()
+    (tmp_path / "dragoman.toml").write_text('[budgets.team]\nmonthly_usd = "1"\n')
+    with (
+        raw_upstream({"gpt-4o-mini": cut}) as up,
+        gateway_server(tmp_path, **up.environment()) as server,
+    ):
+        reply = server.chat(stream=True, max_tokens=100)
+        assert reply.body.endswith(b"data: [DONE]\n\n")
+        row = server.row(reply.headers["x-request-id"])
+        assert (row["status"], row["tokens_from"], row["cost_from"]) == (
+            "complete",
+            "none",
+            "none",
+        )
+        assert row["charged_usd"] is None
+        usage = server.ask("GET", "/v1/usage").json()
+        assert (usage["unknown_usage"], usage["unknown_cost"]) == (1, 1)
+        [window] = json.loads(beside(server, "budgets", "show", "team", "--json"))["windows"]
+        assert D(window["held_usd"]) > D("0.00006")
+        assert D(window["spent_usd"]) == 0

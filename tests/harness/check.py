@@ -60,6 +60,8 @@ class Report:
     open_pico: int = 0
     """What the provider charges for attempts whose cost the ledger does not know."""
     open_attempts: int = 0
+    untold: int = 0
+    """Answers that were whole but for their usage, which a network that does harm has cut off."""
     repeats: int = 0
     """Unanswered requests that were sent once more within their attempt, over another connection."""
 
@@ -121,12 +123,12 @@ def _attempts(history: History, report: Report) -> dict[str, Served]:
         served[each.trace].append(each)
     pairs: dict[str, Served] = {}
     for trace in {*made, *served}:
-        pairs |= _trace(trace, made[trace], served[trace], report)
+        pairs |= _trace(trace, made[trace], served[trace], report, harmed=history.harmed)
     return pairs
 
 
 def _trace(
-    trace: str, attempts: list[Attempt], served: list[Served], report: Report
+    trace: str, attempts: list[Attempt], served: list[Served], report: Report, *, harmed: bool
 ) -> dict[str, Served]:
     pairs = _paired(attempts, served)
     taken = {each.number for each in pairs.values()}
@@ -151,6 +153,8 @@ def _trace(
         true = pairs.get(attempt.attempt_id)
         if true is None:
             _unserved(attempt, report)
+        elif harmed and attempt.provider in _USAGE_LAST and _is_bare(attempt):
+            report.untold += 1
         else:
             _numbers(attempt, true, report)
         if attempt.cost_pico is not None:
@@ -201,6 +205,16 @@ def _is_known(attempt: Attempt) -> bool:
 def _is_same(attempt: Attempt, served: Served) -> bool:
     segment = _SEGMENTS.get(attempt.provider, attempt.provider)
     return segment == served.provider and attempt.model == served.model
+
+
+_USAGE_LAST = frozenset({"openai"})
+"""Providers whose streams tell usage behind their end: without it the answer is whole all the same (D1)."""
+
+
+def _is_bare(attempt: Attempt) -> bool:
+    """A whole answer of which no number is known."""
+    numbers = (attempt.input, attempt.output, attempt.cost_pico)
+    return attempt.status == "complete" and numbers == (None, None, None)
 
 
 def _unserved(attempt: Attempt, report: Report) -> None:

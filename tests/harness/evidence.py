@@ -122,6 +122,8 @@ class History:
     noted: list[Noted] = field(default_factory=list)
     left_over: list[str] = field(default_factory=list)
     """Journal files that nobody has drained."""
+    harmed: bool = False
+    """Whether what the provider sent may have been cut off on its way."""
 
 
 # --------------------------------------------------------------------------- the provider

@@ -273,3 +273,20 @@ def test_of_the_truth_logs_lines_the_last_one_holds():
         4,
         5_500_000,
     )
+
+
+@pytest.mark.parametrize(
+    ("provider", "harmed", "found"),
+    [("openai", True, 0), ("openai", False, 3), ("anthropic", True, 3)],
+)
+def test_usage_may_be_cut_off_behind_an_answers_end_and_nowhere_else(provider, harmed, found):
+    history = History(harmed=harmed)
+    history.served.append(
+        Served(1, "t", provider, "m", 9, 40, invoice_pico=5, told=True, whole=True)
+    )
+    history.requests.append(Request("c", "r", "t", "complete", 200, 1))
+    history.attempts.append(Attempt("a", "c", 1, provider, "m", "complete"))
+    report = check(history)
+    assert report.count("unknown") == found
+    assert report.untold == (not found)
+    assert (report.booked_pico, report.open_pico) == (0, 5), "it is open either way"
