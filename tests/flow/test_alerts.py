@@ -99,7 +99,7 @@ def spend(server, times=60):
     return found
 
 
-@pytest.mark.req("R-USE-012")
+@pytest.mark.req("R-USE-012", "B-05")
 def test_budgets_tell_of_soft_and_hard_thresholds_once_to_everyone(mock, tmp_path):
     with receiver(failures=2) as first, receiver() as second, receiver() as deaf:
         (tmp_path / "dragoman.toml").write_text(
@@ -179,6 +179,7 @@ def test_calls_that_fail_are_told_of_once(mock, tmp_path, workers):
             assert told["level"] == "warning"
 
 
+@pytest.mark.req("B-05")
 def test_who_spends_many_times_as_much_as_usual_is_told_of(mock, tmp_path):
     with receiver() as listener:
         (tmp_path / "dragoman.toml").write_text(

@@ -46,6 +46,7 @@ def kept_rows(server):
     return found
 
 
+@pytest.mark.req("P3", "P8")
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("route", ["/v1/chat/completions", "/v1/messages"])
 def test_who_manages_the_tenant_reads_what_was_said_and_nobody_else(place, keys, route, stream):
@@ -123,6 +124,7 @@ def test_it_is_removed_by_who_manages_the_tenant(place, keys):
     assert mine[::-1] == ["begun", "done", "begun", "failed"]
 
 
+@pytest.mark.req("P3")
 def test_what_is_old_is_not_shown_any_more(place, keys):
     server, _, _ = place
     call = server.chat(MODEL, key=keys["acme", "user"]).headers["x-dragoman-call-id"]
@@ -135,6 +137,7 @@ def test_what_is_old_is_not_shown_any_more(place, keys):
     assert asked(server, call, manager).status == 404
 
 
+@pytest.mark.req("P1", "P3")
 def test_the_switch_is_turned_without_a_restart_and_off_by_default(mock, tmp_path):
     with gateway_server(tmp_path, **providers_at(mock.port)) as server:
         admin = admin_key(server)

@@ -63,6 +63,7 @@ def live(server, admin, tenant) -> dict:
     return {"boss": boss, "user": user, "response": kept.json()["id"]}
 
 
+@pytest.mark.req("P5")
 def test_of_a_deleted_tenant_nothing_is_left_but_what_it_has_spent(house):
     server, admin, file = house
     tenant = live(server, admin, "acme")

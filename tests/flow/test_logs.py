@@ -153,6 +153,20 @@ def test_lines_go_to_a_file_of_the_operators(provider, tmp_path):
     assert place.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.req("D9")
+def test_a_disk_that_is_full_takes_lines_and_no_answers(provider, tmp_path):
+    with gateway_server(tmp_path, **environment(provider, LOG_TO="/dev/full")) as server:
+        assert {server.chat().status for _ in range(20)} == {200}
+
+        def lost():
+            page = server.ask("GET", "/metrics", key=None).body.decode()
+            return re.search(r'dragoman_queue_lost_total{queue="log"} (\S+)', page)
+
+        until(lambda: float(lost()[1]) >= 20)
+        assert server.ask("GET", "/ready", key=None).status == 200
+        assert len(server.rows()) == 20
+
+
 @pytest.mark.req("R-OBS-012")
 def test_lines_go_to_a_function_of_the_operators_and_one_that_fails_stops_nothing(
     provider, tmp_path

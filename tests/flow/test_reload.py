@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from decimal import Decimal
 
 import pytest
 
@@ -151,6 +152,43 @@ def test_a_stream_that_began_before_ends_as_it_began(mock, tmp_path, file):
         thread.join(20)
         assert found["reply"].body.endswith(b"data: [DONE]\n\n")
         assert found["reply"].headers["x-dragoman-provider"] == "openai"
+
+
+@pytest.mark.req("M8", "R-USE-009")
+@pytest.mark.parametrize("number", [5])
+def test_calls_under_way_cost_what_they_did_when_they_began(mock, tmp_path, file, number):
+    """A hundred thousand words a dollar for who came before the change, a hundred times as much for who came after."""
+    slow = f"{OPENAI}--mock-length-40--mock-delay-2500"
+    priced = f'[prices."{slow}"]\ninput = "0"\noutput = "{{}}"\n'.format
+    file.write_text(priced("10"))
+    with gateway_server(tmp_path, **environment(mock, file)) as server:
+
+        def ask(stream):
+            said = {"stream_options": {"include_usage": True}} if stream else {}
+            found.append(server.chat(slow, stream=stream, **said))
+
+        found = []
+        threads = [threading.Thread(target=ask, args=(place % 2 == 0,)) for place in range(number)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.4)
+        file.write_text(priced("1000"))
+        assert reload(server).status == 200
+        assert all(thread.is_alive() for thread in threads)
+        for thread in threads:
+            thread.join(20)
+        before = {reply.headers["x-request-id"] for reply in found}
+        after = server.chat(slow).headers["x-request-id"]
+        for row in server.rows():
+            dollars = 1000 if row["request_id"] == after else 10
+            assert Decimal(row["cost_usd"]) == Decimal(row["output_tokens"]) * dollars / 1_000_000
+        assert len(before) == number
+        assert server.row(after)["output_tokens"] > 0
+        # What the caller is told in its stream and in a header is the same.
+        for reply in found:
+            cost = server.row(reply.headers["x-request-id"])["cost_usd"]
+            told = reply.headers.get("x-dragoman-cost-usd")
+            assert told == cost or f'"cost":{cost}' in reply.body.decode()
 
 
 def test_a_hang_up_reads_the_file_again_and_the_server_goes_on(mock, tmp_path, file):

@@ -61,7 +61,7 @@ def house(provider, collector, tmp_path_factory):
         yield server
 
 
-@pytest.mark.req("R-OBS-003", "R-OBS-004")
+@pytest.mark.req("R-OBS-003", "R-OBS-004", "R-ENV-011")
 def test_a_call_is_two_spans_with_the_words_of_the_conventions(house, collector, provider):
     reply = house.chat("openai/gpt-4o-mini", PROMPT, HEADERS, temperature=0.5, max_tokens=64)
     assert reply.status == 200
@@ -393,6 +393,7 @@ def test_nobody_at_the_endpoint_costs_no_answer_and_no_end(provider, tmp_path):
         assert "hidden" not in server.log.read_text()
 
 
+@pytest.mark.req("R-ENV-011", "R-OBS-003")
 def test_the_console_gets_lines_of_json(provider, tmp_path):
     environment = {**providers_at(provider.port), **SOON, "OTEL_CONSOLE_EXPORT": "true"}
     with gateway_server(tmp_path, **environment) as server:
@@ -407,7 +408,7 @@ def test_the_console_gets_lines_of_json(provider, tmp_path):
     assert tried["end_ns"] >= tried["start_ns"] > 10**18
 
 
-@pytest.mark.req("R-OBS-003")
+@pytest.mark.req("R-OBS-003", "R-ENV-011")
 def test_without_an_endpoint_nothing_of_it_is_there(provider, tmp_path):
     with gateway_server(tmp_path, **providers_at(provider.port)) as server:
         assert server.chat(headers=HEADERS).headers["x-trace-id"] == TRACE

@@ -203,7 +203,7 @@ def test_an_administrator_has_reports_over_all_tenants(house):
     assert server.ask("GET", "/api/admin/usage?colour=red", key=admin).status == 400
 
 
-@pytest.mark.req("D24", "M9")
+@pytest.mark.req("D24", "M9", "B-05")
 def test_invoices_add_up_to_the_ledger_to_the_last_digit(house):
     server, admin, keys, _ = house
     found = {
@@ -238,7 +238,7 @@ def test_invoices_add_up_to_the_ledger_to_the_last_digit(house):
     assert read(server, "/v1/admin/invoices/1999-01", admin)["data"][0]["total_usd"] == "0"
 
 
-@pytest.mark.req("R-USE-012")
+@pytest.mark.req("R-USE-012", "B-05")
 def test_a_model_is_recommended_with_its_reasons(house):
     server, _, keys, _ = house
     found = read(server, "/v1/recommend?task=refactor%20a%20program&limit=3", keys["alice"])

@@ -45,7 +45,15 @@ def test_nothing_said_is_prod():
     assert load_settings().mode == "prod"
 
 
-@pytest.mark.req("R-SEC-001", "R-ENV-015")
+@pytest.mark.req("R-ENV-011", "R-ENV-012")
+def test_what_is_unset_is_as_the_requirements_say():
+    settings = load_settings()
+    assert (settings.usage_buffer_size, settings.usage_flush_interval) == (100, 5.0)
+    assert settings.otel_console_export is False
+    assert not settings.otel_exporter_otlp_endpoint
+
+
+@pytest.mark.req("R-SEC-001", "R-ENV-012", "R-ENV-015")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -54,6 +62,9 @@ def test_nothing_said_is_prod():
         ("PORT", "70000"),
         ("WORKERS", "0"),
         ("LOG_LEVEL", "loud"),
+        ("USAGE_BUFFER_SIZE", "none"),
+        ("USAGE_FLUSH_INTERVAL", "-17"),
+        ("OTEL_CONSOLE_EXPORT", "perhaps"),
     ],
 )
 def test_a_bad_value_is_named_and_not_shown(monkeypatch, name, value):
