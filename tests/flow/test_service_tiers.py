@@ -17,6 +17,9 @@ from servers import gateway_server
 USED = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
 READ = {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100}
 FAST = {"input_tokens": 1000, "output_tokens": 100, "service_tier": "standard", "speed": "fast"}
+AT_HOME = {**FAST, "speed": "standard", "inference_geo": "us"}
+FAST_AT_HOME = {**FAST, "inference_geo": "us"}
+ANYWHERE = {**FAST, "speed": "standard", "inference_geo": "global"}
 BOUGHT = {"input_tokens": 1000, "output_tokens": 100, "service_tier": "priority"}
 
 
@@ -107,6 +110,10 @@ REPLIES = {
     "claude-opus-4-8": whole(message(FAST)),
     "claude-opus-5": messages(FAST),
     "claude-sonnet-4-5": whole(message(BOUGHT)),
+    "claude-sonnet-4-6": whole(message(AT_HOME)),
+    "claude-opus-5-5": messages(FAST_AT_HOME),
+    "claude-opus-4-7": messages(AT_HOME),
+    "claude-opus-4-6": whole(message(ANYWHERE)),
 }
 COSTS = {
     "gpt-5-mini": "0.000225",  # 1000*0.125 + 100*1
@@ -120,9 +127,14 @@ COSTS = {
     "claude-opus-4-8": "0.015",  # 1000*10 + 100*50
     "claude-opus-5": "0.015",
     "claude-sonnet-4-5": None,
+    "claude-sonnet-4-6": "0.00495",  # (1000*3 + 100*15) * 1.1
+    "claude-opus-5-5": "0.0132",  # (1000*8 + 100*40) * 1.1
+    "claude-opus-4-7": "0.00825",  # (1000*5 + 100*25) * 1.1
+    "claude-opus-4-6": "0.0075",
 }
+STREAMS = ("claude-opus-5", "claude-opus-5-5", "claude-opus-4-7")
 CHAT = ("gpt-5-mini", "gpt-5", "gpt-5-nano", "gpt-4.1")
-ANTHROPIC = ("claude-opus-4-8", "claude-sonnet-4-5")
+ANTHROPIC = ("claude-opus-4-8", "claude-sonnet-4-5", "claude-sonnet-4-6", "claude-opus-4-6")
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +168,7 @@ def asks(house, way, model):
         ("responses whole", "openai/o4-mini"),
         ("responses stream", "openai/o3"),
         *((f"{dialect} whole", f"anthropic/{model}") for model in ANTHROPIC for dialect in ("chat", "anthropic")),
-        *((f"{dialect} stream", "anthropic/claude-opus-5") for dialect in ("chat", "anthropic")),
+        *((f"{dialect} stream", f"anthropic/{model}") for model in STREAMS for dialect in ("chat", "anthropic")),
     ],
 )  # fmt: skip
 def test_an_answer_costs_what_its_tier_does(house, way, model):

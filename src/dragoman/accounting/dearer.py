@@ -1,4 +1,4 @@
-"""By which price money is set aside for a request that asks to be served sooner: that may cost twice the usual.
+"""By which price money is set aside for a request that asks to be served sooner, or in a place: that costs more.
 
 What an answer costs is told by the answer. A tier that is cheaper is not counted on, as not every request gets the
 tier that it asks for; one of which no price is known leaves the usual.
@@ -17,14 +17,19 @@ from dragoman.core.provider import Candidate, Price
 
 Priced: TypeAlias = Callable[[Candidate], Price | None]
 
-SAY_TIERS = frozenset({"service_tier", "serviceTier", "speed"})
+_TIERS = ("service_tier", "serviceTier", "speed")
+_PLACE = "inference_geo"
+SAY_TIERS = frozenset({*_TIERS, _PLACE})
 """Members of a request, in whatever dialect."""
 _read_word = msgspec.json.Decoder(str).decode
 
 
 def priced_for(members: Mapping[str, Raw], price: Priced) -> Priced:
     """The prices by which money is set aside for a request of these members."""
-    words = [_word(members[name]) for name in SAY_TIERS & members.keys()]
+    words = [_word(members[name]) for name in _TIERS if name in members]
+    if _PLACE in members:
+        place = _word(members[_PLACE])
+        words += [place, *(f"{word} {place}" for word in words)]
 
     def dearest(candidate: Candidate) -> Price | None:
         usual = price(candidate)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, time
+from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
@@ -20,7 +21,7 @@ from msgspec.structs import replace
 
 from dragoman.catalog.genai.bundled import bundled_version, read_bundled
 from dragoman.catalog.schema import Definition
-from dragoman.catalog.tariff import Units, price_of
+from dragoman.catalog.tariff import Units, price_of, times
 from dragoman.core.provider import Price
 from dragoman.core.usage import USUAL_TIERS
 
@@ -70,6 +71,8 @@ class Model:
     source: str = ""
     tiers_alike: tuple[str, ...] = ()
     """Service tiers that cost what the usual one does."""
+    places: dict[str, Decimal] = field(default_factory=dict)
+    """By how much tokens are dearer where an answer has to be made in a place."""
     _made: dict[tuple[int, ...], Price | None] = field(default_factory=dict, repr=False)
 
     def price(self, wall: float) -> Price | None:
@@ -96,6 +99,9 @@ class Model:
             other = price_of({**chosen.units, **item.units}, self.source, start)
             if other is not None:
                 tiers[item.tier] = other
+        for place, factor in self.places.items():
+            tiers |= {f"{tier} {place}": times(price, factor) for tier, price in tiers.items()}
+            tiers[place] = times(usual, factor)
         return replace(usual, tiers=tiers)
 
 
@@ -154,6 +160,7 @@ def _shelf(models: Iterable[Any], definition: Definition, source: str) -> Shelf:
             variants=tuple(_variants(info.price_variants or ())),
             source=source,
             tiers_alike=definition.tiers_alike,
+            places=definition.places,
         )
         own_ids[info.id.lower()] = model
         spellings = [info.id]

@@ -102,6 +102,8 @@ class Definition(Struct, frozen=True, forbid_unknown_fields=True):
     """Beginnings of ids that genai-prices has under the provider's name, and its address does not serve."""
     tiers_alike: tuple[str, ...] = ()
     """Service tiers that cost what the usual one does."""
+    places: dict[str, Decimal] = {}
+    """By which factor tokens are dearer where an answer has to be made in a place, such as ``us``."""
 
 
 class KeyRow(Struct, frozen=True, forbid_unknown_fields=True):

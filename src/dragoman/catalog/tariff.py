@@ -73,3 +73,14 @@ def _at(value: Any, reached: int | None) -> Decimal:
         if tier.start <= reached:
             amount = tier.price
     return amount
+
+
+def times(price: Price, factor: Decimal) -> Price:
+    """The price with its tokens so much dearer; what is charged by the piece stays as it is."""
+    dearer = {
+        member: factor * said
+        for member in _MEMBER.values()
+        if (said := getattr(price, member)) is not None
+    }
+    above = tuple((start, times(step, factor)) for start, step in price.above)
+    return msgspec.structs.replace(price, above=above, **dearer)

@@ -88,7 +88,7 @@ USUAL_TIERS = frozenset({"", "auto", "default", "standard", "standard_only", "on
 
 def in_tier(usage: Usage | None, tier: str | None) -> Usage | None:
     """What was consumed, where the provider says that it was served in this tier."""
-    if tier is None or usage is None or tier in USUAL_TIERS:
+    if tier is None or usage is None or usage.tier is not None or tier in USUAL_TIERS:
         return usage
     return served(usage, tier)
 

@@ -83,7 +83,9 @@ class Translation:
         if isinstance(event, Start):
             self._tier = event.service_tier
         usage = event.usage
-        if usage is None or usage.tier is not None or self._tier is None:
+        if usage is not None and usage.tier is not None:
+            self._tier = usage.tier  # said more exactly
+        if usage is None or self._tier is None:
             return event
         told = in_tier(usage, self._tier)
         return event if told is usage else replace(event, usage=told)

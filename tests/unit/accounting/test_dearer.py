@@ -11,8 +11,12 @@ from dragoman.core.provider import Price
 
 FAST = Price(input=Decimal(2), output=Decimal(20))
 FLEX = Price(input=Decimal("0.5"), output=Decimal(5))
+AT_HOME = Price(input=Decimal("1.1"), output=Decimal(11))
+FAST_AT_HOME = Price(input=Decimal("2.2"), output=Decimal(22))
 USUAL = Price(
-    input=Decimal(1), output=Decimal(10), tiers={"priority": FAST, "fast": FAST, "flex": FLEX}
+    input=Decimal(1),
+    output=Decimal(10),
+    tiers={"priority": FAST, "fast": FAST, "flex": FLEX, "us": AT_HOME, "fast us": FAST_AT_HOME},
 )
 OWN = Price(input=Decimal(1), output=Decimal(10))
 
@@ -35,6 +39,9 @@ def of(price, **members):
         ({"service_tier": 7}, USUAL),
         ({"service_tier": None}, USUAL),
         ({"model": "priority"}, USUAL),
+        ({"inference_geo": "us"}, AT_HOME),
+        ({"inference_geo": "us", "speed": "fast"}, FAST_AT_HOME),
+        ({"inference_geo": "global", "speed": "fast"}, FAST),
     ],
 )
 def test_the_dearer_of_what_is_asked_for_and_the_usual(members, price):

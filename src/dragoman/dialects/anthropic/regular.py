@@ -51,6 +51,7 @@ class _Usage(Struct, gc=False):
     server_tool_use: _Searches | None = None
     service_tier: str | None = None
     speed: str | None = None
+    inference_geo: Literal["global", "not_available"] | None = None
     iterations: None = None
 
 

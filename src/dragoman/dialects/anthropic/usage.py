@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from dragoman.core.usage import Usage, count
+from dragoman.core.usage import USUAL_TIERS, Usage, count
 from dragoman.dialects.anthropic.wire import Iteration, WireUsage
 
 JsonUsage = dict[str, object]
@@ -40,7 +40,18 @@ def read_usage(usage: WireUsage | None, earlier: WireUsage | None = None) -> Usa
         reasoning=count(details.thinking_tokens) if details else None,
         web_searches=count(server.web_search_requests) if server else None,
     )
+    if usage.inference_geo not in _ANYWHERE:
+        counted = replace(counted, tier=_at(usage, usage.inference_geo))
     return _with_compaction(counted, usage.iterations) if usage.iterations else counted
+
+
+_ANYWHERE = (None, "global", "not_available")
+
+
+def _at(usage: WireUsage, place: object) -> str:
+    """Under what name a place has prices of its own, beside those of a tier."""
+    tier = served_in(usage)
+    return str(place) if tier is None or tier in USUAL_TIERS else f"{tier} {place}"
 
 
 def _with_compaction(counted: Usage, iterations: list[Iteration]) -> Usage:

@@ -182,6 +182,7 @@ class WireUsage(Struct, frozen=True, gc=False):
     server_tool_use: ServerToolUse | None = None
     service_tier: str | None = None
     speed: Any = None
+    inference_geo: Any = None
     iterations: list[Iteration] | None = None
 
 
