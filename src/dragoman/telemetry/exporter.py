@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from dragoman.telemetry.sending import Sending, SendingError
 
@@ -43,14 +42,16 @@ class Exporter:
     ) -> None:
         """``notice`` is told in the exporter's thread what has changed: a level and a sentence."""
         self._sendings = sendings
-        self._bounds = bounds
+        self.bounds = bounds
         self._notice = notice
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[tuple[bytes, int]] = deque()
+        """Spans one after another, and how many they are."""
+        self._waiting = 0
         self._woken = threading.Event()
         self._ending = threading.Event()
         self._rest = rest or self._ending.wait
         self._thread: threading.Thread | None = None
-        # put counts what it refuses, in whichever thread; the exporter's has the other numbers.
+        # What waits and what is refused is counted in whichever thread; the exporter's has the other numbers.
         self._counting = threading.Lock()
         self._refused = 0
         self._unsent = 0
@@ -62,7 +63,7 @@ class Exporter:
     @property
     def waiting(self) -> int:
         """Spans that wait."""
-        return len(self._queue)
+        return self._waiting
 
     @property
     def dropped(self) -> int:
@@ -74,17 +75,16 @@ class Exporter:
         self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
         self._thread.start()
 
-    def put(self, spans: Sequence[bytes], each: int = 0) -> None:
-        """Takes the spans of one call, or of several with so many each: all or none of those of a call."""
-        queue = self._queue
-        room = self._bounds.queue - len(queue)
-        if len(spans) > room:
-            fit = max(0, room) // each * each if each else 0
-            with self._counting:
-                self._refused += len(spans) - fit
-            spans = spans[:fit]
-        queue.extend(spans)
-        if len(queue) >= self._bounds.batch and not self._woken.is_set():
+    def put(self, spans: bytes, count: int) -> None:
+        """Takes so many spans, one after another; all or none, as those of a call belong together."""
+        bounds = self.bounds
+        with self._counting:
+            if self._waiting + count > bounds.queue:
+                self._refused += count
+                return
+            self._waiting += count
+            self._queue.append((spans, count))
+        if self._waiting >= bounds.batch and not self._woken.is_set():
             self._woken.set()
 
     def close(self, patience_s: float = PATIENCE_S) -> None:
@@ -97,27 +97,39 @@ class Exporter:
 
     def _run(self) -> None:
         while not self._ending.is_set():
-            self._woken.wait(self._bounds.delay_s)
+            self._woken.wait(self.bounds.delay_s)
             self._woken.clear()
-            self._send_all(at_least=1)
-        self._send_all(at_least=1)
+            self._send_all()
+        self._send_all()
         for sending in self._sendings:
             sending.close()
 
-    def _send_all(self, at_least: int) -> None:
+    def _send_all(self) -> None:
         if self.more is not None:
             try:
                 self.more()
             except Exception as error:  # noqa: BLE001  as of a sending
                 self._tell(type(error).__name__)
-        queue = self._queue
-        while len(queue) >= at_least:
-            batch = list(islice(iter(queue.popleft, None), min(len(queue), self._bounds.batch)))
+        while self._queue:
+            batch, count = self._next()
             taken = [self._send(sending, batch) for sending in self._sendings]
             if all(taken):
-                self.sent += len(batch)
+                self.sent += count
             else:
-                self._unsent += len(batch)
+                self._unsent += count
+
+    def _next(self) -> tuple[list[bytes], int]:
+        """What goes at once, and how many spans that is."""
+        batch: list[bytes] = []
+        total = 0
+        with self._counting:
+            queue = self._queue
+            while queue and (not batch or total + queue[0][1] <= self.bounds.batch):
+                spans, count = queue.popleft()
+                batch.append(spans)
+                total += count
+            self._waiting -= total
+        return batch, total
 
     def _send(self, sending: Sending, batch: Sequence[bytes]) -> bool:
         pause = _FIRST_S
@@ -126,7 +138,7 @@ class Exporter:
                 sending.send(batch)
             except SendingError as error:
                 # An ending process tries once more, at once: its caller's patience is short.
-                last = number == (2 if self._ending.is_set() else TRIES)
+                last = number >= (2 if self._ending.is_set() else TRIES)
                 if not error.retryable or last:
                     self._tell(error.why)
                     return False

@@ -8,7 +8,7 @@ opentelemetry/proto/trace/v1/trace.proto and collector/trace/v1; their field num
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
@@ -37,6 +37,8 @@ def varint(number: int) -> bytes:
     """A number as protobuf writes it; negative ones as 64 bits in two's complement."""
     if 0 <= number < 128:
         return _ONE[number]
+    if 0 <= number < 16384:  # most sizes, and most counts of tokens
+        return bytes((number & 0x7F | 0x80, number >> 7))
     number &= _TEN_BYTES
     found = bytearray()
     while number > 0x7F:
@@ -47,12 +49,7 @@ def varint(number: int) -> bytes:
 
 
 def _sized(tag: bytes, body: bytes) -> bytes:
-    size = len(body)
-    if size < 128:
-        return tag + _ONE[size] + body
-    if size < 16384:  # most spans
-        return tag + bytes((size & 0x7F | 0x80, size >> 7)) + body
-    return tag + varint(size) + body
+    return tag + varint(len(body)) + body
 
 
 @lru_cache(maxsize=512)
@@ -110,12 +107,15 @@ def beginning(name: str, size: int) -> bytes:
 
 def count(name: str, number: int) -> bytes:
     """A whole number that is not negative, as an attribute."""
-    found = _key(name)
-    if number < 128:
-        body = found + b"\x12\x02\x18" + _ONE[number]
-    else:
-        body = found + _sized(b"\x12", b"\x18" + varint(number))
-    return _sized(b"\x4a", body)
+    said = varint(number)
+    return _counted(name, len(said)) + said
+
+
+@lru_cache(maxsize=512)
+def _counted(name: str, size: int) -> bytes:
+    """An attribute up to its whole number, of which it is known that it has so many bytes."""
+    whole = _sized(b"\x4a", _key(name) + _sized(b"\x12", b"\x18" + bytes(size)))
+    return whole[: len(whole) - size]
 
 
 def attributes(members: Mapping[str, Value | None]) -> bytes:
@@ -199,10 +199,15 @@ def scope(name: str, version: str) -> bytes:
     return _sized(b"\x0a", said)
 
 
-def request(resource_field: bytes, scope_field: bytes, spans: Iterable[bytes]) -> bytes:
-    """An ``ExportTraceServiceRequest`` of spans of one resource and scope."""
-    scoped = _sized(b"\x12", scope_field + b"".join(spans))
-    return _sized(b"\x0a", resource_field + scoped)
+def request(resource_field: bytes, scope_field: bytes, spans: Sequence[bytes]) -> bytes:
+    """An ``ExportTraceServiceRequest`` of spans of one resource and scope, in pieces of one or several.
+
+    It is large, and each copy of it would cost as much as writing some of its spans: it is joined once.
+    """
+    inner = len(scope_field) + sum(map(len, spans))
+    scoped = b"\x12" + varint(inner)
+    size = len(resource_field) + len(scoped) + inner
+    return b"".join((b"\x0a", varint(size), resource_field, scoped, scope_field, *spans))
 
 
 # --------------------------------------------------------------------------- read back, for the console
@@ -251,10 +256,12 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
 
 
-def told(span_field: bytes) -> dict[str, Any]:
-    """One span for people, from what ``span`` has written."""
-    ((_, body),) = read_fields(span_field)
-    assert isinstance(body, bytes), "a message"
+def told(spans: bytes) -> list[dict[str, Any]]:
+    """Spans for people, from what ``span`` has written, one after another."""
+    return [_told(body) for _, body in read_fields(spans) if isinstance(body, bytes)]
+
+
+def _told(body: bytes) -> dict[str, Any]:
     shown: dict[str, Any] = {"attributes": {}}
     for number, value in read_fields(body):
         match number, value:

@@ -27,6 +27,7 @@ _AGAIN_GRPC = frozenset({1, 4, 8, 10, 11, 14, 15})
 """Codes of gRPC that may pass (OTLP, "failures"): CANCELLED, DEADLINE_EXCEEDED, and so on."""
 _MOST_READ = 64 * 1024
 PATH = "/v1/traces"
+_LINES = msgspec.json.Encoder()
 
 
 class SendingError(Exception):
@@ -43,7 +44,7 @@ class Sending(Protocol):
     """A way for spans to go."""
 
     def send(self, spans: Sequence[bytes]) -> None:
-        """Sends one batch.
+        """Sends one batch, in pieces of one or several spans.
 
         Raises:
             SendingError: it was not taken.
@@ -189,7 +190,7 @@ class ConsoleSending:
         """Writes one line a span."""
         try:
             for each in spans:
-                sys.stdout.buffer.write(msgspec.json.encode(told(each)) + b"\n")
+                sys.stdout.buffer.write(_LINES.encode_lines(told(each)))
             sys.stdout.buffer.flush()
         except OSError as error:
             raise SendingError(type(error).__name__, retryable=False) from None

@@ -27,7 +27,6 @@ from dragoman.telemetry.otlp import (
     state_said,
 )
 from dragoman.telemetry.spans import (
-    ASKED,
     CALL_ID,
     LONGEST,
     NS,
@@ -46,7 +45,7 @@ _MOST = 2048
 """Pairs that are remembered: models' names come from callers."""
 _IDS = struct.Struct("16s8x8s8x8s")
 """A trace's id; of a call's and a try's the half that their spans are called by."""
-_ENTRY = struct.Struct("<H16sH8sBQBQ")
+_ENTRY = struct.Struct("<36sH16sH8sBQBQ")
 _TRIED = struct.Struct("<H16sH8sH8sBQBQ")
 _TRACE_ID, _SPAN_ID, _PARENT_ID, _START, _END = 0x100A, 0x0812, 0x0822, 0x39, 0x41
 """The tags of these fields, with the length of those that have one."""
@@ -58,36 +57,49 @@ _DOUBLE = struct.Struct("<d")
 class Pair:
     """What calls with one try that went well say alike."""
 
-    __slots__ = ("_address", "_name", "_words", "entry", "provider", "streamed", "tried")
+    __slots__ = (
+        "_address",
+        "_name",
+        "_said",
+        "_words",
+        "entry",
+        "provider",
+        "size",
+        "streamed",
+        "tried",
+    )
 
     def __init__(self, call: Call, one: Attempt, address: str | None) -> None:
         operation, outcome = operation_of(call), call.outcome
-        entry = (
-            named(f"{call.method} {call.route}", "server"),
-            said_alike(call),
-            FAILED if has_failed(outcome) else b"",
-            CALL_ID,
+        self._said = b"".join(
+            (
+                named(f"{call.method} {call.route}", "server"),
+                said_alike(call),
+                FAILED if has_failed(outcome) else b"",
+            )
         )
-        self.entry = _measured(b"".join(entry), _ENTRY.size + len(call.id))
+        self.entry = self.entry_with(LOCAL)
+        """The beginning of the call's span; that of most calls."""
         self.provider, self.streamed = one.provider, outcome.stream
         self._name = named(f"{operation} {one.model}", "client")
         self._words = words_of(call, one, operation, "first")
-        self._address = address
-        self.tried = self._tried()
+        self._find(address)
+
+    def entry_with(self, apart: bytes) -> bytes:
+        """The beginning of the span of a call that has this of its own, up to its id."""
+        said = self._said + apart + CALL_ID
+        return head_of(len(said) + _ENTRY.size) + said
 
     def found_at(self, address: str | None) -> None:
         """Its provider may have got another address since."""
         if address != self._address:
-            self._address = address
-            self.tried = self._tried()
+            self._find(address)
 
-    def _tried(self) -> tuple[int, bytes]:
-        return _measured(self._name + try_said(self._address, *self._words) + LOCAL, _TRIED.size)
-
-
-def _measured(said: bytes, own: int) -> tuple[int, bytes]:
-    """What is said alike, and the size of the whole with so many bytes of each span's own."""
-    return len(said) + own, said
+    def _find(self, address: str | None) -> None:
+        self._address = address
+        self.tried = self._name + try_said(address, *self._words) + LOCAL
+        """What the span of a try says alike, and the size of the whole but for what it says of its own."""
+        self.size = len(self.tried) + _TRIED.size
 
 
 Note: TypeAlias = tuple[
@@ -104,7 +116,7 @@ Note: TypeAlias = tuple[
     str | None,
     float | None,
     bytes,
-    bytes,
+    bytes | None,
 ]
 """Whose like it is; the ids of trace, call and try; when the call began and how long it took; the same of its try;
 the try's usage, cost, answer's id and first content; the numbers of the request; what only some calls say."""
@@ -137,6 +149,7 @@ class Pairs:
             outcome.http_status,
             outcome.status,
             outcome.stream,
+            outcome.cache,
             one.provider,
             one.model,
             one.status,
@@ -164,13 +177,10 @@ class Pairs:
             one.cost,
             one.upstream_id,
             one.first_event_s,
-            b"" if asked is None or ASKED.isdisjoint(asked) else numbers_of(asked),
-            LOCAL
-            if not call.parent_id
-            and outcome.cache is None
-            and outcome.origin is None
-            and "x-request-id" not in call.headers
-            else _apart(call),
+            numbers_of(asked) if asked else b"",
+            _apart(call)
+            if call.parent_id or outcome.origin is not None or "x-request-id" in call.headers
+            else None,
         )
 
     def _make(self, key: tuple[str | int | None, ...], call: Call, one: Attempt) -> Pair:
@@ -179,59 +189,44 @@ class Pairs:
         pair = self._known[key] = Pair(call, one, self._addresses(one.provider))
         return pair
 
-    def spans(self, notes: Sequence[Note]) -> list[bytes]:
-        """The spans of these calls, two for each."""
+    def spans(self, notes: Sequence[Note]) -> bytes:
+        """The spans of these calls, two for each, one after another."""
         found: list[bytes] = []
         pairs, traces, calls, tries, *_ = zip(*notes, strict=True)
         for pair in set(pairs):
             pair.found_at(self._addresses(pair.provider))
         digits = "".join(chain.from_iterable(zip(traces, calls, tries, strict=True)))
-        ids = _IDS.iter_unpack(bytes.fromhex(digits.replace("-", "")))
+        # Bytes lose their hyphens in half of the time that text takes.
+        ids = _IDS.iter_unpack(bytes.fromhex(digits.encode().replace(b"-", b"").decode()))
         for (trace, own, tried), note in zip(ids, notes, strict=True):
             (
                 pair, _, call_id, _, wall, duration, one_wall, took,
-                usage, cost, answer, first, numbers, apart,
+                usage, cost, answer, first, said, apart,
             ) = note  # fmt: skip
-            size, said = pair.entry
-            start = int(wall * NS)
-            end = start + int(duration * NS)
-            found.append(
-                b"".join(
-                    (
-                        head_of(size + len(apart)),
-                        _ENTRY.pack(_TRACE_ID, trace, _SPAN_ID, own, _START, start, _END, end),
-                        said,
-                        call_id.encode(),
-                        apart,
-                    )
-                )
-            )
             if usage is not None:
-                numbers += usage_said(usage)
+                said += usage_said(usage)
             if cost is not None:
-                numbers += cost_said(cost)
+                said += cost_said(cost)
             if answer:
-                raw = answer.encode("utf-8", "replace")
-                numbers += _ANSWER_IDS[len(raw)] + raw if len(raw) < 64 else _long_answer(answer)
+                said += _answer_said(answer)
             if first is not None and pair.streamed:
-                numbers += _FIRST_CHUNK + _DOUBLE.pack(first)
-            size, said = pair.tried
-            start = int(one_wall * NS)
-            end = start + int(took * NS)
-            found.append(
-                b"".join(
-                    (
-                        head_of(size + len(numbers)),
-                        _TRIED.pack(
-                            _TRACE_ID, trace, _SPAN_ID, tried, _PARENT_ID, own,
-                            _START, start, _END, end,
-                        ),
-                        said,
-                        numbers,
-                    )
-                )
+                said += _FIRST_CHUNK + _DOUBLE.pack(first)
+            start, began = int(wall * NS), int(one_wall * NS)
+            found += (
+                pair.entry if apart is None else pair.entry_with(apart),
+                _ENTRY.pack(
+                    call_id.encode(), _TRACE_ID, trace, _SPAN_ID, own,
+                    _START, start, _END, start + int(duration * NS),
+                ),
+                head_of(pair.size + len(said)),
+                pair.tried,
+                said,
+                _TRIED.pack(
+                    _TRACE_ID, trace, _SPAN_ID, tried, _PARENT_ID, own,
+                    _START, began, _END, began + int(took * NS),
+                ),
             )  # fmt: skip
-        return found
+        return b"".join(found)
 
 
 def _is_usual(call: Call, one: Attempt) -> bool:
@@ -260,5 +255,8 @@ def _apart(call: Call) -> bytes:
     )
 
 
-def _long_answer(text: str) -> bytes:
+def _answer_said(text: str) -> bytes:
+    raw = text.encode("utf-8", "replace")
+    if len(raw) < len(_ANSWER_IDS):
+        return _ANSWER_IDS[len(raw)] + raw
     return attribute("gen_ai.response.id", text[:LONGEST])

@@ -40,7 +40,7 @@ _NUMBERS = {
     "seed": "gen_ai.request.seed",
     "n": "gen_ai.request.choice.count",
 }
-ASKED = _NUMBERS.keys()
+_ASKED = frozenset(_NUMBERS)
 """Members of a request that are told of."""
 _WHOLE = frozenset(
     {"gen_ai.request.max_tokens", "gen_ai.request.seed", "gen_ai.request.choice.count"}
@@ -126,6 +126,7 @@ def said_alike(call: Call) -> bytes:
         caller.key_id if caller else None,
         outcome.status,
         len(outcome.attempts),
+        outcome.cache,
     )
 
 
@@ -134,8 +135,6 @@ def said_apart(call: Call) -> bytes:
     outcome, said = call.outcome, b""
     if "x-request-id" in call.headers:
         said = attribute("dragoman.request_id", call.request_id)
-    if outcome.cache is not None:
-        said += attribute("dragoman.cache", outcome.cache)
     if outcome.origin is not None:
         said += attribute("dragoman.replay_of", outcome.origin.call_id)
     return said
@@ -162,6 +161,7 @@ def _call_block(
     key_id: str | None,
     word: str,
     attempts: int,
+    cache: str | None,
 ) -> bytes:
     """What many calls say alike."""
     return attributes(
@@ -177,6 +177,7 @@ def _call_block(
             "dragoman.attempts": attempts,
             "dragoman.tenant": tenant,
             "dragoman.key_id": key_id,
+            "dragoman.cache": cache,
         }
     )
 
@@ -341,15 +342,15 @@ def _fetching(call: Call, each: Fetching, own: str) -> bytes:
 
 def told_of(members: dict[str, Raw] | None) -> dict[str, Raw]:
     """What a span tells of a request, without holding all of the request."""
-    if members is None or ASKED.isdisjoint(members):
+    if members is None:
         return {}
-    return {name: Raw(bytes(members[name])[:_FIGURES]) for name in ASKED & members.keys()}
+    return {name: Raw(bytes(members[name])[:_FIGURES]) for name in _ASKED.intersection(members)}
 
 
 def numbers_of(members: dict[str, Raw]) -> bytes:
     """The few numbers that a request sets at its top level; words are nobody's business."""
     found = b""
-    for member in ASKED & members.keys():
+    for member in _ASKED.intersection(members):
         found += _number(member, bytes(members[member])[:_FIGURES])
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -63,6 +63,8 @@ class Tracer:
         self._addresses = addresses
         self._pairs = Pairs(addresses)
         self._note = self._pairs.note
+        # The spans of these go together: no more of them than one batch may have.
+        self._at_once = max(1, min(AT_ONCE, exporter.bounds.batch // 2))
         self._notes: deque[Note] = deque()
         self._over: deque[tuple[Call, float]] = deque()
         """Calls that are none of a pair."""
@@ -81,7 +83,7 @@ class Tracer:
             return
         notes = self._notes
         notes.append(note)
-        if len(notes) >= AT_ONCE:
+        if len(notes) >= self._at_once:
             self._write()
 
     def _finished_oddly(self, call: Call, duration_s: float) -> None:
@@ -105,13 +107,17 @@ class Tracer:
         """Makes the spans of all calls that wait for it; the loop and the exporter's thread may both do so."""
         notes = _all_of(self._notes)
         if notes:
-            self.exporter.put(self._pairs.spans(notes), 2)
+            self.exporter.put(self._pairs.spans(notes), 2 * len(notes))
         for call, duration_s in _all_of(self._over):
-            self.exporter.put(spans_of(call, duration_s, self._addresses))
+            self._give(spans_of(call, duration_s, self._addresses))
 
     def consumed(self, call: Call) -> None:
         """The tries of a call whose own end was told before."""
-        self.exporter.put(tries_of(call, self._addresses))
+        self._give(tries_of(call, self._addresses))
+
+    def _give(self, spans: Sequence[bytes]) -> None:
+        if spans:
+            self.exporter.put(b"".join(spans), len(spans))
 
 
 def _all_of(waiting: deque[_T]) -> list[_T]:

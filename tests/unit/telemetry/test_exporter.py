@@ -39,7 +39,7 @@ def passing(receiver, bounds, spans, told=None, rests=None):
     )
     exporter.start()
     for each in spans:
-        exporter.put([each])
+        exporter.put(each, 1)
     exporter.close()
     return exporter
 
@@ -54,11 +54,23 @@ def test_all_that_waits_goes_in_batches_and_in_order_at_the_end():
     assert receiver.closed
 
 
+def test_what_was_put_together_goes_together_and_a_batch_has_no_more_than_it_may():
+    receiver = Receiver()
+    exporter = Exporter([receiver], Bounds(queue=100, batch=5, delay_s=60), lambda *_: None)
+    for spans, count in (b"aa", 2), (b"bb", 2), (b"cc", 2), (b"dddddddd", 8), (b"e", 1):
+        exporter.put(spans, count)
+    assert exporter.waiting == 15
+    exporter.start()
+    exporter.close()
+    assert receiver.batches == [[b"aa", b"bb"], [b"cc"], [b"dddddddd"], [b"e"]]
+    assert (exporter.sent, exporter.waiting) == (15, 0)
+
+
 def test_a_full_batch_goes_at_once():
     receiver = Receiver()
     exporter = Exporter([receiver], Bounds(queue=100, batch=2, delay_s=60), lambda *_: None)
     exporter.start()
-    exporter.put([b"1", b"2"])
+    exporter.put(b"12", 2)
     deadline = time.monotonic() + 5
     while not receiver.batches:
         assert time.monotonic() < deadline
@@ -70,8 +82,8 @@ def test_what_finds_no_room_is_dropped_and_counted_whole():
     receiver = Receiver()
     receiver.gate.clear()
     exporter = Exporter([receiver], Bounds(queue=4, batch=100, delay_s=60), lambda *_: None)
-    exporter.put([b"1", b"2", b"3"])
-    exporter.put([b"4", b"5"])
+    exporter.put(b"123", 3)
+    exporter.put(b"45", 2)
     assert (exporter.waiting, exporter.dropped) == (3, 2)
 
 
@@ -96,7 +108,7 @@ def test_what_is_refused_is_dropped_told_once_and_the_next_goes(trouble):
     receiver = Receiver(trouble, trouble)
     exporter = Exporter([receiver], Bounds(100, 1, 60), lambda level, message: told.append(level))
     for each in (b"1", b"2", b"3"):
-        exporter.put([each])
+        exporter.put(each, 1)
     exporter.start()
     exporter.close()
     assert receiver.batches == [[b"3"]]
@@ -109,7 +121,7 @@ def test_tries_are_bounded_while_it_serves():
     rests = []
     receiver = Receiver(*[busy] * 50)
     exporter = Exporter([receiver], Bounds(100, 1, 60), lambda *_: None, rests.append)
-    exporter.put([b"1"])
+    exporter.put(b"1", 1)
     exporter.start()
     deadline = time.monotonic() + 5
     while not exporter.dropped:
@@ -118,6 +130,24 @@ def test_tries_are_bounded_while_it_serves():
     assert len(rests) == TRIES - 1
     assert rests[0] <= 0.5 < rests[-1] <= 2
     exporter.close()
+
+
+def test_trouble_is_told_though_the_process_ends_between_two_tries():
+    told, rests = [], []
+    receiver = Receiver(*[SendingError("status 503", retryable=True)] * 9)
+
+    def rest(seconds):
+        rests.append(seconds)
+        if len(rests) == 2:
+            exporter._ending.set()
+
+    exporter = Exporter([receiver], Bounds(), lambda level, _: told.append(level), rest)
+    exporter.put(b"1", 1)
+    exporter.start()
+    exporter._woken.set()
+    until(lambda: exporter.dropped)
+    exporter.close()
+    assert (told, len(rests)) == (["warn"], 2)
 
 
 ALL, NONE = "0" * 16 + "f" * 16, "f" * 16 + "0" * 16
@@ -157,11 +187,11 @@ def test_what_is_not_there_yet_is_asked_for_and_may_fail():
         asked.append(1)
         if len(asked) == 1:
             raise ZeroDivisionError
-        exporter.put([b"late"])
+        exporter.put(b"late", 1)
 
     exporter.more = more
     exporter.start()
-    exporter.put([b"0"] * exporter._bounds.batch)
+    exporter.put(b"0", exporter.bounds.batch)
     until(lambda: len(receiver.batches) == 1)
     exporter.close()
     assert receiver.batches[-1] == [b"late"]

@@ -92,7 +92,9 @@ def test_an_end_before_the_beginning_is_none_and_long_names_are_cut():
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=9), VALUES))
 def test_the_console_reads_back_what_was_written(members):
-    shown = otlp.told(one(said=[otlp.attributes(members)], parent_id=SPAN))
+    spans = one(said=[otlp.attributes(members)], parent_id=SPAN) + one(name="other")
+    shown, other = otlp.told(spans)
+    assert other["name"] == "other"
     expected = {
         key: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
         for key, value in members.items()

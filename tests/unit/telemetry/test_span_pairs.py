@@ -112,7 +112,7 @@ def test_they_say_what_those_of_any_call_say(over):
     notes = [made.note(call, took) for call, took in over]
     usual = [span for each in over for span in spans_of(*each, made._addresses)]
     assert None not in notes
-    assert read(made.spans(notes)) == read(usual)
+    assert read([made.spans(notes)]) == read(usual)
 
 
 def test_a_call_of_another_kind_is_left_to_others():
@@ -131,7 +131,7 @@ def test_a_provider_that_has_moved_is_told_where_it_is_now():
     made = Pairs(lambda _: at[0])
     for host in "one.test", "two.test":
         at[0] = f"https://{host}"
-        _, tried = read(made.spans([whole(made)]))
+        _, tried = read([made.spans([whole(made)])])
         said = {each.key: each.value for each in tried.attributes}
         assert said["server.address"].string_value == host
 

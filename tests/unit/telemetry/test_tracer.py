@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from dragoman.core.call import Attempt, Caller
 from dragoman.telemetry.exporter import Bounds, Exporter
-from dragoman.telemetry.otlp import read_fields, told
+from dragoman.telemetry.otlp import told
 from dragoman.telemetry.tracer import AT_ONCE, Tracer
 from scripted import call_of
 
@@ -59,10 +59,9 @@ def test_a_call_that_waits_holds_of_its_request_the_numbers_alone():
     }
     assert finished(made, messages="x").asked == {}
     exporter.more()
-    _, first, *_ = exporter._queue
-    ((number, _),) = read_fields(first)
-    assert number == 2
-    said = told(first)["attributes"]
+    (spans, count), *_ = exporter._queue
+    assert count == len(told(spans)) == 2
+    said = told(spans)[1]["attributes"]
     assert (said["gen_ai.request.temperature"], said["gen_ai.request.max_tokens"]) == (0.5, 7)
 
 
@@ -88,12 +87,30 @@ def test_calls_with_one_try_that_went_well_wait_without_their_requests():
         call = finished(made, standing=True, messages="x" * 100_000, temperature=0.5)
         assert sys.getrefcount(call) == 2
     assert exporter.waiting == made.waiting == 2 * AT_ONCE
-    assert told(exporter._queue[1])["attributes"]["gen_ai.request.temperature"] == 0.5
+    spans = told(exporter._queue[0][0])
+    assert len(spans) == 2 * AT_ONCE
+    assert spans[1]["attributes"]["gen_ai.request.temperature"] == 0.5
 
 
-def test_of_many_calls_those_are_dropped_for_whose_spans_there_is_no_room():
-    exporter = Exporter([], Bounds(queue=7), lambda *_: None)
-    exporter.put([b"x"] * 10, 2)
-    assert (exporter.waiting, exporter.dropped) == (6, 4)
-    exporter.put([b"x"] * 2, 2)
-    assert (exporter.waiting, exporter.dropped) == (6, 6)
+def test_a_small_batch_is_not_made_larger():
+    exporter = Exporter([], Bounds(queue=16, batch=6), lambda *_: None)
+    made = Tracer(lambda *_: True, exporter, lambda _: None)
+    for _ in range(2):
+        finished(made, standing=True)
+    assert exporter.waiting == 0
+    finished(made, standing=True)
+    assert exporter.waiting == 6
+
+
+def test_what_finds_no_room_is_dropped_with_all_of_its_calls():
+    exporter = Exporter([], Bounds(queue=7, batch=4), lambda *_: None)
+    made = Tracer(lambda *_: True, exporter, lambda _: None)
+    for _ in range(4):
+        finished(made, standing=True)
+    assert (exporter.waiting, exporter.dropped) == (4, 4)
+
+
+def test_a_call_without_tries_that_was_told_before_has_no_spans():
+    made, exporter = tracer()
+    made.consumed(call_of())
+    assert not exporter._queue
