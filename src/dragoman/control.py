@@ -141,7 +141,7 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
         tiers_in_file=lambda: read_tiers(services.settings),
         limits=lambda caller: house.gate.tiers.rules(caller).limits,
         name_of=partial(_name_of, settings.api_key_hash_secret.get_secret_value()),
-        keys_changed=services.forget_keys,
+        keys_changed=services.keys_changed,
         try_out=reloader.try_out,
         renew=reloader.renew,
         flush=flush,

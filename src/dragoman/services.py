@@ -44,6 +44,7 @@ from dragoman.core.errors import HouseError
 from dragoman.credentials.book import Book
 from dragoman.health.health import Health
 from dragoman.identity.cache import CachedKeys
+from dragoman.identity.ports import KeysChanged
 from dragoman.keeping.keeper import Keeper, KeepingPolicy
 from dragoman.observing import Depths, depths, told_of_limits, tracing, untold
 from dragoman.pipeline import House
@@ -91,8 +92,8 @@ class Services:
     """Made at the very first start in local mode; shown once."""
     queues: Callable[[], Depths] = lambda: ({}, {})
     """What waits behind the calls, and what was lost of it."""
-    forget_keys: Callable[[], None] = lambda: None
-    """Drops what this process remembers of keys."""
+    keys_changed: KeysChanged = lambda _tenant, _key_id=None: None
+    """Drops what this process remembers of keys that it has changed."""
     stored: Administered | None = None
     """What is kept of the admin API's doings."""
     overlay: Overlay = field(default_factory=Overlay)
@@ -359,7 +360,7 @@ async def open_services(
             first,
         )
         services.stored, services.overlay = stored, built.overlay
-        services.forget_keys, services.ring = cached.forget, ring
+        services.keys_changed, services.ring = cached.changed, ring
         services.queues = partial(depths, accountant, notes, errors, log, tracer)
         services.install = partial(_install, services, current, transport)
         yield services

@@ -1,4 +1,4 @@
-"""What a gateway does for its database by itself: old calls go, and what is left of tenants that were deleted.
+"""What a gateway does for its database: old calls go, what is too much of labels, and what deleted tenants left.
 
 A few rows at a time, an hour apart; of several gateways with one database one does it, while it has its turn.
 """
@@ -13,6 +13,7 @@ from dragoman.core.errors import GatewayError
 from dragoman.store.sql.forgetting import BATCH, PAUSE_S, SqlForgetting
 from dragoman.store.sql.retention import SqlRetention
 from dragoman.store.sql.tenancy import SqlTenancy
+from dragoman.store.sql.thinning import MOST_NAMES, SqlThinning
 
 if TYPE_CHECKING:
     from dragoman.core.clock import Clock
@@ -34,10 +35,20 @@ class Upkeep:
     """What one process does of it."""
 
     def __init__(
-        self, database: Database, clock: Clock, keep_days: int | None, take: Take, tell: Tell
+        self,
+        database: Database,
+        clock: Clock,
+        keep_days: int | None,
+        take: Take,
+        tell: Tell,
+        most_names: int = MOST_NAMES,
     ) -> None:
-        """``keep_days``: how long calls are kept; None: for ever. ``take`` says whose turn it is."""
+        """``keep_days``: how long calls are kept; None: for ever. ``take`` says whose turn it is.
+
+        ``most_names``: of one kind of label, that a tenant keeps of a day.
+        """
         self._retention = None if keep_days is None else SqlRetention(database, clock, keep_days)
+        self._thinning = SqlThinning(database, clock, most_names)
         self._tenancy = SqlTenancy(database, clock)
         self._forgetting = SqlForgetting(database, clock)
         self._clock = clock
@@ -67,6 +78,8 @@ class Upkeep:
             await asyncio.sleep(PAUSE_S)
         if gone:
             self._tell("info", "old calls removed", calls=gone)
+        if rows := await self._thinning.thin():
+            self._tell("info", "rarer labels of past days put together", rows=rows)
         for tenant in await self._tenancy.deleted_since(self._clock.wall() - LATE_S):
             await self._forgetting.forget_content(tenant)
             calls = await self._forgetting.forget_names(tenant)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
+import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from databases import KINDS, database_url
+from dragoman.accounting.ports import Scope
+from dragoman.accounting.question import Question
 from dragoman.core.clock import ManualClock
 from dragoman.core.errors import HouseError
 from dragoman.core.ids import uuid7_of
@@ -15,13 +19,16 @@ from dragoman.identity.tenancy import PlaceChange
 from dragoman.store.engine import open_database
 from dragoman.store.ledger_tables import requests
 from dragoman.store.seal import open_sealer
-from dragoman.store.sql import forgetting
+from dragoman.store.sql import forgetting, thinning
 from dragoman.store.sql.keys import NewKey, open_keys
 from dragoman.store.sql.ledger import SqlLedger
+from dragoman.store.sql.summing import Summing
 from dragoman.store.sql.tenancy import SqlTenancy
+from dragoman.store.sql.thinning import OTHERS, THINNED
+from dragoman.store.tables import meta
 from dragoman.store.usage_tables import labels
 from dragoman.upkeep import LATE_S, Upkeep
-from ledger_entries import WALL, attempt, entry
+from ledger_entries import NOTHING, WALL, attempt, entry
 
 pytestmark = [pytest.mark.anyio, pytest.mark.req("R-AUTH-008", "R-CLI-015")]
 DAY_S = 86_400.0
@@ -36,6 +43,8 @@ def anyio_backend():
 async def place(request, tmp_path, monkeypatch):
     monkeypatch.setattr(forgetting, "BATCH", 3)
     monkeypatch.setattr(forgetting, "PAUSE_S", 0)
+    monkeypatch.setattr(thinning, "BATCH", 4)
+    monkeypatch.setattr(thinning, "PAUSE_S", 0)
     async with database_url(request.param, tmp_path) as url:
         database, clock = open_database(url), ManualClock(wall=WALL)
         keys = await open_keys(database, open_sealer(tmp_path, None), clock)
@@ -43,13 +52,15 @@ async def place(request, tmp_path, monkeypatch):
         await database.close()
 
 
-def upkeep(database, clock, keep_days, *, mine=True):
+def upkeep(database, clock, keep_days, *, mine=True, most_names=100):
     told = []
 
     async def take(name, for_s):
         return mine
 
-    return Upkeep(database, clock, keep_days, take, lambda *said, **more: told.append(said)), told
+    return Upkeep(
+        database, clock, keep_days, take, lambda *said, **more: told.append(said), most_names
+    ), told
 
 
 def call(number, key_id, tenant="acme", **changes):
@@ -115,6 +126,65 @@ async def test_calls_of_a_deleted_tenant_name_nobody_and_those_of_others_do(plac
     clock.advance(LATE_S + 1)
     await work.once()
     assert len(told) == 2
+
+
+async def tagged(database):
+    """What each tag has come to: calls, and 10⁻¹² USD."""
+    found = await Summing(database).ask(Question(Scope(tenant="acme"), ("tag",)), 1000)
+    return {key[0]: (sums.requests, sums.cost_pico) for key, sums in found.items()}
+
+
+def costing(pico):
+    return msgspec.structs.replace(NOTHING, cost_pico=pico, cost_from="provider")
+
+
+async def test_labels_that_are_another_in_each_call_are_bounded_and_sums_stay(place):
+    database, clock, _ = place
+    ledger = SqlLedger(database)
+
+    def noted(number, tags, **changes):
+        tried = attempt(number, 0, consumed=costing(number))
+        said = {"end_user": f"person-{number % 2}", "caller": "program", "tags": tags}
+        return entry(number, tried, **{**said, **changes})
+
+    calls = [noted(n, f"nightly,request-{n}") for n in range(1, 21)]
+    calls += [noted(n, "request-7", key_id="k2", model="other") for n in range(21, 24)]
+    calls += [noted(n, f"request-{n}", tenant="bolt") for n in range(31, 34)]
+    await ledger.write(calls)
+    before = await tagged(database)
+    assert len(before) == 21
+    work, told = upkeep(database, clock, None, most_names=3)
+    await work.once()
+    clock.advance(2 * DAY_S)
+    await work.once()
+    assert (await tagged(database), told) == (before, [])
+    clock.advance(2 * DAY_S)
+    await work.once()
+    after = await tagged(database)
+    assert after.pop(OTHERS) == (18, sum(range(1, 20)) - 7)
+    assert after == {name: before[name] for name in ("nightly", "request-7", "request-20")}
+    assert told == [("info", "rarer labels of past days put together")]
+    async with database.read() as connection:
+        found = (await connection.execute(select(labels))).all()
+    count = Counter((row.tenant, row.kind, row.name) for row in found)
+    assert [key for key in count if key[1] == "user"] == [
+        ("acme", "user", "person-0"),
+        ("acme", "user", "person-1"),
+        ("bolt", "user", "person-0"),
+        ("bolt", "user", "person-1"),
+    ]
+    assert len([key for key in count if key[0] == "bolt" and key[1] == "tag"]) == 3
+    # Done again it does nothing; what comes late is put together as well, once it is looked at again.
+    await work.once()
+    await ledger.write([noted(40, "request-40,request-41"), noted(41, "request-42")])
+    async with database.write() as connection:
+        await connection.execute(update(meta).where(meta.c.name == THINNED).values(number=0))
+    await work.once()
+    late = await tagged(database)
+    assert late.pop(OTHERS)[0] == 18 + 3
+    # Of those with as many calls the dearest stay.
+    assert late.pop("request-42") == (1, 41)
+    assert late == {name: before[name] for name in ("nightly", "request-7")}
 
 
 async def test_whose_turn_it_is_not_does_nothing_and_a_failure_is_told(place):

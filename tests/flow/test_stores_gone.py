@@ -80,6 +80,23 @@ def test_known_keys_go_on_as_long_as_the_operator_said_and_no_longer(mock, tmp_p
         until(lambda: server.chat(key=key).status == 200, 20)
 
 
+def test_known_keys_go_on_though_another_was_changed_just_before(mock, tmp_path, postgres):
+    with gateway_server(tmp_path, **settings_with(mock, postgres)) as server:
+        key = new_api_key(server, "--name", "alice")
+        time.sleep(1.5)  # a change is heard of within a second
+        assert server.chat(key=key).status == 200
+        new_api_key(server, "--name", "bob")
+        time.sleep(1.5)  # nobody asks with the known key meanwhile
+        postgres.stop()
+        for _ in range(10):
+            assert server.chat(key=key).status == 200
+            time.sleep(0.2)
+        assert server.chat(key="drg_unknown_key_0123456789").status == 503
+        postgres.start()
+        until(lambda: server.ask("GET", "/ready", key=None).status == 200, 20)
+        assert server.chat(key=key).status == 200
+
+
 @pytest.mark.gate
 @pytest.mark.timeout(500)
 def test_a_database_that_is_away_for_minutes_costs_no_call_and_no_usage(mock, tmp_path, postgres):

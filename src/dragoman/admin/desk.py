@@ -27,7 +27,7 @@ from dragoman.core.call import Caller, Limits
 from dragoman.core.secret import Secret
 from dragoman.credentials.accounts import Standing
 from dragoman.credentials.own import OwnCredential, OwnRule
-from dragoman.identity.ports import KeyChange, KeyRecord, KeySearch
+from dragoman.identity.ports import KeyChange, KeyRecord, KeysChanged, KeySearch
 from dragoman.identity.tenancy import PlaceChange, Project, Tenant
 from dragoman.telemetry.numbers import Numbers
 
@@ -331,8 +331,8 @@ class Desk:
     """What holds for a caller, its tier's limits and its own together."""
     name_of: Callable[[str], str]
     """Names a key without telling it: its digest under ``API_KEY_HASH_SECRET``."""
-    keys_changed: Callable[[], None]
-    """This process has changed a key: what it remembers of keys is old."""
+    keys_changed: KeysChanged
+    """This process has changed a key, or all of a tenant: what it remembers of them is old."""
     credentials_changed: Callable[[], Awaitable[None]]
     """This process has changed a tenant's credential: what it remembers of them is old."""
     try_credential: Callable[[str], Awaitable[Tried | None]]

@@ -70,7 +70,7 @@ async def make(desk: Desk, call: Call, like: KeyRecord) -> KeyMade:
     await check_end(desk, caller_of(call), like.expires, "expires_in_s")
     async with deed(desk, call, "api_key.create", "", tenant=like.tenant) as note:
         record, secret = await desk.keys.create(like)
-        desk.keys_changed()
+        desk.keys_changed(like.tenant, record.id)
         told = shown(record, desk.wall())
         note.target, note.after = record.id, told
     key = secret.reveal()
@@ -85,7 +85,7 @@ async def revoke(desk: Desk, call: Call, record: KeyRecord, *, now: bool = False
         desk, call, "api_key.revoke", record.id, tenant=record.tenant, before=before
     ) as note:
         found = await desk.keys.revoke(record.id, cut=now)
-        desk.keys_changed()
+        desk.keys_changed(record.tenant, record.id)
         assert found is not None, "no key is ever removed"
         note.after = {**shown(found, desk.wall()), **({"now": True} if now else {})}
     return KeyShown(**shown(found, desk.wall()))
@@ -145,7 +145,7 @@ async def _changed(
     before = shown(record, desk.wall())
     async with deed(desk, call, action, record.id, tenant=record.tenant, before=before) as note:
         found = await desk.keys.change(record.id, change)
-        desk.keys_changed()
+        desk.keys_changed(record.tenant, record.id)
         assert found is not None, "no key is ever removed"
         note.after = shown(found, desk.wall())
     return KeyShown(**note.after)
@@ -166,7 +166,7 @@ async def rotate(desk: Desk, call: Call, record: KeyRecord, overlap_s: float) ->
         desk, call, "api_key.rotate", record.id, tenant=record.tenant, before=before
     ) as note:
         found, secret = await desk.keys.rotate(record, overlap_s)
-        desk.keys_changed()
+        desk.keys_changed(record.tenant, record.id)
         told = shown(found, desk.wall())
         note.after = told
     key = secret.reveal()
@@ -177,6 +177,6 @@ async def reset(desk: Desk, call: Call, record: KeyRecord) -> Reset:
     """Has a key's use count anew."""
     async with deed(desk, call, "api_key.reset_usage", record.id, tenant=record.tenant) as note:
         at_us = await desk.keys.reset_usage(record.id)
-        desk.keys_changed()
+        desk.keys_changed(record.tenant, record.id)
         note.after = {"counts_since_us": at_us}
     return Reset(id=record.id, counts_since=at_us / 1_000_000)

@@ -164,7 +164,7 @@ async def _make_tenant(desk: Desk, call: Call, said: TenantSaid) -> dict[str, An
     new = Tenant(said.id, said.name or said.id, scopes=scopes)
     async with deed(desk, call, "tenant.create", said.id, tenant=said.id) as note:
         note.after = _shown(await desk.tenancy.add_tenant(new))
-        desk.keys_changed()
+        desk.keys_changed(said.id)
     told: dict[str, Any] = note.after
     return told
 
@@ -182,7 +182,7 @@ async def _change_tenant(
         desk, call, f"tenant.{verb}", before.id, tenant=before.id, before=_shown(before)
     ) as note:
         found = await desk.tenancy.change_tenant(before.id, change)
-        desk.keys_changed()
+        desk.keys_changed(before.id)
         assert found is not None, "of a tenant that was deleted the row stays"
         note.after = _shown(found)
     return TenantShown(**note.after)
@@ -221,7 +221,7 @@ async def delete_tenant(desk: DeskOf, call: CallOf, id: Word) -> None:  # noqa: 
     before = await _tenant(desk, id)
     async with deed(desk, call, "tenant.delete", id, tenant=id, before=_shown(before)):
         await desk.tenancy.delete_tenant(id)
-        desk.keys_changed()
+        desk.keys_changed(id)
         await desk.forget_content(id)
     await desk.credentials_changed()
     await desk.renew()
@@ -304,7 +304,7 @@ async def _change_project(
         desk, call, f"project.{verb}", before.id, tenant=before.tenant, before=_shown(before)
     ) as note:
         found = await desk.tenancy.change_project(*place, change)
-        desk.keys_changed()
+        desk.keys_changed(before.tenant)
         if found is None:
             raise _no_project(place[1])
         note.after = _shown(found)
@@ -318,7 +318,7 @@ async def _delete_project(desk: Desk, call: Call, tenant: str, project_id: str) 
         desk, call, "project.delete", project_id, tenant=tenant, before=_shown(before)
     ):
         await desk.tenancy.delete_project(tenant, project_id)
-        desk.keys_changed()
+        desk.keys_changed(tenant)
 
 
 async def _check_keys_in(desk: Desk, caller: Caller, project: Project) -> None:

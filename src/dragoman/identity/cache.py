@@ -6,6 +6,10 @@ that finds the last reading a second old waits for the next. So a key revoked by
 is refused within a second, and requests do not pay for SQL. If the database cannot be asked,
 what is known stays known for a minute, and the rest is a 503, never a 401 (`reliability.md` D2).
 
+The generation does not say which key was changed: all are asked for anew then. Where the database cannot be asked
+just at that moment, what was known before stands, as if the change had not been heard of. What this process has
+changed itself it does know, and that is gone.
+
 Entries are keyed by a keyed digest of the whole credential, never by a part of it
 (CVE-2026-35030); the digest is the process's own, as the stored one costs four times as much
 for each request. What is known and what is unknown are kept apart, so that a flood of guesses
@@ -74,11 +78,13 @@ class CachedKeys:
         self._capacity = capacity
         self._salt = os.urandom(32)
         self._known: dict[bytes, _Known] = {}
+        self._doubted: dict[bytes, tuple[float, _Known]] = {}
+        """What was known before some key was changed; until when it stands where the store cannot tell."""
         self._unknown: dict[bytes, tuple[float, Finding]] = {}
         self._asking: dict[bytes, asyncio.Task[Finding]] = {}
         self._generation: int | None = None
         self._epoch = 0
-        """Moves on whenever all is forgotten: an answer from before is not remembered."""
+        """Moves on whenever all is doubted: an answer from before is not remembered."""
         self._read_at = float("-inf")
         """When the last reading that succeeded began."""
         self._failed_at = float("-inf")
@@ -109,11 +115,30 @@ class CachedKeys:
         unknown = self._unknown.get(digest)
         if unknown is not None and now < unknown[0]:
             return unknown[1]
+        doubted = self._doubted.get(digest)
+        if doubted is not None and now < doubted[0]:
+            return await self._ask_again(digest, credential, public_id)
         return await self._ask(digest, credential, public_id)
 
+    def changed(self, tenant: str, key_id: str | None = None) -> None:
+        """This process has changed a key, or whatever holds for all keys of a tenant."""
+        self._doubt()
+        for digest, (_, known) in tuple(self._doubted.items()):
+            record = known.finding.record
+            if record is None or (record.tenant == tenant and key_id in {None, record.id}):
+                del self._doubted[digest]
+
     def forget(self) -> None:
-        """Drops all that is remembered, as when this process itself has changed a key."""
+        """Drops all that is remembered."""
+        self._doubt()
+        self._doubted.clear()
+
+    def _doubt(self) -> None:
+        """Has all be asked for anew."""
         self._epoch += 1
+        until = self._read_at + self._stale_s
+        for digest, known in self._known.items():
+            _put(self._doubted, digest, (until, known), self._capacity)
         self._known.clear()
         self._unknown.clear()
         self._asking.clear()
@@ -160,7 +185,8 @@ class CachedKeys:
             return
         if generation != self._generation:
             self._generation = generation
-            self.forget()
+            self._doubt()
+            self._failed_at = float("-inf")  # it answers: what is doubted is asked for at once
         self._read_at = began
         self._look_at = began + REFRESH_S
 
@@ -171,6 +197,19 @@ class CachedKeys:
             task = self._start(self._fetch(self._epoch, digest, credential, public_id))
             self._asking[digest] = task
         return await asyncio.shield(task)
+
+    async def _ask_again(self, digest: bytes, credential: str, public_id: str | None) -> Finding:
+        """Asks for what was known before a change; where the store cannot tell, or not soon, that stands."""
+        if self._clock.monotonic() - self._failed_at >= FRESH_S:
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    return await self._ask(digest, credential, public_id)
+            except (GatewayError, TimeoutError):
+                self._failed_at = self._clock.monotonic()
+        doubted = self._doubted.get(digest)
+        if doubted is None:
+            return await self._ask(digest, credential, public_id)
+        return doubted[1].finding
 
     async def _fetch(
         self, epoch: int, digest: bytes, credential: str, public_id: str | None
@@ -193,6 +232,7 @@ class CachedKeys:
         return finding
 
     def _remember(self, digest: bytes, finding: Finding) -> None:
+        self._doubted.pop(digest, None)
         if finding.record is not None:
             _put(self._known, digest, _known_of(finding, finding.record), self._capacity)
         else:

@@ -110,3 +110,11 @@ class WatchedKeyStore(FindsKeys, Protocol):
     async def generation(self) -> int:
         """A number that every change of any key moves on, in whichever process."""
         ...
+
+
+class KeysChanged(Protocol):
+    """Told of what this process has changed itself."""
+
+    def __call__(self, tenant: str, key_id: str | None = None, /) -> None:
+        """A key of a tenant is another; None: whatever holds for all of its keys is."""
+        ...

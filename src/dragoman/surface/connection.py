@@ -38,6 +38,8 @@ LINGER_S = 30.0
 """How long that body may go on once the answer is out."""
 MOST_UNKNOWN = 4
 """Heads in a row of which each is another: whoever sends such sends more of them."""
+PAUSE = 64
+"""After so many of them the next is learnt all the same: another may use the connection now."""
 STALL_S = 60.0
 """How long a caller may take nothing of what waits for it."""
 
@@ -152,20 +154,15 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes a request whose head is known as it is; all others are parsed."""
-        known = self._known
         if self._body_left:
             self._read_on(data)
-        elif known is None or not data.startswith(known.before) or not self._take(data, known):
+            return
+        known = self._known
+        if known is None or (found := known.read(data)) is None:
             self._parse(data)
-
-    def _take(self, data: bytes, known: KnownHead) -> bool:
-        """A request that begins as a known one, and what is there of its body; False if its head is another."""
-        length = known.length(data)
-        if not length:
-            return False
-        scope = known.scope(length)
-        start = known.size + len(length)
-        end = start + int(length)
+            return
+        scope, start, length = found
+        end = start + length
         self._unknown = 0
         left = end - len(data)
         turn = scope[TURN] = Turn(
@@ -179,18 +176,12 @@ class Connection(HttpToolsProtocol):
             left > 0,
             [data[start:end]] if left <= 0 else [],
         )
-        earlier, self._turn = self._turn, turn
-        if earlier is None or earlier.is_complete:
-            self._begin(turn)
-        else:
-            self.flow.pause_reading()
-            self._later.append(turn)
+        self._arrive(turn)
         if left < 0:
             self._parse(data[end:])
         elif left:
             self._body_left, self._discarded = left, 0
             turn.take(data[start:])
-        return True
 
     def _read_on(self, data: bytes) -> None:
         """More of a body whose length is known, and perhaps another request behind it."""
@@ -266,9 +257,10 @@ class Connection(HttpToolsProtocol):
             "headers": self.headers,
         }
         expects = headers_of_scope(scope).get("expect")
-        if self._is_first and self._unknown < MOST_UNKNOWN:
+        if self._is_first:
             self._unknown += 1
-            self._learnt = known_head(self._piece, scope)
+            if self._unknown <= MOST_UNKNOWN or not self._unknown % PAUSE:
+                self._learnt = known_head(self._piece, scope)
         turn = scope[TURN] = Turn(
             scope,
             self.transport,
@@ -280,6 +272,10 @@ class Connection(HttpToolsProtocol):
             and not self.server_state.leaving,
             wants_continue=expects is not None and expects.lower() == "100-continue",
         )
+        self._arrive(turn)
+
+    def _arrive(self, turn: Turn) -> None:
+        """A request has come: it begins at once, or waits for its turn."""
         earlier, self._turn = self._turn, turn
         if earlier is None or earlier.is_complete:
             self._begin(turn)

@@ -120,7 +120,7 @@ class Grants(RuleBasedStateMachine):
             audit=Log(),
             tiers=dict,
             limits=lambda caller: caller.limits,
-            keys_changed=lambda: None,
+            keys_changed=lambda *_: None,
             wall=lambda: 0.0,
             log=lambda *_, **__: None,
         )

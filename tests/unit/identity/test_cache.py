@@ -289,6 +289,123 @@ async def test_a_store_that_hangs_is_waited_for_once(keys, store, clock, monkeyp
     assert store.readings == 3
 
 
+async def test_known_keys_go_on_where_the_store_fails_after_another_key_was_changed(
+    keys, store, clock
+):
+    assert await is_good(keys)
+    clock.advance(5.0)
+    assert await is_good(keys)
+    await settle()
+    store.change("another-key")
+    keys.heard(store.number, clock.monotonic())
+    store.fails = True
+    for _ in range(59):
+        assert await is_good(keys)
+        with pytest.raises(HouseError):
+            await keys.find("another-key", None)
+        clock.advance(1.0)
+        await settle()
+    clock.advance(1.1)
+    with pytest.raises(HouseError) as error:
+        await is_good(keys)
+    assert error.value.status == 503
+
+
+async def test_a_change_of_another_key_counts_as_soon_as_the_store_can_tell(keys, store, clock):
+    assert await is_good(keys)
+    store.fails = True
+    store.change("another-key")
+    keys.heard(store.number, clock.monotonic())
+    assert await is_good(keys)  # as the store has failed just now, it is not asked again at once
+    store.fails = False
+    store.change("good-key", revoked=1.0)
+    keys.heard(store.number, clock.monotonic())
+    assert not await is_good(keys)
+    store.fails = True
+    keys.heard(store.number, clock.monotonic())
+    assert not await is_good(keys)
+
+
+async def test_what_stands_while_the_store_cannot_tell_is_as_old_as_what_it_said_last(
+    keys, store, clock
+):
+    assert await is_good(keys)
+    store.fails = True
+    for _ in range(4):
+        clock.advance(16.0)
+        store.number += 1
+        keys.heard(store.number, clock.monotonic())
+        if clock.monotonic() < 60:
+            assert await is_good(keys)
+    with pytest.raises(HouseError):
+        await is_good(keys)
+
+
+async def test_a_store_that_hangs_after_a_change_is_waited_for_once(
+    keys, store, clock, monkeypatch
+):
+    monkeypatch.setattr(cache, "PATIENCE_S", 0.02)
+    assert await is_good(keys)
+    store.change("another-key")
+    keys.heard(store.number, clock.monotonic())
+    store.gate = asyncio.Event()
+    assert await is_good(keys)
+    with pytest.raises(StopIteration):  # it ended without waiting
+        keys.find("good-key", None).send(None)
+    store.change("good-key", revoked=1.0)
+    keys.heard(store.number, clock.monotonic())
+    store.gate.set()
+    assert not await is_good(keys)
+
+
+async def test_what_this_process_has_changed_never_stands(keys, store, clock):
+    for name, tenant, number in (("one", "acme", 1), ("two", "acme", 2), ("three", "other", 3)):
+        store.records[name] = KeyRecord(f"id-{number}", tenant, name, 1.0)
+        assert await is_good(keys, name)
+    store.fails = True
+    keys.changed("acme", "id-1")
+    for name in ("two", "three"):
+        assert await is_good(keys, name)
+    with pytest.raises(HouseError):
+        await is_good(keys, "one")
+    keys.changed("acme")
+    assert await is_good(keys, "three")
+    for name in ("one", "two"):
+        with pytest.raises(HouseError):
+            await is_good(keys, name)
+
+
+async def test_a_key_that_is_changed_here_while_it_is_asked_for_does_not_stand(keys, store, clock):
+    assert await is_good(keys)
+    store.change("another-key")
+    keys.heard(store.number, clock.monotonic())
+    store.gate = asyncio.Event()
+    asked = asyncio.create_task(is_good(keys))
+    await settle()
+    keys.changed("acme", "id")
+    store.fails = True
+    store.gate.set()
+    with pytest.raises(HouseError):
+        await asked
+
+
+async def test_what_stands_is_no_more_than_fits(store, clock):
+    keys = CachedKeys(store, clock, capacity=3)
+    for number in range(5):
+        for name in (f"{number}-one", f"{number}-two"):
+            store.change(name)
+        keys.heard(store.number, clock.monotonic())
+        for name in (f"{number}-one", f"{number}-two"):
+            assert await is_good(keys, name)
+    store.number += 1
+    keys.heard(store.number, clock.monotonic())
+    store.fails = True
+    for name in ("3-two", "4-one", "4-two"):
+        assert await is_good(keys, name)
+    with pytest.raises(HouseError):
+        await is_good(keys, "3-one")
+
+
 async def test_a_caller_who_leaves_does_not_end_the_question_of_others(keys, store):
     assert not await is_good(keys, "other")  # the generation is read
     store.gate = asyncio.Event()

@@ -9,8 +9,10 @@ import uvicorn
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dragoman.surface.connection import MOST_UNKNOWN, SELF, Connection, State
-from dragoman.surface.head import BY_NAME, SEEN, headers_of_scope, known_head
+from dragoman.identity.proof import read_proof
+from dragoman.surface.connection import MOST_UNKNOWN, PAUSE, SELF, Connection, State
+from dragoman.surface.foreign_headers import FOREIGN, with_ours
+from dragoman.surface.head import BY_NAME, SEEN, VARYING_NAMES, headers_of_scope, known_head
 from dragoman.surface.turn import TURN
 
 OURS = {SELF, TURN, BY_NAME, SEEN}
@@ -102,6 +104,13 @@ def request(lines, body, line=LINE, length=b"content-length: %d"):
     return line + b"".join(one + b"\r\n" for one in (*lines, length % len(body))) + b"\r\n" + body
 
 
+VARYING = (
+    b"traceparent: 00-a",
+    b"Traceparent: 00-b",
+    b"x-request-id: a b: c",
+    b"x-request-id: content-length: 3",
+    b"x-stainless-retry-count: 1",
+)
 LINES = st.lists(
     st.sampled_from(
         [
@@ -112,6 +121,12 @@ LINES = st.lists(
             b"a:b",
             b"a:  c ",
             b"x-name: \xc3\xa4",
+            *VARYING,
+            b"traceparent:00-c",
+            b"traceparent:  00-d ",
+            b"x-request-id: a\tb",
+            b"x-request-id: \xc3\xa4",
+            b"idempotency-key:",
             b"Connection: keep-alive",
             b"connection: close",
             b"expect: 100-continue",
@@ -143,6 +158,9 @@ REQUESTS = st.builds(
 )
 TWICE = request((*REGULAR, REGULAR[1] + b"b"), b"{}")
 ONE, TWO = request(REGULAR, b"{}"), request(REGULAR, b"a longer one, of 25 bytes")
+TRACED = [
+    request((*REGULAR, b"Traceparent: 00-%d" % number, b"b: c"), b"{}") for number in range(3)
+]
 
 
 @settings(max_examples=150, deadline=None)
@@ -155,6 +173,8 @@ ONE, TWO = request(REGULAR, b"{}"), request(REGULAR, b"a longer one, of 25 bytes
 @example(requests=[ONE, TWO], order=[0, 1, 0, 1], places=[], apart=True)
 @example(requests=[ONE, TWO], order=[0, 1, 0, 1], places=[200, 206, 210], apart=False)
 @example(requests=[ONE, TWICE], order=[0, 1, 0, 1, 0], places=[], apart=True)
+@example(requests=TRACED, order=[0, 1, 2, 1], places=[], apart=True)
+@example(requests=TRACED, order=[0, 1, 2, 1], places=[150, 250, 270, 400], apart=True)
 def test_a_known_head_means_what_the_parser_would_have_read(requests, order, places, apart):
     sent = [requests[number % len(requests)] for number in order]
     pieces = sent if apart else cut(b"".join(sent), places)
@@ -178,14 +198,90 @@ def test_a_head_is_known_again_whatever_the_length_of_its_body():
     asyncio.run(story())
 
 
-def test_who_sends_another_head_each_time_has_none_kept():
+def test_who_sends_another_head_each_time_has_few_kept():
     async def story():
-        heads = [request((*REGULAR, b"x-request-id: %d" % number), b"{}") for number in range(9)]
-        found, *_, knew = await told([*heads, heads[-1], heads[-1]], 0)
-        assert len(found) == 11
-        assert knew == MOST_UNKNOWN
+        heads = [request((*REGULAR, b"x-mine: %d" % number), b"{}") for number in range(2 * PAUSE)]
+        found, *_, knew = await told(heads, 0)
+        assert len(found) == 2 * PAUSE
+        assert knew == MOST_UNKNOWN + 1
+        *_, knew = await told([*heads[: PAUSE - 1], *[heads[-1]] * 5], 0)
+        assert knew == MOST_UNKNOWN + 4
 
     asyncio.run(story())
+
+
+def parsed(monkeypatch):
+    """The pieces that the parser is given from now on."""
+    pieces, parse = [], Connection._parse
+
+    def counted(self, data):
+        pieces.append(data)
+        parse(self, data)
+
+    monkeypatch.setattr(Connection, "_parse", counted)
+    return pieces
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_head_is_known_again_though_its_trace_and_its_ids_are_new(monkeypatch, behind):
+    pieces = parsed(monkeypatch)
+
+    async def story():
+        sent = []
+        for number in range(20):
+            told_anew = (
+                b"traceparent: 00-%032x-%016x-01" % (number, number),
+                b"X-Request-Id: mine-%d" % number,
+                b"x-stainless-retry-count: %d" % (number % 3),
+            )
+            lines = (*told_anew, *REGULAR) if behind else (*REGULAR, *told_anew)
+            body = b"a" * (number % 12)
+            data = request(lines, body)
+            if behind:
+                length = b"content-length: %d\r\n" % len(body)
+                data = data.replace(length, b"").replace(LINE, LINE + length)
+            sent.append(data)
+        found, answered, refused, *_ = await told(sent, 0)
+        assert (answered, refused) == (20, 0)
+        for number, (members, headers, body) in enumerate(found):
+            assert body == b"a" * (number % 12)
+            assert headers["traceparent"] == f"00-{number:032x}-{number:016x}-01"
+            assert headers["x-request-id"] == f"mine-{number}"
+            assert headers["content-length"] == str(len(body))
+            assert headers["authorization"] == "Bearer drg_a"
+            assert dict(members["headers"])[b"x-stainless-retry-count"] == b"%d" % (number % 3)
+
+    asyncio.run(story())
+    assert len(pieces) == 1
+
+
+def test_a_head_with_another_key_is_never_a_known_one(monkeypatch):
+    pieces = parsed(monkeypatch)
+
+    async def story():
+        sent = [
+            request((b"traceparent: 00-%d" % number, b"authorization: Bearer %d" % number), b"{}")
+            for number in range(6)
+        ]
+        found, *_ = await told(sent, 0)
+        assert [headers["authorization"] for _, headers, _ in found] == [
+            f"Bearer {number}" for number in range(6)
+        ]
+
+    asyncio.run(story())
+    assert len(pieces) == 6
+
+
+def test_what_varies_says_neither_who_calls_nor_what_answers_nor_where_a_body_ends():
+    """What is remembered of a head holds for all those that differ in these alone."""
+    credentials = {"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"}
+    guarded = {"host", "origin", "access-control-request-headers"}
+    framing = {"connection", "transfer-encoding", "upgrade", "expect", "trailer", "te"}
+    keys = {name for name in FOREIGN if "x-api-key" in with_ours({name: "drg_a"})}
+    assert len(keys) >= 5
+    assert VARYING_NAMES.isdisjoint(credentials | guarded | framing | keys)
+    for name in VARYING_NAMES:
+        assert read_proof(with_ours({name: "Bearer drg_a"}), {}) is None
 
 
 @pytest.mark.parametrize(
