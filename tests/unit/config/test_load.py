@@ -168,6 +168,19 @@ def test_strict_local_guards_refuse_like_production():
         check_serving(load_settings({"mode": "local", "strict_local_guards": True}))
 
 
+@pytest.mark.req("R-AUTH-004", "R-ENV-004")
+@pytest.mark.parametrize("mode", ["prod", "local"])
+def test_a_default_admin_has_a_name_and_a_key_that_can_be_stored(monkeypatch, mode):
+    monkeypatch.setenv("DEFAULT_ADMIN_API_KEY", "long-enough")
+    with pytest.raises(ConfigError, match="DEFAULT_ADMIN_USER_ID"):
+        check_serving(prod(monkeypatch, MODE=mode))
+    monkeypatch.setenv("DEFAULT_ADMIN_USER_ID", "root")
+    check_serving(prod(monkeypatch, MODE=mode))
+    with pytest.raises(ConfigError, match="DEFAULT_ADMIN_API_KEY") as caught:
+        prod(monkeypatch, MODE=mode, DEFAULT_ADMIN_API_KEY="sk-1234")
+    assert "sk-1234" not in str(caught.value)
+
+
 def test_production_starts_when_all_is_said_and_local_needs_nothing(monkeypatch):
     check_serving(prod(monkeypatch))
     check_serving(load_settings({"mode": "local"}))
