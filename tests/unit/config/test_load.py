@@ -201,5 +201,17 @@ def test_the_defaults_that_follow_from_others(monkeypatch, tmp_path):
     }
 
 
+@pytest.mark.req("R-ENV-012", "R-ADD-029")
+def test_the_ledgers_batches_and_the_times_of_streams_have_the_defaults_that_were_decided():
+    settings = load_settings()
+    assert (settings.usage_buffer_size, settings.usage_flush_interval) == (100, 5.0)
+    times = (
+        settings.connect_timeout_ms,
+        settings.first_event_timeout_ms,
+        settings.stream_idle_timeout_ms,
+    )
+    assert times == (3_000, 600_000, 120_000)
+
+
 def test_secrets_do_not_show_in_the_settings(monkeypatch):
     assert FERNET not in repr(prod(monkeypatch))
