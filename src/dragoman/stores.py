@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from dragoman.config.settings import Settings
+from dragoman.config.settings import ConfigError, Settings
 from dragoman.core.clock import SystemClock
 from dragoman.core.errors import CallerError
 
@@ -127,9 +127,11 @@ async def first_admin(settings: Settings, keys: SqlKeys) -> str | None:
     from dragoman.store.sql.keys import NewKey  # noqa: PLC0415
 
     if settings.default_admin_user_id and settings.default_admin_api_key:
-        await keys.ensure_admin(
-            settings.default_admin_user_id, settings.default_admin_api_key.get_secret_value()
-        )
+        user, key = settings.default_admin_user_id, settings.default_admin_api_key
+        try:
+            await keys.ensure_admin(user, key.get_secret_value())
+        except CallerError as error:
+            raise ConfigError(f"DEFAULT_ADMIN_API_KEY: {error.message}") from None
         return None
     if settings.mode != "local" or any(key.role == "admin" for key in await keys.list()):
         return None

@@ -204,6 +204,24 @@ def test_what_is_held_is_settled_once_at_its_cost_or_at_nothing(play):
     play(story)
 
 
+def test_what_is_held_of_a_budget_is_found_behind_many_holds_of_others(play):
+    async def story(database: Database, leases: SqlLeases) -> None:
+        del leases
+        ledger, desk = SqlLedger(database), SqlBudgets(database, ManualClock(wall=WALL))
+        others = [entry(number, charge(0, 5, 5, "p1", ALICE)) for number in range(1, 1_051)]
+        await ledger.write(others)
+        await ledger.write([entry(20_000, charge(0, held=100))])
+        assert [each.held for each in await desk.holds("team")] == [100]
+        assert len(await desk.holds("people")) == 1000
+        assert len(await desk.holds("people", limit=5)) == 5
+        assert [each.held for each in await desk.release_all("team")] == [100]
+        assert await standing(database, MONTH) == (0, 0, 0)
+        assert len(await desk.release_all("people")) == 1_050
+        assert await desk.holds() == []
+
+    play(story)
+
+
 def test_definitions_are_kept_in_the_operators_words_and_their_change_is_noticed(play):
     async def story(database: Database, leases: SqlLeases) -> None:
         del leases

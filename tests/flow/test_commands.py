@@ -8,6 +8,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -238,6 +239,89 @@ def test_providers_of_a_gateway_are_added_changed_listed_and_removed(
         home = {"DRAGOMAN_HOME": gateway.environment["DRAGOMAN_HOME"], "MODE": "local"}
         made = shell.json("generateApiKey", "--name", "new", "--role", "admin", **home)
         assert shell.json("providers", "list", **{**at, "DRAGOMAN_API_KEY": made["key"]})
+
+
+@pytest.mark.req("R-TIER-001", "R-ADM-001", "R-ADM-010", "R-AUTH-012")
+def test_names_tiers_and_submitted_keys_of_a_gateway_are_managed(shell, mock, tmp_path_factory):
+    providers = providers_at(mock.port)
+    with gateway_server(tmp_path_factory.mktemp("managed"), **providers) as gateway:
+        at = {"DRAGOMAN_BASE_URL": gateway.url, "DRAGOMAN_API_KEY": admin_key(gateway)}
+        home = {"DRAGOMAN_HOME": gateway.environment["DRAGOMAN_HOME"], "MODE": "local"}
+
+        def do(*arguments, **more):
+            return shell.json(*arguments, **{**at, **more})
+
+        assert do("aliases", "set", "fast", "openai/gpt-4o-mini")["targets"] == [
+            "openai/gpt-4o-mini"
+        ]
+        assert gateway.chat("fast").status == 200
+        assert [each["name"] for each in do("aliases", "list")["aliases"]] == ["fast"]
+        assert "stands for" in shell("aliases", "list", **at).stdout
+        assert do("aliases", "remove", "fast") == {"removed": "fast"}
+        assert gateway.chat("fast").status == 404
+
+        weighted = ("openai/gpt-4o=3", "openai/gpt-4o-mini", "--strategy", "weighted")
+        made = do("routes", "set", "spread/all", *weighted)
+        assert made["candidates"] == [
+            {"model": "openai/gpt-4o", "weight": 3},
+            {"model": "openai/gpt-4o-mini", "weight": 1},
+        ]
+        assert gateway.chat("spread/all").status == 200
+        assert "openai/gpt-4o=3" in shell("routes", "list", **at).stdout
+        assert shell("routes", "set", "x", "openai/gpt-4o=many", **at).returncode == 2
+        do("routes", "remove", "spread/all")
+
+        boss = do("keys", "create", "--name", "boss", "--role", "tenant_admin", **home)["key"]
+        own = {"DRAGOMAN_API_KEY": boss}
+        do("policies", "set", "mine", "openai/gpt-4o-mini", **own)
+        assert [each["name"] for each in do("policies", "list", **own)["policies"]] == ["mine"]
+        assert gateway.chat("mine", key=boss).status == 200
+        assert gateway.chat("mine", key="drg_other").status == 404
+        do("policies", "remove", "mine", **own)
+        assert "403" in shell("aliases", "list", **{**at, **own}).stderr
+
+        do("tiers", "set", "small", "--rpm", "1")
+        found = do("tiers", "set", "small", "--concurrency", "5")
+        assert (found["rpm"], found["concurrency"]) == (1, 5), "what is left out stays"
+        assert shell("tiers", "set", "small", **at).returncode == 2
+        key = do("keys", "create", "--name", "small", "--tier", "small", **home)["key"]
+        assert [gateway.chat(key=key).status for _ in range(2)] == [200, 429]
+        assert "409" in shell("tiers", "remove", "small", **at).stderr, "a key has it"
+        assert "small" in shell("tiers", "list", **at).stdout
+
+        said = {"provider": "openai", "key": "sk-handed-in-0123456789abcdef0123456789abcdef"}
+        assert gateway.ask("POST", "/api/admin/keys", said, key=None).status == 201
+        (waiting,) = do("submissions", "list")["submissions"]
+        assert waiting["state"] == "waiting"
+        assert do("submissions", "adopt", waiting["id"])["state"] == "adopted"
+        do("submissions", "remove", waiting["id"])
+        assert do("submissions", "list") == {"submissions": []}
+
+        assert do("providers", "disable", "openai")["enabled"] is False
+        assert gateway.chat("openai/gpt-4o").status == 404
+        assert do("providers", "enable", "openai")["enabled"] is True
+        assert gateway.chat("openai/gpt-4o").status == 200
+
+
+@pytest.mark.req("R-ADM-002", "R-TIER-004", "R-SURF-012")
+def test_what_a_key_has_used_counts_anew(shell, mock, tmp_path_factory):
+    providers = providers_at(mock.port)
+    with gateway_server(tmp_path_factory.mktemp("anew"), **providers) as gateway:
+        home = {"DRAGOMAN_HOME": gateway.environment["DRAGOMAN_HOME"], "MODE": "local"}
+        made = shell.json("keys", "create", "--name", "a", "--max-tokens", "60", **home)
+        key = made["key"]
+        while gateway.chat(key=key, max_tokens=20).status == 200:
+            pass
+        assert gateway.chat(key=key, max_tokens=20).status == 429
+        own = gateway.ask("GET", "/v1/keys/me", key=key)
+        assert own.status == 200, "what it has used is told all the same"
+        assert own.json()["remainingTokens"] < 60
+        assert shell.json("keys", "reset-usage", made["id"], **home)["id"] == made["id"]
+        deadline = time.monotonic() + 20
+        while gateway.chat(key=key, max_tokens=20).status != 200:
+            assert time.monotonic() < deadline, "a running gateway notices"
+            time.sleep(0.2)
+        assert "There is no key" in shell("keys", "reset-usage", "nobody", **home).stderr
 
 
 def watched(shell, *arguments, **environment):

@@ -70,9 +70,22 @@ def test_headers_that_mean_nothing_here_are_ignored(gateway):
         ("authorization", "Bearer drg_ours"),
         ("x-portkey-config", "pc-123"),
         ("x-portkey-provider", "anthropic"),
-        ("x-litellm-tags", "a,b"),
-        ("helicone-property-app", "x"),
+        ("x-litellm-session-id", "s"),
         ("x-ai-eg-model", "other"),
         ("x-litellm-timeout", "rubbish"),
     ]
     assert ask(gateway, *said)[0] == 200
+
+
+def test_what_other_gateways_call_tags_and_metadata_finds_calls_in_reports(gateway):
+    key = ("authorization", "Bearer drg_tagged")
+    assert ask(gateway, key, ("x-litellm-tags", "nightly,team=search"))[0] == 200
+    assert ask(gateway, key, ("x-portkey-metadata", '{"_user":"u1","app":"mail"}'))[0] == 200
+    parts = urlsplit(gateway.url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+    connection.request("GET", "/v1/usage?group=tag", headers=dict([key]))
+    rows = json.loads(connection.getresponse().read())["data"]
+    connection.close()
+    assert {row["tag"] for row in rows if row["requests"] == 1} == {
+        "app=mail", "nightly", "team=search",
+    }  # fmt: skip

@@ -111,6 +111,15 @@ def test_the_default_admin_is_made_once_and_never_overwritten(mock, tmp_path):
         assert server.chat(key=other).status == 401
 
 
+@pytest.mark.req("R-AUTH-004")
+def test_a_default_admins_key_that_cannot_be_stored_is_named(tmp_path):
+    told = refused(
+        tmp_path, MODE="local", DEFAULT_ADMIN_USER_ID="root", DEFAULT_ADMIN_API_KEY="sk-1234"
+    )
+    assert "DEFAULT_ADMIN_API_KEY" in told
+    assert "sk-1234" not in told
+
+
 # --------------------------------------------------------------------------- browsers
 
 

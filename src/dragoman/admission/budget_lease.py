@@ -30,6 +30,7 @@ class Counter:
     __slots__ = (
         "asked_at",
         "granted",
+        "is_lowered",
         "left",
         "limit",
         "pot",
@@ -42,6 +43,8 @@ class Counter:
     def __init__(self, pot: Pot, limit: int) -> None:
         self.pot = pot
         self.limit = limit
+        self.is_lowered = False
+        """Its bound has fallen, and what is free of the lease has to go back, however many calls come."""
         self.granted = 0
         """Leased, and not written to the database as spent or held yet."""
         self.reserved = 0

@@ -19,7 +19,7 @@ from dragoman.admission.budget_lease import Counter
 from dragoman.admission.budget_ports import Back, LeaseStore, RuleStore, Want
 from dragoman.admission.budget_rules import Payment, Rule, covering, payment
 from dragoman.admission.fare import Fare
-from dragoman.core.budget import DAY_S, Payer, Pot, since_of
+from dragoman.core.budget import DAY_S, Payer, Pot, Span, since_of
 from dragoman.core.call import Caller
 from dragoman.core.clock import Clock
 from dragoman.core.errors import GatewayError, HouseError
@@ -93,8 +93,12 @@ class Budgets:
         self._idle_s = ALONE_IDLE_S if alone else IDLE_S
         self._covered: dict[tuple[str, str, str], Covered] = {}
         self._counters: dict[Pot, Counter] = {}
-        self._found: dict[tuple[Payer, ...], tuple[float, tuple[Counter, ...]]] = {}
-        """By payers: the day, and their counters then; until one of them is forgotten."""
+        self._limits: dict[tuple[str, Span], int] = {}
+        """By budget and stretch, as they count now."""
+        self._found: dict[
+            tuple[Payer, ...], tuple[float, tuple[Rule, ...], tuple[Counter, ...]]
+        ] = {}
+        """By payers: the day, what bounds them, and their counters then; until one of them is forgotten."""
         self.fares: dict[tuple[int, int], Fare] = {}
         """By the identities of a caller and a plan, which the fare keeps from being another's."""
         self.monotonic = clock.monotonic
@@ -115,10 +119,14 @@ class Budgets:
         self.active = bool(self.rules)
         self._covered.clear()
         self._forget_found()
-        limits = {(rule.name, span): limit for rule in self.rules for span, limit in rule.bounds}
+        self._limits = limits = {
+            (rule.name, span): limit for rule in self.rules for span, limit in rule.bounds
+        }
         for counter in self._counters.values():
-            counter.limit = limits.get((counter.pot.budget, counter.pot.span), 0)
+            limit = limits.get((counter.pot.budget, counter.pot.span), 0)
             # A bound that was lowered holds for what is leased and not in use as well.
+            counter.is_lowered = counter.is_lowered or limit < counter.limit
+            counter.limit = limit
             counter.used_at = counter.asked_at = float("-inf")
 
     def covering(self, caller: Caller) -> Covered:
@@ -141,20 +149,22 @@ class Budgets:
         """
         day = wall // DAY_S
         known = self._found.get(payment.payers)
-        if known is not None and known[0] == day:
-            return known[1]
+        # A call from before a change still has the bounds of then, and the payers of now.
+        if known is not None and known[0] == day and known[1] == payment.rules:
+            return known[2]
         found = []
         for rule, payer in zip(payment.rules, payment.payers, strict=True):
             for span, limit in rule.bounds:
                 pot = Pot(*payer, span, since_of(span, wall))
                 counter = self._counters.get(pot)
                 if counter is None:
-                    counter = self._counters[pot] = Counter(pot, limit)
+                    now = self._limits.get((pot.budget, span), limit)
+                    counter = self._counters[pot] = Counter(pot, now)
                 found.append(counter)
         counters = tuple(found)
         if len(self._found) >= MOST_CALLERS:
             self._found.clear()
-        self._found[payment.payers] = (day, counters)
+        self._found[payment.payers] = (day, payment.rules, counters)
         return counters
 
     def keep_fare(
@@ -377,8 +387,9 @@ class Budgets:
         async with self._at_store:
             backs = []
             for pot, counter in tuple(self._counters.items()):
-                if counter.used_at > unused_since or counter.waiting:
+                if counter.waiting or (counter.used_at > unused_since and not counter.is_lowered):
                     continue
+                counter.is_lowered = False
                 free = max(0, counter.free)
                 # Given away before it is written: what cannot be written is nobody's for a while.
                 counter.granted -= free

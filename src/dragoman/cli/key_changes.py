@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dragoman.identity.ports import KeyChange, KeyRecord
     from dragoman.store.administered import Administered
 
-__all__ = ["changed_key", "resume", "rotate", "show", "suspend", "update"]
+__all__ = ["changed_key", "reset_usage", "resume", "rotate", "show", "suspend", "update"]
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The id, as `keys list` shows it.")]
 
@@ -169,6 +169,32 @@ def resume(
 ) -> None:
     """Have a suspended key serve again."""
     _switched(key_id, env_file, off=True, as_json=as_json)
+
+
+def reset_usage(
+    key_id: IdArgument, *, env_file: EnvFileOption = None, as_json: JsonOption = False
+) -> None:
+    """Have what a key has used count anew: its allowance of tokens, and what it is told of itself.
+
+    The ledger keeps all of it. Running gateways notice within a second.
+
+    dragoman keys reset-usage 4fG7hJ2k
+    """
+    moments: list[int] = []
+
+    async def reset(stored: Administered) -> KeyRecord | None:
+        async def change(before: KeyRecord) -> KeyRecord:
+            moments.append(await stored.keys.reset_usage(key_id))
+            return before
+
+        return await changed_key(stored, key_id, "reset_usage", change)
+
+    settings = settings_or_fail(None, env_file, as_json=as_json)
+    _there(with_stored(reset, settings, as_json=as_json), key_id, as_json=as_json)
+    if as_json:
+        say_json({"id": key_id, "counts_since": moments[0] / 1_000_000})
+    else:
+        say(f"What the key {key_id} has used counts anew from now on.")
 
 
 def _switched(key_id: str, env_file: EnvFileOption, *, off: bool, as_json: bool) -> None:

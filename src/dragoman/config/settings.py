@@ -139,7 +139,7 @@ class Settings(BaseSettings):
     """How long known keys go on while the database cannot be asked; a revocation waits as long."""
     default_admin_user_id: str | None = None
     """The user of the admin key that is stored at the start, together with the next one."""
-    default_admin_api_key: SecretStr | None = None
+    default_admin_api_key: SecretStr | None = Field(default=None, min_length=8, max_length=256)
     """That admin key: 8 to 256 visible ASCII characters."""
 
     # --- upstream, as D17 says
@@ -410,6 +410,10 @@ def check_serving(settings: Settings) -> None:
     Raises:
         ConfigError: names what is missing, a command that makes it, and ``--local``.
     """
+    if bool(settings.default_admin_user_id) != bool(settings.default_admin_api_key):
+        raise ConfigError(
+            "Of DEFAULT_ADMIN_USER_ID and DEFAULT_ADMIN_API_KEY one is missing: say both, or none."
+        )
     strict = settings.strict_local_guards and settings.mode == "local"
     if settings.mode != "prod" and not strict:
         return

@@ -25,6 +25,7 @@ from dragoman.moving.values import (
     as_table,
     as_text,
     is_fit_address,
+    without_call,
 )
 
 _LIMITS = ("rps", "rpm", "rpd", "max_tokens", "min_provider_score", "max_provider_score")
@@ -97,7 +98,7 @@ def _provider(entry: Mapping[str, Any], place: Place, draft: Draft) -> None:
             variable = draft.need(definitions()[built_in].env.key[0], f"the key of {built_in}")
         account = Account(built_in, key=variable)
     else:
-        account = Account(name, "chat", _base(url), variable)
+        account = Account(name, "chat", without_call(url), variable)
     models = as_table(entry.get("models"))
     for model, state in models.items():
         if as_table(state).get("disabled") is True:
@@ -109,14 +110,6 @@ def _provider(entry: Mapping[str, Any], place: Place, draft: Draft) -> None:
     for member in entry:
         if member not in _READ and member not in _MEASURED:
             draft.miss((*place, member), "a provider has nothing like it here")
-
-
-def _base(url: str) -> str:
-    """The address without the path of a chat that is often a part of it."""
-    base = url.strip().rstrip("/")
-    for path in ("/chat/completions", "/completions", "/models"):
-        base = base.removesuffix(path)
-    return base
 
 
 def _tier(name: str, tier: Mapping[str, Any], draft: Draft) -> None:

@@ -60,7 +60,7 @@ _REASONS = {
     "master_key": "",
     "database_url": "LiteLLM's database cannot be read here: DATABASE_URL names one of Dragoman's own",
     "store_model_in_db": "models stand in dragoman.toml",
-    "alerting": "budgets tell of themselves in the log; there are no other alerts",
+    "alerting": "[[alerts.webhooks]] tell of budgets, spending and errors: each with its url and secret",
     "max_parallel_requests": "[tiers] limit callers: concurrency",
     "global_max_parallel_requests": "MAX_UPSTREAM_CONNECTIONS",
 }
@@ -210,6 +210,8 @@ def _cache(switches: Mapping[str, Any], draft: Draft) -> None:
 
 def _general(table: Mapping[str, Any], draft: Draft) -> None:
     if table.get("master_key"):
-        draft.need("DEFAULT_ADMIN_API_KEY", "the master_key, as the key of an admin")
+        draft.need(
+            "DEFAULT_ADMIN_API_KEY", "the master_key, as the key of an admin: 8 characters or more"
+        )
         draft.settings.setdefault("DEFAULT_ADMIN_USER_ID", "admin")
     _members("general_settings", table, {"master_key"}, draft)

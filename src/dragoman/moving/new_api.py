@@ -24,6 +24,7 @@ from dragoman.moving.values import (
     as_text,
     is_fit_address,
     own_kind,
+    without_call,
 )
 
 Flavour = Literal["new-api", "one-api"]
@@ -214,17 +215,20 @@ def _accounts(
     if kind in definitions() and (base is None or same_host(base, str(kind))):
         return [Account(str(kind), key=key) for key in keys]
     if kind in _OPEN and base:
-        address = (
-            base
-            if base.rstrip("/").endswith("/v1") or kind == "custom"
-            else f"{base.rstrip('/')}/v1"
-        )
+        # A custom channel's address is that of its chat, whole.
+        address = without_call(base) if kind == "custom" else _versioned(base)
         return [Account(own_kind(base, str(kind)), "chat", address, key) for key in keys]
     if kind in definitions() and base:
         family = None if kind == "ollama" else definitions()[str(kind)].family
         return [Account(str(kind), family, base, key) for key in keys]
-    address = _ADDRESSES[str(kind)] if base is None else f"{base.rstrip('/')}/v1"
+    address = _ADDRESSES[str(kind)] if base is None else _versioned(base)
     return [Account(str(kind), "chat", address, key) for key in keys]
+
+
+def _versioned(base: str) -> str:
+    """The address of OpenAI's chat at a host."""
+    found = without_call(base)
+    return found if found.endswith("/v1") else f"{found}/v1"
 
 
 def _keys(

@@ -75,3 +75,11 @@ def is_fit_address(text: str) -> bool:
     except CatalogError:
         return False
     return True
+
+
+def without_call(url: str) -> str:
+    """An address without the path of a chat that is often a part of it: here it is appended."""
+    base = url.strip().rstrip("/")
+    for path in ("/chat/completions", "/completions", "/models"):
+        base = base.removesuffix(path)
+    return base

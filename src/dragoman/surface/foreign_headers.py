@@ -15,8 +15,7 @@ _CREDENTIALS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 _YES = frozenset({"true", "1", "yes"})
 _LABEL = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _LONGEST_S = 86_400
-_METADATA = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_TEXT = msgspec.json.Decoder(str)
+_METADATA = msgspec.json.Decoder(dict[str, object])
 
 TIMEOUT = "x-dragoman-timeout-ms"
 LABEL = "x-request-id"
@@ -25,6 +24,11 @@ CONTROL = "cache-control"
 KEY = "x-api-key"
 USER = "x-openwebui-user-id"
 """What tells budgets who is behind a caller."""
+TAGS = "x-dragoman-tags"
+_TAG = re.compile(r"[A-Za-z0-9_.:=/@+-]{1,64}")
+_BEGINNINGS = ("helicone-property-", "x-bf-dim-")
+"""Of headers that hold a label each. They are looked for beside another header of theirs alone: to look at the
+beginning of every name would cost every call."""
 
 
 def _seconds(said: str) -> str | None:
@@ -72,11 +76,52 @@ def _max_age(said: str) -> str | None:
 
 
 def _portkey_user(said: str) -> str | None:
+    user = _labels(said).get("_user")
+    return user if isinstance(user, str) else None
+
+
+def _labels(said: str) -> dict[str, object]:
+    """What a JSON object in a header says."""
     try:
-        user = _METADATA.decode(said.encode()).get("_user")
-        return None if user is None else _TEXT.decode(user)
+        return _METADATA.decode(said.encode())
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
+        return {}
+
+
+def _listed(said: str) -> list[str]:
+    return said.split(",")
+
+
+def _labelled(said: str) -> list[str]:
+    """An object's members as tags; what LiteLLM's say under ``tags`` are tags as they stand."""
+    labels = _labels(said)
+    labels.pop("_user", None)
+    tags = labels.pop("tags", None)
+    words = [word for word in tags if isinstance(word, str)] if isinstance(tags, list) else []
+    return words + [f"{name}={_word(value)}" for name, value in labels.items()]
+
+
+def _word(value: object) -> str:
+    """A plain value as one writes it; of any other a sign that no tag may hold."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str() | int() | float():
+            return str(value)
+        case _:
+            return "?"
+
+
+def _tags(headers: Mapping[str, str]) -> str:
+    """All that foreign headers say of a call's tags, each once."""
+    words = [word for name, read in _TAGGED.items() for word in read(headers.get(name, ""))]
+    words += [
+        f"{name.removeprefix(beginning)}={value.strip()}"
+        for name, value in headers.items()
+        for beginning in _BEGINNINGS
+        if name.startswith(beginning)
+    ]
+    return ",".join(dict.fromkeys(filter(_TAG.fullmatch, map(str.strip, words))))
 
 
 _OURS: dict[str, tuple[str, Callable[[str], str | None]]] = {
@@ -103,7 +148,15 @@ _OURS: dict[str, tuple[str, Callable[[str], str | None]]] = {
 }
 """By the foreign name: what it is called here, and how its value is said."""
 
-FOREIGN = frozenset(_OURS)
+_TAGGED: dict[str, Callable[[str], list[str]]] = {
+    "x-litellm-tags": _listed,
+    "x-litellm-spend-logs-metadata": _labelled,
+    "x-portkey-metadata": _labelled,
+    "cf-aig-metadata": _labelled,
+}
+"""By the foreign name: how the tags in its value are told."""
+
+FOREIGN = frozenset(_OURS | _TAGGED)
 
 
 def with_ours(headers: Mapping[str, str]) -> dict[str, str]:
@@ -120,4 +173,6 @@ def with_ours(headers: Mapping[str, str]) -> dict[str, str]:
             continue
         if value := read(said):
             found[name] = value
+    if TAGS not in found and (tags := _tags(headers)):
+        found[TAGS] = tags
     return found

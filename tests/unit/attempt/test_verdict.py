@@ -45,6 +45,7 @@ def test_what_concerns_the_candidate_moves_to_the_next_one(kind):
     assert judge(kind) == GiveUp()
 
 
+@pytest.mark.req("R-ADD-044")
 @pytest.mark.parametrize("kind", ["server", "overloaded", "upstream", "rate_limit"])
 def test_trouble_is_retried_with_full_jitter_and_then_passed_on(kind):
     assert judge(kind, retries=0) == Retry(0.5 * 0.25)

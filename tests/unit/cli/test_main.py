@@ -25,7 +25,12 @@ COMMANDS = [
     "tenants",
     "projects",
     "keys",
+    "tiers",
     "providers",
+    "submissions",
+    "aliases",
+    "routes",
+    "policies",
     "credentials",
     "budgets",
     "models",
@@ -60,7 +65,12 @@ GROUPS = (
     "tenants",
     "projects",
     "keys",
+    "tiers",
     "providers",
+    "submissions",
+    "aliases",
+    "routes",
+    "policies",
     "credentials",
     "secrets",
     "budgets",
@@ -79,9 +89,18 @@ WITHIN = [
     ),
     *(
         f"keys {name}"
-        for name in ("create", "list", "show", "update", "rotate", "suspend", "resume", "revoke")
+        for name in (
+            *("create", "list", "show", "update", "rotate", "suspend", "resume"),
+            *("reset-usage", "revoke"),
+        )
     ),
-    *(f"providers {name}" for name in ("list", "add", "remove", "update")),
+    *(f"providers {name}" for name in ("list", "add", "remove", "update", "disable", "enable")),
+    *(
+        f"{group} {name}"
+        for group in ("tiers", "aliases", "routes", "policies")
+        for name in ("list", "set", "remove")
+    ),
+    *(f"submissions {name}" for name in ("list", "adopt", "remove")),
     *(
         f"credentials {name}"
         for name in ("list", "add", "remove", "disable", "enable", "test", "rule")

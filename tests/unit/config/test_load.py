@@ -179,6 +179,19 @@ def test_strict_local_guards_refuse_like_production():
         check_serving(load_settings({"mode": "local", "strict_local_guards": True}))
 
 
+@pytest.mark.req("R-AUTH-004", "R-ENV-004")
+@pytest.mark.parametrize("mode", ["prod", "local"])
+def test_a_default_admin_has_a_name_and_a_key_that_can_be_stored(monkeypatch, mode):
+    monkeypatch.setenv("DEFAULT_ADMIN_API_KEY", "long-enough")
+    with pytest.raises(ConfigError, match="DEFAULT_ADMIN_USER_ID"):
+        check_serving(prod(monkeypatch, MODE=mode))
+    monkeypatch.setenv("DEFAULT_ADMIN_USER_ID", "root")
+    check_serving(prod(monkeypatch, MODE=mode))
+    with pytest.raises(ConfigError, match="DEFAULT_ADMIN_API_KEY") as caught:
+        prod(monkeypatch, MODE=mode, DEFAULT_ADMIN_API_KEY="sk-1234")
+    assert "sk-1234" not in str(caught.value)
+
+
 def test_production_starts_when_all_is_said_and_local_needs_nothing(monkeypatch):
     check_serving(prod(monkeypatch))
     check_serving(load_settings({"mode": "local"}))
@@ -197,6 +210,18 @@ def test_the_defaults_that_follow_from_others(monkeypatch, tmp_path):
         Path("/data/dragoman"),
         Path.home() / "Library" / "Application Support" / "dragoman",
     }
+
+
+@pytest.mark.req("R-ENV-012", "R-ADD-029")
+def test_the_ledgers_batches_and_the_times_of_streams_have_the_defaults_that_were_decided():
+    settings = load_settings()
+    assert (settings.usage_buffer_size, settings.usage_flush_interval) == (100, 5.0)
+    times = (
+        settings.connect_timeout_ms,
+        settings.first_event_timeout_ms,
+        settings.stream_idle_timeout_ms,
+    )
+    assert times == (3_000, 600_000, 120_000)
 
 
 def test_secrets_do_not_show_in_the_settings(monkeypatch):

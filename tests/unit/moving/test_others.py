@@ -260,6 +260,21 @@ def test_channels_become_keys_and_routes(tmp_path, monkeypatch):
     }
 
 
+def test_a_custom_channels_whole_address_is_brought_to_its_base(tmp_path, monkeypatch):
+    whole = "http://gpu:1/api/v1/chat/completions"
+    draft = read_new_api(
+        Source(
+            [
+                channel(type=8, name="gpu", base_url=whole, models="llama"),
+                channel(type=40, name="sf", base_url="https://sf.example/v1/", models="qwen"),
+            ]
+        )
+    )
+    assert_accepted(draft, tmp_path, monkeypatch)
+    rows = lay_out(draft, ALL).tables["providers"]
+    assert [row["base_url"] for row in rows] == ["http://gpu:1/api/v1", "https://sf.example/v1"]
+
+
 def test_one_priority_is_balanced_by_weights():
     found = lay_out(
         read_new_api(

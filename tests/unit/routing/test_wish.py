@@ -10,6 +10,7 @@ from dragoman.core.errors import CallerError
 from dragoman.routing.wish import NONE, Wish, parse_wish
 
 
+@pytest.mark.req("R-ADD-032")
 @pytest.mark.parametrize(
     ("routing", "models", "wish"),
     [

@@ -18,7 +18,31 @@ from dragoman.surface.foreign_headers import FOREIGN, with_ours
         ({"x-litellm-trace-id": "a:b"}, {"x-request-id": "a:b"}),
         ({"x-litellm-end-user-id": "u1"}, {"x-openwebui-user-id": "u1"}),
         ({"helicone-user-id": "u1"}, {"x-openwebui-user-id": "u1"}),
-        ({"x-portkey-metadata": '{"_user":"u1","n":1}'}, {"x-openwebui-user-id": "u1"}),
+        (
+            {"x-portkey-metadata": '{"_user":"u1","n":1}'},
+            {"x-openwebui-user-id": "u1", "x-dragoman-tags": "n=1"},
+        ),
+        ({"x-litellm-tags": "nightly, team=search"}, {"x-dragoman-tags": "nightly,team=search"}),
+        (
+            {"x-litellm-spend-logs-metadata": '{"team":"search","tags":["a","b"],"x":{"y":1}}'},
+            {"x-dragoman-tags": "a,b,team=search"},
+        ),
+        (
+            {"cf-aig-metadata": '{"team":"AI","user":12345,"test":true}'},
+            {"x-dragoman-tags": "team=AI,user=12345,test=true"},
+        ),
+        (
+            {
+                "helicone-auth": "Bearer drg_x",
+                "helicone-property-app": "mail",
+                "helicone-property-b": "x,y",
+            },
+            {"x-api-key": "drg_x", "x-dragoman-tags": "app=mail"},
+        ),
+        (
+            {"x-bf-vk": "drg_x", "x-bf-dim-team": "search"},
+            {"x-api-key": "drg_x", "x-dragoman-tags": "team=search"},
+        ),
         ({"cf-aig-skip-cache": "true"}, {"x-dragoman-cache": "false"}),
         ({"cf-aig-cache-ttl": "60"}, {"cache-control": "max-age=60"}),
         ({"helicone-cache-enabled": "true"}, {"x-dragoman-cache": "true"}),
@@ -43,7 +67,9 @@ def test_what_has_a_meaning_here_is_said_in_our_words(said, ours):
         {"x-portkey-trace-id": "two words\r\nx: y"},
         {"x-portkey-metadata": '{"_user": 7}'},
         {"x-portkey-metadata": "[" * 5000},
-        {"x-portkey-metadata": '{"user": "u"}'},
+        {"cf-aig-metadata": '["a"]'},
+        {"cf-aig-metadata": '{"a b": "c"}'},
+        {"x-litellm-tags": "two words"},
         {"cf-aig-skip-cache": "false"},
         {"cf-aig-cache-ttl": "60, no-store"},
         {"helicone-cache-enabled": "perhaps"},
@@ -57,6 +83,8 @@ def test_what_cannot_be_read_is_ignored(said):
 def test_a_header_of_ours_goes_before():
     said = {"x-litellm-timeout": "9", "x-dragoman-timeout-ms": "1", "cf-aig-skip-cache": "true"}
     assert with_ours(said) == said | {"x-dragoman-cache": "false"}
+    said = {"x-litellm-tags": "theirs", "x-dragoman-tags": "ours"}
+    assert with_ours(said) == said
 
 
 @pytest.mark.parametrize("name", ["authorization", "x-api-key", "api-key", "x-goog-api-key"])

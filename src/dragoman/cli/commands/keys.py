@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dragoman.cli.key_changes import changed_key, resume, rotate, show, suspend, update
+from dragoman.cli.key_changes import (
+    changed_key,
+    reset_usage,
+    resume,
+    rotate,
+    show,
+    suspend,
+    update,
+)
 from dragoman.cli.key_lines import described, limits_of, state_of
 from dragoman.cli.key_options import DAY_S, Role, check_tier
 from dragoman.cli.output import JsonOption, fail, say, say_json, table
@@ -53,6 +61,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("rotate", short_help="Give a key another secret, once shown.")(rotate)
     group.command("suspend", short_help="Refuse a key until it is resumed.")(suspend)
     group.command("resume", short_help="Have a suspended key serve again.")(resume)
+    group.command("reset-usage", short_help="Have what a key has used count anew.")(reset_usage)
     group.command("revoke", short_help="Revoke a key for good.")(revoke)
     app.add_typer(group, name="keys")
     app.command("generateApiKey", hidden=True)(create)

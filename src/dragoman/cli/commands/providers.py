@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
 from dragoman.cli.access import URL, KeyOption, UrlOption, gateway_here
-from dragoman.cli.output import JsonOption, fail, say, say_json, table
+from dragoman.cli.managing import listed, managed, named
+from dragoman.cli.output import JsonOption, say, say_json, table
 
-SUMMARY = "List, add, change and remove providers of a running gateway."
+SUMMARY = "List, add, change, disable and remove providers of a running gateway."
 
-_HELP = """List, add, change and remove providers of a running gateway.
+_HELP = """List, add, change, disable and remove providers of a running gateway.
 
 What is added is in force at once and is kept.
 
@@ -33,6 +33,8 @@ def add_to(app: typer.Typer) -> None:
     group.command("list", short_help="Show the providers and how they do.")(list_)
     group.command("add", short_help="Add a provider, or change one.")(add)
     group.command("remove", short_help="Forget what was added to a provider.")(remove)
+    group.command("disable", short_help="Take a provider out of service.")(disable)
+    group.command("enable", short_help="Take a provider back into service.")(enable)
     group.command("update", short_help="Have every provider's list of models read anew.")(update)
     app.add_typer(group, name="providers")
     app.command("addProvider", hidden=True)(add)
@@ -45,7 +47,7 @@ def list_(*, base_url: UrlOption = URL, key: KeyOption = "", as_json: JsonOption
 
     dragoman providers list --json
     """
-    found = _managed("GET", f"{_AT}?limit=100", None, base_url, key, as_json=as_json)["data"]
+    found = listed(_AT, base_url, key, as_json=as_json)
     if as_json:
         say_json({"providers": found})
         return
@@ -89,7 +91,7 @@ def add(
         said["apiKey"] = sys.stdin.read().strip()
     said |= {"dialect": dialect} if dialect else {}
     said |= {"models": model} if model else {}
-    found = _managed("POST", _AT, said, base_url, key, as_json=as_json)
+    found = managed("POST", _AT, said, base_url, key, as_json=as_json)
     if as_json:
         say_json(found)
     else:
@@ -107,8 +109,7 @@ def remove(
 
     dragoman providers remove corp-vllm
     """
-    path = f"{_AT}/{quote(name, safe='')}"
-    _managed("DELETE", path, None, base_url, key, as_json=as_json)
+    managed("DELETE", named(_AT, name), None, base_url, key, as_json=as_json)
     if as_json:
         say_json({"removed": name})
     else:
@@ -121,7 +122,7 @@ def update(*, base_url: UrlOption = URL, key: KeyOption = "", as_json: JsonOptio
     dragoman providers update
     """
     path = "/api/admin/models/refresh-provider-counts"
-    found = _managed("POST", path, {}, base_url, key, as_json=as_json)
+    found = managed("POST", path, {}, base_url, key, as_json=as_json)
     if as_json:
         say_json(found)
         return
@@ -130,21 +131,40 @@ def update(*, base_url: UrlOption = URL, key: KeyOption = "", as_json: JsonOptio
     table("Models", ("provider", "models"), rows)
 
 
-def _managed(
-    method: str, path: str, body: Any, base_url: str, key: str, *, as_json: bool
-) -> dict[str, Any]:
-    from dragoman.cli.gateway import Gateway, GatewayRefusal
+def disable(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who serves nobody any more.")],
+    *,
+    base_url: UrlOption = URL,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Take a provider out of service until it is enabled.
 
-    if not key:
-        fail(
-            "An administrator's key is needed: say --key, or set DRAGOMAN_API_KEY. "
-            "`dragoman keys create --name me --role admin` makes one.",
-            as_json=as_json,
-        )
-    try:
-        return Gateway(base_url, key, timeout_s=30).manage(method, path, body)
-    except GatewayRefusal as refusal:
-        fail(refusal.message, as_json=as_json)
+    dragoman providers disable corp-vllm
+    """
+    _switched(name, "disable", base_url, key, as_json=as_json)
+
+
+def enable(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who serves again.")],
+    *,
+    base_url: UrlOption = URL,
+    key: KeyOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Take a provider back into service; what its failures had disabled is let go as well.
+
+    dragoman providers enable corp-vllm
+    """
+    _switched(name, "enable", base_url, key, as_json=as_json)
+
+
+def _switched(name: str, verb: str, base_url: str, key: str, *, as_json: bool) -> None:
+    found = managed("POST", f"{named(_AT, name)}/{verb}", {}, base_url, key, as_json=as_json)
+    if as_json:
+        say_json(found)
+    else:
+        say(f"{found['id']} {'serves' if found['enabled'] else 'is out of service'}.")
 
 
 def status() -> str:

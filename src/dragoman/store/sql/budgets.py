@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dragoman.admission.budget_definition import decode_definition, encode_definition
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _GENERATION = "budgets_generation"
 ALIVE_MS = 120_000
 """A process whose lease was touched since then is taken to be alive."""
+_PAGE = 1000
+"""Holds that are read, or released, at once."""
 
 
 class Standing(Struct, frozen=True):
@@ -144,15 +146,27 @@ class SqlBudgets:
 
     async def holds(self, budget: str | None = None, limit: int = 1000) -> list[Hold]:
         """Attempts that something is held for, oldest first, of one budget if that is said."""
-        query = select(charges).where(charges.c.held_pico > 0).order_by(charges.c.call_id)
+        call, attempt = charges.c.call_id, charges.c.attempt_id
+        query = select(charges).where(charges.c.held_pico > 0).order_by(call, attempt)
+        page = query.limit(_PAGE)
+        found: list[Hold] = []
         async with self._database.read() as connection:
-            rows = (await connection.execute(query.limit(limit))).all()
-        found = [_hold(row) for row in rows]
-        return [
-            each
-            for each in found
-            if budget is None or any(payer.budget == budget for payer in each.payers)
-        ]
+            while len(found) < limit:
+                rows = (await connection.execute(page)).all()
+                found += [
+                    hold
+                    for hold in map(_hold, rows)
+                    if budget is None or any(payer.budget == budget for payer in hold.payers)
+                ]
+                if len(rows) < _PAGE:
+                    break
+                last = rows[-1]
+                behind = or_(
+                    call > last.call_id,
+                    and_(call == last.call_id, attempt > last.attempt_id),
+                )
+                page = query.where(behind).limit(_PAGE)
+        return found[:limit]
 
     async def leases(self, budget: str | None = None) -> list[Lease]:
         """What processes have leased, of one budget if that is said."""
@@ -195,8 +209,11 @@ class SqlBudgets:
 
     async def release_all(self, budget: str) -> list[Hold]:
         """Gives back all that is held of a budget; the other budgets of those attempts have it back, too."""
-        calls = [hold.call_id for hold in await self.holds(budget, limit=10_000)]
-        return await self._settle(charges.c.call_id.in_(calls), None)
+        released: list[Hold] = []
+        while found := await self.holds(budget, limit=_PAGE):
+            calls = {hold.call_id for hold in found}
+            released += await self._settle(charges.c.call_id.in_(calls), None)
+        return released
 
     async def _settle(self, which: ColumnElement[bool], cost_pico: int | None) -> list[Hold]:
         async with self._database.write() as connection:

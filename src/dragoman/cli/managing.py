@@ -1,0 +1,67 @@
+"""What commands ask of the admin API of a running gateway: an answer, or all pages of a list."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from dragoman.cli.output import USAGE, fail
+
+__all__ = ["candidate_line", "candidates_of", "listed", "managed", "named"]
+
+_PAGE = 1000
+_TIMEOUT_S = 30
+
+
+def managed(
+    method: str, path: str, body: Any, base_url: str, key: str, *, as_json: bool
+) -> dict[str, Any]:
+    """What the gateway answers; it ends the program where there is none, or it refuses."""
+    from dragoman.cli.gateway import Gateway, GatewayRefusal
+
+    if not key:
+        fail(
+            "An administrator's key is needed: say --key, or set DRAGOMAN_API_KEY. "
+            "`dragoman keys create --name me --role admin` makes one.",
+            as_json=as_json,
+        )
+    try:
+        return Gateway(base_url, key, timeout_s=_TIMEOUT_S).manage(method, path, body)
+    except GatewayRefusal as refusal:
+        fail(refusal.message, as_json=as_json)
+
+
+def listed(path: str, base_url: str, key: str, *, as_json: bool) -> list[dict[str, Any]]:
+    """All that a list holds, page by page."""
+    found: list[dict[str, Any]] = []
+    query = f"?limit={_PAGE}"
+    while True:
+        page = managed("GET", path + query, None, base_url, key, as_json=as_json)
+        found += page["data"]
+        if not page["has_more"]:
+            return found
+        query = f"?limit={_PAGE}&cursor={quote(page['next_cursor'], safe='')}"
+
+
+def named(path: str, name: str) -> str:
+    """The path of one of a list, whatever its name holds."""
+    return f"{path}/{quote(name, safe='')}"
+
+
+def candidates_of(said: list[str], *, as_json: bool) -> list[dict[str, Any]]:
+    """Models that a route chooses among, ``MODEL`` or ``MODEL=WEIGHT``, as the admin API takes them."""
+    found: list[dict[str, Any]] = []
+    for each in said:
+        model, _, weight = each.partition("=")
+        if weight and not (weight.isascii() and weight.isdigit() and int(weight)):
+            fail(f"{each!r}: a weight is a whole number from 1.", as_json=as_json, code=USAGE)
+        found.append({"model": model, "weight": int(weight or 1)})
+    return found
+
+
+def candidate_line(candidates: list[dict[str, Any]]) -> str:
+    """The same for people."""
+    return ", ".join(
+        each["model"] if each["weight"] == 1 else f"{each['model']}={each['weight']}"
+        for each in candidates
+    )
