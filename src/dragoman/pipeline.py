@@ -25,7 +25,6 @@ from dragoman.admission import door
 from dragoman.admission.admit import Gate
 from dragoman.admission.afford import afford, afford_now, paid_now, paying
 from dragoman.admission.budget_bound import Size, plain_size
-from dragoman.admission.budget_rules import Payment
 from dragoman.admission.budgets import Budgets
 from dragoman.admission.end_user import HEADERS as USER_HEADERS
 from dragoman.admission.end_user import MEMBERS as USER_MEMBERS
@@ -214,7 +213,11 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     rules = house.gate.tiers.rules(caller)
     size: Size | None = None
     if operation in _USE_TOKENS and not rules.tokens.is_open:
-        size, tokens = measure(ask, call)
+        size = plain_size(ask, call.dialect) if operation == "chat" else None
+        if size is None:
+            tokens = max(1, tokens_asked(ask, call.dialect, operation))
+        else:
+            tokens = tokens_of_text(len(body), size.output)
         if not door.reserve(tokens, rules.tokens, call, caller, house.gate):
             await door.reserve_later(tokens, call, caller, house.gate)
     outcome.requested_model = ask.model or ""
@@ -234,12 +237,14 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     budgets = house.budgets
     if budgets is not None and budgets.active:
         price = house.accountant.price_now
-        tab.purse = paid_now(plan, ask, call, caller, budgets, price, size)
-        payers = None if tab.purse is not None else paying(ask, call, caller, budgets)
-        if payers is not None:
-            tab.purse = afford_now(plan, ask, call, payers, budgets, needs_of, price, size)
-            if tab.purse is None:
-                plan, ask = await set_aside(plan, ask, call, payers, tab, house)
+        purse = paid_now(plan, ask, call, caller, budgets, price, size)
+        if purse is None and (payers := paying(ask, call, caller, budgets)) is not None:
+            purse = afford_now(plan, ask, call, payers, budgets, needs_of, price, size)
+            if purse is None:
+                # That takes a second look; who is asked then, and for what (D16).
+                found = await afford(plan, ask, call, payers, budgets, needs_of, price)
+                plan, ask, purse = found.plan, found.ask, found.purse
+        tab.purse = purse
     outcome.plan = plan
     if operation == "count_tokens":
         answer = await count(plan, ask, call, tab, house)
@@ -393,25 +398,6 @@ async def look_through(tenant: str, house: House) -> View:
                 del house.views[next(iter(house.views))]
             house.views[tenant] = view
         return view
-
-
-def measure(ask: Ask, call: Call) -> tuple[Size | None, int]:
-    """How large the request is, where that is told by a glance, and the tokens that it asks for."""
-    size = plain_size(ask, call.dialect) if call.operation == "chat" else None
-    if size is not None:
-        return size, tokens_of_text(len(ask.body), size.output)
-    return None, max(1, tokens_asked(ask, call.dialect, call.operation))
-
-
-async def set_aside(
-    plan: Plan, ask: Ask, call: Call, payers: Payment, tab: Account, house: House
-) -> tuple[Plan, Ask]:
-    """Sets aside what the call may cost, where that takes a second look; who is asked then, and for what (D16)."""
-    assert house.budgets is not None, "there are budgets"
-    price = house.accountant.price_now
-    afforded = await afford(plan, ask, call, payers, house.budgets, needs_of, price)
-    tab.purse = afforded.purse
-    return afforded.plan, afforded.ask
 
 
 async def count(plan: Plan, ask: Ask, call: Call, tab: Tab, house: House) -> Answer:

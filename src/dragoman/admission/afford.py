@@ -89,12 +89,12 @@ def afford_now(
             return None
         bounds[id(candidate)] = (candidate, bound)
         dearest = max(dearest, bound)
-    counters = budgets.counters(payers, call.wall)
-    if dearest and not budgets.take(counters, dearest):
+    pots = budgets.pots(payers, call.wall)
+    if dearest and not budgets.take(pots, dearest):
         return None
     if len(plan.candidates) == 1 and size.text:
         _keep_fare(plan, call, payers, budgets, price, size)
-    return Purse(budgets, payers, size, price, call.wall, bounds, dearest, counters)
+    return Purse(budgets, payers, size, price, call.wall, pots, dearest, _bounds=bounds)
 
 
 def _keep_fare(
@@ -132,15 +132,13 @@ def paid_now(
     if written is None:
         written = fare.longest
     # Neither cut off by the window, nor raised to what providers take at least.
-    if not 0 < read <= fare.window or written < LEAST_OUTPUT:
+    if read > fare.window or written < LEAST_OUTPUT or not read:
         return None
     amount = fare.read * read + fare.wrote * written + fare.request
-    counters = fare.counters
-    if not budgets.take(counters, amount):
+    pots = fare.pots
+    if not budgets.take(pots, amount):
         return None
-    candidate = fare.candidate
-    bounds = {id(candidate): (candidate, amount)}
-    return Purse(budgets, fare.payment, size, price, wall, bounds, amount, counters)
+    return Purse(budgets, fare.payment, size, price, wall, pots, amount, fare.candidate, amount)
 
 
 async def afford(
