@@ -28,8 +28,14 @@ _TOKENS = st.builds(Tokens, *[_COUNT] * 9, *[st.sampled_from([None, None, None, 
 _USUAL_TOKENS = st.builds(Tokens, *[_COUNT] * 9)
 _CHOICE = st.sampled_from(["", '{"candidates":["a/m","b/m"]}'])
 _BUDGET = st.sampled_from(["", "team", "é", "a\0b", "x" * 128])
-_PAYERS = st.lists(st.builds(Payer, _BUDGET, _BUDGET), min_size=1, max_size=2).map(tuple)
-_STAKES = st.none() | st.builds(Stake, st.just("holder"), st.integers(0, 10**15), _PAYERS)
+_FIT_BUDGET = st.sampled_from(["", "team", "é", "x" * 128])
+
+
+def _stakes(name: st.SearchStrategy[str]) -> st.SearchStrategy[Stake | None]:
+    payers = st.lists(st.builds(Payer, name, name), min_size=1, max_size=2).map(tuple)
+    return st.none() | st.builds(Stake, st.just("holder"), st.integers(0, 10**15), payers)
+
+
 _TERMS = st.sampled_from(["", "1.2", "1.2 0.001", "own 0"])
 
 
@@ -44,12 +50,13 @@ def _opened(draw: st.DrawFn, user: st.SearchStrategy[str], *, stake: Stake | Non
 @st.composite
 def served_calls(draw: st.DrawFn) -> tuple[Opened, Closed]:
     """A call that is served at once, as this process writes it."""
-    begin = _opened(draw, _FIT, stake=draw(_STAKES))
+    begin = _opened(draw, _FIT, stake=draw(_stakes(_FIT_BUDGET)))
+    costs = st.integers(0, 10**16)
     end = Closed(
         begin.attempt_id, begin.about.call_id, "complete", draw(st.sampled_from([0, 200])),
         draw(st.sampled_from([None, 200])), draw(st.none() | _FIT), None, draw(_USUAL_TOKENS),
         draw(st.sampled_from(["reported", "estimated", "none"])),
-        draw(st.none() | st.integers(0, 10**16)),
+        draw(costs if begin.stake is not None else st.none() | costs),
         draw(st.sampled_from(["provider", "priced", "estimated", "none"])),
         draw(st.none() | _SECONDS), draw(st.none() | _SECONDS), draw(st.none() | _SECONDS),
     )  # fmt: skip
@@ -59,7 +66,7 @@ def served_calls(draw: st.DrawFn) -> tuple[Opened, Closed]:
 @st.composite
 def any_calls(draw: st.DrawFn) -> tuple[Opened, Closed]:
     """A call of two records, of which each member may be out of the ordinary."""
-    begin = _opened(draw, _NAME, stake=draw(_STAKES))
+    begin = _opened(draw, _NAME, stake=draw(_stakes(_BUDGET)))
     same = draw(st.sampled_from([True, True, True, False]))
     end = Closed(
         begin.attempt_id if same else draw(_ID), begin.about.call_id,

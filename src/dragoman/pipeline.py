@@ -17,7 +17,6 @@ from typing import get_args
 
 from dragoman.accounting.account import Accountant
 from dragoman.accounting.account import Tab as Account
-from dragoman.accounting.dearer import SAY_TIERS, Priced, priced_for
 from dragoman.accounting.ending import accounted, end_account, tell_failure
 from dragoman.accounting.tags import HEADER as TAGS_HEADER
 from dragoman.accounting.tags import MEMBER as TAGS_MEMBER
@@ -26,7 +25,6 @@ from dragoman.admission import door
 from dragoman.admission.admit import Gate
 from dragoman.admission.afford import afford, afford_now, paid_now, paying
 from dragoman.admission.budget_bound import Size, plain_size
-from dragoman.admission.budget_rules import Payment
 from dragoman.admission.budgets import Budgets
 from dragoman.admission.end_user import HEADERS as USER_HEADERS
 from dragoman.admission.end_user import MEMBERS as USER_MEMBERS
@@ -215,7 +213,11 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     rules = house.gate.tiers.rules(caller)
     size: Size | None = None
     if operation in _USE_TOKENS and not rules.tokens.is_open:
-        size, tokens = measure(ask, call)
+        size = plain_size(ask, call.dialect) if operation == "chat" else None
+        if size is None:
+            tokens = max(1, tokens_asked(ask, call.dialect, operation))
+        else:
+            tokens = tokens_of_text(len(body), size.output)
         if not door.reserve(tokens, rules.tokens, call, caller, house.gate):
             await door.reserve_later(tokens, call, caller, house.gate)
     outcome.requested_model = ask.model or ""
@@ -234,13 +236,15 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
         ask, plan, kept = await recall(ask, plan, call, caller.tenant, house.keeper)
     budgets = house.budgets
     if budgets is not None and budgets.active:
-        price = prices_for(ask, house)
-        tab.purse = paid_now(plan, ask, call, caller, budgets, price, size)
-        payers = None if tab.purse is not None else paying(ask, call, caller, budgets)
-        if payers is not None:
-            tab.purse = afford_now(plan, ask, call, payers, budgets, needs_of, price, size)
-            if tab.purse is None:
-                plan, ask = await set_aside(plan, ask, call, payers, tab, house)
+        price = house.accountant.price_now
+        purse = paid_now(plan, ask, call, caller, budgets, price, size)
+        if purse is None and (payers := paying(ask, call, caller, budgets)) is not None:
+            purse = afford_now(plan, ask, call, payers, budgets, needs_of, price, size)
+            if purse is None:
+                # That takes a second look; who is asked then, and for what (D16).
+                found = await afford(plan, ask, call, payers, budgets, needs_of, price)
+                plan, ask, purse = found.plan, found.ask, found.purse
+        tab.purse = purse
     outcome.plan = plan
     if operation == "count_tokens":
         answer = await count(plan, ask, call, tab, house)
@@ -394,32 +398,6 @@ async def look_through(tenant: str, house: House) -> View:
                 del house.views[next(iter(house.views))]
             house.views[tenant] = view
         return view
-
-
-def measure(ask: Ask, call: Call) -> tuple[Size | None, int]:
-    """How large the request is, where that is told by a glance, and the tokens that it asks for."""
-    size = plain_size(ask, call.dialect) if call.operation == "chat" else None
-    if size is not None:
-        return size, tokens_of_text(len(ask.body), size.output)
-    return None, max(1, tokens_asked(ask, call.dialect, call.operation))
-
-
-def prices_for(ask: Ask, house: House) -> Priced:
-    """The prices by which money is set aside for a request."""
-    price: Priced = house.accountant.price_now
-    members = ask.members
-    return price if members.keys().isdisjoint(SAY_TIERS) else priced_for(members, price)
-
-
-async def set_aside(
-    plan: Plan, ask: Ask, call: Call, payers: Payment, tab: Account, house: House
-) -> tuple[Plan, Ask]:
-    """Sets aside what the call may cost, where that takes a second look; who is asked then, and for what (D16)."""
-    assert house.budgets is not None, "there are budgets"
-    price = prices_for(ask, house)
-    afforded = await afford(plan, ask, call, payers, house.budgets, needs_of, price)
-    tab.purse = afforded.purse
-    return afforded.plan, afforded.ask
 
 
 async def count(plan: Plan, ask: Ask, call: Call, tab: Tab, house: House) -> Answer:

@@ -156,9 +156,9 @@ def test_processes_that_ask_at_once_lease_no_more_than_there_is(play):
             return made
 
         async def begin(budgets: Budgets) -> bool:
-            counters = budgets.counters(Payment(budgets.rules, (TEAM,)), WALL)
+            pots = budgets.pots(Payment(budgets.rules, (TEAM,)), WALL)
             try:
-                await budgets.reserve(counters, 10)
+                await budgets.reserve(pots, 10)
             except Exhausted:
                 return False
             return True

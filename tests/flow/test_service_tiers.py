@@ -219,6 +219,21 @@ def test_money_is_set_aside_by_the_dearer_tier_that_is_asked_for(tmp_path):
         assert server.chat(**said).status == 429
 
 
+@pytest.mark.req("M3")
+def test_money_is_set_aside_by_the_tier_though_the_same_was_just_paid_at_the_usual_price(tmp_path):
+    """What a caller's last call cost stands for its next ones, unless they ask for another tier."""
+    (tmp_path / "dragoman.toml").write_text('[budgets.small]\nmonthly_usd = "0.0029"\n')
+    with (
+        raw_upstream({"gpt-5": completion("default")}) as up,
+        gateway_server(tmp_path, **up.environment()) as server,
+    ):
+        said = {"model": "openai/gpt-5", "max_tokens": 100}
+        assert server.chat(**said).status == 200
+        # There is enough left for the usual price once more, 0.001, and not for twice of it.
+        assert server.chat(**said, service_tier="priority").status == 429
+        assert len(up.asked) == 1
+
+
 def test_the_costs_written_here_are_all_of_them():
     assert COSTS.keys() == REPLIES.keys()
     assert all(Decimal(cost) > 0 for cost in COSTS.values() if cost is not None)

@@ -333,7 +333,7 @@ def charge_for(begin: Opened, end: Closed | None) -> Charge:
     """What budgets pay: the ledger's number, or what they hold where it has none (D27)."""
     stake = begin.stake
     assert stake is not None, "only who has set something aside is charged"
-    payers = _fit_payers(stake.payers)
+    payers = fit_payers(stake.payers)
     if payers is not stake.payers:
         stake = replace(stake, payers=payers)
     if end is None:
@@ -344,8 +344,8 @@ def charge_for(begin: Opened, end: Closed | None) -> Charge:
 
 
 @lru_cache(maxsize=1024)
-def _fit_payers(payers: tuple[Payer, ...]) -> tuple[Payer, ...]:
-    """The same few at nearly every call."""
+def fit_payers(payers: tuple[Payer, ...]) -> tuple[Payer, ...]:
+    """Payers as the ledger takes their names; the same few at nearly every call."""
     fitting = tuple(Payer(*map(fit, payer)) for payer in payers)
     return payers if fitting == payers else fitting
 

@@ -18,10 +18,10 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from dragoman.accounting.charging import charge_of
-from dragoman.accounting.entry import Entry, charge_for, entry_of
+from dragoman.accounting.entry import Entry, entry_of, fit_payers
 from dragoman.accounting.fitting import all_fit
 from dragoman.accounting.records import About, Closed, Opened, Record, Tokens
-from dragoman.core.budget import Charge
+from dragoman.core.budget import Stake
 
 Facts: TypeAlias = tuple[Any, ...]
 
@@ -52,6 +52,8 @@ UNSURE = len((*_FELT, *_SHARED, *_TRIED))
 """So many after those may be unknown."""
 OWN = len(_FELT)
 """So many of these are the call's alone."""
+COST = CALL.index("cost_pico")
+"""Where they say what it has cost; that is known where budgets pay for it."""
 
 _GOOD = 200
 CALL_ALWAYS: dict[str, Any] = {
@@ -84,8 +86,10 @@ class Served(Struct, frozen=True, gc=False):
 
     facts: Facts
     records: Sequence[Record]
-    charge: Charge | None = None
-    """What budgets pay for it."""
+    wall: float
+    """When it was admitted, as in ``Charge``."""
+    stake: Stake | None = None
+    """What its budgets had set aside for it; they pay all of its cost at once."""
 
     def entry(self) -> Entry:
         """The same as the ledger is told of any call."""
@@ -162,12 +166,15 @@ def served_of(records: Sequence[Record]) -> Served | None:
     if not all_fit("".join(filter(None, _names(members)))):
         return None
     wall, after_s, felt_s = about.wall, begin.after_s, end.first_event_s
-    cost_pico, terms = end.cost_pico, begin.terms
+    cost_pico, terms, stake = end.cost_pico, begin.terms, begin.stake
+    if stake is not None:
+        payers = stake.payers
+        if cost_pico is None or fit_payers(payers) != payers:
+            return None
     made = (
         round(wall * _MILLION),
         None if felt_s is None else after_s + felt_s,
         charge_of(cost_pico, terms) if terms else cost_pico,
         round((wall + after_s) * _MILLION),
     )
-    charge = None if begin.stake is None else charge_for(begin, end)
-    return Served(_facts(members + made), records, charge)
+    return Served(_facts(members + made), records, wall, stake)

@@ -26,13 +26,14 @@ from dragoman.admission.budget_clamp import bounded_to
 from dragoman.admission.budget_purse import Purse
 from dragoman.admission.budget_rules import Payment, Rule, payment
 from dragoman.admission.budgets import Budgets, Exhausted
+from dragoman.admission.dearer import SAY_TIERS, Priced, priced_for
 from dragoman.admission.end_user import end_user
 from dragoman.core import money
 from dragoman.core.ask import Ask
 from dragoman.core.budget import ends_at, time_of
 from dragoman.core.call import Call, Caller
 from dragoman.core.errors import CallerError
-from dragoman.core.provider import Candidate, Family, Operation, Plan, Price, Skipped
+from dragoman.core.provider import Candidate, Family, Operation, Plan, Skipped
 
 _SPAN = {"day": "daily", "month": "monthly", "total": "total"}
 _FREE = frozenset({"count_tokens", "models"})
@@ -49,7 +50,6 @@ class Afforded(Struct, frozen=True):
 
 Look: TypeAlias = Callable[[Ask, Family, Operation], Asked]
 """Looks into a request for what is known of its size."""
-PriceOf: TypeAlias = Callable[[Candidate], Price | None]
 
 
 def paying(ask: Ask, call: Call, caller: Caller, budgets: Budgets) -> Payment | None:
@@ -70,7 +70,7 @@ def afford_now(
     payers: Payment,
     budgets: Budgets,
     look: Look,
-    price: PriceOf,
+    price: Priced,
     size: Size | None = None,
 ) -> Purse | None:
     """What ``afford`` comes to where all is known and the lease pays for anybody of the plan, as most times.
@@ -79,6 +79,7 @@ def afford_now(
     """
     if payers.clamps:
         return None
+    usual, price = price, priced_for(ask.members, price)
     if size is None:
         size = _sized(ask, call, look)
     bounds: dict[int, tuple[Candidate, int]] = {}
@@ -89,16 +90,16 @@ def afford_now(
             return None
         bounds[id(candidate)] = (candidate, bound)
         dearest = max(dearest, bound)
-    counters = budgets.counters(payers, call.wall)
-    if dearest and not budgets.take(counters, dearest):
+    pots = budgets.pots(payers, call.wall)
+    if dearest and not budgets.take(pots, dearest):
         return None
-    if len(plan.candidates) == 1 and size.text:
+    if len(plan.candidates) == 1 and size.text and price is usual:
         _keep_fare(plan, call, payers, budgets, price, size)
-    return Purse(budgets, payers, size, price, call.wall, bounds, dearest, counters)
+    return Purse(budgets, payers, size, price, call.wall, pots, dearest, _bounds=bounds)
 
 
 def _keep_fare(
-    plan: Plan, call: Call, payers: Payment, budgets: Budgets, price: PriceOf, size: Size
+    plan: Plan, call: Call, payers: Payment, budgets: Budgets, price: Priced, size: Size
 ) -> None:
     """Has ``paid_now`` pay for the caller's next calls like this one."""
     caller, candidate = call.caller, plan.candidates[0]
@@ -113,7 +114,7 @@ def paid_now(
     call: Call,
     caller: Caller,
     budgets: Budgets,
-    price: PriceOf,
+    price: Priced,
     size: Size | None = None,
 ) -> Purse | None:
     """What ``afford_now`` comes to where one of the caller's calls to the plan was paid for lately.
@@ -124,6 +125,8 @@ def paid_now(
     wall = call.wall
     if fare is None or wall < fare.since or budgets.monotonic() >= fare.until:
         return None
+    if not ask.members.keys().isdisjoint(SAY_TIERS):
+        return None
     if size is None:
         size = plain_size(ask, call.dialect)
         if size is None:
@@ -132,15 +135,13 @@ def paid_now(
     if written is None:
         written = fare.longest
     # Neither cut off by the window, nor raised to what providers take at least.
-    if not 0 < read <= fare.window or written < LEAST_OUTPUT:
+    if read > fare.window or written < LEAST_OUTPUT or not read:
         return None
     amount = fare.read * read + fare.wrote * written + fare.request
-    counters = fare.counters
-    if not budgets.take(counters, amount):
+    pots = fare.pots
+    if not budgets.take(pots, amount):
         return None
-    candidate = fare.candidate
-    bounds = {id(candidate): (candidate, amount)}
-    return Purse(budgets, fare.payment, size, price, wall, bounds, amount, counters)
+    return Purse(budgets, fare.payment, size, price, wall, pots, amount, fare.candidate, amount)
 
 
 async def afford(
@@ -150,7 +151,7 @@ async def afford(
     payers: Payment,
     budgets: Budgets,
     look: Look,
-    price: PriceOf,
+    price: Priced,
 ) -> Afforded:
     """Sets aside what the call may cost at most.
 
@@ -158,7 +159,7 @@ async def afford(
         CallerError: a budget does not pay for it, or would have to without knowing the price.
         HouseError: nobody can say whether it does.
     """
-    size = _sized(ask, call, look)
+    size, price = _sized(ask, call, look), priced_for(ask.members, price)
     if payers.strict:
         plan = _priced(plan, payers.rules, price)
     clamp: _Clamp | None = None
@@ -219,7 +220,7 @@ class _Clamp:
         if wanted != self.size.output:
             self._set(wanted)
 
-    def fits(self, left: int, price: PriceOf) -> bool:
+    def fits(self, left: int, price: Priced) -> bool:
         """Whether the answer could be made so short that what is left pays for it."""
         found = [
             output_for(left, self.size, each, known)
@@ -239,7 +240,7 @@ class _Clamp:
         self._call.outcome.clamped = (told,)
 
 
-def _priced(plan: Plan, rules: Sequence[Rule], price: PriceOf) -> Plan:
+def _priced(plan: Plan, rules: Sequence[Rule], price: Priced) -> Plan:
     """The plan without models of which nobody knows what they cost, unless a budget takes them (M13)."""
     known = tuple(
         each for each in plan.candidates if each.provider.stub or price(each) is not None

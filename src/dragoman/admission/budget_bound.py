@@ -158,18 +158,18 @@ def plain_size(ask: Ask, dialect: Family) -> Size | None:
     text = str(body, "latin-1")
     if signs_of_media(text):
         return None
-    output: int | None = None
+    most = 0
     for name in _BOUNDS.intersection(members):
         try:
             said = _decoded(members[name])
         except _UNREADABLE:
             continue
-        if type(said) is int and said > 0 and (output is None or said > output):
-            output = said
-    if "cache" in text:
-        return Size(len(body) + OVERHEAD, output, caches=True, dialect=dialect)
+        if type(said) is int and said > most:
+            most = said
     tokens = len(body) + OVERHEAD
-    return Size(tokens, output, dialect=dialect, text=tokens)
+    if "cache" in text:
+        return Size(tokens, most or None, caches=True, dialect=dialect)
+    return Size(tokens, most or None, dialect=dialect, text=tokens)
 
 
 def size_of(ask: Ask, asked: Asked, dialect: Family) -> Size:

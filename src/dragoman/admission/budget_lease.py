@@ -7,8 +7,11 @@ left and rarely asks again; among others a hundredth, and less as it gets scarce
 
 from __future__ import annotations
 
+import sys
+
 from dragoman.core.budget import Pot
 
+_CALLS_AHEAD, _SHARE_AHEAD = 16, 8
 _ALONE = 2
 _AMONG_OTHERS = 8
 _SHARE = 100
@@ -24,6 +27,12 @@ def grant_of(left: int, need: int, least: int, limit: int, *, alone: bool) -> in
     return min(left, max(need, more))
 
 
+def ahead_of(amount: int, free: int) -> int:
+    """What is set aside with such a call for the next ones; nothing where not much more is left."""
+    ahead = _CALLS_AHEAD * amount
+    return ahead if amount + ahead <= free // _SHARE_AHEAD else 0
+
+
 class Counter:
     """What this process has leased of a pot, and what became of it; amounts in 10⁻¹² USD."""
 
@@ -35,7 +44,6 @@ class Counter:
         "limit",
         "pot",
         "reserved",
-        "unwritten",
         "used_at",
         "waiting",
     )
@@ -48,9 +56,7 @@ class Counter:
         self.granted = 0
         """Leased, and not written to the database as spent or held yet."""
         self.reserved = 0
-        """Set aside for calls under way."""
-        self.unwritten = 0
-        """Spent or held by calls that are over, and not written yet."""
+        """Of that, set aside: for calls under way or to come, or spent or held by those that are over."""
         self.left = 0
         """What nobody had leased when the store was last asked."""
         self.asked_at = float("-inf")
@@ -61,13 +67,43 @@ class Counter:
     @property
     def free(self) -> int:
         """What may be set aside now."""
-        return self.granted - self.reserved - self.unwritten
+        return self.granted - self.reserved
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing of it is in use, or on its way to the database."""
-        return not (self.reserved or self.unwritten or self.waiting)
+        return not (self.reserved or self.waiting)
 
     def is_dry(self, amount: int, now: float, dry_s: float) -> bool:
         """Whether the store has just said that there is not so much."""
         return now - self.asked_at < dry_s and self.free + self.left < amount
+
+
+class Pots:
+    """The counters of all pots that bound the calls of some payers.
+
+    So much is set aside in all of them *ahead*: the next calls take theirs of that, and look at no counter.
+    """
+
+    __slots__ = ("ahead", "counters")
+
+    def __init__(self, counters: tuple[Counter, ...]) -> None:
+        self.counters = counters
+        self.ahead = 0
+
+    def free(self) -> int:
+        """What may be set aside in each of them beside that; of no pot any amount."""
+        return min([counter.free for counter in self.counters], default=sys.maxsize)
+
+    def set_ahead(self, amount: int, now: float) -> None:
+        """Sets so much more aside in each of them."""
+        for counter in self.counters:
+            counter.reserved += amount
+            counter.used_at = now
+        self.ahead += amount
+
+    def give_back(self) -> None:
+        """Frees what no call has taken."""
+        for counter in self.counters:
+            counter.reserved -= self.ahead
+        self.ahead = 0

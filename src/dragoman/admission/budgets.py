@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import NamedTuple, TypeAlias
 
 from dragoman.admission.budget_alerts import Alerts
 from dragoman.admission.budget_bound import TextRates
-from dragoman.admission.budget_lease import Counter
+from dragoman.admission.budget_lease import Counter, Pots, ahead_of
 from dragoman.admission.budget_ports import Back, LeaseStore, RuleStore, Want
 from dragoman.admission.budget_rules import Payment, Rule, covering, payment
 from dragoman.admission.fare import Fare
@@ -41,7 +42,7 @@ ALONE_IDLE_S = 60.0
 """After so long without a call what is left of a lease is given back."""
 MOST_CALLERS = 10_000
 MOST_FARES = 2000
-_NOTHING: tuple[tuple[Counter, ...], int] = ((), 0)
+_NOTHING = (Pots(()), 0)
 """Of an attempt that nothing is known of."""
 
 
@@ -95,14 +96,15 @@ class Budgets:
         self._counters: dict[Pot, Counter] = {}
         self._limits: dict[tuple[str, Span], int] = {}
         """By budget and stretch, as they count now."""
-        self._found: dict[
-            tuple[Payer, ...], tuple[float, tuple[Rule, ...], tuple[Counter, ...]]
-        ] = {}
-        """By payers: the day, what bounds them, and their counters then; until one of them is forgotten."""
+        self._found: dict[tuple[Payer, ...], tuple[float, tuple[Rule, ...], Pots]] = {}
+        """By payers: the day, what bounds them, and their pots then; until a counter of theirs is forgotten."""
+        self._ahead: set[Pots] = set()
+        """All in which anything is set aside ahead."""
         self.fares: dict[tuple[int, int], Fare] = {}
         """By the identities of a caller and a plan, which the fare keeps from being another's."""
         self.monotonic = clock.monotonic
-        self._unwritten: dict[str, tuple[tuple[Counter, ...], int]] = {}
+        self._unwritten: dict[str, tuple[Pots, int]] = {}
+        """By attempt: what it has spent or holds, and the ledger does not have yet."""
         self._waiting: dict[Counter, list[int]] = {}
         self._round: asyncio.Future[None] | None = None
         self._asking: asyncio.Task[None] | None = None
@@ -142,8 +144,8 @@ class Budgets:
             self._covered[key] = found
         return found
 
-    def counters(self, payment: Payment, wall: float) -> tuple[Counter, ...]:
-        """The counters of all pots that bound these payers at a moment.
+    def pots(self, payment: Payment, wall: float) -> Pots:
+        """All pots that bound these payers at a moment.
 
         Who has nothing set aside in them asks anew: what is idle is forgotten.
         """
@@ -161,11 +163,11 @@ class Budgets:
                     now = self._limits.get((pot.budget, span), limit)
                     counter = self._counters[pot] = Counter(pot, now)
                 found.append(counter)
-        counters = tuple(found)
+        pots = Pots(tuple(found))
         if len(self._found) >= MOST_CALLERS:
             self._found.clear()
-        self._found[payment.payers] = (day, payment.rules, counters)
-        return counters
+        self._found[payment.payers] = (day, payment.rules, pots)
+        return pots
 
     def keep_fare(
         self,
@@ -184,9 +186,9 @@ class Budgets:
             self.fares.clear()
         # A price holds for a second of the wall clock, and no day ends within one.
         until = self.monotonic() + 1 - now % 1
-        counters = self.counters(payment, wall)
+        pots = self.pots(payment, wall)
         self.fares[id(caller), id(plan)] = Fare(
-            caller, plan, candidate, until, day * DAY_S, payment, counters, *rates
+            caller, plan, candidate, until, day * DAY_S, payment, pots, *rates
         )
 
     def _forget_found(self) -> None:
@@ -195,60 +197,78 @@ class Budgets:
 
     # --- setting aside
 
-    def take(self, counters: Sequence[Counter], amount: int) -> bool:
+    def take(self, pots: Pots, amount: int) -> bool:
         """Sets the amount aside in all of the pots if this process's lease pays for it, else in none."""
-        for counter in counters:
-            if counter.granted - counter.reserved - counter.unwritten < amount:
-                return False
-        now = self.monotonic()
-        for counter in counters:
-            counter.reserved += amount
-            counter.used_at = now
+        left = pots.ahead - amount
+        if left < 0:
+            return self._take_more(pots, amount)
+        pots.ahead = left
         return True
 
-    async def reserve(self, counters: Sequence[Counter], amount: int) -> None:
+    def _take_more(self, pots: Pots, amount: int) -> bool:
+        """The same, where less is set aside ahead."""
+        free = pots.free()
+        if free + pots.ahead < amount:
+            # It may be set aside for others' next calls.
+            self._gather()
+            free = pots.free()
+            if free < amount:
+                return False
+        missing = amount - pots.ahead
+        pots.set_ahead(missing + ahead_of(missing, free), self.monotonic())
+        self._ahead.add(pots)
+        pots.ahead -= amount
+        return True
+
+    def _gather(self) -> None:
+        """Frees all that is set aside ahead."""
+        for pots in self._ahead:
+            pots.give_back()
+        self._ahead.clear()
+
+    async def reserve(self, pots: Pots, amount: int) -> None:
         """Sets the amount aside in all of the pots, or in none.
 
         Raises:
             Exhausted: one of them does not have it.
             HouseError: nobody can say whether it has, so the call is not made.
         """
-        while not self.take(counters, amount):
+        while not self.take(pots, amount):
             now = self._clock.monotonic()
-            short = [counter for counter in counters if counter.free < amount]
+            short = [counter for counter in pots.counters if counter.free < amount]
             for counter in short:
                 if counter.is_dry(amount, now, DRY_S):
                     raise Exhausted(counter)
             await self._renewed(short, amount)
 
-    def release(self, counters: Sequence[Counter], amount: int) -> None:
-        """Takes back what was set aside."""
-        for counter in counters:
-            counter.reserved -= amount
+    def release(self, pots: Pots, amount: int) -> None:
+        """Takes back what was set aside: it is the next call's."""
+        if not pots.ahead:
+            self._ahead.add(pots)
+        pots.ahead += amount
 
-    def settle(
-        self, attempt_id: str, counters: tuple[Counter, ...], reserved: int, covered: int
-    ) -> None:
-        """Notes that of what was reserved for an attempt so much is spent or held, once the row is written."""
-        for counter in counters:
-            counter.reserved -= reserved
-            counter.unwritten += covered
-        self._unwritten[attempt_id] = (counters, covered)
+    def settle(self, attempt_id: str, pots: Pots, back: int, covered: int) -> None:
+        """Notes that of what was set aside for an attempt so much goes back, and so much is spent or held.
+
+        That leaves the lease once the ledger has it.
+        """
+        if not pots.ahead:
+            self._ahead.add(pots)
+        pots.ahead += back
+        self._unwritten[attempt_id] = (pots, covered)
 
     def written(self, attempt_ids: Iterable[str], totals: Mapping[Pot, tuple[int, int]]) -> None:
         """The ledger has these attempts, and with them their pots stand at so much spent and held.
 
         Of an attempt that it had already, or that another process has made, nothing changes here.
         """
-        taken, nothing = self._unwritten.pop, _NOTHING
-        sums: defaultdict[tuple[Counter, ...], int] = defaultdict(int)
-        for attempt_id in attempt_ids:
-            counters, covered = taken(attempt_id, nothing)
-            sums[counters] += covered
-        for counters, covered in sums.items():
-            for counter in counters:
+        sums: defaultdict[Pots, int] = defaultdict(int)
+        for pots, covered in map(self._unwritten.pop, attempt_ids, repeat(_NOTHING)):
+            sums[pots] += covered
+        for pots, covered in sums.items():
+            for counter in pots.counters:
                 counter.granted -= covered
-                counter.unwritten -= covered
+                counter.reserved -= covered
         if totals:
             self.alerts.look(self.rules, totals)
 
@@ -318,6 +338,7 @@ class Budgets:
             for want, answer in zip((want for want, _ in pairs), leased, strict=True)
         }
         self.alerts.look(self.rules, totals)
+        self._gather()
         helpless = [
             counter
             for (_, counter), answer in zip(pairs, leased, strict=True)
@@ -386,6 +407,7 @@ class Budgets:
     async def _give_back(self, unused_since: float) -> None:
         async with self._at_store:
             backs = []
+            self._gather()
             for pot, counter in tuple(self._counters.items()):
                 if counter.waiting or (counter.used_at > unused_since and not counter.is_lowered):
                     continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from dragoman.admission.budget_lease import Counter
+from dragoman.admission.budget_lease import Pots
 from dragoman.admission.budget_rules import Payment
 from dragoman.core.call import Caller
 from dragoman.core.provider import Candidate, Plan
@@ -25,7 +25,7 @@ class Fare(Struct, frozen=True, eq=False):
     since: float
     """The Unix second from which on calls pay from these pots."""
     payment: Payment
-    counters: tuple[Counter, ...]
+    pots: Pots
     window: int
     """The rest is as in ``TextRates``."""
     longest: int

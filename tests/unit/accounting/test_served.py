@@ -16,11 +16,13 @@ from dragoman.accounting.served import (
     ATTEMPT_ALWAYS,
     CALL,
     CALL_ALWAYS,
+    COST,
     OWN,
     SURE,
     Served,
     served_of,
 )
+from dragoman.core.budget import Charge
 from dragoman.store.ledger_tables import SETTLED
 from served_calls import any_calls, served_calls
 
@@ -37,7 +39,10 @@ def assert_same(served: Served, entry: Entry) -> None:
     facts = served.facts
     (attempt,) = entry.attempts
     assert dict(zip(CALL, facts, strict=False)) | CALL_ALWAYS == flat(entry.request)
-    assert served.charge == attempt.charge
+    if served.stake is None:
+        assert attempt.charge is None
+    else:
+        assert attempt.charge == Charge(served.stake, served.wall, facts[COST], 0)
     tried = facts[SURE + OWN :]
     assert dict(zip(ATTEMPT, tried, strict=True)) | ATTEMPT_ALWAYS == flat(attempt)
 

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import pytest
 
-from dragoman.admission.admit import REQUEST, Cost, Gate, admit
+from dragoman.admission.admit import Cost, Gate, admit
 from dragoman.admission.ports import UNKNOWN, LimitStore, Past, Short, Taken
 from dragoman.admission.refusal import LimitError, refusal
 from dragoman.admission.rules import rules_of
 from dragoman.admission.tiers import Tiers
-from dragoman.core.call import NO_LIMITS, UNLIMITED, Caller, Denied, Gauge, Limits
+from dragoman.core.call import (
+    NO_LIMITS,
+    UNLIMITED,
+    Attempt,
+    Caller,
+    Denied,
+    Gauge,
+    Limits,
+    Outcome,
+)
 from dragoman.core.clock import ManualClock
 from dragoman.core.errors import HouseError
+from dragoman.core.usage import Usage
 from dragoman.store.memory.limits import MemoryLimits
 
 pytestmark = pytest.mark.anyio
+
+REQUEST = Cost(place="one")
 
 
 @pytest.fixture
@@ -48,6 +60,13 @@ def caller(**limits) -> Caller:
     return Caller("k", "t", limits=Limits(**limits))
 
 
+def used(tokens: int) -> Outcome:
+    """What a call came to that has used so many."""
+    usage = Usage(input=tokens, output=0)
+    attempt = Attempt("a", 1, "p", "m", None, 0.0, 0.0, status="complete", usage=usage)
+    return Outcome(attempts=[attempt])
+
+
 async def refused(rig: Rig, whose: Caller, cost: Cost = REQUEST) -> LimitError:
     with pytest.raises(LimitError) as found:
         await admit(whose, cost, rig.gate)
@@ -60,11 +79,9 @@ async def refused(rig: Rig, whose: Caller, cost: Cost = REQUEST) -> LimitError:
 )
 async def test_a_caller_without_limits_passes_unseen_by_the_store(limits):
     rig = Rig(store=Never())
-    ticket = await admit(Caller("k", "t", limits=limits), Cost(1, 500, place=True), rig.gate)
+    ticket = await admit(Caller("k", "t", limits=limits), Cost(1, 500, place="one"), rig.gate)
     assert ticket.allowed == UNLIMITED
-    assert not ticket.holds_place
-    ticket.settle(100)
-    ticket.leave()
+    assert (ticket.place, ticket.reserved) == (None, None)
 
 
 async def test_a_request_is_counted_by_its_key_and_the_second_of_one_is_refused():
@@ -90,40 +107,39 @@ async def test_tokens_are_reserved_and_settled_to_what_was_used():
     rig = Rig()
     whose = caller(tpm=1000)
     ticket = await admit(whose, Cost(0, tokens=900), rig.gate)
-    assert (ticket.tokens, ticket.allowed.tokens.remaining) == (900, 100)
+    assert (ticket.reserved.taken.amount, ticket.allowed.tokens.remaining) == (900, 100)
     error = await refused(rig, whose, Cost(0, tokens=200))
     assert (error.code, error.denied.free) == ("tpm_exceeded", 100)
-    ticket.settle(300)
-    ticket.settle(0)  # a second time it does nothing
+    ticket.reserved.end(used(300))
+    ticket.reserved.end(used(0))  # a second time it does nothing
     assert (await admit(whose, Cost(0, tokens=200), rig.gate)).allowed.tokens.remaining == 500
 
 
 async def test_a_place_comes_back_with_the_last_who_needed_it():
     rig = Rig()
     whose = caller(concurrency=1)
-    ticket = await admit(whose, REQUEST, rig.gate)
-    assert ticket.holds_place
-    ticket.join()
-    ticket.leave()
+    place = (await admit(whose, REQUEST, rig.gate)).place
+    place.join()
+    place.leave()
     assert (await refused(rig, whose)).code == "concurrency_exceeded"
-    ticket.leave()
-    again = await admit(whose, REQUEST, rig.gate)
-    ticket.leave()  # of the old one nothing is left to give back
+    place.leave()
+    again = await admit(whose, Cost(place="another"), rig.gate)
+    place.leave()  # of the old one nothing is left to give back
     assert (await refused(rig, whose)).code == "concurrency_exceeded"
-    again.leave()
+    again.place.leave()
 
 
 async def test_what_takes_no_place_is_not_refused_for_one():
     rig = Rig()
     await admit(caller(concurrency=1), REQUEST, rig.gate)
-    assert not (await admit(caller(concurrency=1), Cost(1), rig.gate)).holds_place
+    assert (await admit(caller(concurrency=1), Cost(1), rig.gate)).place is None
 
 
 async def test_a_message_that_is_refused_its_tokens_gives_its_place_back():
     rig = Rig()
     whose = caller(concurrency=1, tpm=10)
-    await refused(rig, whose, Cost(1, 11, place=True))
-    assert (await admit(whose, Cost(1, 10, place=True), rig.gate)).holds_place
+    await refused(rig, whose, Cost(1, 11, place="one"))
+    assert (await admit(whose, Cost(1, 10, place="one"), rig.gate)).place is not None
 
 
 @pytest.mark.req("R-TIER-004")

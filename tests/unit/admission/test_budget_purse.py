@@ -79,7 +79,18 @@ class House:
     @property
     def counter(self):
         payment = Payment((self.rule,), (Payer(self.rule.name, ""),))
-        return self.budgets.counters(payment, self.clock.wall())[0]
+        self.budgets._gather()
+        return self.budgets.pots(payment, self.clock.wall()).counters[0]
+
+    @property
+    def unwritten(self) -> int:
+        """What calls that are over have cost, and the ledger does not have yet."""
+        return sum(covered for _, covered in self.budgets._unwritten.values())
+
+    @property
+    def reserved(self) -> int:
+        """What is set aside for calls under way."""
+        return self.counter.reserved - self.unwritten
 
     def pot(self, span="month") -> Pot:
         return Pot(self.rule.name, "", span, since_of(span, self.clock.wall()))
@@ -100,7 +111,7 @@ def test_the_dearest_of_the_plan_is_set_aside_and_what_is_left_over_comes_back()
     async def go():
         house = House(Rule("team", monthly=USD))
         afforded = await house.afford(CHEAP, DEAR)
-        dearest = house.counter.reserved
+        dearest = house.reserved
         assert dearest > 100 * 100 * 10**6
         purse = afforded.purse
         assert await purse.affords(CHEAP)
@@ -110,10 +121,9 @@ def test_the_dearest_of_the_plan_is_set_aside_and_what_is_left_over_comes_back()
         assert stake.pico < dearest
         assert close(purse, attempt) == 0
         purse.finish()
-        counter = house.counter
-        assert (counter.reserved, counter.unwritten) == (0, 10**7)
+        assert (house.reserved, house.unwritten) == (0, 10**7)
         house.budgets.written(["a1"], {})
-        assert house.counter.unwritten == 0
+        assert house.unwritten == 0
 
     run(go)
 
@@ -150,14 +160,14 @@ def test_what_nobody_knows_the_cost_of_is_held_less_what_is_known():
     # The seven are known: of the answer's hundred nothing is.
     assert told[1] == (7 + 100) * 10**6 < told[0]
     assert paid[1] == 0
-    assert house.counter.unwritten == unknown[0] + told[1] + 10**7
-    assert house.counter.reserved == 0
+    assert house.unwritten == unknown[0] + told[1] + 10**7
+    assert house.reserved == 0
 
 
 def test_more_than_was_set_aside_is_not_taken_from_what_others_have_set_aside():
     house = House(Rule("team", monthly=USD))
     ((stake, _),) = attempts_of(house, {"cost": Decimal("0.9"), "may_cost": True})
-    assert house.counter.unwritten == stake
+    assert house.unwritten == stake
 
 
 def test_every_further_try_has_to_be_paid_for():
@@ -172,7 +182,7 @@ def test_every_further_try_has_to_be_paid_for():
             made += 1
         assert made == 700 * 10**6 // held
         purse.finish()
-        assert house.counter.reserved == 0
+        assert house.reserved == 0
 
     run(go)
 
@@ -186,12 +196,12 @@ def test_two_under_way_at_once_have_each_set_their_own_aside():
             assert await purse.affords(CHEAP)
             attempts.append(house.attempt(CHEAP, may_cost=True))
             one = purse.stake(attempts[-1]).pico
-        assert house.counter.reserved == 2 * one
+        assert house.reserved == 2 * one
         attempts[1].cost = Decimal("0.00001")
         assert close(purse, attempts[1]) == 0
         assert close(purse, attempts[0]) == one
         purse.finish()
-        assert (house.counter.reserved, house.counter.unwritten) == (0, one + 10**7)
+        assert (house.reserved, house.unwritten) == (0, one + 10**7)
 
     run(go)
 
@@ -207,7 +217,7 @@ def test_what_could_not_be_written_down_is_not_spent_and_what_never_ended_is():
         assert await purse.affords(CHEAP)
         stake = purse.stake(lost).pico
         purse.finish()
-        assert (house.counter.reserved, house.counter.unwritten) == (0, stake)
+        assert (house.reserved, house.unwritten) == (0, stake)
 
     run(go)
 
@@ -285,7 +295,7 @@ def test_a_model_without_a_price_is_left_out_or_refused():
         assert refused.value.status == 403
         house = House(Rule("team", monthly=USD, unpriced="allow"))
         afforded = await house.afford(unpriced)
-        assert house.counter.reserved == 0
+        assert house.reserved == 0
         assert await afforded.purse.affords(unpriced)
 
     run(go)
@@ -299,7 +309,7 @@ def test_an_answer_is_made_as_short_as_is_left_where_the_budget_says_so():
         number = msgspec.json.decode(afforded.ask.body)["max_tokens"]
         assert 16 <= number < 200
         assert house.call.outcome.clamped == (f"max_tokens={number}",)
-        assert 239 * 10**6 < house.counter.reserved <= 240 * 10**6
+        assert 239 * 10**6 < house.reserved <= 240 * 10**6
         # Too little for any answer.
         house = House(Rule("team", monthly=100 * 10**6, clamp_output=True))
         with pytest.raises(CallerError):
@@ -351,9 +361,9 @@ def test_a_purse_that_is_filled_again_after_a_long_while_counts_in_the_same_pots
         house.clock.advance(100)
         await house.budgets.tick()
         assert await purse.affords(CHEAP)
-        assert house.counter.reserved == stake.pico
+        assert house.reserved == stake.pico
         purse.finish()
-        assert house.counter.reserved == 0
+        assert house.reserved == 0
 
     run(go)
 
@@ -367,13 +377,13 @@ def test_what_is_set_aside_at_once_is_what_would_be_at_a_second_look(plan, body)
             house = House(Rule("team", monthly=99 * USD), Rule("each", each="key", daily=99 * USD))
             await house.afford(CHEAP)  # the lease is there
             assert house.at_once is None
-            before = house.counter.reserved
+            before = house.reserved
             afforded = await house.afford(*plan, body=body, quick=quick)
             assert (house.at_once is not None) is quick
             purse = afforded.purse
             assert purse.affords_now(plan[0])
             stake = purse.stake(house.attempt(plan[0]))
-            found.append((house.counter.reserved - before, stake, purse.bound(plan[-1])))
+            found.append((house.reserved - before, stake, purse.bound(plan[-1])))
             purse.finish()
         assert found[0] == found[1]
 
@@ -390,10 +400,10 @@ def test_what_is_not_paid_for_at_once_sets_nothing_aside():
         ):
             house = House(rule)
             await house.afford(CHEAP)
-            before = house.counter.reserved
+            before = house.reserved
             said = house.asked(Plan("m", plan), {}, CALLER, "chat")
             assert afford_now(*said) is None
-            assert house.counter.reserved == before
+            assert house.reserved == before
 
     run(go)
 
@@ -429,17 +439,17 @@ def test_who_has_paid_lately_pays_the_same_at_once(bodies, at):
         said = house.asked(plan, body, CALLER, "chat")
         house.call.caller = CALLER
         quick = paid_now(plan, said[1], house.call, CALLER, house.budgets, house.price)
-        taken = house.counter.reserved
+        taken = house.reserved
         if quick is not None:
             found += 1
             assert quick.affords_now(at)
             quick.finish()
         slow = afford_now(*said)
         if quick is not None:
-            assert house.counter.reserved == taken
+            assert house.reserved == taken
         if slow is not None:
             slow.finish()
-        assert house.counter.reserved == 0
+        assert house.reserved == 0
     plain = {"model", "messages", "max_completion_tokens", "user"}
     bounded = bodies[0].get("max_completion_tokens", 16) >= 16
     bounded = (

@@ -58,25 +58,47 @@ class Process:
         return tuple(Payer(rule.name, "") for rule in self.rules)
 
     async def begin(self, amount: int) -> bool:
-        counters = self.budgets.counters(Payment(self.rules, self.payers), self.clock.wall())
+        pots = self.budgets.pots(Payment(self.rules, self.payers), self.clock.wall())
         try:
-            await self.budgets.reserve(counters, amount)
+            await self.budgets.reserve(pots, amount)
         except Exhausted:
             return False
         self.made += 1
         name = f"{self.budgets.holder}-{self.made}"
         stake = Stake(self.budgets.holder, amount, self.payers)
-        self.open[name] = (counters, stake, self.clock.wall())
+        self.open[name] = (pots, stake, self.clock.wall())
         return True
+
+    def reserved(self, pot: Pot) -> int:
+        return sum(
+            counter.reserved for counter in self.budgets._counters.values() if counter.pot == pot
+        )
+
+    def ahead(self, pot: Pot) -> int:
+        """What is set aside for calls to come."""
+        return sum(
+            pots.ahead
+            for pots in self.budgets._ahead
+            if any(counter.pot == pot for counter in pots.counters)
+        )
+
+    def of_calls(self, pot: Pot) -> int:
+        """What calls under way have set aside, and what those have cost that the ledger does not have."""
+        stakes = [(pots, stake.pico) for pots, stake, _ in self.open.values()]
+        return sum(
+            amount
+            for pots, amount in (*stakes, *self.budgets._unwritten.values())
+            if any(counter.pot == pot for counter in pots.counters)
+        )
 
     def end(self, cost: int | None) -> None:
         """At its cost, or None: nobody knows it."""
         if self.open:
             name = next(iter(self.open))
-            counters, stake, wall = self.open.pop(name)
+            pots, stake, wall = self.open.pop(name)
             spent, held = (0, stake.pico) if cost is None else (min(cost, stake.pico), 0)
             charge = Charge(stake, wall, spent, held)
-            self.budgets.settle(name, counters, stake.pico, charge.covered)
+            self.budgets.settle(name, pots, stake.pico - charge.covered, charge.covered)
             self.over[name] = charge
 
     def write(self, store: MemoryLeases, *, twice: bool = False) -> None:
@@ -167,10 +189,12 @@ def test_what_is_spent_held_set_aside_and_leased_is_never_more_than_the_budget(w
                 for each in processes:
                     for counter in each.budgets._counters.values():
                         if counter.pot == pot:
-                            in_use += counter.reserved + counter.unwritten
+                            in_use += counter.reserved
                             assert counter.free >= 0
                             assert store.leased[pot, each.budgets.holder] >= counter.granted
                 assert store.spent[pot] + store.held[pot] + in_use <= limit
+                for each in processes:
+                    assert each.of_calls(pot) + each.ahead(pot) == each.reserved(pot)
         for process in processes:
             while process.open:
                 process.end(0)

@@ -32,7 +32,7 @@ def test_a_bound_that_is_lowered_holds_although_calls_keep_coming():
     async def story() -> None:
         clock, store = ManualClock(), MemoryLeases()
         budgets = budgets_of(store, clock, Rule("team", monthly=1000))
-        calls = budgets.counters(Payment((Rule("team", monthly=1000),), PAYERS), clock.wall())
+        calls = budgets.pots(Payment((Rule("team", monthly=1000),), PAYERS), clock.wall())
         await budgets.reserve(calls, 10)
         budgets.release(calls, 10)
         lowered = Rule("team", monthly=100)
@@ -40,8 +40,8 @@ def test_a_bound_that_is_lowered_holds_although_calls_keep_coming():
         begun = 0
         for number in range(40):
             # Four in each tick, so the lease is never idle.
-            counters = budgets.counters(Payment((lowered,), PAYERS), clock.wall())
-            if budgets.take(counters, 10):
+            pots = budgets.pots(Payment((lowered,), PAYERS), clock.wall())
+            if budgets.take(pots, 10):
                 begun += 1
             clock.advance(TICK_S / 4)
             if number % 4 == 0:
@@ -59,8 +59,10 @@ def test_a_window_that_is_added_bounds_new_calls_although_one_from_before_it_goe
         after = Rule("team", daily=1000, monthly=50)
         budgets.configure([after])
         # The call from before asks for another try of its own.
-        await budgets.reserve(budgets.counters(Payment((before,), PAYERS), clock.wall()), 10)
-        pots = [each.pot for each in budgets.counters(Payment((after,), PAYERS), clock.wall())]
+        await budgets.reserve(budgets.pots(Payment((before,), PAYERS), clock.wall()), 10)
+        pots = [
+            each.pot for each in budgets.pots(Payment((after,), PAYERS), clock.wall()).counters
+        ]
         assert Pot("team", "", "month", since_of("month", clock.wall())) in pots
 
     asyncio.run(story())
@@ -72,8 +74,8 @@ def test_a_call_from_before_a_change_does_not_bring_back_the_former_bound():
         before, after = Rule("team", daily=1000), Rule("team", daily=50)
         budgets = budgets_of(store, clock, before)
         budgets.configure([after])
-        budgets.counters(Payment((before,), PAYERS), clock.wall())
-        (counter,) = budgets.counters(Payment((after,), PAYERS), clock.wall())
+        budgets.pots(Payment((before,), PAYERS), clock.wall())
+        (counter,) = budgets.pots(Payment((after,), PAYERS), clock.wall()).counters
         assert counter.limit == 50
 
     asyncio.run(story())

@@ -18,7 +18,7 @@ class MemoryLimits:
 
     def __init__(self, clock: Clock, used_s: float = FOREVER) -> None:
         """``used_s``: how long what the ledger said of an allowance is believed; it sees others' calls, too."""
-        self._clock = clock
+        self._now = clock.monotonic
         self._used_s = used_s
         self._meters: dict[tuple[str, Unit], Meter] = {}
         self._sweep_at = _SWEEP_FROM
@@ -27,10 +27,11 @@ class MemoryLimits:
         self, key_id: str, rule: Rule, amount: int, place: str | None = None
     ) -> Taken | Short | None:
         """What ``take`` would say, unless the ledger has to be asked first."""
-        now = self._clock.monotonic()
-        meter = self._meters.get((key_id, rule.unit))
-        if meter is None:
+        try:
+            meter = self._meters[key_id, rule.unit]
+        except KeyError:
             return None
+        now = self._now()
         taken = meter.take_now(rule, amount, now, place)
         if taken is not None:
             return taken
@@ -47,7 +48,7 @@ class MemoryLimits:
         past: Past | None = None,
     ) -> Taken | Short | Unknown:
         """Counts ``amount`` if every limit has room for it, and nothing if one has not."""
-        now = self._clock.monotonic()
+        now = self._now()
         meter = self._meters.get((key_id, rule.unit))
         if meter is None:
             meter = self._new(key_id, rule.unit, now)
@@ -55,19 +56,22 @@ class MemoryLimits:
 
     def correct(self, key_id: str, rule: Rule, taken: Taken, change: int) -> None:
         """What was taken came to more, or to less."""
-        meter = self._meters.get((key_id, rule.unit))
-        if meter is not None:
-            meter.correct(taken, change)
+        try:
+            meter = self._meters[key_id, rule.unit]
+        except KeyError:
+            return  # all of it has left the windows
+        meter.correct(taken, change)
 
     def leave(self, key_id: str, rule: Rule, place: str) -> None:
         """Gives a place back."""
-        meter = self._meters.get((key_id, rule.unit))
-        if meter is not None:
-            meter.places.pop(place, None)
+        try:
+            del self._meters[key_id, rule.unit].places[place]
+        except KeyError:
+            return  # it is not held
 
     def note(self, key_id: str, rule: Rule, amount: int) -> None:
         """Counts what was let through elsewhere, so that it is known here should that go."""
-        now = self._clock.monotonic()
+        now = self._now()
         meter = self._meters.get((key_id, rule.unit))
         if meter is None:
             meter = self._new(key_id, rule.unit, now)
@@ -82,7 +86,7 @@ class MemoryLimits:
         found = meter.windows.get(window)
         if found is None:
             return 0
-        found.turn(self._clock.monotonic())
+        found.turn(self._now())
         return found.used
 
     def _new(self, key_id: str, unit: Unit, now: float) -> Meter:

@@ -9,15 +9,18 @@ together stay what they were; what a provider asks for beyond that is spent as w
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
+from operator import add
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 from sqlalchemy import and_, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from dragoman.accounting.served import COST, Served
 from dragoman.core.budget import DAY_S, Charge, Payer, Pot, pots_of
 from dragoman.store.budget_tables import leases, pots
 
@@ -33,65 +36,55 @@ Charged: TypeAlias = tuple[str, str, Charge]
 
 _AT_ONCE = 100
 """Pots in one question."""
-_NAMES = ("of_budget", "of_subject", "of_span", "of_since")
-_COVERED = (
-    update(leases)
-    .where(
-        *(leases.c[name.removeprefix("of_")] == bindparam(name) for name in _NAMES),
-        leases.c.holder == bindparam("of_holder"),
-    )
-    .values(granted_pico=leases.c.granted_pico - bindparam("amount"))
-)
-"""What had been set aside leaves its lease."""
 _payers = msgspec.json.Decoder(tuple[Payer, ...])
 _encode = msgspec.json.Encoder().encode
 
 
-async def charge(connection: AsyncConnection, insert: str, charged: Sequence[Charged]) -> Totals:
+async def charge(
+    connection: AsyncConnection,
+    insert: str,
+    charged: Sequence[Charged],
+    served: Sequence[Served] = (),
+) -> Totals:
     """Charges attempts that are new; how their pots stand then. ``insert``: ``Statements.charge``."""
-    spent, covered = _summed(charged)
+    spent, covered = _summed(charged, served)
     held = [_row(*each) for each in charged if each[2].held]
     if held:
         await connection.exec_driver_sql(insert, held)
     await add_to_pots(connection, spent)
     if covered:
-        await connection.execute(
-            _COVERED,
-            [
-                {**_named(pot), "of_holder": holder, "amount": amount}
-                for (pot, holder), amount in sorted(covered.items())
-            ],
-        )
+        leaving = [(amount, *pot, holder) for (pot, holder), amount in sorted(covered.items())]
+        await connection.exec_driver_sql(_leaving(connection.dialect), leaving)
     return await totals_of(connection, sorted(spent))
 
 
 def _summed(
-    charged: Sequence[Charged],
+    charged: Sequence[Charged], served: Sequence[Served]
 ) -> tuple[dict[Pot, list[int]], dict[tuple[Pot, str], int]]:
     """What is spent and held of each pot, and what of it each process had set aside.
 
     Calls of one day and the same payers pay from the same pots, so those are found once for all of them.
     """
-    # The payers of a caller's calls are one object, and their names are hashed once for all of them.
-    alike: dict[tuple[int, float, str], list[int]] = {}
-    of: dict[int, tuple[Payer, ...]] = {}
+    alike: defaultdict[tuple[tuple[Payer, ...], float, str], list[tuple[int, int, int]]]
+    alike = defaultdict(list)
     for _, _, each in charged:
-        stake, spent, held, payers = each.stake, each.spent, each.held, each.stake.payers
-        key = (id(payers), each.wall // DAY_S, stake.holder)
-        sums = alike.get(key)
-        if sums is None:
-            sums = alike[key] = [0, 0, 0]
-            of[id(payers)] = payers
-        sums[0] += spent
-        sums[1] += held
-        sums[2] += min(stake.pico, spent + held)
+        stake = each.stake
+        its = (each.spent, each.held, stake.pico)
+        alike[stake.payers, each.wall // DAY_S, stake.holder].append(its)
+    for one in served:
+        its_stake = one.stake
+        if its_stake is not None:
+            its = (one.facts[COST], 0, its_stake.pico)
+            alike[its_stake.payers, one.wall // DAY_S, its_stake.holder].append(its)
     pots_spent: dict[Pot, list[int]] = {}
     pots_covered: dict[tuple[Pot, str], int] = {}
-    for (whose, day, holder), (spent, held, covered) in alike.items():
-        for pot in pots_of(of[whose], day * DAY_S):
+    for (payers, day, holder), rows in alike.items():
+        spent, held, set_aside = zip(*rows, strict=True)
+        covered = sum(map(min, set_aside, map(add, spent, held)))
+        for pot in pots_of(payers, day * DAY_S):
             sums = pots_spent.setdefault(pot, [0, 0])
-            sums[0] += spent
-            sums[1] += held
+            sums[0] += sum(spent)
+            sums[1] += sum(held)
             if covered:
                 pots_covered[pot, holder] = pots_covered.get((pot, holder), 0) + covered
     return pots_spent, pots_covered
@@ -117,7 +110,7 @@ async def totals_of(connection: AsyncConnection, wanted: Sequence[Pot]) -> Total
     return found
 
 
-# Both are asked with every batch of calls, and are the same each time.
+# These are asked with every batch of calls, and are the same each time.
 
 
 @lru_cache
@@ -132,6 +125,15 @@ def _adding(dialect: Dialect) -> str:
         },
     )
     return str(more.compile(dialect=dialect))
+
+
+@lru_cache
+def _leaving(dialect: Dialect) -> str:
+    """Takes an amount, which is first of the parameters, from a lease: a pot and its holder."""
+    its = [column == bindparam(f"of_{column.name}") for column in leases.primary_key]
+    granted = leases.c.granted_pico
+    less = update(leases).where(*its).values({granted.name: granted - bindparam("amount")})
+    return str(less.compile(dialect=dialect))
 
 
 @lru_cache(maxsize=_AT_ONCE)
@@ -173,18 +175,13 @@ def paid(charge: Charge | None) -> tuple[int, str] | None:
     if charge is None or charge.held:
         return None
     stake = charge.stake
-    return stake.pico, _words(stake.payers)
+    return stake.pico, words_of(stake.payers)
 
 
 @lru_cache(maxsize=1024)
-def _words(payers: tuple[Payer, ...]) -> str:
+def words_of(payers: tuple[Payer, ...]) -> str:
     """Payers as they are written: the same few at nearly every call."""
     return _encode(payers).decode()
-
-
-def _named(pot: Pot) -> dict[str, str | int]:
-    """The parameters by which a statement finds a row of the pot."""
-    return dict(zip(_NAMES, pot, strict=True))
 
 
 def _row(call_id: str, attempt_id: str, each: Charge) -> tuple[Any, ...]:
@@ -193,7 +190,7 @@ def _row(call_id: str, attempt_id: str, each: Charge) -> tuple[Any, ...]:
     return (
         call_id,
         attempt_id,
-        _words(stake.payers),
+        words_of(stake.payers),
         stake.holder,
         round(each.wall * 1_000_000),
         stake.pico,

@@ -35,10 +35,10 @@ from dragoman.store.sql.ledger_rows import (
     statements,
 )
 from dragoman.store.sql.served_rows import (
-    ATTEMPT_ID,
     PROVIDER,
     ServedRows,
     add_served,
+    attempt_of,
     call_of,
     count_served,
     served_statements,
@@ -140,9 +140,10 @@ class SqlLedger:
                 if self._questions is not None and (open_ := self._open(fresh)):
                     await connection.exec_driver_sql(self._statements.question, open_)
                 totals: Totals = {}
-                paid = _charges(fresh)
-                if paid:
-                    totals = await charge(connection, self._statements.charge, paid)
+                paid = _charges(fresh.entries)
+                if paid or rows.served.paid:
+                    insert = self._statements.charge
+                    totals = await charge(connection, insert, paid, fresh.served)
         except (IntegrityError, OverflowError) as error:
             raise EntryRefused(type(error).__name__) from error
         except HouseError as error:
@@ -151,8 +152,10 @@ class SqlLedger:
             raise
         if self._charged is not None:
             if fresh is not every:
-                paid = _charges(every)
-            self._charged([attempt for _, attempt, _ in paid], totals)
+                paid = _charges(every.entries)
+            ids = [attempt for _, attempt, _ in paid]
+            ids += map(attempt_of, rows.served.paid)
+            self._charged(ids, totals)
         return new
 
     async def _rows(self, entries: Sequence[Entry], served: Sequence[Served], batch: int) -> _Rows:
@@ -297,20 +300,14 @@ class SqlLedger:
             page = query.where(_older(lines[-1].created_us, lines[-1].call_id))
 
 
-def _charges(calls: _Calls) -> list[Charged]:
+def _charges(entries: Sequence[Entry]) -> list[Charged]:
     """What budgets pay for calls."""
-    paid = [
+    return [
         (row.call_id, row.attempt_id, row.charge)
-        for entry in calls.entries
+        for entry in entries
         for row in entry.attempts
         if row.charge is not None
     ]
-    paid += [
-        (each.facts[0], each.facts[ATTEMPT_ID], each.charge)
-        for each in calls.served
-        if each.charge is not None
-    ]
-    return paid
 
 
 async def _find(

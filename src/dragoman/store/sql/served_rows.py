@@ -22,7 +22,7 @@ from dragoman.accounting.served import (
     Served,
 )
 from dragoman.store.ledger_tables import attempts, requests
-from dragoman.store.sql.budget_charges import paid as paid_by
+from dragoman.store.sql.budget_charges import words_of
 from dragoman.store.sql.ledger_rows import HOUR_US, UNKNOWN, Added, Row, inserted
 
 if TYPE_CHECKING:
@@ -104,18 +104,16 @@ def add_served(
         if spelt:
             said = tuple(map(spell, said, said))
         calls(facts[:SURE] + said[:_CALLS] + its)
-        its_payers = paid_by(each.charge)
-        if its_payers is None:
+        stake = each.stake
+        if stake is None:
             tries(said[OWN:] + facts[_END:])
         else:
-            paid(said[OWN:] + facts[_END:] + its_payers)
+            paid(said[OWN:] + facts[_END:] + (stake.pico, words_of(stake.payers)))
 
 
 _PLACE = {name: place for place, name in enumerate(CALL)}
 PROVIDER = _PLACE["provider"]
 """Where the facts say who has served."""
-ATTEMPT_ID = SURE + OWN + ATTEMPT.index("attempt_id")
-"""Where the facts say the attempt's id; the call's is the first of them."""
 _created = itemgetter(_PLACE["created_us"])
 _kind = itemgetter(
     *map(
@@ -135,6 +133,10 @@ _numbers = itemgetter(
         ),
     )
 )
+
+
+attempt_of = itemgetter(ATTEMPT.index("attempt_id"))
+"""The attempt's id, of the parameters of its row."""
 
 
 def call_of(served: Served) -> str:

@@ -25,7 +25,9 @@ _read_word = msgspec.json.Decoder(str).decode
 
 
 def priced_for(members: Mapping[str, Raw], price: Priced) -> Priced:
-    """The prices by which money is set aside for a request of these members."""
+    """The prices by which money is set aside for a request of these members; the same where they say nothing."""
+    if members.keys().isdisjoint(SAY_TIERS):
+        return price
     words = [_word(members[name]) for name in _TIERS if name in members]
     if _PLACE in members:
         place = _word(members[_PLACE])

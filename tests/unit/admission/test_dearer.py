@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from dragoman.accounting.dearer import SAY_TIERS, priced_for
+from dragoman.admission.dearer import SAY_TIERS, priced_for
 from dragoman.core.provider import Price
 
 FAST = Price(input=Decimal(2), output=Decimal(20))
