@@ -100,7 +100,7 @@ class Upgraded(WebSocketsSansIOProtocol):
         super().resume_writing()
 
     def handle_parser_exception(self) -> None:
-        """Says why it closes, and reads on for a moment: a socket closed unread takes the reason with it."""
+        """Says why it closes, and reads on to the caller's end: a socket closed unread takes it back."""
         if self._broken:
             return
         self._broken = True
@@ -108,6 +108,7 @@ class Upgraded(WebSocketsSansIOProtocol):
         code, reason = (1006, "") if told is None else (told.code, told.reason)
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.write_eof()
         self.close_sent = True
         self.stop_keepalive()
         if self.read_paused:

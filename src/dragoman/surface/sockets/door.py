@@ -29,17 +29,19 @@ from dragoman.surface.guards import Guards, guard, may_call
 from dragoman.surface.head import headers_of_scope
 from dragoman.surface.route import Route
 from dragoman.surface.socket_scope import SOCKET
+from dragoman.surface.sockets.bounds import Bounds
 from dragoman.surface.sockets.exchange import scope_of
 from dragoman.surface.sockets.session import Session
 from dragoman.surface.whole import Whole, failure, whole_endpoint
 
 KEY_PROTOCOL = "openai-insecure-api-key."
 """Before a key that comes as a subprotocol: the word that OpenAI's clients in browsers use for it."""
-MOST_OF_A_KEY = 1000
-"""Connections of one key that a process holds open."""
+_BOUNDS = Bounds()
 
 
-def socket_endpoint(route: Route, house: House, entry: Entry, guards: Guards) -> ASGIApp:
+def socket_endpoint(
+    route: Route, house: House, entry: Entry, guards: Guards, bounds: Bounds = _BOUNDS
+) -> ASGIApp:
     """The ASGI application of a WebSocket of chat."""
     asked = replace(route, operation="chat", page=None)
     permission = route.permission
@@ -56,9 +58,11 @@ def socket_endpoint(route: Route, house: House, entry: Entry, guards: Guards) ->
             headers = headers_of_scope(scope)
             _check_page(guards, headers, scope["path"])
             call.proof = _proof(call, asking)
-            welcome = _Welcome(call, route, house, open_now)
+            welcome = _Welcome(call, route, house, open_now, bounds.of_a_key)
             common = scope_of(asking, headers)
-            session = Session(receive, send, scope[SOCKET], welcome, answer, common, entry.new_id)
+            session = Session(
+                receive, send, scope[SOCKET], welcome, answer, common, entry.new_id, bounds
+            )
             if call.proof is not None:
                 key = call.proof.value
                 session.take(key, await welcome.check(key))
@@ -101,11 +105,14 @@ async def _ask_for_upgrade(
 class _Welcome:
     """Who comes in by one connection, and how many there are of each key."""
 
-    def __init__(self, call: Call, route: Route, house: House, open_now: Counter[str]) -> None:
+    def __init__(
+        self, call: Call, route: Route, house: House, open_now: Counter[str], most: int
+    ) -> None:
         self._call = call
         self._route = route
         self._house = house
         self._open = open_now
+        self._most = most
 
     async def check(self, key: str) -> Caller:
         """Whose key it is.
@@ -126,10 +133,10 @@ class _Welcome:
         Raises:
             CallerError: it has too many.
         """
-        if self._open[caller.key_id] >= MOST_OF_A_KEY:
+        if self._open[caller.key_id] >= self._most:
             raise CallerError(
                 "rate_limit",
-                f"{MOST_OF_A_KEY} WebSockets of this API key are open: close one.",
+                f"{self._most} WebSockets of this API key are open: close one.",
                 code="too_many_connections",
             )
         self._open[caller.key_id] += 1

@@ -14,6 +14,7 @@ _CONFIG = frozenset({"configuration_error", "no_own_credential"})
 
 class _Error(Struct):
     message: str = ""
+    type: str | None = None
     code: str | int | None = None
 
 
@@ -51,7 +52,7 @@ def refused(
     whole, error = read_error(body)
     code = code_of(status, str(error.code or headers.get("x-error-code", "")), streams=streams)
     message = error.message or f"The answer's status is {status}."
-    if error.code == "rate_limit_exceeded":
+    if error.type == "rate_limit_error":
         message = LIMITED
     return Refused(code, message, request_id, status, _wait(headers), whole, headers)
 

@@ -18,6 +18,7 @@ from dragoman.core.call import Caller
 from dragoman.core.errors import CallerError, GatewayError
 from dragoman.surface.answer import as_gateway_error, now
 from dragoman.surface.socket_scope import LEAVE, Socket
+from dragoman.surface.sockets.bounds import Bounds
 from dragoman.surface.sockets.exchange import Exchange
 from dragoman.surface.sockets.failures import code_of
 from dragoman.surface.sockets.frames import (
@@ -35,15 +36,6 @@ from dragoman.surface.sockets.frames import (
     encode,
     read_frame,
 )
-
-AUTH_S = 10.0
-"""How long a caller may take to say who it is."""
-IDLE_S = 900.0
-"""How long a connection may say nothing, and wait for nothing."""
-MOST_TRIES = 3
-"""Keys that are tried."""
-MOST_AT_ONCE = 32
-"""Completions of one connection that are under way."""
 
 NORMAL, GOING_AWAY, POLICY = 1000, 1001, 1008
 Outgoing = AuthOk | Pong | ChatStart | ChatDelta | ChatComplete | Refused
@@ -85,6 +77,7 @@ class Session:
         answer: ASGIApp,
         common: Scope,
         new_id: Callable[[], str],
+        bounds: Bounds,
     ) -> None:
         """``answer`` is the handler of a request; ``common`` what the scopes of all of them have."""
         self._receive = receive
@@ -94,6 +87,7 @@ class Session:
         self._answer = answer
         self._common = common
         self._new_id = new_id
+        self._bounds = bounds
         self._key: str | None = None
         self._caller: Caller | None = None
         """Whose connection it is counted as."""
@@ -131,7 +125,8 @@ class Session:
     async def _next(self) -> Message | None:
         """What comes next; None where nothing has come for too long, and the connection was closed."""
         while True:
-            patience = AUTH_S if self._key is None else IDLE_S
+            bounds = self._bounds
+            patience = bounds.auth_s if self._key is None else bounds.idle_s
             left = patience if self._running else max(0.0, self._since + patience - now())
             try:
                 async with asyncio.timeout(left):
@@ -140,7 +135,7 @@ class Session:
                 if self._running or now() - self._since < patience:
                     continue
             if self._key is None:
-                told = f"No API key was given within {AUTH_S:g} seconds."
+                told = f"No API key was given within {bounds.auth_s:g} seconds."
                 await self._tell(Refused("auth_required", told))
                 await self._close(POLICY, "no API key was given")
             else:
@@ -203,7 +198,7 @@ class Session:
         code = code_of(error.status, error.code or "", streams=False)
         await self._tell(Refused(code, error.message, status=error.status))
         self._tries += 1
-        if self._tries >= MOST_TRIES:
+        if self._tries >= self._bounds.tries:
             await self._close(POLICY, "too many API keys were tried")
 
     # --- completions
@@ -236,8 +231,11 @@ class Session:
                 "bad_request",
                 f"The request {request_id!r} is under way: say another requestId.",
             )
-        if len(self._running) >= MOST_AT_ONCE:
-            return "rate_limited", f"{MOST_AT_ONCE} requests of this connection are under way."
+        if len(self._running) >= self._bounds.at_once:
+            return (
+                "rate_limited",
+                f"{self._bounds.at_once} requests of this connection are under way.",
+            )
         return None
 
     async def _run(self, exchange: Exchange, key: str) -> None:
