@@ -44,6 +44,8 @@ WORKERS_FOLDER = "DRAGOMAN_WORKERS_FOLDER"
 ENV_FILE = "DRAGOMAN_ENV_FILE"
 KEEP_ALIVE_S = 75
 BACKLOG = 4096
+PING_S = 20.0
+"""How long a WebSocket may be silent until it is asked whether it is there, and how long that may take (S13)."""
 
 
 class _Server(uvicorn.Server):
@@ -179,7 +181,7 @@ def _leave_with_parent() -> None:
 
 
 def server_config(application: ASGIApp | str, settings: Settings) -> uvicorn.Config:
-    """How uvicorn serves: httptools and uvloop, no access log, no WebSocket yet."""
+    """How uvicorn serves: httptools and uvloop, no access log; who wants a WebSocket asks ``Connection``."""
     return uvicorn.Config(
         application,
         host=settings.host,
@@ -187,6 +189,10 @@ def server_config(application: ASGIApp | str, settings: Settings) -> uvicorn.Con
         loop="uvloop",
         http=Connection,
         ws="none",
+        ws_max_size=settings.max_body_bytes,
+        ws_per_message_deflate=False,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PING_S,
         interface="asgi3",
         lifespan="on",
         log_config=foreign_config(settings.level, settings.log_format),

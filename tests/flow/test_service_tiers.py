@@ -37,12 +37,12 @@ def stream(*events, done=b"") -> bytes:
     return STREAM + b"".join(frames) + done
 
 
-def completion(tier) -> bytes:
+def completion(tier, used=USED) -> bytes:
     message = {"role": "assistant", "content": "hi"}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     return whole(
         {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "service_tier": tier,
-         "choices": [choice], "usage": USED}
+         "choices": [choice], "usage": used}
     )  # fmt: skip
 
 
@@ -222,16 +222,17 @@ def test_money_is_set_aside_by_the_dearer_tier_that_is_asked_for(tmp_path):
 @pytest.mark.req("M3")
 def test_money_is_set_aside_by_the_tier_though_the_same_was_just_paid_at_the_usual_price(tmp_path):
     """What a caller's last call cost stands for its next ones, unless they ask for another tier."""
-    (tmp_path / "dragoman.toml").write_text('[budgets.small]\nmonthly_usd = "0.0029"\n')
+    (tmp_path / "dragoman.toml").write_text('[budgets.small]\nmonthly_usd = "0.0016"\n')
+    little = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
     with (
-        raw_upstream({"gpt-5": completion("default")}) as up,
+        raw_upstream({"gpt-5": completion("default", little)}) as up,
         gateway_server(tmp_path, **up.environment()) as server,
     ):
         said = {"model": "openai/gpt-5", "max_tokens": 100}
-        assert server.chat(**said).status == 200
-        # There is enough left for the usual price once more, 0.001, and not for twice of it.
+        for _ in range(3):
+            assert server.chat(**said).status == 200
         assert server.chat(**said, service_tier="priority").status == 429
-        assert len(up.asked) == 1
+        assert len(up.asked) == 3
 
 
 def test_the_costs_written_here_are_all_of_them():

@@ -471,8 +471,27 @@ def test_the_examples_run_against_either_kind_of_provider(name, model, gateway):
         assert "The tool answered: 21 °C and sunny" in done.stdout
 
 
+@pytest.mark.req("R-WS-013")
+@pytest.mark.parametrize("model", ["openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5"])
+def test_the_example_of_a_websocket_runs_with_the_key_that_it_is_given(model, gateway):
+    command = [sys.executable, str(ROOT / "examples" / "websocket.py")]
+    where = {"DRAGOMAN_BASE_URL": gateway.url, "DRAGOMAN_MODEL": model}
+    done = _run(command, TEST_API_KEY="drg_example", **where)
+    assert done.returncode == 0, done.stderr
+    for said in (
+        "role: user",
+        "You said: Hello!",
+        "You said: Tell me a story",
+        "You said: Say two",
+    ):
+        assert said in done.stdout
+    refused = _run(command, TEST_API_KEY="nonsense", **where)
+    assert refused.returncode == 1
+    assert "The API key is not accepted" in refused.stderr
+
+
 def test_the_examples_run_without_any_provider(lonely):
-    for name in ("openai_sdk.py", "anthropic_sdk.py"):
+    for name in ("openai_sdk.py", "anthropic_sdk.py", "websocket.py"):
         done = _run([sys.executable, str(ROOT / "examples" / name)], DRAGOMAN_BASE_URL=lonely.url)
         assert done.returncode == 0, done.stderr
         assert "built-in stub" in done.stdout

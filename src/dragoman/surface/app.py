@@ -28,6 +28,7 @@ from dragoman.surface.responses import kept_endpoint
 from dragoman.surface.route import Route, Switch
 from dragoman.surface.routers import router_at
 from dragoman.surface.service import service_endpoint, services_endpoint
+from dragoman.surface.sockets.door import refuse, socket_endpoint, socket_page
 from dragoman.surface.streams import stream_endpoint
 from dragoman.surface.table import ROUTES, check_table
 from dragoman.surface.turn import TURN
@@ -62,6 +63,11 @@ def build(surface: Surface, routes: tuple[Route, ...] = ROUTES) -> ASGIApp:
     exact: dict[tuple[str, str], ASGIApp] = {}
     known: dict[str, list[str]] = {}
     patterns: dict[str, list[_Pattern]] = {}
+    sockets = {
+        row.path: socket_endpoint(row, surface.house, surface.entry, surface.guards)
+        for row in live
+        if row.page == "socket"
+    }
     for row in routes:
         endpoint = _endpoint(row, surface) if row in live else None
         methods = ["GET", "HEAD"] if row.method == "GET" else [row.method]
@@ -78,6 +84,12 @@ def build(surface: Surface, routes: tuple[Route, ...] = ROUTES) -> ASGIApp:
     guards = surface.guards
     guarded = guards.active
 
+    async def no_socket(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        call = new_call({**scope, "method": "GET"}, receive, _NOWHERE, surface.entry)
+        told = f"There is no WebSocket at {scope['path'][:200]}: it is switched off."
+        await refuse(CallerError("not_found", told, code="not_found"), call, send)
+
     def application(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # No coroutine of its own: each that stands between a request and its end is entered twice.
         seen: Seen | None = scope.get(SEEN)
@@ -86,7 +98,7 @@ def build(surface: Surface, routes: tuple[Route, ...] = ROUTES) -> ASGIApp:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 return surface.lifespan(scope, receive, send)
-            return _close_websocket(receive, send)
+            return (sockets.get(scope["path"]) or no_socket)(scope, receive, send)
         endpoint = exact.get((scope["method"], scope["path"]))
         if guarded:
             headers = headers_of_scope(scope)
@@ -115,6 +127,8 @@ def _endpoint(row: Route, surface: Surface) -> ASGIApp:
     assert row.page is not None, "check_table has seen to it"
     if row.page == "managed":
         return managed_endpoint(row, surface.house, surface.entry, surface.management)
+    if row.page == "socket":
+        return socket_page(row, surface.house, surface.entry)
     if row.page.startswith("response"):
         return kept_endpoint(row, row.page, surface.house, surface.entry)
     if row.page == "service":
@@ -254,8 +268,3 @@ async def _refuse(
     call.dialect = spoken(call.headers, default)
     more = {"allow": ", ".join(methods)} if methods else {}
     await send_whole(failure(error, call, **more), call, scope, send)
-
-
-async def _close_websocket(receive: Receive, send: Send) -> None:
-    await receive()
-    await send({"type": "websocket.close", "code": 1008, "reason": "no WebSocket here"})

@@ -19,6 +19,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from dragoman.surface.handover import hand_over, head_of, wants_socket
 from dragoman.surface.head import (
     HEAD_LIMIT,
     KnownHead,
@@ -112,20 +113,23 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, and its timers with it."""
-        for timer in (self._head_timer, self._stall_timer, self._idle_timer):
-            if timer is not None:
-                timer.cancel()
         super().connection_lost(exc)
         for turn in (self._turn, *self._later):
             if turn is not None:
                 turn.lose()
         self._later.clear()
-        # Else each connection would be a circle, and work for the collector; the turn's scope holds it, too.
+        self._forget()
+        if self.gone is not None:
+            self.gone()
+
+    def _forget(self) -> None:
+        """Else each connection would be a circle, and work for the collector; the turn's scope holds it, too."""
+        for timer in (self._head_timer, self._stall_timer, self._idle_timer):
+            if timer is not None:
+                timer.cancel()
         self._turn = None
         self._members = {}
         self._known = self._learnt = None
-        if self.gone is not None:
-            self.gone()
 
     def shutdown(self) -> None:
         """The server ends: an answer under way is finished, and is the last."""
@@ -339,6 +343,14 @@ class Connection(HttpToolsProtocol):
         if not self._offered:
             return
         self._offered = False
+        rest = self._piece[upgrade.args[0] :]
+        if not rest and self._is_free() and wants_socket(self.url, self.headers):
+            self._forget()
+            self.transport.pause_reading()
+            task = self.loop.create_task(hand_over(self, head_of(self.url, self.headers)))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+            return
         head = [self.parser.get_method(), b" ", self.url, b" HTTP/1.1\r\n"]
         for name, value in self.headers:
             if name == b"connection":
@@ -348,7 +360,14 @@ class Connection(HttpToolsProtocol):
             elif name not in _OFFER:
                 head += [name, b": ", value, b"\r\n"]
         self.parser = HttpRequestParser(self)
-        self._parse(b"".join([*head, b"\r\n", self._piece[upgrade.args[0] :]]))
+        self._parse(b"".join([*head, b"\r\n", rest]))
+
+    def _is_free(self) -> bool:
+        """Whether it may become something else: nothing is under way, and the server stays."""
+        parser = self.parser
+        plain = parser.get_method() == b"GET" and parser.get_http_version() == "1.1"
+        done = self._turn is None or self._turn.is_complete
+        return plain and done and not self.server_state.leaving
 
     def send_400_response(self, msg: str) -> None:
         """Refuses what is no request that can be answered, as JSON, and closes."""

@@ -168,6 +168,7 @@ _FAILURES = {
     "504": "The provider took too long",
     "529": "The provider is overloaded",
 }
+_NO_SOCKET = {"426": "This is a WebSocket: open it with a WebSocket client"}
 _SCHEMES = ("bearer", "apiKey", "azureStyle", "googleStyle", "googleQuery")
 _MANAGED_FAILURES = (
     "400",
@@ -313,14 +314,20 @@ def _responses(route: Route) -> dict[str, Any]:
         schema = {"anyOf": [_ERROR[family] for family in ("chat", "anthropic", "gemini")]}
     if route.flavour == "openrouter":
         schema = _OPENROUTERS
-    failures = _FAILURES if route.operation else dict.fromkeys(_PAGE_FAILURES, "")
+    done: dict[str, Any] = {"200": {"description": "As asked", "content": content}}
+    failures = {status: _FAILURES[status] for status in _PAGE_FAILURES}
+    if route.operation is not None:
+        failures = _FAILURES
+    elif route.page == "socket":
+        done = {"101": {"description": "A WebSocket, of which OpenAPI can say no more"}}
+        failures |= _NO_SOCKET
     return {
-        "200": {"description": "As asked", "content": content},
+        **done,
         **{
             status: {
-                "description": _FAILURES[status],
+                "description": description,
                 "content": {"application/json": {"schema": schema}},
             }
-            for status in failures
+            for status, description in failures.items()
         },
     }

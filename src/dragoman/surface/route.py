@@ -50,6 +50,7 @@ Page: TypeAlias = Literal[
     "managed",
     "service",
     "services",
+    "socket",
 ]
 
 

@@ -15,6 +15,7 @@ from dragoman.identity.permissions import PERMISSIONS
 from dragoman.surface.managed_rows import MANAGED
 from dragoman.surface.route import Page, Route, Switch
 from dragoman.surface.routers import ROWS, homed, kept_rows
+from dragoman.surface.socket_scope import CHAT
 
 __all__ = ["ROUTES", "Page", "Route", "Switch", "check_table"]
 
@@ -156,6 +157,14 @@ _ALL: tuple[Route, ...] = (
         "completions",
         "The rest of a recorded stream, from behind the event that Last-Event-ID names",
         page="stream",
+    ),
+    Route(
+        "GET",
+        CHAT,
+        "completions",
+        "Chat completions over a WebSocket: `docs/websocket.md`",
+        page="socket",
+        switch="enable_openai_routes",
     ),
     Route("GET", "/v1/usage", "usage", "What the presented key has used", page="usage"),
     Route(
