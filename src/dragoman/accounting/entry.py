@@ -33,7 +33,7 @@ from dragoman.accounting.records import (
 from dragoman.core.budget import Charge, Payer
 
 _REGULAR = 2
-"""Records of a call that was served at once."""
+"""Records of a call whose one attempt has ended well."""
 
 
 class Consumed(Struct, frozen=True, gc=False):
@@ -152,7 +152,8 @@ def is_over(record: Record) -> bool:
 def entry_of(records: Sequence[Record]) -> Entry | None:
     """The entry of one call; None where the beginning of the call is not among its records."""
     if len(records) == _REGULAR:
-        # Nearly every call: one attempt, and its end.
+        # One attempt and its end, where ``served.py`` has not told it already: calls with a loss or an adjustment,
+        # and those whose provider is asked afterwards.
         begin, end = records
         if (
             isinstance(begin, Opened)
