@@ -268,6 +268,8 @@ class Tab(Struct, eq=False):
         outcome, call, purse = self._outcome, self._call, self.purse
         tokens, spent = settle_attempt(attempt, price)
         upstream_id, losses = attempt.upstream_id, outcome.losses
+        usage = attempt.usage
+        tier = None if usage is None else usage.tier
         return Closed(
             attempt.id,
             call.id,
@@ -288,6 +290,7 @@ class Tab(Struct, eq=False):
             choice_text(outcome.plan, outcome.passed) if outcome.passed else "",
             attempt.error_code,
             0 if purse is None else purse.closed(attempt, spent),
+            fit(tier, LONGEST_NAME) if tier else "",
         )
 
     def finish(self) -> None:

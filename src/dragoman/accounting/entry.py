@@ -55,6 +55,8 @@ class Consumed(Struct, frozen=True, gc=False):
     image_output_tokens: int | None = None
     units: str = ""
     """What is counted otherwise than in tokens: ``images=2 audio_seconds=7``."""
+    service_tier: str = ""
+    """By which prices, where not by the usual: ``flex``, ``priority``, ``fast us``."""
 
 
 class RequestRow(Struct, frozen=True, gc=False):
@@ -352,11 +354,15 @@ def _fit_payers(payers: tuple[Payer, ...]) -> tuple[Payer, ...]:
 
 
 def _consumed(end: Closed) -> Consumed:
-    return consumed_of(end.tokens, end.tokens_from, end.cost_pico, end.cost_from)
+    return consumed_of(end.tokens, end.tokens_from, end.cost_pico, end.cost_from, end.service_tier)
 
 
 def consumed_of(
-    tokens: Tokens, tokens_from: str, cost_pico: int | None, cost_from: str
+    tokens: Tokens,
+    tokens_from: str,
+    cost_pico: int | None,
+    cost_from: str,
+    service_tier: str,
 ) -> Consumed:
     """What was consumed, as both tables show it."""
     return Consumed(
@@ -375,6 +381,7 @@ def consumed_of(
         tokens.image_input,
         tokens.image_output,
         _units(tokens) if tokens.images or tokens.audio_seconds else "",
+        service_tier,
     )
 
 
