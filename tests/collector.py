@@ -59,6 +59,8 @@ class Collector:
     spans: list[Span] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     refused: int = 0
+    rejects: int = 0
+    """So many spans of each batch are not taken, it says."""
 
     def take(self, body: bytes) -> None:
         self.bodies.append(body)
@@ -116,7 +118,10 @@ def collecting() -> Iterator[Collector]:
                 collector.take(gzip.decompress(body) if packed else body)
             else:
                 collector.refused += 1
-            reply = ExportTraceServiceResponse().SerializeToString()
+            told = ExportTraceServiceResponse()
+            if collector.rejects:
+                told.partial_success.rejected_spans = collector.rejects
+            reply = told.SerializeToString()
             self.send_response(status)
             for name, value in {"content-length": str(len(reply)), **more}.items():
                 self.send_header(name, value)
@@ -149,7 +154,10 @@ def collecting_grpc() -> Iterator[Collector]:
     def export(request: bytes, context: Any) -> bytes:
         collector.headers.append(dict(context.invocation_metadata()))
         collector.take(request)
-        return ExportTraceServiceResponse().SerializeToString()
+        told = ExportTraceServiceResponse()
+        if collector.rejects:
+            told.partial_success.rejected_spans = collector.rejects
+        return told.SerializeToString()
 
     service = grpc.method_handlers_generic_handler(
         "opentelemetry.proto.collector.trace.v1.TraceService",

@@ -80,5 +80,6 @@ def any_calls(draw: st.DrawFn) -> tuple[Opened, Closed]:
         draw(st.none() | _SECONDS), draw(st.none() | _SECONDS), draw(st.none() | _SECONDS),
         *(draw(st.sampled_from(["", "", "", "told"])) for _ in range(3)),
         draw(st.sampled_from([None, None, "odd"])), draw(st.sampled_from([0, 0, 0, 9])),
+        draw(st.sampled_from(["", "", "", "flex", "a\0b"])),
     )  # fmt: skip
     return begin, end

@@ -229,14 +229,20 @@ async def _of_budget(ring: Ring, alert: Alert) -> None:
     await ring.raise_(alarm)
 
 
+_TROUBLE = frozenset({"flush_failed", "entry_refused", "accounting_failed", "records_held"})
+
+
 def notice_of(log: Log, metrics: Metrics) -> Callable[[Happening, int, str], None]:
     """What accounting tells: to the log, and where it is trouble to a counter."""
 
     def notice(happening: Happening, number: int, detail: str) -> None:
         if happening == "written":
             return
-        if happening in {"flush_failed", "entry_refused", "accounting_failed", "records_held"}:
-            metrics.usage_failures += 1
+        if happening in _TROUBLE:
+            if happening == "entry_refused":
+                metrics.usage_refused += number
+            else:
+                metrics.usage_failures += 1
             log.event("error", "ledger trouble", what=happening, number=number, detail=detail)
         else:
             log.event("info", "journal", what=happening, number=number, detail=detail)

@@ -339,6 +339,34 @@ def test_an_estimate_that_is_replaced_in_part_stays_one():
 
 
 @pytest.mark.req("M18")
+def test_what_was_served_in_another_tier_is_compared_by_that_tiers_price():
+    usual = {"input": Decimal(2), "output": Decimal(10)}
+    flex = Price(input=Decimal(1), output=Decimal(5))
+    price = Price(**usual, tiers={"flex": flex})
+    told = Consumed(1000, 100, 0, 0, 0, 0, 0, 0, 0, "reported", 1_500_000_000, "provider")
+    told = msgspec.structs.replace(told, service_tier="flex")
+    found = compared(told, told, price)
+    assert found is not None
+    assert found.ours == found.theirs == 1_500_000_000
+    unknown = msgspec.structs.replace(told, service_tier="scale")
+    assert compared(unknown, unknown, price) is None, "of which nobody says a price"
+
+
+def test_what_comes_later_is_priced_by_the_tier_that_the_answer_told():
+    price = Price(input=Decimal(2), output=Decimal(10), tiers={
+        "flex": Price(input=Decimal(1), output=Decimal(5))
+    })  # fmt: skip
+    row = attempt(1, 0, consumed=msgspec.structs.replace(NOTHING, service_tier="flex"))
+    found = settled(entry(1, row), row.attempt_id, Usage(input=1000, output=100), price, "x", 17)
+    assert found is not None
+    after = found.attempt.consumed
+    assert (after.cost_pico, after.cost_from, after.service_tier) == (
+        1_500_000_000,
+        "priced",
+        "flex",
+    )
+
+
 def test_an_estimate_of_tokens_is_no_drift_of_prices():
     price = Price(input=Decimal(1), output=Decimal(1))
     after = Consumed(

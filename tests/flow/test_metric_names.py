@@ -180,6 +180,7 @@ TO_BE_TOLD = {
     "dragoman_queue_lost_total",
     "dragoman_reconciliations_total",
     "dragoman_requests_total",
+    "dragoman_usage_refused_total",
     "dragoman_usage_write_failures_total",
 }
 

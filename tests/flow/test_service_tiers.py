@@ -6,6 +6,7 @@ or out of what was bought beforehand. Whoever reads the usual price then tells a
 
 from __future__ import annotations
 
+import csv
 import json
 from decimal import Decimal
 
@@ -132,6 +133,22 @@ COSTS = {
     "claude-opus-4-7": "0.00825",  # (1000*5 + 100*25) * 1.1
     "claude-opus-4-6": "0.0075",
 }
+TIERS = {
+    "gpt-5-mini": "flex",
+    "gpt-5": "priority",
+    "gpt-5-nano": "scale",
+    "gpt-5.1": "flex",
+    "gpt-5.2": "priority",
+    "o4-mini": "flex",
+    "o3": "priority",
+    "claude-opus-4-8": "fast",
+    "claude-opus-5": "fast",
+    "claude-sonnet-4-5": "priority",
+    "claude-sonnet-4-6": "us",
+    "claude-opus-5-5": "fast us",
+    "claude-opus-4-7": "us",
+}
+"""As the ledger tells them; all others are served as usual."""
 STREAMS = ("claude-opus-5", "claude-opus-5-5", "claude-opus-4-7")
 CHAT = ("gpt-5-mini", "gpt-5", "gpt-5-nano", "gpt-4.1")
 ANTHROPIC = ("claude-opus-4-8", "claude-sonnet-4-5", "claude-sonnet-4-6", "claude-opus-4-6")
@@ -179,10 +196,27 @@ def test_an_answer_costs_what_its_tier_does(house, way, model):
     assert (row["input_tokens"], row["output_tokens"]) == (1000, 100)
     assert row["cost_usd"] == wanted
     assert row["cost_from"] == ("none" if wanted is None else "priced")
+    assert row["service_tier"] == TIERS.get(model.partition("/")[2], "")
     if way.endswith("whole"):
         assert reply.headers.get("x-dragoman-cost-usd") == wanted
     if way == "chat stream" and wanted is not None:
         assert f'"cost":{wanted}' in reply.body.decode()
+
+
+@pytest.mark.req("R-USE-009", "R-USE-010")
+def test_reports_tell_the_tier_that_a_call_was_served_in(house):
+    seen = {}
+    for model in ("gpt-5-mini", "gpt-4.1"):
+        name = asks(house, "chat whole", f"openai/{model}").headers["x-request-id"]
+        call = house.row(name)["call_id"]
+        (attempt,) = house.ask("GET", f"/v1/requests/{name}/explain").json()["attempts"]
+        seen[call] = attempt.get("service_tier")
+    assert list(seen.values()) == ["flex", None]
+    page = house.ask("GET", "/v1/usage?group=request").json()["data"]
+    told = {row["call_id"]: row["service_tier"] for row in page if row["call_id"] in seen}
+    assert [told[call] for call in seen] == ["flex", ""]
+    exported = house.ask("GET", "/v1/usage?group=request&format=csv").body.decode()
+    assert {row["service_tier"] for row in csv.DictReader(exported.splitlines())} >= {"flex", ""}
 
 
 @pytest.mark.req("R-USE-009")

@@ -370,6 +370,21 @@ def test_a_receiver_that_is_busy_is_asked_again_and_one_that_is_gone_holds_up_no
             until(lambda: "traces are exported again" in server.log.read_text())
 
 
+def test_what_a_receiver_rejects_of_a_batch_is_counted(provider, tmp_path):
+    with collecting() as there:
+        there.rejects = 1
+        environment = {
+            **providers_at(provider.port),
+            **SOON,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{there.port}",
+        }
+        with gateway_server(tmp_path, **environment) as server:
+            there.of(server.chat().headers["x-trace-id"], 2)
+            until(lambda: "spans were rejected" in server.log.read_text())
+            text = server.ask("GET", "/metrics", key=None).body.decode()
+            assert 'dragoman_trace_spans_total{outcome="dropped"} 1.0' in text
+
+
 def test_nobody_at_the_endpoint_costs_no_answer_and_no_end(provider, tmp_path):
     from servers import free_port
 
@@ -409,15 +424,20 @@ def test_the_console_gets_lines_of_json(provider, tmp_path):
 
 
 @pytest.mark.req("R-OBS-003", "R-ENV-011")
-def test_without_an_endpoint_nothing_of_it_is_there(provider, tmp_path):
-    with gateway_server(tmp_path, **providers_at(provider.port)) as server:
+@pytest.mark.parametrize("endpoint", [False, True])
+def test_without_an_endpoint_nothing_of_it_is_there(provider, collector, tmp_path, endpoint):
+    """Python tells which modules it loads; with an endpoint those are among them."""
+    environment = {**providers_at(provider.port), "PYTHONPROFILEIMPORTTIME": "1"}
+    if endpoint:
+        environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{collector.port}"
+    with gateway_server(tmp_path, anew=True, **environment) as server:
         assert server.chat(headers=HEADERS).headers["x-trace-id"] == TRACE
-        threads = {
-            path.read_text().strip()
-            for path in (tmp_path / f"/proc/{server.process.pid}/task").glob("*/comm")
-        }
-        assert "traces" not in threads
-        assert "dragoman_trace_spans_total" not in server.ask("GET", "/metrics").body.decode()
+        text = server.ask("GET", "/metrics").body.decode()
+        assert ("dragoman_trace_spans_total" in text) is endpoint
+        loaded = server.log.read_text() + server.said
+    assert "dragoman.app" in loaded
+    for module in ("tracer", "exporter", "sending"):
+        assert (f"dragoman.telemetry.{module}\n" in loaded) is endpoint
 
 
 def test_a_share_of_the_traces_by_their_ids(provider, collector, tmp_path):

@@ -199,29 +199,31 @@ class Tab(Struct, eq=False):
         if not are_names(requested, model):
             requested, model = fit(requested, LONGEST_NAME), fit(model, LONGEST_NAME)
         is_plain = accounts.charging is None and not attempt.own
-        record = Opened(
-            attempt.id,
-            self._about,
-            requested,
-            outcome.stream,
-            attempt.number,
-            provider,
-            model,
-            attempt.credential,
-            attempt.started - self._call.received,
-            price.source,
-            price.effective_from,
-            choice_text(outcome.plan, outcome.passed) if attempt.number == 1 else "",
-            None if purse is None else purse.stake(attempt),
-            "" if is_plain else self._terms(attempt),
-        )
+        stake = None if purse is None else purse.stake(attempt)
         try:
-            number = accounts.journal.append(record, self._file)
-        except OSError as error:
+            record = Opened(
+                attempt.id,
+                self._about,
+                requested,
+                outcome.stream,
+                attempt.number,
+                provider,
+                model,
+                attempt.credential,
+                attempt.started - self._call.received,
+                price.source,
+                price.effective_from,
+                choice_text(outcome.plan, outcome.passed) if attempt.number == 1 else "",
+                stake,
+                "" if is_plain else self._terms(attempt),
+            )
+            self._written(record, accounts.journal.append(record, self._file))
+        except BaseException as error:
             if purse is not None:
                 purse.unmade(attempt)
-            raise _storage_full() from error
-        self._written(record, number)
+            if isinstance(error, OSError):
+                raise _storage_full() from error
+            raise
         self._open[attempt.id] = price
 
     def _terms(self, attempt: Attempt) -> str:
@@ -266,6 +268,8 @@ class Tab(Struct, eq=False):
         outcome, call, purse = self._outcome, self._call, self.purse
         tokens, spent = settle_attempt(attempt, price)
         upstream_id, losses = attempt.upstream_id, outcome.losses
+        usage = attempt.usage
+        tier = None if usage is None else usage.tier
         return Closed(
             attempt.id,
             call.id,
@@ -286,6 +290,7 @@ class Tab(Struct, eq=False):
             choice_text(outcome.plan, outcome.passed) if outcome.passed else "",
             attempt.error_code,
             0 if purse is None else purse.closed(attempt, spent),
+            fit(tier, LONGEST_NAME) if tier else "",
         )
 
     def finish(self) -> None:

@@ -24,6 +24,9 @@ BATCH = 500
 Drained: TypeAlias = Callable[[str], Awaitable[None]]
 """Told the tag of a dead process once SQL has all that it had written."""
 
+Write: TypeAlias = Callable[[Sequence[Entry]], Awaitable[int]]
+"""Writes entries in one transaction; how many calls were new."""
+
 
 def tags(folder: Path) -> list[str]:
     """The processes that left anything in the folder, oldest first."""
@@ -62,9 +65,9 @@ async def _drain_tag(
     torn: set[Path] = set()
     new = refused = 0
     async for entries in _entries(files, calls, torn, notice):
-        written, bad = await write_all(ledger, entries, notice)
+        written, bad = await write_all(ledger.write, entries, notice)
         new += written
-        refused += bad
+        refused += len(bad)
     if torn and files[-1] not in torn:
         # Otherwise an end has no beginning only where SQL has the call, and the file with the
         # beginning is gone already.
@@ -111,18 +114,25 @@ async def _entries(
         yield batch
 
 
-async def write_all(ledger: Ledger, entries: Sequence[Entry], notice: Notice) -> tuple[int, int]:
-    """Writes entries, halving a batch that is refused until the bad ones stand alone.
-
-    Returns how many calls were new and how many were refused.
-    """
+async def write_all(
+    write: Write, entries: Sequence[Entry], notice: Notice
+) -> tuple[int, frozenset[str]]:
+    """Writes entries; how many calls were new, and which were refused."""
     try:
-        return await ledger.write(entries), 0
+        return await write(entries), frozenset()
     except EntryRefused as error:
-        if len(entries) == 1:
-            notice("entry_refused", 1, f"{entries[0].request.call_id}: {error}")
-            return 0, 1
+        return await write_apart(write, entries, error, notice)
+
+
+async def write_apart(
+    write: Write, entries: Sequence[Entry], error: EntryRefused, notice: Notice
+) -> tuple[int, frozenset[str]]:
+    """Writes entries that were refused together, in halves until the bad ones stand alone; as ``write_all``."""
+    if len(entries) == 1:
+        name = entries[0].request.call_id
+        notice("entry_refused", 1, f"{name}: {error}")
+        return 0, frozenset((name,))
     half = len(entries) // 2
-    first = await write_all(ledger, entries[:half], notice)
-    second = await write_all(ledger, entries[half:], notice)
-    return first[0] + second[0], first[1] + second[1]
+    first = await write_all(write, entries[:half], notice)
+    second = await write_all(write, entries[half:], notice)
+    return first[0] + second[0], first[1] | second[1]

@@ -33,7 +33,7 @@ from dragoman.accounting.records import (
 from dragoman.core.budget import Charge, Payer
 
 _REGULAR = 2
-"""Records of a call that was served at once."""
+"""Records of a call whose one attempt has ended well."""
 
 
 class Consumed(Struct, frozen=True, gc=False):
@@ -55,6 +55,8 @@ class Consumed(Struct, frozen=True, gc=False):
     image_output_tokens: int | None = None
     units: str = ""
     """What is counted otherwise than in tokens: ``images=2 audio_seconds=7``."""
+    service_tier: str = ""
+    """By which prices, where not by the usual: ``flex``, ``priority``, ``fast us``."""
 
 
 class RequestRow(Struct, frozen=True, gc=False):
@@ -152,7 +154,8 @@ def is_over(record: Record) -> bool:
 def entry_of(records: Sequence[Record]) -> Entry | None:
     """The entry of one call; None where the beginning of the call is not among its records."""
     if len(records) == _REGULAR:
-        # Nearly every call: one attempt, and its end.
+        # One attempt and its end, where ``served.py`` has not told it already: calls with a loss or an adjustment,
+        # and those whose provider is asked afterwards.
         begin, end = records
         if (
             isinstance(begin, Opened)
@@ -351,11 +354,15 @@ def fit_payers(payers: tuple[Payer, ...]) -> tuple[Payer, ...]:
 
 
 def _consumed(end: Closed) -> Consumed:
-    return consumed_of(end.tokens, end.tokens_from, end.cost_pico, end.cost_from)
+    return consumed_of(end.tokens, end.tokens_from, end.cost_pico, end.cost_from, end.service_tier)
 
 
 def consumed_of(
-    tokens: Tokens, tokens_from: str, cost_pico: int | None, cost_from: str
+    tokens: Tokens,
+    tokens_from: str,
+    cost_pico: int | None,
+    cost_from: str,
+    service_tier: str,
 ) -> Consumed:
     """What was consumed, as both tables show it."""
     return Consumed(
@@ -374,6 +381,7 @@ def consumed_of(
         tokens.image_input,
         tokens.image_output,
         _units(tokens) if tokens.images or tokens.audio_seconds else "",
+        service_tier,
     )
 
 

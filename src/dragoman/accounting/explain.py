@@ -110,6 +110,8 @@ class Try(Struct, frozen=True):
     """What the tenant is charged for it; null: nobody knows yet."""
     settled: Settled | None = None
     """Where later figures have taken the place of the first."""
+    service_tier: str | UnsetType = UNSET
+    """How the provider has served it, where that was not the usual way."""
 
 
 class Times(Struct, frozen=True):
@@ -259,6 +261,7 @@ def _try(row: RequestRow, attempt: AttemptRow) -> Try:
         budget=None if attempt.charge is None else _paid(attempt.charge),
         charged_usd=None if attempt.charged_pico is None else usd(attempt.charged_pico),
         settled=_settled(attempt),
+        service_tier=used.service_tier or UNSET,
     )
 
 

@@ -75,7 +75,9 @@ def fit_end(end: Closed) -> Closed:
     """The record as any database takes it."""
     upstream_id = end.upstream_id
     numbers = [*filter(None, (*astuple(end.tokens), end.cost_pico))]
-    text = "".join((upstream_id or "", end.losses, end.adjusted, end.error_code or ""))
+    text = "".join(
+        (upstream_id or "", end.losses, end.adjusted, end.error_code or "", end.service_tier)
+    )
     if all_fit(text) and _all_sound(numbers):
         return end
     return replace(
@@ -86,6 +88,7 @@ def fit_end(end: Closed) -> Closed:
         losses=fit(end.losses, _LONGEST_LOSSES),
         adjusted=fit(end.adjusted),
         error_code=fit(end.error_code) if end.error_code else None,
+        service_tier=fit(end.service_tier),
     )
 
 

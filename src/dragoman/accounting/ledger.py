@@ -4,7 +4,9 @@ A batch goes when ``size`` calls wait or ``interval_s`` has passed, but size alo
 most every ``_SPREAD_S``, or ``_MANY`` calls: a busy process writes few large transactions. While SQL fails, calls
 wait, and tries are spaced out. The buffer is bounded: over ``most`` calls the newcomers are
 left to the journal alone, and are read back from it when SQL takes rows again. A call's
-journal files are let go only when SQL has its rows, so nothing is lost whatever ends first.
+journal files are let go only when SQL has its rows, so nothing is lost whatever ends first. A batch
+that SQL refuses goes once more in halves: whatever it does not take alone stays in its file, which
+is set aside when the process is gone (``drain.py``), and the others are in.
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ from itertools import chain, islice
 
 from msgspec import Struct
 
-from dragoman.accounting.drain import BATCH, write_all
+from dragoman.accounting.drain import BATCH, write_all, write_apart
 from dragoman.accounting.entry import Calls, Entry, entry_of
 from dragoman.accounting.journal import Journal
 from dragoman.accounting.ports import EntryRefused, Ledger, Notice
-from dragoman.accounting.records import Record, read
+from dragoman.accounting.records import Record, call_id, read
 from dragoman.accounting.served import Served, served_of
 
 MOST = 20_000
@@ -116,22 +118,33 @@ class Writer:
         refused = await self._write(entries, served)
         for _ in batch:
             self._waiting.popleft()
-        if not refused:
-            files = Counter(chain.from_iterable([settled.files for settled in batch]))
-            for number, calls in files.items():
-                self._journal.let_go(number, calls)
+        # What was refused stays in its file, for a person to look at.
+        done = [each for each in batch if not _is_among(each, refused)] if refused else batch
+        files = Counter(chain.from_iterable([settled.files for settled in done]))
+        for number, calls in files.items():
+            self._journal.let_go(number, calls)
         return len(batch)
 
-    async def _write(self, entries: Sequence[Entry], served: Sequence[Served] = ()) -> int:
-        async with asyncio.timeout(_WRITE_TIMEOUT_S):
-            try:
-                new, refused = await self.ledger.write(entries, served), 0
-            except EntryRefused:
-                # Whichever it is, it is found among entries.
-                every = [*entries, *(each.entry() for each in served)]
-                new, refused = await write_all(self.ledger, every, self._notice)
+    async def _write(
+        self, entries: Sequence[Entry], served: Sequence[Served] = ()
+    ) -> frozenset[str]:
+        """Writes calls, those apart that the ledger refuses; which these are."""
+        try:
+            new, refused = await self._write_once(entries, served), frozenset[str]()
+        except EntryRefused as error:
+            every = [*entries, *(each.entry() for each in served)]
+            write, notice = self._write_once, self._notice
+            if len(every) == 1 and served:
+                # As an entry it is made fit, and may be taken.
+                new, refused = await write_all(write, every, notice)
+            else:
+                new, refused = await write_apart(write, every, error, notice)
         self._notice("written", new, "")
         return refused
+
+    async def _write_once(self, entries: Sequence[Entry], served: Sequence[Served] = ()) -> int:
+        async with asyncio.timeout(_WRITE_TIMEOUT_S):
+            return await self.ledger.write(entries, served)
 
     async def _catch_up(self) -> None:
         """Reads back from our own files what the buffer had no room for.
@@ -141,13 +154,13 @@ class Writer:
         self._journal.rotate()
         left = Counter(self._left_to_journal)
         calls = Calls()
-        refused = 0
+        refused: frozenset[str] = frozenset()
         for number in sorted(left):
             data = await asyncio.to_thread(self._journal.path_of(number).read_bytes)
             end = torn = 0
             while end < len(data) and not torn:
                 reading = await asyncio.to_thread(read, data, end, 2 * BATCH)
-                refused += await self._write([*filter(None, map(calls.feed, reading.records))])
+                refused |= await self._write([*filter(None, map(calls.feed, reading.records))])
                 end, torn = reading.end, reading.torn
         self._left_to_journal -= left
         for number, count in left.items():
@@ -172,6 +185,11 @@ class Writer:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_SPREAD_S):
                     await self._many.wait()
+
+
+def _is_among(settled: Settled, calls: frozenset[str]) -> bool:
+    records = settled.records
+    return bool(records) and call_id(records[0]) in calls
 
 
 def _others(some: Sequence[Settled], served: Sequence[Served | None]) -> Iterator[Entry]:

@@ -168,6 +168,7 @@ class Line(Struct, frozen=True, gc=False):
     image_output_tokens: int | None = None
     web_searches: int | None = None
     units: str = ""
+    service_tier: str = ""
 
 
 class Ledger(Protocol):

@@ -128,6 +128,8 @@ class Closed(Struct, frozen=True, gc=False, array_like=True, tag="c"):
     error_code: str | None = None
     held_pico: int = 0
     """What of the stake its budgets go on holding, for nobody knows the cost."""
+    service_tier: str = ""
+    """How the provider has served it, where that was not the usual way."""
 
 
 class Finished(Struct, frozen=True, gc=False, array_like=True, tag="f"):

@@ -101,6 +101,8 @@ class Shown(Struct, frozen=True, gc=False):
     web_searches: int | None = None
     units: str = ""
     """What is counted otherwise than in tokens, as ``images=2 audio_seconds=7``."""
+    service_tier: str = ""
+    """How the provider has served it; empty: as usual."""
 
 
 def parse_moment(name: str, text: str | None) -> int | None:
@@ -228,6 +230,7 @@ def shown(line: Line) -> Shown:
         image_output_tokens=line.image_output_tokens,
         web_searches=line.web_searches,
         units=line.units,
+        service_tier=line.service_tier,
     )
 
 

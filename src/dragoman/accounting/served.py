@@ -2,7 +2,7 @@
 
 ``entry.py`` says what the ledger shows of any call; of such a one the same is told here in one flat tuple, at a
 quarter of the work, and the ledger makes its two rows of that. What is out of the ordinary is none
-of these: two attempts, a loss, text that has yet to be made fit.
+of these: two attempts, a loss, another service tier than the usual, text that has yet to be made fit.
 
 Counts and amounts are taken as they are, as this process has cleaned them when it wrote the records
 (``counts.py``, ``price.py``); records out of a dead process's files come through ``entry.py`` alone.
@@ -66,6 +66,7 @@ CALL_ALWAYS: dict[str, Any] = {
     "image_input_tokens": None,
     "image_output_tokens": None,
     "units": "",
+    "service_tier": "",
     "other_cost_pico": 0,
 }
 """What else the row of such a call says."""
@@ -76,6 +77,7 @@ ATTEMPT_ALWAYS: dict[str, Any] = {
     "image_input_tokens": None,
     "image_output_tokens": None,
     "units": "",
+    "service_tier": "",
     "served": True,
 }
 """What else the row of its attempt says."""
@@ -141,11 +143,11 @@ _facts = _each_of(
 )
 """The facts in the order of ``CALL`` and ``ATTEMPT``."""
 _rest = _each_of(
-    "end.http_status end.status end.error_kind end.losses end.adjusted end.choice end.error_code"
+    "end.http_status end.status end.error_kind end.losses end.adjusted end.choice end.error_code end.service_tier"
     " tokens.image_input tokens.image_output tokens.images"
     " tokens.audio_seconds"
 )
-_REST = ("complete", None, "", "", "", None, None, None, None, None)
+_REST = ("complete", None, "", "", "", None, "", None, None, None, None)
 _REGULAR = ((_GOOD, *_REST), (0, *_REST))
 """What all other members are; a regular end without a status was a 200."""
 _TWO = 2

@@ -125,7 +125,8 @@ def _is_shown(entry: Entry, row: AttemptRow) -> bool:
 
 
 def _consumed(before: Consumed, usage: Usage, price: Price | None) -> Consumed:
-    told = consumed_of(tokens_of(usage), "reconciled", None, "none")
+    tier = before.service_tier if usage.tier is None else usage.tier
+    told = consumed_of(tokens_of(usage), "reconciled", None, "none", tier)
     kept = {name: value for name, value in asdict(before).items() if getattr(told, name) is None}
     merged = replace(told, **kept) if kept else told
     guessed = before.tokens_from == "estimated" and None in {usage.input, usage.output}
@@ -153,6 +154,7 @@ def usage_of(used: Consumed) -> Usage:
         web_searches=used.web_searches,
         image_input=used.image_input_tokens,
         image_output=used.image_output_tokens,
+        tier=used.service_tier or None,
     )
 
 

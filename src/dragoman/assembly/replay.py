@@ -17,15 +17,15 @@ from typing import Literal, TypeAlias, cast, get_args
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dragoman.accounting.entry import Consumed, RequestRow
+from dragoman.accounting.entry import RequestRow
 from dragoman.accounting.price import settle
+from dragoman.accounting.settling import usage_of
 from dragoman.assembly.assemble import Assembly
 from dragoman.catalog.registry import Registry
 from dragoman.catalog.resolve import ListingsNeeded
 from dragoman.core import money
 from dragoman.core.errors import GatewayError
 from dragoman.core.provider import Family, Operation, Plan, Price
-from dragoman.core.usage import Usage
 from dragoman.health.health import Health
 from dragoman.routing.needs import Needs
 from dragoman.routing.route import route
@@ -153,7 +153,7 @@ class Replay:
         )
         match effect:
             case "rerouted" | "repriced":
-                now = settle(_usage(call.consumed), self._sides[1].price(call, after))[0]
+                now = settle(usage_of(call.consumed), self._sides[1].price(call, after))[0]
             case "refused":
                 now = Decimal(0)
             case _:
@@ -250,20 +250,6 @@ def _first(plan: Plan) -> str:
 
 def _names(plan: Plan) -> list[str]:
     return list(dict.fromkeys(f"{each.provider.name}/{each.model}" for each in plan.candidates))
-
-
-def _usage(used: Consumed) -> Usage:
-    return Usage(
-        input=used.input_tokens,
-        output=used.output_tokens,
-        cache_read=used.cache_read_tokens,
-        cache_write=used.cache_write_tokens,
-        cache_write_1h=used.cache_write_1h_tokens,
-        reasoning=used.reasoning_tokens,
-        audio_input=used.audio_input_tokens,
-        audio_output=used.audio_output_tokens,
-        web_searches=used.web_searches,
-    )
 
 
 def sorted_groups(replay: Replay) -> list[Group]:

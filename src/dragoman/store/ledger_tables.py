@@ -57,6 +57,7 @@ def _more_consumed() -> list[Column[int] | Column[str]]:
         Column("image_input_tokens", BigInteger, nullable=True),
         Column("image_output_tokens", BigInteger, nullable=True),
         Column("units", Text, nullable=False, server_default=""),
+        Column("service_tier", Text, nullable=False, server_default=""),
     ]
 
 

@@ -59,6 +59,8 @@ class Exporter:
         self.more: Callable[[], None] | None = None
         """Puts what is not there yet; asked in the exporter's thread before it sends."""
         self._is_well = True
+        self._lost_by: str | None = None
+        """Why spans were lost that could not be made, until it is told."""
 
     @property
     def waiting(self) -> int:
@@ -87,6 +89,12 @@ class Exporter:
         if self._waiting >= bounds.batch and not self._woken.is_set():
             self._woken.set()
 
+    def lose(self, count: int, why: str) -> None:
+        """Counts so many spans that could not be made; why is told before others are sent."""
+        with self._counting:
+            self._refused += count
+        self._lost_by = why
+
     def close(self, patience_s: float = PATIENCE_S) -> None:
         """Has what waits sent, if it is taken in time; blocks until then."""
         self._ending.set()
@@ -110,13 +118,14 @@ class Exporter:
                 self.more()
             except Exception as error:  # noqa: BLE001  as of a sending
                 self._tell(type(error).__name__)
+        lost_by, self._lost_by = self._lost_by, None
+        if lost_by is not None:
+            self._tell(lost_by)
         while self._queue:
             batch, count = self._next()
-            taken = [self._send(sending, batch) for sending in self._sendings]
-            if all(taken):
-                self.sent += count
-            else:
-                self._unsent += count
+            lost = max([0, *(self._send(each, batch, count) for each in self._sendings)])
+            self.sent += count - lost
+            self._unsent += lost
 
     def _next(self) -> tuple[list[bytes], int]:
         """What goes at once, and how many spans that is."""
@@ -131,27 +140,29 @@ class Exporter:
             self._waiting -= total
         return batch, total
 
-    def _send(self, sending: Sending, batch: Sequence[bytes]) -> bool:
+    def _send(self, sending: Sending, batch: Sequence[bytes], count: int) -> int:
+        """Sends a batch; how many of its spans were not taken."""
         pause = _FIRST_S
         for number in range(1, TRIES + 1):
             try:
-                sending.send(batch)
+                rejected = min(count, sending.send(batch))
             except SendingError as error:
                 # An ending process tries once more, at once: its caller's patience is short.
                 last = number >= (2 if self._ending.is_set() else TRIES)
                 if not error.retryable or last:
                     self._tell(error.why)
-                    return False
+                    return count
                 waits = error.after_s if error.after_s is not None else pause * _jitter()
                 self._rest(min(waits, _LONGEST_S))
                 pause = min(pause * 2, _LONGEST_S)
             except Exception as error:  # noqa: BLE001  a thread that dies would drop all from then on
                 self._tell(type(error).__name__)
-                return False
+                return count
             else:
-                self._tell(None)
-                return True
-        return False
+                # To send them again would make the others double.
+                self._tell(f"{rejected} of {count} spans were rejected" if rejected else None)
+                return rejected
+        return count
 
     def _tell(self, trouble: str | None) -> None:
         """Once when it begins to fail, once when it is over."""

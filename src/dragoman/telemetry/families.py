@@ -128,6 +128,11 @@ def counters(now: Numbers) -> Iterator[Metric]:
         "Ledger batches that had to be tried again",
         value=now.usage_failures,
     )
+    yield CounterMetricFamily(
+        "dragoman_usage_refused",
+        "Calls whose rows the database does not take; they stay in the journal",
+        value=now.usage_refused,
+    )
     depth = GaugeMetricFamily(
         "dragoman_queue_depth",
         "What waits: calls for the ledger, records for a full disk (journal), notes, error lines, spans, "

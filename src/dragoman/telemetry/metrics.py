@@ -59,6 +59,8 @@ class Metrics:
         """Where limits are counted: memory, host, redis, or alone."""
         self.usage_failures = 0
         """Ledger batches that had to be tried again."""
+        self.usage_refused = 0
+        """Calls whose rows the database does not take; they stay in the journal."""
         self.queues: dict[str, int] = {}
         """What waits, by the name of the queue."""
         self.lost: dict[str, int] = {}
@@ -95,6 +97,7 @@ class Metrics:
             disabled=self.disabled,
             models_off=self.models_off,
             usage_failures=self.usage_failures,
+            usage_refused=self.usage_refused,
             served=self._served,
             spoken=self._spoken,
             overhead=self._overhead,

@@ -131,6 +131,7 @@ class Numbers(Struct):
     disabled: dict[str, int] = {}
     models_off: dict[str, int] = {}
     usage_failures: int = 0
+    usage_refused: int = 0
     served: dict[tuple[str, str], Served] = {}
     """Provider and model."""
     spoken: dict[tuple[str, str, str], Spoken] = {}
@@ -165,6 +166,7 @@ class Numbers(Struct):
     def add(self, other: Numbers, *, alive: bool) -> None:
         """The numbers of another process; of a dead one only what it has counted stays true."""
         self.usage_failures += other.usage_failures
+        self.usage_refused += other.usage_refused
         for key, served in other.served.items():
             self.served.setdefault(key, Served()).add(served)
         for words, spoken in other.spoken.items():

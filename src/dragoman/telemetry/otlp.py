@@ -210,7 +210,7 @@ def request(resource_field: bytes, scope_field: bytes, spans: Sequence[bytes]) -
     return b"".join((b"\x0a", varint(size), resource_field, scoped, scope_field, *spans))
 
 
-# --------------------------------------------------------------------------- read back, for the console
+# --------------------------------------------------------------------------- read back
 
 
 def read_fields(data: bytes) -> list[tuple[int, int | bytes]]:
@@ -254,6 +254,23 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
         if byte < 128:
             return number, at
         shift += 7
+
+
+_PARTIAL_SUCCESS = 1
+_REJECTED_SPANS = 1
+
+
+def rejected_in(reply: bytes) -> int:
+    """How many spans an ``ExportTraceServiceResponse`` says were not taken; what is none says nothing."""
+    try:
+        for number, partial in read_fields(reply):
+            if number == _PARTIAL_SUCCESS and isinstance(partial, bytes):
+                for inner, value in read_fields(partial):
+                    if inner == _REJECTED_SPANS and isinstance(value, int):
+                        return value
+    except ValueError:
+        pass
+    return 0
 
 
 def told(spans: bytes) -> list[dict[str, Any]]:

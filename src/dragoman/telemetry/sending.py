@@ -12,13 +12,14 @@ import importlib
 import ssl
 import sys
 from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
 
-from dragoman.telemetry.otlp import request, told
+from dragoman.telemetry.otlp import rejected_in, request, told
 
 Compression: TypeAlias = Literal["none", "gzip"]
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -43,8 +44,8 @@ class SendingError(Exception):
 class Sending(Protocol):
     """A way for spans to go."""
 
-    def send(self, spans: Sequence[bytes]) -> None:
-        """Sends one batch, in pieces of one or several spans.
+    def send(self, spans: Sequence[bytes]) -> int:
+        """Sends one batch, in pieces of one or several spans; how many of them the receiver has rejected.
 
         Raises:
             SendingError: it was not taken.
@@ -54,6 +55,17 @@ class Sending(Protocol):
     def close(self) -> None:
         """Lets go of connections."""
         ...
+
+
+def _after_s(after: str, now: str) -> float | None:
+    """The seconds that a receiver says to wait, or until a moment of its own clock (RFC 9110 §10.2.3)."""
+    if after.isdecimal():
+        return float(after)
+    try:
+        wait = parsedate_to_datetime(after) - parsedate_to_datetime(now)
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None  # no date, or one with and one without a zone
+    return max(0.0, wait.total_seconds())
 
 
 class HttpSending:
@@ -88,36 +100,37 @@ class HttpSending:
         self._ca_file = ca_file
         self._connection: http.client.HTTPConnection | None = None
 
-    def send(self, spans: Sequence[bytes]) -> None:
+    def send(self, spans: Sequence[bytes]) -> int:
         """Sends one batch; a connection that has died meanwhile is made anew once."""
         body = request(*self._head, spans)
         if self._compression == "gzip":
             body = gzip.compress(body, 3)
         fresh = self._connection is None
         try:
-            status, after = self._ask(body)
+            status, after, reply = self._ask(body)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             if fresh or isinstance(error, TimeoutError):
                 raise SendingError(type(error).__name__, retryable=True) from None
             try:
-                status, after = self._ask(body)
+                status, after, reply = self._ask(body)
             except (OSError, http.client.HTTPException) as again:
                 self.close()
                 raise SendingError(type(again).__name__, retryable=True) from None
         if not 200 <= status < 300:
             raise SendingError(f"status {status}", retryable=status in _AGAIN, after_s=after)
+        return rejected_in(reply)
 
-    def _ask(self, body: bytes) -> tuple[int, float | None]:
+    def _ask(self, body: bytes) -> tuple[int, float | None, bytes]:
         connection = self._connection or self._open()
         self._connection = connection
         connection.request("POST", self._path, body, self._headers)
         reply = connection.getresponse()
-        reply.read(_MOST_READ)
+        said = reply.read(_MOST_READ)
         if reply.will_close or not reply.isclosed():
             self.close()
-        after = reply.getheader("retry-after") or ""
-        return reply.status, float(after) if after.isdecimal() else None
+        after = _after_s(reply.getheader("retry-after") or "", reply.getheader("date") or "")
+        return reply.status, after, said
 
     def _open(self) -> http.client.HTTPConnection:
         if not self._secure:
@@ -167,16 +180,17 @@ class GrpcSending:
         # Bytes in, bytes out: the messages are ours already.
         self._export = self._channel.unary_unary(METHOD)
 
-    def send(self, spans: Sequence[bytes]) -> None:
+    def send(self, spans: Sequence[bytes]) -> int:
         """Sends one batch."""
         body = request(*self._head, spans)
         try:
-            self._export(body, timeout=self._timeout_s, metadata=self._metadata)
+            reply = self._export(body, timeout=self._timeout_s, metadata=self._metadata)
         except self._grpc.RpcError as error:
             code = error.code()
             raise SendingError(
                 f"gRPC {code.name}", retryable=code.value[0] in _AGAIN_GRPC
             ) from None
+        return rejected_in(reply)
 
     def close(self) -> None:
         """Closes the channel."""
@@ -186,7 +200,7 @@ class GrpcSending:
 class ConsoleSending:
     """Spans as lines of JSON on standard output, to look at while something is being built."""
 
-    def send(self, spans: Sequence[bytes]) -> None:
+    def send(self, spans: Sequence[bytes]) -> int:
         """Writes one line a span."""
         try:
             for each in spans:
@@ -194,6 +208,7 @@ class ConsoleSending:
             sys.stdout.buffer.flush()
         except OSError as error:
             raise SendingError(type(error).__name__, retryable=False) from None
+        return 0
 
     def close(self) -> None:
         """Nothing is open."""

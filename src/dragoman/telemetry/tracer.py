@@ -107,9 +107,27 @@ class Tracer:
         """Makes the spans of all calls that wait for it; the loop and the exporter's thread may both do so."""
         notes = _all_of(self._notes)
         if notes:
-            self.exporter.put(self._pairs.spans(notes), 2 * len(notes))
+            try:
+                self.exporter.put(self._pairs.spans(notes), 2 * len(notes))
+            except Exception:  # noqa: BLE001  a request may be behind it, which traces never break
+                self._write_each(notes)
         for call, duration_s in _all_of(self._over):
-            self._give(spans_of(call, duration_s, self._addresses))
+            try:
+                spans = spans_of(call, duration_s, self._addresses)
+            except Exception as error:  # noqa: BLE001  as above
+                self.exporter.lose(1 + len(call.outcome.attempts), type(error).__name__)
+            else:
+                self._give(spans)
+
+    def _write_each(self, notes: Sequence[Note]) -> None:
+        """Has those spans that can be made, where some of them cannot."""
+        for note in notes:
+            try:
+                spans = self._pairs.spans([note])
+            except Exception as error:  # noqa: BLE001  as above
+                self.exporter.lose(2, type(error).__name__)
+            else:
+                self.exporter.put(spans, 2)
 
     def consumed(self, call: Call) -> None:
         """The tries of a call whose own end was told before."""

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from dragoman.accounting import ledger as module
 from dragoman.accounting.journal import Journal
 from dragoman.accounting.ledger import Settled, Writer
+from dragoman.accounting.records import call_id, read
 
 
 def settled(journal, *records):
@@ -110,6 +111,51 @@ def test_a_refused_call_is_set_aside_and_its_journal_kept(bench, begin, refused)
     assert bench.heard.of("entry_refused") == [(1, f"{refused}: DataError")]
     journal.close()
     assert bench.files() == ["a.000001.journal"]
+
+
+def test_a_refused_batch_is_not_sent_whole_again(bench, begin):
+    journal, writer, settle = begin()
+    for number in range(8):
+        settle(number)
+    bench.ledger.refused = {"call-5"}
+    assert asyncio.run(writer.flush())
+    assert bench.ledger.batches == [8, 4, 4, 2, 2, 1, 1]
+    journal.close()
+
+
+def test_of_a_batch_with_a_refused_call_only_that_ones_file_is_kept(bench, begin):
+    journal, writer, settle = begin(rotate_bytes=700)
+    for number in range(9):
+        settle(number)
+    assert len(bench.files()) > 2
+    bench.ledger.refused = {"call-4"}
+    assert asyncio.run(writer.flush())
+    journal.close()
+    (kept,) = bench.files()
+    calls = [call_id(each) for each in read((bench.folder / kept).read_bytes()).records]
+    assert calls.count("call-4") == 2
+
+
+def test_many_refused_calls_hold_up_nobody_though_they_take_longer_than_one_write_may(
+    bench, begin, monkeypatch
+):
+    journal, writer, settle = begin()
+    for number in range(16):
+        settle(number)
+    monkeypatch.setattr(module, "_WRITE_TIMEOUT_S", 0.1)
+    write = bench.ledger.write
+
+    async def slow(*batch):
+        await asyncio.sleep(0.02)
+        return await write(*batch)
+
+    monkeypatch.setattr(bench.ledger, "write", slow)
+    bench.ledger.refused = {f"call-{number}" for number in range(8)}
+    assert asyncio.run(writer.flush())
+    assert writer.waiting == 0
+    assert set(bench.ledger.entries) == {f"call-{number}" for number in range(8, 16)}
+    assert len(bench.heard.of("entry_refused")) == 8
+    journal.close()
 
 
 def test_over_its_bound_the_buffer_leaves_calls_to_the_journal_and_reads_them_back(bench, begin):

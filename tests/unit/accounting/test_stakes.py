@@ -6,11 +6,13 @@ import asyncio
 import errno
 from dataclasses import dataclass, field
 from decimal import Decimal
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
 from dragoman.accounting.account import Accountant
+from dragoman.accounting.charging import Charging
 from dragoman.accounting.drain import drain
 from dragoman.accounting.entry import entry_of
 from dragoman.accounting.explain import explain
@@ -107,6 +109,31 @@ def test_what_a_full_disk_refuses_is_not_made(bench):
         tab.opened(bench.attempt(call))
     assert purse.heard == ["stake", "unmade"]
     journal.close()
+
+
+@pytest.mark.parametrize("fails", ["terms", "choice", "journal"])
+def test_whatever_fails_once_the_stake_is_taken_gives_it_back(bench, accounts, monkeypatch, fails):
+    class OddError(Exception):
+        pass
+
+    def raises(*_, **__):
+        raise OddError
+
+    call = bench.call()
+    tab = accounts.open_tab(call, bench.caller)
+    tab.purse = purse = Purse()
+    attempt = bench.attempt(call)
+    if fails == "terms":
+        accounts.charging = Charging([SimpleNamespace(fits=raises)])
+    elif fails == "choice":
+        call.outcome.plan = object()
+    else:
+        monkeypatch.setattr(accounts.journal, "append", raises)
+    with pytest.raises((OddError, AttributeError)):
+        tab.opened(attempt)
+    assert purse.heard.count("stake") == purse.heard.count("unmade")
+    tab.finish()
+    assert purse.heard[-1] == "finish"
 
 
 @pytest.mark.req("D27", "M1")

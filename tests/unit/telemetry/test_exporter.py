@@ -13,7 +13,8 @@ from servers import until
 
 
 class Receiver:
-    def __init__(self, *troubles):
+    def __init__(self, *troubles, rejects=0):
+        self.rejects = rejects
         self.troubles = list(troubles)
         self.batches = []
         self.closed = False
@@ -25,6 +26,7 @@ class Receiver:
         if self.troubles and (trouble := self.troubles.pop(0)) is not None:
             raise trouble
         self.batches.append(list(spans))
+        return self.rejects
 
     def close(self):
         self.closed = True
@@ -174,6 +176,19 @@ def test_the_share_is_a_share(share):
         f"{(number * 0x9E3779B97F4A7C15F39CC0605CEDC835) % 2**128:032x}" for number in range(4000)
     ]
     assert abs(sum(sample(each, None) for each in ids) / 4000 - share) < 0.03
+
+
+def test_what_a_receiver_takes_in_part_is_counted_told_and_not_sent_again():
+    told, receiver = [], Receiver(rejects=3)
+    exporter = passing(receiver, Bounds(queue=100, batch=5, delay_s=60), [b"x"] * 10, told)
+    assert len(receiver.batches) == 2
+    assert (exporter.sent, exporter.dropped) == (4, 6)
+    assert told == [("warn", "traces cannot be exported: 3 of 5 spans were rejected")]
+
+
+def test_no_more_is_rejected_than_was_sent():
+    exporter = passing(Receiver(rejects=2**63), Bounds(), [b"x"] * 4)
+    assert (exporter.sent, exporter.dropped) == (0, 4)
 
 
 def test_what_is_not_there_yet_is_asked_for_and_may_fail():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import msgspec
+import pytest
 from msgspec import Raw
 
 from dragoman.core.call import Attempt, Caller
@@ -19,12 +20,12 @@ def tracer():
     return Tracer(lambda *_: True, exporter, lambda _: None), exporter
 
 
-def finished(made, *, standing=False, **asked):
+def finished(made, *, provider="openai", standing=False, **asked):
     call = call_of()
     call.id = "0193f2c4-a1b2-7e7d-9d3c-6a5b4f3e2d1c"
     call.sampled = True
     call.asked = {name: Raw(msgspec.json.encode(value)) for name, value in asked.items()}
-    tried = Attempt(call.id, 1, "openai", "m", None, 0.0, 0.0, status="complete")
+    tried = Attempt(call.id, 1, provider, "m", None, 0.0, 0.0, status="complete")
     tried.duration_s = 0.1
     call.outcome.attempts.append(tried)
     if standing:
@@ -108,6 +109,27 @@ def test_what_finds_no_room_is_dropped_with_all_of_its_calls():
     for _ in range(4):
         finished(made, standing=True)
     assert (exporter.waiting, exporter.dropped) == (4, 4)
+
+
+@pytest.mark.parametrize("standing", [True, False])
+def test_a_call_whose_spans_cannot_be_made_is_dropped_alone_and_breaks_nothing(standing):
+    asked = []
+
+    def addresses(provider):
+        asked.append(provider)
+        # What is alike in many calls is made of the first of them, and looked at again each time.
+        if provider == "odd" and asked.count("odd") > standing:
+            raise ZeroDivisionError
+
+    told = []
+    exporter = Exporter([], Bounds(), lambda level, message: told.append((level, message)))
+    made = Tracer(lambda *_: True, exporter, addresses)
+    for number in range(AT_ONCE):
+        finished(made, standing=standing, provider="odd" if number == 3 else "openai")
+    assert (exporter.waiting, exporter.dropped) == (2 * (AT_ONCE - 1), 2)
+    exporter.start()
+    exporter.close()
+    assert told == [("warn", "traces cannot be exported: ZeroDivisionError")]
 
 
 def test_a_call_without_tries_that_was_told_before_has_no_spans():

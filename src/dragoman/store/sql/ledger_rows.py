@@ -158,6 +158,7 @@ def _consumed(used: Consumed, unknown: int | None) -> Row:
         unknown if used.image_input_tokens is None else used.image_input_tokens,
         unknown if used.image_output_tokens is None else used.image_output_tokens,
         used.units,
+        used.service_tier,
     )
 
 
