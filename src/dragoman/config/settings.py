@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dragoman.config.folders import default_home, default_secrets
+from dragoman.config.origins import wrong_origins
 from dragoman.core.errors import GatewayError
 from dragoman.core.provider import Strategy
 from dragoman.telemetry.sampling import SamplerName
@@ -428,13 +429,7 @@ def check_serving(settings: Settings) -> None:
             "FERNET_KEY is not set. Make one with\n    export FERNET_KEY=$(python3 -c "
             "'import base64,os;print(base64.urlsafe_b64encode(os.urandom(32)).decode())')"
         )
-    if not settings.cors_allow_origins:
-        missing.append(
-            "CORS_ALLOW_ORIGINS is not set. List the web origins that may call, for example\n"
-            "    export CORS_ALLOW_ORIGINS=https://app.example.com"
-        )
-    if any("*" in origin for origin in settings.cors_allow_origins):
-        missing.append("CORS_ALLOW_ORIGINS holds a wildcard. Name each origin instead of *.")
+    missing += wrong_origins(settings.cors_allow_origins)
     if settings.use_stub_adapters:
         missing.append(
             "USE_STUB_ADAPTERS is set. The stub does not serve in production: unset it."

@@ -15,8 +15,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dragoman.assembly.assemble import assemble
-from dragoman.assembly.overlay import tiers_of
+from dragoman.assembly.assemble import assemble_stored
 from dragoman.catalog.cards import model_cards
 from dragoman.catalog.load import key_source
 from dragoman.catalog.stored import Overlay
@@ -52,6 +51,8 @@ class Exported(Struct, frozen=True):
 
     folder: str
     counts: dict[str, int]
+    left: dict[str, int]
+    """What is stored and stands in none of them."""
 
 
 async def write_folder(
@@ -64,26 +65,28 @@ async def write_folder(
     """
     from dragoman.store.sql.health import SqlHealth  # noqa: PLC0415  SQL only where it is needed
     from dragoman.store.sql.key_rows import key_rows, pepper_marks, place_rows  # noqa: PLC0415
-    from dragoman.store.sql.stored_tiers import SqlTiers  # noqa: PLC0415
+    from dragoman.store.sql.named import SqlNamed  # noqa: PLC0415
+    from dragoman.store.sql.tenant_keys import TenantKeys  # noqa: PLC0415
+    from dragoman.store.sql.unexported import unexported  # noqa: PLC0415
 
     clock = SystemClock()
-    built = assemble(settings, env)
     health = health_of(settings, Log("silent"))
-    async with open_store(settings) as (database, keys, _):
+    async with open_store(settings) as (database, keys, sealer):
         entries = await SqlHealth(database).exchange([], 0, round(clock.wall() * 1000))
         Sharing(health, clock.wall() - clock.monotonic()).learn(entries, clock.monotonic())
-        stored = await SqlTiers(database, clock).all()
+        overlay = await SqlNamed(database, TenantKeys(database, sealer, clock), clock).overlay()
         rows = await key_rows(database, with_digests=with_digests)
         tenants, projects = await place_rows(database)
         peppers = pepper_marks(keys.peppers) if with_digests else {}
+        left = await unexported(database)
+    built = assemble_stored(settings, env, overlay)
     moment = time.monotonic()
     cards = [
         replace(card, live=live_of(card, health, moment))
         for card in model_cards(built.registry, time.time(), None)
     ]
-    providers = _providers(built.registry, health, env, settings)
-    known = tiers_of(settings, Overlay(tiers=stored))
-    tiers = {name: said_limits(limits) for name, limits in known.items()}
+    providers = _providers(settings, env, overlay, health)
+    tiers = {name: said_limits(limits) for name, limits in built.tiers.items()}
     files = {
         "keys.json": msgspec.json.encode(
             KeysFile(KEYS_OBJECT, rows, peppers, tenants=tenants, projects=projects)
@@ -99,7 +102,7 @@ async def write_folder(
         "providers.json": len(providers),
         "models.json": len(cards),
     }
-    return Exported(str(folder), counts)
+    return Exported(str(folder), counts, left)
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -114,27 +117,26 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _providers(
-    registry: Registry, health: Health, env: Mapping[str, str], settings: Settings
+    settings: Settings, env: Mapping[str, str], overlay: Overlay, health: Health
 ) -> list[ProviderFile]:
+    """All that are configured or stored, and those, too, that an administrator has disabled."""
+    off = {each.name for each in overlay.providers if each.disabled}
+    enabled = tuple(replace(each, disabled=False) for each in overlay.providers)
+    registry = assemble_stored(settings, env, replace(overlay, providers=enabled)).registry
     now = time.monotonic()
-    in_file = {str(row.get("name")): row.get("credentials") for row in settings.providers}
     found = []
     for name, provider in registry.providers.items():
         figures = health.statistics.of(name)
-        source = (
-            key_source(registry.definitions[name], env) if name in registry.definitions else None
-        )
-        held = f"${{{source}}}" if source and not in_file.get(name) else None
-        if held is None and in_file.get(name):
-            held = "dragoman.toml"
+        definition = registry.definitions.get(name)
+        listed_by = None if definition is None else definition.listed_by
         found.append(
             ProviderFile(
                 id=name,
-                apiKey=held,
+                apiKey=_key_place(name, registry, env, settings, overlay),
                 provider_url=provider.base_url,
                 models=_models(name, health),
                 streamingCompatible=True,
-                disabled=health.disabling.is_disabled(name),
+                disabled=name in off or listed_by in off or health.disabling.is_disabled(name),
                 dialect=provider.family,
                 avg_response_time=_ms(figures.reply_s if figures else None),
                 avg_provider_latency=_ms(figures.first_event_s if figures else None),
@@ -143,6 +145,22 @@ def _providers(
             )
         )
     return found
+
+
+def _key_place(
+    name: str,
+    registry: Registry,
+    env: Mapping[str, str],
+    settings: Settings,
+    overlay: Overlay,
+) -> str | None:
+    """Where the provider's key is: its variable or the file; None where it is stored, or there is none."""
+    if name in overlay.keys:
+        return None
+    if any(row.get("name") == name and row.get("credentials") for row in settings.providers):
+        return "dragoman.toml"
+    source = key_source(registry.definitions[name], env) if name in registry.definitions else None
+    return f"${{{source}}}" if source else None
 
 
 def _models(provider: str, health: Health) -> dict[str, ModelState]:

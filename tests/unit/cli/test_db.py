@@ -93,10 +93,12 @@ def test_a_gateway_that_serves_is_not_robbed_of_its_database(dragoman, clean):
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        refused = told(dragoman, "restore", "x.backup", "--replace", code=1)["error"]["message"]
+        for command in (("restore", "x.backup", "--replace"), ("downgrade", "0006", "--yes")):
+            refused = told(dragoman, *command, code=1)["error"]["message"]
+            assert "port 8123): stop it first" in refused
     finally:
         os.close(lock)
-    assert "port 8123): stop it first" in refused
+    assert told(dragoman, "current")["version"] == newest_version()
 
 
 def test_sqlites_own_copy_is_a_database(dragoman, clean):

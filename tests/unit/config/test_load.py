@@ -163,6 +163,9 @@ def prod(monkeypatch, **changed):
         ("FERNET_KEY", None),
         ("CORS_ALLOW_ORIGINS", None),
         ("CORS_ALLOW_ORIGINS", "https://a.example,*"),
+        ("CORS_ALLOW_ORIGINS", "a.example"),
+        ("CORS_ALLOW_ORIGINS", "https://a.example/"),
+        ("CORS_ALLOW_ORIGINS", "https://b.example,https://A.example"),
         ("USE_STUB_ADAPTERS", "true"),
     ],
 )
@@ -171,6 +174,14 @@ def test_production_refuses_to_start_half_configured_and_says_how(monkeypatch, n
         check_serving(prod(monkeypatch, **{name: value}))
     assert "dragoman serve --local" in str(caught.value)
     assert FERNET not in str(caught.value)
+
+
+@pytest.mark.req("R-SEC-002")
+@pytest.mark.parametrize(
+    "said", ["https://a.example", "http://localhost:3000,http://[::1]:8080", "app://obsidian.md"]
+)
+def test_production_takes_every_origin_that_a_browser_may_say(monkeypatch, said):
+    check_serving(prod(monkeypatch, CORS_ALLOW_ORIGINS=said))
 
 
 @pytest.mark.req("R-SEC-003")

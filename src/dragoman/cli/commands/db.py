@@ -71,7 +71,7 @@ def downgrade(
     env_file: EnvFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take the tables back to an older version, before an older gateway is started.
+    """Take the tables back to an older version, after this gateway ended and before an older one starts.
 
     What only newer versions keep is lost, and with `base` everything: back up first, and say --yes.
     """
@@ -89,6 +89,7 @@ def downgrade(
                 "then say --yes.",
                 as_json=as_json,
             )
+        _refuse_while_serving(settings, as_json=as_json)
         await take_down(settings.database, version)
         return before, await version_at(settings.database)
 
@@ -147,7 +148,7 @@ def backup(
     *,
     as_sqlite: Annotated[
         bool,
-        typer.Option("--sqlite", help="SQLite's own copy; SQLite alone can be restored from it."),
+        typer.Option("--sqlite", help="SQLite's own copy, which SQLite itself opens, too."),
     ] = False,
     env_file: EnvFileOption = None,
     as_json: JsonOption = False,
@@ -185,15 +186,10 @@ def restore(
 
     The whole file is checked before anything is touched. An older backup is brought up to date.
     """
-    from dragoman.config.running import running_gateways
     from dragoman.store.restore import restore as put_back
 
     settings = settings_or_fail({"mode": "local"}, env_file, as_json=as_json)
-    for _, gateway in running_gateways(settings.dragoman_home):
-        fail(
-            f"A gateway serves on this home (process {gateway.pid}, port {gateway.port}): stop it first.",
-            as_json=as_json,
-        )
+    _refuse_while_serving(settings, as_json=as_json)
     reading = put_back(settings.database, file, replace=replace)
     found = done(reading, as_json=as_json, what="Checking the backup and filling the database")
     if as_json:
@@ -213,6 +209,16 @@ def status() -> str:
     from dragoman.config.load import load_settings
 
     return f"ready, in {where_keys_are(load_settings({'mode': 'local'}))}"
+
+
+def _refuse_while_serving(settings: Settings, *, as_json: bool) -> None:
+    from dragoman.config.running import running_gateways
+
+    for _, gateway in running_gateways(settings.dragoman_home):
+        fail(
+            f"A gateway serves on this home (process {gateway.pid}, port {gateway.port}): stop it first.",
+            as_json=as_json,
+        )
 
 
 def _tell_versions(before: str | None, after: str | None, *, as_json: bool) -> None:

@@ -45,7 +45,14 @@ def export(
     work = write_folder(settings, environment(env_file), folder, with_digests=with_digests)
     made = done(work, as_json=as_json, what="Writing the files")
     if as_json:
-        say_json({"with_digests": with_digests, "folder": made.folder, "counts": made.counts})
+        say_json(
+            {
+                "with_digests": with_digests,
+                "folder": made.folder,
+                "counts": made.counts,
+                "left": made.left,
+            }
+        )
         return
     told = ", ".join(f"{name} ({number})" for name, number in made.counts.items())
     say(f"{folder}: {told}.")
@@ -55,6 +62,9 @@ def export(
         )
     else:
         say("keys.json holds no digests (--with-digests): it cannot be stored again.")
+    if made.left:
+        listed = ", ".join(f"{what} ({number})" for what, number in made.left.items())
+        say(f"In no file: {listed}. `dragoman db backup FILE` carries them.")
 
 
 def status() -> str:
