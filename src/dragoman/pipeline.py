@@ -66,7 +66,7 @@ from dragoman.routing.sieve import MOST_TOLD
 from dragoman.routing.sight import Sight
 from dragoman.routing.strategies import Turns
 from dragoman.routing.window import window_of
-from dragoman.routing.wish import parse_wish
+from dragoman.routing.wish import ATTEMPTS, parse_wish, with_attempts
 
 _SAYS_PROVIDER: frozenset[Family] = frozenset({"chat", "responses", "completions"})
 """Families whose requests may have OpenRouter's ``provider``; elsewhere the word is another's."""
@@ -77,9 +77,9 @@ _STEERING: dict[Family, frozenset[str]] = {
     family: _STEERS_WITH_PROVIDER if family in _SAYS_PROVIDER else _STEERS
     for family in get_args(Family)
 }
-_LABELS = frozenset({*USER_HEADERS, TAGS_HEADER})
+_SAYING = frozenset({*USER_HEADERS, TAGS_HEADER, ATTEMPTS})
 _SAY_LABELS = frozenset({*USER_MEMBERS, TAGS_MEMBER})
-"""Headers and members by which a request may say something for reports."""
+"""Headers and members by which a request may say something for reports, or of its tries."""
 _USE_TOKENS: frozenset[Operation] = frozenset({"chat", "embeddings"})
 MOST_VIEWS = 1024
 MOST_PLANS = 4096
@@ -221,8 +221,10 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     outcome.requested_model = ask.model or ""
     members = ask.members
     # Views of keys are asked, which look for the fewer ones among the more.
-    if not (call.headers.keys().isdisjoint(_LABELS) and members.keys().isdisjoint(_SAY_LABELS)):
+    if not (call.headers.keys().isdisjoint(_SAYING) and members.keys().isdisjoint(_SAY_LABELS)):
         label(ask, call, tab)
+        ask = with_attempts(ask, call.headers)
+        members = ask.members
     outcome.stream = ask.stream and operation == "chat"
     if call.sampled:
         call.asked = members
