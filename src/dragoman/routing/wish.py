@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import get_args
 
 import msgspec
 from msgspec import Raw, Struct
@@ -17,7 +18,7 @@ from msgspec import Raw, Struct
 from dragoman.catalog.routes import no_strategy, strategy_named
 from dragoman.core.ask import Ask
 from dragoman.core.errors import CallerError, invalid
-from dragoman.core.provider import Strategy
+from dragoman.core.provider import Family, Strategy
 from dragoman.routing.members import peek, read_member
 
 MOST_MODELS = 16
@@ -59,6 +60,15 @@ class _Routing(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _ROUTING = msgspec.json.Decoder(_Routing | None)
+_SAYS_PROVIDER: frozenset[Family] = frozenset({"chat", "responses", "completions"})
+"""Families whose requests may have OpenRouter's ``provider``; elsewhere the word is another's."""
+_STEERS = frozenset({"routing", "models"})
+"""Members by which a request says who may answer it."""
+_STEERS_WITH_PROVIDER = _STEERS | {"provider"}
+STEERING: dict[Family, frozenset[str]] = {
+    family: _STEERS_WITH_PROVIDER if family in _SAYS_PROVIDER else _STEERS
+    for family in get_args(Family)
+}
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw] | None)
 _ENCODE = msgspec.json.Encoder().encode
 _MODELS = msgspec.json.Decoder(tuple[str, ...] | None)
