@@ -45,9 +45,11 @@ class AuditLog(Protocol):
         before: int | None = None,
         limit: int = 100,
         tenant: str | None = None,
+        since_us: int | None = None,
+        until_us: int | None = None,
         **equal: str | None,
     ) -> list[Entry]:
-        """The newest entries before a number."""
+        """The newest entries before a number, from a moment on and before another."""
         ...
 
     async def verify(self) -> Finding:
