@@ -53,7 +53,6 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """Show entries, the newest first. What was begun and what became of it are two of them."""
-
     first, last = (
         _moment("since", since, as_json=as_json),
         _moment("until", until, as_json=as_json),

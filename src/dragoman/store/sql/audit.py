@@ -60,7 +60,7 @@ class SqlAudit:
         until_us: int | None = None,
         **equal: str | None,
     ) -> list[Entry]:
-        """The newest entries before a number, from a moment on and before another; ``action``, ``actor``, ``target`` and ``outcome`` as said."""
+        """The newest entries before a number and within a span; ``action``, ``actor`` and others as said."""
         query = select(audit).order_by(audit.c.number.desc()).limit(limit)
         if before is not None:
             query = query.where(audit.c.number < before)
