@@ -18,6 +18,7 @@ from dragoman.admin.desk import Desk, IngestPolicy
 from dragoman.admission.strangers import Strangers
 from dragoman.assembly.live_accounts import ACCOUNTS
 from dragoman.catalog.stored import Kind
+from dragoman.config.budgets import budgets_of
 from dragoman.config.tiers import read_tiers
 from dragoman.core.call import Call
 from dragoman.core.provider import ACCOUNT
@@ -126,6 +127,8 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
         names=stored.names,
         stored_tiers=stored.tiers,
         submissions=stored.submissions,
+        budgets=stored.budgets,
+        budgets_in_file=lambda: budgets_of(services.settings),
         credentials=stored.credentials,
         credentials_changed=services.look_at_credentials,
         try_credential=services.try_credential,

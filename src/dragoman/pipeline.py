@@ -13,7 +13,6 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import get_args
 
 from dragoman.accounting.account import Accountant
 from dragoman.accounting.account import Tab as Account
@@ -29,6 +28,7 @@ from dragoman.admission.budgets import Budgets
 from dragoman.admission.end_user import HEADERS as USER_HEADERS
 from dragoman.admission.end_user import MEMBERS as USER_MEMBERS
 from dragoman.admission.end_user import end_user
+from dragoman.admission.tool_limits import ToolLimits, check_tools
 from dragoman.attempt.attempt import attempt
 from dragoman.attempt.estimate import estimate, has_counter, lacks_counter
 from dragoman.attempt.means import Means
@@ -64,20 +64,11 @@ from dragoman.routing.sieve import MOST_TOLD
 from dragoman.routing.sight import Sight
 from dragoman.routing.strategies import Turns
 from dragoman.routing.window import window_of
-from dragoman.routing.wish import parse_wish
+from dragoman.routing.wish import ATTEMPTS, STEERING, parse_wish, with_attempts
 
-_SAYS_PROVIDER: frozenset[Family] = frozenset({"chat", "responses", "completions"})
-"""Families whose requests may have OpenRouter's ``provider``; elsewhere the word is another's."""
-_STEERS = frozenset({"routing", "models"})
-"""Members by which a request says who may answer it."""
-_STEERS_WITH_PROVIDER = _STEERS | {"provider"}
-_STEERING: dict[Family, frozenset[str]] = {
-    family: _STEERS_WITH_PROVIDER if family in _SAYS_PROVIDER else _STEERS
-    for family in get_args(Family)
-}
-_LABELS = frozenset({*USER_HEADERS, TAGS_HEADER})
+_SAYING = frozenset({*USER_HEADERS, TAGS_HEADER, ATTEMPTS})
 _SAY_LABELS = frozenset({*USER_MEMBERS, TAGS_MEMBER})
-"""Headers and members by which a request may say something for reports."""
+"""Headers and members by which a request may say something for reports, or of its tries."""
 _USE_TOKENS: frozenset[Operation] = frozenset({"chat", "embeddings"})
 MOST_VIEWS = 1024
 MOST_PLANS = 4096
@@ -121,6 +112,8 @@ class House:
     """What the tenants see that have names or credentials of their own, once they have called."""
     widened: Callable[[Registry], Awaitable[Registry]] | None = None
     """Gives a registry with the providers that lack a key alone."""
+    tool_limits: ToolLimits | None = None
+    """With any, no plan is kept: so only those who want them pay for a look at each request."""
 
     def forget_plans(self) -> None:
         """More is known of models than before."""
@@ -223,8 +216,10 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     outcome.requested_model = ask.model or ""
     members = ask.members
     # Views of keys are asked, which look for the fewer ones among the more.
-    if not (call.headers.keys().isdisjoint(_LABELS) and members.keys().isdisjoint(_SAY_LABELS)):
+    if not (call.headers.keys().isdisjoint(_SAYING) and members.keys().isdisjoint(_SAY_LABELS)):
         label(ask, call, tab)
+        ask = with_attempts(ask, call.headers)
+        members = ask.members
     outcome.stream = ask.stream and operation == "chat"
     if call.sampled:
         call.asked = members
@@ -291,7 +286,7 @@ def kept_plan(ask: Ask, call: Call, caller: Caller, limits: Limits, house: House
         or tenant in house.holders
         or tenant in house.tenants
         or limits.require_score
-        or not ask.members.keys().isdisjoint(_STEERING[call.dialect])
+        or not ask.members.keys().isdisjoint(STEERING[call.dialect])
     ):
         return None
     return known if bounds is None or is_within(known, bounds) else None
@@ -303,11 +298,13 @@ async def choose(ask: Ask, call: Call, limits: Limits, house: House) -> Plan:
     ``limits`` are those that hold for the caller: they may say which scores it prefers.
     """
     members = ask.members
+    if house.tool_limits is not None:
+        check_tools(house.tool_limits, ask, call.dialect, partial(_warn, call, house))
     # A string may be padded to any length, and would be kept as it is.
     short = ask.model is not None and len(ask.model) <= LONGEST
     assert call.caller is not None, "it was let in"
     window = window_of(limits)
-    steers = _STEERING[call.dialect]
+    steers = STEERING[call.dialect]
     plain = not window.required and short and steers.isdisjoint(members)
     # Another configuration brings other plans: what is made of this one must not be kept among them.
     plans, registry, pools = house.plans, house.registry, house.pools
@@ -320,7 +317,7 @@ async def choose(ask: Ask, call: Call, limits: Limits, house: House) -> Plan:
         known = plans.get((ask.model, call.operation, call.dialect, call.home))
         if known is not None and (bounds is None or is_within(known, bounds)):
             return known
-    provider = members.get("provider") if steers is _STEERS_WITH_PROVIDER else None
+    provider = members.get("provider") if "provider" in steers else None
     wish = parse_wish(members.get("routing"), members.get("models"), provider)
     sight = Sight(
         registry,
@@ -350,6 +347,7 @@ async def choose(ask: Ask, call: Call, limits: Limits, house: House) -> Plan:
     if (
         plain
         and bounds is None
+        and house.tool_limits is None
         and len(plan.candidates) == 1
         and not plan.skipped
         and plan.requested != AUTO
@@ -360,6 +358,11 @@ async def choose(ask: Ask, call: Call, limits: Limits, house: House) -> Plan:
             plans.clear()
         plans[ask.model, call.operation, call.dialect, call.home] = plan
     return plan
+
+
+def _warn(call: Call, house: House, message: str) -> None:
+    if house.means.tell is not None:
+        house.means.tell("warning", message, request_id=call.request_id, call_id=call.id)
 
 
 async def registry_of(tenant: str, house: House) -> Registry:

@@ -340,6 +340,7 @@ async def open_services(
             budgets=budgets,
             tenants=built.tenants,
             services=built.services,
+            tool_limits=built.tool_limits,
         )
         fetcher.changed = house.forget_plans
         house.widened = current.widened
@@ -380,7 +381,7 @@ def _install(services: Services, current: InForce, transport: Transport, built: 
     current.registry, current.former = built.registry, house.registry
     fetcher = ListingFetcher(built.registry, built.pools, transport, services.log)
     house.registry, house.pools, house.mode = built.registry, built.pools, built.mode
-    house.strategy = built.settings.routing_strategy
+    house.strategy, house.tool_limits = built.settings.routing_strategy, built.tool_limits
     house.gate.tiers = _tiers(built)
     house.plans, house.views = {}, {}
     if house.budgets is not None:

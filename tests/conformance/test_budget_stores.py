@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from databases import KINDS, database_url
 from dragoman.accounting.entry import AttemptRow, Consumed, Entry, RequestRow
@@ -19,7 +19,7 @@ from dragoman.admission.budget_rules import Payment, Rule
 from dragoman.admission.budgets import Budgets, Exhausted
 from dragoman.core.budget import Charge, Payer, Pot, Stake, pots_of
 from dragoman.core.clock import ManualClock
-from dragoman.store.budget_tables import charges
+from dragoman.store.budget_tables import charges, leases, pots
 from dragoman.store.engine import Database
 from dragoman.store.schema import open_upgraded
 from dragoman.store.sql.budget_leases import SqlLeases
@@ -289,5 +289,49 @@ def test_stretches_that_ended_long_ago_are_forgotten_and_totals_never(play):
         assert await standing(database, MONTH) == (0, 0, 0)
         assert await standing(database, total) == (5, 0, 0)
         assert await leases.told(MONTH, 800_000)
+
+    play(story)
+
+
+def test_parts_of_a_divided_budget_come_in_pages_and_are_added_up(play):
+    names = ["acme/alice", "acme/bob", "acme/carol"]
+    month, day = MONTH._replace(budget="people"), DAY._replace(budget="people")
+
+    async def story(database, _):
+        store = SqlBudgets(database, ManualClock(wall=WALL))
+        rows = [
+            {
+                **pot._replace(subject=name)._asdict(),
+                "spent_pico": 10 * place + (pot.span == "day"),
+                "held_pico": place,
+            }
+            for place, name in enumerate(names)
+            for pot in (month, day, month._replace(since=month.since - 31), MONTH)
+        ]
+        lease = {
+            **month._replace(subject=names[1])._asdict(),
+            "holder": "p1",
+            "granted_pico": 7,
+            "seen_ms": 1,
+        }
+        async with database.write() as connection:
+            await connection.execute(insert(pots), rows)
+            await connection.execute(insert(leases), [lease])
+        found, after = [], None
+        while page := await store.parts([month, day], after=after, limit=2):
+            found += page
+            after = (page[-1].pot.subject, page[-1].pot.span)
+        assert [(each.pot.subject, each.pot.span) for each in found] == [
+            (name, span) for name in names for span in ("day", "month")
+        ]
+        assert [each.spent for each in found] == [1, 0, 11, 10, 21, 20]
+        assert [each.leased for each in found] == [0, 0, 0, 7, 0, 0]
+        sums = await store.totals([month, day], divided=True)
+        assert [(each.span, each.parts, each.spent, each.held, each.leased) for each in sums] == [
+            ("month", 3, 30, 3, 7),
+            ("day", 3, 33, 3, 0),
+        ]
+        (nothing,) = await store.totals([MONTH._replace(budget="new")], divided=False)
+        assert (nothing.parts, nothing.spent, nothing.held, nothing.leased) == (0, 0, 0, 0)
 
     play(story)

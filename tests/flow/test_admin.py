@@ -10,7 +10,7 @@ import pytest
 
 import forge
 from administrators import admin_key, made_key
-from servers import children, gateway_server, providers_at, until
+from servers import beside, children, gateway_server, providers_at, until
 
 SECRET = "sk-or-v1-" + "5ecret" * 8
 
@@ -289,6 +289,87 @@ def test_numbers_and_calls_are_those_that_were_made(house):
         "data"
     ]
     assert "openai/gpt-4o-mini" in [each["id"] for each in models]
+
+
+def test_calls_are_found_by_project_user_and_tag(house):
+    server, admin = house
+    project = {"tenant": "sought", "id": "web"}
+    assert server.ask("POST", "/api/admin/tenants", {"id": "sought"}, key=admin).status == 201
+    assert server.ask("POST", "/api/admin/projects", project, key=admin).status == 201
+    key = made_key(server, admin, "hana", tenant="sought")
+    headers = {"x-dragoman-tags": "nightly,team=search", "x-openwebui-user-id": "u7"}
+    tagged = [
+        server.chat(key=key["key"], headers=headers).headers["x-dragoman-call-id"]
+        for _ in range(3)
+    ]
+    other = made_key(server, admin, "ivan", tenant="sought")
+    changed = server.ask(
+        "POST", f"/api/admin/api-keys/{other['id']}/update", {"project": "web"}, key=admin
+    )
+    assert changed.status == 200, changed.body
+    plain = server.chat(key=other["key"]).headers["x-dragoman-call-id"]
+
+    def found(query):
+        path, seen, cursor = f"/api/admin/requests?tenant=sought&limit=2&{query}", [], ""
+        while cursor is not None:
+            page = server.ask("GET", path + (f"&cursor={cursor}" if cursor else ""), key=admin)
+            assert page.status == 200, page.body
+            seen += [each["call_id"] for each in page.json()["data"]]
+            cursor = page.json()["next_cursor"]
+        return seen
+
+    for query in ("tag=nightly", "tag=team%3Dsearch", "user=u7", "project=default"):
+        assert found(query) == tagged[::-1], query
+    assert found("project=web") == [plain]
+    for query in ("tag=night", "tag=nightly,team%3Dsearch2", "user=u", "project=w"):
+        assert found(query) == [], query
+
+
+def test_keys_are_found_by_their_tier_and_entries_by_their_time(house):
+    server, admin = house
+    assert server.ask("PUT", "/api/admin/tiers/sparse", {"rpm": 9}, key=admin).status == 201
+    one, two = (
+        server.ask(
+            "POST",
+            "/api/admin/users/generate-key",
+            {"userId": name, "role": "user", "tenant": "tiered", "tier": tier},
+            key=admin,
+        ).json()["id"]
+        for name, tier in (("jana", "sparse"), ("karl", None))
+    )
+    page = server.ask("GET", "/api/admin/api-keys?tier=sparse&limit=1", key=admin).json()
+    assert [each["id"] for each in page["data"]] == [one]
+    assert page["next_cursor"] is None
+    listed = json.loads(beside(server, "keys", "list", "--tier", "sparse", "--json"))["keys"]
+    assert [each["id"] for each in listed] == [one]
+
+    entries = server.ask("GET", "/api/admin/audit?tenant=tiered", key=admin).json()["data"]
+    assert {each["target"] for each in entries if each["target"]} == {one, two}
+    middle = entries[-2]["at"]
+    path = "/api/admin/audit?tenant=tiered&limit=1"
+    for query, wanted in (
+        (f"since={middle}", [each["number"] for each in entries[:-1]]),
+        (f"until={middle}", [entries[-1]["number"]]),
+        (f"since={middle}&until={middle}", []),
+    ):
+        seen, cursor = [], ""
+        while cursor is not None:
+            more = f"&cursor={cursor}" if cursor else ""
+            page = server.ask("GET", f"{path}&{query}{more}", key=admin).json()
+            seen += [each["number"] for each in page["data"]]
+            cursor = page["next_cursor"]
+        assert seen == wanted, query
+    wrong = server.ask("GET", f"{path}&since=soon", key=admin)
+    assert (wrong.status, wrong.json()["error"]["param"]) == (400, "since")
+    said = ("audit", "list", "--limit", "1000", "--json")
+    numbers = [
+        {each["number"] for each in json.loads(beside(server, *said, *more))["entries"]}
+        for more in ((), ("--since", middle), ("--until", middle))
+    ]
+    assert numbers[0] == numbers[1] | numbers[2]
+    assert not numbers[1] & numbers[2]
+    assert entries[0]["number"] in numbers[1]
+    beside(server, "audit", "list", "--since", "soon", code=2)
 
 
 @pytest.mark.req("R-ADM-010", "R-SEC-007", "R-ENV-004", "R-TIER-009", "R-ADD-042")

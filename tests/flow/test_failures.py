@@ -55,6 +55,34 @@ def test_trouble_is_retried_at_most_twice_and_then_told(gateway, mock, status):
 
 
 @pytest.mark.usefixtures("affordable")
+@pytest.mark.parametrize(
+    ("said", "tries"),
+    [
+        ({"x-dragoman-max-attempts": "1"}, 1),
+        ({"x-litellm-num-retries": "0"}, 1),
+        ({"x-portkey-retry-count": "1"}, 2),
+        ({"cf-aig-max-attempts": "1"}, 1),
+        ({"x-litellm-num-retries": "0", "x-dragoman-max-attempts": "2"}, 2),
+    ],
+)
+def test_a_header_bounds_the_tries_as_the_body_does(gateway, mock, said, tries):
+    name = "-".join(f"{key}{value}" for key, value in said.items()).replace("--", "-")
+    model = scripted(CHAT_MODEL, status=503, message=f"tries{name}")
+    for stream in (False, True):
+        before = len(truth(mock, model))
+        reply = gateway.chat(model, headers=said, stream=stream)
+        assert reply.status == 503, reply.body
+        assert len(truth(mock, model)) - before == tries
+        time.sleep(1.1)
+
+
+def test_a_header_of_tries_that_is_no_number_is_the_callers_error(gateway):
+    reply = gateway.message(headers={"x-dragoman-max-attempts": "soon"})
+    assert reply.status == 400
+    assert "x-dragoman-max-attempts must be a whole number" in reply.json()["error"]["message"]
+
+
+@pytest.mark.usefixtures("affordable")
 def test_a_passing_trouble_is_survived(gateway, mock):
     model = scripted(CHAT_MODEL, status=503, times=1)
     reply = gateway.chat(model)

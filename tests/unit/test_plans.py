@@ -8,8 +8,10 @@ import pytest
 
 from dragoman import pipeline
 from dragoman.admission.tiers import Tiers
+from dragoman.admission.tool_limits import ToolLimits
 from dragoman.core.ask import read_ask
 from dragoman.core.call import Call, Caller, Outcome
+from dragoman.core.errors import CallerError
 from dragoman.core.provider import Candidate, Plan, Skipped
 from dragoman.pipeline import House, choose
 
@@ -33,6 +35,7 @@ def house(monkeypatch):
         views={},
         book=None,
         widened=None,
+        tool_limits=None,
         gate=gate,
         clock=clock,
         made=made,
@@ -115,3 +118,14 @@ def test_a_provider_object_is_a_wish_in_its_own_dialects_alone(house):
     for _ in range(2):
         chosen(house, b"openai/a", b', "provider": 7', dialect="anthropic")
     assert len(house.made) == 3
+
+
+def test_with_limits_of_tools_every_request_is_looked_at(house):
+    chosen(house, b"openai/a")
+    assert house.plans
+    house.plans.clear()
+    house.tool_limits = ToolLimits(max_tools=0)
+    chosen(house, b"openai/a")
+    assert not house.plans
+    with pytest.raises(CallerError, match="1 tools are offered"):
+        chosen(house, b"openai/a", b', "tools": [{"function": {"name": "x"}}]')

@@ -19,6 +19,9 @@ class Search(Struct, frozen=True):
     requested_model: str | None = None
     status: str | None = None
     error_code: str | None = None
+    project: str | None = None
+    end_user: str | None = None
+    tag: str | None = None
     since_us: int | None = None
     """From this moment on."""
     until_us: int | None = None

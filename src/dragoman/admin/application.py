@@ -19,6 +19,7 @@ from starlette.types import Message, Receive, Scope
 from dragoman.admin import (
     accounts,
     audits,
+    budgets,
     calls,
     credentials,
     ingest,
@@ -51,6 +52,7 @@ ROUTERS = tuple(
         own,
         policies,
         tiers,
+        budgets,
         credentials,
         metrics,
         calls,

@@ -10,7 +10,9 @@ from pydantic import BaseModel, Field
 
 from dragoman.accounting.report import time_of
 from dragoman.admin.bench import DeskOf, room
+from dragoman.admin.metrics import Moment
 from dragoman.admin.paging import Asked, Listed, Word, page_of, place_of
+from dragoman.admin.spans import span
 from dragoman.audit.chain import Entry
 
 router = room("audit")
@@ -44,6 +46,8 @@ class Filter(Asked):
     target: Word | None = None
     tenant: Word | None = None
     outcome: Literal["begun", "done", "failed", "refused"] | None = None
+    since: Moment = None
+    until: Moment = None
 
 
 class Verdict(BaseModel):
@@ -88,10 +92,13 @@ def _value(text: str | None) -> Any:
 async def list_entries(desk: DeskOf, asked: Annotated[Filter, Query()]) -> Listed[EntryShown]:
     """Entries, the newest first."""
     before = place_of(asked.cursor, int)
+    since_us, until_us = span(asked.since, asked.until)
     entries = await desk.audit.page(
         before=None if before is None else max(-_MOST, min(before, _MOST)),
         limit=asked.limit + 1,
         tenant=asked.tenant,
+        since_us=since_us,
+        until_us=until_us,
         action=asked.action,
         actor=asked.actor,
         target=asked.target,

@@ -59,6 +59,9 @@ class Filter(Asked):
     requested_model: Word | None = Field(None, description="As the caller wrote it")
     status: Word | None = Field(None, examples=["complete", "upstream_error", "refused"])
     error_code: Word | None = None
+    project: Word | None = None
+    user: Word | None = Field(None, description="Who was behind the caller, as it said")
+    tag: Word | None = Field(None, examples=["team=search"])
     since: Moment = None
     until: Moment = None
 
@@ -104,6 +107,9 @@ async def list_calls(desk: DeskOf, asked: Annotated[Filter, Query()]) -> Listed[
         requested_model=asked.requested_model,
         status=asked.status,
         error_code=asked.error_code,
+        project=asked.project,
+        end_user=asked.user,
+        tag=asked.tag,
         since_us=since,
         until_us=until,
     )

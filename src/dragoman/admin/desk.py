@@ -10,6 +10,8 @@ from typing import Any, Literal, Protocol
 from dragoman.accounting.ports import Ledger
 from dragoman.accounting.question import Reports
 from dragoman.accounting.search import SearchLedger
+from dragoman.admin.budgets_kept import Budgets
+from dragoman.admission.budget_rules import Rule
 from dragoman.audit.chain import Deed, Entry, Finding
 from dragoman.catalog.cards import Card
 from dragoman.catalog.registry import Registry
@@ -45,9 +47,11 @@ class AuditLog(Protocol):
         before: int | None = None,
         limit: int = 100,
         tenant: str | None = None,
+        since_us: int | None = None,
+        until_us: int | None = None,
         **equal: str | None,
     ) -> list[Entry]:
-        """The newest entries before a number."""
+        """The newest entries before a number, from a moment on and before another."""
         ...
 
     async def verify(self) -> Finding:
@@ -319,6 +323,9 @@ class Desk:
     names: Names
     stored_tiers: StoredTiers
     submissions: Submissions
+    budgets: Budgets
+    budgets_in_file: Callable[[], Sequence[Rule]]
+    """Those of the configuration file and of the mode, which go before stored ones."""
     credentials: Credentials
     ledger: Ledger
     search: SearchLedger

@@ -50,6 +50,7 @@ class Filter(Asked):
     user_id: Word | None = None
     role: Literal["admin", "tenant_admin", "user"] | None = None
     state: Literal["active", "suspended", "revoked", "expired"] | None = None
+    tier: Word | None = None
 
 
 def _generated(desk: Desk, said: GenerateSaid) -> KeyRecord:
@@ -92,6 +93,7 @@ async def list_keys(desk: DeskOf, asked: Annotated[Filter, Query()]) -> Listed[K
         state=asked.state,
         project=asked.project,
         label=asked.label,
+        tier=asked.tier,
     )
     return await key_deeds.page(desk, asked, search)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from dragoman.accounting.charging import Charging
 from dragoman.admission.budget_rules import Rule
+from dragoman.admission.tool_limits import ToolLimits
 from dragoman.alarms.judge import Policy as AlertPolicy
 from dragoman.assembly.overlay import (
     joined,
@@ -31,6 +32,7 @@ from dragoman.config.alerts import read_alerts
 from dragoman.config.budgets import budgets_of
 from dragoman.config.charges import read_charges
 from dragoman.config.settings import ConfigError, Settings
+from dragoman.config.tools import read_tool_limits
 from dragoman.core.call import Limits
 from dragoman.credentials.pool import Pools
 from dragoman.credentials.reached import Reached
@@ -47,6 +49,7 @@ HOT = (
     "tiers",
     "budgets",
     "charges",
+    "tools",
     "alerts",
     "routing_strategy",
     "local_keys",
@@ -81,6 +84,8 @@ class Assembly:
     budgets: tuple[Rule, ...] = ()
     charging: Charging | None = None
     alerts: AlertPolicy = _USUAL_ALERTS
+    tool_limits: ToolLimits | None = None
+    """None: callers may offer any tools."""
     overlay: Overlay = _NOTHING
     """What administrators have stored, as far as it is in force."""
     refused: tuple[str, ...] = ()
@@ -133,6 +138,7 @@ def assemble(
         tiers=tiers_of(settings, overlay),
         budgets=budgets_of(settings),
         alerts=read_alerts(settings.alerts),
+        tool_limits=read_tool_limits(settings.tools),
         charging=Charging(read_charges(settings.charges)) if settings.charges else None,
         overlay=overlay,
         tenants=tenants_of(registry, overlay),

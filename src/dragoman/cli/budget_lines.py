@@ -1,4 +1,4 @@
-"""How budgets are told on the command line: as members for programs, as lines for people."""
+"""How budgets are told to people on the command line."""
 
 from __future__ import annotations
 
@@ -7,22 +7,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dragoman.admission.budget_rules import Rule
-    from dragoman.core.budget import Pot
-    from dragoman.store.sql.budgets import Hold, Lease, Standing, Told
+    from dragoman.core.budget_standing import Hold, Lease, Standing, Told
 
 _SPAN = {"day": "daily", "month": "monthly", "total": "total"}
 _MOST_SHOWN = 50
 
 
-def usd(pico: int) -> str:
-    """An amount of 10⁻¹² USD as people read it."""
-    from dragoman.core import money
-
-    return money.plain(money.from_pico(pico))
-
-
 def amounts(rule: Rule) -> str:
     """What a budget holds in its windows."""
+    from dragoman.admission.budget_told import usd
+
     return ", ".join(f"{usd(limit)} USD {_SPAN[span]}" for span, limit in rule.bounds)
 
 
@@ -39,77 +33,12 @@ def covers(rule: Rule) -> str:
 
 def summed(rule: Rule, standings: list[Standing], what: str) -> str:
     """What all parts of a budget have spent, or hold, by window."""
+    from dragoman.admission.budget_told import usd
+
     return ", ".join(
         f"{usd(sum(getattr(each, what) for each in standings if each.pot.span == span))} {_SPAN[span]}"
         for span, _ in rule.bounds
     )
-
-
-def described(rule: Rule, standings: list[Standing]) -> dict[str, object]:
-    """A budget and how it stands, for programs."""
-    from dragoman.admission.budget_definition import definition_of
-
-    limits = dict(rule.bounds)
-    return {
-        "name": rule.name,
-        **definition_of(rule),
-        "source": rule.source,
-        "windows": [_standing(each, limits[each.pot.span]) for each in standings],
-    }
-
-
-def _window(pot: Pot) -> dict[str, object]:
-    from dragoman.core.budget import ends_at, time_of
-
-    end = ends_at(pot)
-    resets = None if end is None else time_of(end)
-    return {"subject": pot.subject, "window": pot.span, "resets_at": resets}
-
-
-def _standing(each: Standing, limit: int) -> dict[str, object]:
-    return {
-        **_window(each.pot),
-        "limit_usd": usd(limit),
-        "spent_usd": usd(each.spent),
-        "held_usd": usd(each.held),
-        "leased_usd": usd(each.leased),
-    }
-
-
-def held(hold: Hold) -> dict[str, object]:
-    """A hold, for programs."""
-    from dragoman.core.budget import time_of
-
-    return {
-        "call_id": hold.call_id,
-        "attempt_id": hold.attempt_id,
-        "budgets": ["/".join(filter(None, payer)) for payer in hold.payers],
-        "held_usd": usd(hold.held),
-        "since": time_of(hold.admitted_us / 1_000_000),
-    }
-
-
-def lease_of(lease: Lease) -> dict[str, object]:
-    """A lease, for programs."""
-    from dragoman.core.budget import time_of
-
-    return {
-        **_window(lease.pot),
-        "holder": lease.holder,
-        "leased_usd": usd(lease.granted),
-        "seen": time_of(lease.seen_ms / 1000),
-    }
-
-
-def alert_of(each: Told) -> dict[str, object]:
-    """What the operator was told, for programs."""
-    from dragoman.core.budget import time_of
-
-    return {
-        **_window(each.pot),
-        "share": each.share / 1_000_000,
-        "told": time_of(each.told_ms / 1000),
-    }
 
 
 def lines_of(
@@ -120,10 +49,12 @@ def lines_of(
     told: list[Told],
 ) -> Iterator[str]:
     """A budget in lines for people."""
+    from dragoman.admission.budget_told import alert_of, held, lease_of, standing_of
+
     yield f"{rule.name}: {amounts(rule)}, {covers(rule)}; defined in: {rule.source}"
     limits = dict(rule.bounds)
     for each in standings[:_MOST_SHOWN]:
-        shown = _standing(each, limits[each.pot.span])
+        shown = standing_of(each, limits[each.pot.span])
         whose = f"{each.pot.subject} " if each.pot.subject else ""
         yield (
             f"{_SPAN[each.pot.span]:9} {whose}{shown['spent_usd']} of {shown['limit_usd']} USD spent, "

@@ -46,6 +46,7 @@ TOP_LEVEL = (
     "tiers",
     "budgets",
     "charges",
+    "tools",
     "oauth",
     "alerts",
 )

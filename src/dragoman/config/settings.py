@@ -188,7 +188,6 @@ class Settings(BaseSettings):
     # --- routing
     routing_strategy: Strategy = "cost"
     """How ``auto`` chooses unless the request says it; docs/routing.md has them all."""
-
     model_caps_refresh_ms: int = Field(default=5000, ge=0)
     """How old the list of models may be, with who has each and how quick it is; it is worked out from memory."""
 
@@ -371,6 +370,8 @@ class Settings(BaseSettings):
     """What callers may spend, by names of your own; docs/budgets.md has them all."""
     alerts: dict[str, Any] = {}
     """When the operator is told of trouble, and who listens; docs/alerts.md has it all."""
+    tools: dict[str, Any] = {}
+    """How many tools callers may offer, how large and under which names; docs/TOOL_CALLING_SPEC.md has it all."""
     charges: list[dict[str, Any]] = []
     """What tenants are charged beside what their calls cost; docs/ledger.md has it all."""
 

@@ -53,6 +53,7 @@ class KeySearch(Struct, frozen=True):
     state: KeyState | None = None
     project: str | None = None
     label: str | None = None
+    tier: str | None = None
 
 
 class KeyChange(Struct, frozen=True):

@@ -1,24 +1,30 @@
 """What a caller may say about routing: ``routing`` and OpenRouter's ``models``, read strictly.
 
 A wish that is not understood is refused: one that is silently ignored is a request served by
-someone whom the caller wanted to exclude. ``provider`` is read by ``preferences.py``, and only
+someone whom the caller wanted to exclude. Who cannot say how many tries it wants in the request's body says
+it in a header. ``provider`` is read by ``preferences.py``, and only
 where somebody else than OpenRouter may serve.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import get_args
 
 import msgspec
 from msgspec import Raw, Struct
 
 from dragoman.catalog.routes import no_strategy, strategy_named
+from dragoman.core.ask import Ask
 from dragoman.core.errors import CallerError, invalid
-from dragoman.core.provider import Strategy
-from dragoman.routing.members import read_member
+from dragoman.core.provider import Family, Strategy
+from dragoman.routing.members import peek, read_member
 
 MOST_MODELS = 16
 MOST_ATTEMPTS = 10
+ATTEMPTS = "x-dragoman-max-attempts"
+"""The header that says ``routing.max_attempts``, where the body does not."""
 
 
 class Wish(Struct, frozen=True):
@@ -54,7 +60,46 @@ class _Routing(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _ROUTING = msgspec.json.Decoder(_Routing | None)
+_SAYS_PROVIDER: frozenset[Family] = frozenset({"chat", "responses", "completions"})
+"""Families whose requests may have OpenRouter's ``provider``; elsewhere the word is another's."""
+_STEERS = frozenset({"routing", "models"})
+"""Members by which a request says who may answer it."""
+_STEERS_WITH_PROVIDER = _STEERS | {"provider"}
+STEERING: dict[Family, frozenset[str]] = {
+    family: _STEERS_WITH_PROVIDER if family in _SAYS_PROVIDER else _STEERS
+    for family in get_args(Family)
+}
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw] | None)
+_ENCODE = msgspec.json.Encoder().encode
 _MODELS = msgspec.json.Decoder(tuple[str, ...] | None)
+
+
+def with_attempts(ask: Ask, headers: Mapping[str, str]) -> Ask:
+    """The request as if its body said what a header does of its tries; what the body says goes before.
+
+    Raises:
+        CallerError: the header holds no number of tries.
+    """
+    given = headers.get(ATTEMPTS)
+    if given is None:
+        return ask
+    said = given.strip()
+    is_short = said.isascii() and said.isdigit() and len(said) < 3
+    if not (is_short and 1 <= int(said) <= MOST_ATTEMPTS):
+        shown = said if len(said) <= 40 else said[:40] + "…"
+        raise invalid(
+            f"{ATTEMPTS} must be a whole number from 1 to {MOST_ATTEMPTS}, not {shown!r}.",
+            ATTEMPTS,
+            "invalid_field_value",
+        )
+    spoken = ask.members.get("routing")
+    # What cannot be read is refused where it is read.
+    routing = {} if spoken is None else peek(_MEMBERS, spoken, {"max_attempts": spoken})
+    if routing and "max_attempts" in routing:
+        return ask
+    tries = Raw(str(int(said)).encode("ascii"))
+    members = ask.members | {"routing": Raw(_ENCODE({**(routing or {}), "max_attempts": tries}))}
+    return Ask(ask.body, members, ask.model, ask.stream)
 
 
 def parse_wish(

@@ -18,6 +18,9 @@ _LONGEST_S = 86_400
 _METADATA = msgspec.json.Decoder(dict[str, object])
 
 TIMEOUT = "x-dragoman-timeout-ms"
+ATTEMPTS = "x-dragoman-max-attempts"
+_MOST_ATTEMPTS = 10
+"""As many as a call may ask for here; who says more gets these."""
 LABEL = "x-request-id"
 CACHE = "x-dragoman-cache"
 CONTROL = "cache-control"
@@ -45,6 +48,22 @@ def _whole_ms(said: str, factor: int) -> str | None:
     except ValueError:
         return None
     return str(int(number)) if 1 <= number <= _LONGEST_S * 1000 else None
+
+
+def _retries(said: str) -> str | None:
+    """Those gateways count what comes after the first try."""
+    return _tries(said, beside=1)
+
+
+def _attempts(said: str) -> str | None:
+    return _tries(said, beside=0)
+
+
+def _tries(said: str, beside: int) -> str | None:
+    if not (said.isascii() and said.isdigit() and len(said) < 10):
+        return None
+    number = int(said) + beside
+    return str(min(number, _MOST_ATTEMPTS)) if number else None
 
 
 def _label(said: str) -> str | None:
@@ -127,6 +146,10 @@ def _tags(headers: Mapping[str, str]) -> str:
 _OURS: dict[str, tuple[str, Callable[[str], str | None]]] = {
     "x-litellm-timeout": (TIMEOUT, _seconds),
     "x-portkey-request-timeout": (TIMEOUT, _milliseconds),
+    "cf-aig-request-timeout": (TIMEOUT, _milliseconds),
+    "x-litellm-num-retries": (ATTEMPTS, _retries),
+    "x-portkey-retry-count": (ATTEMPTS, _retries),
+    "cf-aig-max-attempts": (ATTEMPTS, _attempts),
     "x-litellm-trace-id": (LABEL, _label),
     "x-litellm-call-id": (LABEL, _label),
     "x-portkey-trace-id": (LABEL, _label),

@@ -146,6 +146,7 @@ _HEADERS = [
     _header("idempotency-key", "Of any number of equal requests with it one call, for 24 hours"),
     _header("x-dragoman-resumable", "true: every event has an id, and the stream can be resumed"),
     _header("x-dragoman-cache", "true or false: whether an answer of the cache will do"),
+    _header("x-dragoman-max-attempts", "Tries of all candidates together, 1 to 10"),
     _header("cache-control", "To the cache: no-cache, no-store, max-age=SECONDS, only-if-cached"),
 ]
 _FAILURES = {

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dragoman.core.ask import read_ask
 from dragoman.core.errors import CallerError
-from dragoman.routing.wish import NONE, Wish, parse_wish
+from dragoman.routing.wish import ATTEMPTS, NONE, Wish, parse_wish, with_attempts
 
 
 @pytest.mark.req("R-ADD-032")
@@ -78,3 +79,36 @@ def test_any_bytes_are_a_wish_or_the_callers_error(routing, models) -> None:
     except CallerError as error:
         found = error
     assert isinstance(found, Wish) or found.status == 400
+
+
+@pytest.mark.parametrize(
+    ("routing", "tries"),
+    [
+        (b"", 3),
+        (b', "routing": null', 3),
+        (b', "routing": {"strategy": "cost"}', 3),
+        (b', "routing": {"max_attempts": 1}', 1),
+    ],
+)
+def test_a_header_says_how_many_tries_unless_the_body_does(routing, tries) -> None:
+    ask = read_ask(b'{"model": "openai/a"' + routing + b"}")
+    said = with_attempts(ask, {ATTEMPTS: " 3 "})
+    wish = parse_wish(said.members["routing"])
+    assert wish.max_attempts == tries
+    assert (wish.strategy == "cost") == (b"cost" in routing)
+    assert with_attempts(ask, {}) is ask
+
+
+@pytest.mark.parametrize("said", ["0", "11", "soon", "-1", "1.0", "", "²", "9" * 5000])
+def test_a_header_that_is_no_number_of_tries_is_refused_by_its_name(said) -> None:
+    with pytest.raises(CallerError) as caught:
+        with_attempts(read_ask(b'{"model": "openai/a"}'), {ATTEMPTS: said})
+    assert caught.value.param == ATTEMPTS
+    assert len(caught.value.message) < 120
+
+
+def test_a_routing_that_cannot_be_read_is_left_to_its_reader() -> None:
+    ask = read_ask(b'{"model": "openai/a", "routing": 7}')
+    with pytest.raises(CallerError) as caught:
+        parse_wish(with_attempts(ask, {ATTEMPTS: "2"}).members["routing"])
+    assert caught.value.param == "routing"

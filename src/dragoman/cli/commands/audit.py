@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from dragoman.cli.output import FAILED, JsonOption, fail, say, say_json, table
+from dragoman.cli.output import FAILED, USAGE, JsonOption, fail, say, say_json, table
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
 from dragoman.cli.work import done_with
 
@@ -44,13 +44,24 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
     actor: Annotated[str | None, typer.Option(help="Only what this key did. [all]")] = None,
     target: Annotated[str | None, typer.Option(help="Only what was done to it. [all]")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="From this time on, ISO 8601 or Unix seconds."),
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Before this time.")] = None,
     env_file: EnvFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show entries, the newest first. What was begun and what became of it are two of them."""
+    first, last = (
+        _moment("since", since, as_json=as_json),
+        _moment("until", until, as_json=as_json),
+    )
 
     async def read(log: SqlAudit) -> list[Entry]:
-        return await log.page(limit=limit, actor=actor, target=target)
+        return await log.page(
+            limit=limit, actor=actor, target=target, since_us=first, until_us=last
+        )
 
     entries = _with_log(read, settings_or_fail(None, env_file, as_json=as_json), as_json=as_json)
     if as_json:
@@ -63,6 +74,16 @@ def list_(
             ("number", "when", "who", "what", "to what", "outcome"),
             [_row(entry) for entry in entries],
         )
+
+
+def _moment(name: str, said: str | None, *, as_json: bool) -> int | None:
+    from dragoman.accounting.report import parse_moment
+    from dragoman.core.errors import CallerError
+
+    try:
+        return parse_moment(name, said)
+    except CallerError as error:
+        fail(error.message, as_json=as_json, code=USAGE)
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

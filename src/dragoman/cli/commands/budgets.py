@@ -10,17 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from dragoman.cli.budget_lines import (
-    alert_of,
-    amounts,
-    covers,
-    described,
-    held,
-    lease_of,
-    lines_of,
-    summed,
-    usd,
-)
+from dragoman.cli.budget_lines import amounts, covers, lines_of, summed
 from dragoman.cli.output import USAGE, JsonOption, fail, say, say_json, table
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
 from dragoman.cli.stored import noted, with_stored
@@ -28,8 +18,9 @@ from dragoman.cli.stored import noted, with_stored
 if TYPE_CHECKING:
     from dragoman.admission.budget_rules import Rule
     from dragoman.config.settings import Settings
+    from dragoman.core.budget_standing import Hold, Lease, Standing, Told
     from dragoman.store.administered import Administered
-    from dragoman.store.sql.budgets import Hold, Lease, SqlBudgets, Standing, Told
+    from dragoman.store.sql.budgets import SqlBudgets
 
 SUMMARY = "Set, show and release what callers may spend."
 
@@ -142,6 +133,8 @@ def set_(
 
 def list_(*, env_file: EnvFileOption = None, as_json: JsonOption = False) -> None:
     """Show all budgets, from dragoman.toml and from the database, and how they stand now."""
+    from dragoman.admission.budget_told import described
+
     settings = _settings(env_file, as_json=as_json)
 
     async def read(budgets: SqlBudgets) -> list[tuple[Rule, list[Standing]]]:
@@ -175,6 +168,8 @@ def show(
     name: NameArgument, *, env_file: EnvFileOption = None, as_json: JsonOption = False
 ) -> None:
     """Show a budget: each of its parts in each window, what is held for whom, and who has leased of it."""
+    from dragoman.admission.budget_told import alert_of, described, held, lease_of
+
     settings = _settings(env_file, as_json=as_json)
 
     async def read(
@@ -254,6 +249,8 @@ def release(
 
     The lease of a process that died on a machine that is gone is released by its id, as `budgets show` has it.
     """
+    from dragoman.admission.budget_told import held, usd
+
     if (named is None) == (budget is None):
         fail("Say the id of a call, or --budget NAME.", as_json=as_json, code=USAGE)
     pico = None if cost is None else _pico(cost, as_json=as_json)

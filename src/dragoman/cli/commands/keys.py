@@ -148,6 +148,7 @@ def create(
 def list_(
     *,
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's. [all]")] = None,
+    tier: Annotated[str | None, typer.Option(help="Only those that have it. [all]")] = None,
     env_file: EnvFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -156,7 +157,7 @@ def list_(
     async def read(stored: Administered) -> list[KeyRecord]:
         from dragoman.identity.ports import KeySearch
 
-        return await stored.keys.page(KeySearch(tenant=tenant), after=None, limit=_MOST)
+        return await stored.keys.page(KeySearch(tenant=tenant, tier=tier), after=None, limit=_MOST)
 
     records = with_stored(read, settings_or_fail(None, env_file, as_json=as_json), as_json=as_json)
     if as_json:

@@ -56,12 +56,18 @@ class SqlAudit:
         before: int | None = None,
         limit: int = 100,
         tenant: str | None = None,
+        since_us: int | None = None,
+        until_us: int | None = None,
         **equal: str | None,
     ) -> list[Entry]:
-        """The newest entries before a number; ``action``, ``actor``, ``target`` and ``outcome`` as said."""
+        """The newest entries before a number and within a span; ``action``, ``actor`` and others as said."""
         query = select(audit).order_by(audit.c.number.desc()).limit(limit)
         if before is not None:
             query = query.where(audit.c.number < before)
+        if since_us is not None:
+            query = query.where(audit.c.at_us >= since_us)
+        if until_us is not None:
+            query = query.where(audit.c.at_us < until_us)
         for name, value in {"tenant": tenant, **equal}.items():
             if value is not None:
                 query = query.where(audit.c[name] == value)

@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import and_, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dragoman.admission.budget_definition import decode_definition, encode_definition
-from dragoman.core.budget import Payer, Pot, pots_of
+from dragoman.core.budget import Pot, pots_of
+from dragoman.core.budget_standing import Hold, Lease, Standing, Told, Totals
 from dragoman.store.budget_tables import alerts, budgets, charges, leases, pots
 from dragoman.store.sql.budget_charges import add_to_pots, read_payers
 from dragoman.store.sql.counters import lately, look, move_on
@@ -30,42 +30,6 @@ ALIVE_MS = 120_000
 """A process whose lease was touched since then is taken to be alive."""
 _PAGE = 1000
 """Holds that are read, or released, at once."""
-
-
-class Standing(Struct, frozen=True):
-    """How a pot stands; amounts in 10⁻¹² USD."""
-
-    pot: Pot
-    spent: int
-    held: int
-    leased: int
-
-
-class Hold(Struct, frozen=True):
-    """An attempt whose cost nobody knows, and what is held for it."""
-
-    call_id: str
-    attempt_id: str
-    payers: tuple[Payer, ...]
-    admitted_us: int
-    held: int
-
-
-class Lease(Struct, frozen=True):
-    """What a process may spend without asking."""
-
-    pot: Pot
-    holder: str
-    granted: int
-    seen_ms: int
-
-
-class Told(Struct, frozen=True):
-    """A share of a pot that the operator was told of (millionths), and when."""
-
-    pot: Pot
-    share: int
-    told_ms: int
 
 
 class SqlBudgets:
@@ -143,6 +107,53 @@ class SqlBudgets:
             Standing(pot, spent, held, leased.get(pot, 0))
             for pot, (spent, held) in sorted(known.items())
         ]
+
+    async def totals(self, wanted: Sequence[Pot], *, divided: bool) -> list[Totals]:
+        """What all parts of a budget have come to in each of these stretches of time."""
+        found = []
+        async with self._database.read() as connection:
+            for pot in wanted:
+                of_it = [pots.c.budget == pot.budget, pots.c.span == pot.span]
+                leased = [leases.c.budget == pot.budget, leases.c.span == pot.span]
+                if not divided:
+                    of_it.append(pots.c.subject == "")
+                sums = (
+                    await connection.execute(
+                        select(
+                            func.count(), func.sum(pots.c.spent_pico), func.sum(pots.c.held_pico)
+                        ).where(*of_it, pots.c.since == pot.since)
+                    )
+                ).one()
+                granted = await connection.execute(
+                    select(func.sum(leases.c.granted_pico)).where(
+                        *leased, leases.c.since == pot.since
+                    )
+                )
+                numbers = (int(each or 0) for each in (*sums, granted.scalar()))
+                found.append(Totals(pot.span, pot.since, *numbers))
+        return found
+
+    async def parts(
+        self, wanted: Sequence[Pot], *, after: tuple[str, str] | None, limit: int
+    ) -> list[Standing]:
+        """The parts that a divided budget has in these stretches, by subject and span."""
+        place = tuple_(pots.c.subject, pots.c.span)
+        query = select(pots).where(
+            or_(*((pots.c.span == pot.span) & (pots.c.since == pot.since) for pot in wanted)),
+            pots.c.budget == wanted[0].budget,
+        )
+        if after is not None:
+            query = query.where(place > after)
+        async with self._database.read() as connection:
+            rows = (
+                await connection.execute(query.order_by(pots.c.subject, pots.c.span).limit(limit))
+            ).all()
+            leased = await _leased(connection, {wanted[0].budget}, {row.subject for row in rows})
+        found = []
+        for row in rows:
+            pot = Pot(row.budget, row.subject, row.span, row.since)
+            found.append(Standing(pot, row.spent_pico, row.held_pico, leased.get(pot, 0)))
+        return found
 
     async def holds(self, budget: str | None = None, limit: int = 1000) -> list[Hold]:
         """Attempts that something is held for, oldest first, of one budget if that is said."""
@@ -251,8 +262,12 @@ class SqlBudgets:
         return bool(gone.rowcount)
 
 
-async def _leased(connection: AsyncConnection, names: set[str]) -> dict[Pot, int]:
+async def _leased(
+    connection: AsyncConnection, names: set[str], subjects: set[str] | None = None
+) -> dict[Pot, int]:
     query = select(leases).where(leases.c.budget.in_(sorted(names)))
+    if subjects is not None:
+        query = query.where(leases.c.subject.in_(sorted(subjects)))
     found: defaultdict[Pot, int] = defaultdict(int)
     for row in (await connection.execute(query)).all():
         found[Pot(row.budget, row.subject, row.span, row.since)] += row.granted_pico

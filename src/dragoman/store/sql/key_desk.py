@@ -57,6 +57,7 @@ class SqlKeyDesk:
                 ("user_id", search.user_id),
                 ("project", search.project),
                 ("label", search.label),
+                ("tier", search.tier),
             )
             if value is not None
         ]

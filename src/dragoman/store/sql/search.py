@@ -10,6 +10,7 @@ from dragoman.accounting.ports import Line
 from dragoman.accounting.search import Failures, Hit, Search
 from dragoman.store.ledger_tables import requests
 from dragoman.store.sql.ledger_rows import UNFAILED
+from dragoman.store.sql.sums import has_tag
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -25,6 +26,8 @@ _EQUAL = (
     "requested_model",
     "status",
     "error_code",
+    "project",
+    "end_user",
 )
 
 
@@ -74,6 +77,8 @@ def _wanted(search: Search) -> list[ColumnElement[bool]]:
         for name in _EQUAL
         if (value := getattr(search, name)) is not None
     ]
+    if search.tag is not None:
+        said.append(has_tag(search.tag))
     if search.since_us is not None:
         said.append(requests.c.created_us >= search.since_us)
     if search.until_us is not None:
