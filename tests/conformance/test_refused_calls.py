@@ -42,7 +42,7 @@ def name_of(number: int) -> str:
 
 
 def call(number: int, *, fits: bool) -> tuple[Opened, Closed]:
-    """Every second one is nothing out of the ordinary; one that does not fit has tried too often for any column."""
+    """Every second one is nothing out of the ordinary; one that does not fit has tried too often."""
     name = name_of(number)
     about = About(name, f"r-{number}", "f" * 32, "t1", "k1", "me", "chat", "chat", WALL)
     begin = Opened(f"a-{number}", about, "fast", STREAM, 1, "openai", "gpt-5-mini", "c1", 0.25)
