@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn, TypeAlias
 import msgspec
 import typer
 
-__all__ = ["JsonOption", "fail", "say", "say_json", "table"]
+__all__ = ["JsonOption", "fail", "remark", "say", "say_json", "table"]
 
 JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")
@@ -30,6 +30,11 @@ def say(text: str) -> None:
     """A line for people, or several; what others have written in it moves no cursor."""
     sys.stdout.write(harmless(text) + "\n")
     sys.stdout.flush()
+
+
+def remark(text: str) -> None:
+    """A line for people beside what a command gives, which may be read by a program."""
+    sys.stderr.write(harmless(text) + "\n")
 
 
 def say_json(value: object) -> None:

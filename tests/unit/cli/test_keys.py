@@ -138,3 +138,16 @@ def test_a_tier_that_there_is_not_is_refused_with_the_nearest(dragoman, clean):
     code, _, said = dragoman("keys", "create", "--name", "bob", "--tier", "taem")
     assert code == 1
     assert "There is no tier 'taem'; did you mean 'team'?" in said
+
+
+def test_a_tenant_that_its_first_key_makes_is_told_of(dragoman, clean):
+    assert made(dragoman, "--name", "a", "--tenant", "acme")["made_tenant"] is True
+    assert made(dragoman, "--name", "b", "--tenant", "acme")["made_tenant"] is False
+    assert made(dragoman, "--name", "c")["made_tenant"] is False
+    code, out, err = dragoman("keys", "create", "--name", "d", "--tenant", "acne")
+    assert code == 0
+    assert "acne" in out
+    assert "made tenant 'acne'" in err
+    assert "did you mean 'acme'?" in err
+    _, _, err = dragoman("keys", "create", "--name", "e", "--tenant", "acne")
+    assert "made tenant" not in err

@@ -18,7 +18,7 @@ from dragoman.cli.key_changes import (
 )
 from dragoman.cli.key_lines import described, limits_of, state_of
 from dragoman.cli.key_options import DAY_S, Role, check_tier
-from dragoman.cli.output import JsonOption, fail, say, say_json, table
+from dragoman.cli.output import JsonOption, fail, remark, say, say_json, table
 from dragoman.cli.place_lines import day
 from dragoman.cli.scope_options import (
     ModelsOption,
@@ -47,6 +47,7 @@ a running gateway; a running one notices within seconds.
     dragoman keys revoke 4fG7hJ2k
 """
 
+_DEFAULT = "default"
 _UNSAID = "0: no limit, whatever its tier says. [its tier's]"
 _MOST = 1_000_000
 
@@ -70,7 +71,7 @@ def add_to(app: typer.Typer) -> None:
 def create(
     *,
     name: Annotated[str, typer.Option(help="Who or what the key is for.")],
-    tenant: Annotated[str, typer.Option(help="Whom it belongs to.")] = "default",
+    tenant: Annotated[str, typer.Option(help="Whom it belongs to.")] = _DEFAULT,
     project: Annotated[str, typer.Option(help="A project of the tenant's.")] = "default",
     label: Annotated[str | None, typer.Option(help="To find it by. [none]")] = None,
     role: Annotated[
@@ -109,7 +110,7 @@ def create(
     limits = Limits(rps, rpm, rpd, tpm, tpd, max_tokens, concurrency)
     until = None if expires is None else time.time() + expires * DAY_S
 
-    async def make(stored: Administered) -> tuple[KeyRecord, str]:
+    async def make(stored: Administered) -> tuple[KeyRecord, str, str]:
         from dragoman.core.scopes import NOTHING_SAID
         from dragoman.identity.ports import KeyRecord
 
@@ -126,23 +127,39 @@ def create(
             label=label,
             scopes=scoped(NOTHING_SAID, models, surfaces, permissions) or NOTHING_SAID,
         )
+        new = await _new_tenant(stored, tenant)
         async with noted(stored.audit, "api_key.create", "", tenant) as note:
             record, secret = await stored.keys.create(like)
             note.target, note.after = record.id, described(record)
-        return record, secret.reveal()
+        return record, secret.reveal(), new
 
     settings = settings_or_fail(None, env_file, as_json=as_json)
     if tier is not None:
         check_tier(tier, settings, as_json=as_json)
-    record, key = with_stored(make, settings, as_json=as_json)
+    record, key, new = with_stored(make, settings, as_json=as_json)
     if as_json:
-        home = str(settings.dragoman_home)
-        say_json({"id": record.id, "key": key, **described(record), "home": home})
+        home, is_new = str(settings.dragoman_home), bool(new)
+        told = {"id": record.id, "key": key, **described(record), "made_tenant": is_new}
+        say_json({**told, "home": home})
         return
+    if new:
+        remark(new)
     say(key)
     say(f"\nKey {record.id} for {record.name!r}, tenant {record.tenant!r}, role {record.role}.")
     say("It is not shown again.")
     say(f"It is stored in {where_keys_are(settings)}: only a gateway on that database knows it.")
+
+
+async def _new_tenant(stored: Administered, tenant: str) -> str:
+    """What to say of a tenant that its first key makes; empty where it is there, as the default one always is."""
+    import difflib
+
+    if tenant == _DEFAULT or await stored.tenancy.tenant(tenant) is not None:
+        return ""
+    others = [each.id for each in await stored.tenancy.tenants(limit=_MOST)]
+    near = difflib.get_close_matches(tenant, others, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"There was no tenant {tenant!r}: made tenant {tenant!r}{hint}"
 
 
 def list_(
