@@ -43,6 +43,8 @@ WORKERS = "DRAGOMAN_WORKERS"
 WORKERS_FOLDER = "DRAGOMAN_WORKERS_FOLDER"
 ENV_FILE = "DRAGOMAN_ENV_FILE"
 KEEP_ALIVE_S = 75
+START_S = 120.0
+"""How long a worker may take until it answers for the first time, on a machine that is busy elsewhere."""
 BACKLOG = 4096
 PING_S = 20.0
 """How long a WebSocket may be silent until it is asked whether it is there, and how long that may take (S13)."""
@@ -101,6 +103,33 @@ class _Server(uvicorn.Server):
 
 class _Worker(multiprocess.Process):
     """One of several processes; it serves as a single one does."""
+
+    asked: float | None = None
+    """When it was first asked whether it lives, in monotonic seconds."""
+    has_answered: bool = False
+
+    def is_alive(self, timeout: float = 5) -> bool:
+        """Whether it lives; one that is only starting has more time, and nobody waits for it meanwhile.
+
+        Its imports alone may outlast the timeout. Killed for that, its successor would start all over on a
+        machine that is no less busy, and so for ever.
+        """
+        if self.has_answered or not self.process.is_alive():
+            return super().is_alive(timeout)
+        try:
+            if self.asked is None:
+                self.asked = time.monotonic()
+                self.parent_conn.send(b"ping")
+            if self.parent_conn.poll(0):
+                self.parent_conn.recv()
+                self.has_answered = True
+        except (OSError, EOFError):
+            return False
+        return self.has_answered or time.monotonic() - self.asked < START_S
+
+    def is_ready(self, timeout: float = 5) -> bool:
+        """Whether it serves."""
+        return self.has_answered and super().is_ready(timeout)
 
     def target(self, sockets: list[socket] | None = None) -> None:
         """What the new process runs."""

@@ -114,6 +114,26 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path):
         until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
 
 
+def test_a_worker_that_starts_slowly_is_given_the_time_and_not_killed_for_ever(tmp_path):
+    with gateway_server(tmp_path, "--workers", "2", anew=True, USE_STUB_ADAPTERS="true") as server:
+        first, steady = sorted(children(server.process))
+        os.kill(first, signal.SIGKILL)
+
+        def successor():
+            known = {first, steady}
+            return next((pid for pid in children(server.process) if pid not in known), None)
+
+        found = until(successor, 15)
+        os.kill(found, signal.SIGSTOP)  # as on a machine that has no time for it
+        time.sleep(8)
+        os.kill(found, signal.SIGCONT)
+        time.sleep(1)
+        assert set(children(server.process)) == {found, steady}
+        assert "another begins in 0.5 s" not in server.tail()
+        assert server.chat().status == 200
+        assert server.stop() == 0
+
+
 def counted(server):
     """Requests, attempts' duration count, and those under way."""
     text = server.ask("GET", "/metrics").body.decode()
