@@ -175,6 +175,14 @@ def test_a_foreign_key_is_an_unknown_one(house):
         assert server.ask("GET", "/v1/keys/me", key=users[name]["key"]).status == 200
 
 
+DEFINED = {
+    "aliases": {"targets": ["openai/gpt-4o-mini"]},
+    "routes": {"candidates": ["openai/gpt-4o-mini"]},
+    "budgets": {"monthly_usd": "1"},
+}
+"""What is needed to define one."""
+
+
 def noun_of(row):
     return row.path.split("/")[3]
 
@@ -183,13 +191,7 @@ def test_an_administrator_finds_every_row_and_no_unknown_id(house):
     server, admin, _ = house
     for row in ROWS:
         if "{" in row.path:
-            said = {"targets": ["openai/gpt-4o-mini"], "candidates": ["openai/gpt-4o-mini"]}
-            sent = {
-                name: value
-                for name, value in said.items()
-                if row.method == "PUT"
-                and name == {"aliases": "targets", "routes": "candidates"}.get(noun_of(row))
-            }
+            sent = DEFINED.get(noun_of(row)) if row.method == "PUT" else None
             reply = server.ask(row.method, at(row), sent or body(row), key=admin)
             assert reply.status == (201 if row.method == "PUT" else 404), (row, reply.body)
             if row.method == "PUT":
