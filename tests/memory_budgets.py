@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from dragoman.admission.budget_lease import grant_of
@@ -23,6 +23,8 @@ class MemoryLeases:
     alerts: set[tuple[Pot, int]] = field(default_factory=set)
     asked: int = 0
     down: bool = False
+    turns: Callable[[], int] = lambda: 1
+    """How many turns of the event loop the way to the store takes, and the way back from it one less."""
 
     def sum_of(self, pot: Pot) -> int:
         granted = sum(amount for (each, _), amount in self.leased.items() if each == pot)
@@ -30,7 +32,7 @@ class MemoryLeases:
 
     async def lease(self, holder: str, wants: Sequence[Want], *, alone: bool) -> list[Leased]:
         self.asked += 1
-        await asyncio.sleep(0)
+        await self._travel(self.turns())
         self._there()
         found = []
         for want in wants:
@@ -40,15 +42,16 @@ class MemoryLeases:
             found.append(
                 Leased(granted, max(0, left - granted), self.spent[want.pot], self.held[want.pot])
             )
+        await self._travel(self.turns() - 1)
         return found
 
     async def give_back(self, holder: str, backs: Sequence[Back]) -> None:
-        await asyncio.sleep(0)
+        await self._travel(self.turns())
         self._there()
         for back in backs:
             if back.idle:
                 self.leased.pop((back.pot, holder), None)
-            else:
+            elif (back.pot, holder) in self.leased:
                 self.leased[back.pot, holder] -= back.amount
 
     async def touch(self, holder: str) -> None:
@@ -76,6 +79,10 @@ class MemoryLeases:
     def ended(self, holder: str) -> None:
         for key in [key for key in self.leased if key[1] == holder]:
             del self.leased[key]
+
+    async def _travel(self, turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
 
     def _there(self) -> None:
         if self.down:

@@ -16,7 +16,7 @@ from dragoman.accounting.ports import Scope
 from dragoman.admission.budget_alerts import Alerts
 from dragoman.admission.budget_ports import Back, Want
 from dragoman.admission.budget_rules import Payment, Rule
-from dragoman.admission.budgets import Budgets, Exhausted
+from dragoman.admission.budgets import DRY_S, Budgets, Exhausted
 from dragoman.core.budget import Charge, Payer, Pot, Stake, pots_of
 from dragoman.core.clock import ManualClock
 from dragoman.store.budget_tables import charges, leases, pots
@@ -167,6 +167,38 @@ def test_processes_that_ask_at_once_lease_no_more_than_there_is(play):
         begun = await asyncio.gather(*(begin(each) for _ in range(50) for each in processes))
         assert sum(begun) == 90
         assert await standing(database, DAY) == (0, 0, 900)
+
+    play(story)
+
+
+@pytest.mark.req("M3")
+def test_calls_from_before_a_bound_was_lowered_and_those_after_share_the_new_one(play):
+    async def story(database: Database, leases: SqlLeases) -> None:
+        clock = ManualClock(wall=WALL)
+        budgets = Budgets("p1", leases, clock, Alerts(print), lambda *_: None, alone=True)
+        budgets.configure((Rule("team", monthly=1000),))
+        before = budgets.pots(Payment(budgets.rules, (TEAM,)), WALL)
+        await budgets.reserve(before, 40)
+        assert await standing(database, MONTH) == (0, 0, 500)
+        budgets.configure((Rule("team", monthly=100),))
+        after = budgets.pots(Payment(budgets.rules, (TEAM,)), WALL)
+        await budgets.reserve(after, 10)
+        # Both ask the store at once, for one pot.
+        begun = await asyncio.gather(
+            budgets.reserve(before, 20), budgets.reserve(after, 40), return_exceptions=True
+        )
+        assert [type(each) for each in begun].count(Exhausted) == 1
+        assert (await standing(database, MONTH))[2] <= 100
+        budgets.release(before, before.counters[0].reserved)
+        clock.advance(DRY_S)
+        await budgets.tick()
+        assert (await standing(database, MONTH))[2] == after.counters[0].granted
+        await budgets.reserve(after, 50)
+        with pytest.raises(Exhausted):
+            await budgets.reserve(after, 1000)
+        budgets.release(after, after.counters[0].reserved - after.ahead)
+        await budgets.close()
+        assert await standing(database, MONTH) == (0, 0, 0)
 
     play(story)
 

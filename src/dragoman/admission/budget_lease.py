@@ -39,7 +39,6 @@ class Counter:
     __slots__ = (
         "asked_at",
         "granted",
-        "is_lowered",
         "left",
         "limit",
         "pot",
@@ -51,8 +50,6 @@ class Counter:
     def __init__(self, pot: Pot, limit: int) -> None:
         self.pot = pot
         self.limit = limit
-        self.is_lowered = False
-        """Its bound has fallen, and what is free of the lease has to go back, however many calls come."""
         self.granted = 0
         """Leased, and not written to the database as spent or held yet."""
         self.reserved = 0
@@ -62,7 +59,7 @@ class Counter:
         self.asked_at = float("-inf")
         self.used_at = float("-inf")
         self.waiting = 0
-        """Who waits for more of it."""
+        """Who waits for more of it, or of another that he needs with it."""
 
     @property
     def free(self) -> int:

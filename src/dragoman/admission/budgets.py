@@ -16,8 +16,9 @@ from typing import NamedTuple, TypeAlias
 
 from dragoman.admission.budget_alerts import Alerts
 from dragoman.admission.budget_bound import TextRates
+from dragoman.admission.budget_exchange import bound_anew, of_former, of_unused, wants_of
 from dragoman.admission.budget_lease import Counter, Pots, ahead_of
-from dragoman.admission.budget_ports import Back, LeaseStore, RuleStore, Want
+from dragoman.admission.budget_ports import Back, LeaseStore, RuleStore
 from dragoman.admission.budget_rules import Payment, Rule, covering, payment
 from dragoman.admission.fare import Fare
 from dragoman.core.budget import DAY_S, Payer, Pot, Span, since_of
@@ -94,6 +95,8 @@ class Budgets:
         self._idle_s = ALONE_IDLE_S if alone else IDLE_S
         self._covered: dict[tuple[str, str, str], Covered] = {}
         self._counters: dict[Pot, Counter] = {}
+        self._former: list[Counter] = []
+        """From before their bounds were lowered, as long as calls have anything of them."""
         self._limits: dict[tuple[str, Span], int] = {}
         """By budget and stretch, as they count now."""
         self._found: dict[tuple[Payer, ...], tuple[float, tuple[Rule, ...], Pots]] = {}
@@ -120,16 +123,12 @@ class Budgets:
         self.rules = (*self.said, *(rule for rule in self._defined if rule.name not in names))
         self.active = bool(self.rules)
         self._covered.clear()
-        self._forget_found()
+        self._found.clear()
+        self.fares.clear()
         self._limits = limits = {
             (rule.name, span): limit for rule in self.rules for span, limit in rule.bounds
         }
-        for counter in self._counters.values():
-            limit = limits.get((counter.pot.budget, counter.pot.span), 0)
-            # A bound that was lowered holds for what is leased and not in use as well.
-            counter.is_lowered = counter.is_lowered or limit < counter.limit
-            counter.limit = limit
-            counter.used_at = counter.asked_at = float("-inf")
+        bound_anew(self._counters, self._former, limits)
 
     def covering(self, caller: Caller) -> Covered:
         """The budgets that a caller may have to pay from."""
@@ -191,9 +190,16 @@ class Budgets:
             caller, plan, candidate, until, day * DAY_S, payment, pots, *rates
         )
 
-    def _forget_found(self) -> None:
-        self._found.clear()
-        self.fares.clear()
+    def _forget(self, gone: set[Counter]) -> None:
+        """Forgets what was found with one of these counters."""
+        self._found = {
+            payers: found
+            for payers, found in self._found.items()
+            if gone.isdisjoint(found[2].counters)
+        }
+        self.fares = {
+            key: fare for key, fare in self.fares.items() if gone.isdisjoint(fare.pots.counters)
+        }
 
     # --- setting aside
 
@@ -239,7 +245,14 @@ class Budgets:
             for counter in short:
                 if counter.is_dry(amount, now, DRY_S):
                     raise Exhausted(counter)
-            await self._renewed(short, amount)
+            # While one pot is renewed, what this process has of the others is not given back.
+            for counter in pots.counters:
+                counter.waiting += 1
+            try:
+                await self._renewed(short, amount)
+            finally:
+                for counter in pots.counters:
+                    counter.waiting -= 1
 
     def release(self, pots: Pots, amount: int) -> None:
         """Takes back what was set aside: it is the next call's."""
@@ -278,7 +291,6 @@ class Budgets:
         """Waits for the next answer of the store, which is asked for what all who wait need together."""
         for counter in short:
             self._waiting.setdefault(counter, []).append(amount)
-            counter.waiting += 1
         if self._round is None:
             self._round = asyncio.get_running_loop().create_future()
         answer = self._round
@@ -289,9 +301,6 @@ class Budgets:
                 await asyncio.shield(answer)
         except TimeoutError:
             raise _unavailable() from None
-        finally:
-            for counter in short:
-                counter.waiting -= 1
 
     async def _ask(self) -> None:
         """Asks the store until nobody waits any more."""
@@ -309,19 +318,16 @@ class Budgets:
             self._asking = None
 
     async def _ask_for(self, waiting: Mapping[Counter, Sequence[int]]) -> Exception | None:
-        wants = [
-            Want(
-                counter.pot,
-                counter.limit,
-                max(1, sum(amounts) - counter.free),
-                max(1, min(amounts) - counter.free),
-            )
-            for counter, amounts in waiting.items()
-        ]
-        # All processes take the pots' locks in one order.
-        pairs = sorted(zip(wants, waiting, strict=True), key=lambda pair: pair[0].pot)
         try:
             async with self._at_store:
+                if self._former:
+                    # Else it would count as leased, and a new call be refused for it.
+                    self._gather()
+                    await self._give(of_former(self._former, self._counters))
+                # All processes take the pots' locks in one order.
+                pairs = sorted(wants_of(waiting), key=lambda pair: pair[0].pot)
+                if not pairs:
+                    return None
                 leased = await self._store.lease(
                     self.holder, [want for want, _ in pairs], alone=self.alone
                 )
@@ -390,7 +396,7 @@ class Budgets:
         if self._definitions is not None and now - self._watched_at >= WATCH_S:
             self._watched_at = now
             await self._watch()
-        if self._counters:
+        if self._counters or self._former:
             await self._give_back(now - self._idle_s)
             if now - self._touched_at >= TOUCH_S:
                 self._touched_at = now
@@ -406,22 +412,16 @@ class Budgets:
 
     async def _give_back(self, unused_since: float) -> None:
         async with self._at_store:
-            backs = []
             self._gather()
-            for pot, counter in tuple(self._counters.items()):
-                if counter.waiting or (counter.used_at > unused_since and not counter.is_lowered):
-                    continue
-                counter.is_lowered = False
-                free = max(0, counter.free)
-                # Given away before it is written: what cannot be written is nobody's for a while.
-                counter.granted -= free
-                if free or counter.is_idle:
-                    backs.append(Back(pot, free, counter.is_idle))
-                if counter.is_idle:
-                    del self._counters[pot]
-                    self._forget_found()
-            if backs:
-                await self._store.give_back(self.holder, sorted(backs, key=lambda back: back.pot))
+            backs = of_former(self._former, self._counters)
+            unused, gone = of_unused(self._counters, self._former, unused_since)
+            if gone:
+                self._forget(gone)
+            await self._give(backs + unused)
+
+    async def _give(self, backs: Sequence[Back]) -> None:
+        if backs:
+            await self._store.give_back(self.holder, sorted(backs, key=lambda back: back.pot))
 
     async def close(self) -> None:
         """Gives everything back that is not spent; the ledger has been written before."""
