@@ -39,7 +39,7 @@ from dragoman.telemetry.metrics import Metrics
 from dragoman.transport.lookups import ask_generation, ask_report
 from dragoman.transport.webhooks import Webhooks
 from dragoman.upkeep import TURN as UPKEEP
-from dragoman.upkeep import Upkeep
+from dragoman.upkeep import Upkeep, unhurried
 
 if TYPE_CHECKING:
     from dragoman.admission.budgets import Budgets
@@ -167,7 +167,8 @@ async def open_afterwards(
     ring.policy = policy
     budgets.alerts.before = partial(_of_budget, ring)
     running = [asyncio.create_task(ring.run(), name="alarms")]
-    upkeep = Upkeep(database, clock, settings.ledger_keep_days, turns.take, around.log.event)
+    unhurried_one = partial(unhurried, database, settings.database)
+    upkeep = Upkeep(unhurried_one, clock, settings.ledger_keep_days, turns.take, around.log.event)
     running.append(asyncio.create_task(upkeep.run(), name="upkeep"))
     if settings.reconcile:
         run = reconciler.run(settings.reconcile_interval_s)

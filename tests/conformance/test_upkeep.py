@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import nullcontext
 
 import msgspec
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, text, update
 
 from databases import KINDS, database_url
 from dragoman.accounting.ports import Scope
@@ -22,12 +23,12 @@ from dragoman.store.seal import open_sealer
 from dragoman.store.sql import forgetting, thinning
 from dragoman.store.sql.keys import NewKey, open_keys
 from dragoman.store.sql.ledger import SqlLedger
-from dragoman.store.sql.summing import Summing
+from dragoman.store.sql.summing import DAY_US, Summing
 from dragoman.store.sql.tenancy import SqlTenancy
-from dragoman.store.sql.thinning import OTHERS, THINNED
+from dragoman.store.sql.thinning import OTHERS, THINNED, SqlThinning
 from dragoman.store.tables import meta
 from dragoman.store.usage_tables import labels
-from dragoman.upkeep import LATE_S, Upkeep
+from dragoman.upkeep import LATE_S, Upkeep, unhurried
 from ledger_entries import NOTHING, WALL, attempt, entry
 
 pytestmark = [pytest.mark.anyio, pytest.mark.req("R-AUTH-008", "R-CLI-015")]
@@ -59,7 +60,12 @@ def upkeep(database, clock, keep_days, *, mine=True, most_names=100):
         return mine
 
     return Upkeep(
-        database, clock, keep_days, take, lambda *said, **more: told.append(said), most_names
+        lambda: nullcontext(database),
+        clock,
+        keep_days,
+        take,
+        lambda *said, **more: told.append(said + ((more["what"],) if "what" in more else ())),
+        most_names,
     ), told
 
 
@@ -185,6 +191,125 @@ async def test_labels_that_are_another_in_each_call_are_bounded_and_sums_stay(pl
     # Of those with as many calls the dearest stay.
     assert late.pop("request-42") == (1, 41)
     assert late == {name: before[name] for name in ("nightly", "request-7")}
+
+
+def on_day(number, days, tags):
+    """A call of so many days before, with tags."""
+    moment = int((WALL - days * DAY_S) * 1e6)
+    name = uuid7_of(moment / 1e6, number)
+    tried = attempt(
+        number,
+        0,
+        call_id=name,
+        attempt_id=uuid7_of(moment / 1e6, number + 500),
+        created_us=moment,
+        consumed=costing(number),
+    )
+    return entry(number, tried, created_us=moment, tags=tags)
+
+
+async def thinned_day(database):
+    async with database.read() as connection:
+        return await connection.scalar(select(meta.c.number).where(meta.c.name == THINNED))
+
+
+async def tags_of(database, day):
+    kept = select(labels.c.name).where(labels.c.kind == "tag", labels.c.day == day)
+    async with database.read() as connection:
+        return set((await connection.execute(kept)).scalars())
+
+
+async def test_each_day_that_is_done_is_noted_and_who_is_ended_goes_on_from_there(
+    place, monkeypatch
+):
+    database, clock, _ = place
+    calls = [on_day(n, 20, f"a-{n}") for n in range(1, 7)]
+    calls += [on_day(n, 10, f"b-{n}") for n in range(11, 17)]
+    await SqlLedger(database).write(calls)
+    before = await tagged(database)
+    monkeypatch.setattr(thinning, "PAUSE_S", 0.3)
+    today = int(WALL * 1e6) // DAY_US
+    work = asyncio.create_task(SqlThinning(database, clock, 2).thin())
+    while await thinned_day(database) == 0:  # noqa: ASYNC110  it is the database that tells
+        await asyncio.sleep(0.01)
+    work.cancel()
+    await asyncio.wait([work])
+    assert await thinned_day(database) == today - 20 + 1
+    assert await tags_of(database, today - 20) == {"a-6", "a-5", OTHERS}
+    assert len(await tags_of(database, today - 10)) > 3
+    monkeypatch.setattr(thinning, "PAUSE_S", 0)
+    await SqlThinning(database, clock, 2).thin()
+    assert await tags_of(database, today - 10) == {"b-16", "b-15", OTHERS}
+    assert await thinned_day(database) == today - thinning.YOUNG_DAYS
+    after = await tagged(database)
+    assert sum(cost for _, cost in after.values()) == sum(cost for _, cost in before.values())
+
+
+async def test_several_at_once_beside_one_who_writes_count_nothing_twice_and_nothing_less(place):
+    database, clock, _ = place
+    ledger = SqlLedger(database)
+    await ledger.write([on_day(n, 10, f"a-{n}") for n in range(1, 60)])
+
+    async def late():
+        for n in range(100, 130):
+            await ledger.write([on_day(n, 10, f"a-{n - 90},a-{n - 80}")])
+
+    several = [SqlThinning(database, clock, 2).thin() for _ in range(3)]
+    await asyncio.gather(*several, late())
+    after = await tagged(database)
+    assert sum(calls for calls, _ in after.values()) == 59 + 60
+    assert sum(cost for _, cost in after.values()) == sum(range(1, 60)) + 2 * sum(range(100, 130))
+
+
+@pytest.mark.parametrize(
+    ("away", "fails"),
+    [("budget_alerts", "deleted tenant bolt"), ("ledger_attempts", "old calls")],
+)
+async def test_what_fails_is_told_and_keeps_nothing_else_from_being_done(place, away, fails):
+    database, clock, keys = place
+    ledger, tenancy = SqlLedger(database), SqlTenancy(database, clock)
+    (mine, _) = await keys.create(NewKey("k", tenant="bolt"))
+    await ledger.write([call(n, mine.id, "bolt") for n in range(1, 9)])
+    await ledger.write([on_day(n, 10, f"a-{n}") for n in range(21, 27)])
+    await ledger.write([older(40, "k1", 90)])
+    await tenancy.change_tenant("bolt", PlaceChange(suspended=True))
+    await tenancy.delete_tenant("bolt")
+    async with database.write() as connection:
+        await connection.execute(text(f"ALTER TABLE {away} RENAME TO elsewhere"))
+    work, told = upkeep(database, clock, 30, most_names=2)
+    await work.once()
+    assert told.pop(told.index(("warn", "upkeep was not done", fails)))
+    assert len(told) == 2
+    async with database.read() as connection:
+        calls = await connection.scalar(select(func.count()).select_from(requests))
+    assert calls == (14 if fails != "old calls" else 15)
+
+
+async def test_what_takes_longer_than_a_request_would_wait_is_done_all_the_same(tmp_path):
+    async with database_url("postgresql", tmp_path) as url:  # SQLite's have no limit of time
+        hurried, clock = open_database(url, query_timeout_s=0.2), ManualClock(wall=WALL)
+        await SqlLedger(hurried).write([on_day(n, 10, f"a-{n}") for n in range(1, 9)])
+        said = []
+
+        async def take(name, for_s):
+            return True
+
+        work = Upkeep(
+            lambda: unhurried(hurried, url),
+            clock,
+            None,
+            take,
+            lambda *told, **_: said.append(told),
+            2,
+        )
+        async with hurried.write() as connection:
+            await connection.execute(text("LOCK TABLE ledger_labels IN ACCESS EXCLUSIVE MODE"))
+            doing = asyncio.create_task(work.once())
+            await asyncio.sleep(0.8)
+            assert not doing.done()
+        await doing
+        assert said == [("info", "rarer labels of past days put together")]
+        await hurried.close()
 
 
 async def test_whose_turn_it_is_not_does_nothing_and_a_failure_is_told(place):

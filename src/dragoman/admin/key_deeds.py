@@ -70,7 +70,6 @@ async def make(desk: Desk, call: Call, like: KeyRecord) -> KeyMade:
     await check_end(desk, caller_of(call), like.expires, "expires_in_s")
     async with deed(desk, call, "api_key.create", "", tenant=like.tenant) as note:
         record, secret = await desk.keys.create(like)
-        desk.keys_changed(like.tenant, record.id)
         told = shown(record, desk.wall())
         note.target, note.after = record.id, told
     key = secret.reveal()

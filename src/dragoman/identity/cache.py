@@ -6,9 +6,10 @@ that finds the last reading a second old waits for the next. So a key revoked by
 is refused within a second, and requests do not pay for SQL. If the database cannot be asked,
 what is known stays known for a minute, and the rest is a 503, never a 401 (`reliability.md` D2).
 
-The generation does not say which key was changed: all are asked for anew then. Where the database cannot be asked
-just at that moment, what was known before stands, as if the change had not been heard of. What this process has
-changed itself it does know, and that is gone.
+The generation does not say which key was changed: all are asked for anew then, a few at a time, and requests
+wait for that. Where the database fails just at that moment, what was known before stands, as if the change had
+not been heard of; that many keys are asked for is no failure. What this process has changed itself it does know,
+and that is gone.
 
 Entries are keyed by a keyed digest of the whole credential, never by a part of it
 (CVE-2026-35030); the digest is the process's own, as the stored one costs four times as much
@@ -22,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Coroutine
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeVar
 
@@ -35,10 +37,12 @@ REFRESH_S = 0.5
 FRESH_S = 1.0
 """A change by another process is noticed within this."""
 PATIENCE_S = 0.5
-"""The longest that a request waits for the generation."""
+"""The longest that a request waits for the generation; whoever waits longer for a key looks whether it is read."""
 STALE_S = 60.0
 """How long known keys go on while the store cannot be asked, unless a setting says otherwise."""
 UNKNOWN_S = 5.0
+TURNS = 8
+"""Keys that are asked for anew at once: others need connections as well, and the generation has to be read."""
 ASKING_S = 2.0
 """After this a question to the store has failed (`reliability.md` D3)."""
 CAPACITY = 10_000
@@ -82,12 +86,18 @@ class CachedKeys:
         """What was known before some key was changed; until when it stands where the store cannot tell."""
         self._unknown: dict[bytes, tuple[float, Finding]] = {}
         self._asking: dict[bytes, asyncio.Task[Finding]] = {}
+        self._begun: set[bytes] = set()
+        """Those of them that the store was asked since the last doubt."""
+        self._turns = asyncio.Semaphore(TURNS)
         self._generation: int | None = None
         self._epoch = 0
         """Moves on whenever all is doubted: an answer from before is not remembered."""
         self._read_at = float("-inf")
         """When the last reading that succeeded began."""
-        self._failed_at = float("-inf")
+        self._unread_at = float("-inf")
+        """When a reading failed last."""
+        self._untold_at = float("-inf")
+        """When a question for what was known before failed last."""
         self._look_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
         self._reading_since = 0.0
@@ -141,7 +151,9 @@ class CachedKeys:
             _put(self._doubted, digest, (until, known), self._capacity)
         self._known.clear()
         self._unknown.clear()
-        self._asking.clear()
+        for digest in self._begun:  # what has still to begin is asked after the change
+            self._asking.pop(digest, None)
+        self._begun.clear()
 
     async def close(self) -> None:
         """Ends what runs beside the requests."""
@@ -160,7 +172,7 @@ class CachedKeys:
             self._look_at = self._read_at + FRESH_S
             return
         patience = self._reading_since + PATIENCE_S - now
-        if patience > 0 and now - self._failed_at >= FRESH_S:
+        if patience > 0 and now - self._unread_at >= FRESH_S:
             await asyncio.wait([reading], timeout=patience)
         if now - self._read_at < FRESH_S:
             return
@@ -173,7 +185,7 @@ class CachedKeys:
             async with asyncio.timeout(ASKING_S):
                 generation = await self._store.generation()
         except (GatewayError, TimeoutError):
-            self._failed_at = self._clock.monotonic()
+            self._unread_at = self._clock.monotonic()
         else:
             self.heard(generation, now)
         finally:
@@ -186,7 +198,8 @@ class CachedKeys:
         if generation != self._generation:
             self._generation = generation
             self._doubt()
-            self._failed_at = float("-inf")  # it answers: what is doubted is asked for at once
+            # It answers: what is doubted is asked for at once.
+            self._unread_at = self._untold_at = float("-inf")
         self._read_at = began
         self._look_at = began + REFRESH_S
 
@@ -194,38 +207,57 @@ class CachedKeys:
         """Asks the store, once for all who want to know the same at the same time."""
         task = self._asking.get(digest)
         if task is None:
-            task = self._start(self._fetch(self._epoch, digest, credential, public_id))
+            task = self._start(self._fetch(digest, credential, public_id))
             self._asking[digest] = task
         return await asyncio.shield(task)
 
     async def _ask_again(self, digest: bytes, credential: str, public_id: str | None) -> Finding:
-        """Asks for what was known before a change; where the store cannot tell, or not soon, that stands."""
-        if self._clock.monotonic() - self._failed_at >= FRESH_S:
-            try:
-                async with asyncio.timeout(PATIENCE_S):
-                    return await self._ask(digest, credential, public_id)
-            except (GatewayError, TimeoutError):
-                self._failed_at = self._clock.monotonic()
+        """Asks for what was known before a change; where the database fails, that stands."""
+        while self._answers():
+            task = self._asking.get(digest)
+            if task is None:
+                task = self._start(self._fetch_in_turn(digest, credential, public_id))
+                self._asking[digest] = task
+            await asyncio.wait([task], timeout=PATIENCE_S)
+            if task.done():
+                with suppress(GatewayError):
+                    return task.result()
+            else:
+                await self._look(self._clock.monotonic())
         doubted = self._doubted.get(digest)
         if doubted is None:
             return await self._ask(digest, credential, public_id)
         return doubted[1].finding
 
-    async def _fetch(
-        self, epoch: int, digest: bytes, credential: str, public_id: str | None
+    def _answers(self) -> bool:
+        """Whether the database has neither failed lately nor been silent for long."""
+        now = self._clock.monotonic()
+        return now - self._read_at < FRESH_S <= now - self._untold_at
+
+    async def _fetch_in_turn(
+        self, digest: bytes, credential: str, public_id: str | None
     ) -> Finding:
+        async with self._turns:
+            if self._answers():
+                try:
+                    return await self._fetch(digest, credential, public_id)
+                except GatewayError:
+                    self._untold_at = self._clock.monotonic()
+                    raise
+        del self._asking[digest]
+        raise _silent()
+
+    async def _fetch(self, digest: bytes, credential: str, public_id: str | None) -> Finding:
+        epoch = self._epoch
+        self._begun.add(digest)
         try:
             async with asyncio.timeout(ASKING_S):
                 finding = await self._store.find(credential, public_id)
         except TimeoutError:
-            raise HouseError(
-                "overloaded",
-                "The database of keys does not answer: try again.",
-                code="database_error",
-                retryable=True,
-            ) from None
+            raise _silent() from None
         finally:
             if epoch == self._epoch:
+                self._begun.discard(digest)
                 del self._asking[digest]
         if epoch == self._epoch:
             self._remember(digest, finding)
@@ -250,6 +282,15 @@ class CachedKeys:
         if not task.cancelled():
             # Looked at, so that an error that nobody waited for is not reported as lost.
             task.exception()
+
+
+def _silent() -> HouseError:
+    return HouseError(
+        "overloaded",
+        "The database of keys does not answer: try again.",
+        code="database_error",
+        retryable=True,
+    )
 
 
 def digest_of(credential: str, salt: bytes) -> bytes:

@@ -108,7 +108,7 @@ class SqlKeys:
             form = parse_key(key, self._prefix)
             assert form is not None
             try:
-                return await self._insert(form.public_id, key, new), Secret(key)
+                return await self._insert(form.public_id, key, new, heard_of=False), Secret(key)
             except IntegrityError:
                 if await self.get(form.public_id) is None:
                     raise _taken(new) from None
@@ -169,7 +169,10 @@ class SqlKeys:
                 await move_generation(connection)
         return await self.get(key_id, tenant=tenant)
 
-    async def _insert(self, public_id: str, key: str, new: NewKey) -> KeyRecord:
+    async def _insert(
+        self, public_id: str, key: str, new: NewKey, *, heard_of: bool = True
+    ) -> KeyRecord:
+        """``heard_of``: some process may remember that it did not know the key; one made here is new to all."""
         row = {
             "id": public_id,
             "tenant": new.tenant,
@@ -196,7 +199,8 @@ class SqlKeys:
                 raise _taken(new)
             await ensure_place(connection, new.tenant, new.project, row["created_ms"])
             await connection.execute(insert(keys).values(row))
-            await move_generation(connection)
+            if heard_of:
+                await move_generation(connection)
         return record_of(row)
 
     def _now_ms(self) -> int:

@@ -36,6 +36,7 @@ YOUNG_DAYS = 3
 """A day this old is not written to any more: later figures have come by then."""
 _KINDS = ("caller", "user", "tag")
 """What callers write as they like; projects are as many as somebody has made."""
+_NEVER = 2**40
 _PLACE = (labels.c.name, labels.c.key_id, labels.c.provider, labels.c.model)
 
 
@@ -57,28 +58,48 @@ class SqlThinning:
         self._add = statements(database.engine.dialect).labels
 
     async def thin(self) -> int:
-        """Puts together what is too much of days that are over; how many rows it were."""
+        """Puts together what is too much of days that are over; how many rows it were.
+
+        A day at a time, and each that is done is noted: what fails, or ends with the process, goes on from there.
+        """
         until = int(self._clock.wall() * 1_000_000) // DAY_US - YOUNG_DAYS
-        row = labels.c
         async with self._database.read() as connection:
             since = await number_of(connection, THINNED)
-            if since >= until:
-                return 0
-            crowded = (
-                select(row.tenant, row.kind, row.day)
-                .where(row.kind.in_(_KINDS), row.day >= since, row.day < until, row.name != OTHERS)
-                .group_by(row.tenant, row.kind, row.day)
-                .having(func.count(row.name.distinct()) > self._most)
-            )
-            groups = [_Group(*found) for found in await connection.execute(crowded)]
         gone = 0
-        for group in groups:
-            gone += await self._thin_one(group)
-        async with self._database.write() as connection:
-            await connection.execute(
-                update(meta).where(meta.c.name == THINNED).values(number=until)
-            )
+        while since < until:
+            day = await self._next(since)
+            if day < until:
+                for group in await self._crowded(day):
+                    gone += await self._thin_one(group)
+            since = min(day + 1, until)
+            await self._note(since)
         return gone
+
+    async def _next(self, since: int) -> int:
+        """The first day from ``since`` on of which there is any such sum; the end of time where there is none."""
+        row = labels.c
+        firsts = [select(func.min(row.day)).where(row.kind == k, row.day >= since) for k in _KINDS]
+        async with self._database.read() as connection:
+            found = [(await connection.execute(first)).scalar() for first in firsts]
+        return min((day for day in found if day is not None), default=_NEVER)
+
+    async def _crowded(self, day: int) -> list[_Group]:
+        """Who has more names than are kept of a day."""
+        row = labels.c
+        crowded = (
+            select(row.tenant, row.kind, row.day)
+            .where(row.kind.in_(_KINDS), row.day == day, row.name != OTHERS)
+            .group_by(row.tenant, row.kind, row.day)
+            .having(func.count(row.name.distinct()) > self._most)
+        )
+        async with self._database.read() as connection:
+            return [_Group(*found) for found in await connection.execute(crowded)]
+
+    async def _note(self, day: int) -> None:
+        """Says before which day all is done; it only ever moves on, whoever else is at it."""
+        done = update(meta).where(meta.c.name == THINNED, meta.c.number < day)
+        async with self._database.write() as connection:
+            await connection.execute(done.values(number=day))
 
     async def _thin_one(self, group: _Group) -> int:
         """Goes through the rows of a group in their order."""
@@ -106,17 +127,19 @@ class SqlThinning:
             await asyncio.sleep(PAUSE_S)
 
     async def _put_together(self, group: _Group, places: list[tuple[str, ...]]) -> int:
+        """Of several processes at it, and of one that still adds to a row, each counts what it removes itself."""
         these = and_(_in(group), tuple_(*_PLACE).in_(places))
-        ordered = select(labels).where(these).order_by(*_PLACE).with_for_update()
+        ordered = select(*_PLACE).where(these).order_by(*_PLACE).with_for_update()
         sums: dict[Row, list[int]] = {}
         async with self._database.write() as connection:
-            found = (await connection.execute(ordered)).all()
+            await connection.execute(ordered)  # locked in the order in which everybody locks
+            removed = delete(labels).where(these).returning(labels)
+            found = (await connection.execute(removed)).all()
             for each in found:
                 place = (*group, OTHERS, each.key_id, each.provider, each.model)
                 numbers = each[-len(SUMS) :]
                 so_far = sums.get(place, [0] * len(SUMS))
                 sums[place] = [a + b for a, b in zip(so_far, numbers, strict=True)]
-            await connection.execute(delete(labels).where(these))
             rows: list[Any] = [(*place, *sums[place]) for place in sorted(sums)]
             if rows:
                 await connection.exec_driver_sql(self._add, rows)
