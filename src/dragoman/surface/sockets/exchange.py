@@ -123,6 +123,12 @@ class Exchange(Struct, eq=False):
                 )
             )
 
+    async def fail(self) -> None:
+        """Tells that the gateway failed, unless the end was told already."""
+        if not self._is_told:
+            told = "The gateway failed at this request; its log says more."
+            await self._end(Refused("internal", told, self.request_id))
+
     async def _receive(self) -> Message:
         if self._is_read:
             await self.gone.wait()
@@ -160,7 +166,7 @@ class Exchange(Struct, eq=False):
                 continue
             try:
                 text = self._sum.add(frame.data)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 # Of another shape than any that is known: its own client may know it.
                 text, frame_data = "", _as_json(frame.data)
             else:
@@ -183,7 +189,7 @@ class Exchange(Struct, eq=False):
             )
         try:
             completion = _COMPLETION.decode(body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             completion = (
                 _Completion()
             )  # of another shape than any that is known: its own client may know it
@@ -239,9 +245,9 @@ _COMPLETION = msgspec.json.Decoder(_Completion)
 
 
 def _as_json(data: bytes) -> bytes:
-    """JSON as it is; anything else as a text."""
+    """JSON as it is; anything else, and what is nested too deeply to be looked at, as a text."""
     try:
         msgspec.json.decode(data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return msgspec.json.encode(data.decode("utf-8", "replace"))
     return data

@@ -42,7 +42,7 @@ Outgoing = AuthOk | Pong | ChatStart | ChatDelta | ChatComplete | Refused
 
 
 class Welcome(Protocol):
-    """Who comes in, and who has gone."""
+    """Who comes in, who has gone, and at whose request we failed."""
 
     async def check(self, key: str) -> Caller:
         """Whose key it is.
@@ -62,6 +62,10 @@ class Welcome(Protocol):
 
     def leave(self, caller: Caller) -> None:
         """One less."""
+        ...
+
+    def failed(self, error: Exception, request_id: str) -> None:
+        """Notes a failure of ours at one of its requests."""
         ...
 
 
@@ -99,13 +103,20 @@ class Session:
         self._since = now()
         """When it was last heard of, or had an answer to its end."""
 
-    async def run(self) -> None:
-        """Serves it to its end."""
+    async def run(self, subprotocol: str | None = None) -> None:
+        """Opens it, and serves it to its end.
+
+        Raises:
+            OSError: the caller has left before it was open.
+        """
         try:
+            await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
             while True:
                 message = await self._next()
                 if message is None or message["type"] == "websocket.disconnect":
                     return
+                if self._gone.is_set():
+                    return  # what it said before it left, nobody waits for
                 if message["type"] == LEAVE:
                     self._leaving = True
                     await self._leave()
@@ -241,6 +252,9 @@ class Session:
     async def _run(self, exchange: Exchange, key: str) -> None:
         try:
             await exchange.run(self._answer, self._common, key)
+        except Exception as error:  # noqa: BLE001  whatever it is, the caller is told an end
+            self._welcome.failed(error, exchange.request_id)
+            await exchange.fail()
         finally:
             del self._running[exchange.request_id]
             self._since = now()

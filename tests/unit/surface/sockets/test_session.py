@@ -29,12 +29,13 @@ async def once(true):
 class Line:
     """A connection: what the caller says is put in, what it hears is found in ``heard``."""
 
-    def __init__(self, answer=None, bounds=BOUNDS, *, broken=False):
+    def __init__(self, answer=None, bounds=BOUNDS, *, broken=()):
         self.queue = asyncio.Queue()
         self.heard = []
         self.tasks = set()
         self.trusted = 0
         self.here = 0
+        self.failures = []
         self.broken = broken
         self.most = bounds.of_a_key
         common = scope_of({"path": "/ws"}, {"host": "x", "x-request-id": "no", "cookie": "c"})
@@ -50,8 +51,10 @@ class Line:
         )
 
     async def send(self, message):
-        if self.broken:
+        if message["type"] in self.broken:
             raise OSError("gone")
+        if message["type"] == "websocket.accept":
+            return
         if message["type"] == "websocket.send":
             self.heard.append(json.loads(message["text"]))
         else:
@@ -73,6 +76,9 @@ class Line:
 
     def leave(self, caller):
         self.here -= 1
+
+    def failed(self, error, request_id):
+        self.failures.append((type(error), request_id))
 
     def say(self, *messages):
         for each in messages:
@@ -209,13 +215,73 @@ def test_an_answer_that_never_comes_is_told():
 
 def test_a_line_that_is_dead_already_ends_everything_and_is_nobodys_failure():
     async def go():
-        line = Line(broken=True)
+        line = Line(broken=("websocket.send", "websocket.close"))
         line.say({"type": "auth", "apiKey": "good"}, CHAT)
         line.hang_up()
         await line.session.run()
-        if line.tasks:
-            await asyncio.wait(line.tasks)
-        assert line.heard == []
+        assert line.tasks == set(), "nothing is begun for nobody"
+        assert (line.heard, line.failures) == ([], [])
+
+    run(go)
+
+
+def test_who_leaves_before_the_handshake_is_answered_keeps_no_place():
+    async def go():
+        line = Line(broken=("websocket.accept",))
+        line.session.take("good", await line.check("good"))
+        assert line.here == 1
+        with pytest.raises(OSError, match="gone"):
+            await line.session.run()
+        assert line.here == 0
+
+    run(go)
+
+
+def test_a_request_that_fails_by_our_fault_is_told_its_end_and_the_log():
+    async def fails(scope, receive, send):
+        await receive()
+        raise ValueError("never told to a caller")
+
+    async def go():
+        line = Line(fails)
+        line.say({"type": "auth", "apiKey": "good"}, CHAT)
+        running = asyncio.create_task(line.session.run())
+        await once(lambda: "error" in line.types)
+        line.hang_up()
+        await running
+        assert line.types == ["auth.ok", "chat.start", "error"]
+        told = line.heard[-1]
+        assert (told["code"], told["requestId"]) == ("internal", "a")
+        assert "never told" not in told["message"]
+        assert line.failures == [(ValueError, "a")]
+
+    run(go)
+
+
+DEEP = "[" * 5000 + "]" * 5000
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_is_nested_beyond_reading_is_passed_on_all_the_same(stream):
+    async def deep(scope, receive, send):
+        await receive()
+        kind = b"text/event-stream" if stream else b"application/json"
+        headers = [(b"content-type", kind)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        said = f'{{"choices":[{{"delta":{{"content":"x","more":{DEEP}}}}}]}}'
+        body = f"data: {said}\n\ndata: [DONE]\n\n" if stream else said
+        await send({"type": "http.response.body", "body": body.encode()})
+
+    async def go():
+        line = Line(deep)
+        line.say({"type": "auth", "apiKey": "good"}, CHAT)
+        running = asyncio.create_task(line.session.run())
+        await once(lambda: "chat.complete" in line.types or "error" in line.types)
+        line.hang_up()
+        await running
+        assert line.types[-1] == "chat.complete"
+        assert DEEP in str(line.heard[-2:])
+        assert line.failures == []
 
     run(go)
 
