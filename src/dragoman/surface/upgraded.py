@@ -48,6 +48,10 @@ class Upgraded(WebSocketsSansIOProtocol):
         """The caller is known: its messages may be as large as a request's body."""
         self.conn.max_message_size = self.config.ws_max_size
 
+    def doubt(self) -> None:
+        """Its key is not valid any more: until it says another it is a stranger."""
+        self.conn.max_message_size = STRANGER_LIMIT
+
     async def send(self, message: ASGISendEvent) -> None:
         """Sends, as long as the connection is open: who closed it, and why, the application hears later.
 

@@ -49,6 +49,7 @@ def socket_endpoint(
     permission = route.permission
     answer = call_endpoint(asked, lambda call, _: carry(call, permission, house), entry)
     open_now: Counter[str] = Counter()
+    bounds = replace(bounds, waiting=entry.body_cap)
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # that somebody wants to connect

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct
+from msgspec.structs import replace
 from starlette.types import ASGIApp, Message, Scope
 
 from dragoman.core.ids import REQUEST_ID
@@ -111,6 +112,11 @@ class Exchange(Struct, eq=False):
     # What it holds is a caller's own.
     __repr__ = object.__repr__
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of its body that nobody has taken yet."""
+        return len(self.asked.body)
+
     async def run(self, app: ASGIApp, common: Scope, key: str) -> None:
         """Has the request answered, and tells its end."""
         await app(_scope(common, key, self.request_id), self._receive, self._send)
@@ -135,8 +141,9 @@ class Exchange(Struct, eq=False):
             return {"type": "http.disconnect"}
         # The body is asked for once the caller was let in.
         self._is_read = True
+        body, self.asked = self.asked.body, replace(self.asked, body=b"")
         await self.tell(ChatStart(self.request_id))
-        return {"type": "http.request", "body": self.asked.body, "more_body": False}
+        return {"type": "http.request", "body": body, "more_body": False}
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

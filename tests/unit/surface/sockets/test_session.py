@@ -64,6 +64,9 @@ class Line:
     def trust(self):
         self.trusted += 1
 
+    def doubt(self):
+        self.trusted -= 1
+
     async def check(self, key):
         if key != "good":
             raise CallerError("authentication", "no")
@@ -125,6 +128,53 @@ def test_who_says_nothing_any_more_is_let_go():
         assert line.types == ["auth.ok", 1000]
         assert line.heard[0]["tier"] == "gold"
         assert (line.trusted, line.here) == (1, 0)
+
+    run(go)
+
+
+def test_who_has_no_valid_key_any_more_may_say_little_again():
+    async def revoked(scope, receive, send):
+        await send({"type": "http.response.start", "status": 401, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def go():
+        line = Line(revoked)
+        line.say({"type": "auth", "apiKey": "good"}, CHAT)
+        running = asyncio.create_task(line.session.run())
+        await once(lambda: "error" in line.types and not line.tasks)
+        assert line.trusted == 0
+        line.say({"type": "auth", "apiKey": "good"})
+        await once(lambda: line.trusted == 1)
+        line.hang_up()
+        await running
+
+    run(go)
+
+
+def test_bodies_that_nobody_has_taken_yet_are_bounded_together():
+    async def go():
+        let_in = asyncio.Event()
+
+        async def waits(scope, receive, send):
+            await let_in.wait()
+            await answered(scope, receive, send)
+
+        line = Line(waits, Bounds(waiting=100))
+        large = json.dumps({**json.loads(CHAT), "more": "x" * 200})
+        line.say({"type": "auth", "apiKey": "good"}, large, CHAT.replace('"a"', '"b"'))
+        running = asyncio.create_task(line.session.run())
+        await once(lambda: "error" in line.types)
+        told = line.heard[-1]
+        assert (told["code"], told["requestId"]) == ("rate_limited", "b")
+        assert "100 bytes" in told["message"]
+        let_in.set()
+        await once(lambda: "chat.complete" in line.types)
+        line.say(CHAT.replace('"a"', '"c"'), large.replace('"a"', '"d"'))
+        await once(lambda: line.types.count("chat.complete") == 2)
+        line.hang_up()
+        await running
+        ends = {each["requestId"]: each["type"] for each in line.heard[1:]}
+        assert ends == {"a": "chat.complete", "b": "error", "c": "chat.complete", "d": "error"}
 
     run(go)
 
