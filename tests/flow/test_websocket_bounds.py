@@ -270,6 +270,20 @@ def test_a_frame_that_is_none_cuts_the_calls_and_is_no_failure_of_ours(bounded):
     assert "never retrieved" not in log
 
 
+def test_open_connections_are_counted_as_long_as_they_are_open(mock, tmp_path):
+    with gateway_server(tmp_path, **providers_at(mock.port)) as server:
+        assert _open(server) == 0
+        with talking(server), talking(server, key=None):
+            assert _open(server) == 2
+        assert until(lambda: _open(server) == 0, 5)
+
+
+def _open(server):
+    lines = server.ask("GET", "/metrics", key=None).body.decode().splitlines()
+    (line,) = (each for each in lines if each.startswith("dragoman_websocket_connections "))
+    return float(line.split()[1])
+
+
 def _row(server, request_id):
     return next((row for row in server.rows() if row["request_id"] == request_id), None)
 

@@ -8,6 +8,7 @@ browsers, which cannot set one, as a subprotocol; else it is the first thing tha
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 
 from msgspec.structs import replace
@@ -49,7 +50,7 @@ def socket_endpoint(
     permission = route.permission
     answer = call_endpoint(asked, lambda call, _: carry(call, permission, house), entry)
     open_now: Counter[str] = Counter()
-    bounds = replace(bounds, waiting=entry.body_cap)
+    bounds, opened = replace(bounds, waiting=entry.body_cap), entry.opened
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # that somebody wants to connect
@@ -77,7 +78,10 @@ def socket_endpoint(
             status, refusal = told.status, told
         try:
             if refusal is None:
-                await session.run(_chosen(scope["subprotocols"]))
+                chosen = _chosen(scope["subprotocols"])
+                await (
+                    session.run(chosen) if opened is None else _counted(session, chosen, opened)
+                )
             else:
                 await refuse(refusal, call, send)
         except OSError:
@@ -87,6 +91,14 @@ def socket_endpoint(
                 entry.paged(call, status, now() - call.received)
 
     return endpoint
+
+
+async def _counted(session: Session, chosen: str | None, opened: Callable[[int], None]) -> None:
+    opened(1)
+    try:
+        await session.run(chosen)
+    finally:
+        opened(-1)
 
 
 def socket_page(route: Route, house: House, entry: Entry) -> ASGIApp:
