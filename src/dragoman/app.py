@@ -38,7 +38,7 @@ from dragoman.surface.openapi import document
 from dragoman.surface.pages import Desk, Readiness
 from dragoman.surface.revoked import cut_revoked
 from dragoman.telemetry.foreign import speak_through
-from dragoman.telemetry.request_end import finished_with, paged_with, started_with
+from dragoman.telemetry.request_end import finished_with, opened_with, paged_with, started_with
 from dragoman.telemetry.siblings import PUBLISH_S, Siblings
 from dragoman.usage_pages import usage_pages
 
@@ -279,6 +279,7 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
             passes_state=settings.otel_forward_tracestate,
             shows=settings.log_sensitive_payloads,
             paged=paged_with(services.log) if settings.level == "debug" else None,
+            opened=opened_with(services.metrics),
             bodies=kept.bodies.begin,
         ),
         desk=Desk(

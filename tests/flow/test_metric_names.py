@@ -17,6 +17,7 @@ REQUIRED = {
     "dragoman_tokens_total": {"provider", "model", "type"},
     "dragoman_cost_usd_total": {"provider", "model"},
     "dragoman_active_requests": set(),
+    "dragoman_websocket_connections": set(),
     "dragoman_circuit_breaker_state": {"provider"},
     "dragoman_rate_limit_hits_total": {"limit"},
     "dragoman_fallback_attempts_total": {"from_provider", "to_provider"},

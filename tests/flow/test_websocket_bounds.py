@@ -244,6 +244,46 @@ def test_a_caller_that_leaves_ends_its_calls_and_what_was_used_is_accounted(mock
     assert until(lambda: _row(bounded, f"{name}-whole"), 5)["status"] == "client_cut"
 
 
+def test_a_frame_that_is_none_cuts_the_calls_and_is_no_failure_of_ours(bounded):
+    model = f"{CHAT}--mock-chunk-delay-1--mock-length-3000"
+    names = [f"cut-{time}-{number}" for time in range(4) for number in range(20)]
+    for begin in range(0, len(names), 20):
+        with talking(bounded) as talk:
+            for name in names[begin : begin + 20]:
+                talk.ask(name, model=model, stream=True)
+            begun = 0
+            while begun < 20:
+                begun += talk.hear()["type"] == "chat.start"
+            for _ in range(30):
+                talk.say(type="ping")
+            talk.socket.socket.sendall(b"\x83\x80\x00\x00\x00\x00")  # no opcode that there is
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    talk.hear()
+    rows = [until(lambda name=name: _row(bounded, name), 5) for name in names]
+    assert {row["status"] for row in rows} == {"client_cut"}
+    log = bounded.log.read_text()
+    told = [json.loads(line) for line in log.splitlines() if '"request_id":"cut-' in line]
+    assert {line["message"] for line in told} == {"request"}
+    assert "internal_error" not in {line.get("error") for line in told}
+    assert "Traceback" not in log
+    assert "never retrieved" not in log
+
+
+def test_open_connections_are_counted_as_long_as_they_are_open(mock, tmp_path):
+    with gateway_server(tmp_path, **providers_at(mock.port)) as server:
+        assert _open(server) == 0
+        with talking(server), talking(server, key=None):
+            assert _open(server) == 2
+        assert until(lambda: _open(server) == 0, 5)
+
+
+def _open(server):
+    lines = server.ask("GET", "/metrics", key=None).body.decode().splitlines()
+    (line,) = (each for each in lines if each.startswith("dragoman_websocket_connections "))
+    return float(line.split()[1])
+
+
 def _row(server, request_id):
     return next((row for row in server.rows() if row["request_id"] == request_id), None)
 

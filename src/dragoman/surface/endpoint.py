@@ -71,6 +71,8 @@ class Entry:
     """Told of every page that was answered, with its status; None: nobody wants to know."""
     live: set[UnderWay] = field(default_factory=set)
     """Data requests that are under way."""
+    opened: Callable[[int], None] | None = None
+    """Told of each WebSocket: 1 when it opens, -1 when it ends; None: nobody wants to know."""
     bodies: Callable[[Call, bytes], Noting | None] | None = None
     """What notes the bodies of a call with this one, where its tenant's are kept."""
 

@@ -35,15 +35,24 @@ def head_of(url: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
 
 async def hand_over(connection: HttpToolsProtocol, head: bytes) -> None:
     """Has a WebSocket's protocol go on from the request's head; nothing is read before."""
+    try:
+        await _hand_over(connection, head)
+    except BaseException:
+        # Nobody reads it any more, so nobody would hear that the caller has left.
+        connection.transport.abort()
+        raise
+
+
+async def _hand_over(connection: HttpToolsProtocol, head: bytes) -> None:
     made = await asyncio.to_thread(_load) if _made is None else _made
     transport = connection.transport
     if transport.is_closing():
         return
     protocol = made(connection.config, connection.server_state, connection.app_state)
+    transport.set_protocol(protocol)
     protocol.connection_made(transport)
     # Until here it is the server's to close, should the server end.
     connection.connections.discard(connection)
-    transport.set_protocol(protocol)
     protocol.data_received(head)
     if not transport.is_closing():
         transport.resume_reading()

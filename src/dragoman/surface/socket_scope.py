@@ -22,3 +22,7 @@ class Socket(Protocol):
     def trust(self) -> None:
         """The caller is known: its messages may be large."""
         ...
+
+    def doubt(self) -> None:
+        """It is not known any more."""
+        ...

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
@@ -19,7 +20,7 @@ from websockets.http11 import Request
 from dragoman.surface.socket_scope import LEAVE, SOCKET
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGIReceiveEvent
+    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 
 STRANGER_LIMIT = 16 * 1024
 """Bytes of a message of whom nobody knows yet."""
@@ -46,6 +47,22 @@ class Upgraded(WebSocketsSansIOProtocol):
     def trust(self) -> None:
         """The caller is known: its messages may be as large as a request's body."""
         self.conn.max_message_size = self.config.ws_max_size
+
+    def doubt(self) -> None:
+        """Its key is not valid any more: until it says another it is a stranger."""
+        self.conn.max_message_size = STRANGER_LIMIT
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Sends, as long as the connection is open: who closed it, and why, the application hears later.
+
+        Raises:
+            ClientDisconnected: it is not open any more.
+        """
+        while not self.writable.is_set():
+            await self.writable.wait()
+        if self.close_sent or self.transport.is_closing():
+            raise ClientDisconnected
+        await super().send(message)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, and its timers with it."""

@@ -64,6 +64,9 @@ def requests(now: Numbers) -> Iterator[Metric]:
         overhead.add_metric((_yes(is_so=streaming),), found.buckets(), found.total)
     yield from (ends, duration, first, tokens, cost, overhead)
     yield GaugeMetricFamily("dragoman_active_requests", "Requests under way", value=now.active)
+    yield GaugeMetricFamily(
+        "dragoman_websocket_connections", "WebSockets that are open", value=now.sockets
+    )
 
 
 def _yes(*, is_so: bool) -> str:

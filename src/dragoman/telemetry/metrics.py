@@ -45,6 +45,8 @@ class Metrics:
     def __init__(self, siblings: Siblings | None = None) -> None:
         self.active = 0
         """Requests under way."""
+        self.sockets = 0
+        """WebSockets that are open."""
         self.breakers: dict[str, int] = {}
         """Provider → 0 closed, 1 open, 2 half-open; the worst of its breakers."""
         self.scores: dict[str, float] = {}
@@ -92,6 +94,7 @@ class Metrics:
             alike.add_up()
         return Numbers(
             active=self.active,
+            sockets=self.sockets,
             breakers=self.breakers,
             scores=self.scores,
             disabled=self.disabled,

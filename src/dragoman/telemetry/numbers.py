@@ -126,6 +126,7 @@ class Numbers(Struct):
     """All that one process has counted."""
 
     active: int = 0
+    sockets: int = 0
     breakers: dict[str, int] = {}
     scores: dict[str, float] = {}
     disabled: dict[str, int] = {}
@@ -192,6 +193,7 @@ class Numbers(Struct):
             self.budgets[window] = max(known, standing, key=_recent)
         if alive:
             self.active += other.active
+            self.sockets += other.sockets
             _add(self.queues, other.queues)
             for provider, state in other.breakers.items():
                 mine = self.breakers.get(provider, 0)

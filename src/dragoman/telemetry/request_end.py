@@ -22,6 +22,15 @@ def started_with(metrics: Metrics) -> Callable[[], None]:
     return started
 
 
+def opened_with(metrics: Metrics) -> Callable[[int], None]:
+    """Counts a WebSocket that is open."""
+
+    def opened(more: int) -> None:
+        metrics.sockets += more
+
+    return opened
+
+
 class Traces(Protocol):
     """Where the traces of calls go."""
 

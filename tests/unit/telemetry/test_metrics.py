@@ -81,11 +81,13 @@ def test_unknown_usage_and_cost_add_nothing():
 def test_gauges_show_what_is_now():
     metrics = Metrics()
     metrics.active += 2
+    metrics.sockets += 3
     metrics.breakers = {"openai": 1}
     metrics.usage_failures += 1
     metrics.usage_refused += 2
     text = metrics.text().decode()
     assert "dragoman_active_requests 2.0" in text
+    assert "dragoman_websocket_connections 3.0" in text
     assert 'dragoman_circuit_breaker_state{provider="openai"} 1.0' in text
     assert "dragoman_usage_write_failures_total 1.0" in text
     assert "dragoman_usage_refused_total 2.0" in text

@@ -37,6 +37,7 @@ def worked(metrics, provider="openai", requests=1):
     metrics.limited("rpm")
     metrics.usage_failures += 1
     metrics.active += 2
+    metrics.sockets += 1
 
 
 def sibling(folder, pid, **numbers):
@@ -78,6 +79,7 @@ def test_the_one_that_is_asked_adds_the_others_to_its_own(tmp_path, dead):
         assert "dragoman_usage_write_failures_total 3.0" in text
         # Of the dead one nothing is under way. Open is worse than half-open.
         assert "dragoman_active_requests 4.0" in text
+        assert "dragoman_websocket_connections 2.0" in text
         assert 'dragoman_circuit_breaker_state{provider="openai"} 1.0' in text
         assert 'dragoman_circuit_breaker_state{provider="groq"} 2.0' in text
         assert 'dragoman_circuit_breaker_state{provider="xai"} 0.0' in text

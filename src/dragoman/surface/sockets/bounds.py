@@ -16,5 +16,7 @@ class Bounds(Struct, frozen=True):
     """Keys that may be wrong."""
     at_once: int = 32
     """Requests that are under way."""
+    waiting: int = 32 * 1024 * 1024
+    """Bytes of bodies that no limit has let in yet, of all requests together."""
     of_a_key: int = 1000
     """Connections of one key that a process holds open."""

@@ -46,6 +46,7 @@ class Sum(Struct):
 
         Raises:
             msgspec.DecodeError: it is no piece of a chat completion.
+            RecursionError: it is nested too deeply to be read.
         """
         chunk = _CHUNK.decode(data)
         if chunk.error is not None:
@@ -95,10 +96,13 @@ def _one(name: str, said: list[Any]) -> Any:
     last = told[-1]
     if isinstance(last, str) and name not in _SET:
         return "".join(value for value in told if isinstance(value, str))
-    if isinstance(last, dict):
-        return joined([value for value in told if isinstance(value, dict)])
-    if isinstance(last, list):
-        return _elements([each for value in told if isinstance(value, list) for each in value])
+    try:
+        if isinstance(last, dict):
+            return joined([value for value in told if isinstance(value, dict)])
+        if isinstance(last, list):
+            return _elements([each for value in told if isinstance(value, list) for each in value])
+    except RecursionError:
+        return last  # nested deeper than any answer is: as it was said last
     return last
 
 

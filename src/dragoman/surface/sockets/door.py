@@ -8,6 +8,7 @@ browsers, which cannot set one, as a subprotocol; else it is the first thing tha
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 
 from msgspec.structs import replace
@@ -36,6 +37,8 @@ from dragoman.surface.whole import Whole, failure, whole_endpoint
 
 KEY_PROTOCOL = "openai-insecure-api-key."
 """Before a key that comes as a subprotocol: the word that OpenAI's clients in browsers use for it."""
+LEFT = 499
+"""In the log: who asked has left before it was answered."""
 _BOUNDS = Bounds()
 
 
@@ -47,6 +50,7 @@ def socket_endpoint(
     permission = route.permission
     answer = call_endpoint(asked, lambda call, _: carry(call, permission, house), entry)
     open_now: Counter[str] = Counter()
+    bounds, opened = replace(bounds, waiting=entry.body_cap), entry.opened
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # that somebody wants to connect
@@ -54,11 +58,12 @@ def socket_endpoint(
         asking = {**scope, "method": "GET"}
         call = new_call(asking, receive, asked, entry)
         status = 101
+        refusal: GatewayError | None = None
         try:
             headers = headers_of_scope(scope)
             _check_page(guards, headers, scope["path"])
             call.proof = _proof(call, asking)
-            welcome = _Welcome(call, route, house, open_now, bounds.of_a_key)
+            welcome = _Welcome(call, route, house, entry, open_now, bounds.of_a_key)
             common = scope_of(asking, headers)
             session = Session(
                 receive, send, scope[SOCKET], welcome, answer, common, entry.new_id, bounds
@@ -70,16 +75,30 @@ def socket_endpoint(
             told = as_gateway_error(error)
             if told is not error:
                 entry.failed(error, call)
-            status = told.status
-            await refuse(told, call, send)
-        else:
-            chosen = _chosen(scope["subprotocols"])
-            await send({"type": "websocket.accept", "subprotocol": chosen})
-            await session.run()
-        if entry.paged is not None:
-            entry.paged(call, status, now() - call.received)
+            status, refusal = told.status, told
+        try:
+            if refusal is None:
+                chosen = _chosen(scope["subprotocols"])
+                await (
+                    session.run(chosen) if opened is None else _counted(session, chosen, opened)
+                )
+            else:
+                await refuse(refusal, call, send)
+        except OSError:
+            status = LEFT
+        finally:
+            if entry.paged is not None:
+                entry.paged(call, status, now() - call.received)
 
     return endpoint
+
+
+async def _counted(session: Session, chosen: str | None, opened: Callable[[int], None]) -> None:
+    opened(1)
+    try:
+        await session.run(chosen)
+    finally:
+        opened(-1)
 
 
 def socket_page(route: Route, house: House, entry: Entry) -> ASGIApp:
@@ -103,14 +122,21 @@ async def _ask_for_upgrade(
 
 
 class _Welcome:
-    """Who comes in by one connection, and how many there are of each key."""
+    """Who comes in by one connection, how many there are of each key, and what goes wrong there."""
 
     def __init__(
-        self, call: Call, route: Route, house: House, open_now: Counter[str], most: int
+        self,
+        call: Call,
+        route: Route,
+        house: House,
+        entry: Entry,
+        open_now: Counter[str],
+        most: int,
     ) -> None:
         self._call = call
         self._route = route
         self._house = house
+        self._entry = entry
         self._open = open_now
         self._most = most
 
@@ -146,6 +172,10 @@ class _Welcome:
         self._open[caller.key_id] -= 1
         if self._open[caller.key_id] <= 0:
             del self._open[caller.key_id]
+
+    def failed(self, error: Exception, request_id: str) -> None:
+        """Has the log tell of a failure of ours at a request, under the connection's own call."""
+        self._entry.failed(error, replace(self._call, request_id=request_id))
 
 
 def _check_page(guards: Guards, headers: dict[str, str], path: str) -> None:

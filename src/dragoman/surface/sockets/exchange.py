@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct
+from msgspec.structs import replace
 from starlette.types import ASGIApp, Message, Scope
 
 from dragoman.core.ids import REQUEST_ID
@@ -111,6 +112,11 @@ class Exchange(Struct, eq=False):
     # What it holds is a caller's own.
     __repr__ = object.__repr__
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of its body that nobody has taken yet."""
+        return len(self.asked.body)
+
     async def run(self, app: ASGIApp, common: Scope, key: str) -> None:
         """Has the request answered, and tells its end."""
         await app(_scope(common, key, self.request_id), self._receive, self._send)
@@ -123,14 +129,21 @@ class Exchange(Struct, eq=False):
                 )
             )
 
+    async def fail(self) -> None:
+        """Tells that the gateway failed, unless the end was told already."""
+        if not self._is_told:
+            told = "The gateway failed at this request; its log says more."
+            await self._end(Refused("internal", told, self.request_id))
+
     async def _receive(self) -> Message:
         if self._is_read:
             await self.gone.wait()
             return {"type": "http.disconnect"}
         # The body is asked for once the caller was let in.
         self._is_read = True
+        body, self.asked = self.asked.body, replace(self.asked, body=b"")
         await self.tell(ChatStart(self.request_id))
-        return {"type": "http.request", "body": self.asked.body, "more_body": False}
+        return {"type": "http.request", "body": body, "more_body": False}
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -160,7 +173,7 @@ class Exchange(Struct, eq=False):
                 continue
             try:
                 text = self._sum.add(frame.data)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 # Of another shape than any that is known: its own client may know it.
                 text, frame_data = "", _as_json(frame.data)
             else:
@@ -183,7 +196,7 @@ class Exchange(Struct, eq=False):
             )
         try:
             completion = _COMPLETION.decode(body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             completion = (
                 _Completion()
             )  # of another shape than any that is known: its own client may know it
@@ -239,9 +252,9 @@ _COMPLETION = msgspec.json.Decoder(_Completion)
 
 
 def _as_json(data: bytes) -> bytes:
-    """JSON as it is; anything else as a text."""
+    """JSON as it is; anything else, and what is nested too deeply to be looked at, as a text."""
     try:
         msgspec.json.decode(data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return msgspec.json.encode(data.decode("utf-8", "replace"))
     return data

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
+from dragoman.dialects.retry_after import read_retry_after
 from dragoman.surface.sockets.frames import ErrorCode, Refused
 
 LIMITED = "Rate limit exceeded"
@@ -69,12 +70,10 @@ def read_error(body: bytes) -> tuple[Raw, _Error]:
     try:
         whole = _BODY.decode(body).error
         return Raw(bytes(whole)), _ERROR.decode(whole)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return Raw(b"null"), _Error()
 
 
 def _wait(headers: dict[str, str]) -> float | msgspec.UnsetType:
-    exact, rounded = headers.get("retry-after-ms"), headers.get("retry-after")
-    if exact is not None:
-        return int(exact) / 1000
-    return UNSET if rounded is None else float(rounded)
+    seconds = read_retry_after(headers)
+    return UNSET if seconds is None else seconds

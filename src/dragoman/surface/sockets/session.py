@@ -42,7 +42,7 @@ Outgoing = AuthOk | Pong | ChatStart | ChatDelta | ChatComplete | Refused
 
 
 class Welcome(Protocol):
-    """Who comes in, and who has gone."""
+    """Who comes in, who has gone, and at whose request we failed."""
 
     async def check(self, key: str) -> Caller:
         """Whose key it is.
@@ -62,6 +62,10 @@ class Welcome(Protocol):
 
     def leave(self, caller: Caller) -> None:
         """One less."""
+        ...
+
+    def failed(self, error: Exception, request_id: str) -> None:
+        """Notes a failure of ours at one of its requests."""
         ...
 
 
@@ -96,16 +100,25 @@ class Session:
         self._leaving = False
         self._closed = False
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._exchanges: dict[str, Exchange] = {}
+        """What runs, by the same ids."""
         self._since = now()
         """When it was last heard of, or had an answer to its end."""
 
-    async def run(self) -> None:
-        """Serves it to its end."""
+    async def run(self, subprotocol: str | None = None) -> None:
+        """Opens it, and serves it to its end.
+
+        Raises:
+            OSError: the caller has left before it was open.
+        """
         try:
+            await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
             while True:
                 message = await self._next()
                 if message is None or message["type"] == "websocket.disconnect":
                     return
+                if self._gone.is_set():
+                    return  # what it said before it left, nobody waits for
                 if message["type"] == LEAVE:
                     self._leaving = True
                     await self._leave()
@@ -205,7 +218,8 @@ class Session:
 
     async def _begin(self, asked: Asked) -> None:
         request_id = asked.request_id
-        refusal = self._refusal(request_id if isinstance(request_id, str) else None)
+        known = request_id if isinstance(request_id, str) else None
+        refusal = self._refusal(known, len(asked.body))
         if refusal is not None:
             refusal_code, told = refusal
             await self._tell(Refused(refusal_code, told, request_id))
@@ -217,10 +231,11 @@ class Session:
         exchange = Exchange(asked, request_id, self._tell, self._gone, now())
         task = asyncio.get_running_loop().create_task(self._run(exchange, self._key))
         self._running[request_id] = task
+        self._exchanges[request_id] = exchange
         self._socket.tasks.add(task)
         task.add_done_callback(self._socket.tasks.discard)
 
-    def _refusal(self, request_id: str | None) -> tuple[ErrorCode, str] | None:
+    def _refusal(self, request_id: str | None, size: int) -> tuple[ErrorCode, str] | None:
         """Why a completion is not begun, where it is not."""
         if self._key is None:
             return "auth_required", 'Say who you are first: {"type": "auth", "apiKey": "<key>"}.'
@@ -236,17 +251,29 @@ class Session:
                 "rate_limited",
                 f"{self._bounds.at_once} requests of this connection are under way.",
             )
+        most, waiting = self._bounds.waiting, sum(e.waiting for e in self._exchanges.values())
+        if waiting and waiting + size > most:
+            told = (
+                f"The requests of this connection that have not started have {waiting} bytes; with this one's "
+                f"{size} they would have more than the {most} bytes they may: wait for a chat.start."
+            )
+            return "rate_limited", told
         return None
 
     async def _run(self, exchange: Exchange, key: str) -> None:
         try:
             await exchange.run(self._answer, self._common, key)
+        except Exception as error:  # noqa: BLE001  whatever it is, the caller is told an end
+            self._welcome.failed(error, exchange.request_id)
+            await exchange.fail()
         finally:
             del self._running[exchange.request_id]
+            del self._exchanges[exchange.request_id]
             self._since = now()
         if exchange.status == 401 and key == self._key:
             # Revoked, or expired: another one may be said.
             self._key = None
+            self._socket.doubt()
         await self._leave()
 
     # --- what goes out

@@ -96,3 +96,13 @@ def test_lists_without_places_are_one_behind_the_other():
     assert joined([{"annotations": [{"a": 1}]}, {"annotations": [2]}, {"annotations": None}]) == {
         "annotations": [{"a": 1}, 2]
     }
+
+
+def test_what_is_nested_beyond_adding_up_is_as_it_was_said_last():
+    deep = '{"a":' * 700 + "1" + "}" * 700
+    added = Sum()
+    for text in ("x", "y"):
+        said = f'{{"choices":[{{"delta":{{"content":"{text}","more":{deep}}}}}]}}'
+        assert added.add(said.encode()) == text
+    assert added.message()["content"] == "xy"
+    assert list(added.message()["more"]) == ["a"]

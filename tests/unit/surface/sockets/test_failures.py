@@ -47,6 +47,28 @@ def test_a_limit_says_so_in_the_words_of_the_interface_and_why_beside_them():
     }
 
 
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after-ms": "1500.5"}, 1.5005),
+        ({"retry-after": "0.5"}, 0.5),
+        (
+            {
+                "retry-after": "Wed, 21 Oct 2026 07:28:00 GMT",
+                "date": "Wed, 21 Oct 2026 07:27:00 GMT",
+            },
+            60,
+        ),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        ({"retry-after": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_a_wait_is_told_in_whatever_form_it_comes(headers, seconds):
+    frame = refused("a", 429, headers, b"", streams=False)
+    assert json.loads(encode(frame)).get("retryAfter") == seconds
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error":7}', b'{"error":{"code":[]}}'])
 def test_a_body_of_no_known_shape_is_told_all_the_same(body):
     frame = refused("a", 500, {}, body, streams=False)

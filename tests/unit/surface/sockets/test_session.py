@@ -29,12 +29,13 @@ async def once(true):
 class Line:
     """A connection: what the caller says is put in, what it hears is found in ``heard``."""
 
-    def __init__(self, answer=None, bounds=BOUNDS, *, broken=False):
+    def __init__(self, answer=None, bounds=BOUNDS, *, broken=()):
         self.queue = asyncio.Queue()
         self.heard = []
         self.tasks = set()
         self.trusted = 0
         self.here = 0
+        self.failures = []
         self.broken = broken
         self.most = bounds.of_a_key
         common = scope_of({"path": "/ws"}, {"host": "x", "x-request-id": "no", "cookie": "c"})
@@ -50,8 +51,10 @@ class Line:
         )
 
     async def send(self, message):
-        if self.broken:
+        if message["type"] in self.broken:
             raise OSError("gone")
+        if message["type"] == "websocket.accept":
+            return
         if message["type"] == "websocket.send":
             self.heard.append(json.loads(message["text"]))
         else:
@@ -60,6 +63,9 @@ class Line:
 
     def trust(self):
         self.trusted += 1
+
+    def doubt(self):
+        self.trusted -= 1
 
     async def check(self, key):
         if key != "good":
@@ -73,6 +79,9 @@ class Line:
 
     def leave(self, caller):
         self.here -= 1
+
+    def failed(self, error, request_id):
+        self.failures.append((type(error), request_id))
 
     def say(self, *messages):
         for each in messages:
@@ -119,6 +128,53 @@ def test_who_says_nothing_any_more_is_let_go():
         assert line.types == ["auth.ok", 1000]
         assert line.heard[0]["tier"] == "gold"
         assert (line.trusted, line.here) == (1, 0)
+
+    run(go)
+
+
+def test_who_has_no_valid_key_any_more_may_say_little_again():
+    async def revoked(scope, receive, send):
+        await send({"type": "http.response.start", "status": 401, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def go():
+        line = Line(revoked)
+        line.say({"type": "auth", "apiKey": "good"}, CHAT)
+        running = asyncio.create_task(line.session.run())
+        await once(lambda: "error" in line.types and not line.tasks)
+        assert line.trusted == 0
+        line.say({"type": "auth", "apiKey": "good"})
+        await once(lambda: line.trusted == 1)
+        line.hang_up()
+        await running
+
+    run(go)
+
+
+def test_bodies_that_nobody_has_taken_yet_are_bounded_together():
+    async def go():
+        let_in = asyncio.Event()
+
+        async def waits(scope, receive, send):
+            await let_in.wait()
+            await answered(scope, receive, send)
+
+        line = Line(waits, Bounds(waiting=100))
+        large = json.dumps({**json.loads(CHAT), "more": "x" * 200})
+        line.say({"type": "auth", "apiKey": "good"}, large, CHAT.replace('"a"', '"b"'))
+        running = asyncio.create_task(line.session.run())
+        await once(lambda: "error" in line.types)
+        told = line.heard[-1]
+        assert (told["code"], told["requestId"]) == ("rate_limited", "b")
+        assert "100 bytes" in told["message"]
+        let_in.set()
+        await once(lambda: "chat.complete" in line.types)
+        line.say(CHAT.replace('"a"', '"c"'), large.replace('"a"', '"d"'))
+        await once(lambda: line.types.count("chat.complete") == 2)
+        line.hang_up()
+        await running
+        ends = {each["requestId"]: each["type"] for each in line.heard[1:]}
+        assert ends == {"a": "chat.complete", "b": "error", "c": "chat.complete", "d": "error"}
 
     run(go)
 
@@ -209,13 +265,73 @@ def test_an_answer_that_never_comes_is_told():
 
 def test_a_line_that_is_dead_already_ends_everything_and_is_nobodys_failure():
     async def go():
-        line = Line(broken=True)
+        line = Line(broken=("websocket.send", "websocket.close"))
         line.say({"type": "auth", "apiKey": "good"}, CHAT)
         line.hang_up()
         await line.session.run()
-        if line.tasks:
-            await asyncio.wait(line.tasks)
-        assert line.heard == []
+        assert line.tasks == set(), "nothing is begun for nobody"
+        assert (line.heard, line.failures) == ([], [])
+
+    run(go)
+
+
+def test_who_leaves_before_the_handshake_is_answered_keeps_no_place():
+    async def go():
+        line = Line(broken=("websocket.accept",))
+        line.session.take("good", await line.check("good"))
+        assert line.here == 1
+        with pytest.raises(OSError, match="gone"):
+            await line.session.run()
+        assert line.here == 0
+
+    run(go)
+
+
+def test_a_request_that_fails_by_our_fault_is_told_its_end_and_the_log():
+    async def fails(scope, receive, send):
+        await receive()
+        raise ValueError("never told to a caller")
+
+    async def go():
+        line = Line(fails)
+        line.say({"type": "auth", "apiKey": "good"}, CHAT)
+        running = asyncio.create_task(line.session.run())
+        await once(lambda: "error" in line.types)
+        line.hang_up()
+        await running
+        assert line.types == ["auth.ok", "chat.start", "error"]
+        told = line.heard[-1]
+        assert (told["code"], told["requestId"]) == ("internal", "a")
+        assert "never told" not in told["message"]
+        assert line.failures == [(ValueError, "a")]
+
+    run(go)
+
+
+DEEP = "[" * 5000 + "]" * 5000
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_is_nested_beyond_reading_is_passed_on_all_the_same(stream):
+    async def deep(scope, receive, send):
+        await receive()
+        kind = b"text/event-stream" if stream else b"application/json"
+        headers = [(b"content-type", kind)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        said = f'{{"choices":[{{"delta":{{"content":"x","more":{DEEP}}}}}]}}'
+        body = f"data: {said}\n\ndata: [DONE]\n\n" if stream else said
+        await send({"type": "http.response.body", "body": body.encode()})
+
+    async def go():
+        line = Line(deep)
+        line.say({"type": "auth", "apiKey": "good"}, CHAT)
+        running = asyncio.create_task(line.session.run())
+        await once(lambda: "chat.complete" in line.types or "error" in line.types)
+        line.hang_up()
+        await running
+        assert line.types[-1] == "chat.complete"
+        assert DEEP in str(line.heard[-2:])
+        assert line.failures == []
 
     run(go)
 
