@@ -84,9 +84,10 @@ def check(home: Path) -> int:
 
 
 @pytest.mark.gate
+@pytest.mark.timeout(330)
 @pytest.mark.req("M1", "M2", "D14", "R-USE-008")
 def test_a_killed_gateway_has_every_answered_call_in_its_ledger_once(tmp_path):
-    report = run(tmp_path, 48, 20_251, 100)
+    report = run(tmp_path, 48, 20_251, 300)
     assert report["kills"] == 48
     assert len(report["reached"]) >= 20
     assert check(tmp_path) > 500
