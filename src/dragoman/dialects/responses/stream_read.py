@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 
 from dragoman.core.errors import UpstreamError
 from dragoman.core.events import End, Event, Failure, Finished, Ping, Start, UsageNote
-from dragoman.core.usage import served
+from dragoman.core.usage import USUAL_TIERS, served
 from dragoman.dialects.base import Target, Undo
 from dragoman.dialects.broken import told_the_end
 from dragoman.dialects.framing.sse import Frame, SseFrames
@@ -301,8 +301,9 @@ class ResponsesStreamReader:
             self._stop(number, NULL, events)
         usage = read_usage(reply.usage, kinds_of(output))
         if usage is not None:
-            if reply.service_tier != self._tier:
-                usage = served(usage, reply.service_tier)
+            first, last = self._tier or "", reply.service_tier or ""
+            if first != last and not (first in USUAL_TIERS and last in USUAL_TIERS):
+                usage = served(usage, last)
             events.append(UsageNote(usage))
         status = reply.status or kind.removeprefix("response.")
         finish = read_finish(status, reply.reason, has_calls=self._calls)
