@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from dragoman.cli.output import USAGE, fail
+from dragoman.cli.output import USAGE, fail, say, say_json
 
-__all__ = ["candidate_line", "candidates_of", "listed", "managed", "named"]
+__all__ = ["candidate_line", "candidates_of", "listed", "managed", "named", "removed"]
 
 _PAGE = 1000
 _TIMEOUT_S = 30
@@ -46,6 +46,15 @@ def listed(path: str, base_url: str, key: str, *, as_json: bool) -> list[dict[st
 def named(path: str, name: str) -> str:
     """The path of one of a list, whatever its name holds."""
     return f"{path}/{quote(name, safe='')}"
+
+
+def removed(path: str, name: str, done: str, base_url: str, key: str, *, as_json: bool) -> None:
+    """Has one of a list removed, and tells that it is done."""
+    managed("DELETE", named(path, name), None, base_url, key, as_json=as_json)
+    if as_json:
+        say_json({"removed": name})
+    else:
+        say(done)
 
 
 def candidates_of(said: list[str], *, as_json: bool) -> list[dict[str, Any]]:

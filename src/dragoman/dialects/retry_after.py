@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
+from dragoman.core.http_date import seconds_until
 
 _LONGEST_S = 86_400 * 366
 """Who says to wait for longer than a year has said nothing."""
@@ -17,16 +17,9 @@ def read_retry_after(headers: dict[str, str]) -> float | None:
         try:
             seconds = float(text) * scale
         except ValueError:
-            if (found := _until(text, headers.get("date", ""))) is not None:
+            if (found := seconds_until(text, headers.get("date", ""))) is not None:
                 return found
             continue
         if seconds < _LONGEST_S:  # and no NaN
             return max(0.0, seconds)
     return None
-
-
-def _until(then: str, now: str) -> float | None:
-    try:
-        return max(0.0, (parsedate_to_datetime(then) - parsedate_to_datetime(now)).total_seconds())
-    except (TypeError, ValueError, OverflowError, IndexError):
-        return None  # a date that is none, or one with and one without a zone

@@ -12,13 +12,13 @@ import importlib
 import ssl
 import sys
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
 
+from dragoman.core.http_date import seconds_until
 from dragoman.telemetry.otlp import rejected_in, request, told
 
 Compression: TypeAlias = Literal["none", "gzip"]
@@ -61,11 +61,7 @@ def _after_s(after: str, now: str) -> float | None:
     """The seconds that a receiver says to wait, or until a moment of its own clock (RFC 9110 §10.2.3)."""
     if after.isdecimal():
         return float(after)
-    try:
-        wait = parsedate_to_datetime(after) - parsedate_to_datetime(now)
-    except (TypeError, ValueError, OverflowError, IndexError):
-        return None  # no date, or one with and one without a zone
-    return max(0.0, wait.total_seconds())
+    return seconds_until(after, now)
 
 
 class HttpSending:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dragoman.cli.access import URL, KeyOption, UrlOption, gateway_here
-from dragoman.cli.managing import listed, managed, named
+from dragoman.cli.managing import listed, managed, named, removed
 from dragoman.cli.output import JsonOption, say, say_json, table
 
 SUMMARY = "List, set and remove other names of models."
@@ -86,11 +86,7 @@ def remove(
 
     dragoman aliases remove fast
     """
-    managed("DELETE", named(_AT, name), None, base_url, key, as_json=as_json)
-    if as_json:
-        say_json({"removed": name})
-    else:
-        say(f"The alias {name} is removed.")
+    removed(_AT, name, f"The alias {name} is removed.", base_url, key, as_json=as_json)
 
 
 def status() -> str:

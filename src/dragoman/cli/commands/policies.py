@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from dragoman.cli.access import URL, KeyOption, UrlOption, gateway_here
-from dragoman.cli.managing import managed, named
-from dragoman.cli.output import JsonOption, say, say_json
+from dragoman.cli.managing import managed, removed
+from dragoman.cli.output import JsonOption
 from dragoman.cli.route_work import (
     CandidatesArgument,
     NameArgument,
@@ -75,11 +75,7 @@ def remove(
 
     dragoman policies remove summaries
     """
-    managed("DELETE", named(_AT, name), None, base_url, key, as_json=as_json)
-    if as_json:
-        say_json({"removed": name})
-    else:
-        say(f"The policy {name} is removed.")
+    removed(_AT, name, f"The policy {name} is removed.", base_url, key, as_json=as_json)
 
 
 def status() -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dragoman.cli.access import URL, KeyOption, UrlOption, gateway_here
-from dragoman.cli.managing import listed, managed, named
+from dragoman.cli.managing import listed, managed, named, removed
 from dragoman.cli.output import JsonOption, say, say_json, table
 
 SUMMARY = "List, add, change, disable and remove providers of a running gateway."
@@ -109,11 +109,7 @@ def remove(
 
     dragoman providers remove corp-vllm
     """
-    managed("DELETE", named(_AT, name), None, base_url, key, as_json=as_json)
-    if as_json:
-        say_json({"removed": name})
-    else:
-        say(f"What was added to {name} is forgotten.")
+    removed(_AT, name, f"What was added to {name} is forgotten.", base_url, key, as_json=as_json)
 
 
 def update(*, base_url: UrlOption = URL, key: KeyOption = "", as_json: JsonOption = False) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dragoman.cli.access import URL, KeyOption, UrlOption, gateway_here
-from dragoman.cli.managing import listed, managed, named
+from dragoman.cli.managing import listed, managed, named, removed
 from dragoman.cli.output import JsonOption, say, say_json, table
 
 SUMMARY = "List, adopt and remove keys of providers that were handed in."
@@ -90,11 +90,7 @@ def remove(
 
     dragoman submissions remove 0198c2f4-0b2e-79db-a5fa-ac07232d9b1e
     """
-    managed("DELETE", named(_AT, submission), None, base_url, key, as_json=as_json)
-    if as_json:
-        say_json({"removed": submission})
-    else:
-        say(f"{submission} is forgotten.")
+    removed(_AT, submission, f"{submission} is forgotten.", base_url, key, as_json=as_json)
 
 
 def status() -> str:

@@ -8,7 +8,7 @@ import typer
 
 from dragoman.cli.access import URL, KeyOption, UrlOption, gateway_here
 from dragoman.cli.key_options import LIMIT
-from dragoman.cli.managing import listed, managed, named
+from dragoman.cli.managing import listed, managed, named, removed
 from dragoman.cli.output import USAGE, JsonOption, fail, say, say_json, table
 
 SUMMARY = "List, set and remove tiers: limits by name."
@@ -99,11 +99,14 @@ def remove(
 
     dragoman tiers remove team
     """
-    managed("DELETE", named(_AT, tier), None, base_url, key, as_json=as_json)
-    if as_json:
-        say_json({"removed": tier})
-    else:
-        say(f"What was said of the tier {tier} here is forgotten.")
+    removed(
+        _AT,
+        tier,
+        f"What was said of the tier {tier} here is forgotten.",
+        base_url,
+        key,
+        as_json=as_json,
+    )
 
 
 def _line(tier: dict[str, Any]) -> str:
