@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from dragoman.cli.output import USAGE, fail, say, say_json
+from dragoman.cli.output import fail, say, say_json
 
-__all__ = ["candidate_line", "candidates_of", "listed", "managed", "named", "removed"]
+__all__ = ["listed", "managed", "named", "removed"]
 
 _PAGE = 1000
 _TIMEOUT_S = 30
@@ -55,22 +55,3 @@ def removed(path: str, name: str, done: str, base_url: str, key: str, *, as_json
         say_json({"removed": name})
     else:
         say(done)
-
-
-def candidates_of(said: list[str], *, as_json: bool) -> list[dict[str, Any]]:
-    """Models that a route chooses among, ``MODEL`` or ``MODEL=WEIGHT``, as the admin API takes them."""
-    found: list[dict[str, Any]] = []
-    for each in said:
-        model, _, weight = each.partition("=")
-        if weight and not (weight.isascii() and weight.isdigit() and int(weight)):
-            fail(f"{each!r}: a weight is a whole number from 1.", as_json=as_json, code=USAGE)
-        found.append({"model": model, "weight": int(weight or 1)})
-    return found
-
-
-def candidate_line(candidates: list[dict[str, Any]]) -> str:
-    """The same for people."""
-    return ", ".join(
-        each["model"] if each["weight"] == 1 else f"{each['model']}={each['weight']}"
-        for each in candidates
-    )
