@@ -227,7 +227,9 @@ async def test_each_day_that_is_done_is_noted_and_who_is_ended_goes_on_from_ther
     calls += [on_day(n, 10, f"b-{n}") for n in range(11, 17)]
     await SqlLedger(database).write(calls)
     before = await tagged(database)
-    monkeypatch.setattr(thinning, "PAUSE_S", 0.3)
+    # Of the second day at most one batch is done while it is asked what is noted.
+    monkeypatch.setattr(thinning, "BATCH", 3)
+    monkeypatch.setattr(thinning, "PAUSE_S", 0.5)
     today = int(WALL * 1e6) // DAY_US
     work = asyncio.create_task(SqlThinning(database, clock, 2).thin())
     while await thinned_day(database) == 0:  # noqa: ASYNC110  it is the database that tells
