@@ -27,6 +27,7 @@ from dragoman.store.sql import ledger as module
 from dragoman.store.sql.ledger import SqlLedger
 from dragoman.store.sql.ledger_rows import HOUR_US, entry_values, statements
 from dragoman.store.sql.sums import split
+from harness.statements import heard
 
 HOUR = 1_750_000_000_000_000 // HOUR_US
 START = HOUR * HOUR_US
@@ -409,7 +410,7 @@ def test_a_batch_that_breaks_half_way_leaves_nothing_behind(play, nth, known):
     async def story(ledger: SqlLedger, database: Database) -> None:
         seen = 0
 
-        def fail(connection, cursor, statement, parameters, context, executemany):
+        def fail(statement):
             nonlocal seen
             if "ledger_" in statement:
                 seen += 1
@@ -419,10 +420,8 @@ def test_a_batch_that_breaks_half_way_leaves_nothing_behind(play, nth, known):
         await ledger.write([entry(number) for number in range(known)])
         before = await ledger.sums(MINE)
         engine = database.engine.sync_engine
-        event.listen(engine, "before_cursor_execute", fail)
-        with pytest.raises(HouseError):
+        with heard(engine, fail), pytest.raises(HouseError):
             await ledger.write([entry(0), entry(1), entry(2)])
-        event.remove(engine, "before_cursor_execute", fail)
         for table in (requests, attempts, hours):
             assert await count(database, table) == known
         assert await ledger.sums(MINE) == before

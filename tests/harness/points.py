@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from dragoman.accounting.account import Accountant
 from dragoman.accounting.records import Closed, Finished, Opened
 from dragoman.accounting.records import read as read_frame
 from dragoman.store.engine import Database
+from harness.statements import heard
 
 POINTS = (
     "opened.before", "opened.torn", "opened.after", "upstream", "closed.before", "closed.torn",
@@ -30,6 +32,8 @@ POINTS = (
 RARE = ("rotate", "batch", "journal", "drain")
 WHOLE = tuple(point for point in POINTS if not point.startswith("rotate"))
 """Those that a whole gateway comes to in a life of seconds."""
+_FOR_LIFE = ExitStack()
+"""What is heard until this process ends."""
 
 
 class Fate:
@@ -82,12 +86,12 @@ def surround(accounts: Accountant, database: Database, fate: Fate) -> None:
     accounts.writer.ledger.write = write_entries
     steps = {"ledger_requests (": "requests", "ledger_attempts (": "attempts", "SELECT": "which"}
 
-    def execute(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+    def execute(statement: str) -> None:
         step = next((step for start, step in steps.items() if start in statement), None)
         fate.reach(f"batch.{'hours' if 'ledger_hours (' in statement else step}")
 
     engine = database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", execute)
+    _FOR_LIFE.enter_context(heard(engine, execute))
     event.listen(engine, "commit", lambda connection: fate.reach("batch.commit"))
     unlink, read = Path.unlink, drain_module.read
 

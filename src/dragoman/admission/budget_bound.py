@@ -19,7 +19,7 @@ from msgspec import Raw, Struct
 from dragoman.core.ask import Ask
 from dragoman.core.money import PICO
 from dragoman.core.provider import Candidate, Family, Price
-from dragoman.core.signs import signs_of_media
+from dragoman.core.signs import signs_of_typed_media
 from dragoman.core.usage import Usage
 
 UNKNOWN_OUTPUT = 8192
@@ -53,18 +53,21 @@ _DECLARED = frozenset({"functionDeclarations", "function_declarations"})
 _FLAT = frozenset({"chat", "anthropic"})
 _BOUNDS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
 _COPIES = ("n", "best_of", "candidateCount", "candidate_count")
+SAY_TIERS = frozenset({"service_tier", "serviceTier", "speed", "inference_geo"})
+"""Members that ask to be served sooner, or in a place, in whatever dialect: that may have another price."""
 _INTRICATE = frozenset(
     {
+        *SAY_TIERS,
         *("tools", "functions", "reasoning_effort", "reasoning", "thinking", "think", "audio"),
         *("modalities", *_REFERENCES, *_HOSTED, *_COPIES),
         *("maxOutputTokens", "num_predict"),
     }
 )
-"""Members that a request of text alone does not have."""
+"""Members that a request of text alone at the usual price does not have."""
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _TOOLS = msgspec.json.Decoder(list[dict[str, Raw]])
 _ANY = msgspec.json.Decoder()
-_decoded = _ANY.decode
+_whole = msgspec.json.Decoder(int).decode
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -151,21 +154,20 @@ class Size(Struct, frozen=True, gc=False):
 
 
 def plain_size(ask: Ask, dialect: Family) -> Size | None:
-    """The size of a request that is text alone, as most are; None: it has to be looked into."""
+    """The size of a request of text alone at the usual price, as most are; None: it has to be looked into."""
     members, body = ask.members, ask.body
     if dialect not in _FLAT or not _INTRICATE.isdisjoint(members):
         return None
     text = str(body, "latin-1")
-    if signs_of_media(text):
+    if signs_of_typed_media(text):
         return None
     most = 0
     for name in _BOUNDS.intersection(members):
         try:
-            said = _decoded(members[name])
+            said = _whole(members[name])
         except _UNREADABLE:
             continue
-        if type(said) is int and said > most:
-            most = said
+        most = max(most, said)
     tokens = len(body) + OVERHEAD
     if "cache" in text:
         return Size(tokens, most or None, caches=True, dialect=dialect)

@@ -12,15 +12,14 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Raw
 
+from dragoman.admission.budget_bound import SAY_TIERS
 from dragoman.catalog.price import at_tier
 from dragoman.core.provider import Candidate, Price
 
 Priced: TypeAlias = Callable[[Candidate], Price | None]
 
-_TIERS = ("service_tier", "serviceTier", "speed")
 _PLACE = "inference_geo"
-SAY_TIERS = frozenset({*_TIERS, _PLACE})
-"""Members of a request, in whatever dialect."""
+_TIERS = sorted(SAY_TIERS - {_PLACE})
 _read_word = msgspec.json.Decoder(str).decode
 
 

@@ -18,7 +18,8 @@ def tokens_of(outcome: Outcome, reserved: int) -> int:
     """
     attempts = outcome.attempts
     if len(attempts) == 1:
-        usage = attempts[0].estimated or attempts[0].usage
+        attempt = attempts[0]
+        usage = attempt.estimated or attempt.usage
         if usage is not None:
             read, written = usage.input, usage.output
             if read is not None and written is not None:

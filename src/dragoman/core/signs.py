@@ -22,3 +22,10 @@ def signs_of_media(text: str) -> bool:
     if _ESCAPED in text or '"image' in text or '"file' in text or '"inline' in text:
         return True
     return '"type"' in text and any(sign in text for sign in _TYPED)
+
+
+def signs_of_typed_media(text: str) -> bool:
+    """The same where each part says its type, as in chats of OpenAI and Anthropic: fewer words to look for."""
+    if _ESCAPED in text or '"image' in text:
+        return True
+    return '"type"' in text and ('"file' in text or any(sign in text for sign in _TYPED))

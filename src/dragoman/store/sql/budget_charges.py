@@ -17,12 +17,13 @@ from operator import add
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
-from sqlalchemy import and_, bindparam, or_, select, update
+from sqlalchemy import and_, bindparam, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dragoman.accounting.served import COST, Served
 from dragoman.core.budget import DAY_S, Charge, Payer, Pot, pots_of
 from dragoman.store.budget_tables import leases, pots
+from dragoman.store.sql.direct import ask, run_each
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
@@ -35,7 +36,7 @@ Charged: TypeAlias = tuple[str, str, Charge]
 """A charge, with its call and its attempt."""
 
 _AT_ONCE = 100
-"""Pots in one question."""
+"""Pots in one statement."""
 _payers = msgspec.json.Decoder(tuple[Payer, ...])
 _encode = msgspec.json.Encoder().encode
 
@@ -50,12 +51,12 @@ async def charge(
     spent, covered = _summed(charged, served)
     held = [_row(*each) for each in charged if each[2].held]
     if held:
-        await connection.exec_driver_sql(insert, held)
-    await add_to_pots(connection, spent)
+        await run_each(connection, insert, held)
+    totals = await add_to_pots(connection, spent)
     if covered:
         leaving = [(amount, *pot, holder) for (pot, holder), amount in sorted(covered.items())]
-        await connection.exec_driver_sql(_leaving(connection.dialect), leaving)
-    return await totals_of(connection, sorted(spent))
+        await run_each(connection, _leaving(connection.dialect), leaving)
+    return totals
 
 
 def _summed(
@@ -90,41 +91,37 @@ def _summed(
     return pots_spent, pots_covered
 
 
-async def add_to_pots(connection: AsyncConnection, added: Mapping[Pot, Sequence[int]]) -> None:
-    """Adds to what is spent and held, in one order for all processes, so that none deadlock."""
+async def add_to_pots(connection: AsyncConnection, added: Mapping[Pot, Sequence[int]]) -> Totals:
+    """Adds to what is spent and held, in one order for all processes, so that none deadlock; how they stand."""
     rows = [(*pot, *sums) for pot, sums in sorted(added.items())]
-    if rows:
-        await connection.exec_driver_sql(_adding(connection.dialect), rows)
-
-
-async def totals_of(connection: AsyncConnection, wanted: Sequence[Pot]) -> Totals:
-    """How pots stand; one without a row has nothing spent."""
     found: Totals = {}
-    for start in range(0, len(wanted), _AT_ONCE):
-        some = wanted[start : start + _AT_ONCE]
-        query = _standing(connection.dialect, len(some))
+    for start in range(0, len(rows), _AT_ONCE):
+        some = rows[start : start + _AT_ONCE]
         given = tuple(chain.from_iterable(some))
-        for row in (await connection.exec_driver_sql(query, given)).all():
-            pot = Pot(row.budget, row.subject, row.span, row.since)
-            found[pot] = (row.spent_pico, row.held_pico)
+        for row in await ask(connection, _adding(connection.dialect, len(some)), given):
+            budget, subject, span, since, spent, held = row
+            found[Pot(budget, subject, span, since)] = (spent, held)
     return found
 
 
 # These are asked with every batch of calls, and are the same each time.
 
 
-@lru_cache
-def _adding(dialect: Dialect) -> str:
-    """Adds to a pot; the parameters are the table's columns in their order."""
+@lru_cache(maxsize=_AT_ONCE)
+def _adding(dialect: Dialect, number: int) -> str:
+    """Adds to so many pots; the parameters, and what comes back, are the table's columns in their order."""
     make = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
-    statement = make(pots)
+    names = [column.name for column in pots.columns]
+    statement = make(pots).values(
+        [{name: bindparam(f"{name}_{place}") for name in names} for place in range(number)]
+    )
     more = statement.on_conflict_do_update(
         index_elements=list(pots.primary_key),
         set_={
             name: pots.c[name] + statement.excluded[name] for name in ("spent_pico", "held_pico")
         },
     )
-    return str(more.compile(dialect=dialect))
+    return str(more.returning(pots).compile(dialect=dialect))
 
 
 @lru_cache
@@ -134,21 +131,6 @@ def _leaving(dialect: Dialect) -> str:
     granted = leases.c.granted_pico
     less = update(leases).where(*its).values({granted.name: granted - bindparam("amount")})
     return str(less.compile(dialect=dialect))
-
-
-@lru_cache(maxsize=_AT_ONCE)
-def _standing(dialect: Dialect, number: int) -> str:
-    """Asks for so many pots; the parameters are theirs, one after the other."""
-    names = [column.name for column in pots.primary_key]
-    query = select(pots).where(
-        or_(
-            *(
-                and_(*(pots.c[name] == bindparam(f"{name}_{place}") for name in names))
-                for place in range(number)
-            )
-        )
-    )
-    return str(query.compile(dialect=dialect))
 
 
 def is_pot(table: Table, pot: Pot) -> ColumnElement[bool]:

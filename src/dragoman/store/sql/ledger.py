@@ -24,6 +24,7 @@ from dragoman.core.ids import uuid7_of
 from dragoman.store.budget_tables import charges
 from dragoman.store.ledger_tables import attempts, requests
 from dragoman.store.sql.budget_charges import Charged, Totals, charge
+from dragoman.store.sql.direct import run_each
 from dragoman.store.sql.ledger_entry import entry_of_rows
 from dragoman.store.sql.ledger_rows import (
     Added,
@@ -138,7 +139,7 @@ class SqlLedger:
                 if new:
                     await add_sums(connection, self._statements, sums.rows())
                 if self._questions is not None and (open_ := self._open(fresh)):
-                    await connection.exec_driver_sql(self._statements.question, open_)
+                    await run_each(connection, self._statements.question, open_)
                 totals: Totals = {}
                 paid = _charges(fresh.entries)
                 if paid or rows.served.paid:
@@ -183,14 +184,14 @@ class SqlLedger:
             (self._served.call, rows.served.calls),
         ):
             if calls:
-                counted += (await connection.exec_driver_sql(statement, calls)).rowcount
+                counted += await run_each(connection, statement, calls)
         for statement, tries in (
             (self._statements.attempt, rows.tries),
             (self._served.attempt, rows.served.tries),
             (self._served.paid, rows.served.paid),
         ):
             if tries:
-                await connection.exec_driver_sql(statement, tries)
+                await run_each(connection, statement, tries)
         return counted
 
     def _open(self, fresh: _Calls) -> list[Row]:

@@ -22,6 +22,7 @@ from dragoman.store.budget_tables import charges
 from dragoman.store.ledger_tables import SETTLED, SUMS, attempts, hours, requests
 from dragoman.store.settling_tables import unsettled
 from dragoman.store.sql.budget_charges import paid
+from dragoman.store.sql.direct import run_each
 from dragoman.store.usage_tables import days, labels
 
 if TYPE_CHECKING:
@@ -268,7 +269,7 @@ async def add_sums(connection: AsyncConnection, made: Statements, rows: SumRows)
     """Adds to all sums; those who write and those who settle do it in the one order, so that none deadlock."""
     for statement, some in zip((made.hours, made.days, made.labels), rows, strict=True):
         if some:
-            await connection.exec_driver_sql(statement, some)
+            await run_each(connection, statement, some)
 
 
 def difference(before: SumRows, after: SumRows) -> SumRows:

@@ -20,12 +20,12 @@ from dragoman.credentials.own import OWN
 from dragoman.store.budget_tables import charges
 from dragoman.store.ledger_tables import attempts, requests
 from dragoman.store.settling_tables import drifts, unsettled
-from dragoman.store.sql.budget_charges import Totals, add_to_pots, totals_of
+from dragoman.store.sql.budget_charges import Totals, add_to_pots
 from dragoman.store.sql.ledger_entry import entry_of_rows
 from dragoman.store.sql.ledger_rows import Added, SumRows, add_sums, difference, statements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from sqlalchemy import Delete
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -242,9 +242,7 @@ async def _pay(connection: AsyncConnection, row: AttemptRow, before: Charge) -> 
         .where(charges.c.call_id == row.call_id, charges.c.attempt_id == row.attempt_id)
         .values(spent_pico=cost, held_pico=0)
     )
-    await add_to_pots(connection, moved)
-    pots: Sequence[Pot] = sorted(moved)
-    return await totals_of(connection, pots)
+    return await add_to_pots(connection, moved)
 
 
 async def _add_drift(connection: AsyncConnection, question: Question, found: Compared) -> None:
