@@ -213,6 +213,11 @@ def test_a_limit_holds_whichever_way_the_key_comes(open_house, name):
     said = {"model": "anthropic/claude-sonnet-4-5", "messages": [{"role": "user", "content": "x"}]}
     reply = open_house.ask("POST", path, said, headers, key=None)
     assert (reply.status, reply.json()["error"]["code"]) == (403, "insufficient_permissions")
+    said["model"] = "openai/gpt-4o"
+    counted = [open_house.ask("POST", path, said, headers, key=None) for _ in range(3)]
+    left = [int(each.headers["x-ratelimit-remaining-requests"]) for each in counted]
+    # The refused one has counted as well.
+    assert (left, {each.status for each in counted}) == ([998, 997, 996], {200})
 
 
 TEMPLATES = (

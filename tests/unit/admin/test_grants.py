@@ -13,7 +13,13 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 from msgspec.structs import replace
 
 from dragoman.admin import key_deeds
@@ -255,6 +261,14 @@ class Grants(RuleBasedStateMachine):
 
 Grants.TestCase.settings = settings(max_examples=200, stateful_step_count=20, deadline=None)
 TestGrants = Grants.TestCase
+
+
+@pytest.mark.gate
+@pytest.mark.timeout(1200)
+def test_no_long_history_of_grants_comes_to_more():
+    """As often and as long as A8 wants it."""
+    many = settings(max_examples=2000, stateful_step_count=50, deadline=None)
+    run_state_machine_as_test(Grants, settings=many)
 
 
 def test_a_scope_of_a_tenants_own_asks_nothing_of_a_caller_without_one():
