@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from dragoman.accounting.asked import DIMENSIONS, MOST_LINES, Asked, parse_asked
 from dragoman.accounting.ports import Line, Only, Scope, Sums
-from dragoman.accounting.question import caller_named, root_of
+from dragoman.accounting.question import root_of
 from dragoman.accounting.search import Hit
 from dragoman.accounting.sheet import sheet
 from dragoman.accounting.usage import all_calls, own_usage, page_of_sums
+from dragoman.core.caller_name import caller_named
 from dragoman.core.errors import CallerError
 
 LINE = Line(
