@@ -220,9 +220,11 @@ def test_a_file_of_all_calls_says_whose_they_are():
 
 
 def test_sums_as_csv_have_a_column_for_each_number():
-    models = {("openai", "=x"): Sums(requests=2, cost_pico=15, estimated_cost_pico=10**12)}
+    spent = {"cost_pico": 15, "estimated_cost_pico": 10**12, "other_cost_pico": 3 * 10**12}
+    models = {("openai", "=x"): Sums(requests=2, **spent)}
     body = document(Canned(models), group="model", format="csv").body
     (row,) = csv.DictReader(io.StringIO(body.decode()))
+    assert row["other_cost_usd"] == "3"
     assert (row["provider"], row["model"], row["requests"]) == ("openai", "'=x", "2")
     assert (row["cost_usd"], row["estimated_cost_usd"]) == ("0.000000000015", "1")
 
