@@ -113,7 +113,13 @@ def sources_of(
         facts = registry().facts(provider, model)
         return model if facts is None else facts.id
 
-    return Sources(generation, reporting, report, price, folded)
+    def billed_by(name: str) -> tuple[str, ...]:
+        definitions = registry().definitions
+        keys = frozenset(definitions[name].env.key)
+        others = (each for each in definitions if not keys.isdisjoint(definitions[each].env.key))
+        return tuple({name, *others})
+
+    return Sources(generation, reporting, report, price, folded, billed_by)
 
 
 async def _credential(
