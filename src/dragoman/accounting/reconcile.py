@@ -93,6 +93,8 @@ class Sources(Struct, frozen=True):
     """One name for all spellings of a provider's model."""
     billed_by: Callable[[str], tuple[str, ...]] = lambda name: (name,)
     """Whose calls stand in a provider's report: its own, and of those that share its keys."""
+    knows: Callable[[str, str], bool] = lambda _, __: False
+    """Whether the catalogue has a provider's model."""
 
 
 class Reconciler:
