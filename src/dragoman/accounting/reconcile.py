@@ -164,24 +164,7 @@ class Reconciler:
         price = self._sources.price(
             question.provider, question.model, question.created_us / 1_000_000
         )
-        source = f"{question.provider} lookup"
-        now_us = int(self._clock.wall() * 1_000_000)
-        found = settled(entry, question.attempt_id, usage, price, source, now_us)
-        if found is None:
-            return None, None
-        before = next(
-            row.consumed for row in entry.attempts if row.attempt_id == question.attempt_id
-        )
-        after = found.attempt.consumed
-        comparison = compared(before, after, price)
-        same = (before.input_tokens, before.output_tokens, before.cost_pico) == (
-            after.input_tokens,
-            after.output_tokens,
-            after.cost_pico,
-        )
-        # An estimate that was right by chance is none any more.
-        guessed = before.tokens_from == "estimated" != after.tokens_from
-        return (None if same and not guessed else found), comparison
+        return decided(question, usage, price, int(self._clock.wall() * 1_000_000), entry)
 
     async def _again(self, question: Question, result: Result, why: str) -> None:
         tries = question.tries + 1
@@ -224,3 +207,24 @@ class Reconciler:
             for name in sorted({*spent, *billed})
             if not spent[name].explains(billed[name])
         }
+
+
+def decided(
+    question: Question, usage: Usage, price: Price | None, now_us: int, entry: Entry
+) -> tuple[Settlement | None, Compared | None]:
+    """What becomes of a call now that its provider has told; None: nothing of it changes."""
+    source = f"{question.provider} lookup"
+    found = settled(entry, question.attempt_id, usage, price, source, now_us)
+    if found is None:
+        return None, None
+    before = next(row.consumed for row in entry.attempts if row.attempt_id == question.attempt_id)
+    after = found.attempt.consumed
+    comparison = compared(before, after, price)
+    same = (before.input_tokens, before.output_tokens, before.cost_pico) == (
+        after.input_tokens,
+        after.output_tokens,
+        after.cost_pico,
+    )
+    # An estimate that was right by chance is none any more.
+    guessed = before.tokens_from == "estimated" != after.tokens_from
+    return (None if same and not guessed else found), comparison

@@ -10,6 +10,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import and_, case, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -21,6 +22,7 @@ from dragoman.accounting.settling import (
     Question,
     Settlement,
     Spent,
+    is_unsettled,
 )
 from dragoman.core.budget import Pot, pots_of
 from dragoman.core.ids import uuid7_of
@@ -91,6 +93,42 @@ class SqlSettling:
         """Nobody will ever tell; the ledger's row stays as it is."""
         async with self._database.write() as connection:
             await connection.execute(_closing(attempt_id))
+
+    async def reopened(
+        self, call_id: str, provider: str, upstream_id: str, due_ms: int
+    ) -> Question | None:
+        """The question of a call's attempt, also where nobody was to ask any more; None: it has its figures."""
+        async with self._database.write() as connection:
+            entry = await _entry(connection, call_id)
+            if entry is None:
+                return None
+            row = next(
+                (
+                    row
+                    for row in entry.attempts
+                    if (row.provider, row.upstream_id) == (provider, upstream_id)
+                    and is_unsettled(row, entry.request.operation, 0.0)
+                ),
+                None,
+            )
+            if row is None:
+                return None
+            asked = Question(
+                row.attempt_id,
+                call_id,
+                provider,
+                row.model,
+                row.tenant,
+                row.credential,
+                upstream_id,
+                row.created_us,
+                due_ms,
+                0,
+            )
+            make = postgresql.insert if self._database.backend == "postgresql" else sqlite.insert
+            added = make(unsettled).values(**asdict(asked))
+            await connection.execute(added.on_conflict_do_nothing())
+        return asked
 
     async def settle(
         self,
