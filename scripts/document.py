@@ -212,7 +212,14 @@ def settings_page() -> str:
         shown = f"`{each.name}`" if each.file_only else f"`{each.variable}`"
         lines.append(f"| {shown} | {default} | {'' if each.used else UNUSED}{each.meaning} |")
     lines += ["", "## Providers' keys and bases", "", "Told in [providers.md](providers.md).", ""]
-    lines += ["## Logins by OAuth", "", "Told in [oauth.md](oauth.md).", ""]
+    lines += [
+        "With an admin key of an organisation, a provider is asked once a day what the day before has cost, for"
+    ]
+    lines += ["[drift](ledger.md#drift):", "", "| variable | default | meaning |", "|---|---|---|"]
+    for variable, name in report_variables().items():
+        meaning = f"An admin key of the organisation at `{name}`; no call of anybody's uses it."
+        lines.append(f"| `{variable}` | none | {meaning} |")
+    lines += ["", "## Logins by OAuth", "", "Told in [oauth.md](oauth.md).", ""]
     lines += ["## Read by other programs of this repository", ""]
     lines += ["| variable | default | meaning |", "|---|---|---|"]
     for name, default, meaning in (*CLIENT, *SCRIPTS, *MOCK):
@@ -278,6 +285,17 @@ def login_variables() -> list[str]:
     return [name for table in tables for names in table.values() for name in names]
 
 
+def report_variables() -> dict[str, str]:
+    """Admin keys with which the costs of days are asked about, each with its provider."""
+    reports = {name: each.report for name, each in definitions().items()}
+    return {
+        variable: name
+        for name, report in reports.items()
+        if report is not None
+        for variable in report.env
+    }
+
+
 def env_example() -> str:
     """``.env.example``."""
     lines = [
@@ -310,6 +328,8 @@ def env_example() -> str:
         lines += [f"#{variable}=" for variable in keys]
         lines += [f"#{bases[0]}={provider.base_url}"] if bases else []
         lines += [f"#{variable}=" for variable in bases[1:]]
+    lines += ["", "# --- admin keys, for what days have cost there: docs/ledger.md", ""]
+    lines += [f"#{variable}=" for variable in report_variables()]
     lines += ["", "# --- logins by OAuth: docs/oauth.md", ""]
     lines += [f"#{variable}=" for variable in login_variables()]
     lines += [

@@ -113,7 +113,16 @@ def sources_of(
         facts = registry().facts(provider, model)
         return model if facts is None else facts.id
 
-    return Sources(generation, reporting, report, price, folded)
+    def billed_by(name: str) -> tuple[str, ...]:
+        definitions = registry().definitions
+        keys = frozenset(definitions[name].env.key)
+        others = (each for each in definitions if not keys.isdisjoint(definitions[each].env.key))
+        return tuple({name, *others})
+
+    def knows(provider: str, model: str) -> bool:
+        return registry().knows(provider, model)
+
+    return Sources(generation, reporting, report, price, folded, billed_by, knows)
 
 
 async def _credential(
@@ -162,7 +171,8 @@ async def open_afterwards(
     told = partial(_asked, around)
     reconciler = Reconciler(store, sources, clock, turns.take, told)
     webhooks = Webhooks(settings.upstream_ca_file)
-    telling = Telling(partial(_raised, around), partial(_lost, around), partial(_drifts, around))
+    drifts = partial(_drifts, around, sources.knows)
+    telling = Telling(partial(_raised, around), partial(_lost, around), drifts)
     ring = Ring(SqlAlarms(database, clock), webhooks.post, clock, os.urandom, turns.take, telling)
     ring.policy = policy
     budgets.alerts.before = partial(_of_budget, ring)
@@ -206,12 +216,26 @@ def _lost(around: Surroundings, alarm_id: str, why: str) -> None:
     around.log.event("warn", "alert not taken", alert=alarm_id, error=why)
 
 
+OTHER = "other"
 MOST_DRIFTS = 200
-"""Models of which the metrics tell it: their names may be callers' words (P4)."""
+"""Models of which the metrics tell it."""
 
 
-def _drifts(around: Surroundings, found: Sequence[Drifting]) -> None:
-    worst = sorted(found, key=lambda each: -abs(each.share))[:MOST_DRIFTS]
+def _drifts(
+    around: Surroundings, knows: Callable[[str, str], bool], found: Sequence[Drifting]
+) -> None:
+    """Tells the metrics; what the catalogue does not know is ``other``: it may be a caller's word (D12, P4)."""
+    told: dict[tuple[str, str, str], Drifting] = {}
+    for each in found:
+        where = (
+            each.provider,
+            each.model if knows(each.provider, each.model) else OTHER,
+            each.source,
+        )
+        before = told.get(where, Drifting(*where, 0, 0))
+        ours = before.ours_pico + each.ours_pico
+        told[where] = Drifting(*where, ours, before.theirs_pico + each.theirs_pico)
+    worst = sorted(told.values(), key=lambda each: -abs(each.share))[:MOST_DRIFTS]
     around.metrics.drift = {(each.provider, each.model, each.source): each.share for each in worst}
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dragoman.store.sql.keys import SqlKeys
     from dragoman.store.sql.ledger import SqlLedger
     from dragoman.store.sql.retention import SqlRetention
+    from dragoman.store.sql.settling import SqlSettling
     from dragoman.store.sql.summing import Summing
 
 
@@ -83,6 +84,7 @@ class Views:
     ledger: SqlLedger
     reports: Summing
     exports: SqlExports
+    settling: SqlSettling
     keeping: Callable[[int], SqlRetention]
     """Of so many days."""
 
@@ -93,6 +95,7 @@ async def open_views(settings: Settings) -> AsyncIterator[Views]:
     from dragoman.store.sql.exports import SqlExports  # noqa: PLC0415  SQL only where it is needed
     from dragoman.store.sql.ledger import SqlLedger  # noqa: PLC0415
     from dragoman.store.sql.retention import SqlRetention  # noqa: PLC0415
+    from dragoman.store.sql.settling import SqlSettling  # noqa: PLC0415
     from dragoman.store.sql.summing import Summing  # noqa: PLC0415
 
     async with open_store(settings) as (database, keys, sealer):
@@ -101,6 +104,7 @@ async def open_views(settings: Settings) -> AsyncIterator[Views]:
             SqlLedger(database),
             Summing(database),
             SqlExports(database),
+            SqlSettling(database),
             partial(SqlRetention, database, SystemClock()),
         )
 

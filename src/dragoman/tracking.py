@@ -5,18 +5,24 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from dragoman.accounting.entry import Consumed, Entry, RequestRow
 from dragoman.accounting.ports import Line, Scope
 from dragoman.accounting.price import settle
+from dragoman.accounting.reconcile import decided
 from dragoman.asking import generation
+from dragoman.assembly.registry import open_registry
 from dragoman.catalog.lookups import Looked
 from dragoman.config.settings import Settings
 from dragoman.core.errors import GatewayError
 from dragoman.core.ids import uuid7
 from dragoman.core.money import to_pico
 from dragoman.stores import open_views
+
+if TYPE_CHECKING:
+    from dragoman.store.sql.settling import SqlSettling
 
 USUAL = "openrouter"
 MANUAL_KEY = "manual"
@@ -31,6 +37,8 @@ class Tracked(NamedTuple):
     trouble: str
     """Why the provider has told nothing, where the ledger knows the answer."""
     kept: bool
+    settled: bool = False
+    """The ledger has now what it did not know of it, or had estimated."""
 
 
 async def track(
@@ -57,12 +65,36 @@ async def track(
                 raise
             return Tracked(line, None, error.message, kept=False)
         if line is not None:
-            trouble = "" if told is not None else f"{asked} does not know it."
-            return Tracked(line, told, trouble, kept=False)
+            if told is None:
+                return Tracked(line, None, f"{asked} does not know it.", kept=False)
+            if not await _settle(views.settling, settings, env, line, asked, told):
+                return Tracked(line, told, "", kept=False)
+            line = await views.ledger.find(Scope(None), name)
+            return Tracked(line, told, "", kept=False, settled=True)
         if told is None:
             return Tracked(None, None, "", kept=False)
         await views.ledger.write([entry_of(told, asked, name, caller, tenant, time.time())])
         return Tracked(await views.ledger.find(Scope(tenant), name), told, "", kept=True)
+
+
+async def _settle(
+    settling: SqlSettling,
+    settings: Settings,
+    env: Mapping[str, str],
+    line: Line,
+    provider: str,
+    told: Looked,
+) -> bool:
+    """Settles an answer whose figures are open, as reconciliation does; whether something has changed."""
+    if line.upstream_id is None:
+        return False
+    now = time.time()
+    question = await settling.reopened(line.call_id, provider, line.upstream_id, int(now * 1000))
+    if question is None:
+        return False
+    price = open_registry(settings, env).price(provider, question.model, question.created_us / 1e6)
+    decide = partial(decided, question, told.usage, price, int(now * 1e6))
+    return await settling.settle(question, decide) is not None
 
 
 def entry_of(

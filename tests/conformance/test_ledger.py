@@ -17,13 +17,15 @@ from sqlalchemy.exc import DataError, OperationalError
 
 from databases import KINDS, database_url
 from dragoman.accounting.entry import AttemptRow, Consumed, Entry, RequestRow
-from dragoman.accounting.ports import EntryRefused, Scope, Sums
+from dragoman.accounting.ports import EntryRefused, Only, Scope, Sums
+from dragoman.accounting.report import shown, totals
 from dragoman.core.errors import HouseError
 from dragoman.core.ids import uuid7_of
 from dragoman.store.engine import Database
 from dragoman.store.ledger_tables import SETTLED, SUMS, attempts, hours, requests
 from dragoman.store.schema import downgrade, open_upgraded
 from dragoman.store.sql import ledger as module
+from dragoman.store.sql.exports import SqlExports
 from dragoman.store.sql.ledger import SqlLedger
 from dragoman.store.sql.ledger_rows import HOUR_US, entry_values, statements
 from dragoman.store.sql.sums import split
@@ -287,6 +289,10 @@ def test_what_is_charged_stands_beside_what_it_costs(play):
             sums = await ledger.sums(scope)
             assert (sums.cost_pico, sums.other_cost_pico) == (1000, 37)
             assert (sums.charged_pico, sums.estimated_charged_pico) == (1200, 600)
+            assert totals(sums).other_cost_usd == "0.000000000037"
+        pages = [page async for page in SqlExports(database).calls(MINE, Only())]
+        told = sorted(shown(hit.line).other_cost_usd for page in pages for hit in page)
+        assert told == ["0", "0.000000000007", "0.00000000003"]
 
     play(story)
 

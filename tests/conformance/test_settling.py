@@ -14,7 +14,9 @@ from databases import KINDS, database_url
 from dragoman.accounting.entry import Consumed
 from dragoman.accounting.ports import Scope
 from dragoman.accounting.reconcile import WAITS_S, Reconciler, Sources
-from dragoman.accounting.settling import compared, is_unsettled, settled
+from dragoman.accounting.settling import Spent, compared, is_unsettled, settled
+from dragoman.afterwards import sources_of
+from dragoman.catalog.load import load_providers
 from dragoman.core.budget import Charge, Payer, Pot, Stake, since_of
 from dragoman.core.clock import ManualClock
 from dragoman.core.errors import UpstreamError
@@ -189,8 +191,9 @@ def test_a_day_is_compared_once_and_by_all_attempts(play):
         tries.append(entry(6, attempt(6, 0, consumed=used, model="a", credential="own_1")))
         tries.append(entry(7, attempt(7, 0, consumed=used, model="b", credential=None)))
         await ledger.write(tries)
-        assert await store.spent_of_day(DAY, "openrouter") == {"a": (3, 120), "b": (3, 120)}
-        assert await store.spent_of_day(DAY + 1, "openrouter") == {}
+        three = Spent(3, 120, 0, 40)
+        assert await store.spent_of_day(DAY, ["openrouter"]) == {"a": three, "b": three}
+        assert await store.spent_of_day(DAY + 1, ["openrouter"]) == {}
         assert not await store.has_day(DAY, "openrouter")
         await store.note_day(DAY, "openrouter", {"a": (3, 120, 125)})
         await store.note_day(DAY, "openrouter", {"a": (3, 120, 130)})
@@ -201,6 +204,82 @@ def test_a_day_is_compared_once_and_by_all_attempts(play):
         assert await store.has_day(DAY, "groq")
 
     play(story)
+
+
+def costing(pico: int | None, how: str = "priced") -> Consumed:
+    return msgspec.structs.replace(NOTHING, cost_pico=pico, cost_from=how)
+
+
+async def reported_day(database, tries, theirs: str):
+    """What is noted of the day before, whose report names one sum, of two providers that share a key."""
+    await SqlLedger(database).write([entry(number, each) for number, each in enumerate(tries, 1)])
+    store = SqlSettling(database)
+
+    async def report(name, day):
+        assert (name, day) == ("openai", DAY)
+        return {"m": Decimal(theirs)}
+
+    sources = Sources(
+        None,
+        lambda: ("openai",),
+        report,
+        None,
+        lambda _, model: model,
+        lambda name: (name, "openai-responses"),
+    )
+
+    async def always(name, for_s):
+        return True
+
+    clock = ManualClock(wall=(DAY + 1) * 86_400 + 7 * 3600)
+    await Reconciler(store, sources, clock, always, lambda *_: None).round()
+    assert await store.has_day(DAY, "openai")
+    return [(each.calls, each.ours_pico, each.theirs_pico) for each in await store.drifts(DAY)]
+
+
+@pytest.mark.req("M14")
+def test_a_report_is_compared_with_all_providers_whose_calls_stand_in_it(play):
+    async def story(database) -> None:
+        used = costing(HALF)
+        tries = [
+            attempt(1, 0, provider="openai", consumed=used),
+            attempt(2, 0, provider="openai-responses", consumed=used),
+            attempt(3, 0, provider="groq", consumed=used),
+        ]
+        assert await reported_day(database, tries, "1") == [(2, 2 * HALF, 2 * HALF)]
+
+    play(story)
+
+
+@pytest.mark.req("M14", "D25")
+@pytest.mark.parametrize(
+    ("theirs", "noted"),
+    [
+        ("0.9", []),
+        ("1.6", [(4, HALF, 1_600_000_000_000)]),
+        ("0.4", [(4, HALF, 400_000_000_000)]),
+    ],
+)
+def test_calls_of_unknown_cost_are_no_drift_of_prices(play, theirs, noted):
+    async def story(database) -> None:
+        tries = [
+            attempt(1, 0, provider="openai", consumed=costing(HALF)),
+            attempt(2, 0, provider="openai", consumed=NOTHING),
+            attempt(3, 0, provider="openai", consumed=costing(7, "estimated")),
+            # Nobody charges for a call that was refused.
+            attempt(4, 0, provider="openai", consumed=NOTHING, status="refused"),
+        ]
+        found = await reported_day(database, tries, theirs)
+        assert found == (noted or [(0, 0, 0)])
+
+    play(story)
+
+
+def test_openais_day_is_that_of_both_its_surfaces():
+    registry = load_providers({"OPENAI_API_KEY": "sk-x" * 20})
+    sources = sources_of(lambda: registry, None, None, {}, None)
+    assert set(sources.billed_by("openai")) == {"openai", "openai-responses"}
+    assert sources.billed_by("anthropic") == ("anthropic",)
 
 
 def test_one_has_its_turn_until_its_time_is_over(play):

@@ -209,6 +209,7 @@ def test_a_key_whose_allowance_is_used_up_still_tells_of_itself_and_can_count_an
         "source",
         "timestamp",
     } <= found.keys()
+    assert found["source"] == "database"
     assert (
         server.ask("POST", f"/api/admin/api-keys/{key['id']}/reset-usage", key=admin).status == 200
     )

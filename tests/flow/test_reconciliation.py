@@ -3,11 +3,13 @@
 import hashlib
 import http.client
 import json
+import os
 import time
 from decimal import Decimal
 
 import pytest
 
+import forge
 from administrators import admin_key, made_key
 from ledger_views import QUICK, attempt_of, rows, settled, truth
 from servers import KEY, gateway_server, mock_server, providers_at, until
@@ -209,3 +211,42 @@ def test_drift_is_found_in_what_was_known(slow, tmp_path):
             assert drift["theirs_pico"] == drift["ours_pico"] * 3 // 2
     finally:
         slow.ask("POST", "/mock/config", {"generationFactor": 1})
+
+
+@pytest.mark.req("R-CLI-011", "R-USE-002")
+def test_what_is_tracked_is_stored_where_the_ledger_did_not_know_it(slow, tmp_path):
+    (tmp_path / "dragoman.toml").write_text(BUDGET)
+    said = providers_at(slow.port)
+    with gateway_server(tmp_path, **said, **QUICK, RECONCILE="false") as server:
+        no_usage(slow)
+        assert server.chat(MODEL, "Once upon a time.", {"x-request-id": "tracked"}).status == 200
+        entry = truth(slow)
+        open_row = server.row("tracked")
+        assert open_row["cost_usd"] is None
+        environment = {
+            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            **{name: said[name] for name in ("OPENROUTER_API_KEY", "OPENROUTER_BASE_URL")},
+            "DRAGOMAN_HOME": str(tmp_path / "home"),
+            "DRAGOMAN_BASE_URL": server.url,
+            "DRAGOMAN_API_KEY": KEY,
+            "MODE": "local",
+        }
+
+        def tracked():
+            command = ("track", open_row["generation_id"], "--json")
+            told = json.loads(forge.run(command, env=environment, cwd=tmp_path).stdout)
+            return told if told.get("provider") else None
+
+        told = until(tracked, 30)
+        cost = (entry["input"] + entry["output"]) * A_TOKEN
+        assert (told["settled"], told["kept"]) == (True, False)
+        assert D(told["ledger"]["cost_usd"]) == cost
+        row = server.row("tracked")
+        assert (D(row["cost_usd"]), row["cost_from"]) == (cost, "provider")
+        assert (row["input_tokens"], row["output_tokens"]) == (entry["input"], entry["output"])
+        usage = server.ask("GET", "/v1/usage").json()
+        assert (D(usage["cost_usd"]), usage["unknown_cost"]) == (cost, 0)
+        (paid,) = rows(server, "SELECT * FROM budget_charges WHERE call_id = ?", row["call_id"])
+        assert (paid["held_pico"], paid["spent_pico"]) == (0, int(cost * 10**12))
+        assert not rows(server, "SELECT * FROM unsettled"), "nobody is asked about it any more"
+        assert tracked()["settled"] is False, "and what is known stays as it is"

@@ -59,7 +59,7 @@ def house(tmp_path_factory):
                     server, keys["alice"], {"x-dragoman-caller": CHAIN, "x-dragoman-tags": "a,b"}
                 )
             called(server, keys["alice"], {}, user="end-user-7")
-            called(server, keys["bob"], {"x-dragoman-caller": "multi_skill:orchestrator->other"})
+            called(server, keys["bob"], {"x-dragoman-caller": "multi_skill:orchestrator->stranger"})
             yield server, admin, keys, folder
 
 
@@ -150,7 +150,7 @@ def test_calls_come_as_a_list_in_pages_as_csv_and_as_lines(house):
 @pytest.mark.req("R-AUTH-008", "R-AUTH-010", "R-AUTH-012")
 def test_nothing_of_one_tenant_is_seen_by_another(house):
     server, admin, keys, _ = house
-    foreign = (b"other", b'"two"', b"two,", b'"bob"')
+    foreign = (b"stranger", b'"two"', b"two,", b'"bob"')
     for path in PAGES:
         reply = server.ask("GET", path, key=keys["alice"])
         assert reply.status == 200, path

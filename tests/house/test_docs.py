@@ -115,6 +115,10 @@ def test_every_variable_that_works_stands_in_the_example_with_its_default():
             assert each.variable in later
     for definition in document.definitions().values():
         assert {*definition.env.key, *definition.env.base_url} <= set(shown)
+        if definition.report is not None:
+            assert set(definition.report.env) <= set(shown)
+            page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+            assert all(f"| `{name}` |" in page for name in definition.report.env)
 
 
 def test_what_is_not_built_yet_is_told_apart_and_is_really_read_by_nobody():
@@ -222,6 +226,7 @@ def variables() -> frozenset[str]:
     known |= {name for group in document.NOT_YET.values() for name in group.split()}
     for definition in document.definitions().values():
         known |= {*definition.env.key, *definition.env.base_url}
+    known |= document.report_variables().keys()
     known |= {*document.login_variables(), "ACME_SECRET"}
     known |= {
         "HTTPS_PROXY",

@@ -40,7 +40,6 @@ from dragoman.accounting.journal import ROTATE_BYTES, Journal
 from dragoman.accounting.ledger import MOST, Settled, Writer
 from dragoman.accounting.ports import Ledger, Notice, Purse, silent
 from dragoman.accounting.price import Pinned, pinned, settle
-from dragoman.accounting.question import caller_named
 from dragoman.accounting.records import (
     About,
     Closed,
@@ -50,6 +49,7 @@ from dragoman.accounting.records import (
 )
 from dragoman.core import ids
 from dragoman.core.call import Attempt, Call, Caller, Outcome
+from dragoman.core.caller_name import caller_named
 from dragoman.core.clock import Clock
 from dragoman.core.errors import HouseError
 from dragoman.core.loss import header

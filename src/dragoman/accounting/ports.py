@@ -169,6 +169,7 @@ class Line(Struct, frozen=True, gc=False):
     web_searches: int | None = None
     units: str = ""
     service_tier: str = ""
+    other_cost_pico: int = 0
 
 
 class Ledger(Protocol):

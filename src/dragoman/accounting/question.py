@@ -6,9 +6,7 @@ Sums are kept by day, key, provider and model, and beside that by what callers w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal, Protocol, TypeAlias
-from urllib.parse import unquote
 
 from msgspec import Struct
 
@@ -39,9 +37,6 @@ LABELS: dict[str, str] = {
 }
 """Which kind of label a dimension is of."""
 
-CALLER = "x-dragoman-caller"
-"""The header by which a program says who of it is calling (R-USE-014); it may be percent-encoded."""
-LONGEST_CALLER = 256
 CHAIN = "->"
 """What stands between the elements of a chain of callers."""
 
@@ -82,20 +77,6 @@ class Reports(Protocol):
                 of an hour whose calls were removed.
         """
         ...
-
-
-def caller_named(headers: Mapping[str, str], name: str) -> str:
-    """Who is calling: whom the request names, else the key's own ``name``; a label and no proof of anything."""
-    said = headers.get(CALLER)
-    if said is None:
-        return name
-    if not said.isascii():
-        # Headers are read as Latin-1, and most programs write UTF-8.
-        said = said.encode("latin-1", "replace").decode("utf-8", "replace")
-    if "%" in said:
-        said = unquote(said)
-    kept = "".join(sign for sign in said[:LONGEST_CALLER] if sign.isprintable())
-    return kept.strip() or name
 
 
 def root_of(caller: str) -> str:

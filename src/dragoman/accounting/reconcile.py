@@ -9,7 +9,8 @@ has cost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Literal, Protocol, TypeAlias
@@ -17,7 +18,7 @@ from typing import Literal, Protocol, TypeAlias
 from msgspec import Struct
 
 from dragoman.accounting.entry import Entry
-from dragoman.accounting.settling import Compared, Question, Settlement, compared, settled
+from dragoman.accounting.settling import Compared, Question, Settlement, Spent, compared, settled
 from dragoman.core import money
 from dragoman.core.clock import Clock
 from dragoman.core.errors import GatewayError
@@ -72,8 +73,8 @@ class Settled(Protocol):
         """Keeps a provider's report: model → calls, ours, theirs."""
         ...
 
-    async def spent_of_day(self, day: int, provider: str) -> dict[str, tuple[int, int]]:
-        """What attempts came to on a day, by model: how many, and 10⁻¹² USD."""
+    async def spent_of_day(self, day: int, providers: Sequence[str]) -> dict[str, Spent]:
+        """What attempts at any of them came to on a day, by model."""
         ...
 
 
@@ -90,6 +91,10 @@ class Sources(Struct, frozen=True):
     """The price of a provider's model at a Unix time."""
     folded: Callable[[str, str], str]
     """One name for all spellings of a provider's model."""
+    billed_by: Callable[[str], tuple[str, ...]] = lambda name: (name,)
+    """Whose calls stand in a provider's report: its own, and of those that share its keys."""
+    knows: Callable[[str, str], bool] = lambda _, __: False
+    """Whether the catalogue has a provider's model."""
 
 
 class Reconciler:
@@ -159,24 +164,7 @@ class Reconciler:
         price = self._sources.price(
             question.provider, question.model, question.created_us / 1_000_000
         )
-        source = f"{question.provider} lookup"
-        now_us = int(self._clock.wall() * 1_000_000)
-        found = settled(entry, question.attempt_id, usage, price, source, now_us)
-        if found is None:
-            return None, None
-        before = next(
-            row.consumed for row in entry.attempts if row.attempt_id == question.attempt_id
-        )
-        after = found.attempt.consumed
-        comparison = compared(before, after, price)
-        same = (before.input_tokens, before.output_tokens, before.cost_pico) == (
-            after.input_tokens,
-            after.output_tokens,
-            after.cost_pico,
-        )
-        # An estimate that was right by chance is none any more.
-        guessed = before.tokens_from == "estimated" != after.tokens_from
-        return (None if same and not guessed else found), comparison
+        return decided(question, usage, price, int(self._clock.wall() * 1_000_000), entry)
 
     async def _again(self, question: Question, result: Result, why: str) -> None:
         tries = question.tries + 1
@@ -199,23 +187,44 @@ class Reconciler:
             except GatewayError as error:
                 self._told(provider, "failed", error.message)
                 continue
-            ours = await self._store.spent_of_day(day, provider)
+            ours = await self._store.spent_of_day(day, self._sources.billed_by(provider))
             await self._store.note_day(day, provider, self._joined(provider, ours, theirs))
 
     def _joined(
-        self,
-        provider: str,
-        ours: Mapping[str, tuple[int, int]],
-        theirs: Mapping[str, Decimal],
+        self, provider: str, ours: Mapping[str, Spent], theirs: Mapping[str, Decimal]
     ) -> dict[str, tuple[int, int, int]]:
-        found: dict[str, tuple[int, int, int]] = {}
+        """Models by one name each; without those whose difference calls of unknown cost explain."""
         folded = self._sources.folded
-        for model, (calls, pico) in ours.items():
+        spent: defaultdict[str, Spent] = defaultdict(Spent)
+        billed: defaultdict[str, int] = defaultdict(int)
+        for model, each in ours.items():
             name = folded(provider, model)
-            before = found.get(name, (0, 0, 0))
-            found[name] = (before[0] + calls, before[1] + pico, before[2])
+            spent[name] = spent[name].and_also(each)
         for model, usd in theirs.items():
-            name = folded(provider, model)
-            before = found.get(name, (0, 0, 0))
-            found[name] = (before[0], before[1], before[2] + money.to_pico(usd))
-        return found
+            billed[folded(provider, model)] += money.to_pico(usd)
+        return {
+            name: (spent[name].calls, spent[name].pico, billed[name])
+            for name in sorted({*spent, *billed})
+            if not spent[name].explains(billed[name])
+        }
+
+
+def decided(
+    question: Question, usage: Usage, price: Price | None, now_us: int, entry: Entry
+) -> tuple[Settlement | None, Compared | None]:
+    """What becomes of a call now that its provider has told; None: nothing of it changes."""
+    source = f"{question.provider} lookup"
+    found = settled(entry, question.attempt_id, usage, price, source, now_us)
+    if found is None:
+        return None, None
+    before = next(row.consumed for row in entry.attempts if row.attempt_id == question.attempt_id)
+    after = found.attempt.consumed
+    comparison = compared(before, after, price)
+    same = (before.input_tokens, before.output_tokens, before.cost_pico) == (
+        after.input_tokens,
+        after.output_tokens,
+        after.cost_pico,
+    )
+    # An estimate that was right by chance is none any more.
+    guessed = before.tokens_from == "estimated" != after.tokens_from
+    return (None if same and not guessed else found), comparison

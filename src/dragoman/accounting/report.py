@@ -47,6 +47,9 @@ class Totals(Struct, frozen=True):
     estimated: Estimated
     unknown_usage: int
     unknown_cost: int
+    other_cost_usd: str
+    """What tries have cost that served nobody (retries, those outrun): nobody is charged for it, and it is in no
+    other sum."""
     day: str | UnsetType | None = UNSET
     month: str | UnsetType | None = UNSET
     tenant: str | UnsetType | None = UNSET
@@ -103,6 +106,8 @@ class Shown(Struct, frozen=True, gc=False):
     """What is counted otherwise than in tokens, as ``images=2 audio_seconds=7``."""
     service_tier: str = ""
     """How the provider has served it; empty: as usual."""
+    other_cost_usd: str = "0"
+    """What its other tries have cost, as far as it is known."""
 
 
 def parse_moment(name: str, text: str | None) -> int | None:
@@ -159,6 +164,7 @@ def totals(sums: Sums, **names: str | None) -> Totals:
         ),
         unknown_usage=sums.unknown_tokens,
         unknown_cost=sums.unknown_cost,
+        other_cost_usd=usd(sums.other_cost_pico),
         **names,
     )
 
@@ -231,6 +237,7 @@ def shown(line: Line) -> Shown:
         web_searches=line.web_searches,
         units=line.units,
         service_tier=line.service_tier,
+        other_cost_usd=usd(line.other_cost_pico),
     )
 
 

@@ -27,9 +27,10 @@ from dragoman.core.usage import Usage
 
 METERED = ("chat", "embeddings")
 """Operations that consume tokens."""
-_WORKED = frozenset({"complete", "client_cut", "upstream_cut", "timeout", "unknown", "hedge_lost"})
-_DOUBTFUL = frozenset({"none", "estimated"})
-_GOOD = 300
+WORKED = frozenset({"complete", "client_cut", "upstream_cut", "timeout", "unknown", "hedge_lost"})
+"""Ends of an attempt that the provider may charge for."""
+DOUBTFUL = frozenset({"none", "estimated"})
+GOOD = 300
 _HEX = 8
 
 
@@ -68,17 +69,44 @@ class Compared(Struct, frozen=True):
     theirs: int
 
 
+class Spent(Struct, frozen=True):
+    """What a model's attempts of a day came to, in 10⁻¹² USD."""
+
+    calls: int = 0
+    pico: int = 0
+    """Of those whose cost is known."""
+    unknown: int = 0
+    """Those that a provider may have charged, and whose cost nobody knows or somebody has estimated."""
+    dearest: int = 0
+    """What the dearest of the known ones cost."""
+
+    def and_also(self, other: Spent) -> Spent:
+        """Both together."""
+        return Spent(
+            self.calls + other.calls,
+            self.pico + other.pico,
+            self.unknown + other.unknown,
+            max(self.dearest, other.dearest),
+        )
+
+    def explains(self, theirs: int) -> bool:
+        """Whether what they say beyond ours may be what the unknown ones cost."""
+        if not self.unknown or theirs <= self.pico:
+            return False
+        return not self.dearest or theirs <= self.pico + self.unknown * self.dearest
+
+
 def is_unsettled(row: AttemptRow, operation: str, sample: float) -> bool:
     """Whether its provider is to be asked what it came to: nobody knows, or it is one of ``sample``."""
     if row.upstream_id is None or operation not in METERED:
         return False
-    worked = row.status in _WORKED or (
-        row.status == "upstream_error" and 0 < (row.upstream_status or 0) < _GOOD
+    worked = row.status in WORKED or (
+        row.status == "upstream_error" and 0 < (row.upstream_status or 0) < GOOD
     )
     if not worked:
         return False
     used = row.consumed
-    if used.tokens_from in _DOUBTFUL or used.cost_from in _DOUBTFUL:
+    if used.tokens_from in DOUBTFUL or used.cost_from in DOUBTFUL:
         return True
     # The end of the id is chance.
     return sample > 0 and int(row.attempt_id[-_HEX:], 16) < sample * 16**_HEX

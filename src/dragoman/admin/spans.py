@@ -37,6 +37,7 @@ class SumsShown(BaseModel):
     estimated: EstimatedShown
     unknown_usage: int = Field(description="Calls of which nobody told the tokens")
     unknown_cost: int
+    other_cost_usd: str = Field(description="What tries have cost that served nobody")
 
 
 def sums_shown(sums: Sums) -> dict[str, Any]:

@@ -47,7 +47,8 @@ TenantOption: TypeAlias = Annotated[
 
 _BARS = "▁▂▃▄▅▆▇█"
 _PATIENCE_S = 3.0
-COLUMNS = ("requests", "failed", "input", "output", "cost USD", "charged USD")
+COLUMNS = ("requests", "failed", "input", "output", "cost USD", "charged USD", "estimated USD")
+_UNKNOWN = "unknown"
 
 
 def freshen(base_url: str, key: str) -> bool:
@@ -97,17 +98,18 @@ def days_line(days: dict[str, Sums], last: str, count: int) -> str:
 
 def cells(sums: Sums) -> tuple[str, ...]:
     """Sums as cells of a table, in the order of ``COLUMNS``."""
-    from dragoman.accounting.report import totals, usd
+    from dragoman.accounting.report import totals
 
     told = totals(sums)
-    cost = told.cost_usd if told.cost_usd is not None else "unknown"
+    guessed = told.estimated
     return (
         str(told.requests),
         str(told.failed_requests),
         str(told.input_tokens),
         str(told.output_tokens),
-        cost,
-        usd(sums.charged_pico),
+        _UNKNOWN if told.cost_usd is None else told.cost_usd,
+        _UNKNOWN if told.charged_usd is None else told.charged_usd,
+        ("-" if not guessed.requests else guessed.cost_usd) or _UNKNOWN,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dragoman.core.call import Call
+from dragoman.core.caller_name import caller_named
 from dragoman.telemetry.log import timestamp
 from dragoman.telemetry.redact import redact
 
@@ -41,7 +42,7 @@ class ErrorLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     tenant: str | None = None
     requested_model: str | None = None
     caller: str | None = None
-    """The name of the key."""
+    """Whom the request names, as ``a->b->c`` too (R-USE-014), else the name of the key."""
     dialect: str | None = None
     stream: bool | None = None
     detail: str | None = None
@@ -66,7 +67,7 @@ def error_line(call: Call, duration_s: float) -> bytes | None:
             model=_shown(each.model),
             status=each.status,
             upstream_status=each.upstream_status,
-            error=each.error_code or each.error_kind,
+            error=_shown(each.error_code or each.error_kind or "") or None,
         )
         for each in outcome.attempts
     )
@@ -78,14 +79,14 @@ def error_line(call: Call, duration_s: float) -> bytes | None:
             method=call.method,
             route=call.route,
             origin=None if call.client is None else call.client[0],
-            request_id=call.request_id,
+            request_id=_shown(call.request_id),
             call_id=call.id,
             trace_id=call.trace_id,
             duration_ms=round(duration_s * 1000, 3),
             key=caller.key_id if caller else None,
             tenant=caller.tenant if caller else None,
             requested_model=_shown(outcome.requested_model) or None,
-            caller=_shown(caller.name) or None if caller else None,
+            caller=_shown(caller_named(call.headers, caller.name)) or None if caller else None,
             dialect=call.dialect,
             stream=outcome.stream,
             detail=redact(call.shown.error) or None if call.shown is not None else None,

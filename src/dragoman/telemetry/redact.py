@@ -45,6 +45,10 @@ _IN_QUERY = re.compile(
 )
 
 
+is_plain_id = re.compile(r"(?:req_)?[0-9A-Fa-f-]*").fullmatch
+"""What our own ids and UUIDs are: of such letters alone no key and no name of a secret is made."""
+
+
 def redact(text: str) -> str:
     """The same text with everything that is shaped like a key replaced by ``[redacted]``.
 

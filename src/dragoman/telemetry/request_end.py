@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from dragoman.core.call import Call
+from dragoman.core.call import Call, Outcome
 from dragoman.core.money import plain
+from dragoman.core.usage import Usage
 from dragoman.telemetry.error_line import error_line
 from dragoman.telemetry.log import LEVELS, AccessLine, Log, timestamp
 from dragoman.telemetry.metrics import Metrics
@@ -74,8 +75,29 @@ def finished_with(
             traces.finished(call, duration_s)
         if take is not None:
             take(line_of(call, duration_s))
+        elif _has_failed(call.outcome):
+            log.access(line_of(call, duration_s))
 
     return finished
+
+
+_REFUSED = 400
+_INSIDE = 500
+
+
+def _has_failed(outcome: Outcome) -> bool:
+    return outcome.error_code is not None or outcome.http_status >= _REFUSED
+
+
+def _level_of(outcome: Outcome) -> str:
+    """Of a call that failed: what a caller can mend warns; a broken answer says 200, and is an error."""
+    return "warning" if _REFUSED <= outcome.http_status < _INSIDE else "error"
+
+
+def _tokens_of(usage: Usage) -> dict[str, int] | None:
+    """What the provider has told; a number that nobody knows is left out (R-USE-001)."""
+    told = {"input": usage.input, "output": usage.billed_output}
+    return {name: number for name, number in told.items() if number is not None} or None
 
 
 def line_of(call: Call, duration_s: float) -> AccessLine:
@@ -88,16 +110,20 @@ def line_of(call: Call, duration_s: float) -> AccessLine:
     first, usage, cost = attempt.first_event_s, attempt.usage, attempt.cost
     tokens: dict[str, int] | None = None
     if usage is not None:
-        written = usage.output if usage.apart is None else usage.billed_output
-        tokens = {"input": usage.input or 0, "output": written or 0}
+        read, written = usage.input, usage.output
+        if read is None or written is None or usage.apart is not None:
+            tokens = _tokens_of(usage)
+        else:
+            tokens = {"input": read, "output": written}
+    error, status = outcome.error_code, outcome.http_status
     return AccessLine(
         timestamp(call.wall),
-        "info",
+        "info" if error is None and status < _REFUSED else _level_of(outcome),
         "request",
         call.request_id,
         call.trace_id,
         call.route,
-        outcome.http_status,
+        status,
         round(duration_s * 1000, 3),
         "dragoman",
         call.id,
@@ -109,7 +135,7 @@ def line_of(call: Call, duration_s: float) -> AccessLine:
         None if first is None else round(first * 1000, 3),
         tokens,
         None if cost is None else plain(cost),
-        outcome.error_code,
+        error,
         None if origin is None else origin.call_id,
     )
 
@@ -122,7 +148,7 @@ def odd_line_of(call: Call, duration_s: float) -> AccessLine:
     first = attempt.first_event_s if attempt else None
     return AccessLine(
         timestamp=timestamp(call.wall),
-        level="info",
+        level=_level_of(outcome) if _has_failed(outcome) else "info",
         message="request",
         request_id=call.request_id,
         trace_id=call.trace_id,
@@ -137,7 +163,7 @@ def odd_line_of(call: Call, duration_s: float) -> AccessLine:
         stream=outcome.stream,
         attempts=len(outcome.attempts),
         first_event_ms=round(first * 1000, 3) if first is not None else None,
-        tokens={"input": usage.input or 0, "output": usage.billed_output or 0} if usage else None,
+        tokens=None if usage is None else _tokens_of(usage),
         cost_usd=plain(attempt.cost) if attempt and attempt.cost is not None else None,
         error=outcome.error_code,
         replay_of=outcome.origin.call_id if outcome.origin is not None else None,

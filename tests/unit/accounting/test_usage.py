@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from dragoman.accounting.asked import DIMENSIONS, MOST_LINES, Asked, parse_asked
 from dragoman.accounting.ports import Line, Only, Scope, Sums
-from dragoman.accounting.question import caller_named, root_of
+from dragoman.accounting.question import root_of
 from dragoman.accounting.search import Hit
 from dragoman.accounting.sheet import sheet
 from dragoman.accounting.usage import all_calls, own_usage, page_of_sums
+from dragoman.core.caller_name import caller_named
 from dragoman.core.errors import CallerError
 
 LINE = Line(
@@ -219,9 +220,11 @@ def test_a_file_of_all_calls_says_whose_they_are():
 
 
 def test_sums_as_csv_have_a_column_for_each_number():
-    models = {("openai", "=x"): Sums(requests=2, cost_pico=15, estimated_cost_pico=10**12)}
+    spent = {"cost_pico": 15, "estimated_cost_pico": 10**12, "other_cost_pico": 3 * 10**12}
+    models = {("openai", "=x"): Sums(requests=2, **spent)}
     body = document(Canned(models), group="model", format="csv").body
     (row,) = csv.DictReader(io.StringIO(body.decode()))
+    assert row["other_cost_usd"] == "3"
     assert (row["provider"], row["model"], row["requests"]) == ("openai", "'=x", "2")
     assert (row["cost_usd"], row["estimated_cost_usd"]) == ("0.000000000015", "1")
 

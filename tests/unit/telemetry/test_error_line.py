@@ -68,6 +68,24 @@ def test_it_tells_who_asked_for_what_and_who_failed():
     }
 
 
+@pytest.mark.req("R-OBS-011", "R-USE-014")
+def test_it_names_the_chain_of_callers_where_the_request_does():
+    call = failed(caller=ALICE)
+    call.headers = {"x-dragoman-caller": "bot:run->step%201"}
+    assert json.loads(error_line(call, 1.0))["caller"] == "bot:run->step 1"
+
+
+@pytest.mark.req("R-OBS-007")
+def test_no_key_is_in_what_a_caller_writes_of_itself():
+    secret = "sk-0123456789abcdefghijkl"
+    call = failed(caller=ALICE, attempts=[Attempt("a", 1, "p", "m", None, 0.0, 0.0)])
+    call.request_id, call.headers = secret, {"x-dragoman-caller": f"bot->{secret}"}
+    call.outcome.attempts[0].error_code = secret
+    line = json.loads(error_line(call, 1.0))
+    assert (line["request_id"], line["caller"]) == ("[redacted]", "bot->[redacted]")
+    assert line["attempts"][0]["error"] == "[redacted]"
+
+
 def test_what_a_caller_writes_for_a_model_is_cleaned_and_cut():
     secret = "sk-0123456789abcdefghijkl"
     line = error_line(failed(caller=ALICE, requested_model=f"x {secret} \ud800" + "y" * 500), 1.0)

@@ -103,6 +103,23 @@ def test_a_key_that_somebody_took_for_a_model_is_not_shown_to_people(pipe):
     assert line.endswith("2ms req_0190a")
 
 
+@pytest.mark.req("R-OBS-007")
+def test_a_key_in_what_a_caller_writes_is_not_in_a_line_for_programs(pipe):
+    writing, lines = pipe
+    log, secret = Log("info", "json", writing), "sk-abcdefghijklmnop"
+    for waits in (False, True):
+        log.later = (lambda: None) if waits else None
+        log.access(access(model=f"wild/{secret}", request_id="req_0190a"))
+        log.access(access(request_id=secret, model="m" * 300 + secret, error=f"no {secret}"))
+        log.flush()
+    said = lines()
+    assert len(said) == 4
+    assert secret[3:] not in "".join(said)
+    first, second = map(json.loads, said[:2])
+    assert (first["model"], first["request_id"]) == ("wild/[redacted]", "req_0190a")
+    assert (second["request_id"], second["error"]) == ("[redacted]", "no [redacted]")
+
+
 def test_a_line_for_people_obeys_the_level_too(pipe):
     writing, lines = pipe
     Log("warn", "text", writing).access(access())

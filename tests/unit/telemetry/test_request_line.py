@@ -4,6 +4,7 @@ import json
 import os
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,8 @@ WORDS = st.none() | st.just("word")
 
 @st.composite
 def calls(draw):
-    outcome = Outcome(http_status=200, stream=draw(st.booleans()), error_code=draw(WORDS))
+    status = draw(st.sampled_from([200, 404, 503]))
+    outcome = Outcome(http_status=status, stream=draw(st.booleans()), error_code=draw(WORDS))
     for number in range(draw(st.integers(0, 2))):
         one = Attempt("a", number, "p", "m", None, 0, 0)
         one.first_event_s = draw(st.none() | st.floats(0, 9))
@@ -71,3 +73,43 @@ def test_no_line_is_made_that_nobody_wants() -> None:
     os.close(writing)
     assert os.read(reading, 10) == b""
     os.close(reading)
+
+
+@pytest.mark.req("R-USE-001", "R-OBS-005")
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        (Usage(input=7), {"input": 7}),
+        (Usage(output=2, apart=3), {"output": 5}),
+        (Usage(input=0, output=0), {"input": 0, "output": 0}),
+        (Usage(cost=Decimal("0.1")), None),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("told_by", [line_of, odd_line_of])
+def test_a_number_that_nobody_knows_is_left_out(told_by, usage, tokens) -> None:
+    attempt = Attempt("a", 1, "p", "m", None, 0, 0, usage=usage)
+    call = finished_call(Outcome(http_status=200, attempts=[attempt], standing=attempt))
+    assert told_by(call, 1.0).tokens == tokens
+
+
+@pytest.mark.req("R-OBS-006", "R-OBS-011")
+@pytest.mark.parametrize(
+    ("level", "told"),
+    [
+        ("info", ["200 info", "404 warning", "429 warning", "503 error", "200 error"]),
+        ("warn", ["404 warning", "429 warning", "503 error", "200 error"]),
+        ("error", ["503 error", "200 error"]),
+        ("silent", []),
+    ],
+)
+def test_who_wants_to_hear_of_failures_alone_hears_of_them(level, told) -> None:
+    reading, writing = os.pipe()
+    tell = finished_with(Metrics(), Log(level, "json", writing))
+    ends = [(200, None), (404, "no"), (429, "slow"), (503, "down"), (200, "upstream_truncated")]
+    for status, code in ends:
+        tell(finished_call(Outcome(http_status=status, error_code=code)), 1.0)
+    os.close(writing)
+    lines = [json.loads(line) for line in os.read(reading, 1 << 16).splitlines()]
+    os.close(reading)
+    assert [f"{line['status']} {line['level']}" for line in lines] == told

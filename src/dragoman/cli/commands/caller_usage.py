@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dragoman.cli.access import KEY, URL, KeyOption, UrlOption
-from dragoman.cli.commands.stats import few
+from dragoman.cli.commands.stats import few, sentence
 from dragoman.cli.output import JsonOption, say, say_json, table
 from dragoman.cli.settings import EnvFileOption
 from dragoman.cli.views import COLUMNS, TenantOption, cells, days_line, with_views
@@ -73,10 +73,7 @@ def caller_usage(
     if not chains:
         say(f"{caller} has used nothing.")
         return
-    all_of_it = few(list(chains.values()))
-    say(
-        f"{caller}: {all_of_it['requests']} requests, ${all_of_it['cost']}, {all_of_it['tokens']} tokens"
-    )
+    say(f"{caller}: {sentence(few(list(chains.values())))}")
     table(
         "By caller", ("caller", *COLUMNS), [(k[0], *cells(s)) for k, s in sorted(chains.items())]
     )

@@ -122,7 +122,7 @@ def _tell(
     as_csv: bool,
 ) -> None:
     from dragoman.accounting.ports import Sums
-    from dragoman.accounting.report import add, totals
+    from dragoman.accounting.report import add, totals, usd
     from dragoman.accounting.usage import page_of_sums, sheet_of_sums
 
     total = Sums()
@@ -143,7 +143,9 @@ def _tell(
         by_day = {key[0]: sums for key, sums in days.items()}
         say(f"{days_line(by_day, max(by_day), 31)}  requests a day up to {max(by_day)}")
         words = dict(zip(COLUMNS, cells(total), strict=True))
-        say(f"{words['requests']} requests, {words['cost USD']} USD in all; {len(found)} groups")
+        others = f", other tries {usd(total.other_cost_pico)} USD" if total.other_cost_pico else ""
+        cost = f"{words['cost USD']} USD in all{others}"
+        say(f"{words['requests']} requests, {cost}; {len(found)} groups")
 
 
 def status() -> str:

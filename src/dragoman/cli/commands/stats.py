@@ -60,10 +60,7 @@ def stats(
         say_json(found)
         return
     for name in ("total", "this_month", "today"):
-        each = found[name]
-        say(
-            f"{name.replace('_', ' '):11} {each['requests']} requests, ${each['cost']}, {each['tokens']} tokens"
-        )
+        say(f"{name.replace('_', ' '):11} {sentence(found[name])}")
     say(f"callers     {found['callers']}")
     say(f"models      {', '.join(found['models']) or 'none'}")
     say(f"{days_line(by_day, _today(), _DAYS)}  requests a day, the last {_DAYS} days")
@@ -86,25 +83,56 @@ def _told(days: dict[str, Sums], callers: set[str], models: set[str]) -> dict[st
 
 
 def few(several: list[Sums]) -> dict[str, Any]:
-    """Requests, cost and tokens, as R-ADD-010 has them: the cost with six decimals at least."""
+    """Requests, cost and tokens, as R-ADD-010 has them: the cost with six decimals at least.
+
+    What was estimated stands apart (D25), and what nobody has told is None.
+    """
     from dragoman.accounting.ports import Sums
-    from dragoman.accounting.report import add
+    from dragoman.accounting.report import add, totals
 
     whole = Sums()
     for sums in several:
         add(whole, sums)
+    told = totals(whole)
+    guessed = told.estimated
     return {
         "requests": whole.requests,
-        "cost": dollars(whole.cost_pico + whole.estimated_cost_pico),
-        "tokens": whole.tokens,
+        "cost": _six(told.cost_usd),
+        "tokens": told.total_tokens if told.total_tokens or not whole.unknown_tokens else None,
+        "estimated": {
+            "requests": guessed.requests,
+            "cost": _six(guessed.cost_usd),
+            "tokens": guessed.input_tokens + guessed.output_tokens,
+        },
+        "unknown_cost": whole.unknown_cost,
+        "unknown_usage": whole.unknown_tokens,
     }
 
 
-def dollars(pico: int) -> str:
-    """An amount with six decimals, or with all that it has."""
-    from dragoman.accounting.report import usd
+def sentence(told: dict[str, Any]) -> str:
+    """What ``few`` has found, for people."""
+    guessed = told["estimated"]
+    parts = [f"{told['requests']} requests", *_spent(told)]
+    if guessed["requests"]:
+        parts.append(f"estimated of {guessed['requests']}: {' and '.join(_spent(guessed))}")
+    if told["unknown_cost"]:
+        parts.append(f"cost of {told['unknown_cost']} unknown")
+    return ", ".join(parts)
 
-    whole, _, fraction = usd(pico).partition(".")
+
+def _spent(told: dict[str, Any]) -> tuple[str, str]:
+    cost, tokens = told["cost"], told["tokens"]
+    return (
+        "unknown cost" if cost is None else f"${cost}",
+        "unknown tokens" if tokens is None else f"{tokens} tokens",
+    )
+
+
+def _six(amount: str | None) -> str | None:
+    """An amount with six decimals, or with all that it has."""
+    if amount is None:
+        return None
+    whole, _, fraction = amount.partition(".")
     return f"{whole}.{fraction.ljust(6, '0')}"
 
 

@@ -21,7 +21,8 @@ SUMMARY = "Show what one answer has used, and keep it."
 _HELP = """Show what one answer has used, as the ledger has it and as its provider tells it.
 
 ID is what the provider calls the answer, or a request's or call's id of this gateway. An answer that the ledger
-does not have, as it was made elsewhere, is written into it, under CALLER.
+does not have, as it was made elsewhere, is written into it, under CALLER; one whose figures it does not have, or
+has estimated, is settled by what the provider tells.
 
     dragoman track gen-1733000000-AbCdEf
 
@@ -54,14 +55,14 @@ def track(
     from dragoman.config.load import environment
     from dragoman.tracking import track as tracked
 
-    line, told, trouble, kept = done(
+    line, told, trouble, kept, settled = done(
         tracked(settings, environment(env_file), name, caller, tenant, provider), as_json=as_json
     )
     if line is None and told is None:
         fail(trouble or f"Neither the ledger nor the provider knows {name!r}.", as_json=as_json)
     parts = {"ledger": _line(line), "provider": _told(told)}
     if as_json:
-        say_json({**parts, "kept": kept, "trouble": trouble or None})
+        say_json({**parts, "kept": kept, "settled": settled, "trouble": trouble or None})
         return
     for place, members in parts.items():
         for member, value in (members or {}).items():
@@ -70,6 +71,8 @@ def track(
         say(f"provider  {trouble}")
     if kept:
         say(f"It was new and is kept under the caller {caller}.")
+    if settled:
+        say("The ledger has now what the provider tells of it.")
 
 
 def _line(line: Line | None) -> dict[str, Any] | None:

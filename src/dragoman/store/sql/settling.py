@@ -10,10 +10,20 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from sqlalchemy import delete, func, or_, select, update
+from msgspec.structs import asdict
+from sqlalchemy import and_, case, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dragoman.accounting.settling import Compared, Question, Settlement
+from dragoman.accounting.settling import (
+    DOUBTFUL,
+    GOOD,
+    WORKED,
+    Compared,
+    Question,
+    Settlement,
+    Spent,
+    is_unsettled,
+)
 from dragoman.core.budget import Pot, pots_of
 from dragoman.core.ids import uuid7_of
 from dragoman.credentials.own import OWN
@@ -83,6 +93,42 @@ class SqlSettling:
         """Nobody will ever tell; the ledger's row stays as it is."""
         async with self._database.write() as connection:
             await connection.execute(_closing(attempt_id))
+
+    async def reopened(
+        self, call_id: str, provider: str, upstream_id: str, due_ms: int
+    ) -> Question | None:
+        """The question of a call's attempt, also where nobody was to ask any more; None: it has its figures."""
+        async with self._database.write() as connection:
+            entry = await _entry(connection, call_id)
+            if entry is None:
+                return None
+            row = next(
+                (
+                    row
+                    for row in entry.attempts
+                    if (row.provider, row.upstream_id) == (provider, upstream_id)
+                    and is_unsettled(row, entry.request.operation, 0.0)
+                ),
+                None,
+            )
+            if row is None:
+                return None
+            asked = Question(
+                row.attempt_id,
+                call_id,
+                provider,
+                row.model,
+                row.tenant,
+                row.credential,
+                upstream_id,
+                row.created_us,
+                due_ms,
+                0,
+            )
+            make = postgresql.insert if self._database.backend == "postgresql" else sqlite.insert
+            added = make(unsettled).values(**asdict(asked))
+            await connection.execute(added.on_conflict_do_nothing())
+        return asked
 
     async def settle(
         self,
@@ -168,29 +214,36 @@ class SqlSettling:
         async with self._database.read() as connection:
             return [Drift(**row) for row in (await connection.execute(query)).mappings()]
 
-    async def spent_of_day(self, day: int, provider: str) -> dict[str, tuple[int, int]]:
-        """What attempts with keys of the house came to on a day, by model: how many, and 10⁻¹² USD.
+    async def spent_of_day(self, day: int, providers: Sequence[str]) -> dict[str, Spent]:
+        """What attempts with keys of the house came to on a day, by model.
 
         What tenants' own keys have spent stands on their bills, and in no report of ours.
         """
         row = attempts.c
         since, until = day * DAY_US, (day + 1) * DAY_US
         slack = 3_600_000_000
+        doubtful = row.cost_from.in_(DOUBTFUL)
+        known = case((doubtful, 0), else_=func.coalesce(row.cost_pico, 0))
+        worked = or_(
+            row.status.in_(WORKED),
+            and_(row.status == "upstream_error", row.upstream_status.between(1, GOOD - 1)),
+        )
+        open_ones = func.sum(case((and_(doubtful, worked), 1), else_=0))
         query = (
-            select(row.model, func.count(), func.sum(func.coalesce(row.cost_pico, 0)))
+            select(row.model, func.count(), func.sum(known), open_ones, func.max(known))
             .where(
                 row.call_id >= _id_at(since - slack),
                 row.call_id < _id_at(until),
                 row.created_us >= since,
                 row.created_us < until,
-                row.provider == provider,
+                row.provider.in_(providers),
                 or_(row.credential.is_(None), ~row.credential.startswith(OWN, autoescape=True)),
             )
             .group_by(row.model)
         )
         async with self._database.read() as connection:
             found = (await connection.execute(query)).all()
-        return {model: (int(calls), int(pico or 0)) for model, calls, pico in found}
+        return {model: Spent(*map(int, numbers)) for model, *numbers in found}
 
 
 def _id_at(micros: int) -> str:
