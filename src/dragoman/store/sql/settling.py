@@ -35,7 +35,7 @@ from dragoman.store.sql.ledger_entry import entry_of_rows
 from dragoman.store.sql.ledger_rows import Added, SumRows, add_sums, difference, statements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Delete
     from sqlalchemy.ext.asyncio import AsyncConnection
