@@ -61,6 +61,8 @@ class Settings(BaseSettings):
     """local: for one person on one machine; test: fixed quotas; prod: fail-closed."""
     host: str = "127.0.0.1"
     """The address to listen on."""
+    bind_host: str | None = None
+    """The same by another name, which goes before ``HOST`` where both are said at one place."""
     port: int = Field(default=8000, ge=0, le=65535)
     """The port to listen on."""
     workers: int = Field(default=1, ge=1, le=64)

@@ -32,6 +32,22 @@ def test_a_flag_beats_the_environment_the_env_file_the_toml_and_the_default(tmp_
     assert (settings.port, settings.host, settings.mode) == (8004, "::1", "local")
 
 
+@pytest.mark.req("R-ENV-014")
+def test_bind_host_goes_before_host_where_both_are_said_and_a_flag_before_both(
+    tmp_path, monkeypatch
+):
+    monkeypatch.delenv("BIND_HOST", raising=False)
+    (tmp_path / "dragoman.toml").write_text("format = 1\n[server]\nhost = '::1'\n")
+    (tmp_path / ".env").write_text("BIND_HOST=127.0.0.2\nHOST=127.0.0.3\n")
+    assert load_settings().host == "127.0.0.2"
+    monkeypatch.setenv("BIND_HOST", "")
+    monkeypatch.setenv("HOST", "127.0.0.4")
+    assert load_settings().host == "127.0.0.4", "the environment goes before the file"
+    monkeypatch.setenv("BIND_HOST", "0.0.0.0")
+    assert load_settings().host == "0.0.0.0"
+    assert load_settings({"host": "127.0.0.5"}).host == "127.0.0.5"
+
+
 @pytest.mark.req("R-SEC-001")
 @pytest.mark.parametrize(
     ("said", "meant"), [("local", "local"), ("PRODUCTION", "prod"), ("Test", "test")]
