@@ -10,11 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dragoman.config.folders import default_home, default_secrets
 from dragoman.config.origins import wrong_origins
+from dragoman.config.proxies import as_networks
 from dragoman.core.errors import GatewayError
 from dragoman.core.provider import Strategy
 from dragoman.telemetry.sampling import SamplerName
@@ -75,6 +76,8 @@ class Settings(BaseSettings):
     """Default: SQLite in ``dragoman_home``; must be said in prod."""
     allowed_hosts: CommaList = []
     """Names beyond localhost that a Host header may say in local mode."""
+    trusted_proxies: Annotated[CommaList, AfterValidator(as_networks)] = []
+    """Addresses and networks (CIDR) of proxies whose X-Forwarded-For is believed; docs/deployment.md."""
     cors_allow_origins: CommaList = []
     """Web origins whose pages may call; must be said in prod, without a wildcard."""
     local_keys: CommaList = ["2api_test"]

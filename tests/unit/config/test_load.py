@@ -48,6 +48,28 @@ def test_bind_host_goes_before_host_where_both_are_said_and_a_flag_before_both(
     assert load_settings({"host": "127.0.0.5"}).host == "127.0.0.5"
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("10.0.0.1,proxy.internal", "'proxy.internal' is neither an IP address nor a network"),
+        ("10.0.0.1/8", "say 10.0.0.0/8"),
+        ("10.0.0.0/33", "'10.0.0.0/33' is neither"),
+    ],
+)
+def test_a_trusted_proxy_that_is_no_network_is_refused(monkeypatch, said, told):
+    monkeypatch.setenv("TRUSTED_PROXIES", said)
+    with pytest.raises(ConfigError) as error:
+        load_settings()
+    assert "TRUSTED_PROXIES" in error.value.message
+    assert told in error.value.message
+
+
+def test_trusted_proxies_are_addresses_and_networks(monkeypatch):
+    assert load_settings().trusted_proxies == []
+    monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8, ::1,192.0.2.7")
+    assert load_settings().trusted_proxies == ["10.0.0.0/8", "::1", "192.0.2.7"]
+
+
 @pytest.mark.req("R-SEC-001")
 @pytest.mark.parametrize(
     ("said", "meant"), [("local", "local"), ("PRODUCTION", "prod"), ("Test", "test")]
