@@ -76,7 +76,6 @@ NOT_YET = {
     "further surfaces": """
         VIDEO_REQUEST_CACHE_TTL_MS
     """,
-    "scripts": "BIND_HOST",
 }
 """Names that are agreed on, and that no line reads so far."""
 

@@ -25,6 +25,7 @@ from dragoman.config.running import Outcome
 from dragoman.config.settings import Settings
 from dragoman.control import management
 from dragoman.core.call import Call
+from dragoman.core.client_address import networks_of
 from dragoman.core.errors import CallerError, GatewayError
 from dragoman.health.condition import Condition, conditions
 from dragoman.live_models import LiveModels
@@ -187,7 +188,7 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
     kept = application.bodies
     live = LiveModels(services)
     pages = usage_pages(services, live)
-    managed = management(services, reloader, live, application._workers)  # noqa: SLF001  its own
+    managed = management(services, reloader, live)
 
     async def described() -> bytes:
         # The admin room's part needs FastAPI: where it is switched off, nobody pays for it.
@@ -272,7 +273,11 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
             wall=time.time,
             started=started_with(services.metrics),
             finished=finished_with(
-                services.metrics, services.log, services.errors.put, services.tracer
+                services.metrics,
+                services.log,
+                services.errors.put,
+                services.tracer,
+                networks_of(settings.trusted_proxies),
             ),
             failed=house.means.report,
             sample=services.tracer.sample if services.tracer is not None else None,

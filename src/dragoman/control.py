@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from dragoman.accounting.account import Accountant
 from dragoman.admin.deeds import refused
 from dragoman.admin.desk import Desk, IngestPolicy
-from dragoman.admission.strangers import Strangers
+from dragoman.admission.strangers import strangers
 from dragoman.assembly.live_accounts import ACCOUNTS
 from dragoman.catalog.stored import Kind
 from dragoman.config.budgets import budgets_of
 from dragoman.config.tiers import read_tiers
 from dragoman.core.call import Call
+from dragoman.core.client_address import address_of, networks_of
 from dragoman.core.provider import ACCOUNT
 from dragoman.health.condition import Condition, conditions
 from dragoman.live_models import LiveModels
@@ -37,26 +38,26 @@ if TYPE_CHECKING:
     from dragoman.admin.application import Room
 
 
-def management(
-    services: Services, reloader: Reloader, live: LiveModels, workers: int
-) -> Management:
+def management(services: Services, reloader: Reloader, live: LiveModels) -> Management:
     """What the surface needs of the admin room."""
-    settings = services.settings
+    settings, gate = services.settings, services.house.gate
     door = _Door(desk_of(services, reloader, live))
-    strangers = Strangers(
+    known = strangers(
         (
             settings.admin_keys_rate_limit_rps,
             settings.admin_keys_rate_limit_rpm,
             settings.admin_keys_rate_limit_rpd,
         ),
-        time.monotonic,
-        share=workers,
+        gate.store,
+        gate.limited,
+        settings.rate_limit_hash_secret.get_secret_value(),
     )
+    proxies = networks_of(settings.trusted_proxies)
     return Management(
         answer=door.answer,
         refused=partial(refused, door.desk),
         described=door.described,
-        admit=strangers.admit,
+        admit=lambda call: known.admit(address_of(call, proxies) or "-"),
         ingest_cap=settings.admin_keys_max_body_bytes,
     )
 
@@ -139,6 +140,7 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
             providers=frozenset(settings.admin_keys_allowed_providers),
             most=settings.admin_keys_log_max_entries,
             log=lambda members: submissions.write(members, time.time()),
+            proxies=networks_of(settings.trusted_proxies),
         ),
         tiers=lambda: house.gate.tiers.tiers,
         tiers_in_file=lambda: read_tiers(services.settings),

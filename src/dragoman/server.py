@@ -276,6 +276,8 @@ def _serve_many(settings: Settings, env_file: Path | None) -> int:
             WORKERS: str(settings.workers),
         }
     )
+    if settings.bind_host is not None:
+        os.environ["BIND_HOST"] = settings.host  # it goes before HOST, and a flag before both
     if env_file is not None:
         os.environ[ENV_FILE] = str(env_file)
     config = server_config("dragoman.server:worker", settings)

@@ -59,7 +59,9 @@ def house(tmp_path_factory):
                     server, keys["alice"], {"x-dragoman-caller": CHAIN, "x-dragoman-tags": "a,b"}
                 )
             called(server, keys["alice"], {}, user="end-user-7")
-            called(server, keys["bob"], {"x-dragoman-caller": "multi_skill:orchestrator->stranger"})
+            called(
+                server, keys["bob"], {"x-dragoman-caller": "multi_skill:orchestrator->stranger"}
+            )
             yield server, admin, keys, folder
 
 

@@ -26,6 +26,7 @@ from dragoman.catalog.stored import (
     Submission,
 )
 from dragoman.core.call import Caller, Limits
+from dragoman.core.client_address import Networks
 from dragoman.core.secret import Secret
 from dragoman.credentials.accounts import Standing
 from dragoman.credentials.own import OwnCredential, OwnRule
@@ -309,6 +310,8 @@ class IngestPolicy:
     """Keys that may wait, and the most that are listed at once."""
     log: Callable[[Mapping[str, Any]], None]
     """Writes a line of the submissions' own log."""
+    proxies: Networks = ()
+    """Who is believed about where a request came from."""
 
 
 @dataclass(frozen=True, slots=True)

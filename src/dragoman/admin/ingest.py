@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import Query, Request
+from fastapi import Query
 from pydantic import BaseModel, Field
 
 from dragoman.admin.bench import CallOf, DeskOf, room
@@ -20,6 +20,7 @@ from dragoman.admin.paging import Asked, Listed, Strict, Word, page_of, place_of
 from dragoman.admin.providers import Name, ProviderKey
 from dragoman.catalog.keys import mask, wrong_form
 from dragoman.catalog.stored import Submission
+from dragoman.core.client_address import address_of
 from dragoman.core.errors import CallerError, GatewayError, code_of, invalid
 
 router = room("keys of providers")
@@ -77,14 +78,10 @@ def _shown(found: Submission) -> KeyShown:
     )
 
 
-def _address(request: Request) -> str:
-    return request.client.host[:45] if request.client is not None else "-"
-
-
 @router.post("/api/admin/keys", status_code=201)
-async def hand_in(desk: DeskOf, call: CallOf, request: Request, said: KeySaid) -> Receipt:
+async def hand_in(desk: DeskOf, call: CallOf, said: KeySaid) -> Receipt:
     """Hands in a key; who does so learns whether it was taken, and never sees it again."""
-    address = _address(request)
+    address = (address_of(call, desk.ingest.proxies) or "-")[:45]
     line = {
         "provider": said.provider,
         "tier": said.tier,

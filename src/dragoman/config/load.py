@@ -96,8 +96,8 @@ def load_settings(
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             return (
                 init_settings,
-                EnvSettingsSource(settings_cls, env_ignore_empty=True),
-                DotEnvSettingsSource(settings_cls, env_file=path, env_ignore_empty=True),
+                _Environment(settings_cls, env_ignore_empty=True),
+                _EnvFile(settings_cls, env_file=path, env_ignore_empty=True),
                 _Table(settings_cls, said_there),
             )
 
@@ -236,6 +236,24 @@ def _stored_names() -> list[str]:
         *(name for env in logins for names in env.values() for name in names),
         *(name for table in shipped().values() for name in table.get("env", ())),
     ]
+
+
+class _Environment(EnvSettingsSource):
+    """The environment; BIND_HOST is another name of HOST, and goes before it."""
+
+    def __call__(self) -> dict[str, Any]:
+        return _bound(super().__call__())
+
+
+class _EnvFile(DotEnvSettingsSource):
+    """The ``.env`` file; the same."""
+
+    def __call__(self) -> dict[str, Any]:
+        return _bound(super().__call__())
+
+
+def _bound(said: dict[str, Any]) -> dict[str, Any]:
+    return {**said, "host": said["bind_host"]} if "bind_host" in said else said
 
 
 class _Table(PydanticBaseSettingsSource):

@@ -10,11 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dragoman.config.folders import default_home, default_secrets
 from dragoman.config.origins import wrong_origins
+from dragoman.config.proxies import as_networks
 from dragoman.core.errors import GatewayError
 from dragoman.core.provider import Strategy
 from dragoman.telemetry.sampling import SamplerName
@@ -61,6 +62,8 @@ class Settings(BaseSettings):
     """local: for one person on one machine; test: fixed quotas; prod: fail-closed."""
     host: str = "127.0.0.1"
     """The address to listen on."""
+    bind_host: str | None = None
+    """The same by another name, which goes before ``HOST`` where both are said at one place."""
     port: int = Field(default=8000, ge=0, le=65535)
     """The port to listen on."""
     workers: int = Field(default=1, ge=1, le=64)
@@ -73,6 +76,8 @@ class Settings(BaseSettings):
     """Default: SQLite in ``dragoman_home``; must be said in prod."""
     allowed_hosts: CommaList = []
     """Names beyond localhost that a Host header may say in local mode."""
+    trusted_proxies: Annotated[CommaList, AfterValidator(as_networks)] = []
+    """Addresses and networks (CIDR) of proxies whose X-Forwarded-For is believed; docs/deployment.md."""
     cors_allow_origins: CommaList = []
     """Web origins whose pages may call; must be said in prod, without a wildcard."""
     local_keys: CommaList = ["2api_test"]

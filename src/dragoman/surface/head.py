@@ -18,6 +18,7 @@ from msgspec import Struct
 from starlette.types import ASGIApp, Scope
 
 from dragoman.core.call import Proof
+from dragoman.core.client_address import FORWARDED_FOR
 
 HEAD_LIMIT = 64 * 1024
 """Bytes of a request line and its headers."""
@@ -79,7 +80,10 @@ _VARYING = frozenset(name.encode("ascii") for name in VARYING_NAMES)
 
 
 def headers_of_scope(scope: Scope) -> dict[str, str]:
-    """The request's headers; names come in lower case from the server, of repeated ones the last counts."""
+    """The request's headers; names come in lower case from the server, of repeated ones the last counts.
+
+    Of ``X-Forwarded-For`` all do: each proxy may add a line of its own to those that are there.
+    """
     if BY_NAME not in scope:
         scope[BY_NAME] = _by_name(scope["headers"])
     headers: dict[str, str] = scope[BY_NAME]
@@ -90,8 +94,14 @@ def _by_name(given: list[tuple[bytes, bytes]]) -> dict[str, str]:
     # Decoded all at once. What the parser lets through holds no NUL; should it ever, one by one.
     words = b"\0".join(chain.from_iterable(given)).decode("latin-1").split("\0")
     if len(words) == 2 * len(given):
-        return dict(zip(words[::2], words[1::2], strict=True))
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in given}
+        found = dict(zip(words[::2], words[1::2], strict=True))
+    else:
+        found = {name.decode("latin-1"): value.decode("latin-1") for name, value in given}
+    if len(found) != len(given) and FORWARDED_FOR in found:
+        name = FORWARDED_FOR.encode("ascii")
+        lines = (value for each, value in given if each == name)
+        found[FORWARDED_FOR] = b", ".join(lines).decode("latin-1")
+    return found
 
 
 def target_of(url: bytes) -> tuple[str, bytes, bytes]:

@@ -37,7 +37,7 @@ class Management:
     """Told of a caller whose role does not reach the row."""
     described: Callable[[], Awaitable[dict[str, object]]]
     """Its part of the interface's description."""
-    admit: Callable[[str], None]
+    admit: Callable[[Call], Awaitable[None]]
     """Counts a stranger's request by its address; raises where it is one too many."""
     ingest_cap: int
     """The largest body that strangers may send."""
@@ -50,8 +50,7 @@ def managed_endpoint(route: Route, house: House, entry: Entry, management: Manag
 
     async def serve(call: Call, scope: Scope, receive: Receive) -> Whole:
         if route.permission == "public":
-            client = scope.get("client")
-            management.admit(client[0] if client else "-")
+            await management.admit(call)
         else:
             call.proof = proof_of(call, scope)
             caller = call.caller = await find_caller(call, house)

@@ -6,6 +6,7 @@ import msgspec
 
 from dragoman.core.call import Call
 from dragoman.core.caller_name import caller_named
+from dragoman.core.client_address import Networks, address_of
 from dragoman.telemetry.log import timestamp
 from dragoman.telemetry.redact import redact
 
@@ -33,7 +34,7 @@ class ErrorLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     method: str
     route: str
     origin: str | None = None
-    """The address that it came from; of a proxy, where one stands before the gateway."""
+    """The address that it came from; of a proxy that is not trusted, where one stands before the gateway."""
     request_id: str
     call_id: str
     trace_id: str
@@ -53,7 +54,7 @@ class ErrorLine(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 _encode = msgspec.json.Encoder().encode
 
 
-def error_line(call: Call, duration_s: float) -> bytes | None:
+def error_line(call: Call, duration_s: float, proxies: Networks = ()) -> bytes | None:
     """The line of a failed call, as JSON; None for one that did not fail, or that nobody of ours made.
 
     Calls that show no key are refused by the thousand where somebody scans, and would push out the rest.
@@ -78,7 +79,7 @@ def error_line(call: Call, duration_s: float) -> bytes | None:
             error=_shown(outcome.error_code),
             method=call.method,
             route=call.route,
-            origin=None if call.client is None else call.client[0],
+            origin=address_of(call, proxies),
             request_id=_shown(call.request_id),
             call_id=call.id,
             trace_id=call.trace_id,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from dragoman.core.call import Call, Outcome
+from dragoman.core.client_address import Networks
 from dragoman.core.money import plain
 from dragoman.core.usage import Usage
 from dragoman.telemetry.error_line import error_line
@@ -60,14 +61,18 @@ def finished_with(
     log: Log,
     errors: Callable[[bytes], None] | None = None,
     traces: Traces | None = None,
+    proxies: Networks = (),
 ) -> Callable[[Call, float], None]:
-    """What is told of every request that is over; ``errors`` gets a line of those that failed."""
+    """What is told of every request that is over; ``errors`` gets a line of those that failed.
+
+    ``proxies`` are believed about where those came from.
+    """
     count, take = metrics.finished, log.take if log.threshold <= LEVELS["info"] else None
 
     def finished(call: Call, duration_s: float) -> None:
         metrics.active -= 1
         if call.outcome.error_code is not None and errors is not None:
-            line = error_line(call, duration_s)
+            line = error_line(call, duration_s, proxies)
             if line is not None:
                 errors(line)
         count(call, duration_s)

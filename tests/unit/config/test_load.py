@@ -32,6 +32,44 @@ def test_a_flag_beats_the_environment_the_env_file_the_toml_and_the_default(tmp_
     assert (settings.port, settings.host, settings.mode) == (8004, "::1", "local")
 
 
+@pytest.mark.req("R-ENV-014")
+def test_bind_host_goes_before_host_where_both_are_said_and_a_flag_before_both(
+    tmp_path, monkeypatch
+):
+    monkeypatch.delenv("BIND_HOST", raising=False)
+    (tmp_path / "dragoman.toml").write_text("format = 1\n[server]\nhost = '::1'\n")
+    (tmp_path / ".env").write_text("BIND_HOST=127.0.0.2\nHOST=127.0.0.3\n")
+    assert load_settings().host == "127.0.0.2"
+    monkeypatch.setenv("BIND_HOST", "")
+    monkeypatch.setenv("HOST", "127.0.0.4")
+    assert load_settings().host == "127.0.0.4", "the environment goes before the file"
+    monkeypatch.setenv("BIND_HOST", "0.0.0.0")
+    assert load_settings().host == "0.0.0.0"
+    assert load_settings({"host": "127.0.0.5"}).host == "127.0.0.5"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("10.0.0.1,proxy.internal", "'proxy.internal' is neither an IP address nor a network"),
+        ("10.0.0.1/8", "say 10.0.0.0/8"),
+        ("10.0.0.0/33", "'10.0.0.0/33' is neither"),
+    ],
+)
+def test_a_trusted_proxy_that_is_no_network_is_refused(monkeypatch, said, told):
+    monkeypatch.setenv("TRUSTED_PROXIES", said)
+    with pytest.raises(ConfigError) as error:
+        load_settings()
+    assert "TRUSTED_PROXIES" in error.value.message
+    assert told in error.value.message
+
+
+def test_trusted_proxies_are_addresses_and_networks(monkeypatch):
+    assert load_settings().trusted_proxies == []
+    monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8, ::1,192.0.2.7")
+    assert load_settings().trusted_proxies == ["10.0.0.0/8", "::1", "192.0.2.7"]
+
+
 @pytest.mark.req("R-SEC-001")
 @pytest.mark.parametrize(
     ("said", "meant"), [("local", "local"), ("PRODUCTION", "prod"), ("Test", "test")]

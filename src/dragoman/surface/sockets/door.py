@@ -160,6 +160,7 @@ class _Welcome:
             CallerError: it has too many.
         """
         if self._open[caller.key_id] >= self._most:
+            self._house.gate.limited("websockets")
             raise CallerError(
                 "rate_limit",
                 f"{self._most} WebSockets of this API key are open: close one.",
