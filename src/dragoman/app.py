@@ -114,9 +114,8 @@ class Application:
             from dragoman.data_files import mirror  # noqa: PLC0415
             from dragoman.data_reading import read_back  # noqa: PLC0415
 
-            data = self.settings.dragoman_home / "data"
-            await read_back(services, data, self._folder)
-            mirroring = asyncio.create_task(mirror(services, data))
+            await read_back(services, self._folder)
+            mirroring = asyncio.create_task(mirror(services))
             self._stack.callback(mirroring.cancel)
         made = surface(self, services, reloader)
         self._app = build(made)

@@ -1,28 +1,30 @@
 """``models.json`` and ``providers.json``: what other programs read of models and providers.
 
-With ``DATA_SOURCE_PREFERENCE=filesystem`` they stand under ``data`` in the home and are written anew as things
-change, whole or not at all, with their JSON schemas beside them. SQL is the record (D29); what is taken over
-from them at a start is ``data_reading.py``'s business. No key is in them.
+With ``DATA_SOURCE_PREFERENCE=filesystem`` they stand where ``config/data_files.py`` says and are written anew as
+things change, whole or not at all, with their JSON schemas beside them. SQL is the record (D29); what is taken
+over from them at a start is ``data_reading.py``'s business. No key is in them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
 
 from dragoman.catalog.cards import Card
-from dragoman.config.running import write_whole
+from dragoman.config.data_files import data_file, write_data_file
 from dragoman.health.health import Health
 from dragoman.health.score import score
 from dragoman.health.statistics import Figures
 from dragoman.live_models import LiveModels
 from dragoman.services import Services
 from dragoman.surface.listings import Pricing, capabilities, pricing_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MIRROR_S = 5.0
 _ENCODER = msgspec.json.Encoder()
@@ -98,26 +100,32 @@ SCHEMAS = {
 }
 
 
-async def mirror(services: Services, folder: Path) -> None:
+async def mirror(services: Services) -> None:
     """Keeps the two files up to date, until cancelled."""
     live = LiveModels(services)
-    written: dict[str, bytes] = {}
+    models = data_file(services.settings, "models.json")
+    providers = data_file(services.settings, "providers.json")
+    schemas = {
+        models.with_name("models.schema.json"): SCHEMAS["models.schema.json"],
+        providers.with_name("providers.schema.json"): SCHEMAS["providers.schema.json"],
+    }
+    written: dict[Path, bytes] = {}
     while True:
-        for name, data in (
-            *SCHEMAS.items(),
-            ("models.json", models_file(live.now())),
-            ("providers.json", providers_file(services)),
+        for path, data in (
+            *schemas.items(),
+            (models, models_file(live.now())),
+            (providers, providers_file(services)),
         ):
-            if written.get(name) == data:
+            if written.get(path) == data:
                 continue
             try:
-                await asyncio.to_thread(_write, folder, name, data)
+                await asyncio.to_thread(write_data_file, path, data)
             except OSError as error:
                 services.log.event(
-                    "warn", "data file not written", file=name, error=error.strerror or ""
+                    "warn", "data file not written", file=path.name, error=error.strerror or ""
                 )
             else:
-                written[name] = data
+                written[path] = data
         await asyncio.sleep(MIRROR_S)
 
 
@@ -198,8 +206,3 @@ def _listed(card: Card) -> ListedModel:
 
 def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 1)
-
-
-def _write(folder: Path, name: str, data: bytes) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_whole(folder / name, data)

@@ -18,6 +18,7 @@ import msgspec
 
 from dragoman.catalog.listing import Listed
 from dragoman.catalog.registry import Registry
+from dragoman.config.data_files import data_file
 from dragoman.config.running import is_first, write_whole
 from dragoman.core.errors import HouseError
 from dragoman.data_files import ModelFile, ModelState, ProviderState, provider_states
@@ -25,15 +26,16 @@ from dragoman.health.sharing import ALL, LONGEST_NAME, Entry, FiguresTold, Spot,
 from dragoman.services import Services
 
 T = TypeVar("T")
-_MODELS, _PROVIDERS = "models.json", "providers.json"
+_PROVIDERS = "providers.json"
 _KEY = b'"apiKey"'
 """Where other programs have a provider's key in the file."""
 
 
-async def read_back(services: Services, data: Path, folder: Path | None) -> None:
+async def read_back(services: Services, folder: Path | None) -> None:
     """Takes over what the files say; ``folder`` is that of the gateway, of whose processes one reads."""
-    models = _read(services, data / _MODELS, ModelFile)
-    found = _read(services, data / _PROVIDERS, list[ProviderState])
+    settings = services.settings
+    models = _read(services, data_file(settings, "models.json"), ModelFile)
+    found = _read(services, data_file(settings, "providers.json"), list[ProviderState])
     if found is None:
         return
     states, at_ms = found

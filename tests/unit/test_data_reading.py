@@ -19,14 +19,24 @@ ENV = {
     "OPENAI_API_KEY": "sk-0123456789012345678901234567890123456789",
     "GROQ_API_KEY": "gsk_1234567890",
 }
-pytestmark = pytest.mark.req("R-PROV-002", "R-STOR-009")
+pytestmark = pytest.mark.req("R-PROV-002", "R-STOR-009", "R-ADD-040")
+
+
+def kept(folder):
+    """The settings of a gateway whose data files stand in the folder."""
+    return Settings(
+        mode="local",
+        dragoman_home=folder / "home",
+        api_models_file=folder / "models.json",
+        api_providers_file=folder / "providers.json",
+    )
 
 
 def read(tmp_path, change, *, age_s=0.0):
     """The states of providers after files that were changed were read; and the log of it."""
 
     async def work():
-        settings = Settings(mode="local", dragoman_home=tmp_path / "home")
+        settings = kept(tmp_path)
         async with open_services(settings, ENV) as services:
             record = Attempt("0", 1, "openai", "gpt-4o-mini", "k", 0.0, 0.0, first_event_s=0.5)
             at = candidate("openai", "gpt-4o-mini")
@@ -44,7 +54,7 @@ def read(tmp_path, change, *, age_s=0.0):
                 file = tmp_path / name
                 file.write_bytes(found if isinstance(found, bytes) else msgspec.json.encode(found))
                 os.utime(file, (time.time() - age_s,) * 2)
-            await read_back(services, tmp_path, None)
+            await read_back(services, None)
             registry = services.house.registry
             states = {each.id: each for each in provider_states(services)}
             return states, told, registry
@@ -130,9 +140,9 @@ def test_files_that_are_not_there_are_no_trouble(tmp_path):
     (tmp_path / "empty").mkdir()
 
     async def work():
-        settings = Settings(mode="local", dragoman_home=tmp_path / "home")
+        settings = kept(tmp_path / "empty")
         async with open_services(settings, ENV) as services:
-            await read_back(services, tmp_path / "empty", None)
+            await read_back(services, None)
             return await services.record.newest_ms()
 
     assert asyncio.run(work()) == 0

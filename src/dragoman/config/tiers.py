@@ -1,4 +1,4 @@
-"""The operator's tiers: ``data/tiers.json`` in the home, and over it ``[tiers.*]`` of ``dragoman.toml``.
+"""The operator's tiers: ``tiers.json`` (``data_files.py`` says where), and over it ``[tiers.*]`` of ``dragoman.toml``.
 
     {"team": {"rps": 20, "rpm": 600, "rpd": 50000, "max_tokens": null, "min_provider_score": 50,
               "max_provider_score": null}}
@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dragoman.config.data_files import data_file, write_data_file
 from dragoman.config.json_file import read_json
 from dragoman.config.settings import ConfigError, Settings
 from dragoman.core.call import Limits
 
-FILE = Path("data") / "tiers.json"
 SAMPLE = Path(__file__).with_name("tiers.json")
 """R-TIER-002's reference; where the data files are kept, it is put there to begin with (R-STOR-004)."""
 LONGEST_NAME = 64
@@ -33,7 +33,7 @@ def read_tiers(settings: Settings) -> dict[str, Limits]:
     Raises:
         ConfigError: a file or a member cannot be used; the message says which and what to do.
     """
-    path = settings.dragoman_home / FILE
+    path = data_file(settings, "tiers.json")
     found = {
         name: limits_of(name, row, f"{path}: tier {name!r}") for name, row in _file(path).items()
     }
@@ -43,14 +43,11 @@ def read_tiers(settings: Settings) -> dict[str, Limits]:
 
 def ensure_file(settings: Settings) -> None:
     """Puts the sample where the data files are kept and there is no file of tiers yet."""
-    path = settings.dragoman_home / FILE
+    path = data_file(settings, "tiers.json")
     if settings.data_source_preference != "filesystem" or path.exists():
         return
-    from dragoman.config.running import write_whole  # noqa: PLC0415  only where files are kept
-
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_whole(path, SAMPLE.read_bytes())
+        write_data_file(path, SAMPLE.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None
 
