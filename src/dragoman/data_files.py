@@ -1,8 +1,8 @@
-"""``models.json`` and ``providers.json``: what other programs read of models and providers.
+"""The mirror: ``models.json`` and ``providers.json``, and with them the stored tiers and keys.
 
 With ``DATA_SOURCE_PREFERENCE=filesystem`` they stand where ``config/data_files.py`` says and are written anew as
 things change, whole or not at all, with their JSON schemas beside them. SQL is the record (D29); what is taken
-over from them at a start is ``data_reading.py``'s business. No key is in them.
+over from them at a start is ``data_reading.py``'s business. No secret is in them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from msgspec import Meta, Struct
 
 from dragoman.catalog.cards import Card
 from dragoman.config.data_files import data_file, write_data_file
+from dragoman.core.errors import GatewayError
+from dragoman.data_tiers import mirror_tiers
+from dragoman.file_shapes import schema_of
 from dragoman.health.health import Health
 from dragoman.health.score import score
 from dragoman.health.statistics import Figures
@@ -101,15 +104,18 @@ SCHEMAS = {
 
 
 async def mirror(services: Services) -> None:
-    """Keeps the two files up to date, until cancelled."""
+    """Keeps the files up to date, until cancelled; ``keys.json`` takes longer and goes its own way."""
     live = LiveModels(services)
     models = data_file(services.settings, "models.json")
     providers = data_file(services.settings, "providers.json")
+    tiers = data_file(services.settings, "tiers.json")
     schemas = {
         models.with_name("models.schema.json"): SCHEMAS["models.schema.json"],
         providers.with_name("providers.schema.json"): SCHEMAS["providers.schema.json"],
+        tiers.with_name("tiers.schema.json"): schema_of("tiers.schema.json"),
     }
     written: dict[Path, bytes] = {}
+    trouble = ""
     while True:
         for path, data in (
             *schemas.items(),
@@ -126,7 +132,21 @@ async def mirror(services: Services) -> None:
                 )
             else:
                 written[path] = data
+        before, trouble = trouble, await _tiers_trouble(services)
+        if trouble and trouble != before:
+            services.log.event("warn", "data file not written", file=tiers.name, error=trouble)
         await asyncio.sleep(MIRROR_S)
+
+
+async def _tiers_trouble(services: Services) -> str:
+    """Mirrors the tiers; what kept them from it, in words."""
+    try:
+        await mirror_tiers(services)
+    except GatewayError as error:
+        return error.message
+    except OSError as error:
+        return f"it cannot be written: {error.strerror}"
+    return ""
 
 
 def models_file(cards: list[Card]) -> bytes:

@@ -1,4 +1,4 @@
-"""``models.json`` and ``providers.json`` read at the start: what is newer in them than in the database counts.
+"""The data files read at the start: what is newer in them than in the database counts, but for ``keys.json``.
 
 Somebody may have said in ``providers.json`` how a provider has been doing, or who is disabled; and a process
 that was killed may have written there what it had not yet told the database. Which models a provider lists
@@ -20,8 +20,9 @@ from dragoman.catalog.listing import Listed
 from dragoman.catalog.registry import Registry
 from dragoman.config.data_files import data_file
 from dragoman.config.running import is_first, write_whole
-from dragoman.core.errors import HouseError
+from dragoman.core.errors import GatewayError, HouseError
 from dragoman.data_files import ModelFile, ModelState, ProviderState, provider_states
+from dragoman.data_tiers import take_tiers
 from dragoman.health.sharing import ALL, LONGEST_NAME, Entry, FiguresTold, Spot, SwitchTold
 from dragoman.services import Services
 
@@ -31,21 +32,29 @@ _KEY = b'"apiKey"'
 """Where other programs have a provider's key in the file."""
 
 
-async def read_back(services: Services, folder: Path | None) -> None:
-    """Takes over what the files say; ``folder`` is that of the gateway, of whose processes one reads."""
+async def read_back(services: Services, folder: Path | None) -> bool:
+    """Takes over what the files say; ``folder`` is that of the gateway, of whose processes one reads.
+
+    Returns:
+        Whether other tiers are stored now.
+    """
     settings = services.settings
     models = _read(services, data_file(settings, "models.json"), ModelFile)
     found = _read(services, data_file(settings, "providers.json"), list[ProviderState])
-    if found is None:
-        return
-    states, at_ms = found
-    if models is not None:
-        _remember_lists(services.house.registry, states, models[0])
-    if folder is None or is_first(folder):
+    if found is not None and models is not None:
+        _remember_lists(services.house.registry, found[0], models[0])
+    if folder is not None and not is_first(folder):
+        return False
+    if found is not None:
         try:
-            await _take(services, states, at_ms)
+            await _take(services, *found)
         except HouseError as error:
             _tell(services, _PROVIDERS, error.message)
+    try:
+        return await take_tiers(services)
+    except GatewayError as error:
+        _tell(services, "tiers.json", error.message)
+        return False
 
 
 async def _take(services: Services, states: list[ProviderState], at_ms: int) -> None:

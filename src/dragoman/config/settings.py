@@ -245,8 +245,8 @@ class Settings(BaseSettings):
 
     # --- shared state
     data_source_preference: Literal["redis", "filesystem"] = "redis"
-    """With ``filesystem``, models.json and providers.json are kept up to date under data in the home, and read at
-    the start where they are newer than the database."""
+    """With ``filesystem``, models.json, providers.json, tiers.json and keys.json are kept up to date under data in
+    the home; all but the last are read at the start where they are newer than the database."""
     api_providers_file: Path | None = None
     """Where providers.json is kept, its JSON schema beside it. Default: data/providers.json in the home."""
     api_models_file: Path | None = None

@@ -1,16 +1,18 @@
-"""The operator's tiers: ``tiers.json`` (``data_files.py`` says where), and over it ``[tiers.*]`` of ``dragoman.toml``.
+"""The operator's tiers: ``tiers.json``, which ``data_files.py`` places, and over it ``[tiers.*]`` of the file.
 
     {"team": {"rps": 20, "rpm": 600, "rpd": 50000, "max_tokens": null, "min_provider_score": 50,
               "max_provider_score": null}}
 
-A tier of the same name in ``dragoman.toml`` replaces the file's. No tier is anybody's until a key says it.
+A tier of the same name in ``dragoman.toml`` replaces that of ``tiers.json``. Where stored tiers are mirrored
+there, what is read are the operator's own rows: ``data_tiers.py`` says which. No tier is
+anybody's until a key says it.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ SAMPLE = Path(__file__).with_name("tiers.json")
 """R-TIER-002's reference; where the data files are kept, it is put there to begin with (R-STOR-004)."""
 LONGEST_NAME = 64
 LARGEST = 2**53
+STORED_MS, HIDES = "stored_ms", "hides"
+"""Members of a row that mirrors a stored tier: when that was stored, and the operator's row of its name."""
 _SCORES = ("min_provider_score", "max_provider_score")
 MEMBERS = tuple(Limits.__struct_fields__)
 
@@ -35,7 +39,7 @@ def read_tiers(settings: Settings) -> dict[str, Limits]:
     """
     path = data_file(settings, "tiers.json")
     found = {
-        name: limits_of(name, row, f"{path}: tier {name!r}") for name, row in _file(path).items()
+        name: limits_of(name, row, f"{path}: tier {name!r}") for name, row in _own(tier_rows(path))
     }
     rows = settings.tiers.items()
     return found | {name: limits_of(name, row, f"[tiers.{name}]") for name, row in rows}
@@ -61,11 +65,29 @@ def unknown_tier(name: str, tiers: Mapping[str, Limits]) -> str:
     return f"There is no tier {name!r} ({known}): add [tiers.{name}] to dragoman.toml."
 
 
-def _file(path: Path) -> dict[str, Any]:
+def tier_rows(path: Path) -> dict[str, Any]:
+    """What the file says, as it says it.
+
+    Raises:
+        ConfigError: it cannot be read, or is no object.
+    """
     found = read_json(path, {})
     if not isinstance(found, dict):
         raise ConfigError(f"{path} must be an object of tiers by their names.")
     return found
+
+
+def is_mirrored(row: Any) -> bool:
+    """Whether the row tells a stored tier, and is not the operator's own."""
+    return isinstance(row, dict) and STORED_MS in row
+
+
+def _own(rows: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, row in rows.items():
+        if not is_mirrored(row):
+            yield name, row
+        elif HIDES in row:
+            yield name, row[HIDES]
 
 
 def limits_of(name: str, row: Any, where: str) -> Limits:

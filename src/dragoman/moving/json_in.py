@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dragoman.audit.chain import Deed
 from dragoman.audit.noting import noted
@@ -19,7 +20,7 @@ from dragoman.config.data_files import FileName, data_file, write_data_file
 from dragoman.core.call import Role
 from dragoman.core.clock import SystemClock
 from dragoman.core.errors import CallerError, invalid
-from dragoman.moving.shapes import (
+from dragoman.file_shapes import (
     KEYS_OBJECT,
     KeysFile,
     LegacyKey,
@@ -66,7 +67,9 @@ async def read_folder(settings: Settings, folder: Path, tenant: str) -> Taken:
     taken = Taken([], [])
     if text := there.get("tiers.json"):
         tiers = read_shape(text, dict[str, Tier], str(folder / "tiers.json"))
-        places["tiers.json"] = msgspec.json.encode(tiers)
+        # Tiers that were stored elsewhere are the file's here.
+        bare = {name: replace(each, stored_ms=None, hides=None) for name, each in tiers.items()}
+        places["tiers.json"] = msgspec.json.encode(bare)
         taken.done.append(f"tiers.json: {len(tiers)} tiers.")
     if text := there.get("providers.json"):
         places["providers.json"] = _providers(text, str(folder / "providers.json"), taken)
@@ -115,7 +118,7 @@ def _providers(text: bytes, where: str, taken: Taken) -> bytes:
             f"providers.json holds keys of {', '.join(raw)}, which are not taken over: "
             "`dragoman import anygpt` makes a dragoman.toml that asks for them by variables."
         )
-    bare = [msgspec.structs.replace(each, apiKey=None) for each in providers]
+    bare = [replace(each, apiKey=None) for each in providers]
     taken.done.append(f"providers.json: {len(bare)} providers, without their keys.")
     return msgspec.json.encode(bare)
 

@@ -25,17 +25,16 @@ from dragoman.core.call import said_limits
 from dragoman.core.clock import SystemClock
 from dragoman.core.errors import invalid
 from dragoman.data_files import models_file
-from dragoman.health.score import score
-from dragoman.health.sharing import Sharing
-from dragoman.live_models import live_of
-from dragoman.moving.shapes import (
-    KEYS_OBJECT,
+from dragoman.data_keys import keys_file
+from dragoman.file_shapes import (
     SCHEMAS,
-    KeysFile,
     ModelState,
     ProviderFile,
     schema_of,
 )
+from dragoman.health.score import score
+from dragoman.health.sharing import Sharing
+from dragoman.live_models import live_of
 from dragoman.stores import open_store
 from dragoman.telemetry.log import Log
 
@@ -64,7 +63,6 @@ async def write_folder(
         GatewayError: the configuration or the database cannot be read, or the folder not be written.
     """
     from dragoman.store.sql.health import SqlHealth  # noqa: PLC0415  SQL only where it is needed
-    from dragoman.store.sql.key_rows import key_rows, pepper_marks, place_rows  # noqa: PLC0415
     from dragoman.store.sql.named import SqlNamed  # noqa: PLC0415
     from dragoman.store.sql.tenant_keys import TenantKeys  # noqa: PLC0415
     from dragoman.store.sql.unexported import unexported  # noqa: PLC0415
@@ -75,9 +73,7 @@ async def write_folder(
         entries = await SqlHealth(database).exchange([], 0, round(clock.wall() * 1000))
         Sharing(health, clock.wall() - clock.monotonic()).learn(entries, clock.monotonic())
         overlay = await SqlNamed(database, TenantKeys(database, sealer, clock), clock).overlay()
-        rows = await key_rows(database, with_digests=with_digests)
-        tenants, projects = await place_rows(database)
-        peppers = pepper_marks(keys.peppers) if with_digests else {}
+        listed = await keys_file(database, keys.peppers if with_digests else None)
         left = await unexported(database)
     built = assemble_stored(settings, env, overlay)
     moment = time.monotonic()
@@ -88,16 +84,14 @@ async def write_folder(
     providers = _providers(settings, env, overlay, health)
     tiers = {name: said_limits(limits) for name, limits in built.tiers.items()}
     files = {
-        "keys.json": msgspec.json.encode(
-            KeysFile(KEYS_OBJECT, rows, peppers, tenants=tenants, projects=projects)
-        ),
+        "keys.json": msgspec.json.encode(listed),
         "tiers.json": msgspec.json.encode(tiers),
         "providers.json": msgspec.json.encode(providers),
         "models.json": models_file(cards),
     }
     _write(folder, files)
     counts = {
-        "keys.json": len(rows),
+        "keys.json": len(listed.data),
         "tiers.json": len(tiers),
         "providers.json": len(providers),
         "models.json": len(cards),

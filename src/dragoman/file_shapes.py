@@ -101,6 +101,10 @@ class Tier(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     tpd: Count | None = None
     concurrency: Count | None = None
     require_score: bool | None = None
+    stored_ms: Count | None = None
+    """Where the row mirrors a stored tier: when that was stored."""
+    hides: dict[str, Any] | None = None
+    """What the operator's own row of that name says meanwhile."""
 
 
 class LegacyKey(Struct, frozen=True):
