@@ -117,7 +117,10 @@ class Application:
 
             if await read_back(services, self._folder):
                 await reloader.renew()
-            for work in (mirror(services), mirror_keys(services, MIRROR_S)):
+            for work in (
+                mirror(services, partial(environment, self._env_file)),
+                mirror_keys(services, MIRROR_S),
+            ):
                 self._stack.push_async_callback(_ended, asyncio.create_task(work))
         made = surface(self, services, reloader)
         self._app = build(made)

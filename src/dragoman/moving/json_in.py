@@ -111,9 +111,7 @@ def _text(path: Path) -> bytes | None:
 def _providers(text: bytes, where: str, taken: Taken) -> bytes:
     """The providers without their keys, whatever stood there."""
     providers = read_shape(text, list[ProviderFile], where)
-    raw = [each.id for each in providers if each.apiKey and not each.apiKey.startswith("${")]
-    raw = [name for name in raw if _key_of(providers, name) != "dragoman.toml"]
-    if raw:
+    if raw := [each.id for each in providers if each.holds_key]:
         taken.left.append(
             f"providers.json holds keys of {', '.join(raw)}, which are not taken over: "
             "`dragoman import anygpt` makes a dragoman.toml that asks for them by variables."
@@ -121,10 +119,6 @@ def _providers(text: bytes, where: str, taken: Taken) -> bytes:
     bare = [replace(each, apiKey=None) for each in providers]
     taken.done.append(f"providers.json: {len(bare)} providers, without their keys.")
     return msgspec.json.encode(bare)
-
-
-def _key_of(providers: list[ProviderFile], name: str) -> str | None:
-    return next((each.apiKey for each in providers if each.id == name), None)
 
 
 def _write(settings: Settings, files: Mapping[FileName, bytes]) -> None:
