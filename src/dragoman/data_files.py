@@ -61,8 +61,7 @@ async def mirror(services: Services, environment: Callable[[], Mapping[str, str]
     before: Registry | None = None
     while True:
         if (registry := services.house.registry) is not before:
-            env = await asyncio.to_thread(environment)
-            places = key_places(registry, env, services.settings, services.overlay)
+            places = await _places(services, environment)
             before = registry
         for path, data in (
             *schemas.items(),
@@ -83,6 +82,16 @@ async def mirror(services: Services, environment: Callable[[], Mapping[str, str]
         if trouble and trouble != told:
             services.log.event("warn", "data file not written", file=tiers.name, error=trouble)
         await asyncio.sleep(MIRROR_S)
+
+
+async def _places(
+    services: Services, environment: Callable[[], Mapping[str, str]]
+) -> dict[str, str | None]:
+    try:
+        env = await asyncio.to_thread(environment)
+    except GatewayError:
+        env = {}  # a reload tells what is wrong with it; the variables are not named meanwhile
+    return key_places(services.house.registry, env, services.settings, services.overlay)
 
 
 async def _tiers_trouble(services: Services) -> str:
