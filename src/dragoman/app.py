@@ -112,13 +112,17 @@ class Application:
             )
         if self.settings.data_source_preference == "filesystem":
             # Schemas only where they are wanted.
-            from dragoman.data_files import mirror  # noqa: PLC0415
+            from dragoman.data_files import MIRROR_S, mirror  # noqa: PLC0415
+            from dragoman.data_keys import mirror_keys  # noqa: PLC0415
             from dragoman.data_reading import read_back  # noqa: PLC0415
 
-            data = self.settings.dragoman_home / "data"
-            await read_back(services, data, self._folder)
-            mirroring = asyncio.create_task(mirror(services, data))
-            self._stack.callback(mirroring.cancel)
+            if await read_back(services, self._folder):
+                await reloader.renew()
+            for work in (
+                mirror(services, partial(environment, self._env_file)),
+                mirror_keys(services, MIRROR_S),
+            ):
+                self._stack.push_async_callback(_ended, asyncio.create_task(work))
         made = surface(self, services, reloader)
         self._app = build(made)
         assert services.stored is not None, "serving has opened it"

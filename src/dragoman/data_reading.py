@@ -1,4 +1,4 @@
-"""``models.json`` and ``providers.json`` read at the start: what is newer in them than in the database counts.
+"""The data files read at the start: what is newer in them than in the database counts, but for ``keys.json``.
 
 Somebody may have said in ``providers.json`` how a provider has been doing, or who is disabled; and a process
 that was killed may have written there what it had not yet told the database. Which models a provider lists
@@ -14,43 +14,53 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
 from dragoman.catalog.listing import Listed
 from dragoman.catalog.registry import Registry
+from dragoman.config.data_files import data_file
 from dragoman.config.running import is_first, write_whole
-from dragoman.core.errors import HouseError
-from dragoman.data_files import ModelFile, ModelState, ProviderState, provider_states
+from dragoman.core.errors import GatewayError, HouseError
+from dragoman.data_files import provider_rows
+from dragoman.data_tiers import take_tiers
+from dragoman.file_shapes import ModelsFile, ModelState, ProviderFile, read_shape
 from dragoman.health.sharing import ALL, LONGEST_NAME, Entry, FiguresTold, Spot, SwitchTold
 from dragoman.services import Services
 
 T = TypeVar("T")
-_MODELS, _PROVIDERS = "models.json", "providers.json"
-_KEY = b'"apiKey"'
-"""Where other programs have a provider's key in the file."""
+_PROVIDERS = "providers.json"
+_UNKNOWN = ModelState(id="-", token_generation_speed=None, response_times=[], errors=0)
 
 
-async def read_back(services: Services, data: Path, folder: Path | None) -> None:
-    """Takes over what the files say; ``folder`` is that of the gateway, of whose processes one reads."""
-    models = _read(services, data / _MODELS, ModelFile)
-    found = _read(services, data / _PROVIDERS, list[ProviderState])
-    if found is None:
-        return
-    states, at_ms = found
-    if models is not None:
-        _remember_lists(services.house.registry, states, models[0])
-    if folder is None or is_first(folder):
+async def read_back(services: Services, folder: Path | None) -> bool:
+    """Takes over what the files say; ``folder`` is that of the gateway, of whose processes one reads.
+
+    Returns:
+        Whether other tiers are stored now.
+    """
+    settings = services.settings
+    models = _read(services, data_file(settings, "models.json"), ModelsFile)
+    found = _read(services, data_file(settings, "providers.json"), list[ProviderFile])
+    if found is not None and models is not None:
+        _remember_lists(services.house.registry, found[0], models[0])
+    if folder is not None and not is_first(folder):
+        return False
+    if found is not None:
         try:
-            await _take(services, states, at_ms)
+            await _take(services, *found)
         except HouseError as error:
             _tell(services, _PROVIDERS, error.message)
+    try:
+        return await take_tiers(services)
+    except GatewayError as error:
+        _tell(services, "tiers.json", error.message)
+        return False
 
 
-async def _take(services: Services, states: list[ProviderState], at_ms: int) -> None:
+async def _take(services: Services, states: list[ProviderFile], at_ms: int) -> None:
     record = services.record
     if at_ms <= await record.newest_ms():
         return
-    known = {state.id: state for state in provider_states(services)}
+    mine = provider_rows(services.house.registry, services.house.health, {})
+    known = {state.id: state for state in mine}
     probe_ms = at_ms + round(services.house.health.disabling.policy.probe_s * 1000)
     entries = list(_changes(states, known, at_ms, probe_ms))
     if entries:
@@ -61,19 +71,19 @@ async def _take(services: Services, states: list[ProviderState], at_ms: int) -> 
 
 
 def _changes(
-    states: list[ProviderState], known: Mapping[str, ProviderState], at_ms: int, probe_ms: int
+    states: list[ProviderFile], known: Mapping[str, ProviderFile], at_ms: int, probe_ms: int
 ) -> Iterator[Entry]:
     """What of the file is other than what is known."""
     for state in states:
         mine = known.get(state.id)
         if mine is None:
             continue
-        rows: dict[str, tuple[ModelState | ProviderState, ModelState | ProviderState]] = {
+        rows: dict[str, tuple[ModelState | ProviderFile, ModelState | ProviderFile]] = {
             ALL: (state, mine)
         }
         for name, model in state.models.items():
             if 0 < len(name) <= LONGEST_NAME and "\x00" not in name and name != ALL:
-                rows[name] = (model, mine.models.get(name) or ModelState(name))
+                rows[name] = (model, mine.models.get(name) or _UNKNOWN)
         for name, (said, was) in rows.items():
             is_there = state.provider_url in {"", mine.provider_url}
             if is_there and _figures(said, at_ms) != _figures(was, at_ms):
@@ -83,7 +93,7 @@ def _changes(
                 yield Entry(Spot("switch", state.id, name, ALL), told)
 
 
-def _figures(state: ModelState | ProviderState, at_ms: int) -> FiguresTold:
+def _figures(state: ModelState | ProviderFile, at_ms: int) -> FiguresTold:
     return FiguresTold(
         requests=max(state.requests, state.errors),
         failures=state.errors,
@@ -99,7 +109,7 @@ def _seconds(milliseconds: float | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
 
 
-def _remember_lists(registry: Registry, states: list[ProviderState], models: ModelFile) -> None:
+def _remember_lists(registry: Registry, states: list[ProviderFile], models: ModelsFile) -> None:
     """Has what providers listed known, of those that are where they were."""
     for state in states:
         provider = registry.providers.get(state.id)
@@ -124,17 +134,17 @@ def _read(services: Services, file: Path, kind: type[T]) -> tuple[T, int] | None
         _tell(services, file.name, f"it cannot be read: {error.strerror}")
         return None
     try:
-        found = msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        _keep(services, file, data, f"{error}")
+        found = read_shape(data, kind, str(file))
+    except GatewayError as error:
+        _keep(services, file, data, error.message)
         return None
-    left = list(_left_out(services, data, found))
+    left = list(_left_out(services, found))
     if left:
         _keep(services, file, data, "; ".join(left))
     return found, at_ms
 
 
-def _left_out(services: Services, data: bytes, found: object) -> Iterator[str]:
+def _left_out(services: Services, found: object) -> Iterator[str]:
     """What of the file cannot be taken over, in words."""
     if not isinstance(found, list):
         return
@@ -142,8 +152,11 @@ def _left_out(services: Services, data: bytes, found: object) -> Iterator[str]:
     for state in found:
         if state.id not in providers:
             yield f"no provider {state.id[:LONGEST_NAME]!r} is configured"
-    if _KEY in data:
-        yield "apiKey is not read: a provider's key belongs in the environment or in dragoman.toml"
+        if state.holds_key:
+            yield (
+                f"{state.id[:LONGEST_NAME]!r}: apiKey is not read: a provider's key belongs in the environment "
+                "or in dragoman.toml"
+            )
 
 
 def _keep(services: Services, file: Path, data: bytes, why: str) -> None:

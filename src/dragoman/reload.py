@@ -22,6 +22,7 @@ from dragoman.assembly.assemble import (
 )
 from dragoman.catalog.stored import Overlay
 from dragoman.config import running
+from dragoman.config.data_files import data_file
 from dragoman.config.lines import located
 from dragoman.config.load import (
     config_path,
@@ -33,7 +34,6 @@ from dragoman.config.load import (
 )
 from dragoman.config.running import Outcome, Taken
 from dragoman.config.settings import ConfigError, Settings
-from dragoman.config.tiers import FILE as TIERS_FILE
 from dragoman.core.errors import GatewayError
 from dragoman.services import Services, tell_refused
 
@@ -188,7 +188,8 @@ class Reloader:
         )
         others = [f"provider {name}" for name in sorted(built.registry.changed_since(registry))]
         if "tiers" not in hot and built.tiers != self._services.house.gate.tiers.tiers:
-            others.append(str(TIERS_FILE))
+            tiers, home = data_file(current, "tiers.json"), current.dragoman_home.absolute()
+            others.append(str(tiers.relative_to(home) if tiers.is_relative_to(home) else tiers))
         return built, [*hot, *others], restart
 
     def _wanted(self, text: str, where: str) -> Settings:

@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from dragoman.data_files import ModelFile, ProviderState
+from dragoman.file_shapes import ModelsFile, ProviderFile
 from servers import free_port, gateway_server, providers_at, until
 
 ADMIN = "drg_admin_0123456789"
@@ -91,7 +91,7 @@ def test_files_for_other_programs_hold_the_same_and_no_key(gateway, tmp_path):
     listed = until(
         lambda: (data / "models.json").is_file() and (data / "models.json").read_bytes()
     )
-    models = msgspec.json.decode(listed, type=ModelFile)
+    models = msgspec.json.decode(listed, type=ModelsFile)
     assert OPENAI in {model.id for model in models.data}
     text = until(
         lambda: (
@@ -100,11 +100,15 @@ def test_files_for_other_programs_hold_the_same_and_no_key(gateway, tmp_path):
         ),
         15,
     )
-    providers = {each.id: each for each in msgspec.json.decode(text, type=list[ProviderState])}
+    providers = {each.id: each for each in msgspec.json.decode(text, type=list[ProviderFile])}
     assert providers["openai"].models["gpt-4o-mini"].requests == 1
     assert providers["twin"].provider_url.startswith("http://127.0.0.1")
     assert b"sk-mock" not in text
+    # The members of R-STOR-009, and of the key where it is.
+    assert providers["openai"].apiKey == "${OPENAI_API_KEY}"
+    assert providers["openai"].streamingCompatible
+    assert providers["openai"].models["gpt-4o-mini"].response_times == []
     schema = json.loads((data / "models.schema.json").read_bytes())
     assert {"id", "created", "owned_by", "providers", "throughput"} <= set(
-        schema["$defs"]["ListedModel"]["required"]
+        schema["$defs"]["Model"]["required"]
     )

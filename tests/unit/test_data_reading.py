@@ -9,8 +9,9 @@ import pytest
 
 from dragoman.config.settings import Settings
 from dragoman.core.call import Attempt
-from dragoman.data_files import models_file, provider_states, providers_file
+from dragoman.data_files import models_file, provider_rows, providers_file
 from dragoman.data_reading import read_back
+from dragoman.file_shapes import ProviderFile, read_shape
 from dragoman.live_models import LiveModels
 from dragoman.services import open_services
 from scripted import candidate
@@ -19,14 +20,50 @@ ENV = {
     "OPENAI_API_KEY": "sk-0123456789012345678901234567890123456789",
     "GROQ_API_KEY": "gsk_1234567890",
 }
-pytestmark = pytest.mark.req("R-PROV-002", "R-STOR-009")
+pytestmark = pytest.mark.req("R-PROV-002", "R-STOR-009", "R-ADD-040")
+
+
+STATE = {"id": "m", "token_generation_speed": None, "response_times": [], "errors": 0}
+
+
+def row(**members):
+    """A file of one provider, of what R-STOR-009 requires and of these members."""
+    needed = {"id": "openai", "apiKey": None, "provider_url": "", "models": {}}
+    return msgspec.json.encode([needed | members])
+
+
+def test_what_a_file_says_of_streams_is_no_unless_it_says_yes():
+    [read] = read_shape(row(), list[ProviderFile], "here")
+    assert not read.streamingCompatible
+    assert not read.holds_key
+    [read] = read_shape(row(streamingCompatible=True), list[ProviderFile], "here")
+    assert read.streamingCompatible
+
+
+@pytest.mark.parametrize(
+    ("said", "holds"),
+    [("sk-1", True), ("${OPENAI_API_KEY}", False), ("dragoman.toml", False), ("", False)],
+)
+def test_where_a_key_is_is_no_key(said, holds):
+    [read] = read_shape(row(apiKey=said), list[ProviderFile], "here")
+    assert read.holds_key is holds
+
+
+def kept(folder):
+    """The settings of a gateway whose data files stand in the folder."""
+    return Settings(
+        mode="local",
+        dragoman_home=folder / "home",
+        api_models_file=folder / "models.json",
+        api_providers_file=folder / "providers.json",
+    )
 
 
 def read(tmp_path, change, *, age_s=0.0):
     """The states of providers after files that were changed were read; and the log of it."""
 
     async def work():
-        settings = Settings(mode="local", dragoman_home=tmp_path / "home")
+        settings = kept(tmp_path)
         async with open_services(settings, ENV) as services:
             record = Attempt("0", 1, "openai", "gpt-4o-mini", "k", 0.0, 0.0, first_event_s=0.5)
             at = candidate("openai", "gpt-4o-mini")
@@ -37,16 +74,17 @@ def read(tmp_path, change, *, age_s=0.0):
             services.log.event = lambda level, what, **more: told.append((what, more))
             files = {
                 "models.json": msgspec.json.decode(models_file(LiveModels(services).now())),
-                "providers.json": msgspec.json.decode(providers_file(services)),
+                "providers.json": msgspec.json.decode(providers_file(services, {})),
             }
             change(files)
             for name, found in files.items():
                 file = tmp_path / name
                 file.write_bytes(found if isinstance(found, bytes) else msgspec.json.encode(found))
                 os.utime(file, (time.time() - age_s,) * 2)
-            await read_back(services, tmp_path, None)
+            await read_back(services, None)
             registry = services.house.registry
-            states = {each.id: each for each in provider_states(services)}
+            rows = provider_rows(services.house.registry, services.house.health, {})
+            states = {each.id: each for each in rows}
             return states, told, registry
 
     return asyncio.run(work())
@@ -70,7 +108,7 @@ def test_what_is_other_is_taken_over(tmp_path):
             "errors": 5,
             "error_rate": 0.5,
         }
-        of(files, "openai")["models"]["new"] = {"id": "new", "disabled": True}
+        of(files, "openai")["models"]["new"] = {**STATE, "id": "new", "disabled": True}
         of(files, "groq")["avg_response_time"] = 1500
 
     states, told, _ = read(tmp_path, change)
@@ -101,14 +139,17 @@ def test_a_list_is_known_of_whom_it_is_and_where_it_was(tmp_path):
     ("name", "found", "says"),
     [
         ("providers.json", b"[{", "truncated"),
-        ("providers.json", b'[{"id": "openai"}]', "missing required field `models`"),
-        ("providers.json", b'[{"id": "openai", "models": {}, "error_rate": 1.5}]', "error_rate"),
-        ("providers.json", b'[{"id": "other", "models": {}}]', "no provider 'other'"),
+        ("providers.json", b'[{"id": "openai"}]', "missing required field `apiKey` - at `$[0]`"),
+        ("providers.json", row(errors=-1), "at `$[0].errors`"),
+        ("providers.json", row(provider_score=101), "at `$[0].provider_score`"),
         (
             "providers.json",
-            b'[{"id": "openai", "models": {}, "apiKey": "hush"}]',
-            "apiKey is not read",
+            row(models={"a": STATE, "b/c.d": {**STATE, "errors": "2"}}),
+            "B/C.D'].errors`",
         ),
+        ("providers.json", row(models={"a": {"id": "a", "errors": 0}}), "at `$[0].models['a']`"),
+        ("providers.json", row(id="other"), "no provider 'other'"),
+        ("providers.json", row(apiKey="hush"), "'openai': apiKey is not read"),
         ("models.json", b'{"data": [{"id": 7}]}', "$.data[0].id"),
         ("models.json", b"\xff", "invalid character"),
     ],
@@ -130,9 +171,9 @@ def test_files_that_are_not_there_are_no_trouble(tmp_path):
     (tmp_path / "empty").mkdir()
 
     async def work():
-        settings = Settings(mode="local", dragoman_home=tmp_path / "home")
+        settings = kept(tmp_path / "empty")
         async with open_services(settings, ENV) as services:
-            await read_back(services, tmp_path / "empty", None)
+            await read_back(services, None)
             return await services.record.newest_ms()
 
     assert asyncio.run(work()) == 0

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dragoman.config.folders import default_home, default_secrets
 from dragoman.config.origins import wrong_origins
 from dragoman.config.proxies import as_networks
+from dragoman.config.words import CommaList, Protocols, in_lower_case, mode_word
 from dragoman.core.errors import GatewayError
 from dragoman.core.provider import Strategy
 from dragoman.telemetry.sampling import SamplerName
@@ -30,35 +31,13 @@ class ConfigError(GatewayError):
         super().__init__("invalid_request", message, code="configuration_error", status=500)
 
 
-def _comma_list(value: object) -> object:
-    if isinstance(value, str):
-        return [item.strip() for item in value.split(",") if item.strip()]
-    return value
-
-
-CommaList = Annotated[list[str], NoDecode, BeforeValidator(_comma_list)]
-
-
-Protocols = Annotated[list[Literal["http", "https"]], NoDecode, BeforeValidator(_comma_list)]
-
-
-def _mode(value: object) -> object:
-    if isinstance(value, str):
-        return {"production": "prod"}.get(value.lower(), value.lower())
-    return value
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
 class Settings(BaseSettings):
     """The configuration of one process."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, case_sensitive=False)
 
     # --- server
-    mode: Annotated[Mode, BeforeValidator(_mode)] = "prod"
+    mode: Annotated[Mode, BeforeValidator(mode_word)] = "prod"
     """local: for one person on one machine; test: fixed quotas; prod: fail-closed."""
     host: str = "127.0.0.1"
     """The address to listen on."""
@@ -271,8 +250,16 @@ class Settings(BaseSettings):
 
     # --- shared state
     data_source_preference: Literal["redis", "filesystem"] = "redis"
-    """With ``filesystem``, models.json and providers.json are kept up to date under data in the home, and read at
-    the start where they are newer than the database."""
+    """With ``filesystem``, models.json, providers.json, tiers.json and keys.json are kept up to date under data in
+    the home; all but the last are read at the start where they are newer than the database."""
+    api_providers_file: Path | None = None
+    """Where providers.json is kept, its JSON schema beside it. Default: data/providers.json in the home."""
+    api_models_file: Path | None = None
+    """Where models.json is kept. Default: data/models.json in the home."""
+    api_keys_file: Path | None = None
+    """Where `dragoman import json` and the mirror have keys.json. Default: data/keys.json in the home."""
+    api_tiers_file: Path | None = None
+    """The file of tiers, which is read whatever is mirrored. Default: data/tiers.json in the home."""
     redis_url: SecretStr | None = None
     """Redis or Valkey, as host:6379 or redis://host:6379: several gateways share limits, the health of providers
     and the cache of answers through it; needs the extra `[redis]`."""
@@ -293,10 +280,10 @@ class Settings(BaseSettings):
     # --- telemetry
     log_level: Annotated[
         Literal["debug", "info", "warn", "warning", "error", "critical", "silent"] | None,
-        BeforeValidator(_lower),
+        BeforeValidator(in_lower_case),
     ] = None
     """Default: debug in local, else info."""
-    log_format: Annotated[Literal["json", "text"], BeforeValidator(_lower)] = "json"
+    log_format: Annotated[Literal["json", "text"], BeforeValidator(in_lower_case)] = "json"
     """One JSON object a line, or text for people."""
     log_to: str = "stderr"
     """Where lines go: stderr, stdout, syslog, the path of a file that is appended to, or package.module:function,

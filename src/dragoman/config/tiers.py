@@ -1,28 +1,32 @@
-"""The operator's tiers: ``data/tiers.json`` in the home, and over it ``[tiers.*]`` of ``dragoman.toml``.
+"""The operator's tiers: ``tiers.json``, which ``data_files.py`` places, and over it ``[tiers.*]`` of the file.
 
     {"team": {"rps": 20, "rpm": 600, "rpd": 50000, "max_tokens": null, "min_provider_score": 50,
               "max_provider_score": null}}
 
-A tier of the same name in ``dragoman.toml`` replaces the file's. No tier is anybody's until a key says it.
+A tier of the same name in ``dragoman.toml`` replaces that of ``tiers.json``. Where stored tiers are mirrored
+there, what is read are the operator's own rows: ``data_tiers.py`` says which. No tier is
+anybody's until a key says it.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dragoman.config.data_files import data_file, write_data_file
 from dragoman.config.json_file import read_json
 from dragoman.config.settings import ConfigError, Settings
 from dragoman.core.call import Limits
 
-FILE = Path("data") / "tiers.json"
 SAMPLE = Path(__file__).with_name("tiers.json")
 """R-TIER-002's reference; where the data files are kept, it is put there to begin with (R-STOR-004)."""
 LONGEST_NAME = 64
 LARGEST = 2**53
+STORED_MS, HIDES = "stored_ms", "hides"
+"""Members of a row that mirrors a stored tier: when that was stored, and the operator's row of its name."""
 _SCORES = ("min_provider_score", "max_provider_score")
 MEMBERS = tuple(Limits.__struct_fields__)
 
@@ -33,9 +37,9 @@ def read_tiers(settings: Settings) -> dict[str, Limits]:
     Raises:
         ConfigError: a file or a member cannot be used; the message says which and what to do.
     """
-    path = settings.dragoman_home / FILE
+    path = data_file(settings, "tiers.json")
     found = {
-        name: limits_of(name, row, f"{path}: tier {name!r}") for name, row in _file(path).items()
+        name: limits_of(name, row, f"{path}: tier {name!r}") for name, row in _own(tier_rows(path))
     }
     rows = settings.tiers.items()
     return found | {name: limits_of(name, row, f"[tiers.{name}]") for name, row in rows}
@@ -43,14 +47,11 @@ def read_tiers(settings: Settings) -> dict[str, Limits]:
 
 def ensure_file(settings: Settings) -> None:
     """Puts the sample where the data files are kept and there is no file of tiers yet."""
-    path = settings.dragoman_home / FILE
+    path = data_file(settings, "tiers.json")
     if settings.data_source_preference != "filesystem" or path.exists():
         return
-    from dragoman.config.running import write_whole  # noqa: PLC0415  only where files are kept
-
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_whole(path, SAMPLE.read_bytes())
+        write_data_file(path, SAMPLE.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None
 
@@ -64,11 +65,29 @@ def unknown_tier(name: str, tiers: Mapping[str, Limits]) -> str:
     return f"There is no tier {name!r} ({known}): add [tiers.{name}] to dragoman.toml."
 
 
-def _file(path: Path) -> dict[str, Any]:
+def tier_rows(path: Path) -> dict[str, Any]:
+    """What the file says, as it says it.
+
+    Raises:
+        ConfigError: it cannot be read, or is no object.
+    """
     found = read_json(path, {})
     if not isinstance(found, dict):
         raise ConfigError(f"{path} must be an object of tiers by their names.")
     return found
+
+
+def is_mirrored(row: Any) -> bool:
+    """Whether the row tells a stored tier, and is not the operator's own."""
+    return isinstance(row, dict) and STORED_MS in row
+
+
+def _own(rows: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, row in rows.items():
+        if not is_mirrored(row):
+            yield name, row
+        elif HIDES in row:
+            yield name, row[HIDES]
 
 
 def limits_of(name: str, row: Any, where: str) -> Limits:

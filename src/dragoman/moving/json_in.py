@@ -1,7 +1,7 @@
 """``dragoman import json``: what ``dragoman export`` has written, and AnyGPT's files of the same names.
 
 All files are read and judged before one of them is used. Keys go into the database, tiers, providers and
-models into the home's folder ``data``, whole or not at all, from where a start reads them.
+models to where a start reads them, whole or not at all.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dragoman.audit.chain import Deed
 from dragoman.audit.noting import noted
-from dragoman.config.running import write_whole
+from dragoman.config.data_files import FileName, data_file, write_data_file
 from dragoman.core.call import Role
 from dragoman.core.clock import SystemClock
 from dragoman.core.errors import CallerError, invalid
-from dragoman.moving.shapes import (
+from dragoman.file_shapes import (
     KEYS_OBJECT,
     KeysFile,
     LegacyKey,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from dragoman.store.engine import Database
     from dragoman.store.sql.keys import SqlKeys
 
-FILES = ("tiers.json", "providers.json", "models.json", "keys.json")
+FILES: tuple[FileName, ...] = ("tiers.json", "providers.json", "models.json", "keys.json")
 ROLES: dict[str, Role] = {"admin": "admin", "tenant_admin": "tenant_admin"}
 _USAGE = frozenset({"request_count", "token_usage"})
 """Told for people; the ledger is the record of it."""
@@ -60,13 +61,15 @@ async def read_folder(settings: Settings, folder: Path, tenant: str) -> Taken:
     there = {name: text for name, text in texts.items() if text is not None}
     if not there:
         raise invalid(f"{folder} holds none of {', '.join(FILES)}.")
-    places: dict[str, bytes] = {}
+    places: dict[FileName, bytes] = {}
     from dragoman.store.sql.audit import open_audit  # noqa: PLC0415  SQL only where it is needed
 
     taken = Taken([], [])
     if text := there.get("tiers.json"):
         tiers = read_shape(text, dict[str, Tier], str(folder / "tiers.json"))
-        places["tiers.json"] = msgspec.json.encode(tiers)
+        # Tiers that were stored elsewhere are the file's here.
+        bare = {name: replace(each, stored_ms=None, hides=None) for name, each in tiers.items()}
+        places["tiers.json"] = msgspec.json.encode(bare)
         taken.done.append(f"tiers.json: {len(tiers)} tiers.")
     if text := there.get("providers.json"):
         places["providers.json"] = _providers(text, str(folder / "providers.json"), taken)
@@ -76,7 +79,7 @@ async def read_folder(settings: Settings, folder: Path, tenant: str) -> Taken:
         taken.done.append(f"models.json: {len(models.data)} models.")
     keys = there.get("keys.json")
     listed = None if keys is None else _keys(keys, str(folder / "keys.json"))
-    _write(settings.dragoman_home / "data", places)
+    _write(settings, places)
     if listed is not None:
         async with open_store(settings) as (database, stored, sealer):
             audit = await open_audit(database, sealer, SystemClock())
@@ -90,7 +93,7 @@ async def read_folder(settings: Settings, folder: Path, tenant: str) -> Taken:
                 note.after = taken.done[before:]
     if places and settings.data_source_preference != "filesystem":
         taken.left.append(
-            f"{', '.join(places)} stand in {settings.dragoman_home / 'data'} now: providers.json and "
+            f"{', '.join(str(data_file(settings, name)) for name in places)} are in place: providers.json and "
             "models.json are read at a start with DATA_SOURCE_PREFERENCE=filesystem."
         )
     return taken
@@ -108,29 +111,23 @@ def _text(path: Path) -> bytes | None:
 def _providers(text: bytes, where: str, taken: Taken) -> bytes:
     """The providers without their keys, whatever stood there."""
     providers = read_shape(text, list[ProviderFile], where)
-    raw = [each.id for each in providers if each.apiKey and not each.apiKey.startswith("${")]
-    raw = [name for name in raw if _key_of(providers, name) != "dragoman.toml"]
-    if raw:
+    if raw := [each.id for each in providers if each.holds_key]:
         taken.left.append(
             f"providers.json holds keys of {', '.join(raw)}, which are not taken over: "
             "`dragoman import anygpt` makes a dragoman.toml that asks for them by variables."
         )
-    bare = [msgspec.structs.replace(each, apiKey=None) for each in providers]
+    bare = [replace(each, apiKey=None) for each in providers]
     taken.done.append(f"providers.json: {len(bare)} providers, without their keys.")
     return msgspec.json.encode(bare)
 
 
-def _key_of(providers: list[ProviderFile], name: str) -> str | None:
-    return next((each.apiKey for each in providers if each.id == name), None)
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name, data in files.items():
-            write_whole(folder / name, data)
-    except OSError as error:
-        raise invalid(f"{folder} cannot be written: {error.strerror}.") from None
+def _write(settings: Settings, files: Mapping[FileName, bytes]) -> None:
+    for name, data in files.items():
+        path = data_file(settings, name)
+        try:
+            write_data_file(path, data)
+        except OSError as error:
+            raise invalid(f"{path} cannot be written: {error.strerror}.") from None
 
 
 # --------------------------------------------------------------------------- keys

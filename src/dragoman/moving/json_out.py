@@ -17,33 +17,23 @@ from msgspec.structs import replace
 
 from dragoman.assembly.assemble import assemble_stored
 from dragoman.catalog.cards import model_cards
-from dragoman.catalog.load import key_source
 from dragoman.catalog.stored import Overlay
 from dragoman.config.health import health_of
 from dragoman.config.running import write_whole
 from dragoman.core.call import said_limits
 from dragoman.core.clock import SystemClock
 from dragoman.core.errors import invalid
-from dragoman.data_files import models_file
-from dragoman.health.score import score
+from dragoman.data_files import key_places, models_file, provider_rows
+from dragoman.data_keys import keys_file
+from dragoman.file_shapes import SCHEMAS, ProviderFile, schema_of
 from dragoman.health.sharing import Sharing
 from dragoman.live_models import live_of
-from dragoman.moving.shapes import (
-    KEYS_OBJECT,
-    SCHEMAS,
-    KeysFile,
-    ModelState,
-    ProviderFile,
-    schema_of,
-)
 from dragoman.stores import open_store
 from dragoman.telemetry.log import Log
 
 if TYPE_CHECKING:
-    from dragoman.catalog.registry import Registry
     from dragoman.config.settings import Settings
     from dragoman.health.health import Health
-    from dragoman.health.statistics import Figures
 
 
 class Exported(Struct, frozen=True):
@@ -64,7 +54,6 @@ async def write_folder(
         GatewayError: the configuration or the database cannot be read, or the folder not be written.
     """
     from dragoman.store.sql.health import SqlHealth  # noqa: PLC0415  SQL only where it is needed
-    from dragoman.store.sql.key_rows import key_rows, pepper_marks, place_rows  # noqa: PLC0415
     from dragoman.store.sql.named import SqlNamed  # noqa: PLC0415
     from dragoman.store.sql.tenant_keys import TenantKeys  # noqa: PLC0415
     from dragoman.store.sql.unexported import unexported  # noqa: PLC0415
@@ -75,9 +64,7 @@ async def write_folder(
         entries = await SqlHealth(database).exchange([], 0, round(clock.wall() * 1000))
         Sharing(health, clock.wall() - clock.monotonic()).learn(entries, clock.monotonic())
         overlay = await SqlNamed(database, TenantKeys(database, sealer, clock), clock).overlay()
-        rows = await key_rows(database, with_digests=with_digests)
-        tenants, projects = await place_rows(database)
-        peppers = pepper_marks(keys.peppers) if with_digests else {}
+        listed = await keys_file(database, keys.peppers if with_digests else None)
         left = await unexported(database)
     built = assemble_stored(settings, env, overlay)
     moment = time.monotonic()
@@ -88,16 +75,14 @@ async def write_folder(
     providers = _providers(settings, env, overlay, health)
     tiers = {name: said_limits(limits) for name, limits in built.tiers.items()}
     files = {
-        "keys.json": msgspec.json.encode(
-            KeysFile(KEYS_OBJECT, rows, peppers, tenants=tenants, projects=projects)
-        ),
+        "keys.json": msgspec.json.encode(listed),
         "tiers.json": msgspec.json.encode(tiers),
         "providers.json": msgspec.json.encode(providers),
         "models.json": models_file(cards),
     }
     _write(folder, files)
     counts = {
-        "keys.json": len(rows),
+        "keys.json": len(listed.data),
         "tiers.json": len(tiers),
         "providers.json": len(providers),
         "models.json": len(cards),
@@ -123,66 +108,4 @@ def _providers(
     off = {each.name for each in overlay.providers if each.disabled}
     enabled = tuple(replace(each, disabled=False) for each in overlay.providers)
     registry = assemble_stored(settings, env, replace(overlay, providers=enabled)).registry
-    now = time.monotonic()
-    found = []
-    for name, provider in registry.providers.items():
-        figures = health.statistics.of(name)
-        definition = registry.definitions.get(name)
-        listed_by = None if definition is None else definition.listed_by
-        found.append(
-            ProviderFile(
-                id=name,
-                apiKey=_key_place(name, registry, env, settings, overlay),
-                provider_url=provider.base_url,
-                models=_models(name, health),
-                streamingCompatible=True,
-                disabled=name in off or listed_by in off or health.disabling.is_disabled(name),
-                dialect=provider.family,
-                avg_response_time=_ms(figures.reply_s if figures else None),
-                avg_provider_latency=_ms(figures.first_event_s if figures else None),
-                errors=figures.failures if figures else 0,
-                provider_score=round(score(figures, now), 1),
-            )
-        )
-    return found
-
-
-def _key_place(
-    name: str,
-    registry: Registry,
-    env: Mapping[str, str],
-    settings: Settings,
-    overlay: Overlay,
-) -> str | None:
-    """Where the provider's key is: its variable or the file; None where it is stored, or there is none."""
-    if name in overlay.keys:
-        return None
-    if any(row.get("name") == name and row.get("credentials") for row in settings.providers):
-        return "dragoman.toml"
-    source = key_source(registry.definitions[name], env) if name in registry.definitions else None
-    return f"${{{source}}}" if source else None
-
-
-def _models(provider: str, health: Health) -> dict[str, ModelState]:
-    return {
-        model: _state(model, figures, disabled=health.disabling.is_disabled(provider, model))
-        for model, figures in health.statistics.models_of(provider)
-    }
-
-
-def _state(model: str, figures: Figures, *, disabled: bool) -> ModelState:
-    return ModelState(
-        id=model,
-        token_generation_speed=figures.tokens_per_s,
-        response_times=[],
-        errors=figures.failures,
-        requests=figures.requests,
-        avg_response_time=_ms(figures.reply_s),
-        avg_provider_latency=_ms(figures.first_event_s),
-        avg_token_speed=figures.tokens_per_s,
-        disabled=disabled,
-    )
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 1)
+    return provider_rows(registry, health, key_places(registry, env, settings, overlay), off)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from dragoman.config.settings import ConfigError, Settings
-from dragoman.config.tiers import FILE, SAMPLE, ensure_file, read_tiers, unknown_tier
+from dragoman.config.tiers import SAMPLE, ensure_file, read_tiers, unknown_tier
 from dragoman.core.call import Limits
 
 pytestmark = pytest.mark.req("R-TIER-001", "R-TIER-002")
@@ -18,7 +18,7 @@ def settings(home, **more) -> Settings:
 
 
 def file(home, content) -> None:
-    path = home / FILE
+    path = home / "data" / "tiers.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content if isinstance(content, str) else json.dumps(content))
 
@@ -45,10 +45,22 @@ def test_dragoman_toml_goes_before_the_file(tmp_path):
     assert found == {"free": Limits(rpm=5, tpm=1_000_000), "pro": Limits(rps=120)}
 
 
+@pytest.mark.req("R-ADD-040")
+def test_the_file_may_be_elsewhere(tmp_path):
+    file(tmp_path, {"of the home": {}})
+    said = tmp_path / "other" / "limits.json"
+    kept = settings(tmp_path, data_source_preference="filesystem", api_tiers_file=said)
+    ensure_file(kept)
+    assert set(read_tiers(kept)) == {"free", "pro", "enterprise"}
+    said.write_text('{"free": {"rps": "many"}}')
+    with pytest.raises(ConfigError, match=f"{said}: tier 'free': rps must be a whole number"):
+        read_tiers(kept)
+
+
 @pytest.mark.req("R-STOR-004")
 def test_where_data_files_are_kept_the_sample_is_put_there_once(tmp_path):
     ensure_file(settings(tmp_path))
-    assert not (tmp_path / FILE).exists()
+    assert not (tmp_path / "data" / "tiers.json").exists()
     kept = settings(tmp_path, data_source_preference="filesystem")
     ensure_file(kept)
     assert set(read_tiers(kept)) == {"free", "pro", "enterprise"}

@@ -68,6 +68,13 @@ async def key_rows(database: Database, *, with_digests: bool) -> list[dict[str, 
     return told
 
 
+async def key_count(database: Database) -> int:
+    """How many keys there are, the revoked ones too."""
+    async with database.read() as connection:
+        found = await connection.execute(select(func.count()).select_from(keys))
+    return found.scalar_one()
+
+
 def known_columns() -> frozenset[str]:
     """What a row may say."""
     return frozenset(keys.c.keys())
