@@ -4,6 +4,7 @@ import asyncio
 from contextlib import ExitStack
 
 import pytest
+from cryptography.fernet import Fernet
 
 from databases import database_url
 from redis_server import URL, redis_prefix
@@ -40,7 +41,10 @@ def test_who_learns_of_an_open_breaker_sends_nothing_and_is_told_of_its_recovery
         else:
             runner = stack.enter_context(asyncio.Runner())
             made = database_url("postgresql", tmp_path)
-            shared = {"DATABASE_URL": runner.run(made.__aenter__())}
+            shared = {
+                "DATABASE_URL": runner.run(made.__aenter__()),
+                "FERNET_KEY": Fernet.generate_key().decode(),
+            }
             stack.callback(lambda: runner.run(made.__aexit__(None, None, None)))
         gateways = []
         for name in ("one", "two"):

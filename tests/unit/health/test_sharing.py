@@ -373,7 +373,7 @@ def test_a_breaker_whose_process_is_gone_is_over_by_itself_and_never_lasts_longe
     assert late.health.breakers.state(KEY, 30.5) == "closed"
     spot = Spot("breaker", *KEY)
     at_ms = round(OFFSET * 1000) + 2000
-    table.states[spot] = BreakerTold(at_ms, at_ms + 9_000_000)
+    table.states[spot] = BreakerTold(at_ms, at_ms + 900_000)
     fast.exchange(3)
     assert fast.health.breakers.back_in_s(KEY, 3) == pytest.approx(30)
     assert fast.exchange(4) == 0
