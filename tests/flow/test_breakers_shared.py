@@ -54,17 +54,17 @@ def test_who_learns_of_an_open_breaker_sends_nothing_and_is_told_of_its_recovery
             settings = {**shared, "MAX_RETRIES": "0", "BREAKER_OPEN_S": str(OPEN_S)}
             gateways.append(stack.enter_context(gateway_server(folder, **settings)))
         one, two = gateways
+        before = asked(mock, "m")
         mock.ask("POST", "/mock/script", {"status": 500, "model": "m", "times": 5})
         for _ in range(5):
             assert one.chat("p/m").status >= 500
         # The second has sent nothing yet: it can know of it from the first alone.
         until(lambda: state(two) == 1, OPEN_S)
-        before = asked(mock, "m")
         assert two.chat("p/m").status == 503
-        assert asked(mock, "m") == before == 5
+        assert asked(mock, "m") - before == 5
         # The provider is well again: two probes of the first close it for both.
         until(lambda: state(one) == 2)
         assert [one.chat("p/m").status for _ in range(2)] == [200, 200]
         until(lambda: not state(two))
-        assert asked(mock, "m") == 7
+        assert asked(mock, "m") - before == 7
         assert two.chat("p/m").status == 200
