@@ -11,6 +11,7 @@ from dragoman.core.errors import HouseError
 from dragoman.health.sharing import (
     KEPT_S,
     RESTS_KEPT_S,
+    BreakerTold,
     Entry,
     FiguresTold,
     RestTold,
@@ -121,6 +122,35 @@ async def test_a_rest_is_removed_within_hours_and_is_not_renewed_by_being_read(r
     assert len(await record.exchange([], 0, NOW + 1)) == 2
     found = await record.exchange([figures(1, 2)], 0, NOW + round(RESTS_KEPT_S * 1000) + 1)
     assert [entry.spot for entry in found] == [FIGURES]
+
+
+@pytest.mark.req("R-REL-002")
+async def test_a_breaker_is_given_to_others_and_is_removed_within_hours(record):
+    spot = Spot("breaker", "p", "m", "key-1")
+    opened = Entry(spot, BreakerTold(NOW, NOW + 30_000, "a1"))
+    closed = Entry(spot, BreakerTold(NOW + 32_000))
+    await record.exchange([figures(1), opened], 0, NOW)
+    assert opened in await record.exchange([], NOW, NOW + 1)
+    assert closed in await record.exchange([closed], 0, NOW + 32_000)
+    assert closed in await record.exchange([opened], 0, NOW + 33_000)
+    found = await record.exchange([figures(1, 2)], 0, NOW + round(RESTS_KEPT_S * 1000) + 33_001)
+    assert [entry.spot for entry in found] == [FIGURES]
+
+
+@pytest.mark.req("R-REL-002")
+async def test_what_versions_without_breakers_read_of_redis_has_none_and_a_new_kind_is_passed_over():
+    with redis_prefix() as prefix:
+        client = open_redis(URL)
+        opened = Entry(Spot("breaker", "p", "m", "key-1"), BreakerTold(NOW, NOW + 30_000))
+        await RedisHealth(client, prefix).exchange([figures(1), opened], 0, NOW)
+        assert list(await client.hgetall(f"{prefix}:health")) == [b'["figures","p","m","key-1"]']
+        for name in ('["tomorrow","p","m","key-1"]', '{"of":"tomorrow"}'):
+            await client.hset(f"{prefix}:health", name, "{}")
+            await client.zadd(f"{prefix}:health:changed", {name: NOW})
+        later = NOW + round(RESTS_KEPT_S * 1000) + 1
+        found = await RedisHealth(client, prefix).exchange([], 0, later)
+        assert [entry.spot for entry in found] == [FIGURES]
+        await client.aclose()
 
 
 async def test_an_empty_report_and_one_of_another_record_are_put_as_they_are(tmp_path):

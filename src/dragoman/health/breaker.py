@@ -8,7 +8,8 @@
                 one that fails                                            → open
                 one without a word (the caller left, a 404): the next may probe
 
-Per model, because a provider's models fail apart; per credential, because limits do.
+Per model, because a provider's models fail apart; per credential, because limits do. Each process counts and
+probes by itself; what came of it, open or closed, it learns from the others as well (``sharing.py``).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Literal, TypeAlias, assert_never
+from typing import Literal, NamedTuple, TypeAlias, assert_never
 
 from msgspec import Struct
 
@@ -27,6 +28,15 @@ GAUGE: dict[State, int] = {"closed": 0, "open": 1, "half_open": 2}
 """The value that metrics show (R-REL-002)."""
 MOST_NOTED = 64
 """Answers of a breaker that wait to be counted."""
+
+
+class Turn(NamedTuple):
+    """What is told of a breaker: when it was last opened or closed."""
+
+    at: float
+    """Of two reports the later one is true."""
+    until: float | None
+    """Until when it refuses; None: it was closed."""
 
 
 class BreakerPolicy(Struct, frozen=True):
@@ -49,7 +59,8 @@ class _Cell:
     row: int = 0
     """Failures one after the other."""
     last_failure: float = float("-inf")
-    opened: float | None = None
+    until: float | None = None
+    """Until when it refuses; None: it is closed."""
     probing: float | None = None
     """When the probe under way set out."""
     passed: int = 0
@@ -67,13 +78,15 @@ class Breakers:
         self._cells: dict[Key, _Cell] = {}
         self.opened: set[Key] = set()
         """Whose breakers may not be closed; no other is missing."""
+        self.turned: dict[Key, Turn] = {}
+        """What was last done to each, here or by another process."""
 
     def state(self, key: Key, now: float) -> State:
         """The state of a breaker; asking changes nothing."""
         cell = self._cells.get(key)
-        if cell is None or cell.opened is None:
+        if cell is None or cell.until is None:
             return "closed"
-        return "open" if now < cell.opened + self._policy.open_s else "half_open"
+        return "open" if now < cell.until else "half_open"
 
     def admits(self, key: Key, now: float) -> bool:
         """Whether a request may go through; in half open the one that is admitted is the probe."""
@@ -95,34 +108,34 @@ class Breakers:
     def back_in_s(self, key: Key, now: float) -> float:
         """In how many seconds it is worth asking again; never sooner than in one."""
         cell = self._cells.get(key)
-        if cell is None or cell.opened is None:
+        if cell is None or cell.until is None:
             return 0.0
-        return max(1.0, cell.opened + self._policy.open_s - now)
+        return max(1.0, cell.until - now)
 
     def succeeded(self, key: Key, now: float) -> None:
         """A request was answered."""
         cell = self._cells.get(key) or self._cell(key)
-        if cell.opened is None:
+        if cell.until is None:
             answered = cell.answered
             answered.append(now)
             if len(answered) >= MOST_NOTED:
                 self._count_answered(cell)
         else:
-            self._passed(key, cell, cell.opened, now)
+            self._passed(key, cell, cell.until, now)
 
-    def _passed(self, key: Key, cell: _Cell, opened: float, now: float) -> None:
+    def _passed(self, key: Key, cell: _Cell, until: float, now: float) -> None:
         """A request was answered though the breaker is not closed."""
         cell.probing = None
-        if now >= opened + self._policy.open_s:
+        if now >= until:
             cell.passed += 1
             if cell.passed >= self._policy.probes_to_close:
-                self._drop(key)
+                self._close(key, now)
 
     def failed(self, key: Key, now: float) -> None:
         """A request failed through the provider's fault."""
         cell = self._cell(key)
-        if cell.opened is not None:
-            if now >= cell.opened + self._policy.open_s:
+        if cell.until is not None:
+            if now >= cell.until:
                 self._open(key, cell, now)
             return
         self._count_answered(cell)
@@ -139,16 +152,47 @@ class Breakers:
         if cell is not None:
             cell.probing = None
 
-    def forget(self, provider: str) -> None:
+    def heard(self, key: Key, turn: Turn, now: float) -> None:
+        """What another process, or an earlier one, has done to its breaker; one that is over says nothing."""
+        mine = self.turned.get(key)
+        if mine is not None and turn.at <= mine.at:
+            return
+        if turn.until is None:
+            if key in self.opened:
+                self._drop(key)
+            self._note(key, turn)
+        elif turn.until > now:
+            # Longer than by one's own judgement nobody is kept off: clocks differ, and policies may.
+            self._shut(key, self._cell(key), min(turn.until, now + self._policy.open_s))
+            self._note(key, turn)
+
+    def forget(self, provider: str, now: float) -> None:
         """Closes all breakers of a provider."""
         for key in [key for key in self._cells if key[0] == provider]:
-            self._drop(key)
+            if key in self.opened:
+                self._close(key, now)
+            else:
+                self._drop(key)
+
+    def forget_turns(self, before: float) -> None:
+        """Forgets reports that nobody disputes any more."""
+        if self.turned:
+            self.turned = {key: turn for key, turn in self.turned.items() if turn.at > before}
 
     def states(self, now: float) -> dict[Key, State]:
         """Every breaker that is not closed."""
         # A copy of the keys: metrics are written in a thread while requests go on.
         found = {key: self.state(key, now) for key in list(self._cells)}
         return {key: state for key, state in found.items() if state != "closed"}
+
+    def _close(self, key: Key, now: float) -> None:
+        self._drop(key)
+        self._note(key, Turn(now, None))
+
+    def _note(self, key: Key, turn: Turn) -> None:
+        if len(self.turned) >= 2 * self._policy.most:
+            self.turned.clear()
+        self.turned[key] = turn
 
     def _drop(self, key: Key) -> None:
         del self._cells[key]
@@ -164,16 +208,22 @@ class Breakers:
 
     def _forget_one(self) -> None:
         """Makes room: the oldest closed one goes, else the oldest."""
-        closed = (key for key, cell in self._cells.items() if cell.opened is None)
+        closed = (key for key, cell in self._cells.items() if cell.until is None)
         self._drop(next(closed, next(iter(self._cells))))
 
     def _open(self, key: Key, cell: _Cell, now: float) -> None:
+        until = now + self._policy.open_s
+        self._shut(key, cell, until)
+        self._note(key, Turn(now, until))
+
+    def _shut(self, key: Key, cell: _Cell, until: float) -> None:
         self.opened.add(key)
-        cell.opened = now
+        cell.until = until
         cell.probing = None
         cell.passed = 0
         cell.row = 0
         cell.seconds.clear()
+        cell.answered.clear()
 
     def _count_answered(self, cell: _Cell) -> None:
         """Counts the answers that wait, each in its second, and none in one before the last."""

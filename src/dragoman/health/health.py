@@ -222,7 +222,7 @@ class Health:
 
     def forget(self, provider: str, now: float) -> None:
         """The provider has another address or other keys: what the old ones did says nothing of it."""
-        self.breakers.forget(provider)
+        self.breakers.forget(provider, now)
         self.rests.end(provider, now)
         self.spent.end(provider, now)
         self.disabling.acquit(provider, now)

@@ -3,6 +3,7 @@
     figures   counts are added up; of two averages each weighs as many requests as it is newer by
     switches  who is disabled: of two reports the later one is true
     rests     of keys: the same
+    breakers  opened until when, or closed: the same
 
 The record is SQL's or Redis's (``store/health_record.py``); here is what is told, how two reports become
 one, and what is taken over. Times in the record are Unix milliseconds, here they are monotonic seconds.
@@ -15,12 +16,13 @@ from typing import Any, Literal, Protocol, TypeAlias, assert_never
 import msgspec
 from msgspec import Struct, structs
 
+from dragoman.health.breaker import Turn
 from dragoman.health.disabling import Switch
 from dragoman.health.health import Health
 from dragoman.health.rest import LONGEST_S, Rests
 from dragoman.health.statistics import ALPHA, Figures, Place
 
-Kind: TypeAlias = Literal["figures", "switch", "rest", "spent"]
+Kind: TypeAlias = Literal["figures", "switch", "rest", "spent", "breaker"]
 ALL = "*"
 """In the place of a model or a credential: all of them."""
 MEMORY = round(2 / ALPHA)
@@ -32,7 +34,9 @@ FRESH_S = 86_400.0
 KEPT_S = 30 * 86_400.0
 """An entry that nobody has renewed for so long is removed."""
 RESTS_KEPT_S = 2 * LONGEST_S
-"""A rest is over sooner, and there may be one for any name that a caller makes up."""
+"""A rest or an open breaker is over sooner, and there may be one for any name that a caller makes up."""
+SHORT: frozenset[Kind] = frozenset({"rest", "spent", "breaker"})
+"""What is kept for no longer than that."""
 CLEAR_MS = 3_600_000
 """How often a process removes what nobody has renewed."""
 DRIFT_S = 1.0
@@ -70,7 +74,16 @@ class RestTold(Struct, frozen=True, tag="rest"):
     until_ms: int | None = None
 
 
-State: TypeAlias = FiguresTold | SwitchTold | RestTold
+class BreakerTold(Struct, frozen=True, tag="breaker", omit_defaults=True):
+    """Until when a breaker refuses; None: it was closed."""
+
+    at_ms: int
+    until_ms: int | None = None
+    address: str = ""
+    """Which of its provider's addresses it is about; empty: whichever."""
+
+
+State: TypeAlias = FiguresTold | SwitchTold | RestTold | BreakerTold
 
 
 class Spot(Struct, frozen=True, order=True):
@@ -120,7 +133,7 @@ class Record(Protocol):
 
 def kept_s(kind: Kind) -> float:
     """After how long an entry that nobody has renewed is removed."""
-    return RESTS_KEPT_S if kind in {"rest", "spent"} else KEPT_S
+    return RESTS_KEPT_S if kind in SHORT else KEPT_S
 
 
 def merged(stored: State | None, told: State) -> State:
@@ -128,7 +141,7 @@ def merged(stored: State | None, told: State) -> State:
     match told:
         case FiguresTold():
             return _added(stored if isinstance(stored, FiguresTold) else None, told)
-        case SwitchTold() | RestTold():
+        case SwitchTold() | RestTold() | BreakerTold():
             if isinstance(stored, type(told)) and stored.at_ms > told.at_ms:
                 return stored
             if (
@@ -161,9 +174,9 @@ def _added(stored: FiguresTold | None, told: FiguresTold) -> FiguresTold:
     )
 
 
-def _is_elsewhere(figures: FiguresTold, address: str) -> bool:
-    """Whether figures are of another address than this one."""
-    return bool(figures.address and address) and figures.address != address
+def _is_elsewhere(told: FiguresTold | BreakerTold, address: str) -> bool:
+    """Whether it is about another address than this one."""
+    return bool(told.address and address) and told.address != address
 
 
 def _between(theirs: float | None, weight: int, mine: float | None, own: int) -> float | None:
@@ -189,6 +202,7 @@ class Sharing:
             self._said.clear()
         for rests in (self._health.rests, self._health.spent):
             rests.forget(now - RESTS_KEPT_S)
+        self._health.breakers.forget_turns(now - RESTS_KEPT_S)
         states = self._states()
         self._said = {spot: said for spot, said in self._said.items() if spot in states}
         found = {**self._figures(), **states}
@@ -224,6 +238,8 @@ class Sharing:
                     rests.heard(where, self._here(state.at_ms), until, now)
                     if where in rests.turned:
                         self._said[spot] = state
+                case BreakerTold():
+                    self._learn_breaker(spot, state, now)
 
     def learn_missing(self, entries: list[Entry], now: float) -> None:
         """Takes over what an older record knows beyond the one that is exchanged with."""
@@ -252,6 +268,17 @@ class Sharing:
         if not state.off:
             disabling.forget(where)
             del self._said[spot]
+
+    def _learn_breaker(self, spot: Spot, state: BreakerTold, now: float) -> None:
+        # What this process has told itself comes back, rounded: it must not seem to be later.
+        if self._said.get(spot) == state or _is_elsewhere(state, self._address(spot.provider)):
+            return
+        key = (spot.provider, spot.model, spot.credential)
+        until = None if state.until_ms is None else self._here(state.until_ms)
+        breakers = self._health.breakers
+        breakers.heard(key, Turn(self._here(state.at_ms), until), now)
+        if key in breakers.turned:
+            self._said[spot] = state
 
     def _learn_figures(self, place: Place, state: FiguresTold, now: float) -> None:
         statistics = self._health.statistics
@@ -305,6 +332,13 @@ class Sharing:
             for (provider, model), each in self._health.disabling.switches.items()
             if _fits((provider, model))
         }
+        for key, turn in self._health.breakers.turned.items():
+            if _fits(key):
+                provider, model, credential = key
+                until_ms = None if turn.until is None else self._there(turn.until)
+                found[Spot("breaker", provider, model, credential)] = BreakerTold(
+                    self._there(turn.at), until_ms, self._address(provider)
+                )
         kinds: tuple[Literal["rest", "spent"], ...] = ("rest", "spent")
         for kind in kinds:
             rests = self._rests(kind)

@@ -1,4 +1,4 @@
-"""The table of providers' health: how they have been doing, who is disabled, which keys rest.
+"""The table of providers' health: figures, who is disabled, which keys rest, whose breakers are open.
 
 ``state`` is one JSON object, whose members ``health/sharing.py`` defines: figures come and go without a
 migration, and nobody asks the database about a single one of them.

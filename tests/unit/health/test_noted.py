@@ -193,7 +193,7 @@ def test_whoever_is_down_is_asked_about_and_forgotten_with_its_provider() -> Non
     table = Breakers(BreakerPolicy(failures=1, most=2))
     table.failed(("p", "m", ""), 0.0)
     assert table.opened == {("p", "m", "")}
-    table.forget("p")
+    table.forget("p", 1.0)
     assert not table.opened
     for model in "abc":
         table.failed(("p", model, ""), 0.0)

@@ -9,6 +9,7 @@ from dragoman.health.health import Health
 from dragoman.health.sharing import (
     MEMORY,
     RESTS_KEPT_S,
+    BreakerTold,
     Entry,
     FiguresTold,
     RestTold,
@@ -312,3 +313,91 @@ def test_states_of_another_kind_do_not_merge() -> None:
     assert merged(rest, switch) == switch
     assert merged(switch, rest) == rest
     assert merged(rest, RestTold(4, None)) == rest
+
+
+KEY = ("p", "m", "k")
+
+
+def open_at(side: Side, now: float) -> None:
+    for _ in range(5):
+        side.health.breakers.failed(KEY, now)
+
+
+@pytest.mark.req("R-REL-002")
+def test_an_opened_breaker_is_known_to_the_others_and_so_is_that_it_was_closed() -> None:
+    table = Table()
+    one, two = Side(table), Side(table, OFFSET + 1000)
+    open_at(one, 0)
+    one.exchange(1)
+    two.exchange(1 - 1000)
+    assert two.health.breakers.state(KEY, 29 - 1000) == "open"
+    assert not two.health.breakers.admits(KEY, 29 - 1000)
+    assert two.health.breakers.state(KEY, 31 - 1000) == "half_open"
+    # Each probes by itself; who has seen it well spares the others their own.
+    assert two.health.breakers.admits(KEY, 31 - 1000)
+    for _ in range(2):
+        one.health.breakers.succeeded(KEY, 32)
+    one.exchange(33)
+    two.exchange(33 - 1000)
+    assert two.health.breakers.state(KEY, 33 - 1000) == "closed"
+    # There is nothing more to say, whoever asks.
+    assert one.exchange(34) == two.exchange(34 - 1000) == 0
+
+
+@pytest.mark.req("R-REL-002")
+def test_of_two_reports_of_a_breaker_the_later_one_is_true() -> None:
+    table = Table()
+    one, two = Side(table), Side(table)
+    open_at(one, 0)
+    one.exchange(1)
+    two.exchange(1)
+    two.health.forget("p", 5)
+    open_at(one, 31)  # half open: a probe fails after the other has closed it
+    two.exchange(32)
+    one.exchange(33)
+    two.exchange(34)
+    assert two.health.breakers.state(KEY, 60) == "open"
+    assert merged(BreakerTold(5, 9), BreakerTold(4)) == BreakerTold(5, 9)
+    assert merged(BreakerTold(5, 9), BreakerTold(6)) == BreakerTold(6)
+
+
+@pytest.mark.req("R-REL-002")
+def test_a_breaker_whose_process_is_gone_is_over_by_itself_and_never_lasts_longer_than_ones_own() -> (
+    None
+):
+    table = Table()
+    gone, late, fast = Side(table), Side(table), Side(table)
+    open_at(gone, 0)
+    gone.exchange(1)
+    late.exchange(30.5)
+    assert late.health.breakers.state(KEY, 30.5) == "closed"
+    spot = Spot("breaker", *KEY)
+    at_ms = round(OFFSET * 1000) + 2000
+    table.states[spot] = BreakerTold(at_ms, at_ms + 900_000)
+    fast.exchange(3)
+    assert fast.health.breakers.back_in_s(KEY, 3) == pytest.approx(30)
+    assert fast.exchange(4) == 0
+    assert fast.exchange(RESTS_KEPT_S + 3) == 0
+    assert fast.health.breakers.turned == {}
+
+
+def test_a_breaker_of_another_address_says_nothing() -> None:
+    table = Table()
+    one, two = Side(table), Side(table)
+    one.health.settle({"p": "http://old.test"})
+    two.health.settle({"p": "http://new.test"})
+    open_at(one, 0)
+    one.exchange(1)
+    two.exchange(1)
+    assert two.health.breakers.state(KEY, 1) == "closed"
+    two.exchange(2)
+    assert one.exchange(2) == 0
+
+
+def test_what_closes_elsewhere_leaves_the_counts_of_a_closed_breaker_alone() -> None:
+    side = Side(Table())
+    for _ in range(4):
+        side.health.breakers.failed(KEY, 10)
+    side.sharing.learn([Entry(Spot("breaker", *KEY), BreakerTold(round(OFFSET * 1000)))], 11)
+    side.health.breakers.failed(KEY, 11)
+    assert side.health.breakers.state(KEY, 11) == "open"

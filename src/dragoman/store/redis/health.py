@@ -2,11 +2,12 @@
 
 <prefix>:health          a hash: kind, provider, model and credential as a JSON list → state
 <prefix>:health:changed  when each was last written, in Unix milliseconds: a sorted set
+<prefix>:breakers…       the same two of breakers: gateways that do not know this kind never read them
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
@@ -32,30 +33,53 @@ if TYPE_CHECKING:
 
 TRIES = 5
 """Others may write in between; each try reads anew."""
-_decode_spot = msgspec.json.Decoder(tuple[Kind, str, str, str]).decode
+_decode_spot = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 class RedisHealth:
-    """The two keys, as a ``Record``."""
+    """The keys, as a ``Record``."""
 
     def __init__(self, client: Redis, prefix: str) -> None:
-        self._client = client
         self._clear_ms = 0
-        self._states = f"{prefix}:health"
-        self._changed = f"{prefix}:health:changed"
+        self._breakers = _Pair(client, f"{prefix}:breakers", "breaker")
+        self._others = _Pair(client, f"{prefix}:health", "figures")
 
     async def exchange(self, told: list[Entry], since_ms: int, now_ms: int) -> list[Entry]:
         """Merges what is told into the record, and gives what has changed in it since a moment."""
+        found: list[Entry] = []
         with mapped():
-            if now_ms >= self._clear_ms:
+            is_due = now_ms >= self._clear_ms
+            if is_due:
                 self._clear_ms = now_ms + CLEAR_MS
-                await self._clear(now_ms)
-            if told:
-                await self._tell(told, now_ms)
-            names: Any = await self._client.zrangebyscore(self._changed, since_ms, "+inf")
-            return list((await self._read(self._client, names)).values())
+            for pair in (self._breakers, self._others):
+                if is_due:
+                    await pair.clear(now_ms)
+                theirs = [
+                    entry
+                    for entry in told
+                    if (entry.spot.kind == "breaker") is (pair is self._breakers)
+                ]
+                if theirs:
+                    await pair.tell(theirs, now_ms)
+                found += await pair.changed(since_ms)
+        return found
 
-    async def _tell(self, told: list[Entry], now_ms: int) -> None:
+
+class _Pair:
+    """A hash, and when each of its fields was written."""
+
+    def __init__(self, client: Redis, name: str, longest: Kind) -> None:
+        """``longest``: the kind of its entries that is kept longest."""
+        self._client = client
+        self._states = name
+        self._changed = f"{name}:changed"
+        self._kept_s = kept_s(longest)
+
+    async def changed(self, since_ms: int) -> list[Entry]:
+        names: Any = await self._client.zrangebyscore(self._changed, since_ms, "+inf")
+        return list((await self._read(self._client, names)).values())
+
+    async def tell(self, told: list[Entry], now_ms: int) -> None:
         from redis.exceptions import WatchError  # noqa: PLC0415  it is there, for there is a client
 
         names = [_name(entry.spot) for entry in told]
@@ -75,7 +99,7 @@ class RedisHealth:
                     )
                     pipeline.zadd(self._changed, dict.fromkeys(names, now_ms))
                     for key in (self._states, self._changed):
-                        pipeline.expire(key, round(KEPT_S))
+                        pipeline.expire(key, round(self._kept_s))
                     await pipeline.execute()
                 except WatchError:
                     continue
@@ -91,24 +115,34 @@ class RedisHealth:
             return {}
         found = await client.hmget(self._states, names)
         entries = (
-            read_entry(_decode_spot(name), state)
+            read_entry(_spot_of(name), state)
             for name, state in zip(names, found, strict=True)
             if state is not None
         )
         return {_name(entry.spot): entry for entry in entries if entry is not None}
 
-    async def _clear(self, now_ms: int) -> None:
+    async def clear(self, now_ms: int) -> None:
         """Removes what nobody has renewed; rests are gone sooner than the rest."""
         sooner = now_ms - round(RESTS_KEPT_S * 1000)
         old: Any = await self._client.zrangebyscore(self._changed, "-inf", sooner, withscores=True)
-        names = [
-            name
-            for name, changed_ms in old
-            if changed_ms < now_ms - kept_s(_decode_spot(name)[0]) * 1000
-        ]
+        names = [name for name, changed_ms in old if changed_ms < now_ms - _kept_s(name) * 1000]
         if names:
             await self._client.hdel(self._states, *names)
             await self._client.zrem(self._changed, *names)
+
+
+def _spot_of(name: bytes) -> tuple[str, ...]:
+    """The names in a field's name; none where a newer version writes them in another form."""
+    try:
+        return _decode_spot(name)
+    except msgspec.MsgspecError:
+        return ()
+
+
+def _kept_s(name: bytes) -> float:
+    """A kind that only a newer version knows is kept as long as any."""
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    return next((kept_s(kind) for kind in kinds if kind in _spot_of(name)[:1]), KEPT_S)
 
 
 def _name(spot: Spot) -> bytes:
