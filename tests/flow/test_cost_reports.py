@@ -15,7 +15,9 @@ from dragoman.core.errors import UpstreamError
 from dragoman.core.secret import Secret
 from dragoman.transport.http import open_transport
 from dragoman.transport.lookups import ask_credits, ask_generation, ask_report
-from servers import providers_at
+from ledger_views import rows
+from old_calls import home_with, left
+from servers import gateway_server, providers_at, until
 
 D = Decimal
 DAY = 20_000
@@ -157,3 +159,38 @@ def test_an_answer_and_an_account_of_openrouters(mock):
         assert account.remaining == account.total - account.used
     finally:
         mock.ask("POST", "/mock/config", {"generationDelay": 300}, key=None)
+
+
+@pytest.mark.req("M18")
+def test_a_running_gateway_asks_for_a_day_and_tells_by_how_much_it_was_wrong(tmp_path):
+    """What calls of some days ago were reckoned at stands in the ledger; the provider says half as much again."""
+    home = home_with(tmp_path, 1, 2, 3, cost_pico=2 * 10**12)
+    pages = [{"data": [{"results": [cost(3, "gpt-4o-mini, input")]}], "next_page": None}]
+    (tmp_path / "dragoman.toml").write_text("[alerts]\nlook_every_s = 1\n")
+    with organisation(pages) as (url, asked):
+        environment = {
+            "OPENAI_API_KEY": "sk-x" * 20,
+            "OPENAI_BASE_URL": f"{url}/v1",
+            "OPENAI_ADMIN_KEY": "sk-admin-1",
+            "RECONCILE_INTERVAL_S": "0.2",
+        }
+        with gateway_server(tmp_path, **environment) as server:
+            until(lambda: left(home, "ledger_drifts"))
+            (drift,) = rows(server, "SELECT * FROM ledger_drifts")
+            assert (drift["provider"], drift["model"], drift["source"]) == (
+                "openai",
+                "gpt-4o-mini",
+                "report",
+            )
+            assert (drift["ours_pico"], drift["theirs_pico"]) == (2 * 10**12, 3 * 10**12)
+            name = (
+                'dragoman_cost_drift_ratio{model="gpt-4o-mini",provider="openai",source="report"} '
+            )
+
+            def share():
+                page = server.ask("GET", "/metrics").body.decode().splitlines()
+                return [float(each.split()[-1]) for each in page if each.startswith(name)]
+
+            assert until(share) == [0.5]
+    reports = [headers for path, headers in asked if "/organization/costs" in path]
+    assert [headers["authorization"] for headers in reports] == ["Bearer sk-admin-1"]

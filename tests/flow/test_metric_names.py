@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from servers import gateway_server, mock_server, new_api_key, providers_at
+from servers import gateway_server, mock_server, new_api_key, providers_at, until
 
 REQUIRED = {
     "dragoman_requests_total": {
@@ -115,11 +115,33 @@ def test_types_are_right_and_queues_are_all_there(page):
     fallback = 'dragoman_fallback_attempts_total{from_provider="openai",to_provider="groq"} '
     assert fallback in page
     assert 'dragoman_routing_decisions_total{provider="' in page
-    assert (
-        'error_type="rate_limit_exceeded"' in page
-        or 'dragoman_rate_limit_hits_total{limit="rpm"}' in page
+    assert 'dragoman_rate_limit_hits_total{limit="rpm"} 1.0' in page, (
+        "the page's calls end with the first 429"
     )
     assert 'dragoman_health_check_total{provider="openai",result="failed"}' in page
+
+
+@pytest.mark.req("R-ADD-034")
+def test_every_call_is_measured_once(tmp_path):
+
+    def counts():
+        page = server.ask("GET", "/metrics").body.decode()
+        found = re.findall(
+            r'^dragoman_overhead_seconds_count{streaming="(\w+)"} (\S+)', page, re.MULTILINE
+        )
+        return {streaming: float(number) for streaming, number in found}
+
+    with (
+        mock_server(tmp_path) as provider,
+        gateway_server(tmp_path, **providers_at(provider.port)) as server,
+    ):
+        for _ in range(7):
+            assert server.chat().status == 200
+        for _ in range(4):
+            assert server.chat(stream=True).status == 200
+        assert server.chat("nobody/has-this").status == 404
+        until(lambda: sum(counts().values()) >= 12)
+        assert counts() == {"false": 8.0, "true": 4.0}, "a refusal takes its time as well"
 
 
 @pytest.mark.req("R-ADD-034", "P4")

@@ -330,6 +330,8 @@ def _was_told(heard: Heard, attempt: Attempt, true: Served | None, report: Repor
     """What the answer said of its usage is what the ledger says, and the provider."""
     if heard.input is None or attempt.input is None or true is None:
         return
+    if attempt.tokens_from == "reconciled" and not (heard.input or heard.output):
+        return  # nobody knew then; some dialects have no word for that but nought
     if (heard.input, heard.output) != (true.input, true.output):
         text = f"told {heard.input}, {heard.output}; the provider {true.input}, {true.output}"
         report.findings.append(Finding("told", heard.name, text))

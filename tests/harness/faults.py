@@ -19,29 +19,33 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Literal, TypeAlias
 
-Kind = Literal["delay", "slice", "stall", "cut", "half", "reset"]
-"""``delay``: waits, then goes on. ``slice``: goes on in small pieces. ``stall``: nothing more comes, and nobody
-closes. ``cut``: both ends are closed in good order. ``half``: the receiver hears the end of this direction
+Kind = Literal["delay", "slice", "bandwidth", "stall", "cut", "half", "reset"]
+"""``delay``: waits, then goes on. ``slice``: goes on in small pieces. ``bandwidth``: goes on at so many bytes
+a second at most. ``stall``: nothing more comes, and nobody closes. ``cut``: both ends are closed in good order. ``half``: the receiver hears the end of this direction
 alone. ``reset``: both ends get a RST."""
 Way = Literal["up", "down"]
 """``up`` is from who has connected, ``down`` towards it."""
 
-KINDS: tuple[Kind, ...] = ("delay", "slice", "stall", "cut", "half", "reset")
+KINDS: tuple[Kind, ...] = ("delay", "slice", "bandwidth", "stall", "cut", "half", "reset")
 _PIECE = 65536
 _MOST = 20
 """Faults of a connection and a way: most of them end it."""
+_TICKS = 50
+"""Pieces a second of a narrow line."""
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Strikes when ``at`` bytes have gone that way; ``seconds`` is a delay's, ``size`` a slice's."""
+    """Strikes when ``at`` bytes have gone that way; ``seconds`` is a delay's, ``size`` a slice's, ``rate`` a bandwidth's."""
 
     kind: Kind
     way: Way
     at: int
     seconds: float = 0.05
     size: int = 7
+    rate: int = 20_000
+    """Bytes a second."""
 
 
 Plan: TypeAlias = Callable[[int], Sequence[Fault]]
@@ -80,6 +84,7 @@ def seeded(
                         int(at),
                         seconds=dice.random() * 0.2,
                         size=dice.randrange(1, 40),
+                        rate=dice.randrange(20_000, 200_000),
                     )
                 )
                 at += 1 + dice.expovariate(1 / every)
@@ -174,19 +179,21 @@ async def _pump(
 ) -> bool:
     """Passes one direction on; whether the other may go on alone when this one has ended."""
     waiting = sorted(faults, key=lambda fault: fault.at)
-    gone, size = 0, _PIECE
+    gone, size, rate = 0, _PIECE, 0
     while data := await reader.read(_PIECE):
         while waiting and waiting[0].at < gone + len(data):
             fault = waiting.pop(0)
             here, data = data[: fault.at - gone], data[fault.at - gone :]
             gone += len(here)
-            await _write(writer, here, size)
+            await _write(writer, here, size, rate)
             proxy.struck[fault.kind] += 1
             match fault.kind:
                 case "delay":
                     await asyncio.sleep(fault.seconds)
                 case "slice":
                     size = fault.size
+                case "bandwidth":
+                    rate = fault.rate
                 case "stall":
                     await _until_closed(reader)
                     return False
@@ -203,17 +210,22 @@ async def _pump(
                         end.transport.abort()
                     return False
         gone += len(data)
-        await _write(writer, data, size)
+        await _write(writer, data, size, rate)
     if writer.can_write_eof() and not writer.is_closing():
         writer.write_eof()
     return True
 
 
-async def _write(writer: asyncio.StreamWriter, data: bytes, size: int) -> None:
+async def _write(writer: asyncio.StreamWriter, data: bytes, size: int, rate: int) -> None:
+    """In pieces of that size, and if there is a rate not faster than that."""
+    size = min(size, max(1, rate // _TICKS)) if rate else size
     for at in range(0, len(data), size):
-        writer.write(data[at : at + size])
+        piece = data[at : at + size]
+        writer.write(piece)
         await writer.drain()
-        if size < _PIECE:
+        if rate:
+            await asyncio.sleep(len(piece) / rate)
+        elif size < _PIECE:
             await asyncio.sleep(0)
 
 

@@ -26,8 +26,12 @@ RATES = {
         "cacheWrite": "0.41",
     },
     "dear": {"input": "15", "output": "75", "cacheRead": "1.5", "cacheWrite": "18.75"},
+    "usual": {"input": "1", "output": "1"},
 }
-"""USD per million tokens by the model's first name; the odd ones do not end at 10⁻¹² USD a token."""
+"""USD per million tokens by the model's first name; the odd ones do not end at 10⁻¹² USD a token.
+
+The usual is what the mock tells whoever looks an answer up, whatever its price list says.
+"""
 SPELLED = {"cacheRead": "cache_read", "cacheWrite": "cache_write"}
 LOUD = ("openai", "groq", "openrouter", "mistral", "deepseek", "xai")
 """Providers of the chat dialect that tell of usage each in its own way."""
@@ -84,12 +88,18 @@ class Scene:
 
 @contextmanager
 def scene(
-    folder: Path, models: Iterable[str], *, more: str = "", **settings: str
+    folder: Path,
+    models: Iterable[str],
+    *,
+    more: str = "",
+    mock_config: dict[str, object] | None = None,
+    **settings: str,
 ) -> Iterator[Scene]:
     """A mock with its prices and its truth log, and the settings of gateways in front of it."""
     truth = folder / "truth.jsonl"
     with mock_server(folder, MOCK_TRUTH_FILE=str(truth)) as mock:
-        told = mock.ask("POST", "/mock/config", {"prices": RATES}, key=None)
+        config = {"prices": RATES, **(mock_config or {})}
+        told = mock.ask("POST", "/mock/config", config, key=None)
         assert told.status == 200, told.body
         file = folder / "dragoman.toml"
         file.write_text(table(models) + more.replace("MOCK", mock.url))

@@ -378,7 +378,16 @@ class Trial(Struct, eq=False):
             # the cut is known to the provider alone (D25).
             usage = structs.replace(usage, output=None, apart=None, reasoning=None, total=None)
         self.record.usage, self.record.finish = usage, facts.finish
-        self.record.upstream_id = facts.id or self.record.upstream_id
+        self.called(facts.id)
+
+    def called(self, name: str | None) -> None:
+        """Takes over what the answer calls itself, unless its head has said by which name it is looked up.
+
+        OpenRouter's two differ in the Responses API.
+        """
+        record = self.record
+        if name and record.upstream_id == record.upstream_request:
+            record.upstream_id = name
 
     def give_up(self, status: Status) -> None:
         """Writes down that it is over without a word about the candidate's health."""

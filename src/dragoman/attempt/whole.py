@@ -43,7 +43,7 @@ async def whole(trial: Trial) -> Head:
         if losses:
             outcome.losses += losses
         record.usage, record.finish = tapped.usage, tapped.finish
-        record.upstream_id = tapped.id or record.upstream_id
+        trial.called(tapped.id)
         status = "complete"
         outcome.http_status = 200
         trial.complete()
