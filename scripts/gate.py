@@ -45,6 +45,8 @@ COMPUTING = ("unit", "migrations", "house")
 """Folders of tests that compute more than they wait."""
 APART = (*(f"tests/{folder}" for folder in COMPUTING), "tests/conformance", "tests/clients")
 """What is no story over real processes."""
+COSTS = ("limits", "redis", "traces")
+"""Parts whose share of the throughput has a bar."""
 QUICK, LONG = ["-m", "not gate"], ["-m", "gate"]
 
 
@@ -108,8 +110,12 @@ def stages(kind: str) -> list[Stage]:
     if kind == "ci":
         # All at once: one that computes alone, such as that of the types, would leave a core idle.
         return [{**STYLE, **tests(begin), **served}]
-    bench = {"bench": [PYTHON, "bench/run.py", "--check"]}
-    return [STYLE, tests(begin), served, long_tests(begin), bench]
+    # Nothing runs beside what is measured.
+    measured: list[Stage] = [
+        {"bench": [PYTHON, "bench/run.py", "--check"]},
+        *({f"cost of {part}": [PYTHON, "bench/costs.py", part]} for part in COSTS),
+    ]
+    return [STYLE, tests(begin), served, long_tests(begin), *measured]
 
 
 def run(stage: Stage, environment: dict[str, str]) -> list[str]:
