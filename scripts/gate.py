@@ -30,6 +30,8 @@ SLOW_S = 120
 """What the one test may take, as in `pyproject.toml`; alone on a slow machine it has thrice that."""
 COVERED = 90
 """Percent of branches and lines that all tests must reach."""
+COSTS = ("limits", "traces", "redis")
+"""What `bench/costs.py` judges against its own bounds."""
 
 Stage = dict[str, list[str]]
 """Steps that run side by side: what each is called, and its command."""
@@ -45,8 +47,6 @@ COMPUTING = ("unit", "migrations", "house")
 """Folders of tests that compute more than they wait."""
 APART = (*(f"tests/{folder}" for folder in COMPUTING), "tests/conformance", "tests/clients")
 """What is no story over real processes."""
-COSTS = ("limits", "redis", "traces")
-"""Parts whose share of the throughput has a bar."""
 QUICK, LONG = ["-m", "not gate"], ["-m", "gate"]
 
 
@@ -110,12 +110,10 @@ def stages(kind: str) -> list[Stage]:
     if kind == "ci":
         # All at once: one that computes alone, such as that of the types, would leave a core idle.
         return [{**STYLE, **tests(begin), **served}]
-    # Nothing runs beside what is measured.
-    measured: list[Stage] = [
-        {"bench": [PYTHON, "bench/run.py", "--check"]},
-        *({f"cost of {part}": [PYTHON, "bench/costs.py", part]} for part in COSTS),
-    ]
-    return [STYLE, tests(begin), served, long_tests(begin), *measured]
+    bench = {"bench": [PYTHON, "bench/run.py", "--check"]}
+    # One after the other: what is measured is what each costs, and a neighbour would be counted.
+    costs: list[Stage] = [{f"costs of {what}": [PYTHON, "bench/costs.py", what]} for what in COSTS]
+    return [STYLE, tests(begin), served, long_tests(begin), bench, *costs]
 
 
 def run(stage: Stage, environment: dict[str, str]) -> list[str]:

@@ -168,7 +168,7 @@ def test_four_processes_on_postgresql_with_redis_overspend_nothing(tmp_path, moc
             environment = {"DATABASE_URL": url, "REDIS_URL": REDIS, "REDIS_PREFIX": prefix}
             budget = '[budgets.cent]\nmonthly_usd = "0.01"\n'
             with serving(tmp_path, mock, budget, "--workers", "4", **environment) as gateway:
-                replies = many(gateway, 500, threads=100)
+                replies = many(gateway, 500, threads=500)
                 assert {status for status, _ in replies} == {200, 429}
                 until(lambda: billed(mock) == standing(gateway, "cent")[0])
                 assert billed(mock) <= Decimal("0.01")

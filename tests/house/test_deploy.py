@@ -7,6 +7,8 @@ the part of the template language that the chart uses, renders the same without 
 from __future__ import annotations
 
 import json
+import os
+import platform
 import re
 import shutil
 import subprocess
@@ -289,6 +291,8 @@ def test_helm_lints_it_and_renders_the_same(values, tmp_path):
     beside = Path(sys.executable).parent / "helm"
     helm = str(beside) if beside.exists() else shutil.which("helm")
     if helm is None:
+        had = (sys.platform, platform.machine()) == ("linux", "x86_64")  # as requirements-dev.txt
+        assert not (had and os.environ.get("CI")), "helm is missing, though `make ci` installs it"
         pytest.skip("helm is not installed, and is not had by `make ci` on this machine")
     file = tmp_path / "values.yaml"
     file.write_text(yaml.safe_dump(values), encoding="utf-8")
