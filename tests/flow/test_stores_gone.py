@@ -101,7 +101,7 @@ def test_known_keys_go_on_though_another_was_changed_just_before(mock, tmp_path,
 @pytest.mark.timeout(500)
 def test_a_database_that_is_away_for_minutes_costs_no_call_and_no_usage(mock, tmp_path, postgres):
     """Five minutes (D2)."""
-    settings = settings_with(mock, postgres, KEY_STALE_S="600")
+    settings = settings_with(mock, postgres)
     with gateway_server(tmp_path, **settings) as server:
         key = new_api_key(server, "--name", "alice")
         asked = ["before"]

@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     """An HTTP proxy, as http://user:password@host:3128, by which OB-1 and its accounts' server are reached."""
     key_prefix: str = Field(default="drg", pattern=r"^[a-z0-9]{2,16}$")
     """What the keys that are made here begin with."""
-    key_stale_s: float = Field(default=60, ge=1, le=600)
+    key_stale_s: float = Field(default=600, ge=1, le=600)
     """How long known keys go on while the database cannot be asked; a revocation waits as long."""
     default_admin_user_id: str | None = None
     """The user of the admin key that is stored at the start, together with the next one."""
