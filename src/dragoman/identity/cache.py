@@ -38,7 +38,7 @@ FRESH_S = 1.0
 """A change by another process is noticed within this."""
 PATIENCE_S = 0.5
 """The longest that a request waits for the generation; whoever waits longer for a key looks whether it is read."""
-STALE_S = 600.0
+STALE_S = 60.0
 """How long known keys go on while the store cannot be asked, unless a setting says otherwise."""
 UNKNOWN_S = 5.0
 TURNS = 8
