@@ -13,9 +13,9 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -51,6 +51,18 @@ async def database_url(kind: str, folder: Path, *, tables: bool = True) -> Async
             await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     finally:
         await server.close()
+
+
+@contextmanager
+def a_database(kind: str, folder: Path, *, tables: bool = True) -> Iterator[str]:
+    """The same for a test that runs no loop of its own."""
+    with asyncio.Runner() as runner:
+        made = database_url(kind, folder, tables=tables)
+        url = runner.run(made.__aenter__())
+        try:
+            yield url
+        finally:
+            runner.run(made.__aexit__(None, None, None))
 
 
 def copy_tables(file: Path) -> None:

@@ -1,12 +1,11 @@
 """A breaker that opens in one gateway is open in the other, and closes there too."""
 
-import asyncio
 from contextlib import ExitStack
 
 import pytest
 from cryptography.fernet import Fernet
 
-from databases import database_url
+from databases import a_database
 from redis_server import URL, redis_prefix
 from servers import asked, gateway_server, until
 
@@ -39,13 +38,10 @@ def test_who_learns_of_an_open_breaker_sends_nothing_and_is_told_of_its_recovery
             prefix = stack.enter_context(redis_prefix())
             shared = {"REDIS_URL": URL, "REDIS_PREFIX": prefix}
         else:
-            runner = stack.enter_context(asyncio.Runner())
-            made = database_url("postgresql", tmp_path)
             shared = {
-                "DATABASE_URL": runner.run(made.__aenter__()),
+                "DATABASE_URL": stack.enter_context(a_database("postgresql", tmp_path)),
                 "FERNET_KEY": Fernet.generate_key().decode(),
             }
-            stack.callback(lambda: runner.run(made.__aexit__(None, None, None)))
         gateways = []
         for name in ("one", "two"):
             folder = tmp_path / name

@@ -5,7 +5,6 @@ The provider's own log is the witness: what it has billed is added up at the pri
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import json
 import os
@@ -19,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import forge
-from databases import database_url
+from databases import a_database
 from redis_server import URL as REDIS
 from redis_server import redis_prefix
 from servers import beside, children, gateway_server, mock_server, new_api_key, providers_at, until
@@ -161,30 +160,23 @@ def test_two_hundred_at_once_overspend_nothing(tmp_path, mock, stream):
 @pytest.mark.req("M3", "D28")
 def test_four_processes_on_postgresql_with_redis_overspend_nothing(tmp_path, mock):
     script(mock, *[{"delay": 50, "model": NAME}] * 500)
-    with asyncio.Runner() as runner, redis_prefix() as prefix:
-        made = database_url("postgresql", tmp_path)
-        url = runner.run(made.__aenter__())
-        try:
-            environment = {"DATABASE_URL": url, "REDIS_URL": REDIS, "REDIS_PREFIX": prefix}
-            budget = '[budgets.cent]\nmonthly_usd = "0.01"\n'
-            with serving(tmp_path, mock, budget, "--workers", "4", **environment) as gateway:
-                replies = many(gateway, 500, threads=500)
-                assert {status for status, _ in replies} == {200, 429}
-                until(lambda: billed(mock) == standing(gateway, "cent")[0])
-                assert billed(mock) <= Decimal("0.01")
-                served = [status for status, _ in replies].count(200)
-                assert served >= int(Decimal("0.01") / MOST)
-                spend_the_rest(gateway, mock, Decimal("0.01"))
-                until(lambda: billed(mock) == standing(gateway, "cent")[0])
-                shown = told(gateway, "show", "cent")
-                window = shown["windows"][0]
-                whole = sum(
-                    Decimal(window[name]) for name in ("spent_usd", "held_usd", "leased_usd")
-                )
-                assert whole <= Decimal("0.01")
-            assert told(gateway, "show", "cent")["leases"] == [], "all is given back at the end"
-        finally:
-            runner.run(made.__aexit__(None, None, None))
+    with a_database("postgresql", tmp_path) as url, redis_prefix() as prefix:
+        environment = {"DATABASE_URL": url, "REDIS_URL": REDIS, "REDIS_PREFIX": prefix}
+        budget = '[budgets.cent]\nmonthly_usd = "0.01"\n'
+        with serving(tmp_path, mock, budget, "--workers", "4", **environment) as gateway:
+            replies = many(gateway, 500, threads=500)
+            assert {status for status, _ in replies} == {200, 429}
+            until(lambda: billed(mock) == standing(gateway, "cent")[0])
+            assert billed(mock) <= Decimal("0.01")
+            served = [status for status, _ in replies].count(200)
+            assert served >= int(Decimal("0.01") / MOST)
+            spend_the_rest(gateway, mock, Decimal("0.01"))
+            until(lambda: billed(mock) == standing(gateway, "cent")[0])
+            shown = told(gateway, "show", "cent")
+            window = shown["windows"][0]
+            whole = sum(Decimal(window[name]) for name in ("spent_usd", "held_usd", "leased_usd"))
+            assert whole <= Decimal("0.01")
+        assert told(gateway, "show", "cent")["leases"] == [], "all is given back at the end"
 
 
 @pytest.mark.req("D28")

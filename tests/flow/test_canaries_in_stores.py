@@ -21,7 +21,7 @@ from sqlalchemy.engine import make_url
 
 import forge
 from administrators import made_key
-from databases import database_url
+from databases import a_database
 from harness.canaries import files, mark, search
 from own_servers import program
 from servers import free_port, gateway_server, mock_server, providers_at, until
@@ -128,82 +128,77 @@ def test_nothing_planted_is_in_postgres_redis_logs_pages_and_errors(tmp_path):
     own = f"sk-or-v1-{marks['own credential']}{'7' * 30}"
     places = []
     with (
-        asyncio.Runner() as runner,
+        a_database("postgresql", tmp_path) as plain,
         mock_server(tmp_path) as mock,
         redis_with(marks["redis password"], tmp_path) as (redis_port, client),
         hook() as (hook_url, taken),
     ):
-        made = database_url("postgresql", tmp_path)
-        plain = runner.run(made.__aenter__())
-        try:
-            url = make_url(plain).set(password=marks["database password"])
-            (tmp_path / "dragoman.toml").write_text(
-                '[budgets.small]\ntotal_usd = "0.1"\nalert_at = [0.0001]\n[[alerts.webhooks]]\n'
-                f'url = "{hook_url}"\nsecret = "${{HOOK_SECRET}}"\nprivate = true\n'
-            )
-            environment = {
-                **providers_at(mock.port),
-                "DATABASE_URL": url.render_as_string(hide_password=False),
-                "REDIS_URL": f"redis://:{marks['redis password']}@127.0.0.1:{redis_port}",
-                "HOOK_SECRET": marks["webhook"],
-                "OPENAI_ADMIN_KEY": f"sk-admin-{marks['openai admin']}",
-                "ANTHROPIC_ADMIN_KEY": f"sk-ant-admin-{marks['anthropic admin']}",
-                "FERNET_KEY": Fernet.generate_key().decode(),
-                "DEFAULT_ADMIN_USER_ID": "root",
-                "DEFAULT_ADMIN_API_KEY": f"admin-{mark()}",
-                "LOG_LEVEL": "debug",
-                "USAGE_FLUSH_INTERVAL": "0.1",
-                "RECONCILE_INTERVAL_S": "0.2",
-            }
-            with gateway_server(tmp_path, **environment) as server:
-                admin = environment["DEFAULT_ADMIN_API_KEY"]
-                key = made_key(server, admin, "user", tenant="brings")["key"]
-                said = {"tenant": "brings", "provider": "openrouter", "api_key": own}
-                stored = server.ask("POST", "/api/admin/credentials", said, key=admin)
-                assert stored.status == 201, stored.body
-                places.append(("the stored credential", stored.body))
-                script = {"text": marks["answer"], "times": 8}
-                assert mock.ask("POST", "/mock/script", script, key=None).status == 200
-                heard = b""
-                for model in ("openrouter/openai/gpt-4o-mini", "openai/gpt-4o-mini"):
-                    for stream in (False, True):
-                        reply = server.chat(model, marks["prompt"], key=key, stream=stream)
-                        heard += reply.body
-                assert marks["answer"].encode() in heard
-                mock.ask("POST", "/mock/reset", key=None)
-                for fate in ("status-400", "status-401", "status-500", "body-garbage"):
-                    model = f"openrouter/openai/gpt-4o-mini--mock-{fate}"
-                    reply = server.chat(model, marks["prompt"], key=key)
-                    assert reply.status != 200
-                    places.append((fate, reply.body + repr(reply.headers).encode()))
-                server.chat("nobody/has-this", marks["prompt"], key=key)
+        url = make_url(plain).set(password=marks["database password"])
+        (tmp_path / "dragoman.toml").write_text(
+            '[budgets.small]\ntotal_usd = "0.1"\nalert_at = [0.0001]\n[[alerts.webhooks]]\n'
+            f'url = "{hook_url}"\nsecret = "${{HOOK_SECRET}}"\nprivate = true\n'
+        )
+        environment = {
+            **providers_at(mock.port),
+            "DATABASE_URL": url.render_as_string(hide_password=False),
+            "REDIS_URL": f"redis://:{marks['redis password']}@127.0.0.1:{redis_port}",
+            "HOOK_SECRET": marks["webhook"],
+            "OPENAI_ADMIN_KEY": f"sk-admin-{marks['openai admin']}",
+            "ANTHROPIC_ADMIN_KEY": f"sk-ant-admin-{marks['anthropic admin']}",
+            "FERNET_KEY": Fernet.generate_key().decode(),
+            "DEFAULT_ADMIN_USER_ID": "root",
+            "DEFAULT_ADMIN_API_KEY": f"admin-{mark()}",
+            "LOG_LEVEL": "debug",
+            "USAGE_FLUSH_INTERVAL": "0.1",
+            "RECONCILE_INTERVAL_S": "0.2",
+        }
+        with gateway_server(tmp_path, **environment) as server:
+            admin = environment["DEFAULT_ADMIN_API_KEY"]
+            key = made_key(server, admin, "user", tenant="brings")["key"]
+            said = {"tenant": "brings", "provider": "openrouter", "api_key": own}
+            stored = server.ask("POST", "/api/admin/credentials", said, key=admin)
+            assert stored.status == 201, stored.body
+            places.append(("the stored credential", stored.body))
+            script = {"text": marks["answer"], "times": 8}
+            assert mock.ask("POST", "/mock/script", script, key=None).status == 200
+            heard = b""
+            for model in ("openrouter/openai/gpt-4o-mini", "openai/gpt-4o-mini"):
+                for stream in (False, True):
+                    reply = server.chat(model, marks["prompt"], key=key, stream=stream)
+                    heard += reply.body
+            assert marks["answer"].encode() in heard
+            mock.ask("POST", "/mock/reset", key=None)
+            for fate in ("status-400", "status-401", "status-500", "body-garbage"):
+                model = f"openrouter/openai/gpt-4o-mini--mock-{fate}"
+                reply = server.chat(model, marks["prompt"], key=key)
+                assert reply.status != 200
+                places.append((fate, reply.body + repr(reply.headers).encode()))
+            server.chat("nobody/has-this", marks["prompt"], key=key)
 
-                # Each is used: a password lets in, a secret signs, a key is shown to its provider.
-                until(client.dbsize)
-                until(lambda: taken)
-                headers, body = taken[0]
-                told = f"{headers['x-dragoman-timestamp']}.".encode() + body
-                signed = hmac.new(marks["webhook"].encode(), told, hashlib.sha256).hexdigest()
-                assert headers["x-dragoman-signature"] == f"v1={signed}"
-                until(lambda: was_shown(mock, f"Bearer {environment['OPENAI_ADMIN_KEY']}"))
-                until(lambda: was_shown(mock, environment["ANTHROPIC_ADMIN_KEY"]))
-                pages = ("/metrics", "/ready", "/v1/usage?group=request", "/v1/credentials")
-                admin_pages = (
-                    "/api/admin/credentials",
-                    "/api/admin/providers",
-                    "/api/admin/audit",
-                )
-                for who, some in ((key, pages), (admin, admin_pages)):
-                    places += [(page, server.ask("GET", page, key=who).body) for page in some]
-                places += in_redis(client).items()
-                assert server.stop() == 0
-                places.append(("the log", server.log.read_bytes() + server.said.encode()))
-            tables = runner.run(dumped(plain))
-            assert b"openrouter" in tables["ledger_attempts"]
-            places += [(f"table {name}", data) for name, data in tables.items()]
-            places += [("webhook", repr(each).encode()) for each in taken]
-        finally:
-            runner.run(made.__aexit__(None, None, None))
+            # Each is used: a password lets in, a secret signs, a key is shown to its provider.
+            until(client.dbsize)
+            until(lambda: taken)
+            headers, body = taken[0]
+            told = f"{headers['x-dragoman-timestamp']}.".encode() + body
+            signed = hmac.new(marks["webhook"].encode(), told, hashlib.sha256).hexdigest()
+            assert headers["x-dragoman-signature"] == f"v1={signed}"
+            until(lambda: was_shown(mock, f"Bearer {environment['OPENAI_ADMIN_KEY']}"))
+            until(lambda: was_shown(mock, environment["ANTHROPIC_ADMIN_KEY"]))
+            pages = ("/metrics", "/ready", "/v1/usage?group=request", "/v1/credentials")
+            admin_pages = (
+                "/api/admin/credentials",
+                "/api/admin/providers",
+                "/api/admin/audit",
+            )
+            for who, some in ((key, pages), (admin, admin_pages)):
+                places += [(page, server.ask("GET", page, key=who).body) for page in some]
+            places += in_redis(client).items()
+            assert server.stop() == 0
+            places.append(("the log", server.log.read_bytes() + server.said.encode()))
+        tables = asyncio.run(dumped(plain))
+        assert b"openrouter" in tables["ledger_attempts"]
+        places += [(f"table {name}", data) for name, data in tables.items()]
+        places += [("webhook", repr(each).encode()) for each in taken]
     places += files(tmp_path / "home")
     hits = search({name: each.encode() for name, each in marks.items()}, places)
     assert not hits, "\n".join(map(str, hits[:20]))

@@ -6,11 +6,10 @@ ledger are held against each other (``harness/check.py``).
 
 import asyncio
 import os
-from contextlib import contextmanager
 
 import pytest
 
-from databases import database_url
+from databases import a_database
 from harness.callers import Callers, Wish, every
 from harness.check import check
 from harness.crashes import kill_all, settle
@@ -96,20 +95,14 @@ def test_two_hundred_kills_under_load_lose_and_double_nothing_of_ten_thousand_an
     assert len(lives.reached) > min(12, KILLS // 5)
 
 
-@contextmanager
-def postgres(folder):
-    """The URL of a database of its own."""
-    with asyncio.Runner() as runner:
-        made = database_url("postgresql", folder)
-        yield runner.run(made.__aenter__())
-        runner.run(made.__aexit__(None, None, None))
-
-
 @pytest.mark.gate
 @pytest.mark.timeout(900)
 @pytest.mark.req("M1", "M2")
 def test_kills_of_four_workers_and_of_all_at_once_on_postgresql(tmp_path):
-    with postgres(tmp_path) as url, scene(tmp_path, MODELS, DATABASE_URL=url, **SETTINGS) as place:
+    with (
+        a_database("postgresql", tmp_path) as url,
+        scene(tmp_path, MODELS, DATABASE_URL=url, **SETTINGS) as place,
+    ):
         history = History()
         callers = Callers(KEY, 33, patience_s=5)
         lives = kill_all(
@@ -126,7 +119,10 @@ def test_kills_of_four_workers_and_of_all_at_once_on_postgresql(tmp_path):
 @pytest.mark.timeout(600)
 @pytest.mark.req("M1", "M2")
 def test_kills_at_every_point_on_postgresql(tmp_path):
-    with postgres(tmp_path) as url, scene(tmp_path, MODELS, DATABASE_URL=url, **SETTINGS) as place:
+    with (
+        a_database("postgresql", tmp_path) as url,
+        scene(tmp_path, MODELS, DATABASE_URL=url, **SETTINGS) as place,
+    ):
         history, callers = History(), Callers(KEY, 34, patience_s=5)
         lives = kill_all(place, history, callers, wishes(), kills=44)
         settle(place)

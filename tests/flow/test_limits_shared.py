@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from cryptography.fernet import Fernet
 
-from databases import database_url
+from databases import a_database
 from redis_server import URL, redis_prefix
 from servers import gateway_server, new_api_key, until
 
@@ -118,10 +118,8 @@ def test_four_workers_of_one_host_hold_a_limit_together(tmp_path):
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.gate)])
 def url(request, tmp_path):
     """The URL of a database with our tables."""
-    with asyncio.Runner() as runner:
-        made = database_url(request.param, tmp_path)
-        yield runner.run(made.__aenter__())
-        runner.run(made.__aexit__(None, None, None))
+    with a_database(request.param, tmp_path) as made:
+        yield made
 
 
 def test_four_gateways_on_one_redis_hold_a_limit_together_and_go_on_without_it(tmp_path, url):

@@ -15,7 +15,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 import forge
-from databases import database_url
+from databases import a_database
 from dragoman.store.engine import open_database
 from filled import contents, fill
 from servers import gateway_server, new_api_key, providers_at
@@ -27,10 +27,8 @@ MODEL = "groq/llama-3.3-70b-versatile"
 @pytest.fixture
 def url(tmp_path):
     """The URL of an empty database on a real server."""
-    with asyncio.Runner() as runner:
-        made = database_url("postgresql", tmp_path, tables=False)
-        yield runner.run(made.__aenter__())
-        runner.run(made.__aexit__(None, None, None))
+    with a_database("postgresql", tmp_path, tables=False) as made:
+        yield made
 
 
 def dragoman(*arguments, home, **environment):

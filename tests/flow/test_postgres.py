@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -14,17 +13,15 @@ import pytest
 from cryptography.fernet import Fernet
 
 import forge
-from databases import database_url
+from databases import a_database
 from servers import gateway_server, providers_at
 
 
 @pytest.fixture
 def url(tmp_path):
     """The URL of an empty database on a real server."""
-    with asyncio.Runner() as runner:
-        made = database_url("postgresql", tmp_path, tables=False)
-        yield runner.run(made.__aenter__())
-        runner.run(made.__aexit__(None, None, None))
+    with a_database("postgresql", tmp_path, tables=False) as made:
+        yield made
 
 
 def command(*arguments: str, url: str, home):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from contextlib import ExitStack
@@ -11,7 +10,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from administrators import admin_key
-from databases import database_url
+from databases import a_database
 from redis_server import URL, redis_prefix
 from servers import gateway_server, new_api_key, providers_at
 
@@ -46,14 +45,11 @@ class Asking(threading.Thread):
 @pytest.mark.parametrize("redis", [False, True], ids=["postgresql", "postgresql and redis"])
 def test_the_other_gateway_refuses_it_within_a_second(mock, tmp_path, redis):
     with ExitStack() as stack:
-        runner = stack.enter_context(asyncio.Runner())
-        made = database_url("postgresql", tmp_path)
         shared = {
-            "DATABASE_URL": runner.run(made.__aenter__()),
+            "DATABASE_URL": stack.enter_context(a_database("postgresql", tmp_path)),
             "FERNET_KEY": Fernet.generate_key().decode(),
             **providers_at(mock.port),
         }
-        stack.callback(lambda: runner.run(made.__aexit__(None, None, None)))
         if redis:
             prefix = stack.enter_context(redis_prefix())
             shared |= {"REDIS_URL": URL, "REDIS_PREFIX": prefix}

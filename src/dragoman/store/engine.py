@@ -91,8 +91,7 @@ class Database:
             if self.backend != "sqlite" or not hasattr(os, "sched_yield"):
                 yield connection
                 return
-            driver = (await connection.get_raw_connection()).driver_connection
-            assert driver is not None, "it was taken just now"
+            driver = await driver_of(connection)
             await driver.set_progress_handler(os.sched_yield, _BREATH)
             try:
                 yield connection
@@ -103,9 +102,7 @@ class Database:
         """The rows of one query, of SQLite alone: a statement by itself needs no transaction, and one trip."""
         with mapped():
             async with self.engine.connect() as connection:
-                raw = await connection.get_raw_connection()
-                assert raw.driver_connection is not None, "it was taken just now"
-                return list(await raw.driver_connection.execute_fetchall(query))
+                return list(await (await driver_of(connection)).execute_fetchall(query))
 
     async def ping(self) -> None:
         """Asks the database for a sign of life; a ``HouseError`` if there is none."""
@@ -119,6 +116,13 @@ class Database:
     async def close(self) -> None:
         """Closes every connection."""
         await self.engine.dispose()
+
+
+async def driver_of(connection: AsyncConnection) -> Any:
+    """The driver's own connection beneath this one, which is checked out."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None, "it was taken just now"
+    return driver
 
 
 @contextmanager

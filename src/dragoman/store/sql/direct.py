@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError
 
+from dragoman.store.engine import driver_of
+
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,7 +31,7 @@ async def run_each(
     if connection.dialect.name != "sqlite":
         return (await connection.exec_driver_sql(statement, rows)).rowcount
     with _told(statement):
-        done = await (await _driver(connection)).executemany(statement, rows)
+        done = await (await driver_of(connection)).executemany(statement, rows)
     return int(done.rowcount)
 
 
@@ -44,13 +46,7 @@ async def ask(
     if connection.dialect.name != "sqlite":
         return (await connection.exec_driver_sql(statement, values)).all()
     with _told(statement):
-        return list(await (await _driver(connection)).execute_fetchall(statement, values))
-
-
-async def _driver(connection: AsyncConnection) -> Any:
-    driver = (await connection.get_raw_connection()).driver_connection
-    assert driver is not None, "it is in a transaction"
-    return driver
+        return list(await (await driver_of(connection)).execute_fetchall(statement, values))
 
 
 @contextmanager
