@@ -64,6 +64,9 @@ _INTRICATE = frozenset(
     }
 )
 """Members that a request of text alone at the usual price does not have."""
+_shapes: dict[tuple[str, ...], tuple[str, ...] | None] = {}
+"""By the names of a request's members: those of them that bound its answer; None where it is not plain."""
+_MOST_SHAPES, _LONGEST_SHAPE = 1000, 400
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _TOOLS = msgspec.json.Decoder(list[dict[str, Raw]])
 _ANY = msgspec.json.Decoder()
@@ -156,22 +159,41 @@ class Size(Struct, frozen=True, gc=False):
 def plain_size(ask: Ask, dialect: Family) -> Size | None:
     """The size of a request of text alone at the usual price, as most are; None: it has to be looked into."""
     members, body = ask.members, ask.body
-    if dialect not in _FLAT or not _INTRICATE.isdisjoint(members):
+    shape = tuple(members)
+    bounds = _shapes.get(shape, shape)
+    if bounds is shape:
+        bounds = _shape(shape)
+    if bounds is None or dialect not in _FLAT:
         return None
     text = str(body, "latin-1")
     if signs_of_typed_media(text):
         return None
     most = 0
-    for name in _BOUNDS.intersection(members):
+    for name in bounds:
         try:
             said = _whole(members[name])
         except _UNREADABLE:
             continue
-        most = max(most, said)
+        if said > most:
+            most = said
     tokens = len(body) + OVERHEAD
     if "cache" in text:
         return Size(tokens, most or None, caches=True, dialect=dialect)
     return Size(tokens, most or None, dialect=dialect, text=tokens)
+
+
+def _shape(names: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Which members of a request that has these bound its answer; None where it is not plain.
+
+    Kept, as nearly all requests have the members of one before.
+    """
+    bounds = tuple(name for name in names if name in _BOUNDS)
+    found = bounds if _INTRICATE.isdisjoint(names) else None
+    if sum(map(len, names)) <= _LONGEST_SHAPE:
+        if len(_shapes) >= _MOST_SHAPES:
+            _shapes.clear()
+        _shapes[names] = found
+    return found
 
 
 def size_of(ask: Ask, asked: Asked, dialect: Family) -> Size:
@@ -210,9 +232,10 @@ _rates: dict[tuple[int, bool, bool, bool, int], tuple[Price, tuple[_Rates, ...]]
 
 
 class TextRates(NamedTuple):
-    """What requests of text alone cost at a candidate that has one price for any size."""
+    """What requests of text alone cost at a candidate, up to the size from which they have another price."""
 
     window: int
+    """Tokens of the largest of them."""
     longest: int
     """Tokens of an answer that its request does not bound."""
     read: int
@@ -227,11 +250,11 @@ def text_rates(size: Size, candidate: Candidate, price: Price | None) -> TextRat
     if price is None or candidate.provider.stub or not size.text:
         return None
     (_, read, wrote, request), *others = _rated(price, size)
-    if others or read is None or wrote is None:
+    if read is None or wrote is None:
         return None
     of = candidate.capability
     window, longest = of.context_tokens or sys.maxsize, of.max_output_tokens or UNKNOWN_OUTPUT
-    return TextRates(window, longest, read, wrote, request)
+    return TextRates(min([window, *(each.above for each in others)]), longest, read, wrote, request)
 
 
 def bound_of(size: Size, candidate: Candidate, price: Price | None) -> int | None:
