@@ -315,7 +315,7 @@ def test_what_traces_cost_is_told_as_throughput_and_the_receiver_takes_them():
     from costs import receiver, share_lost
     from machine import spent_ns
 
-    assert share_lost([9.0, 9.0, 90.0], [10.0, 10.0, 10.0]) == pytest.approx(0.1)
+    assert share_lost(9.0, 10.0) == pytest.approx(0.1)
     with receiver() as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         for _ in range(2):
@@ -327,6 +327,28 @@ def test_what_traces_cost_is_told_as_throughput_and_the_receiver_takes_them():
     while spent_ns(os.getpid()) == before and time.monotonic() < until:
         sum(range(100_000))
     assert spent_ns(os.getpid()) > before > 0
+
+
+def test_what_is_done_behind_a_gateways_turn_is_counted_as_its_own():
+    from costs import A_ROUND, CONNECTIONS, by_turns
+
+    clocks = {"plain": 0, "lazy": 0}
+
+    class Gateway:
+        def __init__(self, name, behind):
+            self.name, self.behind = name, behind
+
+        def ask_all(self):
+            # All that waited is done in whosever turn comes next.
+            for each in (plain, lazy):
+                clocks[each.name] += each.behind * (each is not self)
+            clocks[self.name] += A_ROUND * CONNECTIONS * 100_000
+
+        def spent_ns(self):
+            return clocks[self.name]
+
+    plain, lazy = Gateway("plain", 0), Gateway("lazy", A_ROUND * CONNECTIONS * 20_000)
+    assert by_turns(plain, lazy, 8) == pytest.approx((100.0, 120.0))
 
 
 @pytest.mark.parametrize("part", ["limits", "redis"])

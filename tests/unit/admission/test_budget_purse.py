@@ -31,6 +31,11 @@ CHEAP, DEAR = candidate("cheap"), candidate("dear")
 PRICES = {
     "cheap": Price(input=Decimal(1), output=Decimal(1)),
     "dear": Price(input=Decimal(1), output=Decimal(100)),
+    "tiered": Price(
+        input=Decimal(1),
+        output=Decimal(2),
+        above=((200, Price(input=Decimal(3), output=Decimal(4))),),
+    ),
 }
 CALLER = Caller("k1", "acme")
 USD = 10**12
@@ -423,6 +428,7 @@ BODIES = st.fixed_dictionaries(
 CANDIDATES = [
     CHEAP,
     Candidate(DEAR.provider, "m", capability=Capability(context_tokens=300, max_output_tokens=50)),
+    candidate("tiered"),
     candidate("unknown"),
 ]
 
@@ -457,6 +463,20 @@ def test_who_has_paid_lately_pays_the_same_at_once(bodies, at):
     )
     if at is CHEAP and bodies[0].keys() <= plain and bounded:
         assert found
+
+
+@pytest.mark.parametrize(("letters", "at_once"), [(1, True), (400, False)])
+def test_a_fare_holds_up_to_the_size_from_which_another_price_does(letters, at_once):
+    house = House(Rule("team", monthly=USD))
+    at = candidate("tiered")
+    asyncio.run(house.afford(at))
+    plan = Plan("m", (at,))
+    for text in ("", "x" * letters):
+        said = house.asked(plan, {"user": text}, CALLER, "chat")
+        house.call.caller = CALLER
+        quick = paid_now(plan, said[1], house.call, CALLER, house.budgets, house.price)
+        assert afford_now(*said)
+    assert (quick is not None) == at_once
 
 
 def test_a_fare_holds_for_its_second_and_day_and_as_long_as_its_budgets():
