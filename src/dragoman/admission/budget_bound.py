@@ -174,8 +174,7 @@ def plain_size(ask: Ask, dialect: Family) -> Size | None:
             said = _whole(members[name])
         except _UNREADABLE:
             continue
-        if said > most:
-            most = said
+        most = max(most, said)
     tokens = len(body) + OVERHEAD
     if "cache" in text:
         return Size(tokens, most or None, caches=True, dialect=dialect)
