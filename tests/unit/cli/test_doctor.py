@@ -175,6 +175,28 @@ def test_a_database_elsewhere_is_named_without_its_password(clean):
     assert "hunter2" not in finding.text
 
 
+@pytest.mark.parametrize(
+    ("url", "state"),
+    [
+        (None, None),
+        ("redis://:hunter2@127.0.0.1:9", "warn"),
+        ("http://:hunter2@127.0.0.1:6379", "fail"),
+    ],
+)
+def test_a_redis_is_asked_where_one_is_configured(clean, url, state):
+    settings = load_settings({"mode": "local"} | ({} if url is None else {"redis_url": url}))
+    found = list(asyncio.run(checks.check_redis(settings)))
+    assert [each.state for each in found] == ([] if state is None else [state])
+    assert all("hunter2" not in each.text for each in found)
+
+
+@pytest.mark.req("R-STOR-002")
+def test_a_redis_that_answers_is_told(clean):
+    settings = load_settings({"mode": "local", "redis_url": "127.0.0.1:6379"})
+    found = list(asyncio.run(checks.check_redis(settings)))
+    assert [(each.name, each.state) for each in found] == [("redis", "ok")]
+
+
 def test_node_is_told_and_never_a_fault(monkeypatch):
     monkeypatch.setattr(checks.shutil, "which", lambda name: None)
     assert checks.check_node().text.startswith("not found")
