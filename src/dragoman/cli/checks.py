@@ -170,7 +170,7 @@ async def check_database(settings: Settings) -> Finding:
         text = f"{folder} cannot be written to; set DRAGOMAN_HOME or DATABASE_URL."
         return Finding("database", "fail", text)
     from dragoman.core.errors import GatewayError
-    from dragoman.store.engine import open_database
+    from dragoman.store.engine import open_database, told_reason
 
     try:
         database = open_database(url)
@@ -179,7 +179,7 @@ async def check_database(settings: Settings) -> Finding:
         finally:
             await database.close()
     except GatewayError as error:
-        return Finding("database", "fail", error.message)
+        return Finding("database", "fail", told_reason(error))
     # A URL may hold a password: only its kind is shown.
     return Finding("database", "ok", str(file) if file else f"{url.partition(':')[0]} answers")
 
