@@ -46,7 +46,7 @@ async def database_url(kind: str, folder: Path, *, tables: bool = True) -> Async
         template = await _template(server) if tables else "template0"
         await server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         try:
-            yield _url_of(name)
+            yield url_of(name)
         finally:
             await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     finally:
@@ -104,11 +104,12 @@ async def _template(server: asyncpg.Connection) -> str:
     there = await server.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", _TEMPLATE)
     if not there:
         await server.execute(f'CREATE DATABASE "{_TEMPLATE}" TEMPLATE template0')
-        await upgrade(_url_of(_TEMPLATE))
+        await upgrade(url_of(_TEMPLATE))
     return _TEMPLATE
 
 
-def _url_of(name: str) -> str:
+def url_of(name: str) -> str:
+    """The URL of a database of that name on the tests' server, whether or not it is there."""
     url = make_url(SERVER).set(database=name)
     if url.username is None:
         url = url.set(username=os.environ.get("PGUSER") or _user())

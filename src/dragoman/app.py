@@ -158,7 +158,9 @@ class Application:
         try:
             await self.open()
         except GatewayError as error:
-            await send({"type": "lifespan.startup.failed", "message": error.message})
+            from dragoman.store.engine import told_reason  # noqa: PLC0415  only where it fails
+
+            await send({"type": "lifespan.startup.failed", "message": told_reason(error)})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()

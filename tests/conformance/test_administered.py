@@ -15,6 +15,7 @@ from dragoman.catalog.stored import Named, StoredProvider, Submission
 from dragoman.core.call import Limits
 from dragoman.core.clock import SystemClock
 from dragoman.core.errors import CallerError, HouseError
+from dragoman.identity.keyform import make_key
 from dragoman.identity.ports import KeyChange, KeyRecord, KeySearch
 from dragoman.store.admin_tables import audit, stored_providers, submitted
 from dragoman.store.administered import open_administered
@@ -320,8 +321,11 @@ async def test_a_rotated_key_stays_the_same_key_and_its_old_secret_ends_after_th
     assert (await store.find(secret.reveal(), old.id)).record is None, "two back is too far"
     assert (await store.find(fresh.reveal(), old.id)).record.expires is not None
     await found.keys.rotate(new, 0)
-    for gone in (third, fresh, secret):
-        assert (await store.find(gone.reveal(), old.id)).record is None
+    gone = await store.find(secret.reveal(), old.id)
+    assert (gone.record, gone.other_secret) == (None, True)
+    for ended in (third, fresh):
+        assert (await store.find(ended.reveal(), old.id)).record is None
+    assert not (await store.find(make_key("drg"), "nobody12")).other_secret
 
 
 async def test_an_overlap_gives_no_longer_life(desk):

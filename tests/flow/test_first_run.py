@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from servers import gateway_server
+from servers import beside, gateway_server
 
 
 @pytest.mark.req("R-ADD-036", "R-STRM-001", "R-STRM-002")
@@ -25,6 +25,14 @@ def test_the_stub_streams_with_a_role_several_pieces_and_an_end(lonely):
     assert [choice["finish_reason"] for choice in deltas] == [None] * (len(deltas) - 1) + ["stop"]
     assert chunks[-1]["choices"] == []
     assert chunks[-1]["usage"]["total_tokens"] > 0
+
+
+def test_a_report_does_not_pass_over_what_nobody_knows_the_cost_of(lonely):
+    assert lonely.chat().status == 200
+    foot = beside(lonely, "report", "--base-url", lonely.url).splitlines()[-1]
+    requests = foot.partition(" ")[0]
+    assert int(requests) > 0
+    assert f"unknown USD in all, cost of {requests} unknown; " in foot
 
 
 def test_the_stubs_embeddings_depend_on_the_text_alone(lonely):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -27,6 +27,7 @@ __all__ = [
     "check_port",
     "check_providers",
     "check_python",
+    "check_redis",
 ]
 
 MOST_PACKAGES = 45
@@ -169,7 +170,7 @@ async def check_database(settings: Settings) -> Finding:
         text = f"{folder} cannot be written to; set DRAGOMAN_HOME or DATABASE_URL."
         return Finding("database", "fail", text)
     from dragoman.core.errors import GatewayError
-    from dragoman.store.engine import open_database
+    from dragoman.store.engine import open_database, told_reason
 
     try:
         database = open_database(url)
@@ -178,9 +179,34 @@ async def check_database(settings: Settings) -> Finding:
         finally:
             await database.close()
     except GatewayError as error:
-        return Finding("database", "fail", error.message)
+        return Finding("database", "fail", told_reason(error))
     # A URL may hold a password: only its kind is shown.
     return Finding("database", "ok", str(file) if file else f"{url.partition(':')[0]} answers")
+
+
+async def check_redis(settings: Settings) -> Iterable[Finding]:
+    """Whether the Redis of ``REDIS_URL`` answers; nothing is told where none is configured, for none is needed."""
+    from contextlib import AsyncExitStack
+
+    from dragoman.config.shared_state import redis_of
+    from dragoman.core.errors import GatewayError
+
+    async with AsyncExitStack() as stack:
+        try:
+            client = redis_of(settings, stack)
+        except GatewayError as error:  # with this, it does not start
+            return [Finding("redis", "fail", error.message)]
+        if client is None:
+            return []
+        from dragoman.store.redis.connection import mapped
+
+        try:
+            with mapped():
+                await client.get(b"")  # any question: whether it answers
+        except GatewayError as error:
+            text = f"{error.message} It is served all the same; each gateway then counts limits alone."
+            return [Finding("redis", "warn", text)]
+    return [Finding("redis", "ok", "answers")]
 
 
 def _is_writable(folder: Path) -> bool:

@@ -49,7 +49,7 @@ class Gateway:
         self._host = parts.hostname
         self._port = parts.port
         self._path = parts.path.rstrip("/").removesuffix("/v1")
-        self._key = key
+        self._key = _sendable(key)
         self._timeout_s = timeout_s
 
     def is_ready(self) -> bool:
@@ -132,6 +132,17 @@ class Gateway:
             raise GatewayRefusal(f"The gateway at {self._url} broke off: {reason}.") from None
         finally:
             connection.close()
+
+
+def _sendable(key: str) -> str:
+    """A key as a header carries it; the standard library would show another one whole in its traceback."""
+    bare = key.strip()
+    if not all("!" <= sign <= "~" for sign in bare):
+        raise GatewayRefusal(
+            "The key in --key or DRAGOMAN_API_KEY is no key: it holds blanks, line breaks or "
+            "other signs that no key has. Give the line drg_… alone."
+        )
+    return bare
 
 
 def _refusal(status: int, data: bytes) -> GatewayRefusal:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dragoman.cli.key_lines import UNITS, described, tell
+from dragoman.cli.key_lines import UNITS, described, tell, told
 from dragoman.cli.key_options import DAY_S, LIMIT, Role, check_tier
-from dragoman.cli.output import USAGE, JsonOption, fail, say, say_json
+from dragoman.cli.output import USAGE, JsonOption, fail, remark, say, say_json
 from dragoman.cli.scope_options import (
     ModelsOption,
     PermissionsOption,
@@ -153,8 +153,9 @@ def rotate(
         say_json({"id": record.id, "key": key, **described(record)})
         return
     say(key)
-    say("\nIt is not shown again.")
-    tell(record, " has a new secret", as_json=False)
+    remark("\nIt is not shown again.")
+    for line in told(record, " has a new secret"):
+        remark(line)
 
 
 def suspend(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dragoman.cli.output import say, say_json
@@ -12,7 +13,7 @@ from dragoman.cli.scope_options import told_scope
 if TYPE_CHECKING:
     from dragoman.identity.ports import KeyRecord
 
-__all__ = ["UNITS", "described", "limits_of", "state_of", "tell"]
+__all__ = ["UNITS", "described", "limits_of", "state_of", "tell", "told"]
 
 UNITS = {
     "rps": "/s",
@@ -72,10 +73,16 @@ def tell(record: KeyRecord, done: str = "", *, as_json: bool) -> None:
     if as_json:
         say_json({"id": record.id, **described(record)})
         return
+    for line in told(record, done):
+        say(line)
+
+
+def told(record: KeyRecord, done: str = "") -> Iterator[str]:
+    """One key in lines for people, and what was done to it."""
     label = "" if record.label is None else f", label {record.label!r}"
-    say(f"Key {record.id} of {record.name!r}{label}{done}: {state_of(record)}.")
-    say(f"Tenant {record.tenant!r}, project {record.project!r}, role {record.role}.")
-    say(f"Limits: {limits_of(record)}. It may use: {told_scope(record.scopes)}.")
+    yield f"Key {record.id} of {record.name!r}{label}{done}: {state_of(record)}."
+    yield f"Tenant {record.tenant!r}, project {record.project!r}, role {record.role}."
+    yield f"Limits: {limits_of(record)}. It may use: {told_scope(record.scopes)}."
     if record.previous_until is not None and record.previous_until > time.time():
         left = int(record.previous_until - time.time())
-        say(f"The secret that it had before counts for {left} seconds more.")
+        yield f"The secret that it had before counts for {left} seconds more."

@@ -25,7 +25,9 @@ def done(work: Coroutine[Any, Any, _T], *, as_json: bool, what: str = "Working")
         with working(what):
             return asyncio.run(work)
     except GatewayError as error:
-        fail(error.message, as_json=as_json)
+        from dragoman.store.engine import told_reason
+
+        fail(told_reason(error), as_json=as_json)
 
 
 def done_with(

@@ -55,6 +55,8 @@ _OTHERS = (CONFIG_NAMED, "DRAGOMAN_BASE_URL", "DRAGOMAN_API_KEY")
 WRONG = "The configuration is wrong: "
 _NEAR = 0.85
 """How alike two names must be to take one for a slip of the other: API_KY and API_KEY are."""
+_LENGTH = re.compile(r"Value should have (at least \d+|at most \d+) items? after validation.*")
+"""What is said of a secret's length: its characters are no items of a list, and nobody has to know how many."""
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -361,5 +363,6 @@ def _explain(error: ValidationError) -> str:
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         name = ".".join(str(step) for step in item["loc"])
         shown = name.upper() if "." not in name else name
-        lines.append(f"{shown}: {item['msg']}")
+        wrong = _LENGTH.sub(r"it has to have \1 characters", item["msg"])
+        lines.append(f"{shown}: {wrong}")
     return WRONG + "; ".join(lines)

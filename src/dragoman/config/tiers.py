@@ -62,7 +62,8 @@ def unknown_tier(name: str, tiers: Mapping[str, Limits]) -> str:
     if near:
         return f"There is no tier {name!r}; did you mean {near[0]!r}?"
     known = f"known: {', '.join(sorted(tiers))}" if tiers else "there is none yet"
-    return f"There is no tier {name!r} ({known}): add [tiers.{name}] to dragoman.toml."
+    makes = f"`dragoman tiers set {name}` or [tiers.{name}] in dragoman.toml makes it"
+    return f"There is no tier {name!r} ({known}): {makes}."
 
 
 def tier_rows(path: Path) -> dict[str, Any]:

@@ -41,7 +41,9 @@ class Link:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise Unreachable(f"{url!r} is no address; say for example http://127.0.0.1:8000.")
-        self.key = key
+        if not all("!" <= sign <= "~" for sign in key.strip()):
+            raise Unreachable("The key holds blanks, line breaks or other signs that no key has.")
+        self.key = key.strip()
         self._secure = parts.scheme == "https"
         try:
             self._host, self._port = parts.hostname, parts.port

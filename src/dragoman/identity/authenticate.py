@@ -66,7 +66,7 @@ async def authenticate(
         return _caller(record, clock)
     if _is_local(credential, mode, issued=form is not None):
         return Caller(f"local_{finding.mark}", LOCAL_TENANT, name=LOCAL_TENANT)
-    raise _invalid(_unknown(form is not None, mode))
+    raise _invalid(_unknown(form is not None, mode, other_secret=finding.other_secret))
 
 
 def _caller(record: KeyRecord, clock: Clock) -> Caller:
@@ -116,11 +116,13 @@ def _is_local(credential: str, mode: IdentityMode, *, issued: bool) -> bool:
     return mode.accepts == "wellformed" and not issued and bool(_WELL_FORMED.fullmatch(credential))
 
 
-def _unknown(issued: bool, mode: IdentityMode) -> str:  # noqa: FBT001
+def _unknown(issued: bool, mode: IdentityMode, *, other_secret: bool) -> str:  # noqa: FBT001
     if mode.accepts == "listed":
         return "beyond loopback, local mode takes stored keys and LOCAL_KEYS alone"
     if mode.accepts == "stored":
         return "this gateway does not know it"
+    if other_secret:
+        return "the key was rotated, and this secret of before is over"
     if issued:
         here = (
             f"DRAGOMAN_HOME of this gateway is {mode.home}" if mode.home else "see DRAGOMAN_HOME"

@@ -79,11 +79,13 @@ class Finding(Struct, frozen=True):
     """What the store knows of a credential.
 
     ``mark`` names the credential without giving it away, the same in every process on this
-    database; ``record`` is None where it is not stored.
+    database; ``record`` is None where it is not stored. ``other_secret`` says that the key of its public id
+    is there, under a secret that is not this one.
     """
 
     mark: str
     record: KeyRecord | None = None
+    other_secret: bool = False
 
 
 class FindsKeys(Protocol):

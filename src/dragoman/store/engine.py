@@ -24,7 +24,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, Integr
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from dragoman.core.errors import HouseError
+from dragoman.core.errors import GatewayError, HouseError
 from dragoman.store.numbers import Numbers
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ POOL_TIMEOUT_S = 1.0
 """A drained pool fails fast (`reliability.md` D3)."""
 QUERY_TIMEOUT_S = 2.0
 
+_CODE = "database_error"
 _BREATH = 500
 """Steps of SQLite's machine; a row of the ledger takes some hundred."""
 _WRITES = "dragoman_writes"
@@ -145,11 +146,50 @@ def mapped() -> Iterator[None]:
         raise _unavailable("cannot be reached or refused the query") from error
 
 
+_REFUSALS = {
+    "3D000": "the server has no database of that name",
+    "28P01": "the server refuses the user or the password",
+    "28000": "the server does not let this user in",
+    "42501": "the user may not do that there",
+    "53300": "the server has no connection to spare",
+    "57P03": "the server is starting or stopping",
+}
+"""What PostgreSQL's states say, in words without any name."""
+
+
+def told_reason(error: GatewayError) -> str:
+    """The sentence of a failure for whoever runs the gateway, never for callers.
+
+    One of the database has what lies beneath it, if that is known: nothing of a URL, a statement or a value.
+    """
+    said = error.message
+    if error.code != _CODE:
+        return said
+    for found in _beneath(error):
+        state = getattr(found, "sqlstate", None)
+        reason = _REFUSALS.get(state, "") if isinstance(state, str) else ""
+        if not reason and isinstance(found, OSError):
+            # Several addresses that refuse are one error without a number.
+            reason = (found.strerror or "") if found.errno else "no connection is made"
+        if reason:
+            return f"{said.partition(';')[0].rstrip('.')}: {reason}."
+    return said
+
+
+def _beneath(error: BaseException) -> Iterator[BaseException]:
+    """What has led to a failure, the nearest first."""
+    beneath = error.__cause__
+    while beneath is not None:
+        yield beneath
+        driver = beneath.orig if isinstance(beneath, DBAPIError) else None
+        beneath = driver or beneath.__cause__
+
+
 def _unavailable(what: str) -> HouseError:
     return HouseError(
         "overloaded",
         f"The database {what}; try again, and look at the server's log.",
-        code="database_error",
+        code=_CODE,
         retryable=True,
     )
 
@@ -165,7 +205,7 @@ def _unusable(what: str) -> HouseError:
         "overloaded",
         f"The database file {what}; usage that it does not have yet is kept in the journals, "
         "and comes to it then.",
-        code="database_error",
+        code=_CODE,
     )
 
 

@@ -95,12 +95,12 @@ class Sealer:
         except OSError as error:
             raise _refusal(
                 f"are sealed by the file {self._path}, which cannot be read ({error.strerror})",
-                "restore it from the backup",
+                "bring it back from where you keep it: no backup of the database has it",
             ) from None
         except ValueError:
             raise _refusal(
                 f"are sealed by the file {self._path}, which is damaged",
-                "restore it from the backup",
+                "bring it back from where you keep it: no backup of the database has it",
             ) from None
 
 

@@ -173,3 +173,26 @@ def test_https_is_spoken_where_the_address_says_so(upstream):
     port = upstream.url.rsplit(":", 1)[1]
     with pytest.raises(GatewayRefusal, match="broke off"):
         Gateway(f"https://127.0.0.1:{port}", "", timeout_s=2).complete({"model": "m"})
+
+
+@pytest.mark.parametrize("way", [("chat", "hi", "-m", "gpt-4o"), ("tiers", "list"), ("usage",)])
+@pytest.mark.parametrize(
+    "key", ["drg_canary\n\nKey canary for 'me'", "drg_canary\x00", "drg_canäry"]
+)
+def test_what_is_no_key_is_refused_and_never_shown(dragoman, way, key):
+    code, out, err = dragoman(*way, "--key", key, "--base-url", "http://127.0.0.1:9")
+    assert (code, out) == (1, "")
+    assert "no key" in err
+    assert "drg_can" not in err
+
+
+def test_a_line_s_end_behind_a_key_is_not_the_key_s(dragoman, upstream):
+    asked = ("chat", "hi", "-m", "gpt-4o", "--base-url", upstream.url)
+    assert dragoman(*asked, "--key", "drg_test\r\n")[0] == 0
+
+
+def test_a_check_of_conformance_shows_no_key_either(dragoman, upstream):
+    code, out, err = dragoman("conformance", upstream.url, "--key", "drg_canary\n\nKey")
+    assert (code, out) == (2, "")
+    assert "no key" in err
+    assert "canary" not in err

@@ -81,6 +81,22 @@ def test_without_what_has_sealed_them_secrets_do_not_open_and_check_says_so(drag
     assert "The database is not well" in out
 
 
+def test_a_restore_to_another_home_says_what_is_still_missing(dragoman, clean, monkeypatch):
+    dragoman("keys", "create", "--name", "alice")
+    assert dragoman("db", "backup", "x.backup")[0] == 0
+    monkeypatch.setenv("DRAGOMAN_HOME", str(clean / "other"))
+    secret = clean / "other" / "secret"
+    code, out, _ = dragoman("db", "restore", "x.backup")
+    assert code == 0
+    assert f"No caller's key works before {secret} is there" in out
+    code, _, err = dragoman("keys", "list")
+    assert (code, str(secret) in err, "no backup of the database has it" in err) == (1, True, True)
+    secret.write_bytes((clean / "home" / "secret").read_bytes())
+    assert "alice" in dragoman("keys", "list")[1]
+    out = dragoman("db", "restore", "x.backup", "--replace")[1]
+    assert "No caller's key" not in out
+
+
 def test_a_gateway_that_serves_is_not_robbed_of_its_database(dragoman, clean):
     import fcntl
     import os

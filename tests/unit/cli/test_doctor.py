@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -7,6 +8,7 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 
+from databases import url_of
 from dragoman.cli import checks, footprint
 from dragoman.cli.checks import Finding
 from dragoman.config.load import load_settings
@@ -173,6 +175,46 @@ def test_a_database_elsewhere_is_named_without_its_password(clean):
     )
     assert finding.state == "fail"
     assert "hunter2" not in finding.text
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        (url_of("no_such_database_here"), "the server has no database of that name"),
+        ("postgresql://me:hunter2@127.0.0.1:9/x", "refused|no connection is made"),
+    ],
+)
+def test_a_database_that_does_not_answer_is_told_with_the_reason(clean, dragoman, url, why):
+    settings = load_settings({"mode": "local", "database_url": url})
+    finding = asyncio.run(checks.check_database(settings))
+    assert finding.state == "fail"
+    assert re.search(why, finding.text, re.IGNORECASE), finding.text
+    assert "hunter2" not in finding.text
+    (clean / ".env").write_text(f"DATABASE_URL={url}\n")
+    code, _, err = dragoman("keys", "list")
+    assert (code, err) == (1, finding.text + "\n")
+
+
+@pytest.mark.parametrize(
+    ("url", "state"),
+    [
+        (None, None),
+        ("redis://:hunter2@127.0.0.1:9", "warn"),
+        ("http://:hunter2@127.0.0.1:6379", "fail"),
+    ],
+)
+def test_a_redis_is_asked_where_one_is_configured(clean, url, state):
+    settings = load_settings({"mode": "local"} | ({} if url is None else {"redis_url": url}))
+    found = list(asyncio.run(checks.check_redis(settings)))
+    assert [each.state for each in found] == ([] if state is None else [state])
+    assert all("hunter2" not in each.text for each in found)
+
+
+@pytest.mark.req("R-STOR-002")
+def test_a_redis_that_answers_is_told(clean):
+    settings = load_settings({"mode": "local", "redis_url": "127.0.0.1:6379"})
+    found = list(asyncio.run(checks.check_redis(settings)))
+    assert [(each.name, each.state) for each in found] == [("redis", "ok")]
 
 
 def test_node_is_told_and_never_a_fault(monkeypatch):

@@ -136,9 +136,10 @@ def test_a_key_is_suspended_resumed_and_given_another_secret(dragoman):
     out = dragoman("keys", "show", key["id"])[1]
     assert "The secret that it had before counts for" in out
     assert new["key"] not in out
-    out = dragoman("keys", "rotate", key["id"])[1]
-    assert out.splitlines()[0].startswith(f"drg_{key['id']}_")
-    assert "not shown again" in out
+    _, out, err = dragoman("keys", "rotate", key["id"])
+    assert out.startswith(f"drg_{key['id']}_")
+    assert out.split() == [out.rstrip("\n")], "the key alone, for $(…)"
+    assert "not shown again" in err
     told(dragoman, "keys", "revoke", key["id"])
     assert "revoked" in refusal(dragoman, "keys", "rotate", key["id"])
 

@@ -112,6 +112,14 @@ def test_a_bad_value_is_named_and_not_shown(monkeypatch, name, value):
     assert value not in str(caught.value).replace("'http'", "")
 
 
+def test_a_secret_that_is_too_short_is_told_in_characters(monkeypatch):
+    monkeypatch.setenv("DEFAULT_ADMIN_API_KEY", "sk-1234")
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    told = "DEFAULT_ADMIN_API_KEY: it has to have at least 8 characters"
+    assert str(caught.value).endswith(told)
+
+
 def test_an_env_file_that_is_asked_for_must_be_there(tmp_path):
     with pytest.raises(ConfigError, match=r"nope\.env"):
         load_settings(env_file=tmp_path / "nope.env")

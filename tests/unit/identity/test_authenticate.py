@@ -178,6 +178,16 @@ def test_locally_a_key_that_was_issued_for_another_database_is_refused_and_told_
     assert identify(key, Keys(**{key: record()}), mode, ManualClock()).key_id == "k1"
 
 
+def test_locally_a_secret_of_before_is_not_taken_for_another_databases():
+    class Rotated(Keys):
+        async def find(self, credential: str, public_id: str | None) -> Finding:
+            return Finding("mark", None, other_secret=True)
+
+    message = refused(make_key("drg"), Rotated(), LOCAL).message
+    assert "rotated" in message
+    assert "database" not in message
+
+
 def test_beyond_loopback_the_refusal_says_which_keys_pass():
     assert "LOCAL_KEYS" in refused("drg_test", Keys(), LISTED).message
 

@@ -200,6 +200,13 @@ def restore(
     say(
         f"{found.rows} rows of {found.tables} tables are back; the tables have version {found.schema}."
     )
+    key_file = settings.dragoman_home / "secret"
+    if not settings.fernet_key and not key_file.exists():
+        say(
+            f"No caller's key works before {key_file} is there: copy it from the home that was backed up."
+        )
+        say("If FERNET_KEY has sealed the backup, set that instead.")
+        return
     say(f"dragoman db check tells whether what is sealed opens with {_opener(settings)}.")
 
 

@@ -18,7 +18,7 @@ SUMMARY = "Look over this machine, this installation and its settings."
 _HELP = """Look over this machine, this installation and its settings, and say what to mend.
 
 It looks at Python, the installed packages and their size, the port, what MODE demands, the providers'
-keys and their form, the database and the optional parts. Nothing is changed and no provider is asked.
+keys and their form, the database, Redis and the optional parts. Nothing is changed and no provider is asked.
 The exit code is 1 if something would keep Dragoman from serving, else 0.
 
     dragoman doctor --local --port 8080
@@ -74,6 +74,7 @@ def _look(settings: Settings, env: dict[str, str]) -> list[Finding]:
         checks.check_mode(settings),
         *checks.check_providers(settings, env),
         asyncio.run(checks.check_database(settings)),
+        *asyncio.run(checks.check_redis(settings)),
         *checks.check_extras(),
         checks.check_node(),
     ]

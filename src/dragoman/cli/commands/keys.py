@@ -145,9 +145,12 @@ def create(
     if new:
         remark(new)
     say(key)
-    say(f"\nKey {record.id} for {record.name!r}, tenant {record.tenant!r}, role {record.role}.")
-    say("It is not shown again.")
-    say(f"It is stored in {where_keys_are(settings)}: only a gateway on that database knows it.")
+    # The key alone is the output, for `$(…)` and for files.
+    remark(f"\nKey {record.id} for {record.name!r}, tenant {record.tenant!r}, role {record.role}.")
+    remark("It is not shown again.")
+    remark(
+        f"It is stored in {where_keys_are(settings)}: only a gateway on that database knows it."
+    )
 
 
 async def _new_tenant(stored: Administered, tenant: str) -> str:

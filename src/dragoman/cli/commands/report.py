@@ -144,8 +144,15 @@ def _tell(
         say(f"{days_line(by_day, max(by_day), 31)}  requests a day up to {max(by_day)}")
         words = dict(zip(COLUMNS, cells(total), strict=True))
         others = f", other tries {usd(total.other_cost_pico)} USD" if total.other_cost_pico else ""
-        cost = f"{words['cost USD']} USD in all{others}"
-        say(f"{words['requests']} requests, {cost}; {len(found)} groups")
+        unknown = f", cost of {total.unknown_cost} unknown" if total.unknown_cost else ""
+        cost = f"{words['cost USD']} USD in all{others}{unknown}"
+        say(
+            f"{_counted(int(words['requests']), 'request')}, {cost}; {_counted(len(found), 'group')}"
+        )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def status() -> str:

@@ -266,7 +266,8 @@ class SqlKeys:
                 former = _until(_presented(row), row["previous_until_ms"])
         if not rows:
             _is_digest(digests, self._version, bytes(len(now)))  # as long as for a wrong key
-        return Finding(now.hex()[:_MARK], record or former)
+        whose = record or former
+        return Finding(now.hex()[:_MARK], whose, bool(rows) and whose is None)
 
     async def generation(self) -> int:
         """A number that every change of a key moves on."""
