@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from administrators import admin_key
+from ob1_service import environment, ob1_service
 from servers import gateway_server
 
 pytestmark = [pytest.mark.req("R-ADM-005", "R-SURF-033"), pytest.mark.timeout(1500)]
@@ -23,14 +25,25 @@ ENDS_KEYS = r"(revoke|rotate|update$|v1/api-keys/)"
 """What may end the very key that asks: these are asked in a run of their own, which may end in 401s."""
 
 
+@contextmanager
+def fuzzed(folder):
+    """A gateway from which nothing that the document allows goes out to the real OB-1."""
+    with (
+        ob1_service() as (logins, _),
+        gateway_server(
+            folder,
+            ADMIN_KEYS_RATE_LIMIT_RPS="0",
+            ADMIN_KEYS_RATE_LIMIT_RPM="0",
+            **environment(logins, folder / "accounts.json"),
+        ) as server,
+    ):
+        yield server
+
+
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
     """A gateway that may be left in any state."""
-    with gateway_server(
-        tmp_path_factory.mktemp("fuzzed"),
-        ADMIN_KEYS_RATE_LIMIT_RPS="0",
-        ADMIN_KEYS_RATE_LIMIT_RPM="0",
-    ) as server:
+    with fuzzed(tmp_path_factory.mktemp("fuzzed")) as server:
         yield server
 
 
@@ -62,9 +75,7 @@ def test_what_ends_keys_keeps_to_the_document_too(own, tmp_path):
     [("--exclude-path-regex", 100, 10_000), ("--include-path-regex", 100, 1_400)],
 )
 def test_the_long_run(tmp_path, option, examples, least):
-    with gateway_server(
-        tmp_path, ADMIN_KEYS_RATE_LIMIT_RPS="0", ADMIN_KEYS_RATE_LIMIT_RPM="0"
-    ) as server:
+    with fuzzed(tmp_path) as server:
         phases = "examples,coverage,fuzzing"
         assert run(server, tmp_path, examples, option, ENDS_KEYS, phases=phases) > least
         assert "internal error" not in server.log.read_text(errors="replace")

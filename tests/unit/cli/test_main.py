@@ -81,7 +81,8 @@ GROUPS = (
 )
 WITHIN = [
     *(f"auth {name}" for name in ("login", "status", "revoke")),
-    *(f"ob1 {name}" for name in ("auth", "status", "accounts")),
+    *(f"ob1 {name}" for name in ("auth", "status", "accounts", "refresh")),
+    *(f"ob1 {name}" for name in ("import", "export", "rotation")),
     *(
         f"{group} {name}"
         for group in ("tenants", "projects")
