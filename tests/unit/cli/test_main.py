@@ -39,6 +39,8 @@ COMMANDS = [
     "status",
     "recommend",
     "explain",
+    "requests",
+    "metrics",
     "usage",
     "stats",
     "session",
@@ -73,6 +75,8 @@ GROUPS = (
     "policies",
     "credentials",
     "secrets",
+    "requests",
+    "metrics",
     "budgets",
     "config",
     "db",
@@ -101,7 +105,9 @@ WITHIN = [
         for group in ("tiers", "aliases", "routes", "policies")
         for name in ("list", "set", "remove")
     ),
-    *(f"submissions {name}" for name in ("list", "adopt", "remove")),
+    *(f"submissions {name}" for name in ("list", "hand-in", "adopt", "remove")),
+    *(f"requests {name}" for name in ("list", "show")),
+    *(f"metrics {name}" for name in ("summary", "providers", "models", "queues")),
     *(
         f"credentials {name}"
         for name in ("list", "add", "remove", "disable", "enable", "test", "rule")
