@@ -4,7 +4,7 @@ Most guesses never come to it: a string of our own form with a wrong checksum is
 can be computed, and stored keys may have any form. As long as unknown credentials are rare, each is asked for:
 a key that another process has just made serves at once. Once they are many, the digests of all keys are read
 once for each generation, and once a second where guesses have our form, and what is not among them is nobody's: no
-query, whatever is guessed. A key that another process makes during a flood then serves within a second.
+query, whatever is guessed. A key that is made during a flood then serves within a second.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ USUAL = 20.0
 """So many unknown credentials at once are no flood."""
 USUAL_A_SECOND = 5.0
 FRESH_S = 1.0
-"""So long what was read holds of keys of our form as well, for another process may make one."""
+"""So long what was read holds of keys of our form as well, for somebody may make one."""
 _PART = 20
 """Where there are so many that reading takes long, no more than this part of the time is spent on it."""
 ASKING_S = 2.0
