@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from dragoman.accounting.account import Accountant
+from dragoman.admin.accounts_kept import Ob1
 from dragoman.admin.deeds import refused
 from dragoman.admin.desk import Desk, IngestPolicy
 from dragoman.admission.strangers import strangers
@@ -22,15 +23,18 @@ from dragoman.config.budgets import budgets_of
 from dragoman.config.tiers import read_tiers
 from dragoman.core.call import Call
 from dragoman.core.client_address import address_of, networks_of
+from dragoman.core.errors import HouseError
 from dragoman.core.provider import ACCOUNT
 from dragoman.health.condition import Condition, conditions
 from dragoman.live_models import LiveModels
 from dragoman.reload import Reloader
 from dragoman.services import Services, new_id
+from dragoman.store.seal import FERNET, FILE, Sealed, open_sealer
 from dragoman.surface.managed import Management
 from dragoman.surface.managed_rows import MANAGED
 from dragoman.surface.whole import Whole
 from dragoman.telemetry.turned_log import TurnedLog
+from dragoman.transport.tunnel import tunnel_of
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -158,6 +162,7 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
             str(row.get("name")) for row in services.settings.providers
         ),
         accounts=ACCOUNTS.standings,
+        ob1=_ob1(services),
         acquit=lambda name: house.health.disabling.acquit(name, house.clock.monotonic()),
         cards=live.cards,
         numbers=services.metrics.all_numbers,
@@ -168,6 +173,33 @@ def desk_of(services: Services, reloader: Reloader, live: LiveModels) -> Desk:
         new_id=new_id,
         wall=time.time,
         started_us=int(time.time() * 1_000_000),
+    )
+
+
+def _ob1(services: Services) -> Ob1:
+    settings = services.settings
+    key = settings.fernet_key.get_secret_value() if settings.fernet_key else None
+    sealer = open_sealer(settings.dragoman_home, key)
+
+    def opened(said: str) -> bytes | None:
+        try:
+            return sealer.open(Sealed(said.encode(), FERNET if sealer.fernets else FILE))
+        except HouseError:
+            return None
+
+    def proxy() -> str | None:
+        said = services.settings.ob1_proxy_url
+        if said is None:
+            return None
+        tunnel = tunnel_of(said.get_secret_value())
+        return f"http://{tunnel.host}:{tunnel.port}"
+
+    return Ob1(
+        work=lambda: ACCOUNTS.work("ob1"),
+        seal=lambda said: sealer.seal(said).token.decode(),
+        open=opened,
+        rotation=lambda: services.settings.ob1_rotation_mode,
+        proxy=proxy,
     )
 
 

@@ -12,6 +12,8 @@ from databases import KINDS, database_url
 from dragoman.core.clock import ManualClock
 from dragoman.core.errors import HouseError
 from dragoman.core.ids import uuid7_of
+from dragoman.identity.cache import CachedKeys
+from dragoman.identity.keyform import make_key, parse_key
 from dragoman.store.engine import open_database
 from dragoman.store.ledger_tables import hours, requests
 from dragoman.store.seal import open_sealer
@@ -166,3 +168,41 @@ async def test_the_mark_of_a_pepper_tells_it_from_others_and_does_not_tell_it(
     assert mark["1"] not in pepper.versions[1].hex()
     async with database.read() as connection:
         assert (await connection.execute(select(func.count()).select_from(secrets))).scalar() == 2
+
+
+# --------------------------------------------------------------------------- guesses
+
+
+async def test_a_flood_of_guesses_asks_the_database_next_to_nothing(database, clock, tmp_path):
+    """Guesses of any form, with a good checksum too; keys that are there are found all the same (A11)."""
+    store = await open_keys(database, open_sealer(tmp_path, OLD), clock)
+    cached = CachedKeys(store, clock)
+    ours = (await store.create(NewKey("ours")))[1].reveal()
+    foreign = "sk-brought-along-0123456789"
+    await store.store(foreign, NewKey("foreign"))
+    gone, gone_key = await store.create(NewKey("gone"))
+    await store.revoke(gone.id)
+    asked = 0
+    find = store.find
+
+    async def counted(credential, public_id):
+        nonlocal asked
+        asked += 1
+        return await find(credential, public_id)
+
+    store.find = counted
+    for number in range(2000):
+        clock.advance(0.006)
+        guess = make_key("drg") if number % 2 else f"sk-guess-{number:06}"
+        form = parse_key(guess, "drg")
+        found = await cached.find(guess, form.public_id if form else None)
+        assert found.record is None
+        assert found.mark == store.digest(guess).hex()[: len(found.mark)]
+    assert asked <= 40, "beside those that were no flood yet, none"
+    assert (await cached.find(ours, ours[4:12])).record.name == "ours"
+    assert (await cached.find(foreign, None)).record.name == "foreign"
+    assert (await cached.find(gone_key.reveal(), gone.id)).record.revoked is not None
+    renewed, rotated = await store.create(NewKey("made in the flood"))
+    clock.advance(1.1)
+    assert (await cached.find(rotated.reveal(), renewed.id)).record.id == renewed.id
+    await cached.close()

@@ -289,10 +289,11 @@ def test_names_tiers_and_submitted_keys_of_a_gateway_are_managed(shell, mock, tm
         assert "409" in shell("tiers", "remove", "small", **at).stderr, "a key has it"
         assert "small" in shell("tiers", "list", **at).stdout
 
-        said = {"provider": "openai", "key": "sk-handed-in-0123456789abcdef0123456789abcdef"}
-        assert gateway.ask("POST", "/api/admin/keys", said, key=None).status == 201
+        handed = "sk-handed-in-0123456789abcdef0123456789abcdef"
+        given = do("submissions", "hand-in", "openai", "--tier", "2", said=handed)
+        assert handed not in json.dumps(given)
         (waiting,) = do("submissions", "list")["submissions"]
-        assert waiting["state"] == "waiting"
+        assert (waiting["state"], waiting["tier"]) == ("waiting", 2)
         assert do("submissions", "adopt", waiting["id"])["state"] == "adopted"
         do("submissions", "remove", waiting["id"])
         assert do("submissions", "list") == {"submissions": []}
@@ -301,6 +302,50 @@ def test_names_tiers_and_submitted_keys_of_a_gateway_are_managed(shell, mock, tm
         assert gateway.chat("openai/gpt-4o").status == 404
         assert do("providers", "enable", "openai")["enabled"] is True
         assert gateway.chat("openai/gpt-4o").status == 200
+
+
+@pytest.mark.req("R-ADM-003", "R-CLI-016")
+def test_what_a_gateway_serves_is_told_to_its_administrators(shell, mock, tmp_path_factory):
+    providers = providers_at(mock.port)
+    with gateway_server(tmp_path_factory.mktemp("told"), **providers) as gateway:
+        at = {"DRAGOMAN_BASE_URL": gateway.url, "DRAGOMAN_API_KEY": admin_key(gateway)}
+
+        def do(*arguments):
+            return shell.json(*arguments, **at)
+
+        for model in ("openai/gpt-4o", "groq/llama-3.1-8b-instant", "openai/gpt-4o"):
+            assert gateway.chat(model).status == 200
+        assert gateway.chat("openai/gpt-4o--mock-status-400").status == 400
+        told = do("metrics", "summary")
+        assert (told["usage"]["requests"], told["usage"]["failed_requests"]) == (4, 1)
+        (failed,) = told["errors"]["by_code"]
+        assert (failed["provider"], failed["requests"]) == ("openai", 1)
+        assert do("metrics", "summary", "--tenant", "nobody")["usage"]["requests"] == 0
+        rows = {row["provider"]: row for row in do("metrics", "providers")["providers"]}
+        assert (rows["openai"]["usage"]["requests"], rows["groq"]["usage"]["requests"]) == (3, 1)
+        (row,) = do("metrics", "models", "--provider", "groq")["models"]
+        assert (row["model"], row["usage"]["requests"]) == ("llama-3.1-8b-instant", 1)
+        assert do("metrics", "queues")["active_requests"] == 0
+        for name in ("summary", "providers", "models", "queues"):
+            done = shell("metrics", name, **at)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert "openai" in done.stdout or name == "queues"
+
+        calls = do("requests", "list")["requests"]
+        assert [each["provider"] for each in calls] == ["openai", "openai", "groq", "openai"]
+        (newest, second) = do("requests", "list", "--limit", "2")["requests"]
+        assert [newest["call_id"], second["call_id"]] == [each["call_id"] for each in calls[:2]]
+        assert do("requests", "list", "--provider", "groq")["requests"] == [calls[2]]
+        assert do("requests", "list", "--status", "complete")["requests"] == calls[1:]
+        assert do("requests", "list", "--error-code", "none")["requests"] == []
+        explained = do("requests", "show", calls[2]["call_id"])
+        assert explained["attempts"][0]["model"] == "groq/llama-3.1-8b-instant"
+        assert calls[2]["call_id"] in shell("requests", "list", **at).stdout
+        shown = shell("requests", "show", calls[2]["call_id"], **at).stdout
+        assert shown.startswith("tenant ")
+        assert "attempt     1. groq/llama-3.1-8b-instant" in shown
+        assert "404" in shell("requests", "show", "nobody", **at).stderr
+        assert "403" in shell("metrics", "queues", **{**at, "DRAGOMAN_API_KEY": "drg_test"}).stderr
 
 
 @pytest.mark.req("R-ADM-002", "R-TIER-004", "R-SURF-012")

@@ -330,6 +330,19 @@ def test_accounts_of_ob1_are_logged_in_by_a_code(dragoman, server):
     assert "bob@example.com is forgotten here." in dragoman.ok(
         "ob1", "accounts", "--remove", "bob@example.com"
     )
+    kept = dragoman.ok("ob1", "export")
+    (dragoman.folder / "moved.json").write_text(kept)
+    told = json.loads(dragoman.ok("ob1", "refresh", "--json"))["accounts"]
+    assert told == [{"account": "ada@example.com", "renewed": True, "why": None}]
+    code, _, err = dragoman("ob1", "refresh", "--account", "nobody")
+    assert (code, err) == (1, "There is no account 'nobody'.\n")
+    assert json.loads(dragoman.ok("ob1", "export"))["accounts"] != json.loads(kept)["accounts"]
+    told = json.loads(dragoman.ok("ob1", "import", "moved.json", "--json"))
+    assert told == {"added": [], "replaced": ["ada@example.com"]}
+    assert dragoman.ok("ob1", "export") == kept
+    for wrong in ("[]", '[{"email": "a"}]', "{", '{"accounts": [1]}'):
+        code, _, err = dragoman("ob1", "import", "-", given=wrong)
+        assert (code, "cannot be read" in err) == (1, False)
     code, _, err = dragoman("auth", "revoke", "ob1")
     assert (code, "it is one of: ada@example.com" in err) == (1, True)
     dragoman.ok("auth", "revoke", "ob1", "--account", "ada@example.com")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from dragoman.accounting.ports import Scope, Sums
 from dragoman.accounting.report import add
 from dragoman.admin.bench import DeskOf, room
+from dragoman.admin.desk import Desk
 from dragoman.admin.spans import SumsShown, sums_shown
 from dragoman.credentials.token import State
 
@@ -43,9 +44,8 @@ class Accounts(BaseModel):
     today: list[Today]
 
 
-@router.get("/api/admin/accounts")
-async def list_accounts(desk: DeskOf) -> Accounts:
-    """How each account stands, and what was spent today by all of a provider's."""
+async def spent_today(desk: Desk) -> list[Today]:
+    """What every provider with accounts has served since midnight UTC."""
     await desk.flush()
     midnight = int(desk.wall() * 1_000_000) // _DAY_US * _DAY_US
     found = await desk.ledger.by_model(Scope(None, None, midnight, None))
@@ -55,6 +55,16 @@ async def list_accounts(desk: DeskOf) -> Accounts:
     for (provider, _), sums in found.items():
         if provider in usage:
             add(usage[provider], sums)
+    return [
+        Today(provider=name, requests=sums.requests, usage=SumsShown(**sums_shown(sums)))
+        for name, sums in usage.items()
+    ]
+
+
+@router.get("/api/admin/accounts")
+async def list_accounts(desk: DeskOf) -> Accounts:
+    """How each account stands, and what was spent today by all of a provider's."""
+    today = await spent_today(desk)
     standings = await asyncio.to_thread(desk.accounts)
     return Accounts(
         accounts=[
@@ -68,8 +78,5 @@ async def list_accounts(desk: DeskOf) -> Accounts:
             )
             for each in standings
         ],
-        today=[
-            Today(provider=name, requests=sums.requests, usage=SumsShown(**sums_shown(sums)))
-            for name, sums in usage.items()
-        ],
+        today=today,
     )

@@ -27,6 +27,7 @@ from dragoman.admin import (
     metrics,
     models,
     names,
+    ob1,
     own,
     places,
     policies,
@@ -45,6 +46,7 @@ ROUTERS = tuple(
     for noun in (
         providers,
         accounts,
+        ob1,
         models,
         names,
         places,

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from dragoman.accounting.ports import Ledger
 from dragoman.accounting.question import Reports
 from dragoman.accounting.search import SearchLedger
+from dragoman.admin.accounts_kept import Ob1
 from dragoman.admin.budgets_kept import Budgets
 from dragoman.admission.budget_rules import Rule
 from dragoman.audit.chain import Deed, Entry, Finding
@@ -371,6 +372,7 @@ class Desk:
     """What waits, by name."""
     accounts: Callable[[], Sequence[Standing]]
     """How accounts stand that were logged in by OAuth; it reads files."""
+    ob1: Ob1
     most_errors: int
     """Failed calls that are looked through for the summary."""
     log: Callable[..., None]

@@ -70,7 +70,7 @@ class Filter(Asked):
 async def shown(desk: Desk) -> dict[str, ProviderShown]:
     """Every provider that is configured, by name."""
     registry, conditions = desk.registry(), desk.conditions()
-    stored = {each.name: each for each in await desk.names.providers()}
+    stored = {each.name: each for each in await desk.names.providers() if each.is_stored}
     in_file = desk.providers_in_file()
     found: dict[str, ProviderShown] = {}
     for name in sorted({*registry.providers, *stored}):
@@ -150,8 +150,8 @@ async def put_provider(
     before = (await shown(desk)).get(name)
     async with changing(desk) as overlay:
         old = _stored(overlay.providers, name)
-        new = StoredProvider(
-            name=name,
+        new = replace(
+            old,
             base_url=said.providerBaseUrl,
             dialect=said.dialect,
             models=tuple(said.models),
@@ -202,7 +202,7 @@ async def _turn(desk: Desk, call: CallOf, name: str, *, disabled: bool) -> Provi
         action = "provider.disable" if disabled else "provider.enable"
         async with deed(desk, call, action, name, before=_plain(before)) as note:
             if new != old:
-                if disabled or new.base_url or new.models or new.key_preview:
+                if says_anything(new):
                     await desk.names.put_provider(new, None)
                 else:
                     # Nothing else was ever stored of it.
@@ -213,6 +213,12 @@ async def _turn(desk: Desk, call: CallOf, name: str, *, disabled: bool) -> Provi
             found = await _one(desk, name)
             note.after = _plain(found)
     return found
+
+
+def says_anything(new: StoredProvider) -> bool:
+    """Whether there is a reason to store it."""
+    said = new.base_url or new.models or new.key_preview or new.rotation
+    return bool(new.disabled or said)
 
 
 def _stored(providers: tuple[StoredProvider, ...], name: str) -> StoredProvider:

@@ -34,6 +34,7 @@ from dragoman.config.charges import read_charges
 from dragoman.config.settings import ConfigError, Settings
 from dragoman.config.tools import read_tool_limits
 from dragoman.core.call import Limits
+from dragoman.core.provider import Rotation
 from dragoman.credentials.pool import Pools
 from dragoman.credentials.reached import Reached
 from dragoman.identity.authenticate import IdentityMode
@@ -119,7 +120,7 @@ def assemble(
         pools=Pools(
             registry.credentials,
             {
-                name: settings.ob1_rotation_mode
+                name: rotation_of(settings, overlay, name)
                 for name, each in registry.definitions.items()
                 if each.accounts
             },
@@ -144,6 +145,12 @@ def assemble(
         tenants=tenants_of(registry, overlay),
         services=reached_of(settings, env, where),
     )
+
+
+def rotation_of(settings: Settings, overlay: Overlay, name: str) -> Rotation:
+    """Whose turn it is among a provider's accounts, by what is stored, else by the setting."""
+    stored = next((each.rotation for each in overlay.providers if each.name == name), None)
+    return stored or settings.ob1_rotation_mode
 
 
 def assemble_stored(

@@ -16,9 +16,10 @@ from dragoman.catalog.files import definitions
 from dragoman.config.settings import ConfigError, Settings
 from dragoman.core.errors import GatewayError, HouseError
 from dragoman.core.provider import Credential
-from dragoman.credentials.accounts import Account, AccountsFile, Standing
+from dragoman.credentials.account_work import AccountWork
+from dragoman.credentials.accounts import Account, AccountsFile, Standing, standing_of
+from dragoman.credentials.fresh import FreshToken
 from dragoman.credentials.live import LiveToken
-from dragoman.credentials.token import moment_of, state_of
 
 _LOOK_S = 1.0
 """How often it is looked whether accounts have come or gone, and whose token ends soon."""
@@ -37,6 +38,7 @@ class LiveAccounts:
         self._organizations: dict[tuple[Path, str], str] = {}
         self._credentials: dict[tuple[Path, str], Credential] = {}
         self._files: dict[str, AccountsFile] = {}
+        self._logins: Logins | None = None
 
     def of(self, settings: Settings, env: Mapping[str, str]) -> dict[str, tuple[Credential, ...]]:
         """The accounts of each login; one that has no file is not among them.
@@ -49,6 +51,7 @@ class LiveAccounts:
             logins = open_logins(settings, env, self._say)
         except HouseError as error:
             raise ConfigError(error.message) from None
+        self._logins = logins
         found = {}
         for name in sorted(wanted):
             try:
@@ -89,17 +92,26 @@ class LiveAccounts:
             HouseError: a file cannot be read.
         """
         return [
-            Standing(
-                login=name,
-                account=each.id,
-                organization=each.org_name or each.org_id,
-                state=state_of(each.token, time.time()),
-                until=moment_of(each.token),
-                why=each.token.lost or None,
-            )
+            standing_of(name, each, time.time())
             for name, file in self._files.items()
             for each in file.load()
         ]
+
+    def work(self, name: str) -> AccountWork:
+        """What is done with the accounts of a login; their tokens are those that calls use here.
+
+        Raises:
+            ConfigError, HouseError: who we are there is not known.
+        """
+        assert self._logins is not None, "the configuration was read"
+        login, logins = self._logins.login(name), self._logins
+        file = logins.accounts(login)
+
+        def token_of(account: str) -> FreshToken:
+            live = self._tokens.get((file.path, account))
+            return logins.account(login, account) if live is None else live.token
+
+        return AccountWork(login, file, token_of, logins.ask, logins.folder)
 
     def _say(self, what: str, whom: str, why: str) -> None:
         """To whoever listens by then."""

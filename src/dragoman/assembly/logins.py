@@ -19,6 +19,7 @@ from dragoman.catalog.schema import CatalogError
 from dragoman.config.load import config_path
 from dragoman.config.settings import ConfigError, Settings
 from dragoman.core.errors import HouseError
+from dragoman.credentials.account_work import AccountWork
 from dragoman.credentials.accounts import AccountsFile
 from dragoman.credentials.fresh import FreshToken, Happening
 from dragoman.credentials.google import client_in, with_client
@@ -86,6 +87,13 @@ class Logins:
         """The token of one of them."""
         shelf = self.accounts(login).shelf(account)
         return FreshToken(login, shelf, self.ask, note=self._noted, whose=account)
+
+    def work(self, login: Login) -> AccountWork:
+        """What is done with them beside using them."""
+        file = self.accounts(login)
+        return AccountWork(
+            login, file, lambda account: self.account(login, account), self.ask, self.folder
+        )
 
     def _private(self) -> Path:
         """The secrets folder; a login that nobody has used makes none."""

@@ -50,7 +50,8 @@ def overlaid(settings: Settings, overlay: Overlay, env: Mapping[str, str]) -> Se
 def _rows(
     said: list[dict[str, Any]], overlay: Overlay, env: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    stored = {provider.name: provider for provider in overlay.providers}
+    # Whose turn it is among its accounts, says nothing of whether it serves.
+    stored = {provider.name: provider for provider in overlay.providers if provider.is_stored}
     names = dict.fromkeys([*(str(row.get("name")) for row in said), *stored, *overlay.adopted])
     rows = {str(row.get("name")): row for row in said}
     if len(rows) != len(said):

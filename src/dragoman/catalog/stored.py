@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 from msgspec import Struct
 
 from dragoman.core.call import Limits
+from dragoman.core.provider import Rotation
 
 Kind: TypeAlias = Literal["alias", "route", "policy"]
 HOUSE = ""
@@ -42,8 +43,16 @@ class StoredProvider(Struct, frozen=True):
     disabled: bool = False
     key_preview: str = ""
     """Of the stored key; empty: none is stored."""
+    rotation: Rotation | None = None
+    """Whose turn it is among its accounts."""
     created_ms: int = 0
     changed_ms: int = 0
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether anything of the provider itself is, rather than a turn among its accounts alone."""
+        own = self.base_url or self.dialect or self.models or self.key_preview or self.disabled
+        return bool(own or self.rotation is None)
 
 
 class StoredTier(Struct, frozen=True):

@@ -46,6 +46,8 @@ _ORDER = (
     "status",
     "recommend",
     "explain",
+    "requests",
+    "metrics",
     "usage",
     "stats",
     "session",

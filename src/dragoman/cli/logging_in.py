@@ -125,20 +125,14 @@ def new_token(logins: Logins, login: Login, *, browser: bool) -> Token:
 
 def kept_login(logins: Logins, login: Login, token: Token) -> dict[str, Any]:
     """Keeps the token of a new login; what can be told of it."""
-    from dragoman.credentials.accounts import account_of
     from dragoman.credentials.fresh import FreshToken
     from dragoman.credentials.google import with_library_members
     from dragoman.credentials.private_files import private_folder
 
     private_folder(logins.folder)
     if login.form == "accounts":
-        from dragoman.credentials.ob1 import with_organization
-
-        account = with_organization(account_of(token), login, logins.ask)
-        file = logins.accounts(login)
-        file.load()
-        file.put(account)
-        return {"login": login.name, "account": account.id, "file": str(file.path)}
+        work = logins.work(login)
+        return {"login": login.name, "account": work.keep(token), "file": str(work.file.path)}
     if login.form == "google":
         token = with_library_members(login, token)
     shelf = logins.shelf(login)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from dragoman.cli.output import fail, say, say_json
 
-__all__ = ["listed", "managed", "named", "removed"]
+__all__ = ["asked", "listed", "managed", "named", "removed"]
 
 _PAGE = 1000
 _TIMEOUT_S = 30
@@ -31,16 +32,31 @@ def managed(
         fail(refusal.message, as_json=as_json)
 
 
-def listed(path: str, base_url: str, key: str, *, as_json: bool) -> list[dict[str, Any]]:
-    """All that a list holds, page by page."""
+def listed(
+    path: str,
+    base_url: str,
+    key: str,
+    *,
+    as_json: bool,
+    query: Mapping[str, str | None] | None = None,
+    most: int | None = None,
+) -> list[dict[str, Any]]:
+    """All that a list holds by this query, page by page, or its first rows."""
     found: list[dict[str, Any]] = []
-    query = f"?limit={_PAGE}"
+    said = dict(query or {})
     while True:
-        page = managed("GET", path + query, None, base_url, key, as_json=as_json)
+        said["limit"] = str(_PAGE if most is None else min(_PAGE, most - len(found)))
+        page = managed("GET", asked(path, said), None, base_url, key, as_json=as_json)
         found += page["data"]
-        if not page["has_more"]:
+        if not page["has_more"] or len(found) == most:
             return found
-        query = f"?limit={_PAGE}&cursor={quote(page['next_cursor'], safe='')}"
+        said["cursor"] = page["next_cursor"]
+
+
+def asked(path: str, query: Mapping[str, str | None]) -> str:
+    """The path with what is said of the query."""
+    said = urlencode({name: value for name, value in query.items() if value is not None})
+    return f"{path}?{said}" if said else path
 
 
 def named(path: str, name: str) -> str:

@@ -27,6 +27,9 @@ Family: TypeAlias = Literal[
 Operation: TypeAlias = Literal["chat", "stream", "embeddings", "count_tokens", "models", "service"]
 """What is asked of a provider; ``stream`` names the path of a streamed chat where it is another."""
 
+Rotation: TypeAlias = Literal["cache-first", "balanced", "performance"]
+"""Stay with one account, take turns, or take any: the first keeps prompts in a provider's cache (R-CRED-011)."""
+
 
 class Quirks(Struct, frozen=True):
     """How a provider's spelling of its family differs from the family's own.

@@ -20,7 +20,15 @@ from dragoman.core.errors import HouseError
 from dragoman.core.secret import Secret
 from dragoman.credentials.private_files import Mended, held, read_private, write_private
 from dragoman.credentials.sealing import Sealing
-from dragoman.credentials.token import GIVER, State, Token, read_own, seconds_of
+from dragoman.credentials.token import (
+    GIVER,
+    State,
+    Token,
+    moment_of,
+    read_own,
+    seconds_of,
+    state_of,
+)
 from dragoman.credentials.token_file import RefreshNote
 
 _OWN = frozenset(
@@ -72,6 +80,18 @@ class Standing(Struct, frozen=True):
     """When its token ends, in UTC; it is renewed before."""
     why: str | None
     """Why one has to log in anew."""
+
+
+def standing_of(login: str, account: Account, now: float) -> Standing:
+    """How the account stands at a Unix time."""
+    return Standing(
+        login=login,
+        account=account.id,
+        organization=account.org_name or account.org_id,
+        state=state_of(account.token, now),
+        until=moment_of(account.token),
+        why=account.token.lost or None,
+    )
 
 
 def read_account(table: Mapping[str, Any]) -> Account | None:
@@ -196,19 +216,19 @@ class AccountsFile:
             return found
         return self._changed(lambda accounts: accounts or (taken,))
 
-    def put(self, account: Account) -> None:
-        """Adds an account, or takes the place of the one of that name."""
+    def put(self, *new: Account) -> None:
+        """Adds accounts; each takes the place of the one of its name."""
 
         def change(accounts: tuple[Account, ...]) -> tuple[Account, ...]:
-            old = next((each for each in accounts if each.id == account.id), None)
-            if old is None:
-                return (*accounts, account)
-            new = replace(
-                account,
-                org_id=account.org_id or old.org_id,
-                org_name=account.org_name or old.org_name,
-            )
-            return tuple(new if each is old else each for each in accounts)
+            named = {each.id: each for each in accounts}
+            for account in new:
+                old = named.get(account.id, account)
+                named[account.id] = replace(
+                    account,
+                    org_id=account.org_id or old.org_id,
+                    org_name=account.org_name or old.org_name,
+                )
+            return tuple(named.values())
 
         self._changed(change)
 

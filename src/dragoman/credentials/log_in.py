@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Literal
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from dragoman.catalog.login import Login
@@ -106,6 +108,48 @@ def by_device(
         f"The code {device.user_code} was not typed in time; begin anew: {login.cure}",
         code="login_timeout",
     )
+
+
+class Polled(Struct, frozen=True):
+    """What a look at an attempt has found."""
+
+    state: Literal["pending", "complete", "expired", "error"]
+    token: Token | None = None
+    """Of one that is complete."""
+    slower: bool = False
+    """The server wants longer pauses between looks."""
+    why: str | None = None
+    """Of an error."""
+
+
+def begin_device(login: Login, ask: Ask) -> DeviceCode:
+    """A code that is typed on another machine; ``poll_device`` sees whether it was.
+
+    Raises:
+        RefusalError, UpstreamError: the server gave none.
+        HouseError: who we are is not known.
+    """
+    _check_client(login)
+    return device_code_of(login, ask(device_question(login)))
+
+
+def poll_device(login: Login, device: DeviceCode, ask: Ask) -> Polled:
+    """One look at whether it was typed.
+
+    Raises:
+        UpstreamError: the server does not answer.
+    """
+    try:
+        answer = ask(poll_question(login, device))
+        return Polled("complete", _scoped(login, token_of(login, answer, time.time())))
+    except RefusalError as error:
+        match error.word:
+            case "authorization_pending" | "slow_down":
+                return Polled("pending", slower=error.word == "slow_down")
+            case "expired_token":
+                return Polled("expired")
+            case _:
+                return Polled("error", why=error.said)
 
 
 def by_itself(login: Login, ask: Ask) -> Token:

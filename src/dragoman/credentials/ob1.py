@@ -18,10 +18,10 @@ from msgspec.structs import replace
 
 from dragoman.catalog.login import Login
 from dragoman.core.errors import GatewayError
+from dragoman.core.provider import Rotation
 from dragoman.core.secret import Secret
 from dragoman.credentials.accounts import Account, AccountsFile
 from dragoman.credentials.fresh import FreshToken
-from dragoman.credentials.pool import Rotation
 from dragoman.credentials.questions import Ask, Question
 
 NO_TOKEN = "No valid OB-1 token. Run ob1 auth to login."  # noqa: S105  the text of R-OB1-002

@@ -7,13 +7,9 @@ or any.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, TypeAlias
 
 from dragoman.catalog.schema import Keyed
-from dragoman.core.provider import Credential
-
-Rotation: TypeAlias = Literal["cache-first", "balanced", "performance"]
-"""Stay with one account, take turns, or take any: the first keeps prompts in a provider's cache (R-CRED-011)."""
+from dragoman.core.provider import Credential, Rotation
 
 
 def _always(credential: Credential) -> bool:

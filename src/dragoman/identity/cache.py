@@ -31,6 +31,7 @@ from dragoman.core.call import Caller
 from dragoman.core.clock import Clock
 from dragoman.core.errors import GatewayError, HouseError
 from dragoman.identity.authenticate import caller_of
+from dragoman.identity.guessing import Guesses
 from dragoman.identity.ports import Finding, KeyRecord, WatchedKeyStore
 
 REFRESH_S = 0.5
@@ -88,6 +89,7 @@ class CachedKeys:
         self._asking: dict[bytes, asyncio.Task[Finding]] = {}
         self._begun: set[bytes] = set()
         """Those of them that the store was asked since the last doubt."""
+        self._guesses = Guesses(store, clock)
         self._turns = asyncio.Semaphore(TURNS)
         self._generation: int | None = None
         self._epoch = 0
@@ -128,6 +130,13 @@ class CachedKeys:
         doubted = self._doubted.get(digest)
         if doubted is not None and now < doubted[0]:
             return await self._ask_again(digest, credential, public_id)
+        if self._guesses.are_many() and now - self._read_at < FRESH_S:
+            finding = await self._guesses.judged(
+                credential, self._epoch, ours=public_id is not None
+            )
+            if finding is not None:
+                self._guesses.count()
+                return finding
         return await self._ask(digest, credential, public_id)
 
     def changed(self, tenant: str, key_id: str | None = None) -> None:
@@ -268,6 +277,7 @@ class CachedKeys:
         if finding.record is not None:
             _put(self._known, digest, _known_of(finding, finding.record), self._capacity)
         else:
+            self._guesses.count()
             until = self._clock.monotonic() + UNKNOWN_S
             _put(self._unknown, digest, (until, finding), self._capacity)
 

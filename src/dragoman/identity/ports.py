@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -107,11 +108,19 @@ class KeyStore(FindsKeys, Protocol):
         ...
 
 
+Strangers: TypeAlias = Callable[[str], Finding | None]
+"""What the store would find of a credential that is nobody's; None: it may be somebody's."""
+
+
 class WatchedKeyStore(FindsKeys, Protocol):
     """A store whose findings may be kept as long as its generation stands still."""
 
     async def generation(self) -> int:
         """A number that every change of any key moves on, in whichever process."""
+        ...
+
+    async def strangers(self) -> Strangers | None:
+        """Tells without a query what no key is that is stored now; None: there are too many to know."""
         ...
 
 

@@ -25,6 +25,18 @@ _PLACE_VERBS = (
     ("resume", "Has the keys of {} serve again"),
 )
 
+_OB1 = (
+    ("GET", f"{_A}/ob1", "Whether OB-1 can be used, whose turn it is, and what was spent today"),
+    ("GET", f"{_A}/ob1/accounts", "OB-1's accounts, without their tokens"),
+    ("POST", f"{_A}/ob1/accounts/refresh", "Renews the tokens of one account or of all"),
+    ("POST", f"{_A}/ob1/accounts/import", "Takes accounts over from elsewhere"),
+    ("POST", f"{_A}/ob1/accounts/export", "The accounts with their tokens, to take elsewhere"),
+    ("DELETE", f"{_A}/ob1/accounts/{{account}}", "Forgets an account"),
+    ("POST", f"{_A}/ob1/device-auth", "Begins a login by a code that a person types"),
+    ("POST", f"{_A}/ob1/device-auth/poll", "Whether it was typed; then the account is there"),
+    ("PUT", f"{_A}/ob1/rotation-mode", "Says whose turn it is among the accounts"),
+)
+
 MANAGED: tuple[Route, ...] = (
     *_rows(
         "admin",
@@ -40,6 +52,7 @@ MANAGED: tuple[Route, ...] = (
             f"{_A}/accounts",
             "Accounts at providers that were logged in, and what they spent today",
         ),
+        *_OB1,
         ("GET", f"{_A}/models", "All models, with who has them"),
         ("GET", f"{_A}/aliases", "Aliases that were added here"),
         ("POST", f"{_A}/aliases", "Adds an alias, in force at once"),

@@ -39,6 +39,8 @@ COMMANDS = [
     "status",
     "recommend",
     "explain",
+    "requests",
+    "metrics",
     "usage",
     "stats",
     "session",
@@ -73,6 +75,8 @@ GROUPS = (
     "policies",
     "credentials",
     "secrets",
+    "requests",
+    "metrics",
     "budgets",
     "config",
     "db",
@@ -81,7 +85,8 @@ GROUPS = (
 )
 WITHIN = [
     *(f"auth {name}" for name in ("login", "status", "revoke")),
-    *(f"ob1 {name}" for name in ("auth", "status", "accounts")),
+    *(f"ob1 {name}" for name in ("auth", "status", "accounts", "refresh")),
+    *(f"ob1 {name}" for name in ("import", "export", "rotation")),
     *(
         f"{group} {name}"
         for group in ("tenants", "projects")
@@ -100,7 +105,9 @@ WITHIN = [
         for group in ("tiers", "aliases", "routes", "policies")
         for name in ("list", "set", "remove")
     ),
-    *(f"submissions {name}" for name in ("list", "adopt", "remove")),
+    *(f"submissions {name}" for name in ("list", "hand-in", "adopt", "remove")),
+    *(f"requests {name}" for name in ("list", "show")),
+    *(f"metrics {name}" for name in ("summary", "providers", "models", "queues")),
     *(
         f"credentials {name}"
         for name in ("list", "add", "remove", "disable", "enable", "test", "rule")

@@ -31,6 +31,9 @@ class Store:
         self.number = 1
         self.finds = 0
         self.readings = 0
+        self.strangers_read = 0
+        self.few = True
+        """Whether there are so few keys that all can be known."""
         self.fails = False
         self.gate: asyncio.Event | None = None
         self.slow: asyncio.Event | None = None
@@ -49,6 +52,14 @@ class Store:
         number = self.number
         await self._wait()
         return number
+
+    async def strangers(self):
+        self.strangers_read += 1
+        known = set(self.records) if self.few else None
+        await self._wait()
+        if known is None:
+            return None
+        return lambda credential: None if credential in known else Finding("nobody")
 
     async def _wait(self) -> None:
         if self.gate is not None:
@@ -178,6 +189,7 @@ async def test_an_unknown_credential_is_asked_for_again_after_five_seconds(keys,
 
 async def test_a_flood_of_guesses_leaves_good_keys_known(store, clock):
     keys = CachedKeys(store, clock, capacity=10)
+    store.few = False
     assert await is_good(keys)
     for number in range(50):
         assert not await is_good(keys, f"guess-{number}")
@@ -546,3 +558,78 @@ async def test_who_calls_is_known_at_once_only_while_the_key_is_in_force(keys, s
     clock.advance(0.3)
     assert keys.known("passing-key") is None
     assert keys.known("lasting-key") == whose
+
+
+async def guess(keys, clock, times, seconds, each=None):
+    """So many guesses over so long a time, none of them twice."""
+    for number in range(times):
+        clock.advance(seconds / times)
+        finding = await keys.find(f"sk-guess-{seconds}-{number}", None)
+        assert finding.record is None
+        if each is not None:
+            await each()
+
+
+async def test_a_flood_of_guesses_costs_no_query_each_and_good_keys_serve(keys, store, clock):
+    async def good():
+        assert await is_good(keys)
+
+    await guess(keys, clock, 10_000, 60, good)
+    assert store.finds <= 100, "one try in a hundred"
+    assert store.strangers_read == 1
+
+
+async def test_keys_of_our_form_may_have_been_made_elsewhere_just_now(keys, store, clock):
+    for number in range(6000):
+        clock.advance(0.01)
+        assert (await keys.find(f"guess-{number}", "someones")).record is None
+    assert store.finds <= 40
+    assert store.strangers_read <= 61, "once a second"
+    store.records["new"] = KeyRecord("new", "acme", "new", 1.0)  # which moves nothing on
+    clock.advance(1)
+    assert await is_good_of_ours(keys, "new")
+
+
+async def is_good_of_ours(keys, credential):
+    return (await keys.find(credential, "public")).record is not None
+
+
+async def test_a_key_that_nobody_here_has_seen_yet_is_found_in_a_flood(keys, store, clock):
+    store.change("another")
+    await guess(keys, clock, 200, 1)
+    assert await is_good(keys, "another")
+    # One that another process makes meanwhile serves as soon as its change is heard of.
+    store.change("newest")
+    await guess(keys, clock, 200, 1)
+    assert await is_good(keys, "newest")
+    finds = store.finds
+    await guess(keys, clock, 200, 1.5)
+    assert store.finds - finds <= 1
+
+
+async def test_few_mistakes_are_asked_for_each(keys, store, clock):
+    store.change("before")
+    await guess(keys, clock, 20, 5)
+    assert (store.finds, store.strangers_read) == (20, 0)
+    # After a flood, too: a key that is made elsewhere serves at once then.
+    await guess(keys, clock, 500, 2)
+    clock.advance(10)
+    reads = store.strangers_read
+    await guess(keys, clock, 5, 5)
+    assert store.strangers_read == reads
+
+
+async def test_in_a_flood_too_what_the_database_cannot_tell_is_no_refusal(keys, store, clock):
+    await guess(keys, clock, 200, 1)
+    store.fails = True
+    clock.advance(2)
+    with pytest.raises(HouseError):
+        await keys.find("sk-guess-last", None)
+
+
+async def test_where_there_are_too_many_keys_to_know_all_each_guess_is_asked_for(
+    keys, store, clock
+):
+    store.few = False
+    await guess(keys, clock, 100, 0.4)
+    assert store.finds == 100

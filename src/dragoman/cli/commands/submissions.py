@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,7 +12,7 @@ from dragoman.cli.access import URL, KeyOption, UrlOption, gateway_here
 from dragoman.cli.managing import listed, managed, named, removed
 from dragoman.cli.output import JsonOption, say, say_json, table
 
-SUMMARY = "List, adopt and remove keys of providers that were handed in."
+SUMMARY = "Hand in, list, adopt and remove keys of providers that wait for an administrator."
 
 _HELP = """List, adopt and remove keys of providers that anybody has handed in to a running gateway.
 
@@ -20,9 +21,13 @@ DRAGOMAN_API_KEY.
 
     dragoman submissions list
 
+    dragoman submissions hand-in openrouter < key.txt
+
     dragoman submissions adopt 0198c2f4-0b2e-79db-a5fa-ac07232d9b1e
 """
 _AT = "/api/admin/keys"
+_NOBODY = "-"
+"""No key: whoever hands one in needs none."""
 IdArgument = Annotated[
     str, typer.Argument(metavar="ID", help="The id, as `submissions list` shows it.")
 ]
@@ -32,6 +37,7 @@ def add_to(app: typer.Typer) -> None:
     """Registers the group."""
     group = typer.Typer(help=_HELP, short_help=SUMMARY, no_args_is_help=True)
     group.command("list", short_help="Show what was handed in, never the keys.")(list_)
+    group.command("hand-in", short_help="Hand in a key, as anybody may.")(hand_in)
     group.command("adopt", short_help="Have a key used from now on.")(adopt)
     group.command("remove", short_help="Forget a key; it is used no more.")(remove)
     app.add_typer(group, name="submissions")
@@ -58,6 +64,28 @@ def list_(*, base_url: UrlOption = URL, key: KeyOption = "", as_json: JsonOption
         for each in found
     ]
     table("Submissions", ("id", "provider", "key", "from", "came (UTC)", "state"), rows)
+
+
+def hand_in(
+    provider: Annotated[str, typer.Argument(metavar="PROVIDER", help="Whose key it is.")],
+    *,
+    tier: Annotated[
+        int | None, typer.Option(min=0, max=1000, help="What kind of account it is, if known.")
+    ] = None,
+    base_url: UrlOption = URL,
+    as_json: JsonOption = False,
+) -> None:
+    """Hand in a provider's key, read from standard input; nobody's key of the gateway is needed for it.
+
+    dragoman submissions hand-in openrouter < key.txt
+    """
+    said: dict[str, Any] = {"provider": provider, "key": sys.stdin.read(4096).strip()}
+    said |= {} if tier is None else {"tier": tier}
+    found = managed("POST", _AT, said, base_url, _NOBODY, as_json=as_json)
+    if as_json:
+        say_json(found)
+    else:
+        say(f"The key waits for an administrator as {found['id']}.")
 
 
 def adopt(

@@ -29,7 +29,7 @@ from dragoman.identity.keyform import (
     make_public_id,
     parse_key,
 )
-from dragoman.identity.ports import Finding, KeyRecord, Stopped
+from dragoman.identity.ports import Finding, KeyRecord, Stopped, Strangers
 from dragoman.store.admin_tables import usage_resets
 from dragoman.store.sql.counters import lately, look, move_on
 from dragoman.store.sql.scope_text import read_scopes, write_scopes
@@ -69,6 +69,8 @@ class NewKey(Struct, frozen=True):
     scopes: Scopes = NOTHING_SAID
 
 
+_MANY = 50_000
+"""Keys whose digests one process keeps in mind during a flood of guesses; some 6 MB."""
 _PRESENTED = (
     select(
         keys,
@@ -276,6 +278,27 @@ class SqlKeys:
     async def lately(self) -> int:
         """The same, as it stood half a second ago at most."""
         return await lately(self._database, GENERATION)
+
+    async def strangers(self) -> Strangers | None:
+        """As ``WatchedKeyStore``; eight bytes of a digest will do: whoever is taken for known is asked for."""
+        query = select(keys.c.digest, keys.c.previous_digest).limit(_MANY + 1)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        if len(rows) > _MANY:
+            return None
+        known = {bytes(each)[:8] for row in rows for each in row if each is not None}
+        peppers, newest = dict(self._peppers), self._version
+
+        def strange(credential: str) -> Finding | None:
+            digests = {
+                version: hmac.digest(pepper, credential.encode(), "sha256")
+                for version, pepper in peppers.items()
+            }
+            if any(digest[:8] in known for digest in digests.values()):
+                return None
+            return Finding(digests[newest].hex()[:_MARK])
+
+        return strange
 
     def tell(self, heard: Callable[[int, float], None]) -> None:
         """Has ``heard`` told of every look, whoever looks: the generation, and when the look began."""

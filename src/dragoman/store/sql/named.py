@@ -108,7 +108,12 @@ class SqlNamed:
         now = self._now_ms()
         values: dict[str, Any] = {
             "body": msgspec.json.encode(
-                {"base_url": new.base_url, "dialect": new.dialect, "models": new.models}
+                {
+                    "base_url": new.base_url,
+                    "dialect": new.dialect,
+                    "models": new.models,
+                    "rotation": new.rotation,
+                }
             ).decode(),
             "disabled": new.disabled,
             "changed_ms": now,
@@ -243,6 +248,7 @@ def _provider(row: RowMapping) -> StoredProvider:
         models=tuple(body["models"]),
         disabled=row["disabled"],
         key_preview=row["key_preview"],
+        rotation=body.get("rotation"),  # those of before have no word of it
         created_ms=row["created_ms"],
         changed_ms=row["changed_ms"],
     )

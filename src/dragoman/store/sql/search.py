@@ -54,21 +54,22 @@ class SqlSearch:
 
     async def failures(self, search: Search, most: int) -> Failures:
         """The newest failed calls, at most so many, by code and provider."""
-        newest = (
+        failed = (
             select(requests.c.error_code, requests.c.provider, requests.c.status)
             .where(*_wanted(search), requests.c.status.not_in(UNFAILED))
             .order_by(requests.c.call_id.desc())
-            .limit(most + 1)
-            .subquery()
         )
+        newest = failed.limit(most).subquery()
         code = func.coalesce(newest.c.error_code, newest.c.status)
         provider = func.coalesce(newest.c.provider, "")
         query = select(code, provider, func.count()).group_by(code, provider)
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
-        counts = {(str(row[0]), str(row[1])): int(row[2]) for row in rows}
-        total = sum(counts.values())
-        return Failures(min(total, most), total > most, counts)
+            counts = {(str(row[0]), str(row[1])): int(row[2]) for row in rows}
+            total = sum(counts.values())
+            beyond = failed.offset(most).limit(1)
+            more = total == most and (await connection.execute(beyond)).first() is not None
+        return Failures(total, more, counts)
 
 
 def _wanted(search: Search) -> list[ColumnElement[bool]]:
