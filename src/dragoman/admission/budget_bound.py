@@ -253,7 +253,9 @@ def text_rates(size: Size, candidate: Candidate, price: Price | None) -> TextRat
         return None
     of = candidate.capability
     window, longest = of.context_tokens or sys.maxsize, of.max_output_tokens or UNKNOWN_OUTPUT
-    return TextRates(min([window, *(each.above for each in others)]), longest, read, wrote, request)
+    return TextRates(
+        min([window, *(each.above for each in others)]), longest, read, wrote, request
+    )
 
 
 def bound_of(size: Size, candidate: Candidate, price: Price | None) -> int | None:
