@@ -48,7 +48,8 @@ def said(gate, capfd, tmp_path, story, step=STEP):
     (tmp_path / "test_story.py").write_text(story, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     # What others bring to pytest takes longer to import than these stories to run.
-    failed = gate.run({"step": step}, {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
+    plugins = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "pytest_timeout"}
+    failed = gate.run({"step": step}, {**os.environ, **plugins})
     return failed, capfd.readouterr().out
 
 
