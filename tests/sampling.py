@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 ALL = os.environ.get("DRAGOMAN_TEST_EXAMPLES") == "all"
 USUAL = 100
@@ -22,6 +22,11 @@ def examples(number: int) -> int:
 
 
 def choose() -> None:
-    """Has laws that say no number keep to it, too."""
-    settings.register_profile("dragoman", max_examples=examples(USUAL))
+    """Has laws that say no number keep to it, too, and judges no times: a neighbour can take them."""
+    settings.register_profile(
+        "dragoman",
+        max_examples=examples(USUAL),
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
     settings.load_profile("dragoman")
