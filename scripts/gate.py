@@ -174,6 +174,17 @@ def beside(stage: Stage, environment: dict[str, str]) -> list[str]:
     return failed
 
 
+def surroundings(kind: str) -> dict[str, str]:
+    """The environment of every step.
+
+    Compiled modules are kept whatever the shell says of it: dozens of processes import the same ones. Before a
+    release each law is tried with all examples that it names (`tests/sampling.py`).
+    """
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    more = {"DRAGOMAN_TEST_EXAMPLES": "all"} if kind == "gate" else {}
+    return {**kept, **more, "PATH": f"{BIN}:{os.environ.get('PATH', '')}"}
+
+
 def main() -> int:
     """Runs the stages; the exit status says whether all of them held."""
     kind = sys.argv[1] if len(sys.argv) > 1 else "ci"
@@ -184,7 +195,7 @@ def main() -> int:
         leftover.unlink()
     # What failed in an earlier run is no news of this one.
     shutil.rmtree(ROOT / ".pytest_cache", ignore_errors=True)
-    environment = {**os.environ, "PATH": f"{BIN}:{os.environ.get('PATH', '')}"}
+    environment = surroundings(kind)
     began = time.monotonic()
     failed = [name for stage in stages(kind) for name in run(stage, environment)]
     spent = time.monotonic() - began

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+import sampling
 from servers import Server, gateway_server, mock_server, providers_at
+
+sampling.choose()
 
 
 @pytest.fixture(scope="session")

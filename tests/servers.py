@@ -200,7 +200,7 @@ def mock_server(folder: Path, **environment: str) -> Iterator[Server]:
         yield up
 
 
-def _make_home(home: Path) -> None:
+def make_home(home: Path) -> None:
     """A home in which the tables stand, as the first start would make them, but copied."""
     home.mkdir(mode=0o700)
     (home / "dragoman.db").touch(mode=0o600)
@@ -217,7 +217,7 @@ def gateway_server(
     **environment: str,
 ) -> Iterator[Server]:
     if "DATABASE_URL" not in environment and not (folder / "home").exists():
-        _make_home(folder / "home")
+        make_home(folder / "home")
     port = free_port()
     mode = ["--local"] if local else []
     command = ["serve", *mode, "--port", str(port), *arguments]

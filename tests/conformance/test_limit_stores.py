@@ -28,6 +28,7 @@ from dragoman.store.shared.host import HostCounter
 from dragoman.store.shared.limits import SharedLimits
 from dragoman.store.shared.ports import PLACE_S, USED_S, Correction, Held, Leased
 from redis_server import URL, redis_prefix
+from sampling import examples
 
 pytestmark = [pytest.mark.anyio, pytest.mark.req("R-TIER-001", "R-TIER-005")]
 KINDS = ("memory", "host", "redis")
@@ -290,7 +291,7 @@ waits = st.lists(
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(limit=st.integers(1, 20), waits=waits, amounts=st.lists(st.integers(1, 5), min_size=60))
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_window_ever_admits_more_than_its_limit(kind, tmp_path, limit, waits, amounts):
     asyncio.run(hold_the_law(kind, tmp_path, limit, waits, amounts))
 
@@ -320,7 +321,7 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_script_in_redis_does_what_the_meter_does(steps):
     asyncio.run(compare(steps))
 
@@ -381,7 +382,7 @@ grabs = st.lists(
 
 
 @given(grabs)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 def test_places_are_held_in_redis_as_in_a_host_s_files_and_never_too_many(tmp_path_factory, grabs):
     asyncio.run(hold_alike(grabs, tmp_path_factory.mktemp("host")))
 

@@ -22,6 +22,7 @@ from dragoman.store.engine import open_database
 from dragoman.store.seal import open_sealer
 from dragoman.store.sql.credentials import SqlCredentials
 from dragoman.store.sql.tenant_keys import TenantKeys
+from sampling import examples
 
 pytestmark = [pytest.mark.anyio, pytest.mark.req("R-AUTH-009", "R-AUTH-008")]
 ORIGIN = "https://api.example.com:443"
@@ -136,7 +137,7 @@ async def test_a_sealed_value_opens_in_no_other_place(desk):
     assert {item.credential.origin for item in held} == {ORIGIN}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(at=st.integers(0, 10_000), bit=st.integers(0, 7))
 def test_a_changed_byte_is_refused(at, bit):
     from dragoman.store.sql.secrets import SecretVersions

@@ -20,6 +20,7 @@ from dragoman.store.seal import open_sealer
 from dragoman.store.sql.responses import RENEW_MS, SqlResponses
 from dragoman.store.sql.tenant_keys import TenantKeys
 from dragoman.store.tables import secrets
+from sampling import examples
 
 pytestmark = pytest.mark.anyio
 DAY = 24 * 60 * 60
@@ -445,7 +446,9 @@ async def test_every_tenant_has_a_key_of_its_own_however_long_its_name(store, da
 
 
 @settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(10),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(said=st.binary(max_size=300), name=st.text("abc_-", min_size=1, max_size=40))
 async def test_sealed_and_opened_is_what_it_was(store, said, name):

@@ -332,7 +332,7 @@ async def test_nagle_is_off(client):
         await reply.close()
 
 
-@pytest.mark.parametrize("requests", [500, pytest.param(10_000, marks=pytest.mark.gate)])
+@pytest.mark.parametrize("requests", [200, pytest.param(10_000, marks=pytest.mark.gate)])
 @story
 async def test_connections_that_end_leave_nothing_behind(client, requests):
     """Neither sockets nor objects, however they end; no collector is needed for ours."""

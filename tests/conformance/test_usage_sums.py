@@ -23,6 +23,7 @@ from dragoman.store.sql.ledger import SqlLedger
 from dragoman.store.sql.ledger_rows import HOUR_US
 from dragoman.store.sql.summing import Summing
 from ledger_calls import FIRST, numbers, row, used
+from sampling import examples
 
 DAY_US = 24 * HOUR_US
 MOST = 10_000
@@ -178,7 +179,7 @@ def house(request, tmp_path):
 
 @pytest.mark.req("R-USE-004", "R-USE-014", "M9")
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

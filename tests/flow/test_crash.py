@@ -81,7 +81,7 @@ def crash(folder, kills, seed, **more):
 
 @pytest.mark.req("M1", "M2", "D14", "R-USE-008", "R-USE-013")
 def test_kills_under_load_lose_nothing_double_nothing_and_falsify_nothing(tmp_path):
-    report, lives = crash(tmp_path, 8, 31)
+    report, lives = crash(tmp_path, 5, 31)
     assert report.answered > 100
     assert lives.reached
 

@@ -1,12 +1,11 @@
 """Providers and callers that say what nobody should: the answer is still one clear sentence."""
 
 import os
-import subprocess
-import sys
 import time
 
 import pytest
 
+import forge
 from raw_upstream import STREAM, raw_upstream
 from servers import free_port, gateway_server
 
@@ -87,17 +86,10 @@ def test_several_workers_that_cannot_start_end_with_a_status_that_says_so(tmp_pa
         "DRAGOMAN_HOME": str(tmp_path),
         "FERNET_KEY": "not-a-key",
     }
-    command = [sys.executable, "-m", "dragoman", "serve", "--local", "--workers", "2"]
-    done = subprocess.run(
-        [*command, "--port", str(free_port())],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
+    command = ["serve", "--local", "--workers", "2", "--port", str(free_port())]
+    done = forge.run(command, env=environment, cwd=tmp_path)
     assert done.returncode not in {0, -9}
-    assert b"FERNET_KEY" in done.stderr + done.stdout
+    assert "FERNET_KEY" in done.stderr + done.stdout
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -16,7 +16,7 @@ import pytest
 
 from administrators import admin_key
 from replay import Answer, replaying
-from servers import gateway_server
+from servers import gateway_server, make_home
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk-or-v1-0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -113,10 +113,16 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path):
+def place(request, tmp_path):
+    """With the tables that a first call would make, copied, unless nothing is to be there."""
+    if getattr(request, "param", None) != "bare":
+        make_home(tmp_path / "home")
     with replaying() as upstream:
         upstream.answers[""] = completion()
         yield Place(tmp_path, upstream)
+
+
+bare = pytest.mark.parametrize("place", ["bare"], indirect=True, ids=[""])
 
 
 TELL = """
@@ -175,6 +181,7 @@ print(json.dumps([reply.text, reply.tokens, str(reply.cost_usd), reply.generatio
 
 
 @pytest.mark.req("R-CFG-011", "R-TEST-003")
+@bare
 def test_scenario_3_a_missing_model_is_told_and_changes_nothing(place):
     code = (
         TELL
@@ -359,6 +366,7 @@ print(json.dumps([reply.text, dragoman.parallel(reply.tool_calls, {"double": lam
 
 
 @pytest.mark.req("R-CFG-001", "R-USE-014")
+@bare
 def test_against_a_running_gateway_no_provider_key_is_needed(place, tmp_path):
     server = tmp_path / "server"
     server.mkdir()

@@ -3,11 +3,11 @@
 import json
 import re
 import socket
-import sys
 import threading
 
 import pytest
 
+import forge
 from servers import gateway_server, mock_server, providers_at, until
 
 SECRET = "sk-canaryLOGS0123456789abcdef0123456789"
@@ -218,15 +218,9 @@ def test_lines_go_to_the_systems_log(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("place", ["no_such_module_x:take", "os.path:nothing", "/dev/null/x/y"])
 def test_a_place_that_is_none_is_said_at_the_start(provider, tmp_path, place):
-    import subprocess
-
-    done = subprocess.run(
-        [sys.executable, "-m", "dragoman", "serve", "--local", "--port", "0"],
+    done = forge.run(
+        ["serve", "--local", "--port", "0"],
         env={"DRAGOMAN_HOME": str(tmp_path / "home"), "LOG_TO": place, "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
         cwd=tmp_path,
     )
     assert done.returncode != 0

@@ -1,12 +1,11 @@
 """The modes over real processes: what production refuses, who may call, and what browsers are told."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 from cryptography.fernet import Fernet
 
+import forge
 from servers import free_port, gateway_server, providers_at, running
 
 ORIGIN = "https://app.example"
@@ -31,14 +30,10 @@ def production(folder, *arguments, **more: str):
 
 def refused(folder, *arguments, **environment: str) -> str:
     """What is said by a start that does not come to serve."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dragoman", "serve", "--port", "0", *arguments],
+    done = forge.run(
+        ["serve", "--port", "0", *arguments],
         env={"PATH": os.environ["PATH"], "DRAGOMAN_HOME": str(folder / "home"), **environment},
         cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
     )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
@@ -84,11 +79,11 @@ def test_production_refuses_a_wildcard_and_the_stub_and_strict_local_guards_do_t
 
 
 def test_what_init_writes_is_what_production_serves_with(mock, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "dragoman", "init", "--prod", "--origin", ORIGIN],
+    done = forge.run(
+        ["init", "--prod", "--origin", ORIGIN],
         env={"PATH": os.environ["PATH"], "DRAGOMAN_HOME": str(tmp_path / "home")},
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     port = free_port()
     environment = {"DRAGOMAN_HOME": str(tmp_path / "home"), **providers_at(mock.port)}

@@ -94,7 +94,7 @@ def test_a_restore_that_is_killed_has_changed_all_or_nothing(tmp_path):
 
     async def more():
         database = open_database(f"sqlite:///{path}")
-        await fill(database, 400)
+        await fill(database, 150)
         await database.close()
 
     file = tmp_path / "all.backup"

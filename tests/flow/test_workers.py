@@ -1,4 +1,7 @@
-"""Several workers: they drain as one process does, and ``/metrics`` sums them."""
+"""Several workers: they drain as one process does, and ``/metrics`` sums them.
+
+Who begins a worker and when it has died is told of programs that Python starts, the rest of forked ones.
+"""
 
 import http.client
 import json
@@ -58,7 +61,7 @@ def test_streams_of_workers_run_to_their_end_and_are_accounted(mock, tmp_path):
 
 def test_streams_of_workers_beyond_the_drain_limit_get_an_error_frame(mock, tmp_path):
     environment = {**providers_at(mock.port), "DRAIN_TIMEOUT_S": "1"}
-    with gateway_server(tmp_path, "--workers", "2", anew=True, **environment) as server:
+    with gateway_server(tmp_path, "--workers", "2", **environment) as server:
         results, threads = streams(server.port, f"{MODEL}--mock-length-5000", 3)
         server.process.send_signal(signal.SIGTERM)
         for thread in threads:
@@ -91,7 +94,7 @@ def told_while_draining(server):
 
 
 def test_a_worker_that_drains_is_not_ready_and_another_takes_its_place(tmp_path):
-    with gateway_server(tmp_path, "--workers", "2", anew=True) as server:
+    with gateway_server(tmp_path, "--workers", "2") as server:
         tries = 0
         while "draining" not in told_while_draining(server):
             # It closes idle connections at its next tick, which may come before the question.
@@ -106,7 +109,7 @@ def test_a_worker_that_drains_is_not_ready_and_another_takes_its_place(tmp_path)
 
 
 def test_workers_end_with_a_parent_that_was_killed(tmp_path):
-    with gateway_server(tmp_path, "--workers", "2", anew=True) as server:
+    with gateway_server(tmp_path, "--workers", "2") as server:
         workers = children(server.process)
         assert len(workers) == 2
         server.process.kill()
@@ -147,9 +150,7 @@ def counted(server):
 
 
 def test_metrics_sum_the_workers_and_keep_what_a_dead_one_counted(mock, tmp_path):
-    with gateway_server(
-        tmp_path, "--workers", "2", anew=True, **providers_at(mock.port)
-    ) as server:
+    with gateway_server(tmp_path, "--workers", "2", **providers_at(mock.port)) as server:
         for _ in range(20):
             assert server.chat().status == 200
         _, threads = streams(server.port, f"{MODEL}--mock-length-300", 6)

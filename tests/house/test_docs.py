@@ -26,10 +26,13 @@ ADDRESS = "http://127.0.0.1:8000"
 
 
 def _document():
+    """The script that writes papers, which looks through the source once for all tests here."""
     spec = importlib.util.spec_from_file_location("document", ROOT / "scripts" / "document.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules["document"] = module
     spec.loader.exec_module(module)
+    for name in ("settings", "_read_names", "papers"):
+        setattr(module, name, functools.cache(getattr(module, name)))
     return module
 
 
@@ -233,6 +236,7 @@ def variables() -> frozenset[str]:
         "FIDELITY_REFEREE",
         "FIDELITY_CORPUS",
         "INDEPENDENT_UPSTREAM_URL",
+        "DRAGOMAN_TEST_EXAMPLES",
         "DRAGOMAN_TEST_KILLS",
         "DRAGOMAN_TEST_POSTGRES",
         "DRAGOMAN_TEST_REDIS",

@@ -1,7 +1,8 @@
-"""The gate gives a failed test one more chance, alone, and no more than that."""
+"""The gate gives a failed test one more chance, alone, and no more than that; and what it runs the tests with."""
 
 import importlib.util
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -47,7 +48,9 @@ def gate(tmp_path, monkeypatch):
 def said(gate, capfd, tmp_path, story, step=STEP):
     (tmp_path / "test_story.py").write_text(story, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    failed = gate.run({"step": step}, dict(os.environ))
+    # What others bring to pytest takes longer to import than these stories to run.
+    plugins = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "pytest_timeout"}
+    failed = gate.run({"step": step}, {**os.environ, **plugins})
     return failed, capfd.readouterr().out
 
 
@@ -76,3 +79,26 @@ def test_a_step_that_is_no_test_fails_at_once(gate, capfd, tmp_path, command):
     failed, out = said(gate, capfd, tmp_path, STORY, [sys.executable, "-c", command])
     assert failed == ["step"]
     assert "once more" not in out
+
+
+def test_compiled_modules_are_kept_and_before_a_release_laws_are_tried_with_all_examples(
+    gate, monkeypatch
+):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.delenv("DRAGOMAN_TEST_EXAMPLES", raising=False)
+    for kind, examples in (("ci", None), ("test", None), ("gate", "all")):
+        environment = gate.surroundings(kind)
+        assert environment.get("DRAGOMAN_TEST_EXAMPLES") == examples
+        assert "PYTHONDONTWRITEBYTECODE" not in environment
+
+
+@pytest.mark.parametrize(("said", "tried"), [("all", [300, 30, 4]), ("", [60, 10, 4])])
+def test_a_law_is_tried_with_a_fifth_of_its_examples_or_with_all(said, tried):
+    """Never with none, and never with more than it names."""
+    code = "import sampling; print(*map(sampling.examples, (300, 30, 4)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "DRAGOMAN_TEST_EXAMPLES": said, "PYTHONPATH": str(ROOT / "tests")},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert list(map(int, done.stdout.split())) == tried

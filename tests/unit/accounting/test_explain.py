@@ -8,6 +8,7 @@ from dragoman.accounting.choice import NO_CHOICE, Choice, LeftOut, choice_text, 
 from dragoman.accounting.entry import entry_of
 from dragoman.accounting.explain import explain
 from dragoman.core.provider import Candidate, Plan, Provider, Skipped
+from sampling import examples
 
 PROVIDERS = [Provider(name, "chat", "http://x", {}) for name in ("a", "b")]
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -46,7 +47,7 @@ def test_a_choice_is_read_back_with_each_model_once():
     )
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(PLANS)
 def test_any_plan_is_told_as_text_that_is_read_back(any_plan):
     text = choice_text(any_plan)

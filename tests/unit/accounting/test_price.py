@@ -17,6 +17,7 @@ from dragoman.catalog.price import cost_of
 from dragoman.core.money import from_pico, to_pico
 from dragoman.core.provider import Price
 from dragoman.core.usage import LARGEST, Usage, count
+from sampling import examples
 
 PRICE = Price(
     input=Decimal(3),
@@ -144,7 +145,7 @@ _FEW = st.none() | st.integers(-3, 50) | st.sampled_from([True, 10**7, 10**12 + 
 
 
 @pytest.mark.req("M9")
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 @given(
     price=st.builds(
         Price,

@@ -24,6 +24,7 @@ from dragoman.accounting.served import (
 )
 from dragoman.core.budget import Charge
 from dragoman.store.ledger_tables import SETTLED
+from sampling import examples
 from served_calls import any_calls, served_calls
 
 
@@ -47,7 +48,7 @@ def assert_same(served: Served, entry: Entry) -> None:
     assert dict(zip(ATTEMPT, tried, strict=True)) | ATTEMPT_ALWAYS == flat(attempt)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(any_calls() | served_calls())
 def test_it_tells_what_the_entry_tells(records):
     served = served_of(records)

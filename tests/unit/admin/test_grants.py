@@ -33,6 +33,7 @@ from dragoman.core.secret import Secret
 from dragoman.identity.permissions import permit, rank_of
 from dragoman.identity.ports import KeyRecord
 from dragoman.identity.tenancy import Project
+from sampling import examples
 
 pytestmark = pytest.mark.req("R-AUTH-008", "R-AUTH-010")
 
@@ -259,7 +260,9 @@ class Grants(RuleBasedStateMachine):
                 assert record.tenant == "one"
 
 
-Grants.TestCase.settings = settings(max_examples=200, stateful_step_count=20, deadline=None)
+Grants.TestCase.settings = settings(
+    max_examples=examples(200), stateful_step_count=20, deadline=None
+)
 TestGrants = Grants.TestCase
 
 

@@ -18,6 +18,7 @@ from dragoman.core.call import Caller
 from dragoman.core.clock import ManualClock
 from dragoman.core.errors import HouseError
 from memory_budgets import MemoryLeases
+from sampling import examples
 
 RULE = Rule("team", monthly=1000)
 BOTH = Rule("both", daily=400, total=5000)
@@ -147,7 +148,7 @@ steps = st.lists(
 
 
 @pytest.mark.req("M3", "M10", "M14", "R-TIER-008")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(steps, st.booleans())
 def test_what_is_spent_held_set_aside_and_leased_is_never_more_than_the_budget(walk, alone):
     async def go():

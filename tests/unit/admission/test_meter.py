@@ -9,6 +9,7 @@ from dragoman.admission.limits import Window
 from dragoman.admission.meter import Meter, read_meter, write_meter
 from dragoman.admission.ports import NO_PAST, Short, Taken
 from dragoman.admission.rules import Bound, Rule
+from sampling import examples
 
 RULE = Rule("requests", (Bound("rps", 5, 1.0), Bound("rpm", 40, 60.0)), total=0, places=2)
 
@@ -79,7 +80,7 @@ acts = st.tuples(
 
 
 @given(st.lists(LAWS, min_size=1, max_size=2), st.lists(acts, max_size=80))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_a_lull_changes_nothing(rules, acts):
     quick, slow, now = Meter(), Meter(), 1000.0
     taken = []

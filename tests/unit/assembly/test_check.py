@@ -8,6 +8,7 @@ from dragoman.assembly.assemble import assemble
 from dragoman.assembly.check import check_file
 from dragoman.config.load import load_settings, parse_config
 from dragoman.config.settings import ConfigError
+from sampling import examples
 
 ENV = {"OPENAI_API_KEY": "sk-proj-0123456789abcdef0123456789abcdef"}
 BOTH = {**ENV, "GROQ_API_KEY": "gsk_0123456789abcdef0123456789abcdef0123456789"}
@@ -70,7 +71,7 @@ GOOD = (
     st.integers(0, 12),
     st.text("\"'[]{}=.,#\n\\ \x00abz019é", max_size=6),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_whatever_is_wrong_is_told_and_what_is_not_may_be_started_with(at, gone, put):
     """A start, a reload and a check are of one mind about every file (R7)."""
     text = GOOD[:at] + put + GOOD[at + gone :]

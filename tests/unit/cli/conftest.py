@@ -3,6 +3,7 @@ import os
 import pytest
 
 from dragoman.cli.main import run
+from servers import make_home
 
 
 @pytest.fixture
@@ -38,3 +39,9 @@ def dragoman(clean, capsys):
         return code, said.out, said.err
 
     return call
+
+
+@pytest.fixture
+def tables(clean):
+    """A home in which the tables stand, as the first command would make them, but copied."""
+    make_home(clean / "home")

@@ -13,7 +13,7 @@ from dragoman.store.sql.budget_charges import charge
 from dragoman.store.sql.budget_leases import SqlLeases
 from dragoman.store.sql.ledger_rows import statements
 
-pytestmark = pytest.mark.req("R-TIER-008", "R-CLI-020")
+pytestmark = [pytest.mark.req("R-TIER-008", "R-CLI-020"), pytest.mark.usefixtures("tables")]
 
 CALL, ATTEMPT = "0198c2f4-0000-7000-8000-000000000001", "0198c2f4-0000-7000-8000-000000000002"
 

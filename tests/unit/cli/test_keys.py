@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-pytestmark = pytest.mark.req("R-AUTH-001", "R-CLI-020")
+pytestmark = [pytest.mark.req("R-AUTH-001", "R-CLI-020"), pytest.mark.usefixtures("tables")]
 
 
 def made(dragoman, *more):

@@ -5,7 +5,10 @@ import time
 
 import pytest
 
-pytestmark = pytest.mark.req("R-AUTH-008", "R-AUTH-012", "R-CLI-020")
+pytestmark = [
+    pytest.mark.req("R-AUTH-008", "R-AUTH-012", "R-CLI-020"),
+    pytest.mark.usefixtures("tables"),
+]
 
 
 def told(dragoman, *arguments):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from harness.check import check
 from harness.evidence import Attempt, Heard, History, Noted, Request, Served, pico, served_of
+from sampling import examples
 
 PROVIDERS = {
     "openai": "openai",
@@ -211,7 +212,7 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("fault", PLANTED)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(data=st.data())
 def test_what_is_planted_is_found(fault, data):
     history = data.draw(histories())

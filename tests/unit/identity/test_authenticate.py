@@ -16,6 +16,7 @@ from dragoman.identity.authenticate import IdentityMode, authenticate
 from dragoman.identity.keyform import make_key, parse_key
 from dragoman.identity.ports import Finding, KeyRecord
 from dragoman.identity.proof import read_proof
+from sampling import examples
 
 PROD = IdentityMode()
 LOCAL = IdentityMode(accepts="wellformed")
@@ -227,7 +228,7 @@ def judge(headers: dict[str, str]) -> None:
 
 @given(headers_of_requests)
 @example({"authorization": "Bearer " + "\0" * 9})
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_odd_headers_are_401_or_400_and_never_repeated(headers):
     judge(headers)
 

@@ -14,6 +14,7 @@ from dragoman.keeping import answer
 from dragoman.keeping.answer import find, list_items
 from dragoman.keeping.ports import Content, Kept
 from keeping_desk import Desk
+from sampling import examples
 
 
 def talk(turns):
@@ -42,7 +43,7 @@ def said(turns):
 
 
 @given(st.integers(1, 12), st.integers(1, 9), st.sampled_from(["asc", "desc"]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_following_the_pages_shows_everything_once_and_in_order(turns, limit, order):
     desk, name = talk(turns)
     seen = []

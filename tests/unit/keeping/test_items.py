@@ -28,6 +28,7 @@ from dragoman.keeping.items import (
 )
 from dragoman.keeping.ports import Content
 from dragoman.keeping.recall import conversation
+from sampling import examples
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 ID = st.one_of(st.none(), st.text("abc_123", min_size=1, max_size=9))
@@ -55,7 +56,7 @@ def said(items):
 
 
 @given(ITEMS)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_what_is_read_and_written_is_what_it_was(given_items):
     items = read(given_items)
     assert json.loads(write_items(items)) == given_items
@@ -63,7 +64,7 @@ def test_what_is_read_and_written_is_what_it_was(given_items):
 
 
 @given(ITEMS)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_a_settled_item_has_an_id_and_says_what_it_said(given_items):
     items = settled(read(given_items), "0123")
     found = said(items)
@@ -85,7 +86,7 @@ def test_a_settled_item_has_an_id_and_says_what_it_said(given_items):
 
 
 @given(st.lists(st.tuples(ITEMS, ITEMS), max_size=4))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_a_chain_is_its_inputs_and_outputs_one_after_the_other(turns):
     contents = [
         Content(write_items(read(before)), json.dumps({"id": "r", "output": after}).encode())
@@ -159,7 +160,7 @@ def test_an_input_of_another_kind_is_refused(value):
 
 
 @given(st.binary(max_size=40))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_any_bytes_are_items_or_the_callers_error(data):
     for value in (data, b'[{"role":"user","content":%b}]' % data):
         try:

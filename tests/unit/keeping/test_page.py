@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dragoman.core.errors import CallerError
 from dragoman.keeping.items import Item
 from dragoman.keeping.page import PageQuery, cut_page, read_query, write_page
+from sampling import examples
 
 
 def items_of(number):
@@ -18,7 +19,7 @@ def items_of(number):
 
 
 @given(st.integers(0, 25), st.integers(1, 20))
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_a_page_is_the_beginning_of_what_it_is_cut_from(number, limit):
     page = json.loads(write_page(cut_page(items_of(number), PageQuery(limit))))
     names = [f"i{place}" for place in range(min(number, limit))]

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from dragoman.core.envelope import PREFIX
 from dragoman.core.errors import CallerError, HouseError
 from keeping_desk import GROQ, OPENAI, OPENAI_TOO, XAI, Desk, response, texts
+from sampling import examples
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_a_response_is_continued_with_all_that_was_said_before(desk):
 
 
 @given(st.lists(st.text("abc ", min_size=1, max_size=4), min_size=1, max_size=5))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_a_conversation_of_turns_is_the_same_as_one_of_items(said):
     desk = Desk()
     previous = None

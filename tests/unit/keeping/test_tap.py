@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dragoman.keeping.reply import read_reply, tell
 from dragoman.keeping.tap import Begun, Told, look
+from sampling import examples
 
 
 def frame(kind, number, end="\n", **members):
@@ -34,7 +35,7 @@ def run(pieces, said):
 
 
 @given(st.sets(st.integers(1, 3)), st.sampled_from(["\n", "\r\n", "\r"]))
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_without_a_word_to_say_the_bytes_are_the_same(places, end):
     frames = stream(end)
     edges = [0, *sorted(places), len(frames)]

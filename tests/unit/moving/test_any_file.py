@@ -20,6 +20,7 @@ from dragoman.moving.portkey import read_portkey
 from dragoman.moving.source import Source
 from dragoman.moving.toml_text import toml_text
 from dragoman.moving.write import trouble
+from sampling import examples
 
 SECRET = "sk-hidden-hidden-hidden"
 odd = st.one_of(
@@ -169,7 +170,7 @@ def assert_lawful(read):
 
 
 lawful = settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -21,6 +21,7 @@ from dragoman.routing.strategies import (
     expected_s,
     in_turn,
 )
+from sampling import examples
 
 PACES = st.none() | st.builds(
     Pace,
@@ -100,7 +101,7 @@ def test_the_least_busy_for_its_weight_is_first_and_equals_draw_lots() -> None:
     assert 430 < firsts[0] < 570
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.lists(st.integers(1, 50), min_size=2, max_size=5), st.integers(0, 1 << 32))
 def test_weights_are_met(weights, seed) -> None:
     dice = random.Random(seed).random

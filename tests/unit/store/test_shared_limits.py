@@ -25,6 +25,7 @@ from dragoman.store.shared.host import HostCounter
 from dragoman.store.shared.leases import lease_size
 from dragoman.store.shared.limits import SharedLimits, open_shared
 from dragoman.store.shared.ports import Correction, Held, Leased, granted_places
+from sampling import examples
 
 pytestmark = [pytest.mark.anyio, pytest.mark.req("R-TIER-005")]
 
@@ -694,7 +695,7 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 def test_processes_never_hold_more_than_there_is(steps):
     asyncio.run(hold_together(steps))
 

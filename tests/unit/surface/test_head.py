@@ -14,6 +14,7 @@ from dragoman.surface.connection import MOST_UNKNOWN, PAUSE, SELF, Connection, S
 from dragoman.surface.foreign_headers import FOREIGN, with_ours
 from dragoman.surface.head import BY_NAME, SEEN, VARYING_NAMES, headers_of_scope, known_head
 from dragoman.surface.turn import TURN
+from sampling import examples
 
 OURS = {SELF, TURN, BY_NAME, SEEN}
 LINE = b"POST /v1/chat/completions HTTP/1.1\r\n"
@@ -163,7 +164,7 @@ TRACED = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     requests=st.lists(REQUESTS, min_size=1, max_size=3),
     order=st.lists(st.integers(0, 2), min_size=1, max_size=6),

@@ -18,6 +18,7 @@ from dragoman.transport.direct_idle import Idle
 from dragoman.transport.direct_reply import DirectReply, UnderWay
 from dragoman.transport.direct_request import Origin
 from dragoman.transport.failures import HEAD_TOO_LARGE, LOST, MALFORMED, RESET
+from sampling import examples
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"transfer-encoding: chunked\r\n\r\n"
@@ -163,7 +164,7 @@ def parts(data, cuts):
     return [data[a:b] for a, b in pairwise(places)]
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(REPLIES, st.lists(st.integers(0, 200), max_size=12), st.booleans())
 def test_however_a_reply_is_cut_it_is_the_same_reply(loop, data, cuts, ended):
     whole = heard(loop, data, ended=ended)
@@ -176,7 +177,7 @@ def test_however_a_reply_is_cut_it_is_the_same_reply(loop, data, cuts, ended):
 @given(
     REPLIES, st.lists(st.integers(0, 200), max_size=6), st.lists(st.binary(min_size=1), max_size=3)
 )
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_no_bytes_make_anything_but_a_reply_or_a_fault(loop, data, cuts, garbage):
     pieces = parts(data, cuts)
     for number, each in enumerate(garbage):

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.transport.fetch_address import DENIED, PRIVATE, may_connect
+from sampling import examples
 
 pytestmark = pytest.mark.req("R-IMG-004")
 
@@ -39,7 +40,7 @@ def test_public_addresses_are_open(address):
 
 
 @given(INSIDE)
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_every_address_of_a_denied_network_is_denied(address):
     assert not may_connect(str(address))
     if address.version == 6:
@@ -48,7 +49,7 @@ def test_every_address_of_a_denied_network_is_denied(address):
 
 
 @given(st.integers(0, 2**32 - 1).map(IPv4Address))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_no_ipv4_address_hides_in_an_ipv6_one(address):
     number = int(address)
     hidden = [
@@ -66,7 +67,7 @@ def test_no_ipv4_address_hides_in_an_ipv6_one(address):
 
 
 @given(INSIDE)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_an_operator_opens_private_networks_and_no_others(address):
     private = any(address in network for network in PRIVATE if network.version == address.version)
     opened = may_connect(str(address), allow_private=True)

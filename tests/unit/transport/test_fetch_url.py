@@ -17,6 +17,7 @@ from dragoman.transport.fetch_url import (
     read_url,
     redirected,
 )
+from sampling import examples
 from ssrf_urls import CONFUSING, FOREIGN, INTERNAL_NAMES, LOOPBACK_NAMES
 
 pytestmark = pytest.mark.req("R-IMG-004")
@@ -78,7 +79,7 @@ def test_a_url_has_one_form_which_the_client_reads_alike(url, canonical):
 
 
 @given(st.text(max_size=40), st.sampled_from(["", "http://", "https://", "http://127.0.0.1"]))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_any_text_is_refused_or_read_as_the_client_reads_it(text, start):
     try:
         place = read_url(start + text, RULES)
@@ -94,14 +95,14 @@ NUMBERS = st.integers(0, 2**32 - 1)
 
 
 @given(NUMBERS, st.sampled_from(["{:d}", "0x{:x}", "0X{:08X}", "0{:o}", "0{:d}"]))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_an_address_as_one_number_is_refused(number, form):
     with pytest.raises(Refused):
         read_url(f"http://{form.format(number)}/", RULES)
 
 
 @given(NUMBERS, st.sampled_from(["０", "⓪", "𝟎", "𝟘"]), st.sampled_from([".", "。", "．", "｡"]))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_digits_and_dots_of_any_script_are_the_ascii_ones(number, zero, dot):
     plain = socket.inet_ntoa(number.to_bytes(4, "big"))
     row = "".join(chr(ord(zero) + i) for i in range(10))

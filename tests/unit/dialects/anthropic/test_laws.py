@@ -43,6 +43,7 @@ from dragoman.dialects.anthropic import ANTHROPIC, read_count, read_count_reques
 from dragoman.dialects.anthropic.wire import compact
 from dragoman.dialects.base import Context, Target, Undo
 from laws import holds_however_cut, pieces, streamed, tells_the_cut
+from sampling import examples
 
 CAPABLE = Capability(thinking="both", mid_system=True)
 TARGET = Target("anthropic", "m", capability=CAPABLE)
@@ -300,7 +301,7 @@ def _marked(node: object) -> int:
     return sum(_marked(item) for item in node) if isinstance(node, list) else 0
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(requests())
 def test_what_anthropic_can_say_is_written_and_read_unchanged(request):
     written = ANTHROPIC.write_request(request, TARGET)
@@ -343,7 +344,7 @@ bytes_of_any_kind = (
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(bytes_of_any_kind, st.lists(st.integers(0, 500), max_size=3))
 def test_any_bytes_give_events_or_one_failure(data, cuts):
     reader = ANTHROPIC.stream_reader(TARGET, Undo({}, "f", frozenset({"f"})))
@@ -354,7 +355,7 @@ def test_any_bytes_give_events_or_one_failure(data, cuts):
     assert b"".join(writer.send(event) for event in events).endswith(b"\n\n")
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(bytes_of_any_kind, st.lists(st.integers(0, 500), max_size=3))
 def test_any_bytes_pass_a_relay_as_frames_or_as_one_error(data, cuts):
     relay = ANTHROPIC.relay(TARGET, CONTEXT)
@@ -403,7 +404,7 @@ def _raised(attempt) -> Exception | None:
     return None
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(bodies)
 def test_any_body_is_a_request_or_the_callers_error(body):
     for read in (ANTHROPIC.read_request, read_count_request):
@@ -411,7 +412,7 @@ def test_any_body_is_a_request_or_the_callers_error(body):
         assert error is None or (isinstance(error, CallerError) and 400 <= error.status < 500)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(bodies, st.integers(100, 599))
 def test_any_body_is_a_reply_or_the_providers_error(body, status):
     assert isinstance(ANTHROPIC.read_error(status, {}, body), UpstreamError)

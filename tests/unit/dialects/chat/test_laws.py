@@ -31,6 +31,7 @@ from dragoman.dialects.base import Context, Target, Undo
 from dragoman.dialects.chat import CHAT
 from laws import pieces, read_whole, streamed
 from recorded import exchanges
+from sampling import examples
 
 CONTEXT = Context(call_id="0192", created=1700000000, model="m", include_usage=True)
 
@@ -358,7 +359,7 @@ def responses(draw):
     )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(responses())
 def test_what_chat_can_say_is_read_as_it_was_written(response):
     body = CHAT.write_response(response, CONTEXT)
@@ -366,7 +367,7 @@ def test_what_chat_can_say_is_read_as_it_was_written(response):
     assert CHAT.read_response(body.body, Target("p", "m"), Undo()) == response
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(responses(), st.lists(st.integers(0, 5000), max_size=6))
 def test_a_stream_of_what_chat_can_say_folds_to_the_same_answer(response, cuts):
     data = streamed(CHAT, response, CONTEXT)
@@ -378,7 +379,7 @@ def test_a_stream_of_what_chat_can_say_folds_to_the_same_answer(response, cuts):
     assert facts.usage == in_tier(response.usage, response.service_tier)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(responses())
 def test_a_whole_reply_told_as_chunks_folds_to_the_same_answer(response):
     body = CHAT.write_response(response, CONTEXT).body

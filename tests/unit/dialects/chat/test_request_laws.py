@@ -37,10 +37,11 @@ from dragoman.dialects.base import Target
 from dragoman.dialects.chat.read import read_request
 from dragoman.dialects.chat.write import write_request
 from recorded import exchanges
+from sampling import examples
 
 OPENAI = Target("openai", "m", Quirks(flavour="openai"))
 
-LAW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 
 # ------------------------------------------------------------------ what chat can say
 

@@ -20,6 +20,7 @@ from dragoman.core.usage import Usage
 from dragoman.dialects.base import Context, Target, Undo
 from dragoman.dialects.registry import DIALECTS
 from laws import holds_however_cut, pieces, streamed, tells_the_cut
+from sampling import examples
 
 COMPLETIONS = DIALECTS["completions"]
 TARGET = Target("openai", "m")
@@ -115,7 +116,7 @@ requests = st.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(requests)
 def test_what_is_written_as_a_request_reads_the_same(request):
     out = COMPLETIONS.write_request(request, TARGET)

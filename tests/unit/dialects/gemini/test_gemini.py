@@ -25,6 +25,7 @@ from dragoman.dialects.gemini import GEMINI
 from dragoman.dialects.gemini.count_tokens import COUNTER, patch_count
 from dragoman.dialects.gemini.embeddings import EMBEDDER, patch_embeddings, tap_embeddings
 from dragoman.dialects.gemini.signatures import UNSIGNED
+from sampling import examples
 
 OLD, NEW = Target("p", "gemini-2.5-flash"), Target("p", "gemini-3-pro")
 CONTEXT = Context("a" * 32, 1, "m", envelope=Envelope({1: b"k" * 32}), request_id="r")
@@ -105,7 +106,7 @@ PARTS = st.one_of(
 # --------------------------------------------------------------------------- laws
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(PARTS, max_size=6))
 def test_a_stream_folds_to_the_whole_and_what_is_written_is_read_again(parts):
     whole = GEMINI.read_response(json.dumps(chunk(*parts, finish="STOP")).encode(), NEW, Undo())
@@ -122,7 +123,7 @@ def test_a_stream_folds_to_the_whole_and_what_is_written_is_read_again(parts):
     assert isinstance(json.loads(out), list)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(PARTS, max_size=4), st.integers(1, 40), st.booleans())
 def test_any_cut_gives_the_same_events(parts, step, array):
     chunks = [chunk(*parts), chunk(finish="STOP", usageMetadata={"promptTokenCount": 1})]
@@ -135,7 +136,7 @@ def test_any_cut_gives_the_same_events(parts, step, array):
     assert relayed.facts.error is None
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     st.binary(max_size=60) | st.builds(lambda b: b"data: {" + b + b"\n\n", st.binary(max_size=40))
 )
@@ -148,7 +149,7 @@ def test_any_bytes_give_events_or_an_error(data):
     GEMINI.read_error(500, {}, data)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=4),

@@ -43,6 +43,7 @@ from dragoman.core.response import Choice, Finish, Response
 from dragoman.core.usage import Usage
 from dragoman.dialects.base import Context, Target
 from dragoman.dialects.registry import DIALECTS
+from sampling import examples
 
 TARGET = Target("p", "m")
 CONTEXT = Context("c" * 32, 1, "m", include_usage=True)
@@ -143,7 +144,7 @@ requests = st.builds(
 
 
 @FAMILIES
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(requests)
 def test_any_request_is_written_or_refused(family, request):
     dialect = DIALECTS[family]
@@ -171,7 +172,7 @@ answers = st.builds(
 
 
 @FAMILIES
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(answers)
 def test_any_answer_is_told_whole_and_streamed_alike(family, response):
     dialect = DIALECTS[family]

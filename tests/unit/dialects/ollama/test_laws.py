@@ -21,6 +21,7 @@ from dragoman.dialects.ollama import GENERATE, OLLAMA
 from dragoman.dialects.ollama.embeddings import EMBEDDER
 from dragoman.dialects.ollama.wire import compact
 from laws import holds_however_cut, pieces, streamed, tells_the_cut
+from sampling import examples
 
 TARGET = Target("ollama", "m")
 CONTEXT = Context("c" * 32, 1, "m")
@@ -174,7 +175,7 @@ requests = st.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(requests)
 def test_what_is_written_as_a_request_reads_the_same(request):
     out = OLLAMA.write_request(request, TARGET)
@@ -183,7 +184,7 @@ def test_what_is_written_as_a_request_reads_the_same(request):
     assert OLLAMA.write_request(request, TARGET) == out
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(requests, user_said)
 def test_what_is_written_as_a_prompt_reads_the_same(request, parts):
     system = request.system[:1]
