@@ -85,7 +85,7 @@ def _told(days: dict[str, Sums], callers: set[str], models: set[str]) -> dict[st
 def few(several: list[Sums]) -> dict[str, Any]:
     """Requests, cost and tokens, as R-ADD-010 has them: the cost with six decimals at least.
 
-    What was estimated stands apart (D25), and what nobody has told is None.
+    What was estimated stands apart (D25), as does what other tries have cost; what nobody has told is None.
     """
     from dragoman.accounting.ports import Sums
     from dragoman.accounting.report import add, totals
@@ -106,6 +106,7 @@ def few(several: list[Sums]) -> dict[str, Any]:
         },
         "unknown_cost": whole.unknown_cost,
         "unknown_usage": whole.unknown_tokens,
+        "other_cost": _six(told.other_cost_usd),
     }
 
 
@@ -117,6 +118,8 @@ def sentence(told: dict[str, Any]) -> str:
         parts.append(f"estimated of {guessed['requests']}: {' and '.join(_spent(guessed))}")
     if told["unknown_cost"]:
         parts.append(f"cost of {told['unknown_cost']} unknown")
+    if told["other_cost"].strip("0."):
+        parts.append(f"other tries ${told['other_cost']}")
     return ", ".join(parts)
 
 
