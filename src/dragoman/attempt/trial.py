@@ -380,7 +380,8 @@ class Trial(Struct, eq=False):
             # Anthropic's stream begins with an output of 1 or so: what was written by the time of
             # the cut is known to the provider alone (D25).
             usage = structs.replace(usage, output=None, apart=None, reasoning=None, total=None)
-        self.record.usage, self.record.finish = usage, facts.finish
+        record = self.record
+        record.usage, record.finish, record.answered = usage, facts.finish, facts.model
         self.called(facts.id)
 
     def called(self, name: str | None) -> None:

@@ -157,6 +157,7 @@ class Pairs:
             outcome.cache,
             one.provider,
             one.model,
+            one.answered,
             one.status,
             one.upstream_status,
             one.cost_from,
@@ -240,6 +241,7 @@ def _is_usual(call: Call, one: Attempt) -> bool:
         one.status in NO_FAILURE
         and len(call.outcome.requested_model) <= LONGEST
         and len(one.model) <= LONGEST
+        and len(one.answered or "") <= LONGEST
     )
 
 

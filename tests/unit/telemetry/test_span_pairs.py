@@ -54,6 +54,7 @@ def tries(draw):
         duration_s=draw(SECONDS),
         usage=draw(st.none() | USAGES),
         cost=draw(st.none() | st.decimals(0, 9, places=9)),
+        answered=draw(st.sampled_from([None, "m-2026-01-31", "é" * 90])),
         cost_from=draw(st.sampled_from(["provider", "priced", "none"])),
     )
 
