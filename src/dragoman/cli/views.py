@@ -29,6 +29,7 @@ __all__ = [
     "cells",
     "days_line",
     "freshen",
+    "media_words",
     "sparkline",
     "with_views",
 ]
@@ -111,6 +112,11 @@ def cells(sums: Sums) -> tuple[str, ...]:
         _UNKNOWN if told.charged_usd is None else told.charged_usd,
         ("-" if not guessed.requests else guessed.cost_usd) or _UNKNOWN,
     )
+
+
+def media_words(media: dict[str, int]) -> list[str]:
+    """What there was of sound, pictures and searches, as ``media_of`` has it."""
+    return [f"{number} {name.replace('_', ' ')}" for name, number in media.items()]
 
 
 def members(asked: Asked, rows: Sequence[tuple[Key, Sums]]) -> list[dict[str, Any]]:
