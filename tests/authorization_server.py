@@ -51,6 +51,10 @@ class Authorization:
     pending: int = 0
     extra: dict = field(default_factory=dict)
     """Members of every token answer beside those of the RFC."""
+    echoing: bool = False
+    """What it refuses it quotes, as some do."""
+    issued: list[str] = field(default_factory=list)
+    """Every token and code that it ever gave out."""
     codes: dict = field(default_factory=dict)
     devices: dict = field(default_factory=dict)
     access: dict = field(default_factory=dict)
@@ -88,6 +92,8 @@ class Authorization:
         if with_refresh:
             told["refresh_token"] = secrets.token_urlsafe(24)
             self.refresh[told["refresh_token"]] = family
+            self.issued.append(told["refresh_token"])
+        self.issued.append(access)
         return {**told, **self.extra}
 
     def login_table(self, **members) -> dict:
@@ -157,7 +163,8 @@ def grant(server: Authorization, form: dict) -> dict:
                 server.used[shown].revoked = True
             family = server.refresh.get(shown)
             if family is None or family.revoked:
-                raise RefusalError("invalid_grant", "Token has been expired or revoked.")
+                quoted = f" {shown} of {form.get('client_id')}" if server.echoing else ""
+                raise RefusalError("invalid_grant", f"Token{quoted} has been expired or revoked.")
             if not server.rotate:
                 return server.issue(family, with_refresh=False)
             server.used[shown] = server.refresh.pop(shown)
@@ -227,6 +234,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if form.get("client_id") != self.state.client_id:
             raise RefusalError("invalid_client")
         code = secrets.token_urlsafe(16)
+        self.state.issued.append(code)
         self.state.devices[code] = Family(form.get("scope", ""))
         url = f"{self.state.url}/type-it"
         return {

@@ -145,6 +145,23 @@ def copy_tables(file: Path) -> None:
     shutil.copyfile(_SQLITE[0], file)
 
 
+async def rows_as_text(url: str) -> dict[str, bytes]:
+    """Every row of every table of a PostgreSQL database; bytes are hexadecimal there."""
+    connection = await asyncpg.connect(url)
+    try:
+        names = await connection.fetch(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+        )
+        return {
+            name: "\n".join(
+                row[0] for row in await connection.fetch(f'SELECT t::text FROM "{name}" t')
+            ).encode()
+            for (name,) in names
+        }
+    finally:
+        await connection.close()
+
+
 async def drop_template() -> None:
     """Removes what the tests of this process have left on the server; nothing where there is none."""
     try:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from databases import database_url
 from dragoman.store.engine import open_database
-from dragoman.store.ledger_tables import SUMS
+from dragoman.store.ledger_tables import MEDIA, SUMS
 from dragoman.store.schema import downgrade, upgrade
 
 MONTH_US = 1_767_225_600_000_000
@@ -52,8 +52,10 @@ def _row(step_us: int, *, postgres: bool) -> str:
     )
 
 
+_OLD = [name for name in SUMS if name not in MEDIA]
+"""The sums that there were then."""
 _HOURS = (
-    f"INSERT INTO ledger_hours (tenant, key_id, hour, provider, model, {', '.join(SUMS)}) "
+    f"INSERT INTO ledger_hours (tenant, key_id, hour, provider, model, {', '.join(_OLD)}) "
     "SELECT tenant, key_id, created_us / 3600000000, provider, model, COUNT(*),"
     " SUM(CASE WHEN status = 'complete' THEN 0 ELSE 1 END), SUM(input_tokens), SUM(output_tokens),"
     " SUM(cache_read_tokens), SUM(cache_write_tokens), SUM(reasoning_tokens), SUM(cost_pico),"

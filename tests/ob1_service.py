@@ -26,7 +26,8 @@ class Backend:
     seen: list[dict] = field(default_factory=list)
     """Chat calls: headers and body."""
     answers: list[tuple[int, bytes]] = field(default_factory=list)
-    """Statuses and bodies of the next calls, in place of good answers."""
+    """Statuses and bodies of the next calls, in place of good answers; ``{shown}`` in one is what was shown, and
+    ``{access}`` the token of it."""
     refuse_all: bool = False
     """401 to every token."""
     cost: float | None = None
@@ -71,7 +72,11 @@ class Ob1(Handler):
             self._json(401, {"error": "unauthorized", "token": headers["authorization"]})
         elif backend.answers:
             status, said = backend.answers.pop(0)
-            self._say(status, said, {"content-type": "application/json"})
+            shown = headers["authorization"].removeprefix("Bearer ")
+            said = said.replace(b"{shown}", shown.encode())
+            said = said.replace(b"{access}", shown.partition(":")[0].encode())
+            kind = "text/event-stream" if said.startswith(b"data:") else "application/json"
+            self._say(status, said, {"content-type": kind})
         elif body.get("stream"):
             self._stream(body)
         else:

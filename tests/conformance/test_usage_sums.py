@@ -37,6 +37,19 @@ CHAINS = (
 )
 
 
+HEARD = {
+    "audio_input_tokens": 11,
+    "audio_output_tokens": 13,
+    "units": "audio_seconds=7",
+}
+SEEN = {
+    "image_input_tokens": 17,
+    "image_output_tokens": 19,
+    "web_searches": 3,
+    "units": "images=2 audio_seconds=50",
+}
+
+
 def added(one: RequestRow) -> Sums:
     """What one call adds, written down once more."""
     its = one.consumed
@@ -64,7 +77,21 @@ def added(one: RequestRow) -> Sums:
         charged_pico=0 if guessed_cost else one.charged_pico or 0,
         other_cost_pico=one.other_cost_pico,
         estimated_charged_pico=(one.charged_pico or 0) if guessed_cost else 0,
+        **({} if guessed else media(its)),
     )
+
+
+def media(its) -> dict[str, int]:
+    names = (
+        "audio_input_tokens",
+        "audio_output_tokens",
+        "image_input_tokens",
+        "image_output_tokens",
+        "web_searches",
+    )
+    units = dict(each.split("=") for each in its.units.split())
+    found = {name: getattr(its, name) or 0 for name in names}
+    return found | {name: int(number) for name, number in units.items()}
 
 
 def named(one: RequestRow, dimension: str) -> str:
@@ -138,10 +165,14 @@ calls = st.builds(
     charged_pico=st.none() | st.integers(0, 10**15),
     other_cost_pico=st.integers(0, 10**6),
     consumed=st.builds(
-        used,
-        some("reported", "reconciled", "estimated", "none"),
-        some("provider", "priced", "estimated", "none"),
-        st.none() | st.integers(0, 10**15),
+        lambda plain, media: msgspec.structs.replace(plain, **media),
+        st.builds(
+            used,
+            some("reported", "reconciled", "estimated", "none"),
+            some("provider", "priced", "estimated", "none"),
+            st.none() | st.integers(0, 10**15),
+        ),
+        some({}, {}, HEARD, SEEN),
     ),
 )
 ends = st.none() | moments

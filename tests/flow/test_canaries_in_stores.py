@@ -13,7 +13,6 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import asyncpg
 import pytest
 import redis
 from cryptography.fernet import Fernet
@@ -21,7 +20,7 @@ from sqlalchemy.engine import make_url
 
 import forge
 from administrators import made_key
-from databases import a_database
+from databases import a_database, rows_as_text
 from harness.canaries import files, mark, search
 from own_servers import program
 from servers import free_port, gateway_server, mock_server, providers_at, until
@@ -73,23 +72,6 @@ def hook():
     finally:
         server.shutdown()
         server.server_close()
-
-
-async def dumped(url):
-    """Every row of every table, as text; bytes are hexadecimal there."""
-    connection = await asyncpg.connect(url)
-    try:
-        names = await connection.fetch(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
-        )
-        return {
-            name: "\n".join(
-                row[0] for row in await connection.fetch(f'SELECT t::text FROM "{name}" t')
-            ).encode()
-            for (name,) in names
-        }
-    finally:
-        await connection.close()
 
 
 def in_redis(client):
@@ -195,7 +177,7 @@ def test_nothing_planted_is_in_postgres_redis_logs_pages_and_errors(tmp_path):
             places += in_redis(client).items()
             assert server.stop() == 0
             places.append(("the log", server.log.read_bytes() + server.said.encode()))
-        tables = asyncio.run(dumped(plain))
+        tables = asyncio.run(rows_as_text(plain))
         assert b"openrouter" in tables["ledger_attempts"]
         places += [(f"table {name}", data) for name, data in tables.items()]
         places += [("webhook", repr(each).encode()) for each in taken]

@@ -103,6 +103,20 @@ def test_sums_of_estimates_stand_apart_and_budgets_pay_them(mock, tmp_path):
         bill = json.loads(beside(server, "invoices", month, "--json"))
         (invoice,) = bill["data"] if "data" in bill else bill["invoices"]
         assert D(invoice["estimated_usd"]) == guessed
+        # Commands tell it apart, too.
+        at = ("--base-url", server.url)
+        words = (
+            f"2 requests, {apart['input_tokens'] + apart['output_tokens']} tokens, {guessed:f} USD"
+        )
+        assert f"not in it, estimated: {words}" in beside(server, "usage", *at)
+        assert f"estimated   {words}" in beside(server, "session", *at)
+        assert json.loads(beside(server, "session", "--json", *at))["estimated"] == apart
+        calls = beside(server, "usage", "--group", "request", *at)
+        assert [calls.count(word) for word in ("estimated", "reported")] == [4, 1]
+        logged = [
+            line for line in server.log.read_text().splitlines() if "/v1/chat/completions" in line
+        ]
+        assert ["cost_usd" in line for line in logged] == [False, False, True]
 
 
 @pytest.mark.req("D25")

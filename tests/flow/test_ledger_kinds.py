@@ -3,6 +3,8 @@
 The provider's replies are written out here, so that every count of a row, and every amount, is known by hand.
 """
 
+import csv
+import io
 import json
 import sqlite3
 import time
@@ -427,6 +429,42 @@ def test_who_leaves_is_accounted_and_its_usage_unknown(house):
     row = until(lambda: next((r for r in house.rows() if r["request_id"] == "leaves-early"), None))
     assert (row["status"], row["tokens_from"], row["cost_usd"]) == ("client_cut", "none", None)
     assert row["charged_usd"] is None
+
+
+MEDIA = (
+    *("audio_input_tokens", "audio_output_tokens", "image_input_tokens", "image_output_tokens"),
+    "web_searches",
+)
+
+
+@pytest.mark.req("R-USE-004", "R-USE-007", "R-USE-012")
+def test_sums_and_commands_tell_of_sound_and_pictures(house, mock):
+    for _, usage, _, _ in CHAT[2:]:
+        told(
+            house,
+            mock,
+            "/chat/completions",
+            chat_reply(usage),
+            lambda: house.chat("openai/priced"),
+        )
+    rows = [row for row in house.rows(limit=1000) if row["tokens_from"] == "reported"]
+    counts = {name: sum(row[name] or 0 for row in rows) for name in MEDIA}
+    units = [dict(each.split("=") for each in row["units"].split()) for row in rows]
+    for name in ("images", "audio_seconds"):
+        counts[name] = sum(int(each.get(name, 0)) for each in units)
+    assert counts["audio_input_tokens"] > 0 < counts["image_output_tokens"]
+    page = house.ask("GET", "/v1/usage").json()
+    assert {name: page[name] for name in counts} == counts
+    text = house.ask("GET", "/v1/usage?group=month&format=csv").body.decode()
+    (sheet,) = csv.DictReader(io.StringIO(text))
+    assert {name: int(sheet[name]) for name in counts} == counts
+    said = {name: number for name, number in counts.items() if number}
+    assert json.loads(beside(house, "stats", "--json"))["total"]["media"] == said
+    whole = json.loads(beside(house, "report", "--json"))["totals"]
+    assert {name: whole[name] for name in counts} == counts
+    for command in ("stats", "report"):
+        words = " ".join(beside(house, command).split())
+        assert f"{counts['audio_input_tokens']} audio input tokens" in words
 
 
 @pytest.mark.req("M6", "D25", "D1", "B-09")

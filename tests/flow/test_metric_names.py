@@ -1,5 +1,6 @@
 """Every metric of the requirements, with its labels, from a process that has had something to count."""
 
+import json
 import re
 from pathlib import Path
 
@@ -208,17 +209,38 @@ TO_BE_TOLD = {
 }
 
 
+WITH_REDIS = {"dragoman_shared_state_up", "dragoman_limits_shared"}
+"""What is told only where several share it; see ``test_health.py``."""
+
+
 @pytest.mark.req("M18")
 def test_every_metric_of_the_dashboard_is_exposed(page):
-    import json
-
     board = json.loads(DASHBOARD.read_text())
     texts = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
     assert len(texts) >= 20
     wrong = {name for text in texts for name in named_in(text, page) if not is_exposed(name, page)}
-    assert wrong == set()
+    assert wrong == WITH_REDIS
     assert {name for text in texts for name in named_in(text, page)} >= TO_BE_SEEN
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+
+
+def test_every_metric_of_ours_has_a_panel(page):
+    """And no panel lies upon another."""
+    board = json.loads(DASHBOARD.read_text())
+    shown = " ".join(
+        each["expr"] for panel in board["panels"] for each in panel.get("targets", ())
+    )
+    ours = re.findall(r"^# TYPE (dragoman_\w+|gen_ai_\w+) ", page, re.MULTILINE)
+    assert len(ours) > 25
+    made = {name for name in ours if not name.endswith("_created")} | WITH_REDIS
+    assert {name for name in made if re.search(rf"\b{name}(_bucket)?\b", shown) is None} == set()
+    places = [
+        (panel["gridPos"]["x"] + x, panel["gridPos"]["y"] + y)
+        for panel in board["panels"]
+        for x in range(panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["h"])
+    ]
+    assert len(places) == len(set(places))
 
 
 @pytest.mark.req("M18")

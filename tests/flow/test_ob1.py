@@ -114,6 +114,11 @@ def test_what_it_costs_is_said_by_it_or_the_operator_or_is_an_estimate(
     reply = gateway.chat(MODEL)
     row = gateway.row(reply.headers["x-request-id"])
     assert (row["cost_usd"], row["cost_from"]) == expected
+    # An estimate is told where it can be told as one.
+    told = None if expected[1] == "estimated" else expected[0]
+    assert reply.headers.get("x-dragoman-cost-usd") == told
+    (done,) = logged(gateway, route="/v1/chat/completions")
+    assert done.get("cost_usd") == told
     assert row["tokens_from"] == "reported"
 
 

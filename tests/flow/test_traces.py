@@ -1,5 +1,6 @@
 """Traces as a collector gets them: over HTTP and gRPC, from the process that users start."""
 
+import itertools
 import json
 import re
 import sqlite3
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from collector import collecting, collecting_grpc
+from harness.dialects import DIALECTS, PROVIDERS
 from servers import gateway_server, mock_server, providers_at, until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -147,6 +149,26 @@ def test_a_translated_call_is_told_by_whom_it_was_answered(house, collector):
     entry, tried = collector.of(trace_of(4), 2)
     assert entry.said["http.route"] == "/v1/messages"
     assert tried.said["gen_ai.provider.name"] == "gcp.gemini"
+
+
+def test_the_model_that_answered_is_the_one_that_the_provider_names(house, collector):
+    """Whole and in streams, within each dialect and from each to another."""
+    traces = itertools.count(900)
+    wanted = {}
+    for caller, dialect in DIALECTS.items():
+        for provider in (PROVIDERS[caller], "openai", "anthropic"):
+            for stream in (False, True):
+                model = f"some-model--mock-words-{next(traces)}"
+                number = int(model.rpartition("-")[2])
+                wanted[trace_of(number)] = model
+                name = f"{provider}/{model}"
+                path, body = dialect.path(name, stream), dialect.body(name, stream, "Hi")
+                reply = house.ask("POST", path, body, under(number))
+                assert reply.status == 200, reply.body
+    for trace, model in wanted.items():
+        _, tried = collector.of(trace, 2)
+        assert tried.said["gen_ai.response.model"] == model
+        assert tried.said["gen_ai.request.model"] == model
 
 
 def test_retries_and_the_next_candidate_are_spans_of_their_own(house, collector):

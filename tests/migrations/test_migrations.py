@@ -13,9 +13,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from databases import KINDS, database_url
+from dragoman.accounting.entry import Entry
 from dragoman.core.errors import HouseError
 from dragoman.store import (
     admin_tables,
@@ -41,7 +43,9 @@ from dragoman.store.schema import (
     schema_version,
     upgrade,
 )
+from dragoman.store.sql.ledger import SqlLedger
 from dragoman.store.tables import metadata
+from ledger_calls import row, used
 
 pytestmark = pytest.mark.anyio
 
@@ -140,6 +144,40 @@ async def test_an_upgrade_keeps_what_is_there(url):
         found = await connection.execute(text("SELECT number FROM meta WHERE name = 'mine'"))
         assert found.scalar_one() == 7
     await database.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_sums_of_sound_and_pictures_are_made_of_the_calls_that_are_kept(kind, tmp_path):
+    heard = {"audio_input_tokens": 5, "web_searches": 2, "units": "images=3 audio_seconds=40"}
+    some = [
+        Entry(row(consumed=replace(used(*how), **heard), **labels), ())
+        for how, labels in (
+            ((), {"tags": "a,b", "end_user": "u", "project": "p"}),
+            ((), {"caller": "c" * 300, "provider": None, "model": None}),
+            (("estimated",), {"tags": "a"}),
+        )
+    ]
+
+    async def sums(url):
+        database = open_database(url)
+        try:
+            async with database.read() as connection:
+                return [
+                    sorted(map(tuple, await connection.execute(text(f"SELECT * FROM {table}"))))
+                    for table in ("ledger_hours", "ledger_days", "ledger_labels")
+                ]
+        finally:
+            await database.close()
+
+    async with database_url(kind, tmp_path) as url:
+        database = open_database(url)
+        await SqlLedger(database).write([*some, Entry(row(), ())])
+        await database.close()
+        before = await sums(url)
+        assert {40, 3, 5} <= {number for each in before[1] for number in each}
+        await downgrade(url, "0024")
+        await upgrade(url)
+        assert await sums(url) == before
 
 
 @pytest.mark.parametrize("kind", KINDS)

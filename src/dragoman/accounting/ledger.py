@@ -155,16 +155,19 @@ class Writer:
         left = Counter(self._left_to_journal)
         calls = Calls()
         refused: frozenset[str] = frozenset()
+        named: dict[int, set[str]] = {number: set() for number in left}
         for number in sorted(left):
             data = await asyncio.to_thread(self._journal.path_of(number).read_bytes)
             end = torn = 0
             while end < len(data) and not torn:
                 reading = await asyncio.to_thread(read, data, end, 2 * BATCH)
+                named[number].update(map(call_id, reading.records))
                 refused |= await self._write([*filter(None, map(calls.feed, reading.records))])
                 end, torn = reading.end, reading.torn
         self._left_to_journal -= left
         for number, count in left.items():
-            if not refused:
+            # What was refused stays in its files, for a person to look at.
+            if refused.isdisjoint(named[number]):
                 self._journal.let_go(number, count)
 
     async def run(self) -> None:

@@ -121,6 +121,14 @@ class Sums(Struct, gc=False):
     other_cost_pico: int = 0
     """What attempts have cost that did not serve: retries, and those that were outrun."""
     estimated_charged_pico: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
+    web_searches: int = 0
+    images: int = 0
+    """Pictures that were made."""
+    audio_seconds: int = 0
 
     @property
     def tokens(self) -> int:

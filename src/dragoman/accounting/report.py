@@ -16,6 +16,15 @@ from dragoman.core.errors import CallerError, invalid
 from dragoman.core.money import from_pico
 
 _PLACES = 12
+_MEDIA = (
+    "audio_input_tokens",
+    "audio_output_tokens",
+    "image_input_tokens",
+    "image_output_tokens",
+    "web_searches",
+    "images",
+    "audio_seconds",
+)
 
 
 class Estimated(Struct, frozen=True):
@@ -50,6 +59,16 @@ class Totals(Struct, frozen=True):
     other_cost_usd: str
     """What tries have cost that served nobody (retries, those outrun): nobody is charged for it, and it is in no
     other sum."""
+    audio_input_tokens: int
+    """Of the input, as are those of images; each of the output likewise."""
+    audio_output_tokens: int
+    image_input_tokens: int
+    image_output_tokens: int
+    web_searches: int
+    images: int
+    """Pictures that were made."""
+    audio_seconds: int
+    """Sound that was listened to, where that is billed by its length."""
     day: str | UnsetType | None = UNSET
     month: str | UnsetType | None = UNSET
     tenant: str | UnsetType | None = UNSET
@@ -165,8 +184,20 @@ def totals(sums: Sums, **names: str | None) -> Totals:
         unknown_usage=sums.unknown_tokens,
         unknown_cost=sums.unknown_cost,
         other_cost_usd=usd(sums.other_cost_pico),
+        audio_input_tokens=sums.audio_input_tokens,
+        audio_output_tokens=sums.audio_output_tokens,
+        image_input_tokens=sums.image_input_tokens,
+        image_output_tokens=sums.image_output_tokens,
+        web_searches=sums.web_searches,
+        images=sums.images,
+        audio_seconds=sums.audio_seconds,
         **names,
     )
+
+
+def media_of(sums: Sums) -> dict[str, int]:
+    """Tokens of sound and pictures, and what is counted otherwise than in tokens; only what there is of it."""
+    return {name: number for name in _MEDIA if (number := getattr(sums, name))}
 
 
 def known_cost(sums: Sums) -> Decimal | None:

@@ -38,6 +38,13 @@ class SumsShown(BaseModel):
     unknown_usage: int = Field(description="Calls of which nobody told the tokens")
     unknown_cost: int
     other_cost_usd: str = Field(description="What tries have cost that served nobody")
+    audio_input_tokens: int
+    audio_output_tokens: int
+    image_input_tokens: int
+    image_output_tokens: int
+    web_searches: int
+    images: int = Field(description="Pictures that were made")
+    audio_seconds: int
 
 
 def sums_shown(sums: Sums) -> dict[str, Any]:

@@ -103,7 +103,9 @@ class Prepared(Struct, frozen=True):
             response = replace(response, usage=in_tier(response.usage, tier))
         written: Written = letterhead.caller.write_response(response, self.context)
         finish = response.choices[0].finish if response.choices else None
-        return Tapped(written.body, response.usage, finish, response.id), written.losses
+        return Tapped(
+            written.body, response.usage, finish, response.id, response.model
+        ), written.losses
 
 
 def prepare(

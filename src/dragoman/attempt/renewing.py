@@ -12,11 +12,13 @@ from msgspec import Raw, Struct, structs
 
 from dragoman.attempt.means import Means
 from dragoman.attempt.ports import Transport, UpstreamReply, UpstreamRequest
+from dragoman.attempt.refusal import shown_by
 from dragoman.core.ask import Ask
 from dragoman.core.call import Call
 from dragoman.core.errors import GatewayError, UpstreamError
 from dragoman.core.provider import Candidate, Words
 from dragoman.credentials.static import header_of
+from dragoman.dialects.redact import MARK
 
 _UNAUTHORIZED = 401
 _TOLD = 500
@@ -120,10 +122,8 @@ def _refused(message: str) -> UpstreamError:
 def _clean(trial: Try, body: bytes) -> str:
     """What the provider said, without our credential, which some echo (K8)."""
     text = body.decode("utf-8", "replace")
-    credential = trial.candidate.credential
-    if credential is not None and (shown := credential.secret.reveal()):
-        for secret in (shown, shown.partition(":")[0]):
-            text = text.replace(secret, "[redacted]")
+    for secret in shown_by(trial.candidate.credential):
+        text = text.replace(secret, MARK)
     return text
 
 

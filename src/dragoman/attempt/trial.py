@@ -20,6 +20,7 @@ from dragoman.attempt.means import Means
 from dragoman.attempt.policy import LARGE
 from dragoman.attempt.ports import Tab, UpstreamReply
 from dragoman.attempt.prepare import Prepared, prepare
+from dragoman.attempt.refusal import unquote
 from dragoman.attempt.renewing import Try, reworded, send_renewing
 from dragoman.attempt.untold import Words, completed
 from dragoman.attempt.verdict import is_about_the_request
@@ -306,6 +307,7 @@ class Trial(Struct, eq=False):
         if error.sent == "no" or not 200 <= (record.upstream_status or 200) < 300:
             record.may_cost = False
         error.provider = self.candidate.provider.name
+        unquote(error, self.candidate.credential)
         if error.provider_request_id is None:
             error.provider_request_id = record.upstream_request
         health = self.means.health
@@ -350,6 +352,7 @@ class Trial(Struct, eq=False):
             status: Status = "complete"
         else:
             failure.provider = self.candidate.provider.name
+            unquote(failure, self.candidate.credential)
             status = "timeout" if failure.kind == "timeout" else "upstream_cut"
             if relay.facts.error is failure and failure.code != "upstream_truncated":
                 status = "upstream_error"
@@ -377,7 +380,8 @@ class Trial(Struct, eq=False):
             # Anthropic's stream begins with an output of 1 or so: what was written by the time of
             # the cut is known to the provider alone (D25).
             usage = structs.replace(usage, output=None, apart=None, reasoning=None, total=None)
-        self.record.usage, self.record.finish = usage, facts.finish
+        record = self.record
+        record.usage, record.finish, record.answered = usage, facts.finish, facts.model
         self.called(facts.id)
 
     def called(self, name: str | None) -> None:

@@ -42,7 +42,7 @@ async def whole(trial: Trial) -> Head:
         outcome = call.outcome
         if losses:
             outcome.losses += losses
-        record.usage, record.finish = tapped.usage, tapped.finish
+        record.usage, record.finish, record.answered = tapped.usage, tapped.finish, tapped.model
         trial.called(tapped.id)
         status = "complete"
         outcome.http_status = 200

@@ -6,6 +6,7 @@ program with a code that is not 0.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Annotated, NoReturn, TypeAlias
@@ -63,16 +64,28 @@ def harmless(text: str) -> str:
     )
 
 
+_NUMBER = re.compile(r"-?\d+(\.\d+)?%?")
+_NO_NUMBER = frozenset({"", "-", "unknown"})
+
+
+def _are_numbers(cells: Sequence[str]) -> bool:
+    """Whether a column has numbers, and beside them only what stands for none."""
+    told = [cell for cell in cells if cell not in _NO_NUMBER]
+    return bool(told) and all(_NUMBER.fullmatch(cell) for cell in told)
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table; wide enough for its content where nobody looks (a pipe, a file)."""
+    """A table, numbers to the right; wide enough for its content where nobody looks (a pipe, a file)."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     shown = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
-    for column in columns:
-        shown.add_column(column, overflow="fold")
-    for row in rows:
+    cells = [tuple(row) for row in rows]
+    for place, column in enumerate(columns):
+        right = bool(cells) and _are_numbers([row[place] for row in cells])
+        shown.add_column(column, overflow="fold", justify="right" if right else "left")
+    for row in cells:
         # Names come from files and providers: they are text, never markup.
         shown.add_row(*(Text(harmless(cell)) for cell in row))
     terminal = sys.stdout.isatty()

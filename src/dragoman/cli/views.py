@@ -28,7 +28,9 @@ __all__ = [
     "UntilOption",
     "cells",
     "days_line",
+    "estimated_words",
     "freshen",
+    "media_words",
     "sparkline",
     "with_views",
 ]
@@ -111,6 +113,18 @@ def cells(sums: Sums) -> tuple[str, ...]:
         _UNKNOWN if told.charged_usd is None else told.charged_usd,
         ("-" if not guessed.requests else guessed.cost_usd) or _UNKNOWN,
     )
+
+
+def media_words(media: dict[str, int]) -> list[str]:
+    """What there was of sound, pictures and searches, as ``media_of`` has it."""
+    return [f"{number} {name.replace('_', ' ')}" for name, number in media.items()]
+
+
+def estimated_words(guessed: dict[str, Any]) -> str:
+    """What was estimated, as pages tell it, for people."""
+    cost = _UNKNOWN if guessed["cost_usd"] is None else f"{guessed['cost_usd']} USD"
+    tokens = guessed["input_tokens"] + guessed["output_tokens"]
+    return f"{guessed['requests']} requests, {tokens} tokens, {cost}"
 
 
 def members(asked: Asked, rows: Sequence[tuple[Key, Sums]]) -> list[dict[str, Any]]:

@@ -174,6 +174,8 @@ class Attempt(Struct):
     tokens_from: Literal["reported", "reconciled", "estimated", "none"] = "none"
     own: bool = False
     """Whether the credential is the tenant's own."""
+    answered: str | None = None
+    """Which model has answered, where the provider says so: what was asked for may be a name of several."""
 
 
 class Origin(Struct, frozen=True):

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from typing_extensions import override
+
+_REMEMBERED = 4
+
 
 class Secret:
     """Holds a secret; only ``reveal`` gives it away, and only to what sends it."""
@@ -16,6 +20,10 @@ class Secret:
     def reveal(self) -> str:
         """The secret itself."""
         return self._value
+
+    def shown(self) -> tuple[str, ...]:
+        """Whatever ``reveal`` has given away of late: what must not be found in anything that is told."""
+        return (self._value,) if self._value else ()
 
     def __repr__(self) -> str:
         return "Secret(…)"
@@ -33,17 +41,29 @@ class Secret:
 
 
 class LiveSecret(Secret):
-    """A secret that somebody else keeps good: each ``reveal`` gives what it is now."""
+    """A secret that somebody else keeps good: each ``reveal`` gives what it is now.
 
-    __slots__ = ("_source",)
+    It knows what it was before: an answer to the last token may come after the next one was got.
+    """
+
+    __slots__ = ("_shown", "_source")
 
     def __init__(self, source: Callable[[], str]) -> None:
         super().__init__("")
         self._source = source
+        self._shown: tuple[str, ...] = ()
 
     def reveal(self) -> str:
         """The secret of this moment; empty: there is none."""
-        return self._source()
+        value = self._source()
+        if value and value not in self._shown:
+            self._shown = (value, *self._shown[: _REMEMBERED - 1])
+        return value
+
+    @override
+    def shown(self) -> tuple[str, ...]:
+        """The last few."""
+        return self._shown
 
     def __bool__(self) -> bool:
         return bool(self._source())

@@ -195,7 +195,7 @@ class FreshToken:
         else:
             question = own_question(self.login)
         try:
-            new = token_of(self.login, self._ask(question), self._wall())
+            new = token_of(self.login, question, self._ask(question), self._wall())
         except RefusalError as error:
             if not error.is_lost or old is None:
                 self.shelf.end()

@@ -28,7 +28,7 @@ from dragoman.credentials.protocol import (
     revoke_question,
     token_of,
 )
-from dragoman.credentials.questions import Ask
+from dragoman.credentials.questions import Ask, Question
 from dragoman.credentials.token import Token, given_by, is_for
 
 PATIENCE_S = 300.0
@@ -72,7 +72,7 @@ def by_browser(
         grant = new_grant(back.url)
         visit(authorization_url(login, grant))
         code = back.wait(lambda url: code_of_redirect(login, grant, url), patience_s)
-    return _scoped(login, token_of(login, ask(code_question(login, grant, code)), time.time()))
+    return _given(login, ask, code_question(login, grant, code))
 
 
 def by_device(
@@ -82,7 +82,8 @@ def by_device(
     sleep: Callable[[float], object] = time.sleep,
 ) -> Token:
     """A code that is typed on another machine; asks until the person has done so (RFC 8628)."""
-    device = device_code_of(login, ask(device_question(login)))
+    question = device_question(login)
+    device = device_code_of(login, question, ask(question))
     type_in(device)
     interval = device.interval_s
     waited = 0.0
@@ -90,8 +91,7 @@ def by_device(
         sleep(interval)
         waited += max(interval, 0.001)
         try:
-            answer = ask(poll_question(login, device))
-            return _scoped(login, token_of(login, answer, time.time()))
+            return _given(login, ask, poll_question(login, device))
         except RefusalError as error:
             if error.word == "slow_down":
                 interval += _SLOWER_S
@@ -154,7 +154,7 @@ def poll_device(login: Login, device: DeviceCode, ask: Ask) -> Polled:
 
 def by_itself(login: Login, ask: Ask) -> Token:
     """Client credentials: nobody has to say yes."""
-    return _scoped(login, token_of(login, ask(own_question(login)), time.time()))
+    return _given(login, ask, own_question(login))
 
 
 def revoke(login: Login, token: Token, ask: Ask) -> bool:
@@ -168,13 +168,14 @@ def revoke(login: Login, token: Token, ask: Ask) -> bool:
         return False
     if not is_for(token, login.token_url):
         raise elsewhere(login)
-    check_revoked(login, ask(revoke_question(login, token)))
+    question = revoke_question(login, token)
+    check_revoked(login, question, ask(question))
     return True
 
 
-def _scoped(login: Login, token: Token) -> Token:
+def _given(login: Login, ask: Ask, question: Question) -> Token:
     """A server that says nothing of scopes has given what was asked for (RFC 6749, 5.1)."""
-    token = given_by(token, login.token_url)
+    token = given_by(token_of(login, question, ask(question), time.time()), login.token_url)
     return token if token.scopes else replace(token, scopes=login.scopes)
 
 

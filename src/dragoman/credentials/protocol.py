@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import secrets
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 import msgspec
 from msgspec import Struct
@@ -28,8 +28,22 @@ _FORM = {
     "accept": "application/json",
 }
 _LONGEST = 200
+_LEAST = 8
+"""Shorter secrets are words of tests, which stand in any text."""
 _LOST = frozenset({"invalid_grant"})
 """The server will never again take what we have."""
+_SHOWN = frozenset(
+    {
+        "client_secret",
+        "code",
+        "code_verifier",
+        "device_code",
+        "password",
+        "refresh_token",
+        "token",
+    }
+)
+_HIDDEN = "[redacted]"
 _KEPT = frozenset(
     {"access_token", "refresh_token", "expires_in", "expires_at", "id_token", "scope"}
 )
@@ -123,7 +137,7 @@ def code_of_redirect(login: Login, grant: Grant, url: str) -> str:
                 "nothing was taken.",
                 code="wrong_state",
             ) from None
-        raise _refused(login, error) from None
+        raise _refused(login, error, [grant.state]) from None
     return str(found["code"])
 
 
@@ -148,13 +162,13 @@ def device_question(login: Login) -> Question:
     return Question(login.device_url, urlsplit(url).query, dict(_FORM))
 
 
-def device_code_of(login: Login, answer: Answer) -> DeviceCode:
+def device_code_of(login: Login, question: Question, answer: Answer) -> DeviceCode:
     """The code that was given.
 
     Raises:
         RefusalError, UpstreamError: none was.
     """
-    told = _told(login, answer)
+    told = _told(login, question, answer)
     code, user = told.get("device_code"), told.get("user_code")
     url = told.get("verification_uri") or told.get("verification_url")
     if not (isinstance(code, str) and isinstance(user, str) and isinstance(url, str)):
@@ -211,14 +225,14 @@ def revoke_question(login: Login, token: Token) -> Question:
     return _question_of(login, login.revoke_url, body)
 
 
-def token_of(login: Login, answer: Answer, now: float) -> Token:
+def token_of(login: Login, question: Question, answer: Answer, now: float) -> Token:
     """The token that was given.
 
     Raises:
         RefusalError: the server said no, and why.
         UpstreamError: what came is no answer of the protocol.
     """
-    told = _told(login, answer)
+    told = _told(login, question, answer)
     access, refresh = told.get("access_token"), told.get("refresh_token")
     if not isinstance(access, str) or not _is_sendable(access):
         raise _strange(login, answer)
@@ -237,7 +251,7 @@ def token_of(login: Login, answer: Answer, now: float) -> Token:
     )
 
 
-def check_revoked(login: Login, answer: Answer) -> None:
+def check_revoked(login: Login, question: Question, answer: Answer) -> None:
     """Whether the server has taken it back; one that it does not know is gone as well (RFC 7009, 2.2).
 
     Raises:
@@ -245,7 +259,7 @@ def check_revoked(login: Login, answer: Answer) -> None:
     """
     if answer.status != 200:
         try:
-            _told(login, answer)
+            _told(login, question, answer)
         except RefusalError as error:
             if error.word not in {"invalid_token", "invalid_grant"}:
                 raise
@@ -253,12 +267,22 @@ def check_revoked(login: Login, answer: Answer) -> None:
             raise _strange(login, answer)
 
 
+def secrets_of(question: Question) -> list[str]:
+    """What a question shows that nobody else may see: tokens, codes, and what proves who asks."""
+    form = dict(_pairs(question.body or ""))
+    found = [value for name, value in form.items() if name in _SHOWN]
+    method, _, said = question.headers.get("authorization", "").partition(" ")
+    if method == "Basic":
+        found += [said, unquote(base64.b64decode(said).decode().partition(":")[2])]
+    return sorted((each for each in found if len(each) >= _LEAST), key=len, reverse=True)
+
+
 def plain(text: str) -> str:
     """What a server says, as it may be shown: printable, and not too long."""
     return "".join(sign if sign.isprintable() else " " for sign in text)[:_LONGEST]
 
 
-def _told(login: Login, answer: Answer) -> dict[str, Any]:
+def _told(login: Login, question: Question, answer: Answer) -> dict[str, Any]:
     """The members of a good answer; what is wrong is told by the library's own reading of it."""
     if answer.status >= 500 or answer.status == 429:
         raise _strange(login, answer)
@@ -280,15 +304,18 @@ def _told(login: Login, answer: Answer) -> dict[str, Any]:
         _client(login).parse_request_body_response(text)
     except oauthlib.OAuth2Error as error:
         if "error" in members:
-            raise _refused(login, error) from None
+            raise _refused(login, error, secrets_of(question)) from None
     except (ValueError, TypeError, Warning):
         pass
     raise _strange(login, answer)
 
 
-def _refused(login: Login, error: Any) -> RefusalError:
-    word = plain(str(error.error or "error"))
-    told = plain(str(getattr(error, "description", "") or "")).rstrip(".")
+def _refused(login: Login, error: Any, secrets: list[str]) -> RefusalError:
+    """Some servers quote what they refuse, and this is logged, kept with the login, and told to callers."""
+    word, told = str(error.error or "error"), str(getattr(error, "description", "") or "")
+    for secret in secrets:
+        word, told = word.replace(secret, _HIDDEN), told.replace(secret, _HIDDEN)
+    word, told = plain(word), plain(told).rstrip(".")
     return RefusalError(login, word, told if told != f"({word})" else "")
 
 

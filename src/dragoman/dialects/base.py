@@ -136,6 +136,8 @@ class Tapped(Struct, frozen=True):
     usage: Usage | None = None
     finish: Finish | None = None
     id: str | None = None
+    model: str | None = None
+    """Which model has answered, where the provider says so."""
 
 
 class ErrorContext(Struct, frozen=True):
@@ -170,6 +172,7 @@ class Facts:
     ``finished``: the provider ended the answer regularly; end of file is no surprise now.
     ``over``: the frame after which nothing counts has come; the end of file may be long in coming.
     ``error``: the provider reported a failure inside the stream.
+    ``model``: which one answers, where the provider says so.
     """
 
     content: bool = False
@@ -179,6 +182,7 @@ class Facts:
     usage: Usage | None = None
     error: UpstreamError | None = None
     id: str | None = None
+    model: str | None = None
     losses: tuple[Loss, ...] = ()
 
 

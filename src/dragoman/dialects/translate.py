@@ -101,6 +101,7 @@ class Translation:
                 facts.usage = merge(facts.usage, event.usage)
             case Start():
                 facts.id = event.id or facts.id
+                facts.model = event.model or facts.model
                 if event.usage is not None:
                     facts.usage = merge(facts.usage, event.usage)
             case Finished():

@@ -143,6 +143,16 @@ that have spent its cost, where they held nothing for it, and ``reserved_pico`` 
 SETTLED = ("settled_us", "settled_from", "former")
 """Columns of ``attempts`` that are empty until then."""
 
+MEDIA = (
+    "audio_input_tokens",
+    "audio_output_tokens",
+    "image_input_tokens",
+    "image_output_tokens",
+    "web_searches",
+    "images",
+    "audio_seconds",
+)
+"""Sums of what most calls have none of; the last two stand in ``units`` of a call's row."""
 SUMS = (
     "requests",
     "failed",
@@ -161,9 +171,12 @@ SUMS = (
     "charged_pico",
     "other_cost_pico",
     "estimated_charged_pico",
+    *MEDIA,
 )
 
-_NONE_YET = dict.fromkeys(SUMS[-3:], "0")
+_NONE_YET = dict.fromkeys(
+    ("charged_pico", "other_cost_pico", "estimated_charged_pico", *MEDIA), "0"
+)
 """Sums that older rows do not have."""
 
 hours = Table(

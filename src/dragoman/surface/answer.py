@@ -122,9 +122,11 @@ def answer_text(
         if attempt.upstream_request:
             text += f"x-dragoman-upstream-id: {_visible(attempt.upstream_request)}\r\n"
             number += 1
-        if length is not None and attempt.cost is not None and attempt.estimated is None:
-            cost = plain(attempt.cost)
-            text += f"x-dragoman-cost-usd: {cost}\r\nx-cost-usd: {cost}\r\n"
+        cost = attempt.cost
+        # An estimate would look like what was told (D25).
+        if length is not None and cost is not None and attempt.cost_from != "estimated":
+            usd = plain(cost)
+            text += f"x-dragoman-cost-usd: {usd}\r\nx-cost-usd: {usd}\r\n"
             number += 2
     else:
         if outcome.origin is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from dragoman.core.call import Call, Outcome
+from dragoman.core.call import Attempt, Call, Outcome
 from dragoman.core.client_address import Networks
 from dragoman.core.money import plain
 from dragoman.core.usage import Usage
@@ -105,6 +105,12 @@ def _tokens_of(usage: Usage) -> dict[str, int] | None:
     return {name: number for name, number in told.items() if number is not None} or None
 
 
+def _cost_of(attempt: Attempt) -> str | None:
+    """What an attempt has cost; an estimate is left out, as it would look like what was told (D25)."""
+    cost = attempt.cost
+    return None if cost is None or attempt.cost_from == "estimated" else plain(cost)
+
+
 def line_of(call: Call, duration_s: float) -> AccessLine:
     """The line of a request; what each has by position, as names cost three times as much, for every call."""
     outcome = call.outcome
@@ -112,7 +118,7 @@ def line_of(call: Call, duration_s: float) -> AccessLine:
     if attempt is None or call.shown is not None:
         return odd_line_of(call, duration_s)
     caller, origin = call.caller, outcome.origin
-    first, usage, cost = attempt.first_event_s, attempt.usage, attempt.cost
+    first, usage = attempt.first_event_s, attempt.usage
     tokens: dict[str, int] | None = None
     if usage is not None:
         read, written = usage.input, usage.output
@@ -139,7 +145,7 @@ def line_of(call: Call, duration_s: float) -> AccessLine:
         len(outcome.attempts),
         None if first is None else round(first * 1000, 3),
         tokens,
-        None if cost is None else plain(cost),
+        _cost_of(attempt),
         error,
         None if origin is None else origin.call_id,
     )
@@ -169,7 +175,7 @@ def odd_line_of(call: Call, duration_s: float) -> AccessLine:
         attempts=len(outcome.attempts),
         first_event_ms=round(first * 1000, 3) if first is not None else None,
         tokens=None if usage is None else _tokens_of(usage),
-        cost_usd=plain(attempt.cost) if attempt and attempt.cost is not None else None,
+        cost_usd=_cost_of(attempt) if attempt else None,
         error=outcome.error_code,
         replay_of=outcome.origin.call_id if outcome.origin is not None else None,
         url=None if shown is None else redact_url(shown.url),

@@ -54,19 +54,21 @@ _FIRST_CHUNK = attribute("gen_ai.response.time_to_first_chunk", 0.0)[:-8]
 _DOUBLE = struct.Struct("<d")
 
 
+Tried: TypeAlias = tuple[str | None, bytes, int]
+"""The address of a try's provider, what its span says alike, and the size of the whole but for its own words."""
+
+
 class Pair:
     """What calls with one try that went well say alike."""
 
     __slots__ = (
-        "_address",
+        "_found",
         "_name",
         "_said",
         "_words",
         "entry",
         "provider",
-        "size",
         "streamed",
-        "tried",
     )
 
     def __init__(self, call: Call, one: Attempt, address: str | None) -> None:
@@ -83,23 +85,26 @@ class Pair:
         self.provider, self.streamed = one.provider, outcome.stream
         self._name = named(f"{operation} {one.model}", "client")
         self._words = words_of(call, one, operation, "first")
-        self._find(address)
+        self._found = self._tried(address)
 
     def entry_with(self, apart: bytes) -> bytes:
         """The beginning of the span of a call that has this of its own, up to its id."""
         said = self._said + apart + CALL_ID
         return head_of(len(said) + _ENTRY.size) + said
 
-    def found_at(self, address: str | None) -> None:
-        """Its provider may have got another address since."""
-        if address != self._address:
-            self._find(address)
+    def tried_at(self, address: str | None) -> Tried:
+        """What the span of a try says alike; its provider may have got another address since.
 
-    def _find(self, address: str | None) -> None:
-        self._address = address
-        self.tried = self._name + try_said(address, *self._words) + LOCAL
-        """What the span of a try says alike, and the size of the whole but for what it says of its own."""
-        self.size = len(self.tried) + _TRIED.size
+        The loop and the exporter's thread may both ask, and each goes by what it was given.
+        """
+        found = self._found
+        if found[0] != address:
+            found = self._found = self._tried(address)
+        return found
+
+    def _tried(self, address: str | None) -> Tried:
+        said = self._name + try_said(address, *self._words) + LOCAL
+        return address, said, len(said) + _TRIED.size
 
 
 Note: TypeAlias = tuple[
@@ -152,6 +157,7 @@ class Pairs:
             outcome.cache,
             one.provider,
             one.model,
+            one.answered,
             one.status,
             one.upstream_status,
             one.cost_from,
@@ -193,8 +199,7 @@ class Pairs:
         """The spans of these calls, two for each, one after another."""
         found: list[bytes] = []
         pairs, traces, calls, tries, *_ = zip(*notes, strict=True)
-        for pair in set(pairs):
-            pair.found_at(self._addresses(pair.provider))
+        alike = {pair: pair.tried_at(self._addresses(pair.provider)) for pair in set(pairs)}
         digits = "".join(chain.from_iterable(zip(traces, calls, tries, strict=True)))
         # Bytes lose their hyphens in half of the time that text takes.
         ids = _IDS.iter_unpack(bytes.fromhex(digits.encode().replace(b"-", b"").decode()))
@@ -203,6 +208,7 @@ class Pairs:
                 pair, _, call_id, _, wall, duration, one_wall, took,
                 usage, cost, answer, first, said, apart,
             ) = note  # fmt: skip
+            _, at_once, size = alike[pair]
             if usage is not None:
                 said += usage_said(usage)
             if cost is not None:
@@ -218,8 +224,8 @@ class Pairs:
                     call_id.encode(), _TRACE_ID, trace, _SPAN_ID, own,
                     _START, start, _END, start + int(duration * NS),
                 ),
-                head_of(pair.size + len(said)),
-                pair.tried,
+                head_of(size + len(said)),
+                at_once,
                 said,
                 _TRIED.pack(
                     _TRACE_ID, trace, _SPAN_ID, tried, _PARENT_ID, own,
@@ -235,6 +241,7 @@ def _is_usual(call: Call, one: Attempt) -> bool:
         one.status in NO_FAILURE
         and len(call.outcome.requested_model) <= LONGEST
         and len(one.model) <= LONGEST
+        and len(one.answered or "") <= LONGEST
     )
 
 

@@ -218,7 +218,7 @@ def _try(
 
 
 Words: TypeAlias = tuple[
-    str, str, str, bool, str | None, str, int | None, str | None, str, str, int
+    str, str, str | None, str, bool, str | None, str, int | None, str | None, str, str, int
 ]
 """What a try says as many do, but for the address of its provider."""
 
@@ -231,6 +231,7 @@ def words_of(call: Call, attempt: Attempt, operation: str, cause: str) -> Words:
     return (
         attempt.provider,
         attempt.model[:LONGEST],
+        None if attempt.answered is None else attempt.answered[:LONGEST],
         operation,
         call.outcome.stream,
         None if finish is None else finish.reason,
@@ -248,6 +249,7 @@ def try_said(
     address: str | None,
     provider: str,
     model: str,
+    answered: str | None,
     operation: str,
     stream: bool,  # noqa: FBT001  the key of a cache
     finish: str | None,
@@ -266,6 +268,7 @@ def try_said(
             "gen_ai.provider.name": provider_word(provider),
             "gen_ai.request.model": model,
             "gen_ai.request.stream": stream or None,
+            "gen_ai.response.model": answered or None,
             "gen_ai.response.finish_reasons": None if finish is None else [finish_word(finish)],
             "server.address": host,
             "server.port": port,

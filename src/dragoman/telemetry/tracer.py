@@ -77,9 +77,13 @@ class Tracer:
 
     def finished(self, call: Call, duration_s: float) -> None:
         """A call has been answered; where a try outlives that, it is told once that has ended too."""
-        note = self._note(call, duration_s)
-        if note is None:
-            self._finished_oddly(call, duration_s)
+        try:
+            note = self._note(call, duration_s)
+            if note is None:
+                self._finished_oddly(call, duration_s)
+                return
+        except Exception as error:  # noqa: BLE001  the request is behind it, which traces never break
+            self._lose(call, error)
             return
         notes = self._notes
         notes.append(note)
@@ -95,7 +99,10 @@ class Tracer:
 
     def _late(self, call: Call, duration_s: float, outcome: Outcome) -> None:
         del outcome
-        self._put(call, duration_s)
+        try:
+            self._put(call, duration_s)
+        except Exception as error:  # noqa: BLE001  as above
+            self._lose(call, error)
 
     def _put(self, call: Call, duration_s: float) -> None:
         call.asked = told_of(call.asked)
@@ -115,7 +122,7 @@ class Tracer:
             try:
                 spans = spans_of(call, duration_s, self._addresses)
             except Exception as error:  # noqa: BLE001  as above
-                self.exporter.lose(1 + len(call.outcome.attempts), type(error).__name__)
+                self._lose(call, error)
             else:
                 self._give(spans)
 
@@ -131,7 +138,13 @@ class Tracer:
 
     def consumed(self, call: Call) -> None:
         """The tries of a call whose own end was told before."""
-        self._give(tries_of(call, self._addresses))
+        try:
+            self._give(tries_of(call, self._addresses))
+        except Exception as error:  # noqa: BLE001  as above
+            self.exporter.lose(len(call.outcome.attempts), type(error).__name__)
+
+    def _lose(self, call: Call, error: Exception) -> None:
+        self.exporter.lose(1 + len(call.outcome.attempts), type(error).__name__)
 
     def _give(self, spans: Sequence[bytes]) -> None:
         if spans:

@@ -199,6 +199,20 @@ def test_a_refusal_while_reading_back_keeps_the_files(bench, begin):
     assert "a.000001.journal" in bench.files()
 
 
+def test_while_reading_back_only_the_files_of_a_refused_call_are_kept(bench, begin):
+    journal, writer, settle = begin(most=1, rotate_bytes=700)
+    for number in range(9):
+        settle(number)
+    assert len(bench.files()) > 2
+    bench.ledger.refused = {"call-4"}
+    assert asyncio.run(writer.flush())
+    assert len(bench.ledger.entries) == 8
+    journal.close()
+    (kept,) = bench.files()
+    calls = [call_id(each) for each in read((bench.folder / kept).read_bytes()).records]
+    assert calls.count("call-4") == 2
+
+
 async def _until(condition, seconds=5.0):
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 -- polls another task

@@ -25,3 +25,14 @@ def test_a_failure_neither(capsys):
 def test_what_people_write_stays_as_it_is(capsys):
     say("größer ▁▂▇ 漢字\n\tzwei")
     assert capsys.readouterr().out == "größer ▁▂▇ 漢字\n\tzwei\n"
+
+
+def test_numbers_of_a_table_stand_one_under_another(capsys):
+    table("Usage", ("model", "cost"), [("gpt-4", "1.5"), ("b", "unknown"), ("c", "12")])
+    lines = [line.split("│")[1:3] for line in capsys.readouterr().out.splitlines() if "│" in line]
+    assert [(name.strip(), cost) for name, cost in lines] == [
+        ("gpt-4", "     1.5 "),
+        ("b", " unknown "),
+        ("c", "      12 "),
+    ]
+    assert lines[1][0].startswith(" b "), "words stay on the left"

@@ -13,6 +13,7 @@ from browsing import browse, fetch
 from dragoman.catalog.login import read_logins
 from dragoman.catalog.schema import CatalogError
 from dragoman.core.errors import HouseError, UpstreamError
+from dragoman.core.secret import Secret
 from dragoman.credentials.fresh import FreshToken
 from dragoman.credentials.log_in import log_in, revoke
 from dragoman.credentials.protocol import (
@@ -20,14 +21,18 @@ from dragoman.credentials.protocol import (
     code_of_redirect,
     device_code_of,
     new_grant,
+    refresh_question,
+    secrets_of,
     token_of,
 )
-from dragoman.credentials.questions import Answer
+from dragoman.credentials.questions import Answer, Question
 from dragoman.credentials.sealing import Sealing
 from dragoman.credentials.token_file import TokenFile
 from dragoman.transport.asking import asker
 
 pytestmark = pytest.mark.req("R-CRED-005", "R-CRED-012")
+
+ASKED = Question("http://127.0.0.1/token", "grant_type=refresh_token&refresh_token=r")
 
 
 @pytest.fixture
@@ -183,7 +188,7 @@ def test_a_token_is_taken_back_with_all_that_came_of_it(server):
 )
 def test_refusals_of_the_protocol_keep_their_word(server, status, body, word):
     with pytest.raises(RefusalError, match=word):
-        token_of(login_at(server), Answer(status, body), 0)
+        token_of(login_at(server), ASKED, Answer(status, body), 0)
 
 
 @pytest.mark.parametrize(
@@ -206,11 +211,24 @@ def test_what_is_no_answer_of_the_protocol_is_trouble_and_not_the_end_of_a_login
     server, status, body
 ):
     with pytest.raises(UpstreamError, match=f"answered {status}"):
-        token_of(login_at(server), Answer(status, body), 0)
+        token_of(login_at(server), ASKED, Answer(status, body), 0)
+
+
+@pytest.mark.parametrize("client_auth", ["basic", "body"])
+def test_what_a_server_quotes_of_what_it_was_shown_is_told_to_nobody(server, client_auth):
+    login = login_at(server, client_auth=client_auth)
+    question = refresh_question(login, Secret("the-refresh/token+1"))
+    told = f"the-refresh/token+1 of {server.client_id} ({server.client_secret}) is over"
+    body = msgspec.json.encode({"error": "invalid_grant", "error_description": told})
+    with pytest.raises(RefusalError) as caught:
+        token_of(login, question, Answer(400, body), 0)
+    assert caught.value.said == "invalid_grant: [redacted] of client-1 ([redacted]) is over"
+    assert server.client_secret not in caught.value.message
+    assert set(secrets_of(question)) >= {"the-refresh/token+1", server.client_secret}
 
 
 def test_a_token_in_a_form_is_read_as_well(server):
-    token = token_of(login_at(server), Answer(200, b"access_token=abc&expires_in=60"), 1000)
+    token = token_of(login_at(server), ASKED, Answer(200, b"access_token=abc&expires_in=60"), 1000)
     assert (token.access.reveal(), token.expires_at) == ("abc", 1060)
 
 
@@ -254,10 +272,10 @@ def test_nobody_is_sent_anywhere_but_to_a_page(server, page, member):
     }
     answer = Answer(200, msgspec.json.encode(told))
     if member == "verification_uri_complete" and not page:
-        assert device_code_of(login_at(server), answer).whole_url == ""
+        assert device_code_of(login_at(server), ASKED, answer).whole_url == ""
         return
     with pytest.raises(UpstreamError):
-        device_code_of(login_at(server), answer)
+        device_code_of(login_at(server), ASKED, answer)
 
 
 def test_a_token_is_shown_to_no_other_server_than_the_one_that_gave_it(server, tmp_path):

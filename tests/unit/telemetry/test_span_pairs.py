@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import msgspec
@@ -51,6 +54,7 @@ def tries(draw):
         duration_s=draw(SECONDS),
         usage=draw(st.none() | USAGES),
         cost=draw(st.none() | st.decimals(0, 9, places=9)),
+        answered=draw(st.sampled_from([None, "m-2026-01-31", "é" * 90])),
         cost_from=draw(st.sampled_from(["provider", "priced", "none"])),
     )
 
@@ -134,6 +138,31 @@ def test_a_provider_that_has_moved_is_told_where_it_is_now():
         _, tried = read([made.spans([whole(made)])])
         said = {each.key: each.value for each in tried.attributes}
         assert said["server.address"].string_value == host
+
+
+def test_a_provider_that_moves_while_two_write_gives_no_half_of_each():
+    """The loop and the exporter's thread write at the same time; each of them goes by one address."""
+    dice = random.Random(3)
+    hosts = [f"{'x' * number}.test" for number in range(1, 40)]
+    made = Pairs(lambda _: f"https://{dice.choice(hosts)}")
+    note, wrong = whole(made), []
+
+    def write():
+        for _ in range(300):
+            _, tried = read([made.spans([note] * 3)])[:2]
+            said = {each.key: each.value for each in tried.attributes}
+            if said["server.address"].string_value not in hosts:
+                wrong.append(said)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            for each in [pool.submit(write) for _ in range(3)]:
+                each.result()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong
 
 
 def test_no_more_pairs_are_remembered_than_there_is_room_for(monkeypatch):

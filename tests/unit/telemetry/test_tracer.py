@@ -132,6 +132,24 @@ def test_a_call_whose_spans_cannot_be_made_is_dropped_alone_and_breaks_nothing(s
     assert told == [("warn", "traces cannot be exported: ZeroDivisionError")]
 
 
+@pytest.mark.parametrize("standing", [True, False])
+def test_what_goes_wrong_when_a_call_is_noted_reaches_no_request(standing):
+    made, exporter = tracer()
+    call = finished(made, standing=standing)
+    exporter.more()
+    call.asked = {"temperature": None}  # nothing that bytes can be made of
+    made.finished(call, 0.2)
+    call.outcome.attempts[0].duration_s = None
+    made.finished(call, 0.2)
+    call.outcome.attempts[0].duration_s = 0.1
+    for each in call.ended:
+        each(call.outcome)
+    made.consumed(call)
+    exporter.more()
+    assert exporter.waiting == 2, "the first is told as ever"
+    assert exporter.dropped > 0
+
+
 def test_a_call_without_tries_that_was_told_before_has_no_spans():
     made, exporter = tracer()
     made.consumed(call_of())

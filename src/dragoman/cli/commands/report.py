@@ -17,6 +17,7 @@ from dragoman.cli.views import (
     UntilOption,
     cells,
     days_line,
+    media_words,
     members,
     with_views,
 )
@@ -122,7 +123,7 @@ def _tell(
     as_csv: bool,
 ) -> None:
     from dragoman.accounting.ports import Sums
-    from dragoman.accounting.report import add, totals, usd
+    from dragoman.accounting.report import add, media_of, totals, usd
     from dragoman.accounting.usage import page_of_sums, sheet_of_sums
 
     total = Sums()
@@ -145,7 +146,8 @@ def _tell(
         words = dict(zip(COLUMNS, cells(total), strict=True))
         others = f", other tries {usd(total.other_cost_pico)} USD" if total.other_cost_pico else ""
         unknown = f", cost of {total.unknown_cost} unknown" if total.unknown_cost else ""
-        cost = f"{words['cost USD']} USD in all{others}{unknown}"
+        media = "".join(f", {each}" for each in media_words(media_of(total)))
+        cost = f"{words['cost USD']} USD in all{others}{unknown}{media}"
         say(
             f"{_counted(int(words['requests']), 'request')}, {cost}; {_counted(len(found), 'group')}"
         )

@@ -8,6 +8,7 @@ import typer
 
 from dragoman.cli.access import KEY, URL, KeyOption, UrlOption, gateway_here
 from dragoman.cli.output import JsonOption, fail, say, say_json
+from dragoman.cli.views import estimated_words
 
 SUMMARY = "Show what was used since the gateway has started."
 
@@ -17,7 +18,15 @@ With a user's key these are its own calls, with an administrator's those of its 
 
     dragoman session
 """
-_NONE: dict[str, Any] = {"start_time": None, "requests": 0, "cost": "0", "tokens": 0}
+_NOTHING = {"requests": 0, "input_tokens": 0, "output_tokens": 0, "cost_usd": "0"}
+_NONE: dict[str, Any] = {
+    "start_time": None,
+    "requests": 0,
+    "cost": "0",
+    "tokens": 0,
+    "estimated": _NOTHING,
+    "unknown_cost": 0,
+}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,6 +57,8 @@ def session(
         "requests": usage["requests"],
         "cost": usage["cost_usd"],
         "tokens": usage["total_tokens"],
+        "estimated": usage["estimated"],
+        "unknown_cost": usage["unknown_cost"],
     }
     if as_json:
         say_json(found)
@@ -57,6 +68,10 @@ def session(
     say(f"requests    {found['requests']}")
     say(f"cost        {cost}")
     say(f"tokens      {found['tokens']}")
+    if usage["estimated"]["requests"]:
+        say(f"estimated   {estimated_words(usage['estimated'])}")
+    if usage["unknown_cost"]:
+        say(f"unknown     the cost of {usage['unknown_cost']} requests")
 
 
 def status() -> str:

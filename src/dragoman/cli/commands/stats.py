@@ -10,7 +10,7 @@ import typer
 from dragoman.cli.access import KEY, URL, KeyOption, UrlOption
 from dragoman.cli.output import JsonOption, say, say_json
 from dragoman.cli.settings import EnvFileOption
-from dragoman.cli.views import TenantOption, days_line, with_views
+from dragoman.cli.views import TenantOption, days_line, media_words, with_views
 
 if TYPE_CHECKING:
     from dragoman.accounting.ports import Sums
@@ -85,10 +85,10 @@ def _told(days: dict[str, Sums], callers: set[str], models: set[str]) -> dict[st
 def few(several: list[Sums]) -> dict[str, Any]:
     """Requests, cost and tokens, as R-ADD-010 has them: the cost with six decimals at least.
 
-    What was estimated stands apart (D25), and what nobody has told is None.
+    What was estimated stands apart (D25), as does what other tries have cost; what nobody has told is None.
     """
     from dragoman.accounting.ports import Sums
-    from dragoman.accounting.report import add, totals
+    from dragoman.accounting.report import add, media_of, totals
 
     whole = Sums()
     for sums in several:
@@ -106,6 +106,8 @@ def few(several: list[Sums]) -> dict[str, Any]:
         },
         "unknown_cost": whole.unknown_cost,
         "unknown_usage": whole.unknown_tokens,
+        "other_cost": _six(told.other_cost_usd),
+        "media": media_of(whole),
     }
 
 
@@ -117,6 +119,9 @@ def sentence(told: dict[str, Any]) -> str:
         parts.append(f"estimated of {guessed['requests']}: {' and '.join(_spent(guessed))}")
     if told["unknown_cost"]:
         parts.append(f"cost of {told['unknown_cost']} unknown")
+    if told["other_cost"].strip("0."):
+        parts.append(f"other tries ${told['other_cost']}")
+    parts += media_words(told["media"])
     return ", ".join(parts)
 
 

@@ -8,7 +8,7 @@ import typer
 
 from dragoman.cli.access import KEY, URL, KeyOption, UrlOption, gateway_here
 from dragoman.cli.output import JsonOption, fail, say, say_json, table
-from dragoman.cli.views import SinceOption, UntilOption, sparkline
+from dragoman.cli.views import SinceOption, UntilOption, estimated_words, sparkline
 
 SUMMARY = "Show what your key has used."
 
@@ -68,7 +68,9 @@ def _calls(rows: list[dict[str, Any]]) -> None:
         "status",
         "input_tokens",
         "output_tokens",
+        "tokens_from",
         "cost_usd",
+        "cost_from",
     )
     table("Calls", names, [tuple(_text(row[name]) for name in names) for row in rows])
 
@@ -77,17 +79,26 @@ def _groups(found: dict[str, Any], group: str) -> None:
     rows = found["data"]
     numbers = ("requests", "failed_requests", "input_tokens", "output_tokens", "cost_usd")
     names = tuple(rows[0])[len(tuple(found["totals"])) :]
+    guessing = any(row["estimated"]["requests"] for row in rows)
     told = [
-        (*(_text(row[name]) for name in names), *(_text(row[name]) for name in numbers))
+        (
+            *(_text(row[name]) for name in names),
+            *(_text(row[name]) for name in numbers),
+            *((_text(row["estimated"]["cost_usd"]),) if guessing else ()),
+        )
         for row in rows
     ]
-    table("Usage", (*names, *numbers), told)
+    table("Usage", (*names, *numbers, *(("estimated_usd",) if guessing else ())), told)
     if group == "day":
         say(sparkline([row["requests"] for row in reversed(rows)]))
     totals = found["totals"]
     cost = "unknown" if totals["cost_usd"] is None else f"{totals['cost_usd']} USD"
     more = "; there are more rows" if found["has_more"] else ""
     say(f"{totals['requests']} requests, {totals['total_tokens']} tokens, {cost} in all{more}")
+    if totals["estimated"]["requests"]:
+        say(f"not in it, estimated: {estimated_words(totals['estimated'])}")
+    if totals["unknown_cost"]:
+        say(f"not in it: {totals['unknown_cost']} requests of which nobody knows the cost")
 
 
 def _text(value: object) -> str:

@@ -165,6 +165,7 @@ class AnthropicRelay:
         if message is None:
             return one.raw
         self.facts.id = self.facts.id or message.id
+        self.facts.model = message.model
         self._start_usage = message.usage
         usage = in_tier(read_usage(message.usage), served_in(message.usage))
         if usage is not None:

@@ -304,4 +304,4 @@ def tap_response(body: bytes, target: Target, context: Context) -> Tapped:
         probe.stop_details,
         has_calls=any(block.type == "tool_use" for block in probe.content),
     )
-    return Tapped(body, usage=usage, finish=finish, id=probe.id)
+    return Tapped(body, usage=usage, finish=finish, id=probe.id, model=probe.model)

@@ -156,7 +156,7 @@ def tap_embeddings(body: bytes, asked: Encoding = "base64") -> Tapped:
     if asked == "float" and any(isinstance(item.embedding, str) for item in reply.data or ()):
         body = _recoded(body)
     usage = None if reply.usage is None else read_usage(reply.usage)
-    return Tapped(body=body, usage=usage, id=reply.id)
+    return Tapped(body=body, usage=usage, id=reply.id, model=reply.model)
 
 
 def read_embeddings(body: bytes) -> Embeddings:

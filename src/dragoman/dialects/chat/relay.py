@@ -204,6 +204,7 @@ class ChatRelay:
                 return b""
         if facts.id is None:
             facts.id = chunk.id or None
+            facts.model = facts.model or chunk.model
         if chunk.service_tier is not None:
             self._tier = chunk.service_tier
         usage = None

@@ -268,7 +268,7 @@ def tap_response(body: bytes, target: Target, context: Context) -> Tapped:
     tier = regular.service_tier
     if tier is not None and tier not in USUAL_TIERS:
         usage = in_tier(usage, tier)
-    return Tapped(body, usage, finish, regular.id or None)
+    return Tapped(body, usage, finish, regular.id or None, regular.model)
 
 
 def _tap_with_care(body: bytes, target: Target) -> Tapped:
@@ -282,4 +282,5 @@ def _tap_with_care(body: bytes, target: Target) -> Tapped:
         usage=in_tier(usage_of(reply), reply.service_tier),
         finish=read_finish(first.finish_reason, has_calls=has_calls),
         id=reply.id or None,
+        model=reply.model,
     )

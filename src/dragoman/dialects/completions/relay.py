@@ -103,6 +103,7 @@ class CompletionsRelay:
     def _note(self, chunk: ReplyWire) -> None:
         facts = self.facts
         facts.id = facts.id or chunk.id or None
+        facts.model = facts.model or chunk.model
         usage = wire.read_usage(chunk.usage)
         if usage is not None:
             facts.usage = merge(facts.usage, usage)

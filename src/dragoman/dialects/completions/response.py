@@ -60,7 +60,7 @@ class Replies:
             body = encode(members)
         first = reply.choices[0] if reply.choices else ChoiceWire()
         finish = wire.read_finish(first.finish_reason)
-        return Tapped(body, wire.read_usage(reply.usage), finish, reply.id or None)
+        return Tapped(body, wire.read_usage(reply.usage), finish, reply.id or None, reply.model)
 
     def frames(self, body: bytes) -> bytes:
         """A whole reply as the stream that says the same (P11): a chunk has its very shape.

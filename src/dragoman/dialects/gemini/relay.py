@@ -115,6 +115,7 @@ class GeminiRelay:
     def _note(self, found: Probe) -> None:
         facts = self.facts
         facts.id = facts.id or found.responseId
+        facts.model = facts.model or found.modelVersion
         usage = told_usage(found.usageMetadata)
         if usage is not None:
             facts.usage = merge(facts.usage, usage)

@@ -188,4 +188,6 @@ def tap_response(body: bytes, target: Target, context: Context) -> Tapped:
     calls = has_call(first.content.parts if first.content else None)
     raw = word(first.finishReason) if found.candidates else "SAFETY"
     finish = read_finish(raw, has_calls=calls)
-    return Tapped(body, told_usage(found.usageMetadata), finish, found.responseId)
+    return Tapped(
+        body, told_usage(found.usageMetadata), finish, found.responseId, found.modelVersion
+    )

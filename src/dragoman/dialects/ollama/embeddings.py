@@ -173,7 +173,7 @@ def tap_embeddings(body: bytes, members: Members) -> Tapped:
     reply = _open(body)
     if is_old(members) and reply.embedding is None:
         body = encode({"embedding": next(iter(reply.vectors or ()), [])})
-    return Tapped(body, usage=_usage(reply))
+    return Tapped(body, usage=_usage(reply), model=reply.model)
 
 
 EMBEDDER = Embedder(

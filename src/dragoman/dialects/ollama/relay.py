@@ -82,6 +82,7 @@ class OllamaRelay:
             facts.finish = reply.read_finish(line, has_calls=self._has_calls)
             facts.finished = facts.over = True
             self._done = True
+        facts.model = facts.model or line.model
         if line.model is None:
             data = with_model(data, self._context.model or self._target.model)
         return data + b"\n"

@@ -204,7 +204,7 @@ def tap_response(body: bytes, target: Target, context: Context) -> Tapped:
     if line.model is None:
         body = with_model(body, context.model or target.model)
     finish = reply.read_finish(line, has_calls=bool(line.said.tool_calls))
-    return Tapped(body, usage=reply.read_usage(line), finish=finish)
+    return Tapped(body, usage=reply.read_usage(line), finish=finish, model=line.model)
 
 
 def with_model(data: bytes, model: str) -> bytes:

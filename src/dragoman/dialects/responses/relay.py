@@ -179,6 +179,7 @@ class ResponsesRelay:
         facts = self.facts
         reply = read_reply(response)
         facts.id = facts.id or reply.id
+        facts.model = facts.model or reply.model
         if kind in _ENDS:
             if reply.status in FAILED:
                 raise read_stream_error(one.data)

@@ -162,7 +162,7 @@ def tap_response(body: bytes, target: Target, context: Context) -> Tapped:
         members["model"] = context.model or target.model
         body = encode(members)
     usage, finish = usage_and_finish(reply, kinds_of(reply.output))
-    return Tapped(body, usage=usage, finish=finish, id=reply.id)
+    return Tapped(body, usage=usage, finish=finish, id=reply.id, model=reply.model)
 
 
 def _members(body: bytes) -> dict[str, Any]:

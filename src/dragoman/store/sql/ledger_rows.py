@@ -10,6 +10,7 @@ made here of those calls that were new.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -19,7 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from dragoman.accounting.entry import AttemptRow, Consumed, Entry, RequestRow
 from dragoman.store.budget_tables import charges
-from dragoman.store.ledger_tables import SETTLED, SUMS, attempts, hours, requests
+from dragoman.store.ledger_tables import MEDIA, SETTLED, SUMS, attempts, hours, requests
 from dragoman.store.settling_tables import unsettled
 from dragoman.store.sql.budget_charges import paid
 from dragoman.store.sql.direct import run_each
@@ -336,6 +337,9 @@ class Added:
                 sums[5] += used.reasoning_tokens
             if row.other_cost_pico:
                 sums[8] += row.other_cost_pico
+            media = _media_of(used)
+            if any(media):
+                sums[_PLAIN:] = [a + b for a, b in zip(sums[_PLAIN:], media, strict=True)]
 
     def add(self, kind: Row, numbers: list[int]) -> None:
         """Adds calls of one kind that are summed up already."""
@@ -378,7 +382,23 @@ def _in_order(found: dict[Row, list[int]]) -> list[Row]:
     return [(*key, *found[key]) for key in sorted(found)]
 
 
-_ADDED = 9
+_PLAIN = 9
+_UNIT = re.compile(r"(\w+)=(\d{1,15})")
+_ADDED = _PLAIN + len(MEDIA)
+
+
+def _media_of(used: Consumed) -> tuple[int, ...]:
+    """What a call adds to ``MEDIA``."""
+    units = dict(_UNIT.findall(used.units)) if used.units else {}
+    return (
+        used.audio_input_tokens or 0,
+        used.audio_output_tokens or 0,
+        used.image_input_tokens or 0,
+        used.image_output_tokens or 0,
+        used.web_searches or 0,
+        int(units.get("images", 0)),
+        int(units.get("audio_seconds", 0)),
+    )
 
 
 def _counted(
@@ -390,7 +410,7 @@ def _counted(
     cost_from: str,
 ) -> list[int]:
     """What calls of one kind add to each of ``SUMS``; estimated numbers stand apart (D25)."""
-    calls, read, written, cache_read, cache_write, reasoning, pico, charged, other = added
+    calls, read, written, cache_read, cache_write, reasoning, pico, charged, other, *media = added
     guessed, guessed_cost = tokens_from == "estimated", cost_from == "estimated"
     worked = tried and operation in METERED and status in WORKED
     real = 0 if guessed else 1
@@ -412,4 +432,5 @@ def _counted(
         0 if guessed_cost else charged,
         other,
         charged if guessed_cost else 0,
+        *(each * real for each in media),
     ]

@@ -137,6 +137,7 @@ _numbers = itemgetter(
         (
             *("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"),
             *("reasoning_tokens", "cost_pico", "charged_pico"),
+            *("audio_input_tokens", "audio_output_tokens", "web_searches"),
         ),
     )
 )
@@ -161,4 +162,6 @@ def count_served(sums: Added, served: Iterable[Served]) -> None:
         added = [sum(filter(None, column)) for column in zip(*numbers, strict=True)]
         tenant, key_id, *names, operation, tokens_from, cost_from = kind
         how = (CALL_ALWAYS["status"], operation, True, tokens_from, cost_from)
-        sums.add((tenant, key_id, hour, *names, *how), [len(numbers), *added, 0])
+        *plain, audio_in, audio_out, searches = added
+        media = (audio_in, audio_out, 0, 0, searches, 0, 0)
+        sums.add((tenant, key_id, hour, *names, *how), [len(numbers), *plain, 0, *media])

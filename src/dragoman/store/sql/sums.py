@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sqlalchemy import and_, case, func, literal_column, or_, select, true
+from sqlalchemy import BigInteger, and_, case, func, literal_column, or_, select, true
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from dragoman.accounting.ports import Only, Scope, Sums
 from dragoman.accounting.question import CHAIN
@@ -19,6 +21,7 @@ from dragoman.store.sql.ledger_rows import HOUR_US, METERED, UNFAILED, WORKED
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
     from sqlalchemy.engine import Row as Found
+    from sqlalchemy.sql.compiler import SQLCompiler
 
     from dragoman.store.engine import Backend
 
@@ -102,6 +105,29 @@ def has_tag(tag: str) -> ColumnElement[bool]:
     return func.replace(listed, f",{tag},", "") != listed
 
 
+class _Units(FunctionElement[int]):
+    """The number behind a name in ``units`` of a call, as ``images=2 audio_seconds=7``; 0 without it."""
+
+    name = "units"
+    inherit_cache = True
+    type = BigInteger()
+
+
+@compiles(_Units, "sqlite")
+def _units_in_sqlite(element: _Units, compiler: SQLCompiler, **how: Any) -> str:
+    text, name = (compiler.process(each, **how) for each in element.clauses)
+    at = f"instr({text}, {name})"
+    # A cast takes the digits at the beginning.
+    digits = f"substr({text}, {at} + length({name}))"
+    return f"CASE WHEN {at} > 0 THEN CAST({digits} AS INTEGER) ELSE 0 END"
+
+
+@compiles(_Units, "postgresql")
+def _units_in_postgresql(element: _Units, compiler: SQLCompiler, **how: Any) -> str:
+    text, name = (compiler.process(each, **how) for each in element.clauses)
+    return f"COALESCE(CAST(substring({text} from {name} || '([0-9]+)') AS BIGINT), 0)"
+
+
 def _one_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return case((condition, 1), else_=0)
 
@@ -133,6 +159,8 @@ def _counted() -> dict[str, ColumnElement[int]]:
         "other_cost_pico": row.other_cost_pico,
         "estimated_charged_pico": _where(guessed_cost, "charged_pico"),
     }
+    for name in ("images", "audio_seconds"):
+        sums[name] = case((~guessed, _Units(row.units, literal_column(f"'{name}='"))), else_=0)
     for name in SUMS:
         if name not in sums:
             sums[name] = _where(~guessed, name)
