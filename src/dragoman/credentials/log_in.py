@@ -130,7 +130,8 @@ def begin_device(login: Login, ask: Ask) -> DeviceCode:
         HouseError: who we are is not known.
     """
     _check_client(login)
-    return device_code_of(login, ask(device_question(login)))
+    question = device_question(login)
+    return device_code_of(login, question, ask(question))
 
 
 def poll_device(login: Login, device: DeviceCode, ask: Ask) -> Polled:
@@ -140,8 +141,7 @@ def poll_device(login: Login, device: DeviceCode, ask: Ask) -> Polled:
         UpstreamError: the server does not answer.
     """
     try:
-        answer = ask(poll_question(login, device))
-        return Polled("complete", _scoped(login, token_of(login, answer, time.time())))
+        return Polled("complete", _given(login, ask, poll_question(login, device)))
     except RefusalError as error:
         match error.word:
             case "authorization_pending" | "slow_down":
