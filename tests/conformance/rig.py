@@ -34,7 +34,7 @@ SECRET = "sk-canary-4711"
 
 
 def story(test: Callable[..., Awaitable[None]]) -> Any:
-    """Runs an async test over each client in each loop, within 20 seconds unless marked.
+    """Runs an async test over each client in each loop.
 
     The libraries in a loop that nobody serves with are left to the long gate.
     """

@@ -26,6 +26,7 @@ from tests.conformance.upstream import Exchange, Upstream, black_hole, say, upst
 
 from dragoman.attempt.ports import Transport, UpstreamReply
 from dragoman.core.errors import UpstreamError
+from dragoman.transport import direct_client, library
 from dragoman.transport.connections import Connections
 from dragoman.transport.http import open_transport
 
@@ -210,7 +211,11 @@ async def test_a_reply_that_has_all_come_and_is_closed_unread(client):
 
 @pytest.mark.parametrize("requests", [300, pytest.param(10_000, marks=pytest.mark.gate)])
 @story
-async def test_idle_connections_closed_at_random_are_never_noticed(client, requests):
+async def test_idle_connections_closed_at_random_are_never_noticed(client, requests, monkeypatch):
+    # However long this process has to wait for its turn: that stale ones fail soon has a test of its own.
+    for module in (direct_client, library):
+        monkeypatch.setattr(module, "STALE_S", 60.0)
+
     async def script(exchange: Exchange) -> None:
         await exchange.reply(b"fine")
         if not len(provider.requests) % 3:

