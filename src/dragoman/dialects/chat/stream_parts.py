@@ -125,10 +125,10 @@ class ChoiceParts:
                 return
             elif self._blank:
                 text, self._blank = self._blank + text, ""
-            self._begin(kind, _TEXT if kind == "text" else _REFUSAL, out)
-            if kind == "text" and self._citations:
-                out.extend(Cited(self._open, cited, self.index) for cited in self._citations)
-                self._citations = []
+            if kind == "text":
+                self._begin_text(out)
+            else:
+                self._begin(kind, _REFUSAL, out)
         if self.torn:
             text, self._held = join(self._held, text)
             if not text:
@@ -310,8 +310,15 @@ class ChoiceParts:
         """White space that no words followed is a text of its own after all."""
         if self._blank:
             text, self._blank = self._blank, ""
-            self._begin("text", _TEXT, out)
+            self._begin_text(out)
             out.append(PartDelta(self._open, text, "text", self.index))
+
+    def _begin_text(self, out: list[Event]) -> None:
+        """Opens a text, which the citations that came before it are of."""
+        self._begin("text", _TEXT, out)
+        if self._citations:
+            out.extend(Cited(self._open, cited, self.index) for cited in self._citations)
+            self._citations = []
 
     def _begin(self, kind: str, head: Part, out: list[Event]) -> None:
         self.stop_open(out)

@@ -386,6 +386,16 @@ def test_a_whole_reply_told_as_chunks_folds_to_the_same_answer(response):
     assert fold(read_all(CHAT.response_frames(body))) == response
 
 
+def test_citations_are_of_the_white_space_before_a_refusal():
+    annotation = {"type": "url_citation", "url_citation": {"url": "https://a.example"}}
+    message = {"content": " ", "refusal": "no", "annotations": [annotation]}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    body = json.dumps({"id": "c1", "model": "m", "created": 5, "choices": [choice]}).encode()
+    whole = CHAT.read_response(body, Target("p", "m"), Undo())
+    assert whole.choices[0].parts[0].citations
+    assert fold(read_all(CHAT.response_frames(body))) == whole
+
+
 # --------------------------------------------------------------------------- recordings
 
 
