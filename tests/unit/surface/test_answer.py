@@ -77,7 +77,12 @@ def test_an_answer_says_who_served_it_and_what_it_cost():
 
 
 def test_an_estimate_is_told_to_no_caller():
-    guess = tried(cost=Decimal("0.1"), estimated=Usage(input=1, output=1), tokens_from="estimated")
+    guess = tried(
+        cost=Decimal("0.1"),
+        cost_from="estimated",
+        estimated=Usage(input=1, output=1),
+        tokens_from="estimated",
+    )
     assert "x-dragoman-cost-usd" not in headers(call(attempts=[guess]))
 
 
