@@ -216,6 +216,16 @@ async def test_several_who_upgrade_at_once_agree(url):
     assert await version_of(url) == newest_version()
 
 
+async def test_who_opens_a_new_file_waits_for_who_is_just_writing_to_it(tmp_path):
+    file = tmp_path / "dragoman.db"
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    asyncio.get_running_loop().call_later(0.2, other.execute, "ROLLBACK")
+    await upgrade(f"sqlite:///{file}")
+    other.close()
+    assert await version_of(f"sqlite:///{file}") == newest_version()
+
+
 async def test_serving_asks_for_the_version_that_it_knows(url, monkeypatch):
     database = open_database(url)
     with pytest.raises(HouseError, match="has no tables yet") as error:

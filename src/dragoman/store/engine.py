@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from sqlalchemy import Connection
-    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
     from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
@@ -44,6 +44,8 @@ QUERY_TIMEOUT_S = 2.0
 _CODE = "database_error"
 _BREATH = 500
 """Steps of SQLite's machine; a row of the ledger takes some hundred."""
+_WAL_TRIES = 20
+"""How often others may be just as quick."""
 _WRITES = "dragoman_writes"
 _FILE = "dragoman_file"
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -319,14 +321,30 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
     """Sets what SQLite keeps per connection; transactions begin only where we say so."""
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in (
-        "PRAGMA busy_timeout = 5000",
-        "PRAGMA journal_mode = WAL",
-        "PRAGMA synchronous = FULL",
-        "PRAGMA foreign_keys = ON",
-    ):
-        cursor.execute(pragma)
+    cursor.execute("PRAGMA busy_timeout = 5000")
+    _keep_wal(cursor)
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _keep_wal(cursor: DBAPICursor) -> None:
+    """Has the file keep a write-ahead log; who makes it so at the same moment is waited for.
+
+    SQLite refuses that at once where others are just opening the new file, however long it may wait.
+    """
+    for _ in range(_WAL_TRIES):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            # For a lock on it SQLite does wait.
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute("ROLLBACK")
+        else:
+            return
+    cursor.execute("PRAGMA journal_mode = WAL")
 
 
 def _begin_sqlite(connection: Connection) -> None:
