@@ -54,7 +54,7 @@ def upgrade() -> None:
         mine = [own.c[name] == sa.bindparam(f"its_{name}") for name in _KEYS[table]]
         its = [f"its_{name}" for name in _KEYS[table]]
         rows = [dict(zip((*its, *_MEDIA), (*key, *sums_of[key]), strict=True)) for key in sums_of]
-        values = {name: sa.bindparam(name) for name in _MEDIA}
+        values: dict[str, Any] = {name: sa.bindparam(name) for name in _MEDIA}
         if rows:
             connection.execute(sa.update(own).where(*mine).values(values), rows)
 
