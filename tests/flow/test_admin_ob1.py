@@ -156,6 +156,24 @@ def test_what_is_exported_is_taken_over_again_and_stands_in_the_audit_log(house)
     assert {house.server.chat(MODEL).status for _ in range(4)} == {200}
 
 
+def tokens_shown(house, calls):
+    house.backend.seen.clear()
+    for _ in range(calls):
+        assert house.server.chat(MODEL).status == 200
+    shown = [each["headers"]["authorization"] for each in house.backend.seen]
+    return {each.removeprefix("Bearer ").partition(":")[0] for each in shown}
+
+
+def test_an_account_that_takes_anothers_place_is_used_by_its_own_token(house):
+    house.put("ada")
+    kept = house.ask("POST", "/accounts/export", {})
+    house.put("ada")
+    (token,) = [row["access_token"] for row in kept["accounts"]]
+    until(lambda: token not in tokens_shown(house, 6), 10)
+    assert house.ask("POST", "/accounts/import", kept)["replaced"] == NAMES[:1]
+    until(lambda: tokens_shown(house, 6) == {token}, 10)
+
+
 @pytest.mark.parametrize(
     ("said", "param"),
     [
@@ -241,6 +259,10 @@ def test_whose_turn_it_is_is_said_while_serving_and_goes_before_the_configuratio
         assert said == "balanced, as an administrator says.\n"
         assert "performance" in beside(house.server, "ob1", "rotation", "performance", *at)
         house.ask("PUT", "/rotation-mode", {"mode": "balanced"})
+        path = "/api/admin/providers/ob1"
+        reply = house.server.ask("DELETE", path, key=house.admin)
+        assert reply.status == 404, "there is nothing of the provider to forget"
+        assert house.ask("GET")["rotation_mode"] == "balanced"
         # A provider that is disabled and enabled keeps it.
         for verb in ("disable", "enable"):
             path = f"/api/admin/providers/ob1/{verb}"

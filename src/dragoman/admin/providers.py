@@ -173,7 +173,7 @@ async def delete_provider(desk: DeskOf, call: CallOf, name: Name) -> None:
     """Forgets what was added here; what the file or the environment says is in force again."""
     before = (await shown(desk)).get(name)
     async with changing(desk) as overlay:
-        if not any(each.name == name for each in overlay.providers):
+        if not any(each.name == name and each.is_stored for each in overlay.providers):
             raise _unknown(name)
         await fits(desk, without_provider(overlay, name))
         async with deed(desk, call, "provider.delete", name, before=_plain(before)):

@@ -125,7 +125,10 @@ class LiveAccounts:
             live = LiveToken(token, lambda: self._organizations.get(place, ""))
             self._tokens[place] = live
             self._credentials[place] = live.credential(account.id)
-            token.held()
+        known = self._tokens[place].token
+        held = known.known()
+        if held is None or held.access.reveal() != account.token.access.reveal():
+            known.held()  # a login or an import may have put another in its place
         return self._credentials[place]
 
 

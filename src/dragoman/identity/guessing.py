@@ -79,6 +79,6 @@ class Guesses:
             took = self._clock.monotonic() - began
             self._good_until = began + max(FRESH_S, took * _PART)
         except (GatewayError, TimeoutError):
-            self._strangers = None
+            pass  # what was read before holds as long as it would have
         finally:
             self._reading = None

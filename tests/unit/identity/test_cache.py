@@ -34,6 +34,7 @@ class Store:
         self.strangers_read = 0
         self.few = True
         """Whether there are so few keys that all can be known."""
+        self.strangers_fail = False
         self.fails = False
         self.gate: asyncio.Event | None = None
         self.slow: asyncio.Event | None = None
@@ -55,6 +56,8 @@ class Store:
 
     async def strangers(self):
         self.strangers_read += 1
+        if self.strangers_fail:
+            raise HouseError("overloaded", "The database is busy.", code="database_error")
         known = set(self.records) if self.few else None
         await self._wait()
         if known is None:
@@ -625,6 +628,23 @@ async def test_in_a_flood_too_what_the_database_cannot_tell_is_no_refusal(keys, 
     clock.advance(2)
     with pytest.raises(HouseError):
         await keys.find("sk-guess-last", None)
+
+
+async def test_a_reading_that_fails_once_lets_no_flood_through(keys, store, clock):
+    await guess(keys, clock, 200, 1)
+    await settle()
+    store.strangers_fail = True
+    clock.advance(0.3)
+    # One of our form has all be read again, as somebody may just have made it.
+    assert (await keys.find("drg-guess", "someones")).record is None
+    store.strangers_fail = False
+    finds, reads = store.finds, store.strangers_read
+    assert reads == 2
+    await guess(keys, clock, 200, 2)
+    assert store.finds - finds <= 1
+    store.change("another")
+    clock.advance(1)
+    assert await is_good(keys, "another")
 
 
 async def test_where_there_are_too_many_keys_to_know_all_each_guess_is_asked_for(

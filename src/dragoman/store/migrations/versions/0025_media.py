@@ -31,6 +31,7 @@ _KEYS = {
 _UNIT = re.compile(r"(\w+)=(\d{1,15})")
 _HOUR_US = 3_600_000_000
 _LONGEST = 200
+_AT_ONCE = 5000
 
 
 def upgrade() -> None:
@@ -50,10 +51,12 @@ def upgrade() -> None:
     connection = op.get_bind()
     for table, sums_of in found.items():
         own = sa.table(table, *map(sa.column, (*_KEYS[table], *_MEDIA)))
-        for key, sums in sums_of.items():
-            mine = [own.c[name] == value for name, value in zip(_KEYS[table], key, strict=True)]
-            values = dict(zip(_MEDIA, sums, strict=True))
-            connection.execute(sa.update(own).where(*mine).values(values))
+        mine = [own.c[name] == sa.bindparam(f"its_{name}") for name in _KEYS[table]]
+        its = [f"its_{name}" for name in _KEYS[table]]
+        rows = [dict(zip((*its, *_MEDIA), (*key, *sums_of[key]), strict=True)) for key in sums_of]
+        values: dict[str, Any] = {name: sa.bindparam(name) for name in _MEDIA}
+        if rows:
+            connection.execute(sa.update(own).where(*mine).values(values), rows)
 
 
 def _counted() -> Iterator[tuple[str, tuple[Any, ...], list[int]]]:
@@ -63,7 +66,9 @@ def _counted() -> Iterator[tuple[str, tuple[Any, ...], list[int]]]:
     has_any = sa.or_(calls.c.units != "", *(calls.c[name] > 0 for name in _TOKENS))
     query = sa.select(*(calls.c[name] for name in names))
     query = query.where(calls.c.tokens_from != "estimated", has_any)
-    for row in op.get_bind().execute(query).mappings().all():
+    # There may be more of them than fit into memory.
+    query = query.execution_options(yield_per=_AT_ONCE)
+    for row in op.get_bind().execute(query).mappings():
         units = dict(_UNIT.findall(row["units"]))
         numbers = [row[name] or 0 for name in _TOKENS] + [
             int(units.get(name, 0)) for name in _UNITS
