@@ -4,7 +4,8 @@ Most guesses never come to it: a string of our own form with a wrong checksum is
 can be computed, and stored keys may have any form. As long as unknown credentials are rare, each is asked for:
 a key that another process has just made serves at once. Once they are many, the digests of all keys are read
 once for each generation, and once a second where guesses have our form, and what is not among them is nobody's: no
-query, whatever is guessed. A key that is made during a flood then serves within a second.
+query, whatever is guessed. A key that is made during a flood then serves within a second
+(``FRESH_S``), or ``_PART`` times the time that a reading takes.
 """
 
 from __future__ import annotations
