@@ -61,9 +61,8 @@ class Reserved(Struct, eq=False):
 
     def end(self, outcome: Outcome) -> None:
         """Settles them to what the call came to; a second time does nothing."""
-        taken = self.taken
+        taken, self.taken = self.taken, None
         if taken is not None:
-            self.taken = None
             amount = taken.amount
             change = tokens_of(outcome, amount) - amount
             if change:

@@ -137,10 +137,7 @@ def paid_now(
         return None
     amount = fare.read * read + fare.wrote * written + fare.request
     pots = fare.pots
-    left = pots.ahead - amount
-    if left >= 0:
-        pots.ahead = left
-    elif not budgets.take(pots, amount):
+    if not budgets.take(pots, amount):
         return None
     return Purse(budgets, fare.payment, size, price, wall, pots, amount, fare.candidate, amount)
 

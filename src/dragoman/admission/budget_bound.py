@@ -64,9 +64,6 @@ _INTRICATE = frozenset(
     }
 )
 """Members that a request of text alone at the usual price does not have."""
-_shapes: dict[tuple[str, ...], tuple[str, ...] | None] = {}
-"""By the names of a request's members: those of them that bound its answer; None where it is not plain."""
-_MOST_SHAPES, _LONGEST_SHAPE = 1000, 400
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _TOOLS = msgspec.json.Decoder(list[dict[str, Raw]])
 _ANY = msgspec.json.Decoder()
@@ -159,17 +156,13 @@ class Size(Struct, frozen=True, gc=False):
 def plain_size(ask: Ask, dialect: Family) -> Size | None:
     """The size of a request of text alone at the usual price, as most are; None: it has to be looked into."""
     members, body = ask.members, ask.body
-    shape = tuple(members)
-    bounds = _shapes.get(shape, shape)
-    if bounds is shape:
-        bounds = _shape(shape)
-    if bounds is None or dialect not in _FLAT:
+    if dialect not in _FLAT or not _INTRICATE.isdisjoint(members):
         return None
     text = str(body, "latin-1")
     if signs_of_typed_media(text):
         return None
     most = 0
-    for name in bounds:
+    for name in _BOUNDS.intersection(members):
         try:
             said = _whole(members[name])
         except _UNREADABLE:
@@ -179,20 +172,6 @@ def plain_size(ask: Ask, dialect: Family) -> Size | None:
     if "cache" in text:
         return Size(tokens, most or None, caches=True, dialect=dialect)
     return Size(tokens, most or None, dialect=dialect, text=tokens)
-
-
-def _shape(names: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Which members of a request that has these bound its answer; None where it is not plain.
-
-    Kept, as nearly all requests have the members of one before.
-    """
-    bounds = tuple(name for name in names if name in _BOUNDS)
-    found = bounds if _INTRICATE.isdisjoint(names) else None
-    if sum(map(len, names)) <= _LONGEST_SHAPE:
-        if len(_shapes) >= _MOST_SHAPES:
-            _shapes.clear()
-        _shapes[names] = found
-    return found
 
 
 def size_of(ask: Ask, asked: Asked, dialect: Family) -> Size:

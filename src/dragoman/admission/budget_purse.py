@@ -40,7 +40,7 @@ class Purse(Struct, eq=False):
     """Who is asked next."""
     _takes: int = 0
     """What one try there costs at most."""
-    _bounds: dict[int, tuple[Candidate, int]] | None = None
+    _bounds: dict[int, tuple[Candidate, int]] = {}
     """The same by the identity of a candidate, which the candidate beside it keeps from being another's."""
     _assigned: dict[str, tuple[Candidate, int, Pots]] = {}
     """By attempt: at whom, what it has taken, and from which pots."""
@@ -64,19 +64,16 @@ class Purse(Struct, eq=False):
         """What one try there costs at most; nothing where it may be tried without a known price."""
         if candidate is self._next:
             return self._takes
-        bounds = self._bounds
-        if bounds is None:
-            bounds = self._bounds = {}
-        known = bounds.get(id(candidate))
+        known = self._bounds.get(id(candidate))
         if known is None:
             found = bound_of(self._size, candidate, self._price(candidate)) or 0
-            known = bounds[id(candidate)] = (candidate, found)
+            known = self._bounds[id(candidate)] = (candidate, found)
         return known[1]
 
     def affords_now(self, candidate: Candidate) -> bool:
         """Whether the pocket pays for one more try there; it is then set aside."""
         if candidate is not self._next:
-            known = None if self._bounds is None else self._bounds.get(id(candidate))
+            known = self._bounds.get(id(candidate))
             if known is None:
                 return False
             self._next, self._takes = known

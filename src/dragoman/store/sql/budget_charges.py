@@ -21,7 +21,7 @@ from sqlalchemy import and_, bindparam, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dragoman.accounting.served import COST, Served
-from dragoman.core.budget import DAY_S, Charge, Payer, Pot, Stake, pots_of
+from dragoman.core.budget import DAY_S, Charge, Payer, Pot, pots_of
 from dragoman.store.budget_tables import leases, pots
 from dragoman.store.sql.direct import ask, run_each
 
@@ -66,23 +66,21 @@ def _summed(
 
     Calls of one day and the same payers pay from the same pots, so those are found once for all of them.
     """
-    alike: defaultdict[tuple[int, float, str], list[tuple[int, int, Stake]]]
+    alike: defaultdict[tuple[tuple[Payer, ...], float, str], list[tuple[int, int, int]]]
     alike = defaultdict(list)
-    # By the identity of the payers, which their stakes keep from being others': their value takes longer to tell.
     for _, _, each in charged:
         stake = each.stake
-        alike[id(stake.payers), each.wall // DAY_S, stake.holder].append(
-            (each.spent, each.held, stake)
-        )
+        its = (each.spent, each.held, stake.pico)
+        alike[stake.payers, each.wall // DAY_S, stake.holder].append(its)
     for one in served:
-        its = one.stake
-        if its is not None:
-            alike[id(its.payers), one.wall // DAY_S, its.holder].append((one.facts[COST], 0, its))
+        its_stake = one.stake
+        if its_stake is not None:
+            its = (one.facts[COST], 0, its_stake.pico)
+            alike[its_stake.payers, one.wall // DAY_S, its_stake.holder].append(its)
     pots_spent: dict[Pot, list[int]] = {}
     pots_covered: dict[tuple[Pot, str], int] = {}
-    for (_, day, holder), rows in alike.items():
-        spent, held, stakes = zip(*rows, strict=True)
-        payers, set_aside = stakes[0].payers, [each.pico for each in stakes]
+    for (payers, day, holder), rows in alike.items():
+        spent, held, set_aside = zip(*rows, strict=True)
         covered = sum(map(min, set_aside, map(add, spent, held)))
         for pot in pots_of(payers, day * DAY_S):
             sums = pots_spent.setdefault(pot, [0, 0])

@@ -21,7 +21,6 @@ from dragoman.accounting.served import (
     UNSURE,
     Served,
 )
-from dragoman.core.budget import Payer
 from dragoman.store.ledger_tables import attempts, requests
 from dragoman.store.sql.budget_charges import words_of
 from dragoman.store.sql.ledger_rows import HOUR_US, UNKNOWN, Added, Row, inserted
@@ -99,8 +98,6 @@ def add_served(
     calls, tries, paid = rows.calls.append, rows.tries.append, rows.paid.append
     spell = spelt.get
     its = (batch,)
-    payers: tuple[Payer, ...] | None = None
-    words = ""
     for each in served:
         facts = each.facts
         said = facts[SURE:_END]
@@ -111,11 +108,7 @@ def add_served(
         if stake is None:
             tries(said[OWN:] + facts[_END:])
         else:
-            # The calls of one caller share them: to be told apart by value takes longer than the row.
-            if stake.payers is not payers:
-                payers = stake.payers
-                words = words_of(payers)
-            paid(said[OWN:] + facts[_END:] + (stake.pico, words))
+            paid(said[OWN:] + facts[_END:] + (stake.pico, words_of(stake.payers)))
 
 
 _PLACE = {name: place for place, name in enumerate(CALL)}
