@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager
 from sqlalchemy import text
 
 from databases import database_url
+from dragoman.accounting.ports import MEDIA
 from dragoman.store.engine import open_database
-from dragoman.store.ledger_tables import MEDIA, SUMS
+from dragoman.store.ledger_tables import SUMS
 from dragoman.store.schema import downgrade, upgrade
 
 MONTH_US = 1_767_225_600_000_000

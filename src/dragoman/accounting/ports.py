@@ -98,6 +98,18 @@ class Only(Struct, frozen=True):
 ANY = Only()
 
 
+MEDIA = (
+    "audio_input_tokens",
+    "audio_output_tokens",
+    "image_input_tokens",
+    "image_output_tokens",
+    "web_searches",
+    "images",
+    "audio_seconds",
+)
+"""Sums of what most calls have none of; the last two stand in ``units`` of a call's row."""
+
+
 class Sums(Struct, gc=False):
     """Sums over calls; those of estimated numbers stand apart (D25)."""
 

@@ -11,20 +11,11 @@ from decimal import Decimal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from dragoman.accounting.ports import Line, Sums
+from dragoman.accounting.ports import MEDIA, Line, Sums
 from dragoman.core.errors import CallerError, invalid
 from dragoman.core.money import from_pico
 
 _PLACES = 12
-_MEDIA = (
-    "audio_input_tokens",
-    "audio_output_tokens",
-    "image_input_tokens",
-    "image_output_tokens",
-    "web_searches",
-    "images",
-    "audio_seconds",
-)
 
 
 class Estimated(Struct, frozen=True):
@@ -197,7 +188,7 @@ def totals(sums: Sums, **names: str | None) -> Totals:
 
 def media_of(sums: Sums) -> dict[str, int]:
     """Tokens of sound and pictures, and what is counted otherwise than in tokens; only what there is of it."""
-    return {name: number for name in _MEDIA if (number := getattr(sums, name))}
+    return {name: number for name in MEDIA if (number := getattr(sums, name))}
 
 
 def known_cost(sums: Sums) -> Decimal | None:

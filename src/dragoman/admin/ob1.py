@@ -27,11 +27,11 @@ from dragoman.catalog.stored import StoredProvider
 from dragoman.core.errors import CallerError, invalid
 from dragoman.core.provider import Rotation
 from dragoman.credentials.accounts import Account, Standing, read_account
+from dragoman.credentials.token import USABLE
 
 router = room("ob1")
 
 NAME = "ob1"
-_USABLE = ("good", "renewable")
 _T = TypeVar("_T")
 
 Secretive = Annotated[
@@ -190,7 +190,7 @@ async def status(desk: DeskOf) -> Status:
     mode, said_by = await _rotation(desk)
     today = await spent_today(desk)
     return Status(
-        usable=any(state in _USABLE for state in states),
+        usable=any(state in USABLE for state in states),
         accounts={state: states.count(state) for state in sorted(set(states))},
         rotation_mode=mode,
         rotation_mode_from=said_by,
@@ -271,10 +271,10 @@ async def take_over(desk: DeskOf, call: CallOf, said: ImportSaid) -> Imported:
 @router.post("/api/admin/ob1/accounts/export")
 async def give_out(desk: DeskOf, call: CallOf, said: ExportSaid) -> Exported:
     """The accounts with their tokens, as an import takes them; that it was done is in the audit log."""
-    if said.account is not None:
-        await _known(desk, said.account)
     names = [each.account for each in await _done(desk, lambda work: work.standings())]
     wanted = [name for name in names if said.account in {None, name}]
+    if said.account is not None and not wanted:
+        raise _unknown(said.account)
     async with deed(desk, call, "ob1_account.export", said.account or "*") as note:
         rows = await _done(desk, lambda work: work.give(wanted))
         note.after = {"accounts": wanted}

@@ -105,13 +105,13 @@ class LiveAccounts:
         """
         assert self._logins is not None, "the configuration was read"
         login, logins = self._logins.login(name), self._logins
-        file = logins.accounts(login)
+        path = logins.accounts(login).path
 
         def token_of(account: str) -> FreshToken:
-            live = self._tokens.get((file.path, account))
+            live = self._tokens.get((path, account))
             return logins.account(login, account) if live is None else live.token
 
-        return AccountWork(login, file, token_of, logins.ask, logins.folder)
+        return logins.work(login, token_of)
 
     def _say(self, what: str, whom: str, why: str) -> None:
         """To whoever listens by then."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -88,12 +89,12 @@ class Logins:
         shelf = self.accounts(login).shelf(account)
         return FreshToken(login, shelf, self.ask, note=self._noted, whose=account)
 
-    def work(self, login: Login) -> AccountWork:
-        """What is done with them beside using them."""
-        file = self.accounts(login)
-        return AccountWork(
-            login, file, lambda account: self.account(login, account), self.ask, self.folder
-        )
+    def work(
+        self, login: Login, token_of: Callable[[str], FreshToken] | None = None
+    ) -> AccountWork:
+        """What is done with them beside using them; ``token_of``: the tokens that calls use here."""
+        its = token_of or partial(self.account, login)
+        return AccountWork(login, self.accounts(login), its, self.ask, self.folder)
 
     def _private(self) -> Path:
         """The secrets folder; a login that nobody has used makes none."""

@@ -82,8 +82,7 @@ def by_device(
     sleep: Callable[[float], object] = time.sleep,
 ) -> Token:
     """A code that is typed on another machine; asks until the person has done so (RFC 8628)."""
-    question = device_question(login)
-    device = device_code_of(login, question, ask(question))
+    device = begin_device(login, ask)
     type_in(device)
     interval = device.interval_s
     waited = 0.0

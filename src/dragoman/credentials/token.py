@@ -73,6 +73,7 @@ def _is_google(url: str) -> bool:
 
 State: TypeAlias = Literal["good", "renewable", "ended", "login needed"]
 """How a token stands: usable as it is, after a renewal, or not without a new login."""
+USABLE: frozenset[State] = frozenset({"good", "renewable"})
 
 
 def state_of(token: Token, now: float) -> State:

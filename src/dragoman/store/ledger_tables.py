@@ -26,6 +26,7 @@ from sqlalchemy import (
     text,
 )
 
+from dragoman.accounting.ports import MEDIA
 from dragoman.store.tables import metadata
 
 
@@ -143,16 +144,6 @@ that have spent its cost, where they held nothing for it, and ``reserved_pico`` 
 SETTLED = ("settled_us", "settled_from", "former")
 """Columns of ``attempts`` that are empty until then."""
 
-MEDIA = (
-    "audio_input_tokens",
-    "audio_output_tokens",
-    "image_input_tokens",
-    "image_output_tokens",
-    "web_searches",
-    "images",
-    "audio_seconds",
-)
-"""Sums of what most calls have none of; the last two stand in ``units`` of a call's row."""
 SUMS = (
     "requests",
     "failed",
@@ -174,10 +165,14 @@ SUMS = (
     *MEDIA,
 )
 
-_NONE_YET = dict.fromkeys(
-    ("charged_pico", "other_cost_pico", "estimated_charged_pico", *MEDIA), "0"
-)
-"""Sums that older rows do not have."""
+
+def sum_columns(*later: str) -> list[Column[int]]:
+    """The columns of a table of sums; rows from before there were media, or those of ``later``, have none."""
+    unsaid = dict.fromkeys((*later, *MEDIA), "0")
+    return [
+        Column(name, BigInteger, nullable=False, server_default=unsaid.get(name)) for name in SUMS
+    ]
+
 
 hours = Table(
     "ledger_hours",
@@ -187,10 +182,7 @@ hours = Table(
     Column("hour", BigInteger, primary_key=True, autoincrement=False),
     Column("provider", Text, primary_key=True),
     Column("model", Text, primary_key=True),
-    *(
-        Column(name, BigInteger, nullable=False, server_default=_NONE_YET.get(name))
-        for name in SUMS
-    ),
+    *sum_columns("charged_pico", "other_cost_pico", "estimated_charged_pico"),
     Index("ix_ledger_hours_hour", "hour"),
     sqlite_with_rowid=False,
 )

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, String, Table, Text
 
-from dragoman.store.ledger_tables import MEDIA, SUMS
+from dragoman.store.ledger_tables import sum_columns
 from dragoman.store.tables import metadata
-
-_NONE_YET = dict.fromkeys(MEDIA, "0")
 
 days = Table(
     "ledger_days",
@@ -26,10 +24,7 @@ days = Table(
     Column("day", BigInteger, primary_key=True, autoincrement=False),
     Column("provider", Text, primary_key=True),
     Column("model", Text, primary_key=True),
-    *(
-        Column(name, BigInteger, nullable=False, server_default=_NONE_YET.get(name))
-        for name in SUMS
-    ),
+    *sum_columns(),
     Index("ix_ledger_days_day", "day"),
     sqlite_with_rowid=False,
 )
@@ -45,10 +40,7 @@ labels = Table(
     Column("key_id", Text, primary_key=True),
     Column("provider", Text, primary_key=True),
     Column("model", Text, primary_key=True),
-    *(
-        Column(name, BigInteger, nullable=False, server_default=_NONE_YET.get(name))
-        for name in SUMS
-    ),
+    *sum_columns(),
     Index("ix_ledger_labels_kind_day", "kind", "day"),
     sqlite_with_rowid=False,
 )

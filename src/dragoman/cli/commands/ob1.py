@@ -70,7 +70,6 @@ _ROTATION = """Show whose turn it is among the accounts of a running gateway, or
 """
 _NAME = "ob1"
 _AT = "/api/admin/ob1"
-_USABLE = ("good", "renewable")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -105,9 +104,10 @@ def auth(
 def standing(*, env_file: EnvFileOption = None, as_json: JsonOption = False) -> None:
     """Tells whether OB-1 can be used."""
     from dragoman.credentials.ob1 import NO_TOKEN
+    from dragoman.credentials.token import USABLE
 
     rows, file = _rows(env_file, as_json=as_json)
-    usable = [row for row in rows if row["state"] in _USABLE]
+    usable = [row for row in rows if row["state"] in USABLE]
     if as_json:
         say_json({"accounts": len(rows), "usable": len(usable), "file": str(file)})
     elif usable:

@@ -19,8 +19,9 @@ from sqlalchemy import bindparam, func, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dragoman.accounting.entry import AttemptRow, Consumed, Entry, RequestRow
+from dragoman.accounting.ports import MEDIA
 from dragoman.store.budget_tables import charges
-from dragoman.store.ledger_tables import MEDIA, SETTLED, SUMS, attempts, hours, requests
+from dragoman.store.ledger_tables import SETTLED, SUMS, attempts, hours, requests
 from dragoman.store.settling_tables import unsettled
 from dragoman.store.sql.budget_charges import paid
 from dragoman.store.sql.direct import run_each
