@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 
@@ -155,20 +155,31 @@ class Writer:
         left = Counter(self._left_to_journal)
         calls = Calls()
         refused: frozenset[str] = frozenset()
-        named: dict[int, set[str]] = {number: set() for number in left}
         for number in sorted(left):
-            data = await asyncio.to_thread(self._journal.path_of(number).read_bytes)
-            end = torn = 0
-            while end < len(data) and not torn:
-                reading = await asyncio.to_thread(read, data, end, 2 * BATCH)
-                named[number].update(map(call_id, reading.records))
-                refused |= await self._write([*filter(None, map(calls.feed, reading.records))])
-                end, torn = reading.end, reading.torn
+            async for records in self._records_of(number):
+                refused |= await self._write([*filter(None, map(calls.feed, records))])
+        # What was refused stays in its files, for a person to look at.
+        kept = {number for number in left if refused and await self._holds_any(number, refused)}
         self._left_to_journal -= left
         for number, count in left.items():
-            # What was refused stays in its files, for a person to look at.
-            if refused.isdisjoint(named[number]):
+            if number not in kept:
                 self._journal.let_go(number, count)
+
+    async def _records_of(self, number: int) -> AsyncIterator[Sequence[Record]]:
+        """What one of our files holds, some at a time."""
+        data = await asyncio.to_thread(self._journal.path_of(number).read_bytes)
+        end = torn = 0
+        while end < len(data) and not torn:
+            reading = await asyncio.to_thread(read, data, end, 2 * BATCH)
+            yield reading.records
+            end, torn = reading.end, reading.torn
+
+    async def _holds_any(self, number: int, calls: frozenset[str]) -> bool:
+        """Whether one of our files has a record of one of these calls."""
+        async for records in self._records_of(number):
+            if not calls.isdisjoint(map(call_id, records)):
+                return True
+        return False
 
     async def run(self) -> None:
         """Writes batches as they fall due, until it is cancelled."""
