@@ -5,7 +5,7 @@ import json
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from servers import KEY
+from servers import KEY, until
 from talking import CHAT, talking
 
 TOOL = {
@@ -110,7 +110,8 @@ def test_a_whole_answer_is_the_one_of_a_post_and_stands_in_the_ledger(gateway):
     row = gateway.row("ws-whole")
     assert (row["status"], row["http_status"]) == ("complete", 200)
     assert row["output_tokens"] == posted["usage"]["completion_tokens"]
-    assert '"route":"/ws"' in gateway.log.read_text()
+    # A line of the log is written a moment after what it tells.
+    assert until(lambda: '"route":"/ws"' in gateway.log.read_text(), 5)
 
 
 @pytest.mark.req("R-WS-010")

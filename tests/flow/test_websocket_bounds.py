@@ -262,6 +262,7 @@ def test_a_frame_that_is_none_cuts_the_calls_and_is_no_failure_of_ours(bounded):
                     talk.hear()
     rows = [until(lambda name=name: _row(bounded, name), 5) for name in names]
     assert {row["status"] for row in rows} == {"client_cut"}
+    until(lambda: bounded.log.read_text().count('"request_id":"cut-') >= len(names), 10)
     log = bounded.log.read_text()
     told = [json.loads(line) for line in log.splitlines() if '"request_id":"cut-' in line]
     assert {line["message"] for line in told} == {"request"}
