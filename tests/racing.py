@@ -36,7 +36,7 @@ class Providers:
     replies: dict[str, list]
     asked: list[str] = field(default_factory=list)
 
-    async def send(self, request):
+    async def send(self, request, again=None):
         host = request.url.split("/")[2].removesuffix(".test")
         self.asked.append(host)
         replies = self.replies[host]
@@ -58,7 +58,7 @@ def slow(text, after, *, stream):
 
 def failing(status, after):
     class Late(Scripted):
-        async def send(self, request):
+        async def send(self, request, again=None):
             await asyncio.sleep(after)
             return await super().send(request)
 

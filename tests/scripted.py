@@ -39,7 +39,7 @@ class Scripted:
     asked: list = field(default_factory=list)
     read_to_end: bool = False
 
-    async def send(self, request):
+    async def send(self, request, again=None):
         self.asked.append(request)
         return self
 

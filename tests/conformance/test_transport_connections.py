@@ -8,6 +8,7 @@ import socket
 from contextlib import suppress
 
 import pytest
+from msgspec.structs import replace
 from tests.conformance.rig import (
     LATE_S,
     busy,
@@ -24,7 +25,7 @@ from tests.conformance.rig import (
 )
 from tests.conformance.upstream import Exchange, Upstream, black_hole, say, upstream, wire
 
-from dragoman.attempt.ports import Transport, UpstreamReply
+from dragoman.attempt.ports import Transport, UpstreamReply, UpstreamRequest
 from dragoman.core.errors import UpstreamError
 from dragoman.transport import direct_client, library
 from dragoman.transport.connections import Connections
@@ -66,6 +67,42 @@ async def test_a_stale_connection_costs_one_silent_retry(client):
         # The second request met a stale connection; the libraries' new one for it is not kept. They take a
         # while to take a connection back, and may open another meanwhile.
         assert len(provider.requests) in ((5,) if client == "direct" else (3, 4))
+
+
+@story
+async def test_who_has_to_account_for_it_says_what_is_sent_over_the_new_connection(client):
+    async def script(exchange: Exchange) -> None:
+        if exchange.served:
+            exchange.close()
+        else:
+            await exchange.reply(b"fine")
+
+    asked = []
+
+    async def again(request: UpstreamRequest) -> UpstreamRequest | None:
+        asked.append(request)
+        return replace(request, own={"x-try": "2"}) if len(asked) == 1 else None
+
+    async with upstream(script) as provider, opened(client) as transport:
+        first = post(provider.url(), headers={"x-try": "1"})
+
+        async def until_stale() -> UpstreamReply:
+            """The libraries take a while to take a connection back, and open another meanwhile."""
+            before = len(asked)
+            while True:
+                reply = await transport.send(first, again)
+                if len(asked) > before:
+                    return reply
+                await reply.read(100)
+
+        reply = await until_stale()
+        assert await reply.read(100) == b"fine"
+        assert asked == [first]
+        assert [seen.header("x-try") for seen in provider.requests][-2:] == ["1", "2"]
+        error = await failing(until_stale())
+        assert told(error) == ("upstream", "connection_reset", "maybe", True)
+        assert asked == [first, first]
+        assert provider.requests[-1].header("x-try") == "1"
 
 
 @story

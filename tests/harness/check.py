@@ -62,8 +62,6 @@ class Report:
     open_attempts: int = 0
     untold: int = 0
     """Answers that were whole but for their usage, which a network that does harm has cut off."""
-    repeats: int = 0
-    """Unanswered requests that were sent once more within their attempt, over another connection."""
 
     @property
     def answered(self) -> int:
@@ -132,21 +130,9 @@ def _trace(
 ) -> dict[str, Served]:
     pairs = _paired(attempts, served)
     taken = {each.number for each in pairs.values()}
-    repeatable = {each.attempt_id for each in attempts}
     for each in served:
         report.invoiced_pico += each.invoice_pico
-        if each.number in taken:
-            continue
-        repeated = [
-            attempt.attempt_id
-            for attempt in attempts
-            if attempt.attempt_id in repeatable and _is_same(attempt, each)
-        ]
-        if repeated and not each.answered:
-            # A connection that proved stale: the request is sent once more, within the same attempt (U15).
-            repeatable.remove(repeated[0])
-            report.repeats += 1
-        else:
+        if each.number not in taken:
             text = f"no attempt for the provider's request {each.number}"
             report.findings.append(Finding("lost", trace, text))
     for attempt in attempts:

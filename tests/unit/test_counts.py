@@ -23,7 +23,7 @@ class Answering:
     def __init__(self, status, body):
         self.status, self.body, self.headers, self.asked = status, body, {}, []
 
-    async def send(self, request):
+    async def send(self, request, again=None):
         self.asked.append(request)
         return self
 

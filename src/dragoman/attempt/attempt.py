@@ -27,6 +27,7 @@ from dragoman.attempt.gate import open_stream
 from dragoman.attempt.hedge import is_wanted, raced
 from dragoman.attempt.means import Means
 from dragoman.attempt.ports import Tab
+from dragoman.attempt.refusal import tell
 from dragoman.attempt.trial import Trial
 from dragoman.attempt.verdict import GiveUp, Next, Retry, verdict
 from dragoman.attempt.whole import whole
@@ -169,8 +170,8 @@ async def _walk(
                 failed = trial, error
         trial, trouble = failed
         failed = None
-        failure = trial.tell(trouble)
-        if plan.max_attempts is not None and len(call.outcome.attempts) >= plan.max_attempts:
+        failure = tell(trouble, same=trial.prepared.letterhead.same)
+        if plan.max_attempts is not None and call.outcome.tries >= plan.max_attempts:
             break
         now = monotonic()
         # Whose breaker it has opened is not waited for while there is another.

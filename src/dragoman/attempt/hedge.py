@@ -137,8 +137,7 @@ def _place(plan: Plan, position: int, first: Trial, *, probing: bool) -> int | N
     """Where the second try goes: to the next one that is well, a hedge else to the same again."""
     means = first.means
     now = means.monotonic()
-    made = len(first.call.outcome.attempts)
-    if plan.max_attempts is not None and made >= plan.max_attempts:
+    if plan.max_attempts is not None and first.call.outcome.tries >= plan.max_attempts:
         return None
     if not (probing or means.hedges_of(first.candidate).afford(now)):
         return None

@@ -111,11 +111,18 @@ class UpstreamReply(Protocol):
         ...
 
 
+Again: TypeAlias = Callable[[UpstreamRequest], Awaitable[UpstreamRequest | None]]
+"""What is to be sent in the place of a request whose kept connection was stale; None: nothing."""
+
+
 class Transport(Protocol):
     """A pooled HTTP client. Cancelling ``send`` or ``next`` closes the upstream connection."""
 
-    async def send(self, request: UpstreamRequest) -> UpstreamReply:
+    async def send(self, request: UpstreamRequest, again: Again | None = None) -> UpstreamReply:
         """Sends a request and waits for the head of the response.
+
+        A kept connection that ends without a byte of a reply has it sent once more, over a new one (U15).
+        The provider may have heard both: who has to account for that is asked before, by ``again``.
 
         Redirects are not followed, environment proxies not used, cookies not kept, and
         bodies not decompressed unless the response says ``content-encoding: gzip`` or ``deflate``,

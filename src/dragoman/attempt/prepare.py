@@ -186,6 +186,14 @@ def prepare(
     return Prepared(candidate, letterhead, context, outgoing, sent, ask.members, crossing)
 
 
+def retraced(request: UpstreamRequest, call: Call, try_id: str) -> UpstreamRequest:
+    """The request as that of another try, which its trace names."""
+    trace = traceparent_of(call.trace_id, try_id, sampled=call.told_sampled)
+    if request.trace:
+        return replace(request, trace=trace)
+    return replace(request, own={**request.own, "traceparent": trace})
+
+
 def _written(
     ask: Ask, letterhead: Letterhead, envelope: Envelope | None, given: Given
 ) -> tuple[Outgoing, Request | None]:

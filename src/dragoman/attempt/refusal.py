@@ -55,6 +55,16 @@ def unquote(error: UpstreamError, credential: Credential | None) -> None:
             }
 
 
+def tell(error: UpstreamError, *, same: bool) -> UpstreamError:
+    """The error as the caller's dialect may say it (D10); ``same``: it is the provider's."""
+    upstream = error.upstream_status
+    if not same:
+        error.body = None
+    elif upstream is not None and 500 <= upstream < 600:
+        error.status = upstream
+    return error
+
+
 def _without(secret: str, value: object) -> object:
     match value:
         case str():

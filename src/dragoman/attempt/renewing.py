@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw, Struct, structs
 
 from dragoman.attempt.means import Means
-from dragoman.attempt.ports import Transport, UpstreamReply, UpstreamRequest
+from dragoman.attempt.ports import Again, Transport, UpstreamReply, UpstreamRequest
 from dragoman.attempt.refusal import shown_by
 from dragoman.core.ask import Ask
 from dragoman.core.call import Call
@@ -35,6 +35,8 @@ class Try(Struct, frozen=True):
     call: Call
     ask: Ask
     means: Means
+    again: Again
+    """Accounts for a request that is sent once more."""
 
 
 async def send_renewing(
@@ -59,7 +61,7 @@ async def send_renewing(
         _log(trial, "warn", "no usable token", why="no account has one")
         raise _no_credential(words)
     shown = credential.secret.reveal()
-    reply = await _sent(words, transport, _with_credential(trial, request))
+    reply = await _sent(words, transport, trial, request)
     if reply.status != _UNAUTHORIZED or renewal is None:
         return reply
     _log(trial, "warn", "the token was refused", status=reply.status)
@@ -71,7 +73,7 @@ async def send_renewing(
         raise _refused(words.not_renewed) from None
     if not credential.secret:
         raise _refused(words.no_key)
-    return await _sent(words, transport, _with_credential(trial, request))
+    return await _sent(words, transport, trial, request)
 
 
 def reworded(
@@ -87,9 +89,11 @@ def reworded(
     return error
 
 
-async def _sent(words: Words, transport: Transport, request: UpstreamRequest) -> UpstreamReply:
+async def _sent(
+    words: Words, transport: Transport, trial: Try, request: UpstreamRequest
+) -> UpstreamReply:
     try:
-        return await transport.send(request)
+        return await transport.send(_with_credential(trial, request), trial.again)
     except UpstreamError as error:
         error.message = words.unreachable.format(detail=error.message)
         error.status = 502

@@ -18,14 +18,14 @@ from dragoman.attempt.deadline import Deadline, late
 from dragoman.attempt.embody import Embodiment, Given, passes
 from dragoman.attempt.means import Means
 from dragoman.attempt.policy import LARGE
-from dragoman.attempt.ports import Tab, UpstreamReply
-from dragoman.attempt.prepare import Prepared, prepare
+from dragoman.attempt.ports import Tab, UpstreamReply, UpstreamRequest
+from dragoman.attempt.prepare import Prepared, prepare, retraced
 from dragoman.attempt.refusal import unquote
 from dragoman.attempt.renewing import Try, reworded, send_renewing
 from dragoman.attempt.untold import Words, completed
 from dragoman.attempt.verdict import is_about_the_request
 from dragoman.core.ask import Ask
-from dragoman.core.call import Attempt, Call, Status
+from dragoman.core.call import STALE, Attempt, Call, Status
 from dragoman.core.errors import HouseError, UpstreamError, code_of
 from dragoman.core.provider import Candidate
 from dragoman.dialects.base import Relay
@@ -165,7 +165,7 @@ class Trial(Struct, eq=False):
         attempts = self.call.outcome.attempts
         number = len(attempts) + 1
         started, wall = means.monotonic(), means.wall()
-        record = self.record = Attempt(
+        record = Attempt(
             self.id,
             number,
             target.provider,
@@ -182,6 +182,7 @@ class Trial(Struct, eq=False):
             means.health.abandoned(self.candidate)
             raise
         # Only now: a try that cannot be written down is not made.
+        self.record = record
         self.stand()
         attempts.append(record)
         whose = letterhead.key[0]
@@ -207,7 +208,7 @@ class Trial(Struct, eq=False):
         if keeping is not None or further is not None or not prepared.letterhead.regular:
             return self._send_otherwise(keeping, further)
         self.record.may_cost = True
-        return self.means.transport.send(prepared.request)
+        return self.means.transport.send(prepared.request, self.again)
 
     async def _send_otherwise(
         self, keeping: Awaitable[None] | None, further: bytes | None
@@ -223,11 +224,34 @@ class Trial(Struct, eq=False):
         record.may_cost = True
         transport = means.stub if provider.stub else means.transport
         if provider.words is None:
-            reply = await transport.send(request)
+            reply = await transport.send(request, self.again)
         else:
             reply = await send_renewing(self._as_try(), provider.words, transport, request)
         record.upstream_request = record.upstream_id = None  # what is told is of this one
         return reply
+
+    async def again(self, request: UpstreamRequest) -> UpstreamRequest | None:
+        """What is sent over a new connection, as the kept one was stale (U15); None: nothing is.
+
+        The provider may have heard the first all the same, and charge for both: each is an attempt, paid for and
+        written down before it is sent. As it is nobody's fault, neither health nor the caller's bound counts it.
+        """
+        stale, purse = self.record, self.tab.purse
+        # Where parts of it are answered, the next try goes on from there.
+        if stale.usage or not (purse is None or await purse.affords(self.candidate)):
+            return None
+        self.id = self.means.new_id()
+        try:
+            self.open()
+        except HouseError:
+            return None
+        stale.status, stale.error_kind, stale.error_code = "upstream_error", "upstream", STALE
+        stale.duration_s = self.record.started - stale.started
+        self.means.health.busy.over(self.prepared.letterhead.key[0], stale.model)
+        self.tab.closed(stale)
+        await self.kept()
+        self.record.may_cost = True
+        return retraced(request, self.call, self.id)
 
     def accepts(self, reply: UpstreamReply) -> bool:
         """Takes over what the head of a reply says; whether that is a success."""
@@ -259,7 +283,7 @@ class Trial(Struct, eq=False):
         return reworded(refusal, self._as_try(), words, status, read)
 
     def _as_try(self) -> Try:
-        return Try(self.candidate, self.call, self.ask, self.means)
+        return Try(self.candidate, self.call, self.ask, self.means, self.again)
 
     def relay(self) -> Relay:
         """The way back of a stream, whose words are counted where missing usage is to be estimated."""
@@ -328,22 +352,9 @@ class Trial(Struct, eq=False):
 
     def _again(self) -> bool:
         """Whether the request was at this model before: auto-disable counts requests (D17)."""
-        mine = self.record
-        return any(
-            one.provider == mine.provider and one.model == mine.model
-            for one in self.call.outcome.attempts
-            if one is not mine
-        )
-
-    def tell(self, error: UpstreamError) -> UpstreamError:
-        """The error as the caller's dialect may say it (D10)."""
-        upstream = error.upstream_status
-        if self.prepared.letterhead.same:
-            if upstream is not None and 500 <= upstream < 600:
-                error.status = upstream
-        else:
-            error.body = None
-        return error
+        mine, made = self.record, self.call.outcome.attempts
+        others = (one for one in made if one is not mine and one.error_code != STALE)
+        return any((one.provider, one.model) == (mine.provider, mine.model) for one in others)
 
     def settle(self, relay: Relay, failure: UpstreamError | None) -> Status:
         """Writes down how the stream ended, before its last frame goes out."""

@@ -19,7 +19,7 @@ from dragoman.dialects.base import Tapped
 async def whole(trial: Trial) -> Head:
     """The whole reply of a try that has been opened."""
     status: Status = "client_cut"
-    call, means, record, prepared = trial.call, trial.means, trial.record, trial.prepared
+    call, means, prepared = trial.call, trial.means, trial.prepared
     try:
         body = b""
         if prepared.crossing is None:
@@ -29,12 +29,14 @@ async def whole(trial: Trial) -> Head:
                 raise await trial.refusal(reply)
             body = await reply.read(means.policy.reply_limit)
             trial.reply = None  # its connection has been given back
+            record = trial.record  # which is another one where the request was sent once more
             record.answered_s = means.monotonic() - record.started
             if not body:
                 raise _empty()
             tapped, losses = prepared.tap(call.operation, body)
         else:
             tapped, losses = await _crossed(trial, prepared.crossing)
+            record = trial.record
         if trial.claim is not None:
             await trial.claim(trial)
         if means.policy.estimate_missing_usage:
@@ -72,7 +74,7 @@ async def whole(trial: Trial) -> Head:
 
 async def _crossed(trial: Trial, crossing: Crossing) -> tuple[Tapped, tuple[Loss, ...]]:
     """What the caller gets, and what it cost, where it takes several requests in order."""
-    means, record = trial.means, trial.record
+    means = trial.means
     size = 0
     for further in (None, *crossing.further)[len(crossing.parts) :]:
         await trial.hang_up()
@@ -80,6 +82,7 @@ async def _crossed(trial: Trial, crossing: Crossing) -> tuple[Tapped, tuple[Loss
         if not trial.accepts(reply):
             raise await trial.refusal(reply)
         body = await reply.read(means.policy.reply_limit)
+        record = trial.record
         record.answered_s = means.monotonic() - record.started
         if not body:
             raise _empty()

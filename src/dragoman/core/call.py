@@ -136,6 +136,10 @@ NO_FAILURE: frozenset[Status] = frozenset({"complete", "hedge_lost", "client_cut
 """Ends of an attempt that are no failure of it."""
 
 
+STALE = "stale_connection"
+"""The code of an attempt whose kept connection had ended without a byte of a reply."""
+
+
 class Attempt(Struct):
     """One try at one candidate, as the ledger will know it."""
 
@@ -244,6 +248,11 @@ class Outcome(Struct):
     """What the caller would find the call by in reports, sorted and joined by commas."""
     accounted: bool = False
     """The ledger has this call's row from elsewhere: of the recording whose answer it gets."""
+
+    @property
+    def tries(self) -> int:
+        """The attempts that a caller's bound is about: not those that are repeated for free (U15)."""
+        return sum(one.error_code != STALE for one in self.attempts)
 
     @property
     def served(self) -> Attempt | None:

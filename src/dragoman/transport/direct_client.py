@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from dragoman.attempt.ports import UpstreamReply, UpstreamRequest
+from dragoman.attempt.ports import Again, UpstreamReply, UpstreamRequest
 from dragoman.transport.connections import STALE_S
 from dragoman.transport.deadline import Deadlines
 from dragoman.transport.direct_connection import DirectConnection
@@ -75,7 +75,7 @@ class DirectTransport:
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._closed = False
 
-    async def send(self, request: UpstreamRequest) -> UpstreamReply:
+    async def send(self, request: UpstreamRequest, again: Again | None = None) -> UpstreamReply:
         """Sends a request and waits for the head of the reply."""
         place = place_of(request.url)
         if place is None:
@@ -120,6 +120,12 @@ class DirectTransport:
                 or loop.time() - started >= STALE_S
             ):
                 raise reply.failure(cast("Fault", reply.fault))
+            if again is not None:
+                repeated = await again(request)
+                if repeated is None:
+                    raise reply.failure(reply.fault)
+                request = repeated
+                head, body = head_of(request, place), request.body
             reply.again()
             connection = await self._dial(origin, reply, request)
         if "content-encoding" in reply.headers:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeAlias, assert_never
 
-from dragoman.attempt.ports import UpstreamReply, UpstreamRequest
+from dragoman.attempt.ports import Again, UpstreamReply, UpstreamRequest
 from dragoman.transport.connections import STALE_S, Connections
 from dragoman.transport.deadline import Deadline, Deadlines
 from dragoman.transport.failures import (
@@ -64,7 +64,7 @@ class LibraryTransport:
         self._book = Book(Connections(max_connections), Deadlines())
         self._closed = False
 
-    async def send(self, request: UpstreamRequest) -> UpstreamReply:
+    async def send(self, request: UpstreamRequest, again: Again | None = None) -> UpstreamReply:
         """Sends a request and waits for the head of the response."""
         host = _host(request.url)
         if host is None:
@@ -84,7 +84,9 @@ class LibraryTransport:
                 and request.method not in self._driver.repeats
                 and self._was_stale(host, taken, loop.time() - started)
             ):
-                arrival = await self._fetch(request, fresh=True)
+                repeated = request if again is None else await again(request)
+                if repeated is not None:
+                    arrival = await self._fetch(repeated, fresh=True)
         except asyncio.CancelledError:
             if not deadline.is_own():
                 self._book.connections.discard()

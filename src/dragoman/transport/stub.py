@@ -17,7 +17,7 @@ from typing import assert_never
 import msgspec
 from msgspec import Struct
 
-from dragoman.attempt.ports import UpstreamReply, UpstreamRequest
+from dragoman.attempt.ports import Again, UpstreamReply, UpstreamRequest
 from dragoman.transport.pour import pour_by_next
 from dragoman.transport.stub_answer import Refusal, ToolCall, Words, answer, halves
 from dragoman.transport.stub_limits import Ended, bounded, bounds, tokens
@@ -77,8 +77,9 @@ class StubTransport:
         self._wall = wall
         self._new_id = new_id
 
-    async def send(self, request: UpstreamRequest) -> UpstreamReply:
+    async def send(self, request: UpstreamRequest, again: Again | None = None) -> UpstreamReply:
         """The reply to a request, whole or as a stream."""
+        del again  # there is no connection that could be stale
         body = msgspec.json.decode(request.body or b"{}")
         embeds = request.url.endswith("/embeddings")
         if str(body.get("model")).removeprefix("openai/") != (

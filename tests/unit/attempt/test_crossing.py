@@ -65,7 +65,7 @@ class Embedding:
         self.status = status
         self.padding = b" " * padding
 
-    async def send(self, request):
+    async def send(self, request, again=None):
         number = len(self.asked)
         self.asked.append(request)
         texts = json.loads(request.body)["texts"]
@@ -219,7 +219,7 @@ class Counting:
     def __init__(self):
         self.asked = []
 
-    async def send(self, request):
+    async def send(self, request, again=None):
         self.asked.append(request)
         return SimpleNamespace(
             status=200,

@@ -87,7 +87,7 @@ def test_a_refusal_is_the_providers_error_without_our_key(status, told):
 
 
 class Unreachable(Scripted):
-    async def send(self, request):
+    async def send(self, request, again=None):
         raise UpstreamError("upstream", "no", sent="no")
 
 

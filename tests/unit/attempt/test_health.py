@@ -79,7 +79,7 @@ def test_streams_that_always_break_off_in_the_middle_disable_too():
 @pytest.mark.req("R-PROV-004")
 def test_a_retry_that_is_answered_makes_the_request_no_failure():
     class Moody(Scripted):
-        async def send(self, request):
+        async def send(self, request, again=None):
             self.status = 500 if len(self.asked) % 2 == 0 else 200
             return await super().send(request)
 

@@ -69,7 +69,7 @@ class Failing(Scripted):
         super().__init__()
         self.error = error
 
-    async def send(self, request):
+    async def send(self, request, again=None):
         self.asked.append(request)
         raise self.error
 

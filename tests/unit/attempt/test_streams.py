@@ -168,7 +168,7 @@ class Again:
     def __init__(self, steps):
         self.steps = steps
 
-    async def send(self, request):
+    async def send(self, request, again=None):
         return Scripted([*self.steps])
 
 

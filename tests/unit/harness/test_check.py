@@ -239,25 +239,28 @@ def test_halves_go_to_the_even():
     assert pico("3") == 3 * 10**12
 
 
-def test_a_request_that_was_sent_once_more_within_its_attempt_is_no_loss():
-    """A connection that proved stale: the provider has seen the request twice, and answered once (U15)."""
-    silent = Served(1, "t", "openai", "m", answered=False)
-    answered = Served(2, "t", "openai", "m", 5, 6, invoice_pico=9, told=True, whole=True)
-    row = Attempt(
-        "a", "c", 1, "openai", "m", "complete", None, 5, 6, None, None, "reported", 9, "priced"
-    )
+def test_a_request_that_was_sent_once_more_is_an_attempt_of_its_own():
+    """A connection that proved stale (U15): the provider has seen the request twice, and may charge twice."""
+    stale = Attempt(
+        "a", "c", 1, "openai", "m", "upstream_error", None, None, None, None, None, "none", None, "none"
+    )  # fmt: skip
+    row = replace(
+        stale, attempt_id="b", number=2, status="complete", input=5, output=6, tokens_from="reported",
+        cost_pico=9, cost_from="priced",
+    )  # fmt: skip
+    first = Served(1, "t", "openai", "m", 5, 6, invoice_pico=9, told=True, whole=True)
     history = History(
         heard=[Heard("n", "t", "whole", 200, 5, 6)],
-        served=[silent, answered],
-        requests=[Request("c", "n", "t", "complete", 200, 1, 5, 6, 9)],
-        attempts=[row],
+        served=[first, replace(first, number=2)],
+        requests=[Request("c", "n", "t", "complete", 200, 2, 5, 6, 9)],
+        attempts=[stale, row],
     )
     report = check(history)
-    assert (report.findings, report.repeats) == ([], 1)
-    history.served[0] = replace(silent, answered=True)
+    assert (report.findings, report.open_pico, report.booked_pico) == ([], 9, 9)
+    history.attempts, history.requests[0] = [row], replace(history.requests[0], attempts=1)
     assert check(history).count("lost") == 1
-    history.served = [silent, replace(silent, number=3), answered]
-    assert check(history).count("lost") == 1, "once is once"
+    history.served[0] = replace(first, answered=False)
+    assert check(history).count("lost") == 1, "whether or not the provider has answered"
 
 
 def test_of_the_truth_logs_lines_the_last_one_holds():
