@@ -343,6 +343,10 @@ def test_accounts_of_ob1_are_logged_in_by_a_code(dragoman, server):
     for wrong in ("[]", '[{"email": "a"}]', "{", '{"accounts": [1]}'):
         code, _, err = dragoman("ob1", "import", "-", given=wrong)
         assert (code, "cannot be read" in err) == (1, False)
+    nameless = json.dumps([json.loads(kept)["accounts"][0], {"access_token": "of-nobody"}])
+    code, _, err = dragoman("ob1", "import", "-", given=nameless)
+    assert (code, "no email and no user_id" in err) == (1, True)
+    assert dragoman.ok("ob1", "export") == kept, "nothing was taken over"
     code, _, err = dragoman("auth", "revoke", "ob1")
     assert (code, "it is one of: ada@example.com" in err) == (1, True)
     dragoman.ok("auth", "revoke", "ob1", "--account", "ada@example.com")

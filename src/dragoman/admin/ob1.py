@@ -247,7 +247,7 @@ async def forget(desk: DeskOf, call: CallOf, account: Word) -> None:
 def _account(said: AccountSaid) -> Account:
     account = read_account(said.model_dump(exclude_defaults=True))
     assert account is not None, "it has a token"
-    if account.id == "account":
+    if not account.is_named:
         raise invalid(
             "An account needs a name: say its email or its user_id.",
             "accounts",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -120,9 +121,20 @@ class AccountWork:
         """Takes accounts over from elsewhere; the names of those that are new, and of those replaced."""
         private_folder(self._folder)
         known = {each.id for each in self.file.load()}
-        self.file.put(*accounts)
+        self._put(*accounts)
         names = list(dict.fromkeys(each.id for each in accounts))
         return [n for n in names if n not in known], [n for n in names if n in known]
+
+    def _put(self, *accounts: Account) -> None:
+        """Waits for renewals of these that are under way: what comes of them is of the tokens before."""
+        with ExitStack() as held:
+            # In one order: two who take over the same accounts would else wait for each other.
+            shelves = [self.file.shelf(name) for name in sorted({each.id for each in accounts})]
+            for shelf in shelves:
+                held.enter_context(shelf.alone())
+            self.file.put(*accounts)
+            for shelf in shelves:
+                shelf.end()
 
     def give(self, names: Collection[str]) -> list[dict[str, Any]]:
         """The accounts of these names with their tokens, as the file has them."""
@@ -168,5 +180,5 @@ class AccountWork:
         private_folder(self._folder)
         account = with_organization(account_of(token), self._login, self._ask)
         self.file.load()  # what is to be taken over from the service's own program comes first
-        self.file.put(account)
+        self._put(account)
         return account.id

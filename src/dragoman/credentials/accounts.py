@@ -63,6 +63,11 @@ class Account(Struct, frozen=True, kw_only=True):
         return self.email or self.user_id or "account"
 
     @property
+    def is_named(self) -> bool:
+        """Whether it can be told from another one."""
+        return bool(self.email or self.user_id)
+
+    @property
     def key(self) -> Secret:
         """What is shown to the service: the token, with the organization where there is one (R-CRED-011)."""
         access = self.token.access.reveal()

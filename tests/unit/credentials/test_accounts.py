@@ -8,11 +8,13 @@ from decimal import Decimal
 
 import pytest
 from cryptography.fernet import Fernet
+from msgspec.structs import replace
 
 from authorization_server import Family, authorization_server
 from dragoman.catalog.login import read_logins
 from dragoman.core.errors import HouseError
 from dragoman.core.secret import Secret
+from dragoman.credentials.account_work import AccountWork
 from dragoman.credentials.accounts import Account, AccountsFile, read_account, write_account
 from dragoman.credentials.fresh import FreshToken, LoginNeededError
 from dragoman.credentials.ob1 import Ob1Tokens, with_organization
@@ -238,3 +240,58 @@ def test_an_organization_is_asked_for_and_done_without(body, org):
     assert found.org_id == org
     assert asked[0].url == f"{login.organizations_url}?user_id=u%201"
     assert with_organization(account("a", user_id="u", org_id="x"), login, None).org_id == "x"
+
+
+class Slow:
+    """A server of tokens that answers when it is told to."""
+
+    def __init__(self, ask):
+        self._ask = ask
+        self.asked, self.go = threading.Event(), threading.Event()
+
+    def __call__(self, question):
+        answer = self._ask(question)
+        self.asked.set()
+        assert self.go.wait(10)
+        return answer
+
+
+@pytest.mark.req("R-ADM-011")
+@pytest.mark.parametrize("how", ["taken over", "logged in"])
+def test_what_comes_while_a_renewal_is_under_way_is_not_overwritten_by_it(server, file, how):
+    """The answer of the renewal is of the login before, which may be over at any moment."""
+    put(server, file, "ada", "bob")
+    login = read_logins({"ob1": server.login_table(client_secret="", refresh_buffer_s=600)}, {})[
+        "ob1"
+    ]
+    slow = Slow(asker())
+    work = AccountWork(
+        login,
+        file,
+        lambda name: FreshToken(login, file.shelf(name), slow, whose=name),
+        asker(),
+        file.path.parent,
+    )
+    newer = Token(access=Secret("newer"), refresh=Secret("newer-too"), expires_at=2e9)
+    renewing = threading.Thread(target=work.renew, args=("ada",))
+    renewing.start()
+    assert slow.asked.wait(10)
+
+    def bring():
+        if how == "taken over":
+            work.take([replace(account("x"), email=name, token=newer) for name in ("bob", "ada")])
+        else:
+            work.keep(replace(newer, extra={"user": {"id": "a", "email": "ada"}}))
+
+    bringing = threading.Thread(target=bring)
+    bringing.start()
+    bringing.join(0.3)
+    slow.go.set()
+    for each in (renewing, bringing):
+        each.join(10)
+    found = {each.id: each.token.access.reveal() for each in file.load()}
+    assert found["ada"] == "newer"
+    assert (found["bob"] == "newer") == (how == "taken over")
+    assert FreshToken(
+        login, file.shelf("ada"), asker(), whose="ada"
+    ).current().access.reveal() == ("newer")

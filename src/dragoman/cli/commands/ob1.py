@@ -221,6 +221,11 @@ def import_(
             f"{source} is no list of accounts, each with a token; nothing was taken over.",
             as_json=as_json,
         )
+    if not all(each.is_named for each in good):
+        fail(
+            f"An account in {source} has no email and no user_id; nothing was taken over.",
+            as_json=as_json,
+        )
     with failing(as_json=as_json):
         logins = opened(env_file, as_json=as_json)
         added, replaced = logins.work(logins.login(_NAME)).take(good)
