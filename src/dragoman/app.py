@@ -200,8 +200,9 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
         # The admin room's part needs FastAPI: where it is switched off, nobody pays for it.
         return document(await managed.described() if settings.enable_admin_routes else None)
 
-    async def refresh() -> bytes:
-        found = await live.refresh()
+    async def refresh(call: Call) -> bytes:
+        async with managed.deed(call, "models.refresh", "*") as note:
+            found = note.after = await live.refresh()
         return msgspec.json.encode({"object": "models.refresh", "models": found})
 
     async def explain(call: Call, name: str) -> bytes:
@@ -254,10 +255,12 @@ def surface(application: Application, services: Services, reloader: Reloader) ->
         _conditions(services)
         return services.metrics.gathered()
 
-    async def reload() -> bytes:
-        outcome = await reloader.reload()
-        if not outcome.ok:
-            raise CallerError("invalid_request", outcome.error, code="configuration_error")
+    async def reload(call: Call) -> bytes:
+        async with managed.deed(call, "config.reload", "dragoman.toml") as note:
+            outcome = await reloader.reload()
+            if not outcome.ok:
+                raise CallerError("invalid_request", outcome.error, code="configuration_error")
+            note.after = {"version": outcome.version, "changed": outcome.changed}
         return msgspec.json.encode(
             {
                 "object": "config.reload",

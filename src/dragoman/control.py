@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dragoman.accounting.account import Accountant
 from dragoman.admin.accounts_kept import Ob1
-from dragoman.admin.deeds import refused
+from dragoman.admin.deeds import deed, refused
 from dragoman.admin.desk import Desk, IngestPolicy
 from dragoman.admission.strangers import strangers
 from dragoman.assembly.live_accounts import ACCOUNTS
@@ -60,6 +60,7 @@ def management(services: Services, reloader: Reloader, live: LiveModels) -> Mana
     return Management(
         answer=door.answer,
         refused=partial(refused, door.desk),
+        deed=partial(deed, door.desk),
         described=door.described,
         admit=lambda call: known.admit(address_of(call, proxies) or "-"),
         ingest_cap=settings.admin_keys_max_body_bytes,

@@ -82,6 +82,9 @@ def test_an_admin_has_all_lists_fetched_anew(gateway, mock):
     assert told["models"]["openai"] > 0
     assert asked(mock) > before
     assert gateway.ask("POST", "/admin/models/refresh-provider-counts").status == 403
+    path = "/api/admin/audit?action=models.refresh&outcome=done"
+    (done,) = gateway.ask("GET", path, key=ADMIN).json()["data"]
+    assert done["after"] == told["models"]
 
 
 @pytest.mark.req("R-PROV-002", "R-STOR-004", "R-STOR-006", "R-STOR-009")

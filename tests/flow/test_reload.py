@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 
+from administrators import made_key
 from servers import children, gateway_server, providers_at, until
 
 ADMIN = "drg_admin_0123456789"
@@ -88,6 +89,40 @@ def test_only_an_admin_may_ask_for_it(mock, tmp_path, file):
     without = {**environment(mock, file), "ENABLE_ADMIN_ROUTES": "false"}
     with gateway_server(tmp_path, **without) as server:
         assert reload(server).status == 404
+
+
+def test_who_asks_for_it_is_in_the_audit_log(mock, tmp_path, file):
+    """What an administrator does, well or not, and who tried to that may not (A6)."""
+    with gateway_server(tmp_path, **environment(mock, file)) as server:
+
+        def told():
+            found = server.ask("GET", "/api/admin/audit?limit=100", key=ADMIN).json()["data"]
+            return [(each["action"], each["target"], each["outcome"]) for each in reversed(found)]
+
+        file.write_text(ROUTED.format(GROQ))
+        assert reload(server).status == 200
+        begun = ("config.reload", "dragoman.toml", "begun")
+        assert told() == [begun, ("config.reload", "dragoman.toml", "done")]
+        (done,) = server.ask("GET", "/api/admin/audit?outcome=done", key=ADMIN).json()["data"]
+        assert done["after"] == {"changed": ["aliases"], "version": version(server)}
+        assert done["before"] is None
+        file.write_text("[aliases]\nfast = \n")
+        assert reload(server).status == 400
+        assert told()[2:] == [begun, ("config.reload", "dragoman.toml", "failed")]
+        user = made_key(server, ADMIN, "eve", limits={"rpm": 3})
+        rows = [
+            "POST /admin/config/reload",
+            "POST /api/admin/models/refresh-provider-counts",
+            "GET /v1/admin/usage/export",
+        ]
+        before = len(told())
+        for row in rows:
+            assert server.ask(*row.split(), key=user["key"]).status == 403
+        assert told()[before:] == [("access.refused", row, "refused") for row in rows]
+        assert server.ask(*rows[0].split(), key=user["key"]).status == 429
+        assert len(told()) == before + 3, "nobody fills the log faster than a limit lets in"
+        verdict = server.ask("GET", "/api/admin/audit/verify", key=ADMIN).json()
+        assert verdict["whole"] is True
 
 
 def test_what_needs_a_restart_is_named_and_left_as_it_is(mock, tmp_path, file):

@@ -9,9 +9,9 @@ from old_calls import home_with, left
 from servers import gateway_server, until
 
 
-def cleaned(home, *arguments):
+def cleaned(home, *arguments, command=("cleanup",)):
     environment = {"DRAGOMAN_HOME": str(home), "MODE": "local", "PATH": "/usr/bin:/bin"}
-    done = forge.run(("cleanup", *arguments, "--json"), env=environment, cwd=home.parent)
+    done = forge.run((*command, *arguments, "--json"), env=environment, cwd=home.parent)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)
 
@@ -27,8 +27,18 @@ def test_cleanup_removes_what_is_old_and_a_dry_run_nothing(tmp_path):
     assert (left(home), left(home, "ledger_attempts")) == (2, 2)
     assert left(home, "ledger_hours") == 5, "what was used stays in the sums"
     assert cleaned(home, "30")["removed_calls"] == 0
-    assert cleaned(home, "30", "--sums")["removed_sums"] > 0
+    told_sums = cleaned(home, "30", "--sums")["removed_sums"]
+    assert told_sums > 0
     assert (left(home), left(home, "ledger_hours")) == (2, 2)
+    listed = cleaned(home, "--outcome", "done", "--tenant", "*", command=("audit", "list"))
+    deeds = [each["deed"] for each in reversed(listed["entries"])]
+    assert [(each["action"], each["target"], json.loads(each["after"])) for each in deeds][
+        ::2
+    ] == [
+        ("ledger.cleanup", "30 days", {"calls": 3, "sums": 0}),
+        ("ledger.cleanup", "30 days", {"calls": 0, "sums": told_sums}),
+    ]
+    assert cleaned(home, "--outcome", "failed", command=("audit", "list")) == {"entries": []}
 
 
 @pytest.mark.req("R-CLI-015")

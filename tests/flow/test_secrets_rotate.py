@@ -132,6 +132,14 @@ def test_a_key_that_is_dropped_before_all_is_sealed_anew_refuses_to_start(mock, 
         assert "3 are left that another key has sealed" in told.stdout
     refused(tmp_path, url, NEW)
     assert ran(tmp_path, url, f"{NEW},{OLD}", "secrets", "rotate").returncode == 0
+    told = ran(tmp_path, url, NEW, "audit", "list", "--action", "secrets.rotate", "--json")
+    deeds = [each["deed"] for each in json.loads(told.stdout)["entries"]]
+    assert [(each["outcome"], each["after"]) for each in reversed(deeds)] == [
+        ("begun", None),
+        ("done", '{"done":0,"left":3}'),
+        ("begun", None),
+        ("done", '{"done":3,"left":0}'),
+    ]
     with gateway_server(tmp_path, FERNET_KEY=NEW, **settings) as server:
         assert server.chat().status == 200
 

@@ -137,7 +137,9 @@ def _endpoint(row: Route, surface: Surface) -> ASGIApp:
         return services_endpoint(row, surface.house, surface.entry)
     if row.page == "stream":
         return stream_endpoint(row, surface.house, surface.entry)
-    return page_endpoint(row, row.page, surface.house, surface.entry, surface.desk)
+    return page_endpoint(
+        row, row.page, surface.house, surface.entry, surface.desk, surface.management
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from dragoman.dialects.registry import DIALECTS
 from dragoman.pipeline import House, identify, let_in
 from dragoman.surface.endpoint import Entry, proof_of
 from dragoman.surface.listings import described, listed
+from dragoman.surface.managed import Management, identify_or_note
 from dragoman.surface.route import Page, Route
 from dragoman.surface.spending import about_key, credit, generation
 from dragoman.surface.whole import Whole, begun, whole_endpoint
@@ -40,6 +41,8 @@ _COUNTED: frozenset[Page] = frozenset(
     {"generation", "credits", "key", "explain", "bodies", "bodies_delete"}
 )
 """Pages that read the ledger for whoever asks: they count against the key's limits."""
+_NOTED = frozenset({"admin", "tenant"})
+"""Permissions of those who manage: who tries without is in the audit log, as at the managed rows."""
 _MEMBERS = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -91,9 +94,9 @@ class Desk:
     """Provider → healthy, degraded or disabled."""
     metrics: Callable[[], Callable[[], bytes]]
     """Gathers the numbers of this moment; what makes their text is called in a thread."""
-    refresh: Callable[[], Awaitable[bytes]]
+    refresh: Callable[[Call], Awaitable[bytes]]
     """Has all providers' lists of models fetched anew."""
-    reload: Callable[[], Awaitable[bytes]]
+    reload: Callable[[Call], Awaitable[bytes]]
     """Reads the configuration file again."""
     described: Callable[[], Awaitable[bytes]]
     """This interface as OpenAPI."""
@@ -166,7 +169,9 @@ async def _ready(desk: Desk) -> tuple[int, str, bytes]:
     return 503, _JSON, _encode({"status": "not_ready", "reason": found.reason})
 
 
-def page_endpoint(route: Route, page: Page, house: House, entry: Entry, desk: Desk) -> ASGIApp:
+def page_endpoint(
+    route: Route, page: Page, house: House, entry: Entry, desk: Desk, management: Management
+) -> ASGIApp:
     """The ASGI application of one page."""
 
     async def _key(call: Call) -> bytes:
@@ -209,9 +214,9 @@ def page_endpoint(route: Route, page: Page, house: House, entry: Entry, desk: De
                 text = await asyncio.get_running_loop().run_in_executor(None, desk.metrics())
                 return 200, CONTENT_TYPE, text
             case "refresh":
-                return 200, _JSON, await desk.refresh()
+                return 200, _JSON, await desk.refresh(call)
             case "reload":
-                return 200, _JSON, await desk.reload()
+                return 200, _JSON, await desk.reload(call)
             case "openapi":
                 return 200, _JSON, await desk.described()
             case _:
@@ -222,7 +227,10 @@ def page_endpoint(route: Route, page: Page, house: House, entry: Entry, desk: De
             call.dialect = spoken(call.headers, route.dialect)
         if route.permission != "public":
             call.proof = proof_of(call, scope)
-            caller = await identify(call, route.permission, house)
+            if route.permission in _NOTED:
+                caller = await identify_or_note(call, route, house, management)
+            else:
+                caller = await identify(call, route.permission, house)
             if page in _COUNTED:
                 await let_in(call, caller, house)
         match page:

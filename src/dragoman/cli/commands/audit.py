@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -31,6 +32,15 @@ the database itself, with or without a running gateway.
 _T = TypeVar("_T")
 
 
+class Ended(StrEnum):
+    """How a deed stands in an entry."""
+
+    BEGUN = "begun"
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"
+
+
 def add_to(app: typer.Typer) -> None:
     """Registers the group."""
     group = typer.Typer(help=_HELP, short_help=SUMMARY, no_args_is_help=True)
@@ -44,6 +54,15 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
     actor: Annotated[str | None, typer.Option(help="Only what this key did. [all]")] = None,
     target: Annotated[str | None, typer.Option(help="Only what was done to it. [all]")] = None,
+    action: Annotated[
+        str | None, typer.Option(help="Only this, such as api_key.revoke. [all]")
+    ] = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="Only of what is this tenant's; * is the house's. [all]")
+    ] = None,
+    outcome: Annotated[
+        Ended | None, typer.Option(help="Only what has ended so, or was begun. [all]")
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="From this time on, ISO 8601 or Unix seconds."),
@@ -60,7 +79,14 @@ def list_(
 
     async def read(log: SqlAudit) -> list[Entry]:
         return await log.page(
-            limit=limit, actor=actor, target=target, since_us=first, until_us=last
+            limit=limit,
+            actor=actor,
+            target=target,
+            action=action,
+            tenant=tenant,
+            outcome=outcome,
+            since_us=first,
+            until_us=last,
         )
 
     entries = _with_log(read, settings_or_fail(None, env_file, as_json=as_json), as_json=as_json)

@@ -8,9 +8,11 @@ import typer
 
 from dragoman.cli.output import JsonOption, say, say_json
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
+from dragoman.cli.stored import noted
 from dragoman.cli.work import done_with
 
 if TYPE_CHECKING:
+    from dragoman.store.sql.retention import SqlRetention
     from dragoman.stores import Views
 
 SUMMARY = "Remove calls older than some days."
@@ -46,13 +48,22 @@ def cleanup(
     """Removes, and tells how many it were; none is no failure."""
 
     async def remove(views: Views) -> tuple[int, int]:
+        keeping = views.keeping(days)
+        if dry_run:
+            return await keeping.old(), 0
+        async with (
+            open_audit_log(settings) as audit,
+            noted(audit, "ledger.cleanup", f"{days} days") as note,
+        ):
+            gone, sums_gone = await old_removed(keeping)
+            note.after = {"calls": gone, "sums": sums_gone}
+        return gone, sums_gone
+
+    async def old_removed(keeping: SqlRetention) -> tuple[int, int]:
         import asyncio
 
         from dragoman.store.sql.forgetting import BATCH, PAUSE_S
 
-        keeping = views.keeping(days)
-        if dry_run:
-            return await keeping.old(), 0
         gone = sums_gone = 0
         while some := await keeping.expire(BATCH):
             gone += some
@@ -63,7 +74,7 @@ def cleanup(
         return gone, sums_gone
 
     settings = settings_or_fail(None, env_file, as_json=as_json)
-    from dragoman.stores import open_views
+    from dragoman.stores import open_audit_log, open_views
 
     gone, sums_gone = done_with(open_views(settings), remove, as_json=as_json)
     if as_json:

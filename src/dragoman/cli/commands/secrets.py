@@ -9,6 +9,7 @@ import typer
 
 from dragoman.cli.output import FAILED, JsonOption, fail, say, say_json
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
+from dragoman.cli.stored import noted
 from dragoman.cli.work import done
 
 if TYPE_CHECKING:
@@ -45,15 +46,21 @@ def rotate(*, env_file: EnvFileOption = None, as_json: JsonOption = False) -> No
     settings = settings_or_fail({"mode": "local"}, env_file, as_json=as_json)
 
     async def work() -> Rewrapped:
+        from dragoman.core.clock import SystemClock
         from dragoman.store.engine import open_database
         from dragoman.store.schema import check_schema
+        from dragoman.store.sql.audit import open_audit
         from dragoman.store.sql.rewrap import rewrap
 
         sealer = _sealer(settings)
         database = open_database(settings.database)
         try:
             await check_schema(database)
-            return await rewrap(database, sealer, None if as_json else _tell)
+            audit = await open_audit(database, sealer, SystemClock())
+            async with noted(audit, "secrets.rotate", sealer.current) as note:
+                found = await rewrap(database, sealer, None if as_json else _tell)
+                note.after = {"done": found.done, "left": found.left}
+            return found
         finally:
             await database.close()
 
