@@ -104,6 +104,26 @@ def test_a_lease_and_what_is_paid_from_it_change_together(play):
     play(story)
 
 
+def test_a_pot_is_told_alone_in_the_order_asked_whoever_has_others(play):
+    async def story(database: Database, leases: SqlLeases) -> None:
+        bob = Payer("people", "acme/bob")
+        await SqlLedger(database).write(
+            [
+                entry(1, charge(60, 5, 100, "p1", TEAM, ALICE)),
+                entry(2, charge(7, 0, 100, "p1", TEAM, bob)),
+            ]
+        )
+        (alices, *_) = pots_of((ALICE,), WALL)
+        nobodys = Pot("people", "acme/nobody", alices.span, alices.since)
+        wanted = [nobodys, MONTH, alices]
+        found = await SqlBudgets(database, ManualClock(wall=WALL)).standing_of(wanted)
+        assert [each.pot for each in found] == wanted
+        assert [(each.spent, each.held) for each in found] == [(0, 0), (67, 5), (60, 5)]
+        assert await SqlBudgets(database, ManualClock(wall=WALL)).standing_of([]) == []
+
+    play(story)
+
+
 @pytest.mark.req("M2")
 def test_what_is_written_twice_is_charged_once_and_told_each_time(play):
     async def story(database: Database, leases: SqlLeases) -> None:

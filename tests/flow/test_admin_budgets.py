@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import pytest
 
+from administrators import made_key
 from servers import beside, gateway_server, mock_server, providers_at, until
 
 MODEL, NAME = "openai/gpt-4o-mini", "gpt-4o-mini"
@@ -153,3 +154,72 @@ def test_a_budget_is_defined_changed_and_removed_but_for_the_files(house):
         ask(house, "DELETE", f"/{name}", status=404)
     actions = house.ask("GET", "/api/admin/audit?target=nights&outcome=done", key=ADMIN).json()
     assert [each["action"] for each in actions["data"]] == ["budget.remove", "budget.set"]
+
+
+OWN = {
+    "acme": {"tenant": "acme", "monthly_usd": "2"},
+    "alice": {"daily_usd": "0.5", "total_usd": "7"},
+    "apiece": {"each": "key", "monthly_usd": "3"},
+    "carol": {"monthly_usd": "4", "instead_of": "apiece"},
+    "others": {"tenant": "other", "monthly_usd": "5"},
+    "people": {"tenant": "acme", "each": "user", "daily_usd": "6"},
+    "web": {"tenant": "acme", "project": "default", "daily_usd": "8"},
+}
+
+
+@pytest.mark.req("R-SURF-012", "R-TIER-008")
+def test_a_key_is_told_what_is_left_of_the_budgets_that_are_its_own(house):
+    """Of its tenant's and its project's, too; of what tenants share, or an end user has, nothing."""
+    keys = {
+        name: made_key(house, ADMIN, name, tenant=tenant)
+        for name, tenant in (("alice", "acme"), ("carol", "acme"), ("bob", "other"))
+    }
+    for name, said in OWN.items():
+        named = {"key": keys[name]["id"]} if name in keys else {}
+        ask(house, "PUT", f"/{name}", said | named, 201)
+
+    def told(name):
+        """By budget: whose it is, and each of its windows."""
+        reply = house.ask("GET", "/v1/keys/me", key=keys[name]["key"])
+        assert reply.status == 200, reply.body
+        assert b"team" not in reply.body, "everybody's"
+        return {
+            each["name"]: (each["of"], {one["window"]: one for one in each["windows"]})
+            for each in reply.json()["budgets"]
+        }
+
+    def spent(name, budget, window):
+        return Decimal(told(name)[budget][1][window]["spent_usd"])
+
+    def has_paid():
+        assert house.chat(MODEL, key=keys["alice"]["key"], max_tokens=50).status == 200
+        return spent("alice", "alice", "day")
+
+    paid = until(has_paid)
+    mine = told("alice")
+    assert {name: of for name, (of, _) in mine.items()} == {
+        "acme": "tenant",
+        "alice": "key",
+        "apiece": "key",
+        "web": "project",
+    }
+    assert mine["alice"][1]["total"] == {
+        "window": "total",
+        "resets_at": None,
+        "limit_usd": "7",
+        "spent_usd": str(paid),
+        "held_usd": "0",
+        "left_usd": str(7 - paid),
+    }
+    assert set(mine["alice"][1]) == {"day", "total"}
+    assert mine["web"][1]["day"]["resets_at"].endswith("T00:00:00Z")
+    assert {spent("alice", "acme", "month"), spent("carol", "acme", "month")} == {paid}
+    assert spent("alice", "apiece", "month") == paid
+    assert set(told("carol")) == {"acme", "carol", "web"}
+    assert spent("carol", "carol", "month") == 0
+    assert set(told("bob")) == {"others", "apiece"}
+    assert {spent("bob", "others", "month"), spent("bob", "apiece", "month")} == {0}
+    assert house.ask("GET", "/v1/keys/me").json()["budgets"][0]["name"] == "apiece"
+    for name in OWN:
+        ask(house, "DELETE", f"/{name}", status=204)
+    assert told("alice") == {}

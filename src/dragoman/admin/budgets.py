@@ -130,14 +130,14 @@ class Released(BaseModel):
     lease_freed: bool = False
 
 
-async def _all(desk: Desk) -> dict[str, Rule]:
+async def every_rule(desk: Desk) -> dict[str, Rule]:
     """Every budget by its name; the file's go before."""
     stored = {rule.name: rule for rule in await desk.budgets.rules()}
     return stored | {rule.name: rule for rule in desk.budgets_in_file()}
 
 
 async def _one(desk: Desk, name: str) -> Rule:
-    rule = (await _all(desk)).get(name)
+    rule = (await every_rule(desk)).get(name)
     if rule is None:
         raise CallerError(
             "not_found", f"No budget {name[:64]!a} is known.", code="not_found", param="name"
@@ -182,7 +182,7 @@ async def list_budgets(desk: DeskOf, asked: Annotated[Asked, Query()]) -> Listed
     """Budgets by the alphabet, those of the file as well."""
     after = place_of(asked.cursor, str) or ""
     await desk.flush()
-    rules = await _all(desk)
+    rules = await every_rule(desk)
     wanted = [rules[name] for name in sorted(rules) if name > after][: asked.limit + 1]
     rows = [BudgetShown(**await _shown(desk, rule)) for rule in wanted]
     return page_of(rows, asked.limit, lambda row: row, lambda row: row.name)

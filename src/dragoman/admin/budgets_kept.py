@@ -29,6 +29,10 @@ class Budgets(Protocol):
         """What all parts of a budget have come to in each of these stretches of time."""
         ...
 
+    async def standing_of(self, wanted: Sequence[Pot]) -> list[Standing]:
+        """How each of these pots stands, in their order."""
+        ...
+
     async def parts(
         self, wanted: Sequence[Pot], *, after: tuple[str, str] | None, limit: int
     ) -> list[Standing]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from dragoman.accounting.ports import Scope
 from dragoman.accounting.report import time_of
 from dragoman.admin.bench import CallOf, DeskOf, room
+from dragoman.admin.own_budgets import OwnBudget, own_budgets
 from dragoman.admin.reach import caller_of, reach_of
 from dragoman.admin.spans import SumsShown, sums_shown
 from dragoman.catalog.keys import mask
@@ -58,6 +59,9 @@ class KeyMe(BaseModel):
     totalTokenUsage: int  # noqa: N815
     totalRequestCount: int  # noqa: N815
     currentDayRequestCount: int  # noqa: N815
+    budgets: list[OwnBudget] = Field(
+        description="Those of the key, its project and its tenant; what tenants share is not told"
+    )
     estimatedCost: str | None = Field(description="USD in all, as a decimal string")  # noqa: N815
     role: str
     source: Literal["database"]
@@ -97,6 +101,7 @@ async def key_me(desk: DeskOf, call: CallOf) -> KeyMe:
         totalTokenUsage=tokens,
         totalRequestCount=ever.requests,
         currentDayRequestCount=today.requests,
+        budgets=await own_budgets(desk, caller),
         estimatedCost=shown["cost_usd"],
         role=caller.role,
         source="database",

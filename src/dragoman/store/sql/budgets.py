@@ -108,6 +108,21 @@ class SqlBudgets:
             for pot, (spent, held) in sorted(known.items())
         ]
 
+    async def standing_of(self, wanted: Sequence[Pot]) -> list[Standing]:
+        """How each of these pots stands, in their order; one that nobody has used has nothing."""
+        if not wanted:
+            return []
+        place = tuple_(pots.c.budget, pots.c.subject, pots.c.span, pots.c.since)
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(pots).where(place.in_(wanted)))
+            known = {
+                Pot(row.budget, row.subject, row.span, row.since): (row.spent_pico, row.held_pico)
+                for row in rows
+            }
+            names, subjects = {pot.budget for pot in wanted}, {pot.subject for pot in wanted}
+            leased = await _leased(connection, names, subjects)
+        return [Standing(pot, *known.get(pot, (0, 0)), leased.get(pot, 0)) for pot in wanted]
+
     async def totals(self, wanted: Sequence[Pot], *, divided: bool) -> list[Totals]:
         """What all parts of a budget have come to in each of these stretches of time."""
         found = []
