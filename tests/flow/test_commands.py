@@ -326,6 +326,14 @@ def test_what_a_gateway_serves_is_told_to_its_administrators(shell, mock, tmp_pa
         (row,) = do("metrics", "models", "--provider", "groq")["models"]
         assert (row["model"], row["usage"]["requests"]) == ("llama-3.1-8b-instant", 1)
         assert do("metrics", "queues")["active_requests"] == 0
+        live = do("models", "--live", "--provider", "openai", "--contains", "GPT-4o")["models"]
+        path = "/api/admin/models?provider=openai&contains=gpt-4o"
+        there = gateway.ask("GET", path, key=at["DRAGOMAN_API_KEY"]).json()["data"]
+        assert live == there
+        assert "openai" in live[0]["providers"]
+        done = shell("models", "--live", **at)
+        assert (done.returncode, "openai/gpt-4o" in done.stdout) == (0, True), done.stderr
+        assert "403" in shell("models", "--live", **{**at, "DRAGOMAN_API_KEY": "drg_test"}).stderr
         for name in ("summary", "providers", "models", "queues"):
             done = shell("metrics", name, **at)
             assert (done.returncode, done.stderr) == (0, "")

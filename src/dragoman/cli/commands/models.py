@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from dragoman.cli.access import URL, KeyOption, UrlOption
+from dragoman.cli.managing import listed
 from dragoman.cli.output import JsonOption, fail, say, say_json, table
 from dragoman.cli.settings import EnvFileOption, settings_or_fail
 
@@ -25,9 +27,13 @@ Aliases of dragoman.toml come first. The list is the bundled catalogue's and ask
 of a running gateway has the providers' own lists. An id that is not listed works as well:
 provider/any-id goes to that provider.
 
+--live asks a running gateway, with an administrator's key: all that it has, and who has it now.
+
     dragoman models --provider anthropic
 
     dragoman models --all --json
+
+    dragoman models --live --contains claude
 """
 
 
@@ -55,10 +61,21 @@ def models(
     everything: Annotated[
         bool, typer.Option("--all", help="Those of providers without a key as well.")
     ] = False,
+    contains: Annotated[
+        str | None, typer.Option(help="With --live: a piece of the id, in any case. [all]")
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Those of a running gateway, for administrators.")
+    ] = False,
+    base_url: UrlOption = URL,
+    key: KeyOption = "",
     env_file: EnvFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Lists models."""
+    if live:
+        _live({"provider": provider, "contains": contains}, base_url, key, as_json=as_json)
+        return
     settings = settings_or_fail({"mode": "local"}, env_file, as_json=as_json)
     from dragoman.assembly.registry import open_registry
     from dragoman.catalog.files import definitions
@@ -99,6 +116,25 @@ def models(
         say(f"{name}: no bundled list; ask for {name}/any-id, see GET /v1/models of the gateway.")
     if all(each.stub for each in registry.providers.values()):
         say("No provider is configured; export a key, for example OPENAI_API_KEY.")
+
+
+def _live(query: dict[str, str | None], base_url: str, key: str, *, as_json: bool) -> None:
+    """What the gateway tells its administrators."""
+    found = listed("/api/admin/models", base_url, key, as_json=as_json, query=query)
+    if as_json:
+        say_json({"models": found})
+        return
+    rows = [
+        (
+            each["id"],
+            ", ".join(each["providers"]),
+            f"{each['active_providers']} of {len(each['providers'])}",
+            each["input_usd"] or "",
+            each["output_usd"] or "",
+        )
+        for each in found
+    ]
+    table("Models of the gateway", ("id", "providers", "serve now", "input", "output"), rows)
 
 
 def status() -> str:
