@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -15,11 +16,31 @@ from pathlib import Path
 import pytest
 
 NURSERY = Path(__file__).with_name("crash_nursery.py")
+_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_LINE = re.compile(rf"{_ID}(?: {_ID})?(?: [a-z_]+ \S+ \S+)?$")
 
 
 def lines(path: Path) -> list[list[str]]:
-    """Whole lines; a write of this size does not tear, but a kill may come before it."""
-    return [line.split() for line in path.read_text().splitlines()]
+    """Whole lines; a kill tears a write where a page of the file ends, and the next child writes behind that.
+
+    Of a torn line nothing was done: what it tells of comes after it. The whole line behind it is found.
+    """
+    found = []
+    for line in path.read_text().splitlines():
+        # A torn one begins like a whole one, which may begin anywhere behind it.
+        whole = next((line[at:] for at in range(len(line)) if _LINE.match(line, at)), None)
+        if whole is not None:
+            found.append(whole.split())
+    return found
+
+
+def test_a_line_that_a_kill_has_torn_is_none_and_hides_none(tmp_path):
+    one, two = (f"01a221ab-5e0{number}-7da4-ae80-798c78233903" for number in (5, 7))
+    file = tmp_path / "sent"
+    file.write_text(f"{one} {two}\n{one} {two[:11]}{two} {one}\n{two[:9]}")
+    assert lines(file) == [[one, two], [two, one]]
+    file.write_text(f"{one} complete 3 4\n{two[:30]}{one} failed - -\n{two}\n")
+    assert lines(file) == [[one, "complete", "3", "4"], [one, "failed", "-", "-"], [two]]
 
 
 def run(home: Path, kills: int, seed: int, seconds: int) -> dict[str, dict[str, int]]:

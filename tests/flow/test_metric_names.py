@@ -17,6 +17,7 @@ REQUIRED = {
     "dragoman_time_to_first_token_seconds": {"provider", "model"},
     "dragoman_tokens_total": {"provider", "model", "type"},
     "dragoman_cost_usd_total": {"provider", "model"},
+    "dragoman_estimated_cost_usd_total": {"provider", "model"},
     "dragoman_active_requests": set(),
     "dragoman_websocket_connections": set(),
     "dragoman_circuit_breaker_state": {"provider"},

@@ -165,7 +165,10 @@ def _lines(each: Invoice) -> Iterator[str]:
     state = "final" if each.final else "preliminary"
     yield f"{each.requests} requests, {state}"
     yield ""
-    rows = [("key", "model", "requests", "input", "output", "USD")]
+    guessing = each.estimated_usd != "0"
+    rows: list[tuple[str, ...]] = [
+        ("key", "model", "requests", "input", "output", "USD", *["estimated USD"] * guessing)
+    ]
     rows += [
         (
             line.key_id,
@@ -174,6 +177,7 @@ def _lines(each: Invoice) -> Iterator[str]:
             str(line.input_tokens),
             str(line.output_tokens),
             line.total_usd,
+            *[line.estimated_usd] * guessing,
         )
         for line in each.lines
     ]
@@ -184,7 +188,7 @@ def _lines(each: Invoice) -> Iterator[str]:
         yield "  ".join((*left, *right))
     yield ""
     yield f"Total: {each.total_usd} USD"
-    if each.estimated_usd != "0":
+    if guessing:
         yield f"of which for estimated usage: {each.estimated_usd} USD"
     if each.unknown_cost:
         yield f"Not in it: {each.unknown_cost} requests of which nobody knows the cost yet."

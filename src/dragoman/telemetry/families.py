@@ -15,10 +15,11 @@ from prometheus_client.core import (
     Metric,
 )
 
+from dragoman.core.call import STALE
 from dragoman.telemetry.gen_ai import provider_word
 from dragoman.telemetry.numbers import Numbers
 
-_NO_SIGN = frozenset({"hedge_lost", "client_cut", "refused", "house_error", "unknown"})
+_NO_SIGN = frozenset({"hedge_lost", "client_cut", "refused", "house_error", "unknown", STALE})
 """Ends of a try that say nothing about the provider's health."""
 
 
@@ -43,7 +44,14 @@ def requests(now: Numbers) -> Iterator[Metric]:
     tokens = CounterMetricFamily(
         "dragoman_tokens", "Tokens as providers report them", labels=(*names, "type")
     )
-    cost = CounterMetricFamily("dragoman_cost_usd", "Cost in USD", labels=names)
+    cost = CounterMetricFamily(
+        "dragoman_cost_usd", "Cost in USD, as providers or prices say it", labels=names
+    )
+    estimated = CounterMetricFamily(
+        "dragoman_estimated_cost_usd",
+        "Cost in USD of usage that was estimated, in no other sum",
+        labels=names,
+    )
     for key, numbers in list(now.served.items()):
         for end, count in list(numbers.ends.items()):
             ends.add_metric(
@@ -55,6 +63,7 @@ def requests(now: Numbers) -> Iterator[Metric]:
         tokens.add_metric((*key, "input"), numbers.input)
         tokens.add_metric((*key, "output"), numbers.output)
         cost.add_metric(key, numbers.cost)
+        estimated.add_metric(key, numbers.estimated)
     overhead = HistogramMetricFamily(
         "dragoman_overhead_seconds",
         "A request's time less that of providers, of its own arrival and of pauses between tries",
@@ -62,7 +71,7 @@ def requests(now: Numbers) -> Iterator[Metric]:
     )
     for streaming, found in list(now.overhead.items()):
         overhead.add_metric((_yes(is_so=streaming),), found.buckets(), found.total)
-    yield from (ends, duration, first, tokens, cost, overhead)
+    yield from (ends, duration, first, tokens, cost, estimated, overhead)
     yield GaugeMetricFamily("dragoman_active_requests", "Requests under way", value=now.active)
     yield GaugeMetricFamily(
         "dragoman_websocket_connections", "WebSockets that are open", value=now.sockets

@@ -7,12 +7,16 @@ The configuration names the handler by its place, for it travels to worker proce
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
 from dragoman.telemetry.log import Log
 
 _LIBRARIES = ("uvicorn", "asyncio")
+_STDERR = 2
+_NO_REASON = "Application startup failed. Exiting."
+"""What uvicorn says behind the reason why a start has failed."""
 
 
 class Foreign(logging.Handler):
@@ -20,16 +24,22 @@ class Foreign(logging.Handler):
 
     def __init__(self, threshold: str, form: str) -> None:
         super().__init__()
-        # A start that fails must say why, however silent the log is meant to be.
-        self.log = Log("error" if threshold in {"silent", "critical"} else threshold, form)
+        # A start that fails must say why, however silent the log is meant to be; and to a person as to one.
+        self.log = Log(
+            "error" if threshold in {"silent", "critical"} else threshold,
+            "text" if os.isatty(_STDERR) else form,
+        )
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line; an exception is named with its place, never with the values in its trace."""
+        said = record.getMessage().strip()
+        if said == _NO_REASON:
+            return
         members: dict[str, str] = {"said_by": record.name}
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             members |= {"error": type(error).__name__, "at": place(error)}
-        self.log.event(_level(record.levelno), record.getMessage().strip(), **members)
+        self.log.event(_level(record.levelno), said, **members)
 
 
 def _level(number: int) -> str:

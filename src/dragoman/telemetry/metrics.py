@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 
-from dragoman.core.call import NO_FAILURE, Attempt, Call, Outcome
+from dragoman.core.call import NO_FAILURE, STALE, Attempt, Call, Outcome
 from dragoman.core.timing import shares_of
 from dragoman.telemetry.alike import MOST, Alike
 from dragoman.telemetry.exposition import Moment, text_of
@@ -147,7 +147,12 @@ class Metrics:
         """A request is over."""
         outcome = call.outcome
         one = outcome.standing
-        if one is None or outcome.error_code is not None or outcome.attempts != [one]:
+        if (
+            one is None
+            or outcome.error_code is not None
+            or outcome.attempts != [one]
+            or one.cost_from == "estimated"
+        ):
             self._finished_oddly(call, duration_s)
             return
         key = (
@@ -235,7 +240,9 @@ class Metrics:
             return
         before: Attempt | None = None
         for one in outcome.attempts:
-            self._attempts[one.provider, one.status] += 1
+            # One that was repeated for free is nobody's failure (U15).
+            word = STALE if one.error_code == STALE else one.status
+            self._attempts[one.provider, word] += 1
             if before is not None and (before.provider, before.model) != (one.provider, one.model):
                 self._fallbacks[before.provider, one.provider] += 1
             self._speak(call, one)
@@ -319,5 +326,9 @@ def _spend(spent: Served, attempt: Attempt) -> None:
     if usage is not None:
         spent.input += usage.input or 0
         spent.output += usage.billed_output or 0
-    if attempt.cost is not None:
+    if attempt.cost is None:
+        return
+    if attempt.cost_from == "estimated":
+        spent.estimated += float(attempt.cost)
+    else:
         spent.cost += float(attempt.cost)

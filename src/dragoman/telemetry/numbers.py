@@ -83,6 +83,8 @@ class Served(Struct):
     input: int = 0
     output: int = 0
     cost: float = 0.0
+    estimated: float = 0.0
+    """Cost that nobody has told: apart from the rest (D25)."""
 
     def add(self, other: Served) -> None:
         """The numbers of another process."""
@@ -92,6 +94,7 @@ class Served(Struct):
         self.input += other.input
         self.output += other.output
         self.cost += other.cost
+        self.estimated += other.estimated
 
 
 class Spoken(Struct):

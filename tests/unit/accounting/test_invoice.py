@@ -62,3 +62,19 @@ def test_a_models_name_forges_no_line_of_another_invoice():
         "Invoice for acme, 2026-01 (UTC)"
     ]
     assert len([line for line in lines if line.startswith("Total:")]) == 1
+
+
+@pytest.mark.req("D25")
+def test_each_line_of_the_text_says_what_of_it_is_estimated_where_something_is():
+    told, guessed = Sums(requests=2, charged_pico=3 * 10**12), Sums(requests=1)
+    guessed.estimated_charged_pico = 10**11
+    lines = {("k", "openai", "a"): told, ("k", "openai", "b"): guessed}
+    text = invoices_as_text([invoice_of("acme", "2026-01", lines, over=True)]).splitlines()
+    head = next(line for line in text if line.startswith("key"))
+    assert head.endswith("USD  estimated USD")
+    first, second = (next(line for line in text if f"openai/{name}" in line) for name in "ab")
+    assert first.split()[-2:] == ["3", "0"]
+    assert second.split()[-2:] == ["0.1", "0.1"]
+    assert "of which for estimated usage: 0.1 USD" in text
+    text = invoices_as_text([invoice_of("acme", "2026-01", {("k", "x", "a"): told}, over=True)])
+    assert "estimated" not in text

@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -79,3 +81,21 @@ def test_the_configuration_can_travel_to_another_process():
         "form": "text",
     }
     assert set(config["loggers"]) == {"uvicorn", "asyncio"}
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_start_that_fails_is_told_to_people_as_to_people(is_terminal):
+    reading, writing = os.openpty() if is_terminal else os.pipe()
+    code = (
+        "import logging.config; from dragoman.telemetry.foreign import foreign_config\n"
+        "logging.config.dictConfig(foreign_config('info', 'json'))\n"
+        "said = logging.getLogger('uvicorn.error').error\n"
+        "said('The database is away.'); said('Application startup failed. Exiting.')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], stderr=writing, check=True)
+    (line,) = os.read(reading, 1 << 16).splitlines()
+    os.close(reading)
+    os.close(writing)
+    # What the library says behind the reason says nothing.
+    assert b"The database is away." in line
+    assert line.startswith(b"{") is not is_terminal

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from dragoman.core.call import Attempt, Outcome
+from dragoman.core.call import STALE, Attempt, Outcome
 from dragoman.core.usage import Usage
 from dragoman.telemetry.metrics import Metrics
 from finished import END, finished_call
@@ -53,6 +53,48 @@ def test_what_other_tries_have_cost_counts_where_it_was_spent():
         assert f"dragoman_cost_usd_total{{{labels}}} 0.25" in text
         assert f'dragoman_tokens_total{{{labels},type="input"}} 2.0' in text
     assert 'provider="xai"' not in text.split("dragoman_cost_usd_total")[1].split("# HELP")[0]
+
+
+@pytest.mark.req("D25", "R-OBS-001")
+def test_estimates_are_counted_apart_from_what_was_told():
+    metrics = Metrics()
+    told = {"usage": Usage(input=3, output=5), "cost": Decimal("0.5"), "cost_from": "priced"}
+    guessed = {"cost": Decimal("0.25"), "cost_from": "estimated", "tokens_from": "estimated"}
+    for attempt in (told, guessed, guessed):
+        done = outcome(**attempt, duration_s=0.1, status="complete")
+        metrics.finished(finished_call(done), 1.5)
+    # A try that did not answer is no other case.
+    done = outcome(**told, duration_s=0.1, status="complete")
+    other = Attempt("b", 1, "groq", "m", None, 0, 0, status="client_cut", label="other")
+    other.cost, other.cost_from = Decimal("0.125"), "estimated"
+    done.attempts.insert(0, other)
+    metrics.finished(finished_call(done), 1.5)
+    text = metrics.text().decode()
+    labels = 'model="gpt-4o",provider="openai"'
+    assert f"dragoman_cost_usd_total{{{labels}}} 1.0" in text
+    assert f"dragoman_estimated_cost_usd_total{{{labels}}} 0.5" in text
+    labels = 'model="other",provider="groq"'
+    assert f"dragoman_cost_usd_total{{{labels}}} 0.0" in text
+    assert f"dragoman_estimated_cost_usd_total{{{labels}}} 0.125" in text
+    summed = metrics.numbers()
+    summed.add(Metrics().numbers(), alive=True)
+    assert summed.served["openai", "gpt-4o"].estimated == 0.5
+
+
+@pytest.mark.req("U15")
+def test_a_stale_connection_says_nothing_of_a_providers_health():
+    metrics = Metrics()
+    done = outcome(duration_s=0.1, status="complete")
+    stale = Attempt(
+        "b", 1, "openai", "gpt-4o", None, 0, 0, status="upstream_error", label="gpt-4o"
+    )
+    stale.error_code, stale.duration_s = STALE, 0.1
+    done.attempts.insert(0, stale)
+    metrics.finished(finished_call(done), 1.5)
+    text = metrics.text().decode()
+    assert 'dragoman_attempts_total{outcome="stale_connection",provider="openai"} 1.0' in text
+    assert 'dragoman_health_check_total{provider="openai",result="ok"} 1.0' in text
+    assert 'result="failed"' not in text
 
 
 def test_a_refused_request_counts_without_a_provider():
