@@ -14,11 +14,14 @@ ONE, ALL, NEW = "secret-of-tenant-one", "secret-of-everybody", "token-renewed-01
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    served = 0
+    """Requests of its connection, which has a handler of its own."""
 
     def answer(self):
         api = self.server.api
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
+        self.served += 1
         api.seen.append((self.command, self.path, headers, body))
         path = self.path.partition("?")[0]
         shown = headers.get("authorization", "").removeprefix("Bearer ")
@@ -41,7 +44,11 @@ class Handler(BaseHTTPRequestHandler):
             )  # fmt: skip
         if path.endswith("/moved"):
             return self.tell(302, b"", ("location", "http://169.254.169.254/latest"))
-        if path.endswith("/none"):
+        if path.endswith("/lost") and self.served > 1:
+            # It has done what it was asked for, and nobody hears of it.
+            self.close_connection = True
+            return None
+        if path.endswith(("/lost", "/none")):
             return self.tell(204, b"")
         if path.endswith("/big"):
             return self.tell(200, b"x" * 3_000_000)

@@ -243,6 +243,21 @@ def test_a_credential_that_is_refused_and_a_service_that_is_away_are_ours_to_men
     assert server.ask("GET", "/services/gone/echo").status == 502
 
 
+@pytest.mark.parametrize(
+    ("method", "status", "sent"),
+    [("GET", 204, 2), ("PUT", 204, 2), ("DELETE", 204, 2), ("POST", 502, 1), ("PATCH", 502, 1)],
+)
+def test_what_may_not_be_done_twice_is_not_sent_twice(house, method, status, sent):
+    """A kept connection that ends without a byte: whether the service has done it nobody knows (RFC 9110, 9.2.2)."""
+    server, api, _ = house
+    assert server.ask("GET", "/services/corp/none").status == 204, "its connection is kept"
+    api.seen.clear()
+    reply = server.ask(method, "/services/corp/lost")
+    assert (reply.status, len(api.seen)) == (status, sent)
+    if status == 502:
+        assert reply.json()["error"]["code"] == "connection_reset"
+
+
 def test_a_service_that_repeats_the_credential_tells_no_program_of_it(house):
     """Whoever may reach a page that shows a request's headers does not come by the operator's secret (K8)."""
     server, _, keys = house

@@ -26,6 +26,8 @@ _ANSWERED = (
 )  # fmt: skip
 _IDS = ("x-request-id", "x-github-request-id", "x-guploader-uploadid")
 _NO_BODY = frozenset({204, 304})
+_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+"""Methods of requests that do the same when they are sent twice (RFC 9110, 9.2.2)."""
 _HIDDEN = b"[redacted]"
 _NO_SCRIPT = {"content-security-policy": "sandbox; default-src 'none'; frame-ancestors 'none'"}
 """Of what comes in pieces, as whole answers say it anyway: a page of the service's is none of ours."""
@@ -73,6 +75,12 @@ async def pass_on(
         raise
 
 
+async def _never(request: UpstreamRequest) -> UpstreamRequest | None:
+    """Whether the service has done what was asked over a stale connection nobody knows: it is not asked again."""
+    del request
+    return None
+
+
 class _Sending:
     """The request, as often as it is sent."""
 
@@ -106,7 +114,9 @@ class _Sending:
             self._service.timeout_s,
         )
         try:
-            return await self._means.transport.send(request)
+            return await self._means.transport.send(
+                request, None if self._method in _REPEATABLE else _never
+            )
         except UpstreamError as error:
             error.provider = self._service.name
             raise
