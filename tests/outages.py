@@ -18,6 +18,7 @@ from pathlib import Path
 
 import trustme
 
+from dragoman.core.call import STALE
 from servers import Server, free_port, gateway_server
 
 POLICY = Path(__file__).parents[1] / "docs" / "RETRY_FALLBACK_POLICY.md"
@@ -133,13 +134,17 @@ class Ward:
         tag = f"{name}-alone"
         reply = self.gateway.chat(alone, stream=stream, headers={"x-request-id": tag})
         behind = self.gateway.chat(fallen, stream=stream, routing={"fallback": ["well/m"]})
+        made = self._attempts(tag)
+        assert reply.headers["x-dragoman-attempts"] == str(len(made))
+        # Whether a connection was kept from the row before is chance, and what was repeated for that is no try.
+        tries = [status for status, code in made if code != STALE]
         seen = replace(
             row,
             reply=way,
             sees=_sees(reply),
-            attempts=reply.headers["x-dragoman-attempts"],
+            attempts=str(len(tries)),
             falls_back="yes" if behind.headers.get("x-dragoman-provider") == "well" else "no",
-            ledger=self._first_status(tag),
+            ledger=tries[0],
         )
         assert (seen.falls_back == "yes") == (
             _sees(behind) == "200" and reply.headers["x-dragoman-provider"] == name
@@ -169,19 +174,19 @@ class Ward:
         reply = self.gateway.chat(model, stream=stream, routing=routing)
         return reply.headers["x-dragoman-provider"] == name
 
-    def _first_status(self, request_id: str) -> str:
+    def _attempts(self, request_id: str) -> list[tuple[str, str | None]]:
+        """Their ends and codes in the ledger, in their order."""
         self.gateway.rows()  # has them flushed
         home = self.gateway.environment["DRAGOMAN_HOME"]
         found = sqlite3.connect(f"{home}/dragoman.db")
         try:
-            row = found.execute(
-                "SELECT a.status FROM ledger_attempts a JOIN ledger_requests r "
+            return found.execute(
+                "SELECT a.status, a.error_code FROM ledger_attempts a JOIN ledger_requests r "
                 "ON r.call_id = a.call_id WHERE r.request_id = ? ORDER BY a.number",
                 (request_id,),
-            ).fetchone()
+            ).fetchall()
         finally:
             found.close()
-        return row[0]
 
 
 def _sees(reply) -> str:
