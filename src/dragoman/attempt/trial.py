@@ -237,8 +237,7 @@ class Trial(Struct, eq=False):
         written down before it is sent. As it is nobody's fault, neither health nor the caller's bound counts it.
         """
         stale, purse = self.record, self.tab.purse
-        # Where parts of it are answered, the next try goes on from there.
-        if stale.usage or not (purse is None or await purse.affords(self.candidate)):
+        if purse is not None and not await purse.affords(self.candidate):
             return None
         self.id = self.means.new_id()
         try:

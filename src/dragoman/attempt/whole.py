@@ -13,6 +13,7 @@ from dragoman.attempt.untold import words_of
 from dragoman.core.call import Head, Status
 from dragoman.core.errors import UpstreamError
 from dragoman.core.loss import Loss
+from dragoman.core.usage import Usage
 from dragoman.dialects.base import Tapped
 
 
@@ -73,22 +74,32 @@ async def whole(trial: Trial) -> Head:
 
 
 async def _crossed(trial: Trial, crossing: Crossing) -> tuple[Tapped, tuple[Loss, ...]]:
-    """What the caller gets, and what it cost, where it takes several requests in order."""
+    """What the caller gets, and what it cost, where it takes several requests in order.
+
+    What the first have consumed is paid for though a later one is refused. One that is under way, or was lost,
+    may have cost something, too: what all of them came to is then unknown, as any sum with an unknown part.
+    """
     means = trial.means
     size = 0
+    known: Usage | None = None
     for further in (None, *crossing.further)[len(crossing.parts) :]:
         await trial.hang_up()
-        reply = trial.reply = await trial.sending(further)
-        if not trial.accepts(reply):
-            raise await trial.refusal(reply)
+        trial.record.usage = None
+        try:
+            reply = trial.reply = await trial.sending(further)
+            if not trial.accepts(reply):
+                raise await trial.refusal(reply)
+        except UpstreamError as error:
+            if error.sent == "no" or error.upstream_status is not None:
+                trial.record.usage = known
+            raise
         body = await reply.read(means.policy.reply_limit)
         record = trial.record
         record.answered_s = means.monotonic() - record.started
         if not body:
             raise _empty()
         size += len(body)
-        # Known at once: what the first have consumed is paid for, though a later one fails.
-        record.usage = await aside(len(body), partial(crossing.take, body))
+        known = record.usage = await aside(len(body), partial(crossing.take, body))
     return await aside(size, partial(crossing.answer, trial.prepared.context))
 
 

@@ -13,6 +13,7 @@ from dragoman.attempt.attempt import attempt
 from dragoman.attempt.estimate import estimate, has_counter
 from dragoman.attempt.policy import LARGE, Policy
 from dragoman.core.ask import read_ask
+from dragoman.core.call import STALE
 from dragoman.core.errors import CallerError, UpstreamError
 from dragoman.core.loss import Loss
 from dragoman.core.provider import Candidate, Plan, Provider
@@ -192,6 +193,48 @@ def test_what_the_first_requests_consumed_is_kept_though_a_later_one_fails():
     assert failure.value.status == 400
     assert call.outcome.attempts[0].usage == Usage(input=6)
     assert call.outcome.attempts[0].status == "upstream_error"
+
+
+class Losing(Embedding):
+    """At one of the requests the connection is gone: the provider may have answered it."""
+
+    def __init__(self, *, lost_at, stale=False, sent="maybe"):
+        super().__init__()
+        self.lost_at, self.stale, self.sent = lost_at, stale, sent
+
+    async def send(self, request, again=None):
+        if len(self.asked) != self.lost_at:
+            return await super().send(request, again)
+        self.asked.append(request)
+        repeated = await again(request) if self.stale else None
+        if repeated is None:
+            raise UpstreamError("upstream", "gone", sent=self.sent, code="connection_reset")
+        return await super().send(repeated, again)
+
+
+@pytest.mark.parametrize(("sent", "usage"), [("maybe", None), ("no", Usage(input=3))])
+def test_of_a_request_that_was_lost_nobody_knows_what_all_came_to(sent, usage):
+    provider = Provider("p", FAMILY, "http://p.test", {"embeddings": "/embed"})
+    call = call_of()
+    call.operation = "embeddings"
+    ask = read_ask(json.dumps({"model": "p/m", "input": [str(n) for n in range(8)]}).encode())
+    means = means_of(Losing(lost_at=1, sent=sent), Policy(max_retries=0))
+    with pytest.raises(UpstreamError):
+        asyncio.run(attempt(Plan("p/m", (Candidate(provider, "m"),)), ask, call, Tab(), means))
+    (tried,) = call.outcome.attempts
+    assert (tried.usage, tried.may_cost) == (usage, sent == "maybe")
+
+
+@pytest.mark.req("U15")
+def test_a_later_request_over_a_stale_connection_is_an_attempt_that_has_it_all():
+    transport = Losing(lost_at=1, stale=True)
+    call, said = embedded(transport, [str(number) for number in range(8)])
+    sizes = [len(json.loads(one.body)["texts"]) for one in transport.asked]
+    assert sizes == [3, 3, 3, 2]
+    assert said["usage"]["prompt_tokens"] == 8
+    stale, served = call.outcome.attempts
+    assert (stale.error_code, stale.usage, stale.may_cost) == (STALE, None, True)
+    assert (served.status, served.usage) == ("complete", Usage(input=8))
 
 
 def test_a_vector_too_few_is_the_providers_failure():
