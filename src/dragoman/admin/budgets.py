@@ -150,7 +150,10 @@ def _pots(desk: Desk, rule: Rule) -> list[Pot]:
     return [Pot(rule.name, "", span, since_of(span, now)) for span, _ in rule.bounds]
 
 
-def _window(pot: Pot, limit: int, found: Totals | Standing, *, divided: bool) -> dict[str, Any]:
+def window_of(
+    pot: Pot, limit: int, found: Totals | Standing, *, divided: bool = False
+) -> dict[str, Any]:
+    """How a budget stands in one stretch of time, or a part of one."""
     end = ends_at(pot)
     return {
         "window": pot.span,
@@ -171,7 +174,7 @@ async def _shown(desk: Desk, rule: Rule) -> dict[str, Any]:
         "source": rule.source,
         "definition": definition_of(rule),
         "windows": [
-            {**_window(pot, limits[pot.span], sums, divided=divided), "parts": sums.parts}
+            {**window_of(pot, limits[pot.span], sums, divided=divided), "parts": sums.parts}
             for pot, sums in zip(pots, totals, strict=True)
         ],
     }
@@ -213,7 +216,7 @@ async def list_parts(desk: DeskOf, name: Word, asked: Annotated[Asked, Query()])
         found,
         asked.limit,
         lambda each: Part(
-            **_window(each.pot, limits[each.pot.span], each, divided=False),
+            **window_of(each.pot, limits[each.pot.span], each),
             subject=each.pot.subject,
         ),
         lambda each: (each.pot.subject, each.pot.span),

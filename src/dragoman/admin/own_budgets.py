@@ -10,12 +10,10 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from dragoman.admin.budgets import every_rule
+from dragoman.admin.budgets import every_rule, window_of
 from dragoman.admin.desk import Desk
 from dragoman.admission.budget_rules import Rule, covering, payment
-from dragoman.admission.budget_told import usd
-from dragoman.core.budget import Pot, ends_at, since_of, time_of
-from dragoman.core.budget_standing import Standing
+from dragoman.core.budget import Pot, since_of
 from dragoman.core.call import Caller
 
 
@@ -51,22 +49,21 @@ async def own_budgets(desk: Desk, caller: Caller) -> list[OwnBudget]:
         key=lambda each: each[0].name,
     )
     wall = desk.wall()
-    wanted = [
-        Pot(rule.name, subject, span, since_of(span, wall))
+    pots = [
+        [Pot(rule.name, subject, span, since_of(span, wall)) for span, _ in rule.bounds]
         for rule, subject in mine
-        for span, _ in rule.bounds
     ]
-    found = {each.pot: each for each in await desk.budgets.standing_of(wanted)}
+    stands = iter(await desk.budgets.standing_of([pot for its in pots for pot in its]))
     return [
         OwnBudget(
             name=rule.name,
             of=_of(rule),
             windows=[
-                _window(found[Pot(rule.name, subject, span, since_of(span, wall))], limit)
-                for span, limit in rule.bounds
+                OwnWindow(**window_of(pot, limit, next(stands)))
+                for pot, (_, limit) in zip(its, rule.bounds, strict=True)
             ],
         )
-        for rule, subject in mine
+        for (rule, _), its in zip(mine, pots, strict=True)
     ]
 
 
@@ -75,15 +72,3 @@ def _of(rule: Rule) -> Literal["key", "project", "tenant"]:
     if rule.key or rule.each == "key":
         return "key"
     return "project" if rule.project or rule.each == "project" else "tenant"
-
-
-def _window(each: Standing, limit: int) -> OwnWindow:
-    end = ends_at(each.pot)
-    return OwnWindow(
-        window=each.pot.span,
-        resets_at=None if end is None else time_of(end),
-        limit_usd=usd(limit),
-        spent_usd=usd(each.spent),
-        held_usd=usd(each.held),
-        left_usd=usd(max(0, limit - each.spent - each.held)),
-    )

@@ -8,14 +8,12 @@ from itertools import count
 
 import pytest
 
-from dragoman.attempt.attempt import attempt
 from dragoman.attempt.policy import Policy
-from dragoman.core.ask import read_ask
 from dragoman.core.call import STALE
 from dragoman.core.errors import HouseError, UpstreamError
 from dragoman.core.provider import Plan
 from dragoman.core.trace import span_of
-from scripted import DONE, ROLE, Scripted, Tab, call_of, candidate, finish, means_of, words
+from scripted import DONE, ROLE, Scripted, Tab, call_of, candidate, finish, means_of, tried, words
 
 WHOLE = b'{"id":"c","choices":[{"index":0,"message":{"content":"a"}}]}'
 BODY = b'{"model":"p/m","messages":[{"role":"user","content":"x"}]}'
@@ -77,14 +75,7 @@ def made(transport, books, *, body=BODY, headers=None, **policy):
             means_of(transport, Policy(**policy)), new_id=lambda: f"{next(numbers):032x}"
         )
         plan = call.outcome.plan = Plan("p/m", (candidate(),), max_attempts=1)
-        try:
-            answer = await attempt(plan, read_ask(body), call, books, means)
-            if answer.pieces is not None:
-                async for _ in answer.pieces:
-                    pass
-        except Exception as error:  # noqa: BLE001  what it is, the tests look at
-            return call, means, error
-        return call, means, answer
+        return call, means, await tried(plan, body, call, books, means)
 
     return asyncio.run(go())
 

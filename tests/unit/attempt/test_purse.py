@@ -6,12 +6,10 @@ import asyncio
 
 import pytest
 
-from dragoman.attempt.attempt import attempt
 from dragoman.attempt.policy import Policy
-from dragoman.core.ask import read_ask
 from dragoman.core.errors import CallerError, UpstreamError
 from dragoman.core.provider import Plan
-from scripted import DONE, ROLE, Scripted, Tab, call_of, candidate, finish, means_of, words
+from scripted import DONE, ROLE, Scripted, Tab, call_of, candidate, finish, means_of, tried, words
 
 BODY = b'{"model":"p/m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}'
 WHOLE = b'{"id":"c","choices":[{"index":0,"message":{"content":"a"}}]}'
@@ -50,14 +48,7 @@ def made(transport, tries, *, names=("p",), body=BODY, **policy):
         call, tab = call_of(), Paid(tries)
         means = means_of(transport, Policy(**policy))
         plan = Plan("p/m", tuple(candidate(name) for name in names))
-        try:
-            answer = await attempt(plan, read_ask(body), call, tab, means)
-            if answer.pieces is not None:
-                async for _ in answer.pieces:
-                    pass
-        except Exception as error:  # noqa: BLE001  what it is, the tests look at
-            return call, tab, error
-        return call, tab, answer
+        return call, tab, await tried(plan, body, call, tab, means)
 
     return asyncio.run(go())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, delete, func, or_, select, tuple_, update
@@ -85,28 +85,22 @@ class SqlBudgets:
         """How the pots of these budgets and stretches stand: the wanted ones, or the parts they are divided in."""
         if not wanted:
             return []
-        of_these = or_(
-            *(
-                (pots.c.budget == pot.budget)
-                & (pots.c.span == pot.span)
-                & (pots.c.since == pot.since)
-                for pot in wanted
-            )
-        )
-        async with self._database.read() as connection:
-            rows = await connection.execute(select(pots).where(of_these))
-            known = {
-                Pot(row.budget, row.subject, row.span, row.since): (row.spent_pico, row.held_pico)
-                for row in rows
-                if divided or not row.subject
-            }
-            leased = await _leased(connection, {pot.budget for pot in wanted})
         if not divided:
-            known = {pot: known.get(pot, (0, 0)) for pot in wanted}
-        return [
-            Standing(pot, spent, held, leased.get(pot, 0))
-            for pot, (spent, held) in sorted(known.items())
-        ]
+            found = await self.standing_of(wanted)
+        else:
+            of_these = or_(
+                *(
+                    (pots.c.budget == pot.budget)
+                    & (pots.c.span == pot.span)
+                    & (pots.c.since == pot.since)
+                    for pot in wanted
+                )
+            )
+            async with self._database.read() as connection:
+                rows = await connection.execute(select(pots).where(of_these))
+                leased = await _leased(connection, {pot.budget for pot in wanted})
+            found = [_standing(row, leased) for row in rows]
+        return sorted(found, key=lambda each: each.pot)
 
     async def standing_of(self, wanted: Sequence[Pot]) -> list[Standing]:
         """How each of these pots stands, in their order; one that nobody has used has nothing."""
@@ -115,13 +109,10 @@ class SqlBudgets:
         place = tuple_(pots.c.budget, pots.c.subject, pots.c.span, pots.c.since)
         async with self._database.read() as connection:
             rows = await connection.execute(select(pots).where(place.in_(wanted)))
-            known = {
-                Pot(row.budget, row.subject, row.span, row.since): (row.spent_pico, row.held_pico)
-                for row in rows
-            }
             names, subjects = {pot.budget for pot in wanted}, {pot.subject for pot in wanted}
             leased = await _leased(connection, names, subjects)
-        return [Standing(pot, *known.get(pot, (0, 0)), leased.get(pot, 0)) for pot in wanted]
+        known = {each.pot: each for each in (_standing(row, leased) for row in rows)}
+        return [known.get(pot) or Standing(pot, 0, 0, leased.get(pot, 0)) for pot in wanted]
 
     async def totals(self, wanted: Sequence[Pot], *, divided: bool) -> list[Totals]:
         """What all parts of a budget have come to in each of these stretches of time."""
@@ -164,11 +155,7 @@ class SqlBudgets:
                 await connection.execute(query.order_by(pots.c.subject, pots.c.span).limit(limit))
             ).all()
             leased = await _leased(connection, {wanted[0].budget}, {row.subject for row in rows})
-        found = []
-        for row in rows:
-            pot = Pot(row.budget, row.subject, row.span, row.since)
-            found.append(Standing(pot, row.spent_pico, row.held_pico, leased.get(pot, 0)))
-        return found
+        return [_standing(row, leased) for row in rows]
 
     async def holds(self, budget: str | None = None, limit: int = 1000) -> list[Hold]:
         """Attempts that something is held for, oldest first, of one budget if that is said."""
@@ -287,6 +274,11 @@ async def _leased(
     for row in (await connection.execute(query)).all():
         found[Pot(row.budget, row.subject, row.span, row.since)] += row.granted_pico
     return found
+
+
+def _standing(row: Row[Any], leased: Mapping[Pot, int]) -> Standing:
+    pot = Pot(row.budget, row.subject, row.span, row.since)
+    return Standing(pot, row.spent_pico, row.held_pico, leased.get(pot, 0))
 
 
 def _hold(row: Row[Any]) -> Hold:
