@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from databases import KINDS, database_url
 from dragoman.store.engine import open_database
-from dragoman.store.sql.direct import ask, run_each
+from dragoman.store.sql.direct import Step, ask, run_all, run_each
 
 pytestmark = pytest.mark.anyio
 
@@ -59,3 +59,23 @@ async def test_what_is_no_statement_is_a_failure_of_the_database(place):
     async with database.engine.connect() as connection:
         with pytest.raises(DBAPIError):
             await ask(connection, "SELECT nothing FROM nowhere", ())
+
+
+async def test_several_are_run_in_their_order_and_a_question_before_what_follows_it(place):
+    database, insert = place
+    more = insert.replace("INSERT INTO spot VALUES (", "UPDATE spot SET n = n + 10 WHERE n = (")
+    async with database.write() as connection:
+        changed = await run_all(connection, [Step(insert, [(1,), (2,)]), Step(more, [(2,), (7,)])])
+        assert changed == ([2, 1] if database.backend == "sqlite" else [-1, -1])
+        assert await run_all(connection, []) == []
+        found = await ask(connection, "SELECT n FROM spot ORDER BY n", (), [Step(more, [(1,)])])
+        assert [tuple(row) for row in found] == [(1,), (12,)]
+    assert [tuple(row) for row in await all_of(database)] == [(11,), (12,)]
+
+
+async def test_what_fails_in_the_midst_of_several_takes_all_back(place):
+    database, insert = place
+    with pytest.raises(IntegrityError):
+        async with database.write() as connection:
+            await run_all(connection, [Step(insert, [(1,)]), Step(insert, [(2,), (1,)])])
+    assert await all_of(database) == []

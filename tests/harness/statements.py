@@ -9,6 +9,8 @@ from typing import Any
 import aiosqlite
 from sqlalchemy import event
 
+from dragoman.store.sql import direct
+
 
 @contextmanager
 def heard(engine: Any, told: Callable[[str], None]) -> Iterator[None]:
@@ -17,22 +19,23 @@ def heard(engine: Any, told: Callable[[str], None]) -> Iterator[None]:
     def execute(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         told(statement)
 
-    names = ("executemany", "execute_fetchall")
-    kept = {name: getattr(aiosqlite.Connection, name) for name in names}
-
-    def hearing(ask: Callable[..., Any]) -> Callable[..., Any]:
-        def asked(connection: Any, statement: str, *others: Any) -> Any:
-            told(statement)
-            return ask(connection, statement, *others)
+    def hearing(ask: Callable[..., Any], of: Callable[..., str]) -> Callable[..., Any]:
+        def asked(database: Any, *others: Any) -> Any:
+            told(of(*others))
+            return ask(database, *others)
 
         return asked
 
+    def said(statement: str, *_: Any) -> str:
+        return statement
+
+    fetch, answer, run = aiosqlite.Connection.execute_fetchall, direct.answer, direct.run
     event.listen(engine, "before_cursor_execute", execute)
-    for name, ask in kept.items():
-        setattr(aiosqlite.Connection, name, hearing(ask))
+    aiosqlite.Connection.execute_fetchall = hearing(fetch, said)
+    direct.answer, direct.run = hearing(answer, said), hearing(run, lambda step: step.statement)
     try:
         yield
     finally:
         event.remove(engine, "before_cursor_execute", execute)
-        for name, ask in kept.items():
-            setattr(aiosqlite.Connection, name, ask)
+        aiosqlite.Connection.execute_fetchall = fetch
+        direct.answer, direct.run = answer, run

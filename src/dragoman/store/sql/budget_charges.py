@@ -23,7 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from dragoman.accounting.served import COST, Served
 from dragoman.core.budget import DAY_S, Charge, Payer, Pot, pots_of
 from dragoman.store.budget_tables import leases, pots
-from dragoman.store.sql.direct import ask, run_each
+from dragoman.store.sql.direct import Step, ask, run_each
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
@@ -52,11 +52,9 @@ async def charge(
     held = [_row(*each) for each in charged if each[2].held]
     if held:
         await run_each(connection, insert, held)
-    totals = await add_to_pots(connection, spent)
-    if covered:
-        leaving = [(amount, *pot, holder) for (pot, holder), amount in sorted(covered.items())]
-        await run_each(connection, _leaving(connection.dialect), leaving)
-    return totals
+    leaving = [(amount, *pot, holder) for (pot, holder), amount in sorted(covered.items())]
+    then = [Step(_leaving(connection.dialect), leaving)] if leaving else []
+    return await add_to_pots(connection, spent, then)
 
 
 def _summed(
@@ -72,33 +70,47 @@ def _summed(
         stake = each.stake
         its = (each.spent, each.held, stake.pico)
         alike[stake.payers, each.wall // DAY_S, stake.holder].append(its)
+    payers: tuple[Payer, ...] | None = None
+    day, rows = -1.0, list[tuple[int, int, int]]()
     for one in served:
         its_stake = one.stake
-        if its_stake is not None:
-            its = (one.facts[COST], 0, its_stake.pico)
-            alike[its_stake.payers, one.wall // DAY_S, its_stake.holder].append(its)
+        if its_stake is None:
+            continue
+        # All of these are this process's own, and a key's calls mostly follow one another.
+        if its_stake.payers is not payers or one.wall // DAY_S != day:
+            payers, day = its_stake.payers, one.wall // DAY_S
+            rows = alike[payers, day, its_stake.holder]
+        rows.append((one.facts[COST], 0, its_stake.pico))
     pots_spent: dict[Pot, list[int]] = {}
     pots_covered: dict[tuple[Pot, str], int] = {}
-    for (payers, day, holder), rows in alike.items():
-        spent, held, set_aside = zip(*rows, strict=True)
+    for (its_payers, its_day, holder), its_rows in alike.items():
+        spent, held, set_aside = zip(*its_rows, strict=True)
         covered = sum(map(min, set_aside, map(add, spent, held)))
-        for pot in pots_of(payers, day * DAY_S):
+        all_spent, all_held = sum(spent), sum(held)
+        for pot in pots_of(its_payers, its_day * DAY_S):
             sums = pots_spent.setdefault(pot, [0, 0])
-            sums[0] += sum(spent)
-            sums[1] += sum(held)
+            sums[0] += all_spent
+            sums[1] += all_held
             if covered:
                 pots_covered[pot, holder] = pots_covered.get((pot, holder), 0) + covered
     return pots_spent, pots_covered
 
 
-async def add_to_pots(connection: AsyncConnection, added: Mapping[Pot, Sequence[int]]) -> Totals:
-    """Adds to what is spent and held, in one order for all processes, so that none deadlock; how they stand."""
+async def add_to_pots(
+    connection: AsyncConnection, added: Mapping[Pot, Sequence[int]], then: Sequence[Step] = ()
+) -> Totals:
+    """Adds to what is spent and held, in one order for all processes, so that none deadlock; how they stand.
+
+    ``then`` is run after the last of them.
+    """
     rows = [(*pot, *sums) for pot, sums in sorted(added.items())]
     found: Totals = {}
     for start in range(0, len(rows), _AT_ONCE):
         some = rows[start : start + _AT_ONCE]
         given = tuple(chain.from_iterable(some))
-        for row in await ask(connection, _adding(connection.dialect, len(some)), given):
+        last = then if start + _AT_ONCE >= len(rows) else ()
+        adding = _adding(connection.dialect, len(some))
+        for row in await ask(connection, adding, given, last):
             budget, subject, span, since, spent, held = row
             found[Pot(budget, subject, span, since)] = (spent, held)
     return found

@@ -24,7 +24,7 @@ from dragoman.core.ids import uuid7_of
 from dragoman.store.budget_tables import charges
 from dragoman.store.ledger_tables import attempts, requests
 from dragoman.store.sql.budget_charges import Charged, Totals, charge
-from dragoman.store.sql.direct import run_each
+from dragoman.store.sql.direct import Step, run_all, run_each
 from dragoman.store.sql.ledger_entry import entry_of_rows
 from dragoman.store.sql.ledger_rows import (
     Added,
@@ -178,21 +178,18 @@ class SqlLedger:
 
     async def _insert(self, connection: AsyncConnection, rows: _Rows) -> int:
         """Inserts the rows that are not there yet; how many calls were new, where the driver counts."""
-        counted = 0
-        for statement, calls in (
-            (self._statements.request, rows.calls),
-            (self._served.call, rows.served.calls),
-        ):
-            if calls:
-                counted += await run_each(connection, statement, calls)
-        for statement, tries in (
-            (self._statements.attempt, rows.tries),
-            (self._served.attempt, rows.served.tries),
-            (self._served.paid, rows.served.paid),
-        ):
-            if tries:
-                await run_each(connection, statement, tries)
-        return counted
+        calls = [
+            Step(self._statements.request, rows.calls),
+            Step(self._served.call, rows.served.calls),
+        ]
+        tries = [
+            Step(self._statements.attempt, rows.tries),
+            Step(self._served.attempt, rows.served.tries),
+            Step(self._served.paid, rows.served.paid),
+        ]
+        first = [step for step in calls if step.rows]
+        changed = await run_all(connection, first + [step for step in tries if step.rows])
+        return sum(changed[: len(first)])
 
     def _open(self, fresh: _Calls) -> list[Row]:
         """What is to be asked about of new calls."""

@@ -24,7 +24,7 @@ from dragoman.store.budget_tables import charges
 from dragoman.store.ledger_tables import SETTLED, SUMS, attempts, hours, requests
 from dragoman.store.settling_tables import unsettled
 from dragoman.store.sql.budget_charges import paid
-from dragoman.store.sql.direct import run_each
+from dragoman.store.sql.direct import Step, run_all
 from dragoman.store.usage_tables import days, labels
 
 if TYPE_CHECKING:
@@ -269,9 +269,8 @@ class SumRows(NamedTuple):
 
 async def add_sums(connection: AsyncConnection, made: Statements, rows: SumRows) -> None:
     """Adds to all sums; those who write and those who settle do it in the one order, so that none deadlock."""
-    for statement, some in zip((made.hours, made.days, made.labels), rows, strict=True):
-        if some:
-            await run_each(connection, statement, some)
+    steps = map(Step, (made.hours, made.days, made.labels), rows)
+    await run_all(connection, [step for step in steps if step.rows])
 
 
 def difference(before: SumRows, after: SumRows) -> SumRows:

@@ -21,6 +21,7 @@ from dragoman.accounting.served import (
     UNSURE,
     Served,
 )
+from dragoman.core.budget import Payer
 from dragoman.store.ledger_tables import attempts, requests
 from dragoman.store.sql.budget_charges import words_of
 from dragoman.store.sql.ledger_rows import HOUR_US, UNKNOWN, Added, Row, inserted
@@ -98,6 +99,8 @@ def add_served(
     calls, tries, paid = rows.calls.append, rows.tries.append, rows.paid.append
     spell = spelt.get
     its = (batch,)
+    payers: tuple[Payer, ...] = ()
+    words = ""
     for each in served:
         facts = each.facts
         said = facts[SURE:_END]
@@ -108,7 +111,10 @@ def add_served(
         if stake is None:
             tries(said[OWN:] + facts[_END:])
         else:
-            paid(said[OWN:] + facts[_END:] + (stake.pico, words_of(stake.payers)))
+            if stake.payers is not payers:  # mostly they are those of the call before
+                payers = stake.payers
+                words = words_of(payers)
+            paid(said[OWN:] + facts[_END:] + (stake.pico, words))
 
 
 _PLACE = {name: place for place, name in enumerate(CALL)}
