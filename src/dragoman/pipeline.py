@@ -17,17 +17,19 @@ from functools import partial
 from dragoman.accounting.account import Accountant
 from dragoman.accounting.account import Tab as Account
 from dragoman.accounting.ending import accounted, end_account, tell_failure
+from dragoman.accounting.ports import Purse
 from dragoman.accounting.tags import HEADER as TAGS_HEADER
 from dragoman.accounting.tags import MEMBER as TAGS_MEMBER
 from dragoman.accounting.tags import tags_of
 from dragoman.admission import door
 from dragoman.admission.admit import Gate
-from dragoman.admission.afford import afford, afford_now, paid_now, paying
+from dragoman.admission.afford import afford, afford_now, paying
 from dragoman.admission.budget_bound import Size, plain_size
 from dragoman.admission.budgets import Budgets
 from dragoman.admission.end_user import HEADERS as USER_HEADERS
 from dragoman.admission.end_user import MEMBERS as USER_MEMBERS
 from dragoman.admission.end_user import end_user
+from dragoman.admission.ride import paid_now
 from dragoman.admission.tool_limits import ToolLimits, check_tools
 from dragoman.attempt.attempt import attempt
 from dragoman.attempt.estimate import estimate, has_counter, lacks_counter
@@ -203,15 +205,16 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     caller, outcome, operation = call.caller, call.outcome, call.operation
     assert caller is not None, "it was let in"
     ask = read_ask(body, call.named, call.streams)
-    rules = house.gate.tiers.rules(caller)
+    quota = house.gate.tiers.quota(caller)
+    limits = quota.rules.limits
     size: Size | None = None
-    if operation in _USE_TOKENS and not rules.tokens.is_open:
+    if operation in _USE_TOKENS and not quota.rules.tokens.is_open:
         size = plain_size(ask, call.dialect) if operation == "chat" else None
         if size is None:
             tokens = max(1, tokens_asked(ask, call.dialect, operation))
         else:
             tokens = tokens_of_text(len(body), size.output)
-        if not door.reserve(tokens, rules.tokens, call, caller, house.gate):
+        if not door.reserve(tokens, quota, call, house.gate):
             await door.reserve_later(tokens, call, caller, house.gate)
     outcome.requested_model = ask.model or ""
     members = ask.members
@@ -223,17 +226,17 @@ async def serve(call: Call, body: bytes, tab: Account, house: House) -> Answer:
     outcome.stream = ask.stream and operation == "chat"
     if call.sampled:
         call.asked = members
-    plan = kept_plan(ask, call, caller, rules.limits, house)
+    plan = kept_plan(ask, call, caller, limits, house)
     if plan is None:
-        plan = await choose(ask, call, rules.limits, house)
+        plan = await choose(ask, call, limits, house)
     kept: Keeping | None = None
     if call.dialect == "responses":
         ask, plan, kept = await recall(ask, plan, call, caller.tenant, house.keeper)
     budgets = house.budgets
     if budgets is not None and budgets.active:
-        price = house.accountant.price_now
-        purse = paid_now(plan, ask, call, caller, budgets, price, size)
+        purse: Purse | None = paid_now(plan, ask, call, caller, budgets, size)
         if purse is None and (payers := paying(ask, call, caller, budgets)) is not None:
+            price = house.accountant.price_now
             purse = afford_now(plan, ask, call, payers, budgets, needs_of, price, size)
             if purse is None:
                 # That takes a second look; who is asked then, and for what (D16).

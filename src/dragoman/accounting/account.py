@@ -317,8 +317,11 @@ class Tab(Struct, eq=False):
             accounts.writer.add(Settled(records, self._files))
         except Exception as error:  # noqa: BLE001 -- R-USE-013: never breaks the answer
             accounts.notice("accounting_failed", 1, f"{self._call.id}: {error!r}")
-        for told in self._call.ended:
-            told(self._outcome)
+        call, outcome = self._call, self._outcome
+        if call.reserved is not None:
+            call.reserved.end(outcome)
+        for told in call.ended:
+            told(outcome)
 
     def _finished(self) -> Finished:
         outcome = self._outcome

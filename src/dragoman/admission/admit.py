@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from dragoman.admission.ports import NO_PAST, LimitStore, Past, Short, Taken, Unknown
+from dragoman.admission.ports import NO_PAST, LimitStore, Past, Short, Taken, Tally, Unknown
 from dragoman.admission.refusal import LimitError, refusal
 from dragoman.admission.rules import NO_RULES, Rule
 from dragoman.admission.settle import tokens_of
-from dragoman.admission.tiers import Tiers
+from dragoman.admission.tiers import Tiers, counted_as
 from dragoman.core.call import UNLIMITED, Allowed, Caller, Denied, Gauge, Outcome
 from dragoman.core.errors import HouseError
 
@@ -49,7 +49,7 @@ class Gate:
     """Told the name of a limit that has refused somebody."""
 
 
-class Reserved(Struct, eq=False):
+class Reserved(Struct, eq=False, gc=False):
     """Tokens that are taken, until it is known how many were used."""
 
     store: LimitStore
@@ -58,34 +58,46 @@ class Reserved(Struct, eq=False):
     rule: Rule
     taken: Taken | None
     """None once they are settled."""
+    tally: Tally | None = None
+    """Where they were taken, if that was at hand."""
 
     def end(self, outcome: Outcome) -> None:
         """Settles them to what the call came to; a second time does nothing."""
-        taken, self.taken = self.taken, None
-        if taken is not None:
-            amount = taken.amount
-            change = tokens_of(outcome, amount) - amount
-            if change:
-                self.store.correct(self.name, self.rule, taken, change)
+        taken = self.taken
+        if taken is None:
+            return
+        self.taken = None
+        attempts, tally = outcome.attempts, self.tally
+        usage = attempts[0].estimated or attempts[0].usage if len(attempts) == 1 else None
+        if usage is not None and usage.input is not None and usage.output is not None:
+            # The regular case of ``tokens_of``, which nearly every call is.
+            used = usage.input + usage.output + (usage.apart or 0)
+        else:
+            used = tokens_of(outcome, taken.amount)
+        change = used - taken.amount
+        if change and (tally is None or not tally.correct(taken, change)):
+            self.store.correct(self.name, self.rule, taken, change)
 
 
-class Place(Struct, eq=False):
+class Place(Struct, eq=False, gc=False):
     """A place among the calls of a key that are under way; a ``Hold``."""
 
     store: LimitStore
     key_id: str
     rule: Rule
     name: str
-    holders: int = 1
+    others: int = 0
+    """How many need it beside the one who leaves next."""
 
     def join(self) -> None:
         """Somebody else needs it, too."""
-        self.holders += 1
+        self.others += 1
 
     def leave(self) -> None:
         """Gives it back, with the last who needed it; a further time does nothing."""
-        holders = self.holders = self.holders - 1
-        if holders == 0:
+        if self.others:
+            self.others -= 1
+        else:
             self.store.leave(self.key_id, self.rule, self.name)
 
 
@@ -128,16 +140,6 @@ async def admit(caller: Caller, cost: Cost, gate: Gate) -> Ticket:
         raise
     reserved = Reserved(store, counted_as(caller, rules.tokens), rules.tokens, taken)
     return Ticket(Allowed(requests, taken.gauge), place, reserved)
-
-
-def counted_as(caller: Caller, rule: Rule) -> str:
-    """The name under which a caller's use is counted: another one since its allowance counts anew.
-
-    What is under way is settled where it was taken, and every process knows the name as soon as the key.
-    """
-    if rule.total and caller.counts_since_us is not None:
-        return f"{caller.key_id}@{caller.counts_since_us}"
-    return caller.key_id
 
 
 async def _take(

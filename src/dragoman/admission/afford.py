@@ -105,41 +105,7 @@ def _keep_fare(
     caller, candidate = call.caller, plan.candidates[0]
     rates = text_rates(size, candidate, price(candidate))
     if rates is not None and caller is not None and call.operation == "chat":
-        budgets.keep_fare(caller, plan, candidate, payers, call.wall, rates)
-
-
-def paid_now(
-    plan: Plan,
-    ask: Ask,
-    call: Call,
-    caller: Caller,
-    budgets: Budgets,
-    price: Priced,
-    size: Size | None = None,
-) -> Purse | None:
-    """What ``afford_now`` comes to where one of the caller's calls to the plan was paid for lately.
-
-    None: it is to be asked, and nothing is set aside.
-    """
-    fare = budgets.fares.get((id(caller), id(plan)))
-    wall = call.wall
-    if fare is None or wall < fare.since or budgets.monotonic() >= fare.until:
-        return None
-    if size is None:
-        size = plain_size(ask, call.dialect)
-        if size is None:
-            return None
-    read, written = size.text, size.output
-    if written is None:
-        written = fare.longest
-    # Neither cut off by the window, nor raised to what providers take at least.
-    if read > fare.window or written < LEAST_OUTPUT or not read:
-        return None
-    amount = fare.read * read + fare.wrote * written + fare.request
-    pots = fare.pots
-    if not budgets.take(pots, amount):
-        return None
-    return Purse(budgets, fare.payment, size, price, wall, pots, amount, fare.candidate, amount)
+        budgets.keep_fare(caller, plan, candidate, payers, call.wall, rates, price)
 
 
 async def afford(

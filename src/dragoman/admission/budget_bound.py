@@ -19,7 +19,7 @@ from msgspec import Raw, Struct
 from dragoman.core.ask import Ask
 from dragoman.core.money import PICO
 from dragoman.core.provider import Candidate, Family, Price
-from dragoman.core.signs import signs_of_typed_media
+from dragoman.core.signs import ESCAPED, signs_of_typed_media
 from dragoman.core.usage import Usage
 
 UNKNOWN_OUTPUT = 8192
@@ -38,6 +38,7 @@ SEARCHES = 10
 _PICO_A_TOKEN = PICO.scaleb(-6)
 _NOTHING = Decimal(0)
 _MOST_RATES = 2000
+_MOST_NAMES, _LONGEST_NAMES = 1000, 400
 
 _REFERENCES = (
     "previous_response_id",
@@ -120,6 +121,9 @@ class Size(Struct, frozen=True, gc=False):
 
     input: int | None
     output: int | None
+    dialect: Family = "chat"
+    text: int = 0
+    """``input`` again, where there is nothing but text, of which nothing is cached, and one answer is wanted."""
     copies: int = 1
     """Answers to one request."""
     caches: bool = False
@@ -128,9 +132,6 @@ class Size(Struct, frozen=True, gc=False):
     speaks: bool = False
     searches: int = 0
     reasons: bool = False
-    dialect: Family = "chat"
-    text: int = 0
-    """``input`` again, where there is nothing but text, of which nothing is cached, and one answer is wanted."""
 
     def output_at(self, candidate: Candidate) -> int:
         """Tokens of one answer of the candidate, at most."""
@@ -153,25 +154,49 @@ class Size(Struct, frozen=True, gc=False):
         return self.input if window is None else min(self.input, window)
 
 
+_bounding: dict[tuple[str, ...], tuple[str, ...] | None] = {}
+"""By the names of a request's members, as a program's requests are mostly alike: those that bound its answer.
+
+None: some of them are intricate.
+"""
+
+
+def _bounds_in(names: tuple[str, ...]) -> tuple[str, ...] | None:
+    plain = _INTRICATE.isdisjoint(names)
+    found = tuple(_BOUNDS.intersection(names)) if plain else None
+    if sum(map(len, names)) <= _LONGEST_NAMES:  # they are foreign input
+        if len(_bounding) >= _MOST_NAMES:
+            _bounding.clear()
+        _bounding[names] = found
+    return found
+
+
 def plain_size(ask: Ask, dialect: Family) -> Size | None:
     """The size of a request of text alone at the usual price, as most are; None: it has to be looked into."""
     members, body = ask.members, ask.body
-    if dialect not in _FLAT or not _INTRICATE.isdisjoint(members):
+    names = tuple(members)
+    try:
+        bounds = _bounding[names]
+    except KeyError:
+        bounds = _bounds_in(names)
+    if bounds is None or dialect not in _FLAT:
         return None
-    text = str(body, "latin-1")
-    if signs_of_typed_media(text):
+    text = body.decode("latin-1")
+    # What has none of these three shows no sign.
+    if ('"type"' in text or '"image' in text or ESCAPED in text) and signs_of_typed_media(text):
         return None
     most = 0
-    for name in _BOUNDS.intersection(members):
+    for name in bounds:
         try:
             said = _whole(members[name])
         except _UNREADABLE:
             continue
-        most = max(most, said)
+        if said > most:  # noqa: PLR1730  every call comes here, and `max` is a call
+            most = said
     tokens = len(body) + OVERHEAD
     if "cache" in text:
-        return Size(tokens, most or None, caches=True, dialect=dialect)
-    return Size(tokens, most or None, dialect=dialect, text=tokens)
+        return Size(tokens, most or None, dialect, caches=True)
+    return Size(tokens, most or None, dialect, tokens)
 
 
 def size_of(ask: Ask, asked: Asked, dialect: Family) -> Size:

@@ -20,6 +20,7 @@ from dragoman.admission.budget_exchange import bound_anew, of_former, of_unused,
 from dragoman.admission.budget_lease import Counter, Pots, ahead_of
 from dragoman.admission.budget_ports import Back, LeaseStore, RuleStore
 from dragoman.admission.budget_rules import Payment, Rule, covering, payment
+from dragoman.admission.dearer import Priced
 from dragoman.admission.fare import Fare
 from dragoman.core.budget import DAY_S, Payer, Pot, Span, since_of
 from dragoman.core.call import Caller
@@ -106,7 +107,7 @@ class Budgets:
         self.fares: dict[tuple[int, int], Fare] = {}
         """By the identities of a caller and a plan, which the fare keeps from being another's."""
         self.monotonic = clock.monotonic
-        self._unwritten: dict[str, tuple[Pots, int]] = {}
+        self.unwritten: dict[str, tuple[Pots, int]] = {}
         """By attempt: what it has spent or holds, and the ledger does not have yet."""
         self._waiting: dict[Counter, list[int]] = {}
         self._round: asyncio.Future[None] | None = None
@@ -176,6 +177,7 @@ class Budgets:
         payment: Payment,
         wall: float,
         rates: TextRates,
+        price: Priced,
     ) -> None:
         """Keeps what the caller's calls of a plan cost, unless that depends on who is behind it."""
         now, day = self._clock.wall(), wall // DAY_S
@@ -187,7 +189,7 @@ class Budgets:
         until = self.monotonic() + 1 - now % 1
         pots = self.pots(payment, wall)
         self.fares[id(caller), id(plan)] = Fare(
-            caller, plan, candidate, until, day * DAY_S, payment, pots, *rates
+            caller, plan, candidate, until, day * DAY_S, payment, pots, price, *rates
         )
 
     def _forget(self, gone: set[Counter]) -> None:
@@ -268,7 +270,7 @@ class Budgets:
         if not pots.ahead:
             self._ahead.add(pots)
         pots.ahead += back
-        self._unwritten[attempt_id] = (pots, covered)
+        self.unwritten[attempt_id] = (pots, covered)
 
     def written(self, attempt_ids: Iterable[str], totals: Mapping[Pot, tuple[int, int]]) -> None:
         """The ledger has these attempts, and with them their pots stand at so much spent and held.
@@ -276,7 +278,7 @@ class Budgets:
         Of an attempt that it had already, or that another process has made, nothing changes here.
         """
         sums: defaultdict[Pots, int] = defaultdict(int)
-        for pots, covered in map(self._unwritten.pop, attempt_ids, repeat(_NOTHING)):
+        for pots, covered in map(self.unwritten.pop, attempt_ids, repeat(_NOTHING)):
             sums[pots] += covered
         for pots, covered in sums.items():
             for counter in pots.counters:

@@ -13,12 +13,11 @@ from dragoman.admission.admit import (
     Place,
     Reserved,
     admit,
-    counted_as,
     refused,
 )
 from dragoman.admission.ports import Short, Taken
 from dragoman.admission.refusal import LimitError
-from dragoman.admission.rules import Rule
+from dragoman.admission.tiers import Quota
 from dragoman.core.call import UNLIMITED, Allowed, Call, Caller, Gauge
 
 
@@ -29,20 +28,22 @@ def let_in(call: Call, caller: Caller, gate: Gate) -> bool:
         CallerError: 429, a limit is reached.
         HouseError: the caller's key has a tier that there is not.
     """
-    rule = gate.tiers.rules(caller).requests
+    quota = gate.tiers.quota(caller)
+    rule = quota.rules.requests
     if rule.is_open:
         call.allowed = UNLIMITED
         return True
-    store = gate.store
-    place: Place | None = None
-    if rule.places:
-        place = Place(store, caller.key_id, rule, call.id)
-        taken = store.take_now(caller.key_id, rule, 1, call.id)
-    else:
-        taken = store.take_now(caller.key_id, rule, 1)
-    if not isinstance(taken, Taken):
-        return _waits(taken, 1, call, gate)
-    call.allowed, call.hold = Allowed(taken.gauge), place
+    store, tally = gate.store, quota.requests
+    held = call.id if rule.places else None
+    taken = None if tally is None else tally.take_now(rule, 1, store.now(), held)
+    if taken is None:
+        found = store.take_now(caller.key_id, rule, 1, held)
+        if not isinstance(found, Taken):
+            return _waits(found, 1, call, gate)
+        taken, quota.requests = found, store.tally(caller.key_id, rule.unit)
+    call.allowed = Allowed(taken.gauge)
+    if held is not None:
+        call.hold = Place(store, caller.key_id, rule, held)
     return True
 
 
@@ -56,22 +57,26 @@ async def let_in_later(call: Call, caller: Caller, gate: Gate) -> None:
     call.allowed, call.hold = ticket.allowed, ticket.place
 
 
-def reserve(tokens: int, rule: Rule, call: Call, caller: Caller, gate: Gate) -> bool:
+def reserve(tokens: int, quota: Quota, call: Call, gate: Gate) -> bool:
     """Takes what the call may use of the caller's limits on tokens; what it did use is settled at its end.
 
-    ``rule`` is what holds for the caller's tokens.
+    ``quota`` is the caller's.
 
     Raises:
         CallerError: 429, a limit is reached.
     """
-    name = counted_as(caller, rule) if rule.total else caller.key_id
-    store = gate.store
-    taken = store.take_now(name, rule, tokens)
-    if not isinstance(taken, Taken):
-        return _waits(taken, tokens, call, gate)
+    rule, tally, store = quota.rules.tokens, quota.tokens, gate.store
+    taken = None if tally is None else tally.take_now(rule, tokens, store.now(), None)
+    name = quota.tokens_as
+    if taken is None:
+        found = store.take_now(name, rule, tokens)
+        if not isinstance(found, Taken):
+            return _waits(found, tokens, call, gate)
+        taken, tally = found, store.tally(name, rule.unit)
+        quota.tokens = tally
     allowed = call.allowed
     call.allowed = Allowed(None if allowed is None else allowed.requests, taken.gauge)
-    call.ended += (Reserved(store, name, rule, taken).end,)
+    call.reserved = Reserved(store, name, rule, taken, tally)
     return True
 
 
@@ -83,8 +88,7 @@ async def reserve_later(tokens: int, call: Call, caller: Caller, gate: Gate) -> 
         call.allowed = replace(error.denied, requests=_requests(call))
         raise
     call.allowed = Allowed(_requests(call), ticket.allowed.tokens)
-    if ticket.reserved is not None:
-        call.ended += (ticket.reserved.end,)
+    call.reserved = ticket.reserved
 
 
 def _waits(found: Short | None, amount: int, call: Call, gate: Gate) -> bool:

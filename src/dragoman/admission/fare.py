@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from dragoman.admission.budget_lease import Pots
 from dragoman.admission.budget_rules import Payment
+from dragoman.admission.dearer import Priced
 from dragoman.core.call import Caller
 from dragoman.core.provider import Candidate, Plan
 
@@ -26,6 +27,7 @@ class Fare(Struct, frozen=True, eq=False):
     """The Unix second from which on calls pay from these pots."""
     payment: Payment
     pots: Pots
+    price: Priced
     window: int
     """The rest is as in ``TextRates``."""
     longest: int

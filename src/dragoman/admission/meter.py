@@ -153,19 +153,20 @@ class Meter:
                 for age, amount in past.lately:
                     window.count(now - age, amount)
 
-    def correct(self, taken: Taken, change: int) -> None:
-        """What was taken came to more, or to less."""
+    def correct(self, taken: Taken, change: int) -> bool:
+        """What was taken came to more, or to less; True, as nobody else has to be told."""
         at, room = taken.at, self._room - change
         if at >= self._lull_from and room <= self._room_most:
             self._room = room
-            return
+            return True
         if room <= self._even_most and self._corrected_before(at, change):
-            return
+            return True
         self.rouse()
         for window in self.windows.values():
             window.correct(at, change)
         if self.total is not None:
             self.total = max(0, self.total + change)
+        return True
 
     def _corrected_before(self, at: float, change: int) -> bool:
         """Corrects what was taken before the lull, which goes on; False: it cannot, and nothing is done."""

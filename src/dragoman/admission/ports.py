@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from msgspec import Struct
 
-from dragoman.admission.rules import Rule
+from dragoman.admission.rules import Rule, Unit
 from dragoman.core.call import Gauge
 
 
@@ -55,12 +56,33 @@ class Past(Struct, frozen=True, gc=False):
 NO_PAST = Past()
 
 
+class Tally(Protocol):
+    """What a store has at hand of a key and unit: found once, and asked at every call."""
+
+    def take_now(self, rule: Rule, amount: int, now: float, place: str | None) -> Taken | None:
+        """What ``take`` of the store would say, if that is known here; None: it is not, and nothing is counted."""
+        ...
+
+    def correct(self, taken: Taken, change: int) -> bool:
+        """What was taken came to more, or to less; False: that is the store's to set right."""
+        ...
+
+
 class LimitStore(Protocol):
     """Counts what keys use.
 
     Never fails and never waits for long: a store that cannot reach the others goes by its own
     share (D27).
     """
+
+    @property
+    def now(self) -> Callable[[], float]:
+        """The seconds that it counts by."""
+        ...
+
+    def tally(self, key_id: str, unit: Unit) -> Tally | None:
+        """What it has at hand; None: nothing yet. One that it has forgotten takes nothing any more."""
+        ...
 
     def take_now(
         self, key_id: str, rule: Rule, amount: int, place: str | None = None

@@ -16,16 +16,8 @@ def tokens_of(outcome: Outcome, reserved: int) -> int:
     Where a provider has worked and does not say, what was reserved stays; a call that failed has used
     nothing but what was reported.
     """
-    attempts = outcome.attempts
-    if len(attempts) == 1:
-        attempt = attempts[0]
-        usage = attempt.estimated or attempt.usage
-        if usage is not None:
-            read, written = usage.input, usage.output
-            if read is not None and written is not None:
-                return read + written + (usage.apart or 0)
     known, untold = 0, False
-    for attempt in attempts:
+    for attempt in outcome.attempts:
         usage = attempt.estimated or attempt.usage
         if usage is not None and (usage.input is not None or usage.output is not None):
             known += (usage.input or 0) + (usage.billed_output or 0)

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dragoman.admission.rules import NO_RULES, Rules, rules_of
+from msgspec import Struct
+
+from dragoman.admission.ports import Tally
+from dragoman.admission.rules import NO_RULES, Rule, Rules, rules_of
 from dragoman.core.call import NO_LIMITS, Caller, Limits
 from dragoman.core.errors import HouseError
 
 MOST_REMEMBERED = 10_000
+
+
+class Quota(Struct, eq=False):
+    """What holds for one caller, and where its use is counted: found once for all of its calls."""
+
+    caller: Caller
+    rules: Rules
+    tokens_as: str
+    """The name under which its tokens are counted."""
+    requests: Tally | None = None
+    """None: not known yet, as below."""
+    tokens: Tally | None = None
 
 
 class Tiers:
@@ -22,6 +37,23 @@ class Tiers:
         self._everyone = None if everyone is None else rules_of(everyone)
         self._made: dict[tuple[int, str | None], tuple[Limits, Rules]] = {}
         """By the identity of a key's limits, which the limits beside the rules keep from being another's."""
+        self._quotas: dict[int, Quota] = {}
+        """By the identity of a caller, which the quota keeps from being another's."""
+
+    def quota(self, caller: Caller) -> Quota:
+        """What holds for the caller, in the same piece for each of its calls.
+
+        Raises:
+            HouseError: the key has a tier that there is not: it fails closed.
+        """
+        found = self._quotas.get(id(caller))
+        if found is None:
+            rules = self.rules(caller)
+            found = Quota(caller, rules, counted_as(caller, rules.tokens))
+            if len(self._quotas) >= MOST_REMEMBERED:
+                self._quotas.clear()
+            self._quotas[id(caller)] = found
+        return found
 
     def rules(self, caller: Caller) -> Rules:
         """What is counted of the caller.
@@ -55,6 +87,16 @@ class Tiers:
                 code="configuration_error",
             )
         return self.tiers[tier]
+
+
+def counted_as(caller: Caller, rule: Rule) -> str:
+    """The name under which a caller's use is counted: another one since its allowance counts anew.
+
+    What is under way is settled where it was taken, and every process knows the name as soon as the key.
+    """
+    if rule.total and caller.counts_since_us is not None:
+        return f"{caller.key_id}@{caller.counts_since_us}"
+    return caller.key_id
 
 
 def merged(own: Limits, tier: Limits) -> Limits:

@@ -272,6 +272,14 @@ class Hold(Protocol):
         ...
 
 
+class Reservation(Protocol):
+    """What was taken for a call until it is known what it came to."""
+
+    def end(self, outcome: Outcome) -> None:
+        """Settles it; a second time does nothing."""
+        ...
+
+
 class Shown(Struct):
     """What the log tells of a request's own words, where the operator has switched that on (R-OBS-008)."""
 
@@ -328,6 +336,8 @@ class Call(Struct):
     """Set once the rate limits have judged it."""
     hold: Hold | None = None
     """Its place among the calls of its key, where those are limited."""
+    reserved: Reservation | None = None
+    """The tokens that were taken for it, where those are limited: settled once its account has ended."""
     ended: tuple[Callable[[Outcome], None], ...] = ()
     """Told what the call came to, once its account has ended."""
     read_s: float = 0.0

@@ -6,7 +6,7 @@ most requests are.
 
 from __future__ import annotations
 
-_ESCAPED = "\\u00"
+ESCAPED = "\\u00"
 """An ASCII letter may be written like this, and then any word may be there."""
 _TYPED = ('"input_', '"audio', '"document')
 """How values of ``type`` begin that name a medium, beside those that are names of members as well."""
@@ -24,6 +24,6 @@ def signs_of_media(text: str) -> bool:
 
 def signs_of_typed_media(text: str) -> bool:
     """The same where each part says its type, as in chats of OpenAI and Anthropic: fewer words to look for."""
-    if _ESCAPED in text or '"image' in text:
+    if ESCAPED in text or '"image' in text:
         return True
     return '"type"' in text and ('"file' in text or any(sign in text for sign in _TYPED))

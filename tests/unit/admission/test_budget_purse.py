@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dragoman.admission.afford import Afforded, afford, afford_now, paid_now, paying
+from dragoman.admission import budget_bound
+from dragoman.admission.afford import Afforded, afford, afford_now, paying
 from dragoman.admission.budget_alerts import Alerts
+from dragoman.admission.budget_bound import plain_size
 from dragoman.admission.budget_purse import Purse
 from dragoman.admission.budget_rules import Payment, Rule
 from dragoman.admission.budgets import Budgets
+from dragoman.admission.ride import paid_now
 from dragoman.core import money
 from dragoman.core.ask import read_ask
 from dragoman.core.budget import Payer, Pot, since_of
@@ -90,7 +93,7 @@ class House:
     @property
     def unwritten(self) -> int:
         """What calls that are over have cost, and the ledger does not have yet."""
-        return sum(covered for _, covered in self.budgets._unwritten.values())
+        return sum(covered for _, covered in self.budgets.unwritten.values())
 
     @property
     def reserved(self) -> int:
@@ -444,7 +447,7 @@ def test_who_has_paid_lately_pays_the_same_at_once(bodies, at):
     for body in [bodies[0], *bodies]:
         said = house.asked(plan, body, CALLER, "chat")
         house.call.caller = CALLER
-        quick = paid_now(plan, said[1], house.call, CALLER, house.budgets, house.price)
+        quick = paid_now(plan, said[1], house.call, CALLER, house.budgets)
         taken = house.reserved
         if quick is not None:
             found += 1
@@ -474,7 +477,7 @@ def test_a_fare_holds_up_to_the_size_from_which_another_price_does(letters, at_o
     for text in ("", "x" * letters):
         said = house.asked(plan, {"user": text}, CALLER, "chat")
         house.call.caller = CALLER
-        quick = paid_now(plan, said[1], house.call, CALLER, house.budgets, house.price)
+        quick = paid_now(plan, said[1], house.call, CALLER, house.budgets)
         assert afford_now(*said)
     assert (quick is not None) == at_once
 
@@ -486,7 +489,7 @@ def test_a_fare_holds_for_its_second_and_day_and_as_long_as_its_budgets():
     def at_once() -> bool:
         said = house.asked(plan, None, CALLER, "chat")
         house.call.caller = CALLER
-        quick = paid_now(plan, said[1], house.call, CALLER, house.budgets, house.price)
+        quick = paid_now(plan, said[1], house.call, CALLER, house.budgets)
         slow = afford_now(*said) or run_of(house.afford(CHEAP))
         assert slow is not None
         return quick is not None
@@ -507,6 +510,73 @@ def test_a_fare_holds_for_its_second_and_day_and_as_long_as_its_budgets():
     house.call.wall -= 86_400
     said = house.asked(plan, None, CALLER, "chat")
     house.call.wall -= 86_400
-    assert paid_now(plan, said[1], house.call, CALLER, house.budgets, house.price) is None
+    assert paid_now(plan, said[1], house.call, CALLER, house.budgets) is None
     other = Caller("k2", "acme")
-    assert paid_now(plan, said[1], house.call, other, house.budgets, house.price) is None
+    assert paid_now(plan, said[1], house.call, other, house.budgets) is None
+
+
+WAYS = st.lists(
+    st.tuples(
+        st.sampled_from(["try", "unmade"]),
+        st.sampled_from(["complete", "upstream_cut", "upstream_error", "left open"]),
+        st.sampled_from([0, 1, 500, 10**12, None]),
+        st.booleans(),
+    ),
+    max_size=4,
+)
+
+
+@settings(deadline=None)
+@given(WAYS)
+def test_whatever_becomes_of_a_call_its_ride_comes_to_what_a_purse_would(ways):
+    """Two houses alike: in the one the call pays its fare, in the other it is afforded."""
+    told = []
+    for quick in (True, False):
+        house = House(Rule("team", monthly=USD))
+        plan = Plan("m", (CHEAP,))
+        asyncio.run(house.afford(CHEAP)).purse.finish()
+        said = house.asked(plan, None, CALLER, "chat")
+        house.call.caller = CALLER
+        afford_now(*said).finish()
+        purse = (
+            paid_now(plan, said[1], house.call, CALLER, house.budgets)
+            if quick
+            else afford_now(*said)
+        )
+        assert purse is not None
+        seen: list[object] = []
+        for what, status, spent, costly in ways:
+            if not (purse.affords_now(CHEAP) or asyncio.run(purse.affords(CHEAP))):
+                seen.append("unpaid")
+                continue
+            attempt = house.attempt(CHEAP, may_cost=costly)
+            seen.append(purse.stake(attempt))
+            if what == "unmade":
+                purse.unmade(attempt)
+            elif status != "left open":
+                attempt.status = status
+                seen.append(purse.closed(attempt, spent))
+            seen.append((house.reserved, house.unwritten))
+        purse.finish()
+        purse.finish()
+        told.append((seen, house.reserved, house.unwritten, house.counter.granted))
+    assert told[0] == told[1]
+    assert told[0][1] == 0
+
+
+def test_the_names_of_members_are_remembered_and_bounded(monkeypatch):
+    monkeypatch.setattr(budget_bound, "_bounding", {})
+    monkeypatch.setattr(budget_bound, "_MOST_NAMES", 3)
+
+    def sized(**members):
+        ask = read_ask(msgspec.json.encode({"model": "m", **members}))
+        return plain_size(ask, "chat")
+
+    for _ in range(2):
+        assert sized(max_tokens=7, max_completion_tokens=9).output == 9
+        assert sized(tools=[]) is None
+    for number in range(9):
+        assert sized(**{f"x{number}": 1}).output is None
+    assert len(budget_bound._bounding) <= 3
+    assert sized(**{"y" * 500: 1, "max_tokens": 5}).output == 5
+    assert not any("y" * 500 in names for names in budget_bound._bounding)

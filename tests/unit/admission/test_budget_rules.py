@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from dragoman.accounting.fitting import fit
 from dragoman.admission.budget_clamp import bounded_to
 from dragoman.admission.budget_definition import (
     MOST_USD,
@@ -264,3 +265,12 @@ def test_newer_models_know_the_bound_by_another_name():
 def test_a_member_that_holds_no_bound_is_refused():
     with pytest.raises(CallerError, match="options must be an object"):
         clamped("ollama", {"options": 7})
+
+
+NAMES = st.text(min_size=1, max_size=300)
+
+
+@given(NAMES, NAMES, NAMES, st.sampled_from(["", "tenant", "project", "user"]))
+def test_whose_part_it_is_can_be_written_down_as_it_is(tenant, project, user, each):
+    payers = payment([Rule("all", each=each)], Caller("k1", tenant, project=project), user).payers
+    assert [tuple(map(fit, payer)) for payer in payers] == [tuple(payer) for payer in payers]

@@ -88,7 +88,7 @@ class Process:
         stakes = [(pots, stake.pico) for pots, stake, _ in self.open.values()]
         return sum(
             amount
-            for pots, amount in (*stakes, *self.budgets._unwritten.values())
+            for pots, amount in (*stakes, *self.budgets.unwritten.values())
             if any(counter.pot == pot for counter in pots.counters)
         )
 

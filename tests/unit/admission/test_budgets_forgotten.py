@@ -204,7 +204,7 @@ class Walk:
         for budgets in self.processes:
             for pots, amount in (
                 *((pots, pots.ahead) for pots in budgets._ahead),
-                *budgets._unwritten.values(),
+                *budgets.unwritten.values(),
             ):
                 for counter in pots.counters:
                     in_use[counter] += amount

@@ -14,6 +14,7 @@ from dragoman.admission.tiers import Tiers
 from dragoman.core.call import Attempt, Caller, Limits
 from dragoman.core.clock import ManualClock
 from dragoman.core.usage import Usage
+from dragoman.store.memory import limits as memory
 from dragoman.store.memory.limits import MemoryLimits
 from scripted import call_of
 
@@ -36,7 +37,8 @@ class Rig:
     def __init__(self, store) -> None:
         self.hits: list[str] = []
         self.numbers = itertools.count()
-        self.gate = Gate(Tiers(), store(ManualClock()), self.past, self.hits.append)
+        self.clock = ManualClock()
+        self.gate = Gate(Tiers(), store(self.clock), self.past, self.hits.append)
 
     async def past(self, caller, rule) -> Past:
         return Past(10, ((7200.0, 10),))
@@ -49,8 +51,8 @@ class Rig:
         return call
 
     async def reserve(self, call, tokens: int, caller: Caller) -> None:
-        rule = self.gate.tiers.rules(caller).tokens
-        if not door.reserve(tokens, rule, call, caller, self.gate):
+        quota = self.gate.tiers.quota(caller)
+        if not door.reserve(tokens, quota, call, self.gate):
             await door.reserve_later(tokens, call, caller, self.gate)
 
 
@@ -90,8 +92,7 @@ async def test_tokens_are_reserved_and_settled_at_the_end_of_the_call(store):
     call.outcome.attempts.append(
         Attempt("a", 1, "p", "m", None, 0.0, 0.0, status="complete", usage=usage)
     )
-    for told in call.ended:
-        told(call.outcome)
+    call.reserved.end(call.outcome)
     await rig.reserve(other, 700, whose)
     assert other.allowed.tokens.remaining == 0
 
@@ -100,3 +101,36 @@ async def test_who_is_not_limited_has_nothing_noted_but_that():
     call = await Rig(MemoryLimits).let_in(caller())
     assert call.allowed.requests is None
     assert (call.hold, call.ended) == (None, ())
+
+
+async def test_all_callers_of_a_key_are_counted_together_also_once_it_was_swept_away(monkeypatch):
+    monkeypatch.setattr(memory, "_SWEEP_FROM", 2)
+    rig = Rig(MemoryLimits)
+    one, again = caller(rpm=5, tpm=50), caller(rpm=5, tpm=50)
+    for _ in range(3):
+        await rig.reserve(await rig.let_in(one), 10, one)
+    rig.clock.advance(120)
+    for number in range(3):
+        await rig.let_in(Caller(f"other-{number}", "t", limits=Limits(rpm=5)))
+    assert ("k", "requests") not in rig.gate.store._meters
+    for whose in (one, again, one, again, one):
+        await rig.reserve(await rig.let_in(whose), 10, whose)
+    for whose in (one, again):
+        with pytest.raises(LimitError):
+            await rig.let_in(whose)
+
+
+async def test_what_was_taken_before_a_sweep_is_settled_without_harm(monkeypatch):
+    monkeypatch.setattr(memory, "_SWEEP_FROM", 2)
+    rig = Rig(MemoryLimits)
+    whose = caller(tpm=100)
+    calls = [await rig.let_in(whose) for _ in range(3)]
+    for call in calls:
+        await rig.reserve(call, 10, whose)
+    rig.clock.advance(120)
+    for number in range(3):
+        await rig.let_in(Caller(f"other-{number}", "t", limits=Limits(rpm=5)))
+    calls[0].reserved.end(calls[0].outcome)
+    await rig.reserve(await rig.let_in(whose), 100, whose)
+    calls[1].reserved.end(calls[1].outcome)
+    assert rig.gate.store.used("k", "tokens", "tpm") == 100

@@ -51,3 +51,19 @@ def test_what_was_worked_out_is_remembered_and_bounded(monkeypatch):
     for number in range(1, 6):
         assert found.rules(caller(rpm=number)).limits.rpm == number
     assert len(found._made) <= 2
+
+
+def test_what_holds_for_a_caller_is_one_piece_for_all_of_its_calls(monkeypatch):
+    monkeypatch.setattr(module, "MOST_REMEMBERED", 2)
+    found = Tiers({"team": TEAM})
+    one = caller("team", max_tokens=9)
+    quota = found.quota(one)
+    assert found.quota(one) is quota
+    assert (quota.rules, quota.tokens_as) == (found.rules(one), "k")
+    anew = msgspec.structs.replace(one, counts_since_us=5)
+    assert found.quota(anew).tokens_as == "k@5"
+    for number in range(1, 6):
+        assert found.quota(caller(rpm=number)).rules.limits.rpm == number
+    assert len(found._quotas) <= 2
+    with pytest.raises(HouseError):
+        found.quota(caller("gold"))

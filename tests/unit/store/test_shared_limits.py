@@ -652,6 +652,19 @@ async def test_places_outlive_a_counter_that_was_away(rig, monkeypatch):
 
 
 @pytest.mark.parametrize("limits", [{"rpm": 2_000_000}, {}])
+async def test_a_lease_at_hand_gives_nothing_once_the_counter_has_failed(rig, limits):
+    rule = requests(concurrency=2000, **limits)
+    await rig.limits.take("k", rule, 1, place="a")
+    lease = rig.limits.tally("k", "requests")
+    assert lease.take_now(rule, 1, rig.clock.monotonic(), "b")
+    rig.counter.away = True
+    await rig.limits.take("k", requests(rpm=5), 1)
+    assert rig.limits.state == "alone"
+    assert rig.limits.tally("k", "requests") is None
+    assert lease.take_now(rule, 1, rig.clock.monotonic(), "c") is None
+
+
+@pytest.mark.parametrize("limits", [{"rpm": 2_000_000}, {}])
 async def test_those_who_wait_for_a_counter_that_hangs_wait_once(rig, monkeypatch, limits):
     for where in ("limits", "places"):
         monkeypatch.setattr(f"dragoman.store.shared.{where}.PATIENCE_S", 0.05)

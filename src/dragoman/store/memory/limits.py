@@ -18,24 +18,23 @@ class MemoryLimits:
 
     def __init__(self, clock: Clock, used_s: float = FOREVER) -> None:
         """``used_s``: how long what the ledger said of an allowance is believed; it sees others' calls, too."""
-        self._now = clock.monotonic
+        self.now = clock.monotonic
         self._used_s = used_s
         self._meters: dict[tuple[str, Unit], Meter] = {}
         self._sweep_at = _SWEEP_FROM
+
+    def tally(self, key_id: str, unit: Unit) -> Meter | None:
+        """What is counted of a key and unit; one that is swept away has no lull, and so takes nothing."""
+        return self._meters.get((key_id, unit))
 
     def take_now(
         self, key_id: str, rule: Rule, amount: int, place: str | None = None
     ) -> Taken | Short | None:
         """What ``take`` would say, unless the ledger has to be asked first."""
-        try:
-            meter = self._meters[key_id, rule.unit]
-        except KeyError:
+        meter = self._meters.get((key_id, rule.unit))
+        if meter is None:
             return None
-        now = self._now()
-        taken = meter.take_now(rule, amount, now, place)
-        if taken is not None:
-            return taken
-        found = meter.take(rule, amount, now, place=place)
+        found = meter.take(rule, amount, self.now(), place=place)
         return None if isinstance(found, Unknown) else found
 
     async def take(
@@ -48,7 +47,7 @@ class MemoryLimits:
         past: Past | None = None,
     ) -> Taken | Short | Unknown:
         """Counts ``amount`` if every limit has room for it, and nothing if one has not."""
-        now = self._now()
+        now = self.now()
         meter = self._meters.get((key_id, rule.unit))
         if meter is None:
             meter = self._new(key_id, rule.unit, now)
@@ -71,7 +70,7 @@ class MemoryLimits:
 
     def note(self, key_id: str, rule: Rule, amount: int) -> None:
         """Counts what was let through elsewhere, so that it is known here should that go."""
-        now = self._now()
+        now = self.now()
         meter = self._meters.get((key_id, rule.unit))
         if meter is None:
             meter = self._new(key_id, rule.unit, now)
@@ -86,7 +85,7 @@ class MemoryLimits:
         found = meter.windows.get(window)
         if found is None:
             return 0
-        found.turn(self._now())
+        found.turn(self.now())
         return found.used
 
     def _new(self, key_id: str, unit: Unit, now: float) -> Meter:

@@ -58,6 +58,28 @@ class Lease:
         self.left -= amount
         return Taken(self.at, amount, self.gauge, self.which)
 
+    def take_now(self, rule: Rule, amount: int, now: float, place: str | None) -> Taken | None:
+        """So much of it for that very rule, with a place where one is wanted, if there is."""
+        if self.rule is not rule or self.left < amount or now >= self.until:
+            return None
+        if place is not None:
+            places = self.places
+            if places is None or not places.free:
+                return None
+            free = places.free = places.free - 1
+            if free < places.least:  # noqa: PLR1730  the regular case, and `min` is a call
+                places.least = free
+            places.holders.add(place)
+        self.left -= amount
+        return Taken(self.at, amount, self.gauge, self.which)
+
+    def correct(self, taken: Taken, change: int) -> bool:
+        """What was taken from it came to more, or to less; False: it was another, or it does not have so much."""
+        if self.at != taken.at or self.left < change:
+            return False
+        self.left -= change
+        return True
+
     def end(self) -> tuple[float, int, int]:
         """When it was counted, how much of it was used, and what is left of it."""
         ended = self.at, self.amount - self.left, self.left

@@ -60,7 +60,7 @@ class SharedLimits:
         self.state: State = "shared"
         self.processes = processes
         self._shared = shared
-        self._now = clock.monotonic
+        self.now = clock.monotonic
         self._told = told
         self._own = OwnPart(clock)
         self._leases: dict[tuple[str, Unit], Lease] = {}
@@ -76,28 +76,16 @@ class SharedLimits:
 
     # --- what admission asks for
 
+    def tally(self, key_id: str, unit: Unit) -> Lease | None:
+        """The lease on a key's unit; one that was given back is empty."""
+        return self._leases.get((key_id, unit))
+
     def take_now(
         self, key_id: str, rule: Rule, amount: int, place: str | None = None
     ) -> Taken | None:
         """As ``take`` does, where a lease holds enough: the regular case, which nobody waits for."""
         lease = self._leases.get((key_id, rule.unit))
-        if (
-            lease is None
-            or lease.rule is not rule
-            or lease.left < amount
-            or self._now() >= lease.until
-        ):
-            return None
-        if place is not None:
-            places = lease.places
-            if places is None or not places.free:
-                return None
-            free = places.free = places.free - 1
-            if free < places.least:  # noqa: PLR1730  the regular case, and `min` is a call
-                places.least = free
-            places.holders.add(place)
-        lease.left -= amount
-        return Taken(lease.at, amount, lease.gauge, lease.which)
+        return None if lease is None else lease.take_now(rule, amount, self.now(), place)
 
     async def take(
         self,
@@ -114,7 +102,7 @@ class SharedLimits:
             return taken
         if self.state == "alone":
             return await self._own.take_part(key_id, rule, amount, self.processes, place, past)
-        refused = self._refusals.of(key_id, rule, amount, self._now())
+        refused = self._refusals.of(key_id, rule, amount, self.now())
         if refused is not None:
             return refused
         try:
@@ -126,15 +114,15 @@ class SharedLimits:
             self._fail(error)
             return await self._own.take_part(key_id, rule, amount, self.processes, place, past)
         if isinstance(found, Short):
-            self._refusals.remember(key_id, rule, amount, found, self._now())
+            self._refusals.remember(key_id, rule, amount, found, self.now())
         return found
 
     def correct(self, key_id: str, rule: Rule, taken: Taken, change: int) -> None:
         """What was taken came to more, or to less."""
         lease = self._leases.get((key_id, rule.unit))
-        if lease is not None and lease.at == taken.at and lease.left >= change:
-            lease.left -= change
-        elif self.state == "alone":
+        if lease is not None and lease.correct(taken, change):
+            return
+        if self.state == "alone":
             self._own.correct(key_id, rule, taken, change)
         else:
             self._corrections.change(key_id, rule.unit, taken.at, change)
@@ -180,7 +168,7 @@ class SharedLimits:
         self, key_id: str, rule: Rule, amount: int, place: str | None, past: Past | None
     ) -> Taken | Short | Unknown:
         lease = self._lease(key_id, rule)
-        found = lease.take(amount, self._now()) or await self._renewed(key_id, lease, amount, past)
+        found = lease.take(amount, self.now()) or await self._renewed(key_id, lease, amount, past)
         if place is None or not rule.places or not isinstance(found, Taken):
             return found
         lease.places = places = self._places.of(key_id, rule)
@@ -217,10 +205,10 @@ class SharedLimits:
         rule = lease.rule
         async with lease.lock:
             self._check()
-            found = lease.take(amount, self._now())
+            found = lease.take(amount, self.now())
             if found is not None:
                 return found
-            refused = self._refusals.of(key_id, rule, amount, self._now())
+            refused = self._refusals.of(key_id, rule, amount, self.now())
             if refused is not None:
                 return refused
             self._end(key_id, lease)
@@ -245,7 +233,7 @@ class SharedLimits:
                 self._begin(key_id, lease, taken, 0)
 
     def _begin(self, key_id: str, lease: Lease, taken: Taken, used: int) -> None:
-        lease.begin(taken, used, self._now() + LEASE_S)
+        lease.begin(taken, used, self.now() + LEASE_S)
         lease.ends = asyncio.get_running_loop().time() + LEASE_S
         if lease.timer is None:
             self._watch(key_id, lease)
@@ -308,6 +296,7 @@ class SharedLimits:
     def _forget_leases(self) -> None:
         for (key_id, _), lease in self._leases.items():
             self._end(key_id, lease)
+            lease.until = 0.0  # who has it at hand takes nothing from it any more
             if lease.timer is not None:
                 lease.timer.cancel()
         self._leases.clear()
@@ -359,8 +348,8 @@ class SharedLimits:
                 if self.state == "alone":
                     await self._come_back()
                     renewed = float("-inf")
-                if self._now() - renewed > PLACE_S / 4:
-                    renewed = self._now()
+                if self.now() - renewed > PLACE_S / 4:
+                    renewed = self.now()
                     await self._renew()
             except (HouseError, TimeoutError) as error:
                 self._fail(error)
