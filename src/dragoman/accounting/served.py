@@ -169,7 +169,8 @@ def served_of(records: Sequence[Record]) -> Served | None:
         return None
     wall, after_s, felt_s = about.wall, begin.after_s, end.first_event_s
     cost_pico, terms, stake = end.cost_pico, begin.terms, begin.stake
-    # Whose budgets pay is fit to be written, as they name it (``admission/budget_rules.py``).
+    # Payers are fit: a budget's name, and a key's id, which was looked at above, or a word that
+    # ``admission/budget_rules.py`` makes so.
     if stake is not None and cost_pico is None:
         return None
     made = (

@@ -120,7 +120,7 @@ async def admit(caller: Caller, cost: Cost, gate: Gate) -> Ticket:
         CallerError: 429, a limit is reached.
         HouseError: the caller's key has a tier that there is not.
     """
-    rules = gate.tiers.rules(caller)
+    rules = gate.tiers.quota(caller).rules
     if rules is NO_RULES:
         return _FREE
     store = gate.store

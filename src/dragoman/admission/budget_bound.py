@@ -174,12 +174,14 @@ def _bounds_in(names: tuple[str, ...]) -> tuple[str, ...] | None:
 def plain_size(ask: Ask, dialect: Family) -> Size | None:
     """The size of a request of text alone at the usual price, as most are; None: it has to be looked into."""
     members, body = ask.members, ask.body
+    if dialect not in _FLAT:
+        return None
     names = tuple(members)
     try:
         bounds = _bounding[names]
     except KeyError:
         bounds = _bounds_in(names)
-    if bounds is None or dialect not in _FLAT:
+    if bounds is None:
         return None
     text = body.decode("latin-1")
     # What has none of these three shows no sign.

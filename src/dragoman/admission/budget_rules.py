@@ -7,7 +7,7 @@ that; ``each`` gives every tenant, project, key or end user that it covers a par
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
 from msgspec import Struct
@@ -91,7 +91,8 @@ class Payment(NamedTuple):
 def payment(rules: Iterable[Rule], caller: Caller, user: str) -> Payment:
     """Of the covering budgets those that this call pays from, and whose part of each it is."""
     mine = [rule for rule in rules if rule.user in {"", user}]
-    replaced = {rule.instead_of for rule in mine}
+    instead = {rule.name: rule.instead_of for rule in mine if rule.instead_of}
+    replaced = {name for name in instead.values() if not _goes_round(name, instead)}
     paid = tuple(rule for rule in mine if rule.name not in replaced)
     return Payment(
         paid,
@@ -99,6 +100,16 @@ def payment(rules: Iterable[Rule], caller: Caller, user: str) -> Payment:
         clamps=any(rule.clamp_output for rule in paid),
         strict=any(rule.unpriced == "refuse" for rule in paid),
     )
+
+
+def _goes_round(name: str, instead: Mapping[str, str]) -> bool:
+    """Whether a budget stands in the place of itself in the end: of such a ring all count, lest nobody pays."""
+    seen: set[str] = set()
+    other = instead.get(name)
+    while other is not None and other != name and other not in seen:
+        seen.add(other)
+        other = instead.get(other)
+    return other == name
 
 
 def subject_of(each: Each, caller: Caller, user: str) -> str:

@@ -65,7 +65,7 @@ class Ride(Struct, eq=False, gc=False):
     _amount: int
     """What one try costs at most; it is in the pocket until an attempt takes it."""
     _taken_by: str | None = None
-    """The attempt that has it; empty: it is settled."""
+    """The attempt that has it; empty: it is settled, or the purse has it."""
     _purse: Purse | None = None
 
     def affords_now(self, candidate: Candidate) -> bool:

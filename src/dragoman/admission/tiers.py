@@ -26,6 +26,10 @@ class Quota(Struct, eq=False):
     tokens: Tally | None = None
 
 
+_UNLIMITED = Quota(Caller("", ""), NO_RULES, "")
+"""Of all callers without limits, of whom some are seen once."""
+
+
 class Tiers:
     """The tiers of one configuration; another one makes another of these."""
 
@@ -49,6 +53,8 @@ class Tiers:
         found = self._quotas.get(id(caller))
         if found is None:
             rules = self.rules(caller)
+            if rules is NO_RULES:
+                return _UNLIMITED
             found = Quota(caller, rules, counted_as(caller, rules.tokens))
             if len(self._quotas) >= MOST_REMEMBERED:
                 self._quotas.clear()

@@ -267,10 +267,22 @@ def test_a_member_that_holds_no_bound_is_refused():
         clamped("ollama", {"options": 7})
 
 
-NAMES = st.text(min_size=1, max_size=300)
+NAMES = st.text(st.characters(), min_size=1, max_size=300)
+"""Lone surrogates and NUL as well."""
 
 
 @given(NAMES, NAMES, NAMES, st.sampled_from(["", "tenant", "project", "user"]))
 def test_whose_part_it_is_can_be_written_down_as_it_is(tenant, project, user, each):
     payers = payment([Rule("all", each=each)], Caller("k1", tenant, project=project), user).payers
     assert [tuple(map(fit, payer)) for payer in payers] == [tuple(payer) for payer in payers]
+
+
+def test_budgets_that_stand_in_place_of_one_another_all_count():
+    ring = (Rule("a", instead_of="b"), Rule("b", instead_of="c"), Rule("c", instead_of="a"))
+    assert payment(ring, ACME, "").rules == ring
+    itself = (Rule("a", instead_of="a"), Rule("b"))
+    assert payment(itself, ACME, "").rules == itself
+    chain = (Rule("a"), Rule("b", instead_of="a"), Rule("c", instead_of="b"))
+    assert payment(chain, ACME, "").rules == chain[2:]
+    beside = (*ring, Rule("d", instead_of="a"), Rule("e", instead_of="d"))
+    assert payment(beside, ACME, "").rules == (*ring, beside[4])

@@ -134,3 +134,23 @@ async def test_what_was_taken_before_a_sweep_is_settled_without_harm(monkeypatch
     await rig.reserve(await rig.let_in(whose), 100, whose)
     calls[1].reserved.end(calls[1].outcome)
     assert rig.gate.store.used("k", "tokens", "tpm") == 100
+
+
+async def test_a_caller_is_counted_by_the_same_rules_whoever_asks_for_them():
+    used = set()
+
+    class Noting(MemoryLimits):
+        def take_now(self, key_id, rule, *others):
+            used.add(id(rule))
+            return super().take_now(key_id, rule, *others)
+
+        async def take(self, key_id, rule, *others, **more):
+            used.add(id(rule))
+            return await super().take(key_id, rule, *others, **more)
+
+    rig, whose = Rig(Noting), caller(rpm=5)
+    await rig.let_in(whose)
+    rig.gate.tiers._made.clear()
+    await door.let_in_later(call_of(), whose, rig.gate)
+    await rig.let_in(whose)
+    assert len(used) == 1

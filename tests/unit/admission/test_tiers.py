@@ -67,3 +67,10 @@ def test_what_holds_for_a_caller_is_one_piece_for_all_of_its_calls(monkeypatch):
     assert len(found._quotas) <= 2
     with pytest.raises(HouseError):
         found.quota(caller("gold"))
+
+
+def test_callers_without_limits_are_not_remembered():
+    found = Tiers({"team": TEAM})
+    for number in range(5):
+        assert found.quota(Caller(f"k{number}", "t")).rules is NO_RULES
+    assert not found._quotas

@@ -664,6 +664,27 @@ async def test_a_lease_at_hand_gives_nothing_once_the_counter_has_failed(rig, li
     assert lease.take_now(rule, 1, rig.clock.monotonic(), "c") is None
 
 
+async def test_a_lease_at_hand_gives_nothing_once_its_rule_is_another(rig):
+    rule = requests(concurrency=2000)
+    await rig.limits.take("k", rule, 1, place="a")
+    lease = rig.limits.tally("k", "requests")
+    await rig.limits.take("k", requests(concurrency=3000), 1, place="b")
+    assert lease.take_now(rule, 1, rig.clock.monotonic(), "c") is None
+
+
+async def test_a_lease_that_was_forgotten_while_the_counter_was_asked_is_given_back(rig):
+    rule = requests(rpm=2_000_000)
+    rig.counter.slow_s = 0.03
+    asking = asyncio.create_task(rig.limits.take("k", rule, 1))
+    await asyncio.sleep(0.01)
+    lease = rig.limits.tally("k", "requests")
+    rig.limits._forget_leases()
+    assert isinstance(await asking, Taken)
+    assert lease.take_now(rule, 1, rig.clock.monotonic(), None) is None
+    await sent(rig)
+    assert counted(rig, "requests", "rpm") == 1
+
+
 @pytest.mark.parametrize("limits", [{"rpm": 2_000_000}, {}])
 async def test_those_who_wait_for_a_counter_that_hangs_wait_once(rig, monkeypatch, limits):
     for where in ("limits", "places"):

@@ -234,6 +234,9 @@ class SharedLimits:
 
     def _begin(self, key_id: str, lease: Lease, taken: Taken, used: int) -> None:
         lease.begin(taken, used, self.now() + LEASE_S)
+        if self._leases.get((key_id, lease.rule.unit)) is not lease:
+            self._end(key_id, lease)  # it was forgotten while the counter was asked
+            return
         lease.ends = asyncio.get_running_loop().time() + LEASE_S
         if lease.timer is None:
             self._watch(key_id, lease)
@@ -284,6 +287,7 @@ class SharedLimits:
                 self._send()
 
     def _end(self, key_id: str, lease: Lease) -> None:
+        lease.until = 0.0  # who has it at hand takes nothing from it any more
         if not lease.amount:
             return
         at, used, left = lease.end()
@@ -296,7 +300,6 @@ class SharedLimits:
     def _forget_leases(self) -> None:
         for (key_id, _), lease in self._leases.items():
             self._end(key_id, lease)
-            lease.until = 0.0  # who has it at hand takes nothing from it any more
             if lease.timer is not None:
                 lease.timer.cancel()
         self._leases.clear()

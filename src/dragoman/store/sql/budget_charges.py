@@ -104,6 +104,7 @@ async def add_to_pots(
     ``then`` is run after the last of them.
     """
     rows = [(*pot, *sums) for pot, sums in sorted(added.items())]
+    assert rows or not then, "what leaves a lease was spent or is held"
     found: Totals = {}
     for start in range(0, len(rows), _AT_ONCE):
         some = rows[start : start + _AT_ONCE]

@@ -45,6 +45,8 @@ async def run_all(connection: AsyncConnection, steps: Sequence[Step]) -> list[in
     Raises:
         DBAPIError: as SQLAlchemy would.
     """
+    if not steps:
+        return []
     if connection.dialect.name != "sqlite":
         return [
             (await connection.exec_driver_sql(step.statement, step.rows)).rowcount

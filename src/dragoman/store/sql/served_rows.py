@@ -99,7 +99,7 @@ def add_served(
     calls, tries, paid = rows.calls.append, rows.tries.append, rows.paid.append
     spell = spelt.get
     its = (batch,)
-    payers: tuple[Payer, ...] = ()
+    payers: tuple[Payer, ...] | None = None
     words = ""
     for each in served:
         facts = each.facts
