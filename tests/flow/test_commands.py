@@ -16,7 +16,7 @@ import pytest
 import typer
 
 import forge
-from administrators import admin_key
+from administrators import admin_key, made_key
 from dragoman.cli.main import make_app
 from servers import gateway_server, mock_server, providers_at
 
@@ -302,6 +302,33 @@ def test_names_tiers_and_submitted_keys_of_a_gateway_are_managed(shell, mock, tm
         assert gateway.chat("openai/gpt-4o").status == 404
         assert do("providers", "enable", "openai")["enabled"] is True
         assert gateway.chat("openai/gpt-4o").status == 200
+
+
+@pytest.mark.req("R-AUTH-012", "R-CLI-016")
+def test_a_key_asks_what_it_may_use_and_has_used(shell, mock, tmp_path_factory):
+    with gateway_server(tmp_path_factory.mktemp("own"), **providers_at(mock.port)) as gateway:
+        admin = admin_key(gateway)
+        limits = {"rpm": 60, "max_tokens": 5000}
+        made = made_key(gateway, admin, "alice", limits=limits)
+        budget = {"each": "key", "daily_usd": "5"}
+        assert gateway.ask("PUT", "/api/admin/budgets/pocket", budget, key=admin).status == 201
+        assert gateway.chat("openai/gpt-4o-mini", key=made["key"], max_tokens=50).status == 200
+        at = {"DRAGOMAN_BASE_URL": gateway.url, "DRAGOMAN_API_KEY": made["key"]}
+        told = shell.json("keys", "me", **at)
+        there = gateway.ask("GET", "/v1/keys/me", key=made["key"]).json()
+        assert {**told, "timestamp": ""} == {**there, "timestamp": ""}
+        done = shell("keys", "me", **at)
+        assert (done.returncode, done.stderr) == (0, "")
+        used, left = told["totalTokenUsage"], told["remainingTokens"]
+        assert f"Key {made['id']} " in done.stdout
+        assert made["key"] not in done.stdout
+        assert "Limits: 60/min, 5000 tokens." in done.stdout
+        assert f"Used: {used} tokens, {told['estimatedCost']} USD; {left}" in done.stdout
+        assert "of 5000 tokens are left. Requests: 1, of them today: 1." in done.stdout
+        assert "Budget 'pocket' of the key: " in done.stdout
+        assert "of 5 USD daily left" in done.stdout
+        refused = shell("keys", "me", **{**at, "DRAGOMAN_API_KEY": "nobody's"})
+        assert (refused.returncode != 0, refused.stdout) == (True, "")
 
 
 @pytest.mark.req("R-ADM-003", "R-CLI-016")

@@ -19,6 +19,7 @@ from dragoman.cli.key_changes import (
 from dragoman.cli.key_lines import described, limits_of, state_of
 from dragoman.cli.key_options import DAY_S, Role, check_tier
 from dragoman.cli.output import JsonOption, fail, remark, say, say_json, table
+from dragoman.cli.own_key import me
 from dragoman.cli.place_lines import day
 from dragoman.cli.scope_options import (
     ModelsOption,
@@ -58,6 +59,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("create", short_help="Make a key and print it, once.")(create)
     group.command("list", short_help="Show all keys, never their secrets.")(list_)
     group.command("show", short_help="Show one key, never its secret.")(show)
+    group.command("me", short_help="Ask a running gateway what your own key may use.")(me)
     group.command("update", short_help="Change a key's place, limits or scope.")(update)
     group.command("rotate", short_help="Give a key another secret, once shown.")(rotate)
     group.command("suspend", short_help="Refuse a key until it is resumed.")(suspend)
