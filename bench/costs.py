@@ -229,7 +229,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("part", choices=MOST)
     parser.add_argument("--rounds", type=int, default=1500)
-    parser.add_argument("--pairs", type=int, default=6)
+    parser.add_argument("--pairs", type=int, default=12)
     parser.add_argument("--streamed", action="store_true")
     parser.add_argument("--translated", action="store_true")
     given = parser.parse_args()
