@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from dragoman.cli.output import fail, say, say_json
 
-__all__ = ["asked", "listed", "managed", "named", "removed"]
+__all__ = ["answered", "asked", "listed", "managed", "named", "removed"]
 
 _PAGE = 1000
 _TIMEOUT_S = 30
@@ -17,15 +17,22 @@ _TIMEOUT_S = 30
 def managed(
     method: str, path: str, body: Any, base_url: str, key: str, *, as_json: bool
 ) -> dict[str, Any]:
-    """What the gateway answers; it ends the program where there is none, or it refuses."""
-    from dragoman.cli.gateway import Gateway, GatewayRefusal
-
+    """What the gateway answers an administrator; it ends the program where ``answered`` does, or without a key."""
     if not key:
         fail(
             "An administrator's key is needed: say --key, or set DRAGOMAN_API_KEY. "
             "`dragoman keys create --name me --role admin` makes one.",
             as_json=as_json,
         )
+    return answered(method, path, body, base_url, key, as_json=as_json)
+
+
+def answered(
+    method: str, path: str, body: Any, base_url: str, key: str, *, as_json: bool
+) -> dict[str, Any]:
+    """What the gateway answers; it ends the program where there is none, or it refuses."""
+    from dragoman.cli.gateway import Gateway, GatewayRefusal
+
     try:
         return Gateway(base_url, key, timeout_s=_TIMEOUT_S).manage(method, path, body)
     except GatewayRefusal as refusal:

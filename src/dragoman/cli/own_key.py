@@ -7,11 +7,11 @@ from typing import Any
 
 from dragoman.cli.access import KEY, URL, KeyOption, UrlOption
 from dragoman.cli.key_lines import UNITS
-from dragoman.cli.output import JsonOption, fail, say, say_json
+from dragoman.cli.managing import answered
+from dragoman.cli.output import JsonOption, say, say_json
 
 __all__ = ["me"]
 
-_TIMEOUT_S = 30
 _SPAN = {"day": "daily", "month": "monthly", "total": "in all"}
 
 
@@ -22,12 +22,7 @@ def me(*, base_url: UrlOption = URL, key: KeyOption = KEY, as_json: JsonOption =
 
     dragoman keys me
     """
-    from dragoman.cli.gateway import Gateway, GatewayRefusal
-
-    try:
-        shown = Gateway(base_url, key, timeout_s=_TIMEOUT_S).manage("GET", "/v1/keys/me", None)
-    except GatewayRefusal as refusal:
-        fail(refusal.message, as_json=as_json)
+    shown = answered("GET", "/v1/keys/me", None, base_url, key, as_json=as_json)
     if as_json:
         say_json(shown)
         return

@@ -42,14 +42,18 @@ async def run_each(
 async def run_all(connection: AsyncConnection, steps: Sequence[Step]) -> list[int]:
     """Runs several statements one after the other; how many rows each has changed, where the driver counts.
 
+    One without parameters is not run, and has changed none.
+
     Raises:
         DBAPIError: as SQLAlchemy would.
     """
-    if not steps:
-        return []
+    if not any(step.rows for step in steps):
+        return [0] * len(steps)
     if connection.dialect.name != "sqlite":
         return [
             (await connection.exec_driver_sql(step.statement, step.rows)).rowcount
+            if step.rows
+            else 0
             for step in steps
         ]
     return (await _trip(connection, steps))[1]
@@ -82,7 +86,7 @@ async def _trip(
 
     def go(database: sqlite3.Connection) -> tuple[list[Any], list[int]]:
         found = [] if question is None else answer(database, *question)
-        return found, [run(database, step) for step in steps]
+        return found, [run(database, step) if step.rows else 0 for step in steps]
 
     driver = await driver_of(connection)
     # What aiosqlite has for everybody does one thing in a trip.

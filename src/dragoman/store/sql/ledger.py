@@ -178,18 +178,17 @@ class SqlLedger:
 
     async def _insert(self, connection: AsyncConnection, rows: _Rows) -> int:
         """Inserts the rows that are not there yet; how many calls were new, where the driver counts."""
-        calls = [
+        calls = (
             Step(self._statements.request, rows.calls),
             Step(self._served.call, rows.served.calls),
-        ]
-        tries = [
+        )
+        tries = (
             Step(self._statements.attempt, rows.tries),
             Step(self._served.attempt, rows.served.tries),
             Step(self._served.paid, rows.served.paid),
-        ]
-        first = [step for step in calls if step.rows]
-        changed = await run_all(connection, first + [step for step in tries if step.rows])
-        return sum(changed[: len(first)])
+        )
+        changed = await run_all(connection, calls + tries)
+        return sum(changed[: len(calls)])
 
     def _open(self, fresh: _Calls) -> list[Row]:
         """What is to be asked about of new calls."""

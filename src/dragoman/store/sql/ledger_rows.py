@@ -269,8 +269,7 @@ class SumRows(NamedTuple):
 
 async def add_sums(connection: AsyncConnection, made: Statements, rows: SumRows) -> None:
     """Adds to all sums; those who write and those who settle do it in the one order, so that none deadlock."""
-    steps = map(Step, (made.hours, made.days, made.labels), rows)
-    await run_all(connection, [step for step in steps if step.rows])
+    await run_all(connection, [*map(Step, (made.hours, made.days, made.labels), rows)])
 
 
 def difference(before: SumRows, after: SumRows) -> SumRows:
